@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.github.asg4j;
+
+import java.nio.file.Path;
+import java.util.OptionalInt;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * How an {@link Engine} runs; none of it but {@code threadsPerWorker} and the kind of device
+ * changes the bytes of a picture.
+ *
+ * @param model folder of the model bundle; null: the demo bundle in the jar
+ * @param devices "auto", "cpu:N" (N workers), or "cuda:0,cuda:1"
+ * @param threadsPerWorker threads of one UNet call; empty: chosen with the devices
+ * @param kernels "auto", "java", "scalar", "avx2" or "avx512"
+ * @param maxMemoryBytes refuse work that needs more; 0: what the machine has
+ * @param queueCapacity requests that may wait, besides the ones being drawn
+ * @param concurrency requests drawn at the same time
+ * @param whenFull what {@code submit} does when the queue is full
+ * @param verify check the SHA-256 of all files of the bundle even when they were checked before
+ */
+public record EngineOptions(
+        @Nullable Path model,
+        String devices,
+        OptionalInt threadsPerWorker,
+        String kernels,
+        long maxMemoryBytes,
+        int queueCapacity,
+        int concurrency,
+        WhenFull whenFull,
+        boolean verify) {
+
+    public static final EngineOptions DEFAULT =
+            new EngineOptions(
+                    null, "auto", OptionalInt.empty(), "auto", 0, 16, 1, WhenFull.REJECT, false);
+
+    public EngineOptions {
+        Checks.range("threads per worker", threadsPerWorker, 1, 1024);
+        Checks.range("queue capacity", queueCapacity, 0, 1_000_000);
+        Checks.range("concurrency", concurrency, 1, 64);
+        Checks.range("max memory (bytes)", maxMemoryBytes, 0, Long.MAX_VALUE);
+    }
+
+    /** Fail at once, or wait for a place. */
+    public enum WhenFull {
+        REJECT,
+        WAIT
+    }
+
+    public EngineOptions withModel(@Nullable Path folder) {
+        return new EngineOptions(
+                folder, devices, threadsPerWorker, kernels, maxMemoryBytes, queueCapacity,
+                concurrency, whenFull, verify);
+    }
+
+    public EngineOptions withDevices(String names) {
+        return new EngineOptions(
+                model, names, threadsPerWorker, kernels, maxMemoryBytes, queueCapacity,
+                concurrency, whenFull, verify);
+    }
+
+    public EngineOptions withThreadsPerWorker(int threads) {
+        return new EngineOptions(
+                model, devices, OptionalInt.of(threads), kernels, maxMemoryBytes, queueCapacity,
+                concurrency, whenFull, verify);
+    }
+
+    public EngineOptions withKernels(String name) {
+        return new EngineOptions(
+                model, devices, threadsPerWorker, name, maxMemoryBytes, queueCapacity,
+                concurrency, whenFull, verify);
+    }
+
+    public EngineOptions withMaxMemoryBytes(long bytes) {
+        return new EngineOptions(
+                model, devices, threadsPerWorker, kernels, bytes, queueCapacity,
+                concurrency, whenFull, verify);
+    }
+
+    public EngineOptions withQueue(int capacity, WhenFull full) {
+        return new EngineOptions(
+                model, devices, threadsPerWorker, kernels, maxMemoryBytes, capacity,
+                concurrency, full, verify);
+    }
+
+    public EngineOptions withConcurrency(int requests) {
+        return new EngineOptions(
+                model, devices, threadsPerWorker, kernels, maxMemoryBytes, queueCapacity,
+                requests, whenFull, verify);
+    }
+
+    public EngineOptions withVerify(boolean always) {
+        return new EngineOptions(
+                model, devices, threadsPerWorker, kernels, maxMemoryBytes, queueCapacity,
+                concurrency, whenFull, always);
+    }
+}

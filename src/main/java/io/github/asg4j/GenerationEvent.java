@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.github.asg4j;
+
+/**
+ * Progress of a generation.
+ *
+ * @param stage "text", "stage1", "stage2" (every method's windows or whole canvas), "vae"
+ * @param step steps of the stage that all workers have completed
+ * @param of steps of the stage
+ * @param elapsedNanos since the work on this request began
+ */
+public record GenerationEvent(String stage, int step, int of, long elapsedNanos) {}

@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.github.asg4j;
+
+import java.util.Objects;
+import java.util.OptionalDouble;
+import java.util.OptionalInt;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * One picture to draw. Immutable; what is empty takes the default of the bundle. Ranges that need
+ * no bundle are checked here, all others by {@link Engine#submit}.
+ *
+ * @param prompt what to draw; not blank
+ * @param negativePrompt what to steer away from; empty for none
+ * @param width picture width in pixels, a multiple of the VAE factor; 0: twice the native width
+ * @param height picture height in pixels; 0: twice the native height
+ * @param method name of the method, one of {@link Engine#methods()}
+ * @param steps denoising steps, 1..1000
+ * @param guidanceScale classifier-free guidance scale; 1 runs no unconditional row
+ * @param seed key of all random numbers
+ * @param scheduler "euler" or "ddim"; null: the bundle's
+ * @param spacing timestep spacing "leading", "trailing" or "linspace"; null: the bundle's
+ * @param eta stochasticity of DDIM, 0..1
+ * @param viewBatch views in one UNet call; part of what determines the bytes of the picture
+ * @param guide stage 1 of ASGDiffusion
+ * @param windows stage 2, and every other method that averages overlapping windows
+ * @param latents start from these latents instead of seeded noise, float32 {@code [1, C, H, W]} of
+ *     the canvas or {@code [N, C, h, w]} of its patches, unit variance; a .npy file
+ * @param dumpDirectory folder that receives embeddings, noise, masks and latents per step as .npy
+ */
+public record GenerationRequest(
+        String prompt,
+        String negativePrompt,
+        int width,
+        int height,
+        String method,
+        OptionalInt steps,
+        OptionalDouble guidanceScale,
+        long seed,
+        @Nullable String scheduler,
+        @Nullable String spacing,
+        double eta,
+        OptionalInt viewBatch,
+        GuideOptions guide,
+        WindowOptions windows,
+        java.nio.file.@Nullable Path latents,
+        java.nio.file.@Nullable Path dumpDirectory) {
+
+    /** Steps beyond this add nothing: the training schedules have 1000. */
+    public static final int MAX_STEPS = 1000;
+
+    public GenerationRequest {
+        Objects.requireNonNull(negativePrompt, "negativePrompt");
+        Objects.requireNonNull(guide, "guide");
+        Objects.requireNonNull(windows, "windows");
+        if (prompt.isBlank()) {
+            throw new BadRequestException(
+                    "the prompt is empty: say what to draw, for example \"a red ball on grass\"");
+        }
+        if (width < 0 || height < 0) {
+            throw new BadRequestException(
+                    "size " + width + "x" + height + " is negative: give pixels, as in 256x256");
+        }
+        Checks.range("steps", steps, 1, MAX_STEPS);
+        Checks.range("guidance scale", guidanceScale, 0, 100);
+        Checks.range("eta", eta, 0, 1);
+        Checks.range("view batch", viewBatch, 1, 1024);
+    }
+
+    /** A request for {@code prompt} with every default. */
+    public static Builder builder(String prompt) {
+        return new Builder(prompt);
+    }
+
+    /** A builder that starts from this request. */
+    public Builder toBuilder() {
+        Builder b = new Builder(prompt);
+        b.negativePrompt = negativePrompt;
+        b.width = width;
+        b.height = height;
+        b.method = method;
+        b.steps = steps;
+        b.guidanceScale = guidanceScale;
+        b.seed = seed;
+        b.scheduler = scheduler;
+        b.spacing = spacing;
+        b.eta = eta;
+        b.viewBatch = viewBatch;
+        b.guide = guide;
+        b.windows = windows;
+        b.latents = latents;
+        b.dumpDirectory = dumpDirectory;
+        return b;
+    }
+
+    /** Collects the settings of a request; one thread. */
+    public static final class Builder {
+        private final String prompt;
+        private String negativePrompt = "";
+        private int width;
+        private int height;
+        private String method = "asg";
+        private OptionalInt steps = OptionalInt.empty();
+        private OptionalDouble guidanceScale = OptionalDouble.empty();
+        private long seed;
+        private @Nullable String scheduler;
+        private @Nullable String spacing;
+        private double eta;
+        private OptionalInt viewBatch = OptionalInt.empty();
+        private GuideOptions guide = GuideOptions.DEFAULT;
+        private WindowOptions windows = WindowOptions.DEFAULT;
+        private java.nio.file.@Nullable Path latents;
+        private java.nio.file.@Nullable Path dumpDirectory;
+
+        private Builder(String prompt) {
+            this.prompt = prompt;
+        }
+
+        public Builder negativePrompt(String text) {
+            negativePrompt = text;
+            return this;
+        }
+
+        /** Width and height in pixels. */
+        public Builder size(int widthPixels, int heightPixels) {
+            width = widthPixels;
+            height = heightPixels;
+            return this;
+        }
+
+        public Builder method(String name) {
+            method = name;
+            return this;
+        }
+
+        public Builder steps(int count) {
+            steps = OptionalInt.of(count);
+            return this;
+        }
+
+        public Builder guidanceScale(double scale) {
+            guidanceScale = OptionalDouble.of(scale);
+            return this;
+        }
+
+        public Builder seed(long key) {
+            seed = key;
+            return this;
+        }
+
+        public Builder scheduler(@Nullable String name) {
+            scheduler = name;
+            return this;
+        }
+
+        public Builder spacing(@Nullable String name) {
+            spacing = name;
+            return this;
+        }
+
+        public Builder eta(double value) {
+            eta = value;
+            return this;
+        }
+
+        public Builder viewBatch(int views) {
+            viewBatch = OptionalInt.of(views);
+            return this;
+        }
+
+        public Builder guide(GuideOptions options) {
+            guide = options;
+            return this;
+        }
+
+        public Builder windows(WindowOptions options) {
+            windows = options;
+            return this;
+        }
+
+        public Builder latents(java.nio.file.@Nullable Path npy) {
+            latents = npy;
+            return this;
+        }
+
+        public Builder dumpDirectory(java.nio.file.@Nullable Path folder) {
+            dumpDirectory = folder;
+            return this;
+        }
+
+        public GenerationRequest build() {
+            return new GenerationRequest(
+                    prompt,
+                    negativePrompt,
+                    width,
+                    height,
+                    method,
+                    steps,
+                    guidanceScale,
+                    seed,
+                    scheduler,
+                    spacing,
+                    eta,
+                    viewBatch,
+                    guide,
+                    windows,
+                    latents,
+                    dumpDirectory);
+        }
+    }
+}

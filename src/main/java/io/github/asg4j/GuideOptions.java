@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.github.asg4j;
+
+import java.util.List;
+import java.util.Objects;
+
+/**
+ * Stage 1 of ASGDiffusion (arXiv 2412.06163, Eq. 3 and 4): the patches' agreement on one structure.
+ *
+ * @param weight w, how strongly every patch is pulled towards the key patch, 0..10
+ * @param schedule course of w over the steps of stage 1
+ * @param space guide noise estimates as the paper writes it, or predicted clean latents
+ * @param mask whose cross-attention map weighs the guidance
+ * @param maskNorm how a map becomes weights in [0, 1]
+ * @param maskBlocks names of the up blocks whose maps are used; empty: all of the bundle
+ * @param maskTokens indices of prompt tokens (0: the first after the start token); empty: all
+ * @param staleness age of the guidance in steps: 0 synchronous, 1 the paper's asynchronous form
+ * @param interactionSteps pixel interaction in the first so many steps; 0: off, {@link
+ *     #EVERY_STEP}: in all of stage 1
+ * @param stage1Share share of the steps that stage 1 takes, 0..1
+ * @param patchAspect how a picture that is not square is cut
+ */
+public record GuideOptions(
+        double weight,
+        Schedule schedule,
+        Space space,
+        Mask mask,
+        MaskNorm maskNorm,
+        List<String> maskBlocks,
+        List<Integer> maskTokens,
+        int staleness,
+        int interactionSteps,
+        double stage1Share,
+        PatchAspect patchAspect) {
+
+    /** Pixel interaction in every step of stage 1. */
+    public static final int EVERY_STEP = Integer.MAX_VALUE;
+
+    public static final GuideOptions DEFAULT =
+            new GuideOptions(
+                    1.0,
+                    Schedule.CONSTANT,
+                    Space.LATENT,
+                    Mask.KEY,
+                    MaskNorm.MINMAX,
+                    List.of(),
+                    List.of(),
+                    1,
+                    EVERY_STEP,
+                    0.5,
+                    PatchAspect.AXIS);
+
+    public GuideOptions {
+        Checks.range("guide weight", weight, 0, 10);
+        Checks.range("staleness", staleness, 0, GenerationRequest.MAX_STEPS);
+        Checks.range("interaction steps", interactionSteps, 0, EVERY_STEP);
+        Checks.range("stage-1 share", stage1Share, 0, 1);
+        Objects.requireNonNull(schedule, "schedule");
+        Objects.requireNonNull(space, "space");
+        Objects.requireNonNull(mask, "mask");
+        Objects.requireNonNull(maskNorm, "maskNorm");
+        Objects.requireNonNull(patchAspect, "patchAspect");
+        maskBlocks = List.copyOf(maskBlocks);
+        maskTokens = List.copyOf(maskTokens);
+        for (int token : maskTokens) {
+            Checks.range("mask token", token, 0, 4096);
+        }
+    }
+
+    /** Course of the guide weight over stage 1: 1, 0.5(1 + cos(pi k/T1)), or 1 - k/T1. */
+    public enum Schedule {
+        CONSTANT,
+        COSINE,
+        LINEAR
+    }
+
+    /** What the guidance blends: noise estimates (Eq. 3/4) or predicted clean latents. */
+    public enum Space {
+        NOISE,
+        LATENT
+    }
+
+    /** The key patch's map, each patch's own, or none (Eq. 3). */
+    public enum Mask {
+        KEY,
+        OWN,
+        NONE
+    }
+
+    /** Min-max to [0, 1], division by the maximum, or a binary mask at the mean. */
+    public enum MaskNorm {
+        MINMAX,
+        MAX,
+        MEAN_THRESHOLD
+    }
+
+    /** Patches per axis as CutDiffusion does, or patches of the picture's aspect. */
+    public enum PatchAspect {
+        AXIS,
+        PICTURE
+    }
+
+    public GuideOptions withWeight(double w) {
+        return new GuideOptions(
+                w, schedule, space, mask, maskNorm, maskBlocks, maskTokens, staleness,
+                interactionSteps, stage1Share, patchAspect);
+    }
+
+    public GuideOptions withSchedule(Schedule s) {
+        return new GuideOptions(
+                weight, s, space, mask, maskNorm, maskBlocks, maskTokens, staleness,
+                interactionSteps, stage1Share, patchAspect);
+    }
+
+    public GuideOptions withSpace(Space s) {
+        return new GuideOptions(
+                weight, schedule, s, mask, maskNorm, maskBlocks, maskTokens, staleness,
+                interactionSteps, stage1Share, patchAspect);
+    }
+
+    public GuideOptions withMask(Mask m) {
+        return new GuideOptions(
+                weight, schedule, space, m, maskNorm, maskBlocks, maskTokens, staleness,
+                interactionSteps, stage1Share, patchAspect);
+    }
+
+    public GuideOptions withMaskNorm(MaskNorm n) {
+        return new GuideOptions(
+                weight, schedule, space, mask, n, maskBlocks, maskTokens, staleness,
+                interactionSteps, stage1Share, patchAspect);
+    }
+
+    public GuideOptions withMaskBlocks(List<String> blocks) {
+        return new GuideOptions(
+                weight, schedule, space, mask, maskNorm, blocks, maskTokens, staleness,
+                interactionSteps, stage1Share, patchAspect);
+    }
+
+    public GuideOptions withMaskTokens(List<Integer> tokens) {
+        return new GuideOptions(
+                weight, schedule, space, mask, maskNorm, maskBlocks, tokens, staleness,
+                interactionSteps, stage1Share, patchAspect);
+    }
+
+    public GuideOptions withStaleness(int steps) {
+        return new GuideOptions(
+                weight, schedule, space, mask, maskNorm, maskBlocks, maskTokens, steps,
+                interactionSteps, stage1Share, patchAspect);
+    }
+
+    public GuideOptions withInteractionSteps(int steps) {
+        return new GuideOptions(
+                weight, schedule, space, mask, maskNorm, maskBlocks, maskTokens, staleness,
+                steps, stage1Share, patchAspect);
+    }
+
+    public GuideOptions withStage1Share(double share) {
+        return new GuideOptions(
+                weight, schedule, space, mask, maskNorm, maskBlocks, maskTokens, staleness,
+                interactionSteps, share, patchAspect);
+    }
+
+    public GuideOptions withPatchAspect(PatchAspect aspect) {
+        return new GuideOptions(
+                weight, schedule, space, mask, maskNorm, maskBlocks, maskTokens, staleness,
+                interactionSteps, stage1Share, aspect);
+    }
+}

@@ -1,0 +1,292 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.github.asg4j.kernel;
+
+import java.lang.foreign.MemorySegment;
+
+/**
+ * Everything the engine computes between two calls of a network. One instance serves any number of
+ * threads; no call allocates, none keeps a reference to a segment.
+ *
+ * <p>All tensors are off-heap, row-major, float32 unless said otherwise, and may not overlap unless
+ * an operation says so. Every implementation checks the size of every segment before it touches
+ * memory and throws {@link IndexOutOfBoundsException} naming operation, tensor, needed and found
+ * bytes. All implementations give the same bits (onnx-export/reference/SPEC.md, cited as §).
+ */
+public interface Kernels {
+    /** Purposes of random numbers (§1). */
+    int INITIAL_NOISE = 0;
+
+    int STEP_NOISE = 1;
+    int PERMUTATION = 2;
+    int JITTER = 3;
+
+    /** Step argument of {@link #interact} for latents that are not shuffled. */
+    int UNSHUFFLED = -1;
+
+    /** Guide spaces of {@link #guidedStep}. */
+    int GUIDE_NONE = 0;
+
+    int GUIDE_NOISE = 1;
+    int GUIDE_LATENT = 2;
+
+    /** Mask normalisations of {@link #normaliseMask}. */
+    int NORM_MINMAX = 0;
+
+    int NORM_MAX = 1;
+    int NORM_MEAN_THRESHOLD = 2;
+
+    /** Name for reports: "java", "scalar", "avx2", "avx512". */
+    String name();
+
+    /**
+     * Standard normals times {@code scale} (§1): {@code out[i] = scale * normal(firstElement + i)}.
+     *
+     * @param out [count]
+     */
+    void normal(
+            MemorySegment out,
+            long count,
+            long seed,
+            long firstElement,
+            int step,
+            int purpose,
+            float scale);
+
+    /**
+     * Pixel interaction (§3) as one gather from the frame of step {@code fromStep} to that of step
+     * {@code toStep}; {@link #UNSHUFFLED} is the frame without permutation.
+     *
+     * @param out [slots, plane]: slots firstSlot .. firstSlot + slots - 1 of the new frame
+     * @param in [patches, plane], the whole old frame; patches at most 256
+     */
+    void interact(
+            MemorySegment out,
+            int firstSlot,
+            int slots,
+            MemorySegment in,
+            int patches,
+            long plane,
+            long seed,
+            int fromStep,
+            int toStep);
+
+    /**
+     * The network's input (§2): {@code copies} times the scaled latents, one after the other (with
+     * classifier-free guidance 2: unconditional rows, then conditional rows).
+     *
+     * @param out [copies, count]
+     * @param in [count]
+     */
+    void modelInput(MemorySegment out, MemorySegment in, long count, float scale, int copies);
+
+    /**
+     * The network's input for windows (§6); cells outside the canvas read 0.
+     *
+     * @param out [copies, views, channels, h, w]
+     * @param canvas [channels, canvasHeight, canvasWidth]
+     * @param starts int32 [views, 2]: top, left in latent cells, may be negative
+     */
+    void gatherWindows(
+            MemorySegment out,
+            MemorySegment canvas,
+            int channels,
+            int canvasHeight,
+            int canvasWidth,
+            MemorySegment starts,
+            int views,
+            int h,
+            int w,
+            float scale,
+            int copies);
+
+    /**
+     * Guide of the key patch (§4): its noise estimate, or its predicted clean latents.
+     *
+     * @param out [count]
+     * @param x [count] latents of the key patch
+     * @param uncond [count] network output of the unconditional row; {@link MemorySegment#NULL}
+     *     without classifier-free guidance
+     * @param cond [count] network output of the conditional row
+     * @param step one {@link StepRow}
+     * @param space GUIDE_NOISE or GUIDE_LATENT
+     */
+    void guide(
+            MemorySegment out,
+            MemorySegment x,
+            MemorySegment uncond,
+            MemorySegment cond,
+            long count,
+            MemorySegment step,
+            float guidanceScale,
+            int space);
+
+    /**
+     * Classifier-free guidance, guidance by the key patch (Eq. 3/4) and scheduler step in one pass
+     * (§4).
+     *
+     * @param out [views, channels, area] next latents; may be {@code x} itself
+     * @param x [views, channels, area]
+     * @param uncond [views, channels, area] or NULL
+     * @param cond [views, channels, area]
+     * @param guide [channels, area], or NULL with GUIDE_NONE
+     * @param mask [area], or [views, area] if {@code maskPerView}, or NULL for M = 1
+     * @param noise [views, channels, area] step noise, or NULL when the step has none
+     * @param step one {@link StepRow}
+     * @param weight w_k
+     * @param space GUIDE_NONE, GUIDE_NOISE or GUIDE_LATENT
+     */
+    void guidedStep(
+            MemorySegment out,
+            MemorySegment x,
+            MemorySegment uncond,
+            MemorySegment cond,
+            MemorySegment guide,
+            MemorySegment mask,
+            boolean maskPerView,
+            MemorySegment noise,
+            int views,
+            int channels,
+            long area,
+            MemorySegment step,
+            float guidanceScale,
+            float weight,
+            int space);
+
+    /**
+     * {@code out = uncond + guidanceScale * (cond - uncond)}, or a copy of cond if uncond is NULL.
+     *
+     * @param out [count], @param uncond [count] or NULL, @param cond [count]
+     */
+    void combine(
+            MemorySegment out,
+            MemorySegment uncond,
+            MemorySegment cond,
+            long count,
+            float guidanceScale);
+
+    /**
+     * Adds one attention map, resized bilinearly with half-pixel centres (§5), or sets it.
+     *
+     * @param sum [views, h, w]
+     * @param map [views, mapHeight, mapWidth]
+     * @param first set instead of add
+     */
+    void addMap(
+            MemorySegment sum,
+            int views,
+            int h,
+            int w,
+            MemorySegment map,
+            int mapHeight,
+            int mapWidth,
+            boolean first);
+
+    /**
+     * Turns summed maps into masks in [0, 1], in place (§5).
+     *
+     * @param mask [views, area]
+     * @param blocks how many maps were summed
+     */
+    void normaliseMask(MemorySegment mask, int views, long area, int blocks, int norm);
+
+    /**
+     * Stage switch (§6): patches become phases of the canvas.
+     *
+     * @param canvas [channels, gridHeight * h, gridWidth * w]
+     * @param patches [gridHeight * gridWidth, channels, h, w]
+     */
+    void relocate(
+            MemorySegment canvas,
+            MemorySegment patches,
+            int channels,
+            int gridHeight,
+            int gridWidth,
+            int h,
+            int w);
+
+    /** The inverse of {@link #relocate}. */
+    void cut(
+            MemorySegment patches,
+            MemorySegment canvas,
+            int channels,
+            int gridHeight,
+            int gridWidth,
+            int h,
+            int w);
+
+    /**
+     * Stage 2 in one pass (§6): for each cell the covering windows' noise in ascending index,
+     * averaged, one scheduler step.
+     *
+     * @param out [channels, canvasHeight, canvasWidth] next canvas; may be {@code x} itself
+     * @param x [channels, canvasHeight, canvasWidth]
+     * @param windows [views, channels, h, w] combined network outputs
+     * @param starts int32 [views, 2]: top, left
+     * @param weightY [h], @param weightX [w]
+     * @param noise [channels, canvasHeight, canvasWidth] or NULL
+     * @param step one {@link StepRow}
+     */
+    void windowStep(
+            MemorySegment out,
+            MemorySegment x,
+            int channels,
+            int canvasHeight,
+            int canvasWidth,
+            MemorySegment windows,
+            MemorySegment starts,
+            int views,
+            int h,
+            int w,
+            MemorySegment weightY,
+            MemorySegment weightX,
+            MemorySegment noise,
+            MemorySegment step);
+
+    /** {@code out[i] = in[i] * scale + shift} (§8); out may be in. Both [count]. */
+    void scaleShift(MemorySegment out, MemorySegment in, long count, float scale, float shift);
+
+    /**
+     * Adds a weighted tile of a picture; the weights are summed beside it.
+     *
+     * @param sum [channels, height, width]
+     * @param weightSum [height, width]
+     * @param tile [channels, tileHeight, tileWidth], wholly inside
+     * @param weightY [tileHeight], @param weightX [tileWidth]
+     */
+    void addTile(
+            MemorySegment sum,
+            MemorySegment weightSum,
+            int channels,
+            int height,
+            int width,
+            MemorySegment tile,
+            int top,
+            int left,
+            int tileHeight,
+            int tileWidth,
+            MemorySegment weightY,
+            MemorySegment weightX);
+
+    /** {@code sum[c, i] = sum[c, i] / weightSum[i]}; sum [channels, area], weightSum [area]. */
+    void divideTiles(MemorySegment sum, MemorySegment weightSum, int channels, long area);
+
+    /**
+     * A crop of a picture in [-1, 1] as RGB8 (§8). A non-finite value is an error of the caller
+     * ({@link #firstNonFinite} finds it before).
+     *
+     * @param out uint8 [outHeight, outWidth, 3]
+     * @param image [3, height, width]
+     */
+    void rgb8(
+            MemorySegment out,
+            MemorySegment image,
+            int height,
+            int width,
+            int top,
+            int left,
+            int outHeight,
+            int outWidth);
+
+    /** Index of the first NaN or infinity of data [count], -1 if there is none. */
+    long firstNonFinite(MemorySegment data, long count);
+}

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.github.asg4j.kernel;
+
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+
+/**
+ * One row of a schedule as the kernels read it (§2, §4): 16 float32, the C struct {@code asg_step}.
+ * x = alpha * x0 + sigma * noise; network input inScale * x; noise estimate predM * m + predX * x;
+ * step stepX * x + stepE * e + stepN * n.
+ */
+public final class StepRow {
+    public static final int TIMESTEP = 0;
+    public static final int ALPHA = 1;
+    public static final int SIGMA = 2;
+    public static final int IN_SCALE = 3;
+    public static final int PRED_M = 4;
+    public static final int PRED_X = 5;
+    public static final int STEP_X = 6;
+    public static final int STEP_E = 7;
+    public static final int STEP_N = 8;
+
+    /** 1/alpha. */
+    public static final int INV_ALPHA = 9;
+
+    /** alpha/sigma. */
+    public static final int KAPPA = 10;
+
+    public static final int FLOATS = 16;
+    public static final long BYTES = FLOATS * 4L;
+
+    private StepRow() {}
+
+    public static float get(MemorySegment row, int field) {
+        return row.getAtIndex(ValueLayout.JAVA_FLOAT, field);
+    }
+
+    public static void set(MemorySegment row, int field, float value) {
+        row.setAtIndex(ValueLayout.JAVA_FLOAT, field, value);
+    }
+}
