@@ -25,7 +25,7 @@ public final class Philox {
         return (float) inverseNormalCdf(uniform(words(seed, element, step, purpose, false)));
     }
 
-    /** (r0 << 32 | r1), or (r2 << 32 | r3) with {@code second}. */
+    /** {@code r0 << 32 | r1}, or {@code r2 << 32 | r3} with {@code second}. */
     static long words(long seed, long element, int step, int purpose, boolean second) {
         return block(
                 (int) element,
@@ -101,6 +101,7 @@ public final class Philox {
     }
 
     /** z with Phi(z) = u, 0 &lt; u &lt; 1: Wichura's AS241 PPND16 (Applied Statistics 37, 1988). */
+    @SuppressWarnings("FloatingPointLiteralPrecision") // as Wichura prints them
     static double inverseNormalCdf(double u) {
         double q = u - 0.5;
         if (Math.abs(q) <= 0.425) {
