@@ -3,17 +3,19 @@ package io.github.asg4j.build;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
+import org.junit.jupiter.api.Test;
+
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.stream.Stream;
-import org.junit.jupiter.api.Test;
 
 /** Every source file of ours begins with its licence. */
 class LicenceHeaderTest {
     private static final String HEADER = "// SPDX-License-Identifier: Apache-2.0";
-    private static final List<String> FOLDERS = List.of("src", "native", "kernels", "benchmarks/src");
+    private static final List<String> FOLDERS =
+            List.of("src", "native", "kernels", "benchmarks/src");
 
     @Test
     void everySourceFileBeginsWithTheLicence() throws IOException {
@@ -22,7 +24,8 @@ class LicenceHeaderTest {
                 continue;
             }
             try (Stream<Path> files = Files.walk(Path.of(folder))) {
-                List<Path> without = files.filter(LicenceHeaderTest::isSource).filter(f -> !begins(f)).toList();
+                List<Path> without =
+                        files.filter(LicenceHeaderTest::isSource).filter(f -> !begins(f)).toList();
                 assertEquals(List.of(), without, "first line must be " + HEADER);
             }
         }
