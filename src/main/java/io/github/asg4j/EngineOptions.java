@@ -14,8 +14,7 @@ import org.jspecify.annotations.Nullable;
  * @param threadsPerWorker threads of one UNet call; empty: chosen with the devices
  * @param kernels "auto", "java", "scalar", "avx2" or "avx512"
  * @param maxMemoryBytes refuse work that needs more; 0: what the machine has
- * @param queueCapacity requests that may wait, besides the ones being drawn
- * @param concurrency requests drawn at the same time
+ * @param queueCapacity requests that may wait, besides the one being drawn
  * @param whenFull what {@code submit} does when the queue is full
  * @param verify check the SHA-256 of all files of the bundle even when they were checked before
  */
@@ -26,19 +25,20 @@ public record EngineOptions(
         String kernels,
         long maxMemoryBytes,
         int queueCapacity,
-        int concurrency,
         WhenFull whenFull,
         boolean verify) {
 
     public static final EngineOptions DEFAULT =
             new EngineOptions(
-                    null, "auto", OptionalInt.empty(), "auto", 0, 16, 1, WhenFull.REJECT, false);
+                    null, "auto", OptionalInt.empty(), "auto", 0, 16, WhenFull.REJECT, false);
 
     public EngineOptions {
         Checks.range("threads per worker", threadsPerWorker, 1, 1024);
         Checks.range("queue capacity", queueCapacity, 0, 1_000_000);
-        Checks.range("concurrency", concurrency, 1, 64);
-        Checks.range("max memory (bytes)", maxMemoryBytes, 0, Long.MAX_VALUE);
+        if (maxMemoryBytes < 0) {
+            throw new BadRequestException(
+                    "max memory is " + maxMemoryBytes + " bytes: it has to be positive, or 0 for all");
+        }
     }
 
     /** Fail at once, or wait for a place. */
@@ -50,48 +50,42 @@ public record EngineOptions(
     public EngineOptions withModel(@Nullable Path folder) {
         return new EngineOptions(
                 folder, devices, threadsPerWorker, kernels, maxMemoryBytes, queueCapacity,
-                concurrency, whenFull, verify);
+                whenFull, verify);
     }
 
     public EngineOptions withDevices(String names) {
         return new EngineOptions(
                 model, names, threadsPerWorker, kernels, maxMemoryBytes, queueCapacity,
-                concurrency, whenFull, verify);
+                whenFull, verify);
     }
 
     public EngineOptions withThreadsPerWorker(int threads) {
         return new EngineOptions(
                 model, devices, OptionalInt.of(threads), kernels, maxMemoryBytes, queueCapacity,
-                concurrency, whenFull, verify);
+                whenFull, verify);
     }
 
     public EngineOptions withKernels(String name) {
         return new EngineOptions(
                 model, devices, threadsPerWorker, name, maxMemoryBytes, queueCapacity,
-                concurrency, whenFull, verify);
+                whenFull, verify);
     }
 
     public EngineOptions withMaxMemoryBytes(long bytes) {
         return new EngineOptions(
                 model, devices, threadsPerWorker, kernels, bytes, queueCapacity,
-                concurrency, whenFull, verify);
+                whenFull, verify);
     }
 
     public EngineOptions withQueue(int capacity, WhenFull full) {
         return new EngineOptions(
                 model, devices, threadsPerWorker, kernels, maxMemoryBytes, capacity,
-                concurrency, full, verify);
-    }
-
-    public EngineOptions withConcurrency(int requests) {
-        return new EngineOptions(
-                model, devices, threadsPerWorker, kernels, maxMemoryBytes, queueCapacity,
-                requests, whenFull, verify);
+                full, verify);
     }
 
     public EngineOptions withVerify(boolean always) {
         return new EngineOptions(
                 model, devices, threadsPerWorker, kernels, maxMemoryBytes, queueCapacity,
-                concurrency, whenFull, always);
+                whenFull, always);
     }
 }

@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A model bundle run by ONNX Runtime: text, denoiser, VAE."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+from tokenizers import Tokenizer
+
+
+@dataclass
+class Prompt:
+    ids: np.ndarray  # [T] int64
+    real: list  # positions of tokens that are neither start, end nor padding
+    hidden: np.ndarray  # [T, D] float32
+    pooled: np.ndarray  # [P] float32
+
+
+class Bundle:
+    def __init__(self, folder):
+        self.folder = Path(folder)
+        self.manifest = json.loads((self.folder / "manifest.json").read_text())
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
+        options.inter_op_num_threads = 1
+
+        def session(file):
+            return onnxruntime.InferenceSession(str(self.folder / file), options, providers=["CPUExecutionProvider"])
+        self.encoder = self.manifest["text_encoders"][0]
+        self.tokenizer = Tokenizer.from_file(str(self.folder / self.encoder["tokenizer"]))
+        self.text = session(self.encoder["file"])
+        self.denoiser = session(self.manifest["denoiser"]["file"])
+        self.decoder = session(self.manifest["vae"]["decoder"])
+        latent = self.manifest["latent"]
+        self.native, self.factor, self.channels = latent["native_size"], latent["vae_factor"], latent["channels"]
+        self.multiple, self.scaling, self.shift = latent["unet_multiple"], latent["scaling"], latent["shift"]
+        self.blocks = self.manifest["denoiser"]["masks"]
+
+    def encode(self, text):
+        e = self.tokenizer.encode(text)
+        ids = np.array(e.ids, np.int64)
+        real = [i for i, special in enumerate(e.special_tokens_mask) if not special]
+        hidden, pooled = self.text.run([self.encoder["hidden"], self.encoder["pooled"]], {"input_ids": ids[None]})
+        return Prompt(ids, real, hidden[0], pooled[0])
+
+    def negative(self, text):
+        p = self.encode(text)
+        if text == "" and self.manifest["conditioning"]["empty_negative_is_zero"]:
+            p.hidden, p.pooled = np.zeros_like(p.hidden), np.zeros_like(p.pooled)
+        return p
+
+    def decode(self, latents, real=np.float64):
+        """[C, H, W] -> float32 [3, 8H, 8W], about -1..1."""
+        x = latents * real(1.0 / self.scaling) + real(self.shift)
+        return self.decoder.run(["image"], {"latents": x[None].astype(np.float32)})[0][0]
+
+
+class Denoiser:
+    """One prompt's view of the denoiser: rows [0, v) unconditional, rows [v, 2v) conditional."""
+
+    def __init__(self, bundle, prompt, negative, mask_tokens=()):
+        self.bundle, self.prompt, self.negative = bundle, prompt, negative
+        self.weights = np.zeros(len(prompt.ids), np.float32)
+        for index, position in enumerate(prompt.real):
+            if not mask_tokens or index in mask_tokens:
+                self.weights[position] = 1.0
+        self.outputs = ["noise"] + [m["output"] for m in bundle.blocks]
+
+    def __call__(self, views, timestep, time_ids, guided):
+        """views: [v, C, h, w], already scaled. Returns (m_u or None, m_c, one map [v, hb, wb] per block)."""
+        v = len(views)
+        zeros = np.zeros_like(self.weights)
+        rows = [(self.prompt, self.weights)] * v
+        sample = views
+        if guided:
+            rows = [(self.negative, zeros)] * v + rows
+            sample = np.concatenate([views, views])
+            time_ids = np.concatenate([time_ids, time_ids])
+        out = self.bundle.denoiser.run(self.outputs, {
+            "sample": sample.astype(np.float32),
+            "timestep": np.full(len(rows), timestep, np.float32),
+            "encoder_hidden_states": np.stack([p.hidden for p, _ in rows]),
+            "text_embeds": np.stack([p.pooled for p, _ in rows]),
+            "time_ids": time_ids.astype(np.float32),
+            "token_weights": np.stack([w for _, w in rows]),
+        })
+        out = [o.astype(views.dtype) for o in out]
+        if not guided:
+            return None, out[0], out[1:]
+        return out[0][:v], out[0][v:], [m[v:] for m in out[1:]]

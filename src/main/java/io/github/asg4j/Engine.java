@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.github.asg4j;
+
+import io.github.asg4j.device.Memory;
+import io.github.asg4j.kernel.KernelChoice;
+import io.github.asg4j.method.Method;
+import io.github.asg4j.model.Bundle;
+import io.github.asg4j.model.ClipTokenizer;
+import io.github.asg4j.model.LoadedModel;
+import io.github.asg4j.ort.OrtRuntime;
+import io.github.asg4j.run.Planner;
+import io.github.asg4j.run.Runner;
+import io.github.asg4j.run.WorkerHook;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.concurrent.ArrayBlockingQueue;
+import java.util.concurrent.BlockingQueue;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionException;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.RejectedExecutionException;
+import java.util.concurrent.SynchronousQueue;
+import java.util.concurrent.ThreadPoolExecutor;
+import java.util.concurrent.TimeUnit;
+
+/**
+ * A loaded model and the devices that draw with it. Open once, use from any thread: requests are
+ * drawn one after the other, each by all devices, so that each is done as soon as it can be. The
+ * bytes of a picture do not depend on how many devices there are, nor on what else is asked for.
+ *
+ * <p>Close it when done: it holds native memory. {@link #close()} cancels what is being drawn and
+ * what waits; to drain instead, join the generations first.
+ */
+public final class Engine implements AutoCloseable {
+    private static final GenerationListener SILENT = event -> {};
+
+    private final EngineOptions options;
+    private final Devices devices;
+    private final KernelChoice kernels;
+    private final Bundle bundle;
+    private final LoadedModel model;
+    private final Planner planner;
+    private final Runner runner;
+    private final List<ExecutorService> workers;
+    private final ThreadPoolExecutor dispatcher;
+    private final Set<Running> open = java.util.concurrent.ConcurrentHashMap.newKeySet();
+
+    private Engine(EngineOptions options, WorkerHook hook) {
+        this.options = options;
+        devices = Devices.parse(options.devices(), options.threadsPerWorker());
+        kernels = KernelChoice.choose(options.kernels());
+        bundle = Bundle.open(options.model(), options.verify());
+        List<ExecutorService> threads = new ArrayList<>();
+        try {
+            model = LoadedModel.open(bundle, devices.threadsPerWorker());
+            ClipTokenizer tokenizer = bundle.tokenizer(0);
+            planner = new Planner(bundle.manifest(), devices.workers());
+            for (int i = 0; i < devices.workers(); i++) {
+                threads.add(Executors.newSingleThreadExecutor(daemon("asg-cpu#" + i)));
+            }
+            runner =
+                    new Runner(
+                            bundle, model, kernels.kernels(), planner, tokenizer, threads,
+                            memoryLimit(options), hook);
+        } catch (Throwable e) {
+            threads.forEach(ExecutorService::shutdown);
+            throw e;
+        }
+        workers = threads;
+        BlockingQueue<Runnable> queue =
+                options.queueCapacity() == 0
+                        ? new SynchronousQueue<>()
+                        : new ArrayBlockingQueue<>(options.queueCapacity());
+        dispatcher =
+                new ThreadPoolExecutor(1, 1, 0, TimeUnit.SECONDS, queue, daemon("asg-requests"));
+        dispatcher.prestartAllCoreThreads();
+    }
+
+    /**
+     * Loads the bundle and makes the workers.
+     *
+     * @throws AsgException when bundle, devices or kernels are not to be had
+     */
+    public static Engine open(EngineOptions options) {
+        return new Engine(options, WorkerHook.NONE);
+    }
+
+    /** For tests: with a hook into the workers. */
+    static Engine open(EngineOptions options, WorkerHook hook) {
+        return new Engine(options, hook);
+    }
+
+    /** Names of the methods a request can ask for. */
+    public static Set<String> methods() {
+        return Method.names();
+    }
+
+    /** {@link #submit(GenerationRequest, GenerationListener)} without a listener. */
+    public Generation submit(GenerationRequest request) {
+        return submit(request, SILENT);
+    }
+
+    /**
+     * Queues a request; everything that can be checked without work is checked at once.
+     *
+     * @throws BadRequestException when it cannot be drawn with this bundle
+     * @throws RejectedExecutionException when the queue is full and {@link EngineOptions#whenFull}
+     *     says so, or the engine is closed
+     */
+    public Generation submit(GenerationRequest request, GenerationListener listener) {
+        planner.plan(request);
+        planner.schedule(request);
+        Running running = new Running(request, listener);
+        open.add(running);
+        try {
+            if (options.whenFull() == EngineOptions.WhenFull.WAIT && !dispatcher.isShutdown()) {
+                dispatcher.getQueue().put(running);
+            } else {
+                dispatcher.execute(running);
+            }
+        } catch (RejectedExecutionException e) {
+            open.remove(running);
+            throw new RejectedExecutionException(
+                    dispatcher.isShutdown()
+                            ? "the engine is closed"
+                            : "the queue is full: " + options.queueCapacity() + " requests wait already",
+                    e);
+        } catch (InterruptedException e) {
+            open.remove(running);
+            Thread.currentThread().interrupt();
+            throw new CancelledException("interrupted while waiting for a place in the queue", e);
+        }
+        if (dispatcher.isShutdown() && !running.future.isDone()) {
+            running.cancel();
+        }
+        return running;
+    }
+
+    /** What a request would take, without doing it: see the plan command. */
+    public Map<String, Object> plan(GenerationRequest request) {
+        planner.schedule(request);
+        return planner.plan(request).describe();
+    }
+
+    /** Devices, kernels, model and versions, for reports. */
+    public Map<String, Object> describe() {
+        Map<String, Object> map = new LinkedHashMap<>();
+        map.put("devices", devices.names());
+        map.put("devices_reason", devices.reason());
+        map.put("threads_per_worker", devices.threadsPerWorker());
+        map.put("kernels", kernels.kernels().name());
+        map.put("kernels_reason", kernels.reason());
+        map.put("model", bundle.manifest().name());
+        map.put("licence", bundle.manifest().licence());
+        map.put("bundle_sha256", bundle.bundleSha256());
+        var latent = bundle.manifest().latent();
+        map.put(
+                "native_size",
+                List.of(
+                        latent.nativeWidth() * latent.vaeFactor(),
+                        latent.nativeHeight() * latent.vaeFactor()));
+        map.put("onnxruntime", OrtRuntime.version());
+        map.put("memory_limit", memoryLimit(options));
+        return map;
+    }
+
+    /** Bytes of off-heap memory that this process holds through engines. */
+    public static long nativeBytesInUse() {
+        return Memory.bytesInUse();
+    }
+
+    private static long memoryLimit(EngineOptions options) {
+        if (options.maxMemoryBytes() > 0) {
+            return options.maxMemoryBytes();
+        }
+        var os = java.lang.management.ManagementFactory.getOperatingSystemMXBean();
+        return os instanceof com.sun.management.OperatingSystemMXBean bean
+                ? bean.getTotalMemorySize()
+                : Long.MAX_VALUE;
+    }
+
+    private static java.util.concurrent.ThreadFactory daemon(String name) {
+        return Thread.ofPlatform().daemon().name(name).factory();
+    }
+
+    /** Cancels all generations, waits for the workers, frees all memory. Idempotent. */
+    @Override
+    public synchronized void close() {
+        dispatcher.shutdown();
+        open.forEach(Running::cancel);
+        boolean interrupted = false;
+        while (true) {
+            try {
+                if (dispatcher.awaitTermination(1, TimeUnit.SECONDS)) {
+                    break;
+                }
+            } catch (InterruptedException e) {
+                interrupted = true;
+            }
+        }
+        workers.forEach(ExecutorService::close);
+        model.close();
+        if (interrupted) {
+            Thread.currentThread().interrupt();
+        }
+    }
+
+    /** One submitted request. */
+    private final class Running implements Generation, Runnable {
+        private final GenerationRequest request;
+        private final GenerationListener listener;
+        private final Runner.Cancellation cancellation = new Runner.Cancellation();
+        private final CompletableFuture<GeneratedImage> future = new CompletableFuture<>();
+
+        Running(GenerationRequest request, GenerationListener listener) {
+            this.request = request;
+            this.listener = listener;
+        }
+
+        @Override
+        public void run() {
+            try {
+                future.complete(runner.run(request, listener, cancellation));
+            } catch (Throwable e) {
+                future.completeExceptionally(e);
+            } finally {
+                open.remove(this);
+            }
+        }
+
+        @Override
+        public CompletableFuture<GeneratedImage> future() {
+            return future.copy();
+        }
+
+        @Override
+        public void cancel() {
+            cancellation.cancel();
+        }
+
+        @Override
+        public GeneratedImage join() {
+            try {
+                return future.join();
+            } catch (CompletionException e) {
+                if (e.getCause() instanceof AsgException cause) {
+                    throw cause;
+                }
+                throw e;
+            }
+        }
+    }
+}

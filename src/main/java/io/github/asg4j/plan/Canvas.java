@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.github.asg4j.plan;
+
+import io.github.asg4j.BadRequestException;
+import io.github.asg4j.GuideOptions;
+
+/**
+ * The latent canvas a picture is drawn on and the grid of patches it relocates from.
+ *
+ * @param y rows
+ * @param x columns
+ * @param channels latent channels
+ * @param nativeHeight latent rows the denoiser was trained on
+ * @param nativeWidth latent columns
+ */
+public record Canvas(Axis y, Axis x, int channels, int nativeHeight, int nativeWidth) {
+    /** Longest side in pixels: beyond it a picture does not fit a Java byte buffer. */
+    public static final int MAX_PIXELS = 26_000;
+
+    /**
+     * Cuts a picture of {@code width} x {@code height} pixels.
+     *
+     * @throws BadRequestException for a size the VAE cannot make
+     */
+    public static Canvas of(
+            int width,
+            int height,
+            int factor,
+            int unetMultiple,
+            int channels,
+            int nativeHeight,
+            int nativeWidth,
+            GuideOptions.PatchAspect aspect) {
+        check("width", width, factor);
+        check("height", height, factor);
+        int rows = Axis.patchesFor(height / factor, nativeHeight);
+        int columns = Axis.patchesFor(width / factor, nativeWidth);
+        if (aspect == GuideOptions.PatchAspect.PICTURE) {
+            rows = Math.max(rows, columns);
+            columns = rows;
+        }
+        if ((long) rows * columns > 256) {
+            throw new BadRequestException(
+                    width + "x" + height + " needs " + (long) rows * columns
+                            + " patches; at most 256 are supported: use a smaller size");
+        }
+        return new Canvas(
+                Axis.of(height, factor, rows, unetMultiple),
+                Axis.of(width, factor, columns, unetMultiple),
+                channels,
+                nativeHeight,
+                nativeWidth);
+    }
+
+    private static void check(String name, int pixels, int factor) {
+        if (pixels <= 0 || pixels > MAX_PIXELS || pixels % factor != 0) {
+            int near = Math.min(MAX_PIXELS / factor, Math.max(1, Math.round((float) pixels / factor)));
+            throw new BadRequestException(
+                    name + " " + pixels + " is no positive multiple of " + factor
+                            + " up to " + MAX_PIXELS + " pixels: try " + near * factor);
+        }
+    }
+
+    public int patches() {
+        return y.patches() * x.patches();
+    }
+
+    public int height() {
+        return y.canvas();
+    }
+
+    public int width() {
+        return x.canvas();
+    }
+
+    /** Cells of one patch times channels. */
+    public long patchPlane() {
+        return (long) channels * y.patch() * x.patch();
+    }
+
+    /** Cells of the canvas times channels. */
+    public long plane() {
+        return (long) channels * height() * width();
+    }
+
+    public int heightPixels() {
+        return height() * y.factor();
+    }
+
+    public int widthPixels() {
+        return width() * x.factor();
+    }
+}

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.github.asg4j.plan;
+
+import io.github.asg4j.OutOfMemoryException;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+
+/**
+ * Bytes a request takes, by part. Weights and our own buffers are exact; a network's working memory
+ * is a lower bound: the attention scores of its finest attending level, which outgrow all else on
+ * large views.
+ *
+ * @param weights of all networks, shared by the workers
+ * @param latents board: latents, guides, masks, window outputs
+ * @param workers model inputs and outputs of all workers
+ * @param attention lower bound of a UNet call's working memory, times the workers
+ * @param picture decoded float picture, tile sums, RGB8
+ */
+public record MemoryEstimate(
+        long weights, long latents, long workers, long attention, long picture) {
+
+    public long total() {
+        return weights + latents + workers + attention + picture;
+    }
+
+    /**
+     * Estimates for {@code workers} workers.
+     *
+     * @param attentionScale latent cells per token of the finest attending level
+     */
+    public static MemoryEstimate of(
+            Canvas canvas,
+            List<Stage> stages,
+            int viewBatch,
+            int workers,
+            long weights,
+            int attentionScale) {
+        double latents = 2.0 * canvas.plane() * 4;
+        double buffers = 0;
+        double attention = 0;
+        for (Stage s : stages) {
+            double view = (double) canvas.channels() * s.viewHeight() * s.viewWidth() * 4;
+            int rows = Math.min(viewBatch, s.views()) * 2;
+            buffers = Math.max(buffers, 2.0 * rows * view);
+            latents +=
+                    switch (s) {
+                        case Stage.Patches p -> view * (2.0 * p.views() + 1.5 * p.steps());
+                        case Stage.Windows w -> view * w.views();
+                    };
+            double tokens =
+                    Math.ceil((double) s.viewHeight() / attentionScale)
+                            * Math.ceil((double) s.viewWidth() / attentionScale);
+            attention = Math.max(attention, rows * tokens * tokens * 4);
+        }
+        double pixels = (double) canvas.heightPixels() * canvas.widthPixels();
+        return new MemoryEstimate(
+                weights,
+                (long) latents,
+                (long) (buffers * workers),
+                (long) (attention * workers),
+                (long) (pixels * (3 * 4 + 4 + 3 + 3)));
+    }
+
+    /**
+     * @throws OutOfMemoryException when {@code limit} bytes do not suffice
+     */
+    public void require(long limit, Canvas canvas) {
+        if (total() > limit) {
+            throw new OutOfMemoryException(
+                    canvas.x().pixels() + "x" + canvas.y().pixels() + " needs at least "
+                            + megabytes(total()) + " of memory (" + describe()
+                            + " bytes), the limit is " + megabytes(limit)
+                            + ": draw a smaller picture, use --method asg, fewer workers or a"
+                            + " smaller view batch",
+                    null);
+        }
+    }
+
+    static String megabytes(long bytes) {
+        return Math.ceilDiv(bytes, 1L << 20) + " MiB";
+    }
+
+    public Map<String, Object> describe() {
+        Map<String, Object> map = new LinkedHashMap<>();
+        map.put("weights", weights);
+        map.put("latents", latents);
+        map.put("workers", workers);
+        map.put("attention", attention);
+        map.put("picture", picture);
+        map.put("total", total());
+        return map;
+    }
+}

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.github.asg4j.plan;
+
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+
+/**
+ * All that will be done for a request, decided before any work: data only.
+ *
+ * @param method name of the method
+ * @param canvas what is drawn on
+ * @param stages in order
+ * @param steps of the schedule
+ * @param viewBatch views per call, or fewer in a step's last one
+ * @param memory bytes it takes
+ */
+public record Plan(
+        String method,
+        Canvas canvas,
+        List<Stage> stages,
+        int steps,
+        int viewBatch,
+        MemoryEstimate memory) {
+
+    /** One per latent and step; a pair of a conditional and an unconditional row is one. */
+    public long guidedEvaluations() {
+        return stages.stream().mapToLong(s -> (long) s.views() * s.steps()).sum();
+    }
+
+    /** Calls of the UNet's session. */
+    public long unetRuns() {
+        return stages.stream().mapToLong(s -> (long) s.calls(viewBatch).size() * s.steps()).sum();
+    }
+
+    /** Moments at which all workers wait for each other. */
+    public int barriers() {
+        return stages.stream().mapToInt(Stage::barriers).sum();
+    }
+
+    /** Ordered, for text and JSON. */
+    public Map<String, Object> describe() {
+        Map<String, Object> map = new LinkedHashMap<>();
+        map.put("method", method);
+        map.put("width", canvas.x().pixels());
+        map.put("height", canvas.y().pixels());
+        map.put("patches", List.of(canvas.x().patches(), canvas.y().patches()));
+        map.put("patch_latents", List.of(canvas.x().patch(), canvas.y().patch()));
+        map.put("canvas_latents", List.of(canvas.width(), canvas.height()));
+        map.put("canvas_pixels", List.of(canvas.widthPixels(), canvas.heightPixels()));
+        map.put("steps", steps);
+        map.put("view_batch", viewBatch);
+        map.put("stages", stages.stream().map(s -> describe(s)).toList());
+        map.put("barriers", barriers());
+        map.put("guided_evaluations", guidedEvaluations());
+        map.put("unet_runs", unetRuns());
+        map.put("bytes", memory.describe());
+        return map;
+    }
+
+    private Map<String, Object> describe(Stage stage) {
+        Map<String, Object> map = new LinkedHashMap<>();
+        map.put("name", stage.name());
+        map.put("steps", stage.steps());
+        map.put("views", stage.views());
+        map.put("view_latents", List.of(stage.viewWidth(), stage.viewHeight()));
+        map.put("calls", stage.calls(viewBatch).size());
+        map.put("guidance_scale", stage.guidanceScale());
+        map.put("barriers", stage.barriers());
+        switch (stage) {
+            case Stage.Patches p -> {
+                map.put("guided", p.guided());
+                map.put("staleness", p.guide().staleness());
+            }
+            case Stage.Windows w -> {
+                map.put("grid", List.of(w.x().count(), w.y().count()));
+                map.put("stride_latents", List.of(w.x().stride(), w.y().stride()));
+                map.put("jitter_latents", List.of(w.x().jitter(), w.y().jitter()));
+            }
+        }
+        return map;
+    }
+}

@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.github.asg4j.plan;
+
+import io.github.asg4j.GuideOptions;
+import io.github.asg4j.WindowOptions;
+import java.util.ArrayList;
+import java.util.List;
+
+/** A run of consecutive denoising steps over views of one shape. */
+public sealed interface Stage {
+    /** Index of the stage's first step in the schedule. */
+    int firstStep();
+
+    int steps();
+
+    /** Views (UNet evaluations before batching) per step. */
+    int views();
+
+    /** Latent rows of a view. */
+    int viewHeight();
+
+    /** Latent columns of a view. */
+    int viewWidth();
+
+    double guidanceScale();
+
+    /** Name in events and messages. */
+    String name();
+
+    /** Barriers over all workers that the stage needs. */
+    int barriers();
+
+    /**
+     * Native-size patches that are each a sub-sampled view of the whole picture (stage 1), then
+     * relocated to the canvas.
+     *
+     * @param guide how they agree; null: not at all
+     */
+    record Patches(
+            int firstStep,
+            int steps,
+            int views,
+            int viewHeight,
+            int viewWidth,
+            double guidanceScale,
+            GuideOptions guide)
+            implements Stage {
+        @Override
+        public String name() {
+            return "stage1";
+        }
+
+        /** Whether pixel interaction shuffles the patches at step {@code k} of the stage. */
+        public boolean interactsAt(int k) {
+            return views > 1 && k >= 0 && k < guide.interactionSteps();
+        }
+
+        /** Whether step {@code k} reads the latents of all patches: to shuffle or to un-shuffle. */
+        public boolean gathersAt(int k) {
+            return interactsAt(k) || interactsAt(k - 1);
+        }
+
+        /** Whether the key patch guides the others. */
+        public boolean guided() {
+            return views > 1 && guide.weight() > 0;
+        }
+
+        /** w_k (SPEC §4). */
+        public float weightAt(int k) {
+            double course =
+                    switch (guide.schedule()) {
+                        case CONSTANT -> 1;
+                        case COSINE -> 0.5 * (1 + Math.cos(Math.PI * k / steps));
+                        case LINEAR -> 1 - (double) k / steps;
+                    };
+            return (float) (guide.weight() * course);
+        }
+
+        @Override
+        public int barriers() {
+            int n = 1; // the stage switch
+            for (int k = 1; k < steps; k++) {
+                n += gathersAt(k) ? 1 : 0;
+            }
+            return n;
+        }
+    }
+
+    /**
+     * Windows over one canvas whose noise is averaged in every step: stage 2, MultiDiffusion, and,
+     * with a single window, direct inference.
+     */
+    record Windows(
+            int firstStep,
+            int steps,
+            WindowAxis y,
+            WindowAxis x,
+            WindowOptions.Weight weight,
+            WindowOptions.Conditioning conditioning,
+            double guidanceScale,
+            String name)
+            implements Stage {
+        @Override
+        public int views() {
+            return y.count() * x.count();
+        }
+
+        @Override
+        public int viewHeight() {
+            return y.size();
+        }
+
+        @Override
+        public int viewWidth() {
+            return x.size();
+        }
+
+        @Override
+        public int barriers() {
+            return steps;
+        }
+    }
+
+    /**
+     * The stage's calls: exactly {@code viewBatch} views each in ascending index, the last one what
+     * is left. Fixed by the request, never by the devices at hand.
+     */
+    default List<Call> calls(int viewBatch) {
+        List<Call> calls = new ArrayList<>();
+        for (int first = 0; first < views(); first += viewBatch) {
+            calls.add(new Call(first, Math.min(viewBatch, views() - first)));
+        }
+        return List.copyOf(calls);
+    }
+
+    /** Views {@code first .. first + count - 1} in one UNet call. */
+    record Call(int first, int count) {}
+}

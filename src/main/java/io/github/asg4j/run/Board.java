@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.github.asg4j.run;
+
+import io.github.asg4j.AsgException;
+import io.github.asg4j.CancelledException;
+import io.github.asg4j.DeviceException;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.StringJoiner;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * What the workers of one request share: who owns which call, how far each call is, and whether the
+ * work goes on. One monitor, no allocation while waiting. The state of a call lives in host memory
+ * at its last step boundary, so the calls of a lost worker are redone by the others from there.
+ */
+final class Board {
+    /** No unit left for this worker in this stage. */
+    static final int STAGE_DONE = -1;
+
+    private final List<StageRun> stages = new ArrayList<>();
+    private final @Nullable Throwable[] lost;
+    private int alive;
+    private int finished;
+    private @Nullable AsgException failure;
+
+    Board(int workers) {
+        this.lost = new Throwable[workers];
+        this.alive = workers;
+    }
+
+    /** Adds a stage, its units shared out in turn; before the workers start. */
+    synchronized void add(StageRun stage) {
+        stages.add(stage);
+        for (int unit = 0; unit < stage.units(); unit++) {
+            stage.owner[unit] = unit % lost.length;
+        }
+    }
+
+    /**
+     * The unit that {@code worker} does next in {@code stage}: of those it owns and whose inputs are
+     * there, the one furthest behind. Waits while there is none.
+     *
+     * @return the unit, or {@link #STAGE_DONE}
+     */
+    synchronized int next(StageRun stage, Worker worker) {
+        long start = System.nanoTime();
+        try {
+            while (true) {
+                check();
+                if (lost[worker.index] != null) {
+                    throw new IllegalStateException("a lost worker asks for work");
+                }
+                int best = -1;
+                boolean open = false;
+                for (int unit = 0; unit < stage.units(); unit++) {
+                    if (stage.done[unit] < stage.total(unit)) {
+                        open = true;
+                        if (stage.owner[unit] == worker.index
+                                && (best < 0 || stage.done[unit] < stage.done[best])
+                                && stage.ready(unit)) {
+                            best = unit;
+                        }
+                    }
+                }
+                if (!open) {
+                    return STAGE_DONE;
+                }
+                if (best >= 0) {
+                    return best;
+                }
+                await();
+            }
+        } finally {
+            worker.waitNanos += System.nanoTime() - start;
+        }
+    }
+
+    /** {@code unit} has completed its step: its results are in host memory. */
+    synchronized void complete(StageRun stage, int unit) {
+        stage.done[unit]++;
+        notifyAll();
+    }
+
+    /** Makes the guide of {@code step} visible to all. */
+    synchronized void publishGuide(PatchRun stage, int step) {
+        stage.guidesPublished = Math.max(stage.guidesPublished, step + 1);
+        notifyAll();
+    }
+
+    /**
+     * Waits for the guide of {@code step}.
+     *
+     * @return false if this worker has become the owner of the key patch meanwhile and has to
+     *     compute the guide itself first
+     */
+    synchronized boolean awaitGuide(PatchRun stage, int step, Worker worker) {
+        long start = System.nanoTime();
+        try {
+            while (stage.guidesPublished <= step) {
+                check();
+                if (stage.owner[PatchRun.KEY_CALL] == worker.index) {
+                    return false;
+                }
+                await();
+            }
+            return true;
+        } finally {
+            worker.waitNanos += System.nanoTime() - start;
+        }
+    }
+
+    /** Moves the units of a lost worker to the others; fails the request when none is left. */
+    synchronized void lose(Worker worker, Throwable cause) {
+        lost[worker.index] = cause;
+        alive--;
+        if (alive == 0) {
+            StringJoiner reasons = new StringJoiner("; ");
+            for (int i = 0; i < lost.length; i++) {
+                reasons.add("cpu#" + i + ": " + lost[i]);
+            }
+            fail(new DeviceException("all devices are lost: " + reasons, cause));
+            return;
+        }
+        for (StageRun stage : stages) {
+            int heir = worker.index;
+            for (int unit = 0; unit < stage.units(); unit++) {
+                if (stage.owner[unit] == worker.index) {
+                    do {
+                        heir = (heir + 1) % lost.length;
+                    } while (lost[heir] != null);
+                    stage.owner[unit] = heir;
+                }
+            }
+        }
+        notifyAll();
+    }
+
+    /** Ends the request; the first failure counts. */
+    synchronized void fail(AsgException cause) {
+        if (failure == null) {
+            failure = cause;
+        }
+        notifyAll();
+    }
+
+    /** A worker's thread has ended its part, in whatever way. */
+    synchronized void workerFinished() {
+        finished++;
+        notifyAll();
+    }
+
+    synchronized boolean allFinished() {
+        return finished == lost.length;
+    }
+
+    synchronized boolean isLost(int worker) {
+        return lost[worker] != null;
+    }
+
+    /** Devices lost on the way, for the report. */
+    synchronized List<String> lostDevices() {
+        List<String> names = new ArrayList<>();
+        for (int i = 0; i < lost.length; i++) {
+            if (lost[i] != null) {
+                names.add("cpu#" + i);
+            }
+        }
+        return names;
+    }
+
+    /** Throws what ended the request, if something did. */
+    synchronized void check() {
+        if (failure != null) {
+            throw failure;
+        }
+    }
+
+    /** Waits up to {@code millis} for any change. */
+    synchronized void awaitChange(long millis) {
+        try {
+            wait(millis);
+        } catch (InterruptedException e) {
+            fail(new CancelledException("interrupted"));
+        }
+    }
+
+    private void await() {
+        try {
+            wait();
+        } catch (InterruptedException e) {
+            fail(new CancelledException("interrupted"));
+        }
+    }
+}

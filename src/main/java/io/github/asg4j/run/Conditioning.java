@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.github.asg4j.run;
+
+import io.github.asg4j.model.Denoiser;
+import io.github.asg4j.plan.Canvas;
+import java.lang.foreign.MemorySegment;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * What all calls of a request are conditioned on; off-heap, read by all workers.
+ *
+ * @param denoiser the network
+ * @param canvas what is drawn on
+ * @param hidden float32 [2, T, D]: unconditional, conditional
+ * @param pooled float32 [2, P], null for a model without
+ * @param tokenWeights float32 [T] of the conditional row
+ * @param realTokens prompt tokens that weigh in the mask; 0: M = 1
+ */
+record Conditioning(
+        Denoiser denoiser,
+        Canvas canvas,
+        MemorySegment hidden,
+        @Nullable MemorySegment pooled,
+        MemorySegment tokenWeights,
+        int realTokens) {}

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.github.asg4j.run;
+
+import io.github.asg4j.BadRequestException;
+import io.github.asg4j.GenerationRequest;
+import io.github.asg4j.GuideOptions;
+import io.github.asg4j.method.Method;
+import io.github.asg4j.model.Manifest;
+import io.github.asg4j.plan.Canvas;
+import io.github.asg4j.plan.MemoryEstimate;
+import io.github.asg4j.plan.Plan;
+import io.github.asg4j.plan.Stage;
+import io.github.asg4j.schedule.Schedule;
+import java.util.ArrayList;
+import java.util.List;
+
+/** Turns a request into a {@link Plan} for one bundle; checks all that needs the bundle. */
+public final class Planner {
+    /** On the CPU one view a call keeps all workers busy; a wider batch gains nothing there. */
+    private static final int CPU_VIEW_BATCH = 1;
+
+    private final Manifest manifest;
+    private final int workers;
+    private final long weightBytes;
+
+    /**
+     * @param workers that share the work
+     */
+    public Planner(Manifest manifest, int workers) {
+        this.manifest = manifest;
+        this.workers = workers;
+        this.weightBytes =
+                manifest.files().values().stream().mapToLong(Manifest.FileEntry::bytes).sum();
+    }
+
+    /**
+     * @throws BadRequestException for a size, method, option or schedule that cannot be
+     */
+    public Plan plan(GenerationRequest request) {
+        Manifest.Latent latent = manifest.latent();
+        Method method = Method.of(request.method());
+        int factor = latent.vaeFactor();
+        Canvas canvas =
+                Canvas.of(
+                        pixels(request.width(), latent.nativeWidth() * factor),
+                        pixels(request.height(), latent.nativeHeight() * factor),
+                        factor,
+                        latent.unetMultiple(),
+                        latent.channels(),
+                        latent.nativeHeight(),
+                        latent.nativeWidth(),
+                        request.guide().patchAspect());
+        int steps = request.steps().orElse(manifest.defaults().steps());
+        List<Stage> stages = method.stages(request, canvas, steps, guidanceScale(request));
+        maskBlocks(request.guide());
+        int viewBatch = request.viewBatch().orElse(CPU_VIEW_BATCH);
+        int scale = manifest.denoiser().masks().stream().mapToInt(Manifest.Mask::scale).min().orElse(8);
+        return new Plan(
+                request.method(),
+                canvas,
+                stages,
+                steps,
+                viewBatch,
+                MemoryEstimate.of(canvas, stages, viewBatch, workers, weightBytes, scale));
+    }
+
+    private static int pixels(int wanted, int nativePixels) {
+        return wanted == 0 ? 2 * nativePixels : wanted;
+    }
+
+    double guidanceScale(GenerationRequest request) {
+        return request.guidanceScale().orElse(manifest.defaults().guidanceScale());
+    }
+
+    /**
+     * The request's noise schedule.
+     *
+     * @throws BadRequestException for an unknown scheduler or spacing, or too many steps
+     */
+    public Schedule schedule(GenerationRequest request) {
+        Manifest.Scheduler s = manifest.scheduler();
+        return Schedule.of(
+                new Schedule.Settings(
+                        s.type(),
+                        manifest.denoiser().prediction(),
+                        s.betaSchedule(),
+                        s.betaStart(),
+                        s.betaEnd(),
+                        s.trainSteps(),
+                        s.spacing(),
+                        s.stepsOffset()),
+                request.steps().orElse(manifest.defaults().steps()),
+                request.scheduler(),
+                request.spacing(),
+                request.eta());
+    }
+
+    /** Indices of the mask blocks a request uses. */
+    int[] maskBlocks(GuideOptions guide) {
+        List<Manifest.Mask> masks = manifest.denoiser().masks();
+        if (masks.isEmpty() && guide.mask() != GuideOptions.Mask.NONE) {
+            throw new BadRequestException(
+                    "the bundle \"" + manifest.name() + "\" has no attention maps: use --mask none, or"
+                            + " export it again with maps");
+        }
+        List<Integer> chosen = new ArrayList<>();
+        for (String block : guide.maskBlocks()) {
+            int found = -1;
+            for (int i = 0; i < masks.size(); i++) {
+                found = masks.get(i).block().equals(block) ? i : found;
+            }
+            if (found < 0) {
+                throw new BadRequestException(
+                        "unknown mask block \"" + block + "\": the bundle has "
+                                + String.join(
+                                        ", ", masks.stream().map(Manifest.Mask::block).toList()));
+            }
+            chosen.add(found);
+        }
+        return guide.maskBlocks().isEmpty()
+                ? java.util.stream.IntStream.range(0, masks.size()).toArray()
+                : chosen.stream().mapToInt(Integer::intValue).sorted().distinct().toArray();
+    }
+}

@@ -1,0 +1,569 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.github.asg4j.run;
+
+import io.github.asg4j.AsgException;
+import io.github.asg4j.BadBundleException;
+import io.github.asg4j.BadRequestException;
+import io.github.asg4j.CancelledException;
+import io.github.asg4j.GeneratedImage;
+import io.github.asg4j.GenerationEvent;
+import io.github.asg4j.GenerationListener;
+import io.github.asg4j.GenerationRequest;
+import io.github.asg4j.OutOfMemoryException;
+import io.github.asg4j.device.Memory;
+import io.github.asg4j.image.Npy;
+import io.github.asg4j.kernel.Kernels;
+import io.github.asg4j.model.Bundle;
+import io.github.asg4j.model.ClipTokenizer;
+import io.github.asg4j.model.LoadedModel;
+import io.github.asg4j.model.Manifest;
+import io.github.asg4j.model.TextEncoder;
+import io.github.asg4j.plan.Canvas;
+import io.github.asg4j.plan.Plan;
+import io.github.asg4j.plan.Stage;
+import io.github.asg4j.schedule.Schedule;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.nio.ByteBuffer;
+import java.security.MessageDigest;
+import java.security.NoSuchAlgorithmException;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.HexFormat;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.atomic.AtomicBoolean;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Carries out one request after the other on the workers of an engine: text, stages, picture. One
+ * request at a time; {@link Cancellation} works from any thread.
+ */
+public final class Runner {
+    private static final System.Logger LOG = System.getLogger(Runner.class.getName());
+    private static final long POLL_MILLIS = 200;
+
+    private final Bundle bundle;
+    private final LoadedModel model;
+    private final Kernels kernels;
+    private final Planner planner;
+    private final ClipTokenizer tokenizer;
+    private final List<ExecutorService> devices;
+    private final long memoryLimit;
+    private final WorkerHook hook;
+
+    /**
+     * @param devices one single-threaded executor per worker
+     * @param memoryLimit bytes a request may take
+     */
+    public Runner(
+            Bundle bundle,
+            LoadedModel model,
+            Kernels kernels,
+            Planner planner,
+            ClipTokenizer tokenizer,
+            List<ExecutorService> devices,
+            long memoryLimit,
+            WorkerHook hook) {
+        this.bundle = bundle;
+        this.model = model;
+        this.kernels = kernels;
+        this.planner = planner;
+        this.tokenizer = tokenizer;
+        this.devices = List.copyOf(devices);
+        this.memoryLimit = memoryLimit;
+        this.hook = hook;
+    }
+
+    /** The way to end a running request from another thread. */
+    public static final class Cancellation {
+        private final AtomicBoolean cancelled = new AtomicBoolean();
+        private volatile @Nullable Runnable action;
+
+        public void cancel() {
+            cancelled.set(true);
+            Runnable a = action;
+            if (a != null) {
+                a.run();
+            }
+        }
+
+        void check() {
+            if (cancelled.get()) {
+                throw new CancelledException("the generation was cancelled");
+            }
+        }
+
+        private void onCancel(@Nullable Runnable a) {
+            action = a;
+            if (a != null && cancelled.get()) {
+                a.run();
+            }
+        }
+    }
+
+    /**
+     * Draws one picture.
+     *
+     * @throws AsgException when it cannot be drawn
+     */
+    public GeneratedImage run(
+            GenerationRequest request, GenerationListener listener, Cancellation cancellation) {
+        GenerationRequest current = request;
+        while (true) {
+            Plan plan = planner.plan(current);
+            try (Drawing drawing = new Drawing(current, plan, listener, cancellation)) {
+                plan.memory().require(memoryLimit, plan.canvas());
+                return drawing.draw();
+            } catch (OutOfMemoryException e) {
+                if (plan.viewBatch() == 1) {
+                    throw e;
+                }
+                int half = plan.viewBatch() / 2;
+                LOG.log(
+                        System.Logger.Level.WARNING,
+                        "out of memory with a view batch of " + plan.viewBatch() + ", going on with "
+                                + half + ": the last bits of the picture may change");
+                current = current.toBuilder().viewBatch(half).build();
+            }
+        }
+    }
+
+    /** One request at work. */
+    private final class Drawing implements AutoCloseable {
+        private final GenerationRequest request;
+        private final Plan plan;
+        private final Canvas canvas;
+        private final GenerationListener listener;
+        private final Cancellation cancellation;
+        private final long start = System.nanoTime();
+        private final Memory memory = new Memory("the picture");
+        private final Board board = new Board(devices.size());
+        private final List<Worker> workers = new ArrayList<>();
+        private final List<StageRun> stages = new ArrayList<>();
+        private final List<Integer> stepsSeen = new ArrayList<>();
+        private final boolean dump;
+        private final boolean previews;
+        private MemorySegment vaeInput = MemorySegment.NULL;
+        private MemorySegment decoded = MemorySegment.NULL;
+        private long textNanos;
+        private long vaeNanos;
+
+        Drawing(
+                GenerationRequest request,
+                Plan plan,
+                GenerationListener listener,
+                Cancellation cancellation) {
+            this.request = request;
+            this.plan = plan;
+            this.canvas = plan.canvas();
+            this.listener = listener;
+            this.cancellation = cancellation;
+            this.dump = request.dumpDirectory() != null;
+            this.previews = listener.previewEvery() > 0;
+        }
+
+        GeneratedImage draw() {
+            vaeInput = memory.floats(canvas.plane(), "VAE input");
+            decoded =
+                    memory.floats(
+                            3L * canvas.heightPixels() * canvas.widthPixels(), "decoded picture");
+            Schedule schedule = planner.schedule(request);
+            Tables tables = new Tables(schedule, memory);
+            event("text", 0, 1);
+            Texts texts = encode();
+            event("text", 1, 1);
+            MemorySegment patches = memory.floats(canvas.plane(), "initial noise");
+            MemorySegment latents = memory.floats(canvas.plane(), "initial canvas");
+            initialNoise(patches, latents, (float) schedule.initScale());
+            MemorySegment last = build(tables, texts.conditioning(), patches, latents);
+            work();
+            if (dump) {
+                new Dump(request.dumpDirectory(), plan, kernels, memory)
+                        .write(texts.conditioning(), patches, stages);
+            }
+            event("vae", 0, 1);
+            GeneratedImage image = picture(last, report(texts));
+            event("vae", 1, 1);
+            return image;
+        }
+
+        /** The text side of a request. */
+        private record Texts(Conditioning conditioning, String cut, String negativeCut) {}
+
+        private Texts encode() {
+            long clock = System.nanoTime();
+            Manifest manifest = bundle.manifest();
+            int length = manifest.textEncoders().getFirst().length();
+            ClipTokenizer.Tokens prompt = tokenizer.encode(request.prompt(), length);
+            ClipTokenizer.Tokens negative = tokenizer.encode(request.negativePrompt(), length);
+            TextEncoder encoder = model.textEncoder();
+            MemorySegment hidden = memory.allocate(2 * encoder.hiddenBytes(), "text embeddings");
+            MemorySegment pooled =
+                    manifest.conditioning().pooled()
+                            ? memory.allocate(2 * encoder.pooledBytes(), "pooled embeddings")
+                            : null;
+            boolean zero =
+                    request.negativePrompt().isEmpty()
+                            && manifest.conditioning().emptyNegativeIsZero();
+            // Row by row: a picture's bytes do not depend on what is encoded beside its prompt.
+            if (!zero) {
+                encodeRow(encoder, negative, hidden, pooled, 0);
+            }
+            encodeRow(encoder, prompt, hidden, pooled, 1);
+            MemorySegment weights = memory.floats(length, "token weights");
+            int real = tokenWeights(prompt, weights);
+            textNanos = System.nanoTime() - clock;
+            return new Texts(
+                    new Conditioning(model.denoiser(), canvas, hidden, pooled, weights, real),
+                    prompt.cut(),
+                    negative.cut());
+        }
+
+        private void encodeRow(
+                TextEncoder encoder,
+                ClipTokenizer.Tokens tokens,
+                MemorySegment hidden,
+                @Nullable MemorySegment pooled,
+                int row) {
+            encoder.encode(
+                    tokens.ids(),
+                    hidden.asSlice(row * encoder.hiddenBytes(), encoder.hiddenBytes()),
+                    pooled == null
+                            ? null
+                            : pooled.asSlice(row * encoder.pooledBytes(), encoder.pooledBytes()));
+        }
+
+        /** Weight 1 for every real token, or for those asked for; how many there are. */
+        private int tokenWeights(ClipTokenizer.Tokens prompt, MemorySegment weights) {
+            List<Integer> wanted = request.guide().maskTokens();
+            for (int index : wanted) {
+                if (index >= prompt.realTokens()) {
+                    throw new BadRequestException(
+                            "mask token " + index + " is not there: the prompt has tokens 0 to "
+                                    + (prompt.realTokens() - 1));
+                }
+                weights.setAtIndex(ValueLayout.JAVA_FLOAT, index + 1L, 1);
+            }
+            if (wanted.isEmpty()) {
+                for (int i = 0; i < prompt.realTokens(); i++) {
+                    weights.setAtIndex(ValueLayout.JAVA_FLOAT, i + 1L, 1);
+                }
+            }
+            return prompt.realTokens();
+        }
+
+        /** Noise patch by patch (SPEC §1, §7), the canvas its relocation; scaled to start from. */
+        private void initialNoise(MemorySegment patches, MemorySegment latents, float scale) {
+            long plane = canvas.patchPlane();
+            if (request.latents() == null) {
+                for (int i = 0; i < canvas.patches(); i++) {
+                    kernels.normal(
+                            patches.asSlice(i * plane * 4, plane * 4), plane, request.seed(),
+                            i * plane, 0, Kernels.INITIAL_NOISE, scale);
+                }
+            } else {
+                givenLatents(patches, latents, scale);
+            }
+            kernels.relocate(
+                    latents, patches, canvas.channels(), canvas.y().patches(),
+                    canvas.x().patches(), canvas.y().patch(), canvas.x().patch());
+        }
+
+        private void givenLatents(MemorySegment patches, MemorySegment latents, float scale) {
+            java.nio.file.Path file = java.util.Objects.requireNonNull(request.latents());
+            Npy.Array given =
+                    Npy.read(
+                            file,
+                            Npy.Type.FLOAT32,
+                            (bytes, alignment) -> memory.allocate(bytes, "given latents"));
+            List<Long> shape = Arrays.stream(given.shape()).boxed().toList();
+            long c = canvas.channels();
+            List<Long> whole = List.of(1L, c, (long) canvas.height(), (long) canvas.width());
+            List<Long> cut =
+                    List.of(
+                            (long) canvas.patches(), c, (long) canvas.y().patch(),
+                            (long) canvas.x().patch());
+            if (shape.equals(cut)) {
+                kernels.scaleShift(patches, given.data(), canvas.plane(), scale, 0);
+            } else if (shape.equals(whole)) {
+                kernels.scaleShift(latents, given.data(), canvas.plane(), scale, 0);
+                kernels.cut(
+                        patches, latents, canvas.channels(), canvas.y().patches(),
+                        canvas.x().patches(), canvas.y().patch(), canvas.x().patch());
+            } else {
+                throw new BadRequestException(
+                        file + " has shape " + shape + ": a picture of " + canvas.x().pixels() + "x"
+                                + canvas.y().pixels() + " starts from " + whole + ", or as patches "
+                                + cut);
+            }
+            if (kernels.firstNonFinite(patches, canvas.plane()) >= 0) {
+                throw new BadRequestException(file + " holds a NaN or an infinity");
+            }
+        }
+
+        /** Sets up stages and workers; returns where the last latents will be. */
+        private MemorySegment build(
+                Tables tables, Conditioning conditioning, MemorySegment patches, MemorySegment latents) {
+            MemorySegment current = latents;
+            for (Stage stage : plan.stages()) {
+                switch (stage) {
+                    case Stage.Patches p -> {
+                        MemorySegment out = memory.floats(canvas.plane(), "relocated canvas");
+                        stages.add(
+                                new PatchRun(
+                                        p, plan.viewBatch(), board, conditioning, tables,
+                                        request.seed(), devices.size(),
+                                        planner.maskBlocks(p.guide()), patches, out, dump, previews,
+                                        memory));
+                        current = out;
+                    }
+                    case Stage.Windows win -> {
+                        WindowRun run =
+                                new WindowRun(
+                                        win, plan.viewBatch(), conditioning, tables, request.seed(),
+                                        devices.size(), current, dump, previews, memory, kernels);
+                        stages.add(run);
+                        current = run.latentsAfter(win.steps() - 1, kernels, memory);
+                    }
+                }
+            }
+            for (int i = 0; i < devices.size(); i++) {
+                workers.add(new Worker(i, kernels, hook));
+            }
+            for (StageRun stage : stages) {
+                board.add(stage);
+                stepsSeen.add(0);
+            }
+            return current;
+        }
+
+        /** Lets the workers go, reports progress, returns when all have ended. */
+        private void work() {
+            cancellation.onCancel(
+                    () -> {
+                        board.fail(new CancelledException("the generation was cancelled"));
+                        workers.forEach(Worker::terminate);
+                    });
+            for (Worker worker : workers) {
+                devices.get(worker.index).execute(() -> work(worker));
+            }
+            try {
+                if (previews) {
+                    requestPreview(stages.getFirst());
+                }
+                while (!board.allFinished()) {
+                    board.awaitChange(POLL_MILLIS);
+                    progress();
+                }
+                progress();
+            } catch (AsgException e) {
+                board.fail(e);
+            } finally {
+                cancellation.onCancel(null);
+                awaitWorkers();
+            }
+            board.check();
+        }
+
+        /** Their memory may only be freed once no worker uses it any more. */
+        private void awaitWorkers() {
+            while (!board.allFinished()) {
+                board.awaitChange(POLL_MILLIS);
+            }
+        }
+
+        /** The life of one worker within a request. */
+        private void work(Worker worker) {
+            try {
+                for (StageRun stage : stages) {
+                    int unit;
+                    while ((unit = board.next(stage, worker)) != Board.STAGE_DONE) {
+                        int step = stage.done[unit];
+                        worker.beforeStep(stage, unit, step);
+                        if (stage.execute(worker, unit, step)) {
+                            board.complete(stage, unit);
+                        }
+                    }
+                }
+            } catch (BadBundleException
+                    | BadRequestException
+                    | OutOfMemoryException
+                    | CancelledException e) {
+                // the same on every device: no other could do better
+                board.fail(e);
+            } catch (RuntimeException | Error e) {
+                LOG.log(System.Logger.Level.WARNING, worker.name() + " is lost: " + e);
+                board.lose(worker, e);
+            } finally {
+                board.workerFinished();
+            }
+        }
+
+        private void progress() {
+            for (int i = 0; i < stages.size(); i++) {
+                StageRun run = stages.get(i);
+                int steps;
+                boolean preview;
+                synchronized (board) {
+                    steps = run.completedSteps();
+                    preview = previews && run.previewReady();
+                }
+                if (steps > stepsSeen.get(i)) {
+                    stepsSeen.set(i, steps);
+                    event(run.stage.name(), steps, run.stage.steps());
+                    if (previews && steps == run.stage.steps() && i + 1 < stages.size()) {
+                        requestPreview(stages.get(i + 1));
+                    }
+                }
+                if (preview) {
+                    MemorySegment clean = run.previewCanvas(kernels);
+                    Map<String, Object> report = new LinkedHashMap<>();
+                    report.put("preview_stage", run.stage.name());
+                    report.put("preview_step", run.previewStep() + 1);
+                    GeneratedImage image = picture(clean, report);
+                    guarded(() -> listener.onPreview(image));
+                    requestPreview(run);
+                }
+            }
+        }
+
+        private void requestPreview(StageRun run) {
+            synchronized (board) {
+                run.requestPreview(listener.previewEvery());
+            }
+        }
+
+        private void event(String stage, int step, int of) {
+            cancellation.check();
+            long elapsed = System.nanoTime() - start;
+            guarded(() -> listener.onEvent(new GenerationEvent(stage, step, of, elapsed)));
+        }
+
+        /** A listener that throws is logged, not obeyed. */
+        private void guarded(Runnable call) {
+            try {
+                call.run();
+            } catch (RuntimeException e) {
+                LOG.log(System.Logger.Level.WARNING, "a generation listener threw", e);
+            }
+        }
+
+        private GeneratedImage picture(MemorySegment latents, Map<String, Object> report) {
+            long clock = System.nanoTime();
+            Manifest.Latent latent = bundle.manifest().latent();
+            kernels.scaleShift(
+                    vaeInput, latents, canvas.plane(), (float) (1 / latent.scaling()),
+                    (float) latent.shift());
+            model.vaeDecoder().decode(vaeInput, canvas.height(), canvas.width(), decoded, kernels);
+            NonFinite.check(kernels, decoded);
+            int width = canvas.x().pixels();
+            int height = canvas.y().pixels();
+            ByteBuffer rgb = ByteBuffer.allocate(width * height * 3);
+            try (Memory rows = new Memory("RGB8")) {
+                MemorySegment out = rows.allocate(rgb.capacity(), "RGB8");
+                kernels.rgb8(
+                        out, decoded, canvas.heightPixels(), canvas.widthPixels(),
+                        canvas.y().cropPixels(), canvas.x().cropPixels(), height, width);
+                rgb.put(out.asByteBuffer()).flip();
+            }
+            vaeNanos += System.nanoTime() - clock;
+            report.put("pixels_sha256", sha256(rgb.duplicate()));
+            finishTimes(report);
+            return new GeneratedImage(width, height, rgb, report);
+        }
+
+        private Map<String, Object> report(Texts texts) {
+            Map<String, Object> map = new LinkedHashMap<>();
+            map.put("width", canvas.x().pixels());
+            map.put("height", canvas.y().pixels());
+            map.put("seed", request.seed());
+            map.put("method", request.method());
+            map.put("prompt", request.prompt());
+            map.put("negative_prompt", request.negativePrompt());
+            map.put("prompt_cut", texts.cut());
+            map.put("negative_prompt_cut", texts.negativeCut());
+            map.put("steps", plan.steps());
+            Manifest manifest = bundle.manifest();
+            map.put(
+                    "scheduler",
+                    request.scheduler() == null ? manifest.scheduler().type() : request.scheduler());
+            map.put("guidance_scale", planner.guidanceScale(request));
+            if (plan.stages().getFirst() instanceof Stage.Patches p) {
+                var g = p.guide();
+                map.put("guide_space", lower(g.space()));
+                map.put("guide_weight", g.weight());
+                map.put("guide_schedule", lower(g.schedule()));
+                map.put("mask", lower(g.mask()));
+                map.put("staleness", g.staleness());
+                map.put("interaction", interaction(p));
+                map.put("stage1_steps", p.steps());
+            }
+            map.put("devices", workers.stream().map(Worker::name).toList());
+            map.put("lost_devices", board.lostDevices());
+            map.put("view_batch", plan.viewBatch());
+            map.put("threads_per_worker", model.threadsPerWorker());
+            map.put("kernels", kernels.name());
+            map.put("barriers", plan.barriers());
+            map.put("guided_evaluations", plan.guidedEvaluations());
+            map.put("unet_runs", plan.unetRuns());
+            map.put("model", manifest.name());
+            map.put("bundle_sha256", bundle.bundleSha256());
+            return map;
+        }
+
+        private void finishTimes(Map<String, Object> report) {
+            Map<String, Object> peak = new LinkedHashMap<>();
+            workers.forEach(w -> peak.put(w.name(), w.bytes()));
+            report.put("peak_bytes", peak);
+            report.put("host_bytes", memory.bytes());
+            Map<String, Object> times = new LinkedHashMap<>();
+            times.put("total", millis(System.nanoTime() - start));
+            times.put("text", millis(textNanos));
+            times.put("unet", mean(w -> w.unetNanos));
+            times.put("kernels", mean(w -> w.kernelNanos));
+            times.put("exchange", mean(w -> w.exchangeNanos));
+            times.put("wait", mean(w -> w.waitNanos));
+            times.put("vae", millis(vaeNanos));
+            report.put("times_ms", times);
+        }
+
+        private double mean(java.util.function.ToLongFunction<Worker> nanos) {
+            return millis(workers.stream().mapToLong(nanos).sum() / Math.max(1, workers.size()));
+        }
+
+        @Override
+        public void close() {
+            for (Worker worker : workers) {
+                worker.close();
+            }
+            memory.close();
+        }
+    }
+
+    private static String interaction(Stage.Patches p) {
+        int n = p.guide().interactionSteps();
+        return n == 0 ? "off" : n >= p.steps() ? "every" : Integer.toString(n);
+    }
+
+    private static String lower(Enum<?> value) {
+        return value.name().toLowerCase(Locale.ROOT).replace('_', '-');
+    }
+
+    private static double millis(long nanos) {
+        return Math.round(nanos / 1e4) / 100.0;
+    }
+
+    private static String sha256(ByteBuffer data) {
+        try {
+            MessageDigest digest = MessageDigest.getInstance("SHA-256");
+            digest.update(data);
+            return HexFormat.of().formatHex(digest.digest());
+        } catch (NoSuchAlgorithmException e) {
+            throw new IllegalStateException("every Java platform has SHA-256", e);
+        }
+    }
+}

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.github.asg4j.run;
+
+import io.github.asg4j.device.Memory;
+import io.github.asg4j.kernel.Kernels;
+import io.github.asg4j.plan.Stage;
+import java.lang.foreign.MemorySegment;
+import java.util.List;
+
+/**
+ * A stage at work. Its units are its calls, in the order of their views, and one more that joins
+ * them: the stage switch, or the step of the canvas. {@code done} and {@code owner} belong to the
+ * {@link Board}'s monitor.
+ */
+abstract class StageRun {
+    final Stage stage;
+    final List<Stage.Call> calls;
+    final int[] done;
+    final int[] owner;
+
+    /** Step whose predicted clean latents are wanted, -1: none; guarded by the board. */
+    private int previewStep = -1;
+
+    StageRun(Stage stage, int viewBatch) {
+        this.stage = stage;
+        this.calls = stage.calls(viewBatch);
+        this.done = new int[calls.size() + 1];
+        this.owner = new int[calls.size() + 1];
+    }
+
+    final int units() {
+        return calls.size() + 1;
+    }
+
+    /** The unit that joins all calls. */
+    final int join() {
+        return calls.size();
+    }
+
+    /** Steps that {@code unit} has in all. */
+    abstract int total(int unit);
+
+    /** Whether all that the next step of {@code unit} reads is there; under the board's lock. */
+    abstract boolean ready(int unit);
+
+    /**
+     * Carries out one step of a unit.
+     *
+     * @return false if it has to be begun again, because this worker has work to do before
+     */
+    abstract boolean execute(Worker worker, int unit, int step);
+
+    /** Steps of the stage that all calls have completed; under the board's lock. */
+    int completedSteps() {
+        int min = Integer.MAX_VALUE;
+        for (int unit = 0; unit < calls.size(); unit++) {
+            min = Math.min(min, done[unit]);
+        }
+        return min;
+    }
+
+    /** Latents after step {@code step}, as they are dumped: un-shuffled patches, or the canvas. */
+    abstract MemorySegment latentsAfter(int step, Kernels kernels, Memory memory);
+
+    /** Asks for the clean latents of a step no call has begun; under the board's lock. */
+    final void requestPreview(int every) {
+        int begun = 0;
+        for (int unit = 0; unit < calls.size(); unit++) {
+            begun = Math.max(begun, done[unit] + 1);
+        }
+        int step = Math.ceilDiv(begun + 1, every) * every - 1;
+        previewStep = step < stage.steps() ? step : -1;
+    }
+
+    final int previewStep() {
+        return previewStep;
+    }
+
+    /** Whether the requested preview is complete; under the board's lock. */
+    final boolean previewReady() {
+        // a stage that steps in its join has the preview only after that
+        return previewStep >= 0
+                && completedSteps() > previewStep
+                && (total(join()) == 1 || done[join()] > previewStep);
+    }
+
+    /** Predicted clean latents [C, H, W] of the requested preview, once it is ready. */
+    abstract MemorySegment previewCanvas(Kernels kernels);
+}

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.github.asg4j;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.github.asg4j.run.WorkerHook;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicInteger;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+
+/**
+ * Asynchrony is real: with worker 0, which has the key patch, held before step k, worker 1 goes
+ * {@code staleness} steps further than the guidance it has, and no step more.
+ */
+class AsynchronyTest {
+    private static final int HELD_STEP = 3;
+
+    @ParameterizedTest
+    @ValueSource(ints = {0, 1, 2})
+    void theOtherWorkerRunsAheadByTheStaleness(int staleness) throws Exception {
+        CountDownLatch held = new CountDownLatch(1);
+        CountDownLatch release = new CountDownLatch(1);
+        AtomicInteger begun = new AtomicInteger(-1);
+        CountDownLatch reached = new CountDownLatch(1);
+        WorkerHook hook =
+                point -> {
+                    if (!point.stage().equals("stage1") || point.joins()) {
+                        return;
+                    }
+                    if (point.worker() == 0 && point.step() == HELD_STEP) {
+                        held.countDown();
+                        await(release);
+                    }
+                    if (point.worker() == 1 && point.unit() == 1) {
+                        begun.set(point.step());
+                        // It begins step k + staleness, whose guidance (step k) is being held.
+                        if (point.step() == HELD_STEP + staleness) {
+                            reached.countDown();
+                        }
+                    }
+                };
+        GuideOptions guide =
+                GuideOptions.DEFAULT
+                        .withStaleness(staleness)
+                        .withInteractionSteps(0)
+                        .withStage1Share(1);
+        // Two patches, one for each worker.
+        GenerationRequest request =
+                Tiny.request().size(128, 64).guide(guide).build();
+        try (Engine engine = Engine.open(Tiny.options(2), hook)) {
+            Generation generation = engine.submit(request);
+            assertTrue(held.await(20, TimeUnit.SECONDS), "worker 0 never came to step k");
+            assertTrue(
+                    reached.await(20, TimeUnit.SECONDS),
+                    "worker 1 did not come to step k + " + staleness + ", only to " + begun);
+            // It has no way on: the next step can only begin when this one is complete.
+            Thread.sleep(200);
+            assertEquals(HELD_STEP + staleness, begun.get(), "step that worker 1 is in");
+            assertFalse(generation.future().isDone());
+            release.countDown();
+            generation.join();
+        }
+    }
+
+    private static void await(CountDownLatch latch) {
+        try {
+            if (!latch.await(60, TimeUnit.SECONDS)) {
+                throw new IllegalStateException("never released");
+            }
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+        }
+    }
+}

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.github.asg4j;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertNotEquals;
+
+import io.github.asg4j.run.WorkerHook;
+import java.util.List;
+import java.util.SplittableRandom;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
+
+/** The promise: the same bytes for any number of workers and any timing. */
+class DeterminismTest {
+    static Stream<GuideOptions> guides() {
+        return Stream.of(0, 1, 3)
+                .flatMap(
+                        staleness ->
+                                Stream.of(0, 2, GuideOptions.EVERY_STEP)
+                                        .map(
+                                                steps ->
+                                                        GuideOptions.DEFAULT
+                                                                .withStaleness(staleness)
+                                                                .withInteractionSteps(steps)));
+    }
+
+    private static String draw(EngineOptions options, GenerationRequest request, WorkerHook hook) {
+        try (Engine engine = Engine.open(options, hook)) {
+            return Tiny.hash(engine.submit(request).join());
+        }
+    }
+
+    @ParameterizedTest
+    @MethodSource("guides")
+    void anyNumberOfWorkersAnyTimingAnyKernels(GuideOptions guide) {
+        for (int viewBatch : new int[] {1, 3}) {
+            GenerationRequest request =
+                    Tiny.request().guide(guide).viewBatch(viewBatch).build();
+            String expected = draw(Tiny.options(1), request, WorkerHook.NONE);
+            for (int workers : new int[] {2, 4}) {
+                assertEquals(
+                        expected, draw(Tiny.options(workers), request, WorkerHook.NONE), "workers " + workers);
+            }
+            long seed = 42;
+            WorkerHook delays =
+                    point -> {
+                        var random =
+                                new SplittableRandom(
+                                        seed + point.worker() * 1000L + point.step() * 10L + point.unit());
+                        sleep(random.nextInt(4));
+                    };
+            assertEquals(expected, draw(Tiny.options(3), request, delays), "with delays");
+            for (String kernels : List.of("java", "scalar")) {
+                assertEquals(
+                        expected,
+                        draw(Tiny.options(2).withKernels(kernels), request, WorkerHook.NONE),
+                        kernels);
+            }
+        }
+    }
+
+    @Test
+    void differentSettingsGiveDifferentPictures() {
+        String plain = draw(Tiny.options(1), Tiny.request().build(), WorkerHook.NONE);
+        assertNotEquals(plain, draw(Tiny.options(1), Tiny.request().seed(8).build(), WorkerHook.NONE));
+        assertNotEquals(
+                plain,
+                draw(
+                        Tiny.options(1),
+                        Tiny.request().guide(GuideOptions.DEFAULT.withStaleness(0)).build(),
+                        WorkerHook.NONE),
+                "a step-dependent denoiser has to show the age of its guidance");
+    }
+
+    @Test
+    void aDenoiserConstantInTheStepDoesNotShowStaleness() {
+        EngineOptions options = Tiny.options(2).withModel(Tiny.stepless());
+        GuideOptions guide =
+                GuideOptions.DEFAULT
+                        .withInteractionSteps(0)
+                        .withSpace(GuideOptions.Space.NOISE)
+                        .withWeight(0.5)
+                        .withStage1Share(1);
+        String fresh =
+                draw(options, Tiny.request().guide(guide.withStaleness(0)).build(), WorkerHook.NONE);
+        for (int staleness : new int[] {1, 3}) {
+            assertEquals(
+                    fresh,
+                    draw(
+                            options,
+                            Tiny.request().guide(guide.withStaleness(staleness)).build(),
+                            WorkerHook.NONE),
+                    "staleness " + staleness);
+        }
+    }
+
+    @Test
+    void onePatchIsPlainSamplingAtNativeSize() {
+        GenerationRequest asg = Tiny.request().size(64, 64).build();
+        String direct =
+                draw(Tiny.options(1), asg.toBuilder().method("direct").build(), WorkerHook.NONE);
+        assertEquals(direct, draw(Tiny.options(1), asg, WorkerHook.NONE));
+    }
+
+    static void sleep(long millis) {
+        try {
+            Thread.sleep(millis);
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+        }
+    }
+}

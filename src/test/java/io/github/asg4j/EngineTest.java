@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.github.asg4j;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertNotEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.github.asg4j.run.WorkerHook;
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.List;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.RejectedExecutionException;
+import java.util.concurrent.TimeUnit;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+
+/** The library as a service uses it: queue, cancellation, progress, previews, closing. */
+@Timeout(60)
+class EngineTest {
+    @Test
+    void concurrentRequestsGetTheBytesOfEachAlone() {
+        GenerationRequest one = Tiny.request().build();
+        GenerationRequest two = Tiny.request().seed(8).size(96, 128).build();
+        try (Engine engine = Engine.open(Tiny.options(2))) {
+            String first = Tiny.hash(engine.submit(one).join());
+            String second = Tiny.hash(engine.submit(two).join());
+            List<Generation> both = List.of(engine.submit(one), engine.submit(two));
+            assertEquals(first, Tiny.hash(both.get(0).join()));
+            assertEquals(second, Tiny.hash(both.get(1).join()));
+            assertNotEquals(first, second);
+        }
+    }
+
+    @Test
+    void closingFreesEveryNativeByte() {
+        long before = Engine.nativeBytesInUse();
+        Engine engine = Engine.open(Tiny.options(2));
+        engine.submit(Tiny.request().build()).join();
+        engine.close();
+        engine.close();
+        assertEquals(before, Engine.nativeBytesInUse());
+        assertThrows(
+                RejectedExecutionException.class, () -> engine.submit(Tiny.request().build()));
+    }
+
+    @Test
+    void memoryIsFreedAfterFailuresToo() {
+        try (Engine engine =
+                Engine.open(
+                        Tiny.options(1),
+                        point -> {
+                            throw new IllegalStateException("unplugged");
+                        })) {
+            long before = Engine.nativeBytesInUse();
+            assertThrows(DeviceException.class, () -> engine.submit(Tiny.request().build()).join());
+            assertEquals(before, Engine.nativeBytesInUse());
+        }
+    }
+
+    @Test
+    void aFullQueueRejects() throws Exception {
+        CountDownLatch started = new CountDownLatch(1);
+        CountDownLatch release = new CountDownLatch(1);
+        EngineOptions options =
+                Tiny.options(1).withQueue(1, EngineOptions.WhenFull.REJECT);
+        try (Engine engine = Engine.open(options, holding(started, release))) {
+            Generation drawing = engine.submit(Tiny.request().build());
+            assertTrue(started.await(20, TimeUnit.SECONDS));
+            Generation waiting = engine.submit(Tiny.request().build());
+            RejectedExecutionException e =
+                    assertThrows(
+                            RejectedExecutionException.class,
+                            () -> engine.submit(Tiny.request().build()));
+            assertTrue(e.getMessage().contains("1 requests wait"), e.getMessage());
+            release.countDown();
+            drawing.join();
+            waiting.join();
+        }
+    }
+
+    @Test
+    void cancellingEndsTheWorkAndTheNextRequestIsDrawn() throws Exception {
+        CountDownLatch started = new CountDownLatch(1);
+        CountDownLatch release = new CountDownLatch(1);
+        try (Engine engine = Engine.open(Tiny.options(2), holding(started, release))) {
+            Generation generation = engine.submit(Tiny.request().steps(100).build());
+            assertTrue(started.await(20, TimeUnit.SECONDS));
+            Generation waiting = engine.submit(Tiny.request().build());
+            waiting.cancel();
+            generation.cancel();
+            release.countDown();
+            assertThrows(CancelledException.class, generation::join);
+            assertThrows(CancelledException.class, waiting::join);
+            assertEquals(
+                    128, engine.submit(Tiny.request().build()).join().width());
+        }
+    }
+
+    @Test
+    void closingCancelsWhatIsDrawnAndWhatWaits() throws Exception {
+        CountDownLatch started = new CountDownLatch(1);
+        CountDownLatch release = new CountDownLatch(1);
+        Engine engine = Engine.open(Tiny.options(1), holding(started, release));
+        Generation drawing = engine.submit(Tiny.request().steps(200).build());
+        Generation waiting = engine.submit(Tiny.request().build());
+        assertTrue(started.await(20, TimeUnit.SECONDS));
+        release.countDown();
+        engine.close();
+        assertThrows(CancelledException.class, drawing::join);
+        assertThrows(CancelledException.class, waiting::join);
+    }
+
+    @Test
+    void eventsComeInOrderAndPreviewsHaveTheSizeOfThePicture() {
+        List<GenerationEvent> events = Collections.synchronizedList(new ArrayList<>());
+        List<GeneratedImage> previews = Collections.synchronizedList(new ArrayList<>());
+        GenerationListener listener =
+                new GenerationListener() {
+                    @Override
+                    public void onEvent(GenerationEvent event) {
+                        events.add(event);
+                    }
+
+                    @Override
+                    public int previewEvery() {
+                        return 2;
+                    }
+
+                    @Override
+                    public void onPreview(GeneratedImage preview) {
+                        previews.add(preview);
+                    }
+                };
+        try (Engine engine = Engine.open(Tiny.options(2), p -> DeterminismTest.sleep(5))) {
+            GeneratedImage image = engine.submit(Tiny.request().build(), listener).join();
+            String plain = Tiny.hash(engine.submit(Tiny.request().build()).join());
+            assertEquals(plain, Tiny.hash(image), "previews may not change the picture");
+        }
+        assertEquals("text", events.getFirst().stage());
+        assertEquals("vae", events.getLast().stage());
+        assertTrue(
+                events.stream().anyMatch(e -> e.stage().equals("stage1") && e.step() == e.of()));
+        assertTrue(
+                events.stream().anyMatch(e -> e.stage().equals("stage2") && e.step() == e.of()));
+        assertFalse(previews.isEmpty());
+        previews.forEach(p -> assertEquals(128, p.width()));
+        assertTrue(
+                previews.stream().anyMatch(p -> "stage2".equals(p.report().get("preview_stage"))));
+    }
+
+    @Test
+    void aThrowingListenerHarmsNothing() {
+        try (Engine engine = Engine.open(Tiny.options(1))) {
+            engine.submit(
+                            Tiny.request().build(),
+                            e -> {
+                                throw new IllegalStateException("listener");
+                            })
+                    .join();
+        }
+    }
+
+    @Test
+    void badRequestsAreRefusedAtOnce() {
+        try (Engine engine = Engine.open(Tiny.options(1))) {
+            expect("unknown method \"magic\"", engine, Tiny.request().method("magic"));
+            expect("width 100", engine, Tiny.request().size(100, 128));
+            expect("unknown mask block", engine,
+                    Tiny.request().guide(GuideOptions.DEFAULT.withMaskBlocks(List.of("down_blocks.0"))));
+            expect("scheduler \"heun\"", engine, Tiny.request().scheduler("heun"));
+            expect("window stride 99", engine, Tiny.request().windows(WindowOptions.DEFAULT.withStride(99)));
+            expect("jitter 7", engine, Tiny.request().windows(WindowOptions.DEFAULT.withJitter(7)));
+        }
+        assertThrows(BadRequestException.class, () -> GenerationRequest.builder("  ").build());
+        assertThrows(BadRequestException.class, () -> Tiny.request().steps(0).build());
+        assertThrows(BadRequestException.class, () -> Tiny.request().guidanceScale(Double.NaN).build());
+        assertThrows(BadRequestException.class, () -> GuideOptions.DEFAULT.withWeight(Double.POSITIVE_INFINITY));
+        assertThrows(BadRequestException.class, () -> Engine.open(Tiny.options(1).withDevices("tpu")));
+        assertThrows(DeviceException.class, () -> Engine.open(Tiny.options(1).withDevices("cuda:0")));
+        assertThrows(BadRequestException.class, () -> Engine.open(Tiny.options(1).withDevices("cpu:0")));
+    }
+
+    @Test
+    void aPictureBeyondMemoryIsRefusedBeforeTheWork() {
+        try (Engine engine = Engine.open(Tiny.options(1).withMaxMemoryBytes(1 << 20))) {
+            OutOfMemoryException e =
+                    assertThrows(
+                            OutOfMemoryException.class,
+                            () -> engine.submit(Tiny.request().size(1024, 1024).build()).join());
+            assertTrue(e.getMessage().contains("1024x1024"), e.getMessage());
+        }
+    }
+
+    private static void expect(String message, Engine engine, GenerationRequest.Builder request) {
+        BadRequestException e =
+                assertThrows(BadRequestException.class, () -> engine.submit(request.build()));
+        assertTrue(e.getMessage().contains(message), e.getMessage());
+    }
+
+    private static WorkerHook holding(CountDownLatch started, CountDownLatch release) {
+        return point -> {
+            started.countDown();
+            try {
+                if (!release.await(30, TimeUnit.SECONDS)) {
+                    throw new IllegalStateException("never released");
+                }
+            } catch (InterruptedException e) {
+                Thread.currentThread().interrupt();
+            }
+        };
+    }
+}

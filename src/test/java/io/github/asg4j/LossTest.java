@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.github.asg4j;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.github.asg4j.run.WorkerHook;
+import java.util.List;
+import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.function.Predicate;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+/**
+ * A lost worker: its memory is overwritten with NaN and every call it makes fails. The others redo
+ * its calls from the last step boundary, and the picture has the same bytes.
+ */
+class LossTest {
+    /** Loses each worker from the first point on that {@code when} accepts. */
+    private static WorkerHook losing(Predicate<WorkerHook.Point> when, Set<Integer> lost) {
+        return point -> {
+            if (lost.contains(point.worker()) || when.test(point)) {
+                lost.add(point.worker());
+                point.spoil().run();
+                throw new IllegalStateException("device " + point.worker() + " was unplugged");
+            }
+        };
+    }
+
+    @ParameterizedTest
+    @CsvSource({
+        "stage1, 0, 2, 0", // the key patch's worker
+        "stage1, 1, 2, 0", // another one
+        "stage1, 0, 0, 0", // before the first guidance
+        "stage1, 0, 0, 1", // at the stage switch
+        "stage2, 0, 1, 0", // in stage 2
+        "stage2, 1, 2, 0",
+        "stage2, 0, 1, 1" // while the canvas steps
+    })
+    void theOthersTakeOver(String stage, int worker, int step, boolean joins) {
+        for (int staleness : new int[] {0, 1}) {
+            for (int interaction : new int[] {0, GuideOptions.EVERY_STEP}) {
+                GenerationRequest request =
+                        Tiny.request()
+                                .guide(
+                                        GuideOptions.DEFAULT
+                                                .withStaleness(staleness)
+                                                .withInteractionSteps(interaction))
+                                .build();
+                String expected;
+                try (Engine engine = Engine.open(Tiny.options(1))) {
+                    expected = Tiny.hash(engine.submit(request).join());
+                }
+                Set<Integer> lost = ConcurrentHashMap.newKeySet();
+                // Units are shared out in turn: with 4 calls (9 in stage 2) the joining unit
+                // belongs to worker 4 % 3 = 1 (9 % 3 = 0); any worker that gets there is lost once.
+                Predicate<WorkerHook.Point> when =
+                        p ->
+                                lost.isEmpty()
+                                        && p.stage().equals(stage)
+                                        && p.joins() == joins
+                                        && (joins || p.worker() == worker)
+                                        && p.step() >= step;
+                try (Engine engine = Engine.open(Tiny.options(3), losing(when, lost))) {
+                    GeneratedImage image = engine.submit(request).join();
+                    assertEquals(1, lost.size(), "the loss did not happen");
+                    assertEquals(
+                            List.of("cpu#" + lost.iterator().next()),
+                            image.report().get("lost_devices"));
+                    assertEquals(
+                            expected,
+                            Tiny.hash(image),
+                            "staleness " + staleness + ", interaction " + interaction);
+                }
+            }
+        }
+    }
+
+    @Test
+    void allLostIsAFailureThatSaysWhy() {
+        Set<Integer> lost = ConcurrentHashMap.newKeySet();
+        WorkerHook hook = losing(p -> p.step() >= 1, lost);
+        try (Engine engine = Engine.open(Tiny.options(2), hook)) {
+            Generation generation = engine.submit(Tiny.request().build());
+            DeviceException e = assertThrows(DeviceException.class, generation::join);
+            assertTrue(e.getMessage().contains("cpu#0"), e.getMessage());
+            assertTrue(e.getMessage().contains("cpu#1"), e.getMessage());
+            assertTrue(e.getMessage().contains("unplugged"), e.getMessage());
+        }
+    }
+}

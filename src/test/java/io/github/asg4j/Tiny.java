@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.github.asg4j;
+
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.net.URISyntaxException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+
+/** The analytic bundles of src/test/resources, and engines on them. */
+public final class Tiny {
+    private Tiny() {}
+
+    /** Folder of a resource. */
+    public static Path resource(String name) {
+        try {
+            var url = Tiny.class.getResource("/" + name);
+            if (url == null) {
+                throw new IllegalStateException("no test resource " + name);
+            }
+            return Path.of(url.toURI());
+        } catch (URISyntaxException e) {
+            throw new IllegalStateException(e);
+        }
+    }
+
+    /** A denoiser that depends on sample, position, time, sizes and text. */
+    public static Path bundle() {
+        return resource("tiny");
+    }
+
+    /** A denoiser whose estimate never changes between steps. */
+    public static Path stepless() {
+        return resource("tiny-stepless");
+    }
+
+    /** The tiny bundle with another prediction type in its manifest. */
+    static Path withPrediction(Path folder, String prediction) {
+        try {
+            for (Path file : Files.list(bundle()).toList()) {
+                Files.copy(file, folder.resolve(file.getFileName()));
+            }
+            Path manifest = folder.resolve("manifest.json");
+            String json = Files.readString(manifest);
+            Files.writeString(
+                    manifest,
+                    json.replace(
+                            "\"prediction\": \"epsilon\"", "\"prediction\": \"" + prediction + "\""));
+            return folder;
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+
+    static EngineOptions options(int workers) {
+        return EngineOptions.DEFAULT.withModel(bundle()).withDevices("cpu:" + workers);
+    }
+
+    /** 2x, eight steps, seed 7. */
+    static GenerationRequest.Builder request() {
+        return GenerationRequest.builder("a red ball on grass").seed(7).size(128, 128).steps(8);
+    }
+
+    static String hash(GeneratedImage image) {
+        return (String) image.report().get("pixels_sha256");
+    }
+}
