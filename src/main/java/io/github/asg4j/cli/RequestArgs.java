@@ -165,6 +165,7 @@ final class RequestArgs {
                 paramLabel = "LIST",
                 order = 5,
                 split = ",",
+                hideParamSyntax = true,
                 description =
                         "up blocks whose maps are used, as in up_blocks.0,up_blocks.1"
                                 + " (default: all of the bundle)")
