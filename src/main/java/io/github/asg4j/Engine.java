@@ -53,15 +53,11 @@ public final class Engine implements AutoCloseable {
         this.options = options;
         devices = Devices.parse(options.devices(), options.threadsPerWorker());
         kernels = KernelChoice.choose(options.kernels());
-        bundle =
-                options.model() == null
-                        ? Bundle.demo()
-                        : Bundle.open(options.model(), options.verify());
+        bundle = Bundle.open(options.model(), options.verify());
         List<ExecutorService> threads = new ArrayList<>();
         try {
             model = LoadedModel.open(bundle, devices.threadsPerWorker());
-            ClipTokenizer tokenizer =
-                    bundle.tokenizer(bundle.manifest().textEncoders().getFirst().tokenizer());
+            ClipTokenizer tokenizer = bundle.tokenizer(0);
             planner = new Planner(bundle.manifest(), devices.workers());
             for (int i = 0; i < devices.workers(); i++) {
                 threads.add(Executors.newSingleThreadExecutor(daemon("asg-cpu#" + i)));
@@ -72,7 +68,6 @@ public final class Engine implements AutoCloseable {
                             memoryLimit(options), hook);
         } catch (Throwable e) {
             threads.forEach(ExecutorService::shutdown);
-            bundle.close();
             throw e;
         }
         workers = threads;
@@ -161,7 +156,7 @@ public final class Engine implements AutoCloseable {
         map.put("kernels_reason", kernels.reason());
         map.put("model", bundle.manifest().name());
         map.put("licence", bundle.manifest().licence());
-        map.put("bundle_sha256", bundle.sha256());
+        map.put("bundle_sha256", bundle.bundleSha256());
         var latent = bundle.manifest().latent();
         map.put(
                 "native_size",
@@ -209,7 +204,6 @@ public final class Engine implements AutoCloseable {
         }
         workers.forEach(ExecutorService::close);
         model.close();
-        bundle.close();
         if (interrupted) {
             Thread.currentThread().interrupt();
         }

@@ -28,6 +28,7 @@ import java.nio.ByteBuffer;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.HexFormat;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -274,8 +275,12 @@ public final class Runner {
 
         private void givenLatents(MemorySegment patches, MemorySegment latents, float scale) {
             java.nio.file.Path file = java.util.Objects.requireNonNull(request.latents());
-            Npy.Tensor given = Npy.read(file, memory);
-            List<Long> shape = given.shape();
+            Npy.Array given =
+                    Npy.read(
+                            file,
+                            Npy.Type.FLOAT32,
+                            (bytes, alignment) -> memory.allocate(bytes, "given latents"));
+            List<Long> shape = Arrays.stream(given.shape()).boxed().toList();
             long c = canvas.channels();
             List<Long> whole = List.of(1L, c, (long) canvas.height(), (long) canvas.width());
             List<Long> cut =
@@ -283,9 +288,9 @@ public final class Runner {
                             (long) canvas.patches(), c, (long) canvas.y().patch(),
                             (long) canvas.x().patch());
             if (shape.equals(cut)) {
-                kernels.scaleShift(patches, given.floats(), canvas.plane(), scale, 0);
+                kernels.scaleShift(patches, given.data(), canvas.plane(), scale, 0);
             } else if (shape.equals(whole)) {
-                kernels.scaleShift(latents, given.floats(), canvas.plane(), scale, 0);
+                kernels.scaleShift(latents, given.data(), canvas.plane(), scale, 0);
                 kernels.cut(
                         patches, latents, canvas.channels(), canvas.y().patches(),
                         canvas.x().patches(), canvas.y().patch(), canvas.x().patch());
@@ -506,7 +511,7 @@ public final class Runner {
             map.put("guided_evaluations", plan.guidedEvaluations());
             map.put("unet_runs", plan.unetRuns());
             map.put("model", manifest.name());
-            map.put("bundle_sha256", bundle.sha256());
+            map.put("bundle_sha256", bundle.bundleSha256());
             return map;
         }
 

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.github.asg4j.cli;
+
+import io.github.asg4j.CancelledException;
+import io.github.asg4j.Generation;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Ctrl-C while a command works: cancels its generation and gives it time to end and to delete its
+ * temporary file, then lets the process go (with exit code 130, which the JVM sets). From creation
+ * to {@link #close()}.
+ */
+final class Interruption implements AutoCloseable {
+    /** People press Ctrl-C again if nothing happens. */
+    private static final long WAIT_SECONDS = 2;
+
+    private final CountDownLatch ended = new CountDownLatch(1);
+    private final Thread hook = new Thread(this::interrupt, "asg-interrupted");
+    private @Nullable Generation generation;
+    private boolean requested;
+
+    Interruption() {
+        Runtime.getRuntime().addShutdownHook(hook);
+    }
+
+    /** What to cancel; at once if the interruption came before. */
+    synchronized void watch(Generation running) {
+        generation = running;
+        if (requested) {
+            running.cancel();
+        }
+    }
+
+    synchronized boolean requested() {
+        return requested;
+    }
+
+    /** Throws if the interruption has come. */
+    void check() {
+        if (requested()) {
+            throw new CancelledException("cancelled");
+        }
+    }
+
+    private void interrupt() {
+        synchronized (this) {
+            requested = true;
+            if (generation != null) {
+                generation.cancel();
+            }
+        }
+        try {
+            // Nothing to do if time runs out: the process ends in any case.
+            boolean inTime = ended.await(WAIT_SECONDS, TimeUnit.SECONDS);
+            if (!inTime) {
+                System.err.println("asg: leaving while a UNet call is still running");
+            }
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+        }
+    }
+
+    /** The work has ended and its files are in order. */
+    @Override
+    public void close() {
+        ended.countDown();
+        try {
+            Runtime.getRuntime().removeShutdownHook(hook);
+        } catch (IllegalStateException e) {
+            // The process is on its way out: the hook is what waits for us.
+        }
+    }
+}
