@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.github.asg4j.model;
 
+import io.github.asg4j.BadBundleException;
 import io.github.asg4j.device.Memory;
 import io.github.asg4j.kernel.Kernels;
 import io.github.asg4j.ort.Binding;
@@ -78,6 +79,13 @@ public final class VaeDecoder implements AutoCloseable {
         graph.onlyInputs(List.of("latents"));
         graph.input("latents", "float32", ANY, channels, ANY, ANY);
         graph.output("image", "float32", ANY, 3, ANY, ANY);
+        Manifest.TiledDecoder tiled = manifest.vae().tiledDecoder();
+        if (tiled != null && factor % tiled.scale() != 0) {
+            throw new BadBundleException(
+                    Manifest.FILE_NAME + ": vae.tiled_decoder.scale: found " + tiled.scale()
+                            + ", expected a divisor of vae_factor, " + factor
+                            + ": export the bundle again");
+        }
     }
 
     /** {@link #decode(MemorySegment, int, int, MemorySegment, Kernels, Tiling)}, by default. */
