@@ -4,11 +4,13 @@ package io.github.asg4j.model;
 import io.github.asg4j.ort.Binding;
 import io.github.asg4j.ort.OrtSession;
 import io.github.asg4j.ort.Tensor;
+
+import org.jspecify.annotations.Nullable;
+
 import java.lang.foreign.MemorySegment;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import org.jspecify.annotations.Nullable;
 
 /**
  * The UNet of a bundle: what it takes and gives, and bindings of buffers to it. Thread-safe; every

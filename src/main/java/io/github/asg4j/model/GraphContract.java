@@ -4,6 +4,7 @@ package io.github.asg4j.model;
 import io.github.asg4j.BadBundleException;
 import io.github.asg4j.ort.OrtSession;
 import io.github.asg4j.ort.TensorInfo;
+
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
@@ -44,9 +45,7 @@ final class GraphContract {
         long extent = info.dims().get(axis);
         if (extent < 1 || extent > Integer.MAX_VALUE) {
             throw fault(
-                    "\"" + info.name() + "\"",
-                    info.signature(),
-                    "a fixed extent in axis " + axis);
+                    "\"" + info.name() + "\"", info.signature(), "a fixed extent in axis " + axis);
         }
         return (int) extent;
     }
@@ -76,7 +75,13 @@ final class GraphContract {
 
     BadBundleException fault(String tensor, String found, String expected) {
         return new BadBundleException(
-                session.name() + ": " + tensor + ": found " + found + ", expected " + expected
+                session.name()
+                        + ": "
+                        + tensor
+                        + ": found "
+                        + found
+                        + ", expected "
+                        + expected
                         + ": export the bundle again");
     }
 }

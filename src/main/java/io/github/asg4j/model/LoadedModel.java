@@ -5,6 +5,7 @@ import io.github.asg4j.AsgException;
 import io.github.asg4j.BadBundleException;
 import io.github.asg4j.device.Memory;
 import io.github.asg4j.ort.OrtSession;
+
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
@@ -67,7 +68,8 @@ public final class LoadedModel implements AutoCloseable {
             if (!failures.isEmpty()) {
                 throw failures.getFirst() instanceof AsgException typed
                         ? typed
-                        : new IllegalStateException("loading " + bundle.place(), failures.getFirst());
+                        : new IllegalStateException(
+                                "loading " + bundle.place(), failures.getFirst());
             }
             return new LoadedModel(bundle, List.copyOf(sessions), threads);
         } catch (RuntimeException e) {

@@ -2,6 +2,9 @@
 package io.github.asg4j.model;
 
 import io.github.asg4j.BadBundleException;
+
+import org.jspecify.annotations.Nullable;
+
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.HashSet;
@@ -9,7 +12,6 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
-import org.jspecify.annotations.Nullable;
 
 /**
  * The manifest.json of a model bundle. Immutable, and valid as a whole: {@link #parse} checks every
@@ -201,8 +203,12 @@ public record Manifest(
         int formatVersion = version.integer(1, Integer.MAX_VALUE);
         if (formatVersion > FORMAT_VERSION) {
             throw new BadBundleException(
-                    shownName + ": format_version: found " + formatVersion + ", expected at most "
-                            + FORMAT_VERSION + ": the bundle is newer than this release of asg4j."
+                    shownName
+                            + ": format_version: found "
+                            + formatVersion
+                            + ", expected at most "
+                            + FORMAT_VERSION
+                            + ": the bundle is newer than this release of asg4j."
                             + " Use a newer asg4j, or export the bundle with the asg4j_export of"
                             + " this release");
         }
@@ -242,13 +248,7 @@ public record Manifest(
     }
 
     private static Latent latent(Json json) {
-        json.onlyKeys(
-                "channels",
-                "native_size",
-                "vae_factor",
-                "scaling",
-                "shift",
-                "unet_multiple");
+        json.onlyKeys("channels", "native_size", "vae_factor", "scaling", "shift", "unet_multiple");
         int multiple = json.get("unet_multiple").integer(1, 1024);
         List<Json> size = json.get("native_size").items(2, 2);
         for (Json extent : size) {
@@ -403,8 +403,7 @@ public record Manifest(
             Json entry = json.get(name);
             String fault = pathFault(name);
             if (fault != null) {
-                throw entry.refused(
-                        "the path " + fault + ", expected " + INSIDE);
+                throw entry.refused("the path " + fault + ", expected " + INSIDE);
             }
             entry.onlyKeys("bytes", "sha256");
             Json sha256 = entry.get("sha256");
@@ -413,8 +412,7 @@ public record Manifest(
             }
             files.put(
                     name,
-                    new FileEntry(
-                            entry.get("bytes").integer(0, Long.MAX_VALUE), sha256.text()));
+                    new FileEntry(entry.get("bytes").integer(0, Long.MAX_VALUE), sha256.text()));
         }
         return files;
     }

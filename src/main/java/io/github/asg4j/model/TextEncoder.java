@@ -6,13 +6,15 @@ import io.github.asg4j.ort.Binding;
 import io.github.asg4j.ort.OrtSession;
 import io.github.asg4j.ort.Tensor;
 import io.github.asg4j.ort.TensorInfo;
+
+import org.jspecify.annotations.Nullable;
+
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.stream.IntStream;
-import org.jspecify.annotations.Nullable;
 
 /**
  * Token ids to what conditions the denoiser: the text encoders of a bundle, their hidden states
@@ -89,11 +91,12 @@ public final class TextEncoder {
      * @param hidden off-heap, {@link #hiddenBytes()}
      * @param pooled off-heap, {@link #pooledBytes()}; null: not wanted
      */
-    public void encode(
-            List<int[]> ids, MemorySegment hidden, @Nullable MemorySegment pooled) {
+    public void encode(List<int[]> ids, MemorySegment hidden, @Nullable MemorySegment pooled) {
         if (ids.size() != parts.size()) {
             throw new IllegalArgumentException(
-                    "the bundle has " + parts.size() + " text encoders, ids are given for "
+                    "the bundle has "
+                            + parts.size()
+                            + " text encoders, ids are given for "
                             + ids.size());
         }
         requireBytes("hidden states", hidden, hiddenBytes());
@@ -162,7 +165,11 @@ public final class TextEncoder {
     private static void requireBytes(String what, MemorySegment segment, long bytes) {
         if (segment.byteSize() != bytes) {
             throw new IllegalArgumentException(
-                    "memory for the " + what + " has " + segment.byteSize() + " bytes, needed are "
+                    "memory for the "
+                            + what
+                            + " has "
+                            + segment.byteSize()
+                            + " bytes, needed are "
                             + bytes);
         }
     }

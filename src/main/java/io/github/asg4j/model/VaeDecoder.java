@@ -7,12 +7,14 @@ import io.github.asg4j.kernel.Kernels;
 import io.github.asg4j.ort.Binding;
 import io.github.asg4j.ort.OrtSession;
 import io.github.asg4j.ort.Tensor;
+
+import org.jspecify.annotations.Nullable;
+
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.List;
 import java.util.Map;
 import java.util.function.Function;
-import org.jspecify.annotations.Nullable;
 
 /**
  * Latents to pixels: whole up to a limit, in tiles beyond it. Thread-safe; every call allocates its
@@ -49,7 +51,10 @@ public final class VaeDecoder implements AutoCloseable {
         public Tiling {
             if (tile < 2 || overlap < 1 || 2 * overlap > tile) {
                 throw new IllegalArgumentException(
-                        "tiles of " + tile + " cells overlapping by " + overlap
+                        "tiles of "
+                                + tile
+                                + " cells overlapping by "
+                                + overlap
                                 + ": the overlap has to be at least 1 and at most half of a tile");
             }
         }
@@ -82,8 +87,11 @@ public final class VaeDecoder implements AutoCloseable {
         Manifest.TiledDecoder tiled = manifest.vae().tiledDecoder();
         if (tiled != null && factor % tiled.scale() != 0) {
             throw new BadBundleException(
-                    Manifest.FILE_NAME + ": vae.tiled_decoder.scale: found " + tiled.scale()
-                            + ", expected a divisor of vae_factor, " + factor
+                    Manifest.FILE_NAME
+                            + ": vae.tiled_decoder.scale: found "
+                            + tiled.scale()
+                            + ", expected a divisor of vae_factor, "
+                            + factor
                             + ": export the bundle again");
         }
     }
@@ -236,8 +244,19 @@ public final class VaeDecoder implements AutoCloseable {
                             int rows = Math.min(coreY, fh - y);
                             int columns = Math.min(coreX, fw - x);
                             copy(
-                                    features, fh, fw, top, left, tail.features, th, tw, 0, 0, th,
-                                    tw, both.width());
+                                    features,
+                                    fh,
+                                    fw,
+                                    top,
+                                    left,
+                                    tail.features,
+                                    th,
+                                    tw,
+                                    0,
+                                    0,
+                                    th,
+                                    tw,
+                                    both.width());
                             tail.core(y - top, rows, x - left, columns);
                             binding.run();
                             if (draw) {
@@ -342,16 +361,14 @@ public final class VaeDecoder implements AutoCloseable {
 
         private static void indicator(MemorySegment core, int from, int count) {
             for (int i = 0; i < core.byteSize() / 4; i++) {
-                core.setAtIndex(
-                        ValueLayout.JAVA_FLOAT, i, i >= from && i < from + count ? 1 : 0);
+                core.setAtIndex(ValueLayout.JAVA_FLOAT, i, i >= from && i < from + count ? 1 : 0);
             }
         }
 
         void addMoments(int norm, double cells) {
             for (int group = 0; group < parts.groups(); group++) {
                 double mean = moments.getAtIndex(ValueLayout.JAVA_FLOAT, mean(norm, group));
-                double variance =
-                        moments.getAtIndex(ValueLayout.JAVA_FLOAT, variance(norm, group));
+                double variance = moments.getAtIndex(ValueLayout.JAVA_FLOAT, variance(norm, group));
                 add(3L * group, cells);
                 add(3L * group + 1, cells * mean);
                 add(3L * group + 2, cells * (variance + mean * mean));
@@ -370,8 +387,7 @@ public final class VaeDecoder implements AutoCloseable {
                 double cells = sums.getAtIndex(ValueLayout.JAVA_DOUBLE, 3L * group);
                 double mean = sums.getAtIndex(ValueLayout.JAVA_DOUBLE, 3L * group + 1) / cells;
                 double square = sums.getAtIndex(ValueLayout.JAVA_DOUBLE, 3L * group + 2) / cells;
-                statistics.setAtIndex(
-                        ValueLayout.JAVA_FLOAT, mean(norm, group), (float) mean);
+                statistics.setAtIndex(ValueLayout.JAVA_FLOAT, mean(norm, group), (float) mean);
                 statistics.setAtIndex(
                         ValueLayout.JAVA_FLOAT,
                         variance(norm, group),

@@ -2,6 +2,16 @@
 package io.github.asg4j.ort;
 
 import io.github.asg4j.BadBundleException;
+
+import org.bytedeco.javacpp.BytePointer;
+import org.bytedeco.javacpp.Pointer;
+import org.bytedeco.onnxruntime.ConstTensorTypeAndShapeInfo;
+import org.bytedeco.onnxruntime.Session;
+import org.bytedeco.onnxruntime.SessionOptions;
+import org.bytedeco.onnxruntime.StringVector;
+import org.bytedeco.onnxruntime.TypeInfo;
+import org.bytedeco.onnxruntime.global.onnxruntime;
+
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.nio.file.Files;
@@ -12,14 +22,6 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.SequencedMap;
-import org.bytedeco.javacpp.BytePointer;
-import org.bytedeco.javacpp.Pointer;
-import org.bytedeco.onnxruntime.ConstTensorTypeAndShapeInfo;
-import org.bytedeco.onnxruntime.Session;
-import org.bytedeco.onnxruntime.SessionOptions;
-import org.bytedeco.onnxruntime.StringVector;
-import org.bytedeco.onnxruntime.TypeInfo;
-import org.bytedeco.onnxruntime.global.onnxruntime;
 
 /**
  * A loaded model. Any number of threads may run it at the same time, each through its own {@link
@@ -76,12 +78,13 @@ public final class OrtSession implements AutoCloseable {
         }
         if (!Files.isRegularFile(file) || bytes == 0) {
             throw new BadBundleException(
-                    name + " is " + (bytes == 0 ? "empty" : "no file")
+                    name
+                            + " is "
+                            + (bytes == 0 ? "empty" : "no file")
                             + ": a model is expected; copy or export the bundle again");
         }
         try (BytePointer path = new BytePointer(file.toAbsolutePath().toString())) {
-            return open(
-                    name, threads, options -> new Session(OrtRuntime.env(), path, options));
+            return open(name, threads, options -> new Session(OrtRuntime.env(), path, options));
         }
     }
 
@@ -102,8 +105,7 @@ public final class OrtSession implements AutoCloseable {
             return open(
                     name,
                     threads,
-                    options ->
-                            new Session(OrtRuntime.env(), bytes, model.byteSize(), options));
+                    options -> new Session(OrtRuntime.env(), bytes, model.byteSize(), options));
         }
     }
 
@@ -172,14 +174,17 @@ public final class OrtSession implements AutoCloseable {
     }
 
     private void check(
-            String kind,
-            Map<String, TensorInfo> declared,
-            Map<String, Tensor> given,
-            boolean all) {
+            String kind, Map<String, TensorInfo> declared, Map<String, Tensor> given, boolean all) {
         for (TensorInfo info : declared.values()) {
             if (all && !given.containsKey(info.name())) {
                 throw new BadBundleException(
-                        name + " has the " + kind + " \"" + info.name() + "\" " + info.signature()
+                        name
+                                + " has the "
+                                + kind
+                                + " \""
+                                + info.name()
+                                + "\" "
+                                + info.signature()
                                 + ", which nothing is bound to: export the model again");
             }
         }
@@ -188,13 +193,26 @@ public final class OrtSession implements AutoCloseable {
                     TensorInfo info = declared.get(wanted);
                     if (info == null) {
                         throw new BadBundleException(
-                                name + " has no " + kind + " \"" + wanted + "\", only "
-                                        + declared.keySet() + ": export the model again");
+                                name
+                                        + " has no "
+                                        + kind
+                                        + " \""
+                                        + wanted
+                                        + "\", only "
+                                        + declared.keySet()
+                                        + ": export the model again");
                     }
                     if (!info.accepts(tensor)) {
                         throw new BadBundleException(
-                                name + ": " + kind + " \"" + wanted + "\" is " + info.signature()
-                                        + ", but " + tensor.signature()
+                                name
+                                        + ": "
+                                        + kind
+                                        + " \""
+                                        + wanted
+                                        + "\" is "
+                                        + info.signature()
+                                        + ", but "
+                                        + tensor.signature()
                                         + " is bound to it: export the model again");
                     }
                 });

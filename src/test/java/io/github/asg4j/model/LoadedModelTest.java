@@ -10,7 +10,16 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import io.github.asg4j.BadBundleException;
 import io.github.asg4j.Tiny;
 import io.github.asg4j.device.Memory;
+import io.github.asg4j.kernel.JavaKernels;
 import io.github.asg4j.ort.Binding;
+
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
@@ -19,12 +28,6 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.Random;
 import java.util.stream.Stream;
-import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.Timeout;
-import org.junit.jupiter.api.io.TempDir;
-import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.CsvSource;
 
 @Timeout(60)
 class LoadedModelTest {
@@ -132,8 +135,17 @@ class LoadedModelTest {
                     IllegalArgumentException.class,
                     () ->
                             denoiser.bind(
-                                    rows, h, w, sample, timestep, hidden, pooled, timeIds, weights,
-                                    first, maps.subList(0, 1)));
+                                    rows,
+                                    h,
+                                    w,
+                                    sample,
+                                    timestep,
+                                    hidden,
+                                    pooled,
+                                    timeIds,
+                                    weights,
+                                    first,
+                                    maps.subList(0, 1)));
             assertThrows(
                     BadBundleException.class,
                     () ->
@@ -151,10 +163,17 @@ class LoadedModelTest {
         Binding binding =
                 model.denoiser()
                         .bind(
-                                1, 8, 8, memory.floats(256, "sample"), memory.floats(1, "timestep"),
-                                memory.floats(LENGTH * 8L, "hidden"), memory.floats(6, "pooled"),
-                                memory.floats(6, "time ids"), memory.floats(LENGTH, "weights"),
-                                noise, List.of());
+                                1,
+                                8,
+                                8,
+                                memory.floats(256, "sample"),
+                                memory.floats(1, "timestep"),
+                                memory.floats(LENGTH * 8L, "hidden"),
+                                memory.floats(6, "pooled"),
+                                memory.floats(6, "time ids"),
+                                memory.floats(LENGTH, "weights"),
+                                noise,
+                                List.of());
         model.close();
         binding.run();
         binding.close();
@@ -169,7 +188,8 @@ class LoadedModelTest {
     @CsvSource(
             delimiter = '|',
             value = {
-                "\"channels\": 4 | \"channels\": 3 | denoiser.onnx | \"sample\" | float32[?, 3, ?, ?]",
+                "\"channels\": 4 | \"channels\": 3 | denoiser.onnx | \"sample\" | float32[?, 3, ?,"
+                    + " ?]",
                 "\"file\": \"denoiser.onnx\" | \"file\": \"vae_decoder.onnx\" | vae_decoder.onnx"
                         + " | \"latents\" | sample",
                 "\"mask_up0\" | \"mask_up7\" | denoiser.onnx | \"mask_up7\" | mask_up0",
@@ -184,15 +204,13 @@ class LoadedModelTest {
                         + " | tokenizer.json | ONNX | tokenizer.json",
             })
     void aGraphThatIsNotWhatTheManifestSaysIsNamed(
-            String was, String is, String file, String tensor, String expected)
-            throws IOException {
+            String was, String is, String file, String tensor, String expected) throws IOException {
         copy(Tiny.bundle());
         Path manifest = folder.resolve(Manifest.FILE_NAME);
         String text = Files.readString(manifest);
         assertTrue(text.contains(was), was);
         Files.writeString(manifest, text.replace(was, is));
-        BadBundleException e =
-                assertThrows(BadBundleException.class, () -> open(folder).close());
+        BadBundleException e = assertThrows(BadBundleException.class, () -> open(folder).close());
         assertTrue(e.getMessage().contains(file), e.getMessage());
         assertTrue(e.getMessage().contains(tensor), e.getMessage());
         assertTrue(e.getMessage().contains(expected), e.getMessage());
@@ -204,8 +222,8 @@ class LoadedModelTest {
             MemorySegment latents = noise(new Random(1), 4 * 3 * 5);
             MemorySegment image = memory.floats(3L * 24 * 40, "image");
             MemorySegment again = memory.floats(3L * 24 * 40, "image");
-            model.vaeDecoder().decode(latents, 3, 5, image, TestKernels.TILES);
-            model.vaeDecoder().decode(latents, 3, 5, again, TestKernels.TILES);
+            model.vaeDecoder().decode(latents, 3, 5, image, new JavaKernels());
+            model.vaeDecoder().decode(latents, 3, 5, again, new JavaKernels());
             assertTrue(norm(image) > 0);
             assertArrayEquals(
                     image.toArray(ValueLayout.JAVA_FLOAT), again.toArray(ValueLayout.JAVA_FLOAT));

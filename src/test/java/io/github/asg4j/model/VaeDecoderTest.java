@@ -8,18 +8,21 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import io.github.asg4j.BadBundleException;
 import io.github.asg4j.Tiny;
 import io.github.asg4j.device.Memory;
+import io.github.asg4j.kernel.JavaKernels;
 import io.github.asg4j.ort.OrtSession;
+
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Random;
-import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.Timeout;
-import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.CsvSource;
 
 /**
  * Whole against tiles, on a random AutoencoderKL with group normalisation (resources vae/) and on
@@ -49,8 +52,7 @@ class VaeDecoderTest {
         try (VaeDecoder decoder = random(PARTS)) {
             MemorySegment latents = scene(h, w);
             MemorySegment whole = decode(decoder, latents, h, w, WHOLE);
-            MemorySegment tiled =
-                    decode(decoder, latents, h, w, new VaeDecoder.Tiling(1, tile, 1));
+            MemorySegment tiled = decode(decoder, latents, h, w, new VaeDecoder.Tiling(1, tile, 1));
             double error = largestDifference(whole, tiled);
             assertTrue(error < 0.05 * LEVEL, error / LEVEL + " of 255");
             assertEquals(List.of("vae_front.onnx", "vae_tail.onnx"), loaded);
@@ -63,8 +65,7 @@ class VaeDecoderTest {
         try (VaeDecoder decoder = random(null)) {
             MemorySegment latents = scene(32, 32);
             MemorySegment whole = decode(decoder, latents, 32, 32, WHOLE);
-            MemorySegment tiled =
-                    decode(decoder, latents, 32, 32, new VaeDecoder.Tiling(1, 16, 8));
+            MemorySegment tiled = decode(decoder, latents, 32, 32, new VaeDecoder.Tiling(1, 16, 8));
             double error = largestDifference(whole, tiled);
             assertTrue(error > 3 * LEVEL, error / LEVEL + " of 255");
             assertEquals(List.of(), loaded);
@@ -75,8 +76,7 @@ class VaeDecoderTest {
     @ParameterizedTest
     @CsvSource({"32, 32, 16, 8", "19, 45, 18, 8", "9, 40, 24, 12", "33, 16, 16, 8"})
     void featheredTilesOfALocalDecoderGiveTheWholeDecode(int h, int w, int tile, int overlap) {
-        try (VaeDecoder decoder =
-                decoder(Tiny.resource("tiny"), null, manifest(null))) {
+        try (VaeDecoder decoder = decoder(Tiny.resource("tiny"), null, manifest(null))) {
             MemorySegment latents = scene(h, w);
             MemorySegment whole = decode(decoder, latents, h, w, WHOLE);
             MemorySegment tiled =
@@ -95,20 +95,13 @@ class VaeDecoderTest {
             BadBundleException e =
                     assertThrows(
                             BadBundleException.class,
-                            () ->
-                                    decode(
-                                            decoder,
-                                            latents,
-                                            16,
-                                            16,
-                                            new VaeDecoder.Tiling(1, 8, 4)));
+                            () -> decode(decoder, latents, 16, 16, new VaeDecoder.Tiling(1, 8, 4)));
             assertTrue(e.getMessage().contains("vae_tail.onnx"), e.getMessage());
         }
         BadBundleException e =
                 assertThrows(
                         BadBundleException.class,
-                        () ->
-                                random(new Manifest.TiledDecoder("a", "b", 3, 3)).close());
+                        () -> random(new Manifest.TiledDecoder("a", "b", 3, 3)).close());
         assertTrue(e.getMessage().contains("vae.tiled_decoder.scale"), e.getMessage());
     }
 
@@ -141,8 +134,7 @@ class VaeDecoderTest {
 
     /** The tiny bundle's manifest: 4 channels, factor 8. */
     private static Manifest manifest(Manifest.TiledDecoder parts) {
-        Manifest m =
-                Bundle.openFolder(Tiny.bundle(), new VerifiedFiles(null), false).manifest();
+        Manifest m = Bundle.openFolder(Tiny.bundle(), new VerifiedFiles(null), false).manifest();
         return new Manifest(
                 m.formatVersion(),
                 m.name(),
@@ -174,7 +166,7 @@ class VaeDecoderTest {
     private MemorySegment decode(
             VaeDecoder decoder, MemorySegment latents, int h, int w, VaeDecoder.Tiling tiling) {
         MemorySegment image = memory.floats(3L * h * w * 64, "image");
-        decoder.decode(latents, h, w, image, TestKernels.TILES, tiling);
+        decoder.decode(latents, h, w, image, new JavaKernels(), tiling);
         return image;
     }
 
