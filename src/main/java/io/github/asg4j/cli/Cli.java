@@ -36,14 +36,16 @@ record Cli(
 
     /** Runs one command and returns its exit code; whatever fails is said on standard error. */
     int run(String... args) {
-        try {
-            return commandLine(args).execute(args);
-        } catch (Throwable e) { // errors: picocli hands on exceptions only
-            return failed(e, args);
+        try (Interruption interruption = new Interruption()) {
+            try {
+                return commandLine(interruption, args).execute(args);
+            } catch (Throwable e) { // errors: picocli hands on exceptions only
+                return failed(e, args);
+            }
         }
     }
 
-    private CommandLine commandLine(String... args) {
+    private CommandLine commandLine(Interruption interruption, String... args) {
         CommandLine.IFactory factory =
                 new CommandLine.IFactory() {
                     @Override
@@ -54,7 +56,7 @@ record Cli(
                     }
                 };
         CommandLine asg = new CommandLine(new Root(), factory);
-        asg.addSubcommand(new CommandLine(new GenerateCommand(this), factory));
+        asg.addSubcommand(new CommandLine(new GenerateCommand(this, interruption), factory));
         asg.addSubcommand(new CommandLine(new PlanCommand(this), factory));
         asg.addSubcommand(new CommandLine(new DoctorCommand(this), factory));
         Values.register(asg);

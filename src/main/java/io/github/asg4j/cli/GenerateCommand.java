@@ -44,6 +44,7 @@ final class GenerateCommand implements Callable<Integer> {
     private static final int MAX_SLUG_CHARACTERS = 60;
 
     private final Cli cli;
+    private final Interruption interruption;
 
     @Spec
     @SuppressWarnings("NullAway.Init") // set by picocli
@@ -54,8 +55,9 @@ final class GenerateCommand implements Callable<Integer> {
     @Mixin private OutputArgs outputArgs = new OutputArgs();
     @Mixin private CommonArgs commonArgs = new CommonArgs();
 
-    GenerateCommand(Cli cli) {
+    GenerateCommand(Cli cli, Interruption interruption) {
         this.cli = cli;
+        this.interruption = interruption;
     }
 
     /** Where the picture goes; plan takes and ignores them. */
@@ -85,17 +87,14 @@ final class GenerateCommand implements Callable<Integer> {
                 requestArgs.request(prompt, cli.engines().methods(), cli.seeds());
         Path file = outputArgs.out != null ? outputArgs.out : defaultFile(request);
         PngWriter.checkWritable(file, request.width(), request.height());
-        try (Interruption interruption = new Interruption()) {
-            draw(request, file, interruption);
-        }
+        draw(request, file);
         return ExitCode.DONE;
     }
 
-    private void draw(GenerationRequest request, Path file, Interruption interruption) {
+    private void draw(GenerationRequest request, Path file) {
         long start = System.nanoTime();
         try (EngineFactory.Handle engine = cli.engines().open(engineArgs.options())) {
             long loaded = System.nanoTime();
-            interruption.check();
             GeneratedImage image;
             try (Progress progress = new Progress(cli.err(), style())) {
                 Generation generation = engine.submit(request, progress);

@@ -200,7 +200,9 @@ final class OutputFile {
 
     private static void deleteQuietly(Path temporary) {
         try {
-            Files.deleteIfExists(temporary);
+            if (Files.exists(temporary, LinkOption.NOFOLLOW_LINKS)) {
+                Files.delete(temporary);
+            }
         } catch (IOException e) {
             System.getLogger(OutputFile.class.getName())
                     .log(System.Logger.Level.WARNING, "cannot delete {0}: {1}", temporary, e);

@@ -42,7 +42,9 @@ public final class PngWriter {
      *     that of a regular file, or the disk has less space than the pixels take uncompressed
      */
     public static void checkWritable(Path file, int width, int height) {
-        OutputFile.check(file, (long) width * height * CHANNELS);
+        long pixels = (long) width * height;
+        boolean countable = pixels <= Long.MAX_VALUE / CHANNELS;
+        OutputFile.check(file, countable ? pixels * CHANNELS : Long.MAX_VALUE);
     }
 
     /**
