@@ -149,6 +149,7 @@ public final class Runner {
         private final boolean previews;
         private MemorySegment vaeInput = MemorySegment.NULL;
         private MemorySegment decoded = MemorySegment.NULL;
+        private boolean listenerThrew;
         private long textNanos;
         private long vaeNanos;
 
@@ -325,7 +326,7 @@ public final class Runner {
                         WindowRun run =
                                 new WindowRun(
                                         win, plan.viewBatch(), conditioning, tables, request.seed(),
-                                        devices.size(), current, dump, previews, memory, kernels);
+                                        devices.size(), current, dump, previews, memory);
                         stages.add(run);
                         current = run.latentsAfter(win.steps() - 1, kernels, memory);
                     }
@@ -443,12 +444,15 @@ public final class Runner {
             guarded(() -> listener.onEvent(new GenerationEvent(stage, step, of, elapsed)));
         }
 
-        /** A listener that throws is logged, not obeyed. */
+        /** A listener that throws is logged once, not obeyed. */
         private void guarded(Runnable call) {
             try {
                 call.run();
             } catch (RuntimeException e) {
-                LOG.log(System.Logger.Level.WARNING, "a generation listener threw", e);
+                if (!listenerThrew) {
+                    listenerThrew = true;
+                    LOG.log(System.Logger.Level.WARNING, "a generation listener threw", e);
+                }
             }
         }
 
