@@ -2,13 +2,7 @@
 package io.github.asg4j.cli;
 
 import io.github.asg4j.AsgException;
-import java.io.IOException;
-import java.io.InputStream;
-import java.io.PrintStream;
-import java.io.PrintWriter;
-import java.util.List;
-import java.util.Properties;
-import java.util.function.LongSupplier;
+
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Help.Ansi;
@@ -18,6 +12,14 @@ import picocli.CommandLine.Option;
 import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Spec;
 import picocli.CommandLine.UnmatchedArgumentException;
+
+import java.io.IOException;
+import java.io.InputStream;
+import java.io.PrintStream;
+import java.io.PrintWriter;
+import java.util.List;
+import java.util.Properties;
+import java.util.function.LongSupplier;
 
 /**
  * The command line as a function from arguments to an exit code. One run after the other.
@@ -94,7 +96,8 @@ record Cli(
             err.println("Did you mean " + suggestions.get(0) + "?");
         }
         if (atRoot) {
-            err.println("Commands: " + String.join(", ", e.getCommandLine().getSubcommands().keySet()));
+            err.println(
+                    "Commands: " + String.join(", ", e.getCommandLine().getSubcommands().keySet()));
         }
     }
 
@@ -104,8 +107,11 @@ record Cli(
             err.println("asg: " + e.getMessage());
         } else if (e instanceof OutOfMemoryError) {
             err.println(
-                    "asg: the Java heap of " + Runtime.getRuntime().maxMemory() + " bytes is full ("
-                            + e.getMessage() + "): draw a smaller picture or allow more, as in"
+                    "asg: the Java heap of "
+                            + Runtime.getRuntime().maxMemory()
+                            + " bytes is full ("
+                            + e.getMessage()
+                            + "): draw a smaller picture or allow more, as in"
                             + " ASG_JAVA_OPTS=-Xmx4g");
         } else {
             err.println("asg: this is a bug of ours, sorry: " + e);

@@ -6,6 +6,16 @@ import io.github.asg4j.Generation;
 import io.github.asg4j.GenerationRequest;
 import io.github.asg4j.image.PngParameters;
 import io.github.asg4j.image.PngWriter;
+
+import org.jspecify.annotations.Nullable;
+
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.Spec;
+
 import java.lang.foreign.MemorySegment;
 import java.nio.file.Path;
 import java.text.Normalizer;
@@ -14,13 +24,6 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.concurrent.Callable;
-import org.jspecify.annotations.Nullable;
-import picocli.CommandLine.Command;
-import picocli.CommandLine.Mixin;
-import picocli.CommandLine.Model.CommandSpec;
-import picocli.CommandLine.Option;
-import picocli.CommandLine.ParameterException;
-import picocli.CommandLine.Spec;
 
 /** Draws one picture and writes it to a file. */
 @Command(
@@ -37,7 +40,8 @@ import picocli.CommandLine.Spec;
             "  asg generate --prompt \"a red ball on grass\"",
             "  asg generate --prompt \"a blue cube\" --size 384x256 --seed 7 --out cube.png --json",
             "",
-            "Exit codes: 0 done, 1 a bug of ours, 2 bad arguments, 3 bad bundle, 4 device or memory,",
+            "Exit codes: 0 done, 1 a bug of ours, 2 bad arguments, 3 bad bundle, 4 device or"
+                + " memory,",
             "5 output cannot be written, 130 cancelled."
         })
 final class GenerateCommand implements Callable<Integer> {
@@ -157,8 +161,12 @@ final class GenerateCommand implements Callable<Integer> {
         if (cut instanceof String text && !text.isEmpty()) {
             cli.err()
                     .println(
-                            "asg: warning: the " + what + " is longer than the text encoder takes;"
-                                    + " this was left out: \"" + text + "\"");
+                            "asg: warning: the "
+                                    + what
+                                    + " is longer than the text encoder takes;"
+                                    + " this was left out: \""
+                                    + text
+                                    + "\"");
         }
     }
 

@@ -2,9 +2,11 @@
 package io.github.asg4j.cli;
 
 import io.github.asg4j.Generation;
+
+import org.jspecify.annotations.Nullable;
+
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
-import org.jspecify.annotations.Nullable;
 
 /**
  * Ctrl-C while a command works: cancels its generation and gives it time to end, to delete its

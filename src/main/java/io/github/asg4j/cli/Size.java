@@ -2,6 +2,7 @@
 package io.github.asg4j.cli;
 
 import io.github.asg4j.OutOfMemoryException;
+
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
@@ -31,11 +32,16 @@ record Size(int width, int height) {
         long height = pixels(matcher.group(2));
         if (width == 0 || height == 0) {
             throw new IllegalArgumentException(
-                    "'" + text + "' has no pixels: both sides have to be at least 1, as in 256x192");
+                    "'"
+                            + text
+                            + "' has no pixels: both sides have to be at least 1, as in 256x192");
         }
         if (width > MAX_PIXELS || height > MAX_PIXELS || width * height > MAX_PIXELS) {
             throw new OutOfMemoryException(
-                    "size " + text + " is too large: a picture has at most " + MAX_PIXELS
+                    "size "
+                            + text
+                            + " is too large: a picture has at most "
+                            + MAX_PIXELS
                             + " pixels, as in 26754x26754; draw a smaller one");
         }
         return new Size((int) width, (int) height);

@@ -4,12 +4,14 @@ package io.github.asg4j.image;
 import io.github.asg4j.CancelledException;
 import io.github.asg4j.GeneratedImage;
 import io.github.asg4j.OutputException;
+
 import java.io.IOException;
 import java.io.OutputStream;
 import java.lang.foreign.MemorySegment;
 import java.nio.file.Path;
 import java.util.Iterator;
 import java.util.function.BooleanSupplier;
+
 import javax.imageio.IIOImage;
 import javax.imageio.ImageIO;
 import javax.imageio.ImageTypeSpecifier;

@@ -12,9 +12,7 @@ import io.github.asg4j.CancelledException;
 import io.github.asg4j.DeviceException;
 import io.github.asg4j.OutOfMemoryException;
 import io.github.asg4j.OutputException;
-import java.nio.file.Path;
-import java.util.List;
-import java.util.stream.Stream;
+
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -22,18 +20,49 @@ import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
+import java.nio.file.Path;
+import java.util.List;
+import java.util.stream.Stream;
+
 /** Exit codes, help and the words for misuse: what scripts and newcomers meet first. */
 class CliTest {
     /** design.md §7, the options of generate. */
     private static final List<String> GENERATE_OPTIONS =
             List.of(
-                    "--prompt", "--negative-prompt", "--size", "--method", "--model", "--steps",
-                    "--guidance-scale", "--seed", "--scheduler", "--out", "--json", "--quiet",
-                    "--devices", "--view-batch", "--threads-per-worker", "--kernels",
-                    "--max-memory", "--latents", "--dump", "--guide-weight", "--guide-schedule",
-                    "--guide-space", "--mask", "--mask-blocks", "--mask-tokens", "--mask-norm",
-                    "--staleness", "--interaction", "--stage1-share", "--window-stride", "--jitter",
-                    "--patch-aspect", "--window-weight", "--window-conditioning",
+                    "--prompt",
+                    "--negative-prompt",
+                    "--size",
+                    "--method",
+                    "--model",
+                    "--steps",
+                    "--guidance-scale",
+                    "--seed",
+                    "--scheduler",
+                    "--out",
+                    "--json",
+                    "--quiet",
+                    "--devices",
+                    "--view-batch",
+                    "--threads-per-worker",
+                    "--kernels",
+                    "--max-memory",
+                    "--latents",
+                    "--dump",
+                    "--guide-weight",
+                    "--guide-schedule",
+                    "--guide-space",
+                    "--mask",
+                    "--mask-blocks",
+                    "--mask-tokens",
+                    "--mask-norm",
+                    "--staleness",
+                    "--interaction",
+                    "--stage1-share",
+                    "--window-stride",
+                    "--jitter",
+                    "--patch-aspect",
+                    "--window-weight",
+                    "--window-conditioning",
                     "--stage2-guidance-scale");
 
     @TempDir Path folder;
@@ -103,8 +132,7 @@ class CliTest {
         String[] args = {
             "generate", "--prompt", "a ball", "--out", folder.resolve("a.png").toString(), "--quiet"
         };
-        return engines.run(
-                Stream.concat(Stream.of(args), Stream.of(more)).toArray(String[]::new));
+        return engines.run(Stream.concat(Stream.of(args), Stream.of(more)).toArray(String[]::new));
     }
 
     @Test
@@ -159,7 +187,8 @@ class CliTest {
         assertEquals(0, result.code());
         for (String option : GENERATE_OPTIONS) {
             assertTrue(
-                    result.out().matches("(?s).*\\s" + option + "[=\\s].*"), option + " not in help");
+                    result.out().matches("(?s).*\\s" + option + "[=\\s].*"),
+                    option + " not in help");
         }
         assertFalse(result.out().contains("DEFAULT-VALUE"), result.out());
         assertFalse(result.out().contains("COMPLETION"), result.out());

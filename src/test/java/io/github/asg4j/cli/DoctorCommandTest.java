@@ -6,12 +6,15 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
+
 import io.github.asg4j.BadBundleException;
 import io.github.asg4j.EngineOptions;
+
+import org.junit.jupiter.api.Test;
+
 import java.io.IOException;
 import java.util.List;
 import java.util.Map;
-import org.junit.jupiter.api.Test;
 
 /** Doctor and plan: readable text, the same as JSON, and an exit code that scripts can use. */
 class DoctorCommandTest {
@@ -85,8 +88,7 @@ class DoctorCommandTest {
             assertTrue(finding.detail().contains("JDK-8377811"), finding.detail());
         }
         for (String version : List.of("25.0.3+9-LTS", "25.0.4", "26.0.1")) {
-            assertEquals(
-                    Machine.Status.OK, Machine.java(Runtime.Version.parse(version)).status());
+            assertEquals(Machine.Status.OK, Machine.java(Runtime.Version.parse(version)).status());
         }
     }
 

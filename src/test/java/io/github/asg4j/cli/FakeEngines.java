@@ -9,6 +9,7 @@ import io.github.asg4j.Generation;
 import io.github.asg4j.GenerationEvent;
 import io.github.asg4j.GenerationListener;
 import io.github.asg4j.GenerationRequest;
+
 import java.io.ByteArrayOutputStream;
 import java.io.PrintStream;
 import java.nio.ByteBuffer;
@@ -67,9 +68,7 @@ final class FakeEngines implements EngineFactory {
                         () -> SEED);
         int code = cli.run(args);
         return new Result(
-                code,
-                out.toString(StandardCharsets.UTF_8),
-                err.toString(StandardCharsets.UTF_8));
+                code, out.toString(StandardCharsets.UTF_8), err.toString(StandardCharsets.UTF_8));
     }
 
     /** The only request so far. */
@@ -149,8 +148,7 @@ final class FakeEngines implements EngineFactory {
         times.put("unet", 12.5);
         report.put("times_ms", Map.copyOf(times));
         return CompletableFuture.completedFuture(
-                new GeneratedImage(
-                        width, height, ByteBuffer.allocate(width * height * 3), report));
+                new GeneratedImage(width, height, ByteBuffer.allocate(width * height * 3), report));
     }
 
     private record Finished(CompletableFuture<GeneratedImage> future) implements Generation {

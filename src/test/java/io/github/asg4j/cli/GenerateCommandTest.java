@@ -8,15 +8,18 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
+
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.stream.Stream;
+
 import javax.imageio.ImageIO;
-import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.io.TempDir;
 
 /** What generate prints where, and which files it leaves. */
 class GenerateCommandTest {
@@ -48,7 +51,8 @@ class GenerateCommandTest {
         assertEquals(0, result.code(), result.err());
         assertEquals(24, ImageIO.read(file().toFile()).getWidth());
         assertTrue(
-                result.out().matches(".*a\\.png: 24x16, asg, seed 7, \\d+\\.\\d s\\R"), result.out());
+                result.out().matches(".*a\\.png: 24x16, asg, seed 7, \\d+\\.\\d s\\R"),
+                result.out());
         assertEquals(List.of(file()), files());
         assertEquals(0, engines.open, "engine closed");
     }
@@ -85,8 +89,7 @@ class GenerateCommandTest {
         List<String> names = new ArrayList<>();
         json.fieldNames().forEachRemaining(names::add);
         assertEquals(
-                List.of(
-                        "file", "width", "height", "seed", "method", "steps", "prompt", "times_ms"),
+                List.of("file", "width", "height", "seed", "method", "steps", "prompt", "times_ms"),
                 names);
         assertEquals(file().toString(), json.get("file").asText());
         assertEquals(7, json.get("seed").asLong());

@@ -8,15 +8,17 @@ import io.github.asg4j.EngineOptions;
 import io.github.asg4j.GenerationRequest;
 import io.github.asg4j.GuideOptions;
 import io.github.asg4j.WindowOptions;
-import java.nio.file.Path;
-import java.util.List;
-import java.util.function.Function;
-import java.util.stream.Stream;
+
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.MethodSource;
+
+import java.nio.file.Path;
+import java.util.List;
+import java.util.function.Function;
+import java.util.stream.Stream;
 
 /** Every option reaches the request or the engine's options, and no other field changes. */
 class RequestArgsTest {
@@ -56,8 +58,14 @@ class RequestArgsTest {
                 request("--latents", "z.npy", b -> b.latents(Path.of("z.npy"))),
                 request("--dump", "d", b -> b.dumpDirectory(Path.of("d"))),
                 guide("--guide-weight", "0.5", g -> g.withWeight(0.5)),
-                guide("--guide-schedule", "cosine", g -> g.withSchedule(GuideOptions.Schedule.COSINE)),
-                guide("--guide-schedule", "linear", g -> g.withSchedule(GuideOptions.Schedule.LINEAR)),
+                guide(
+                        "--guide-schedule",
+                        "cosine",
+                        g -> g.withSchedule(GuideOptions.Schedule.COSINE)),
+                guide(
+                        "--guide-schedule",
+                        "linear",
+                        g -> g.withSchedule(GuideOptions.Schedule.LINEAR)),
                 guide("--guide-space", "NOISE", g -> g.withSpace(GuideOptions.Space.NOISE)),
                 guide("--mask", "own", g -> g.withMask(GuideOptions.Mask.OWN)),
                 guide("--mask", "none", g -> g.withMask(GuideOptions.Mask.NONE)),
@@ -80,7 +88,10 @@ class RequestArgsTest {
                         g -> g.withPatchAspect(GuideOptions.PatchAspect.PICTURE)),
                 windows("--window-stride", "5", w -> w.withStride(5)),
                 windows("--jitter", "2", w -> w.withJitter(2)),
-                windows("--window-weight", "uniform", w -> w.withWeight(WindowOptions.Weight.UNIFORM)),
+                windows(
+                        "--window-weight",
+                        "uniform",
+                        w -> w.withWeight(WindowOptions.Weight.UNIFORM)),
                 windows(
                         "--window-conditioning",
                         "whole",
@@ -92,8 +103,7 @@ class RequestArgsTest {
     @MethodSource("requests")
     void optionReachesRequest(String option, String value, GenerationRequest expected) {
         FakeEngines engines = new FakeEngines();
-        FakeEngines.Result result =
-                engines.run("plan", "--prompt", "a ball", option + "=" + value);
+        FakeEngines.Result result = engines.run("plan", "--prompt", "a ball", option + "=" + value);
         assertEquals("", result.err());
         assertEquals(expected, engines.request());
         assertEquals(List.of(EngineOptions.DEFAULT), engines.options);

@@ -9,6 +9,15 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.asg4j.BadRequestException;
 import io.github.asg4j.OutputException;
+
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.EnumSource;
+import org.junit.jupiter.params.provider.ValueSource;
+
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -18,13 +27,6 @@ import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.io.TempDir;
-import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.CsvSource;
-import org.junit.jupiter.params.provider.EnumSource;
-import org.junit.jupiter.params.provider.ValueSource;
 
 /** .npy files are NumPy's to the byte, and whatever is none is refused before memory is taken. */
 class NpyTest {
@@ -96,10 +98,12 @@ class NpyTest {
         // numpy.save of numpy.array([1, -2], dtype='<f4')
         String header = "{'descr': '<f4', 'fortran_order': False, 'shape': (2,), }";
         String expected =
-                "\u0093NUMPY\1\0\u0076\0" + header + " ".repeat(117 - header.length()) + "\n"
+                "\u0093NUMPY\1\0\u0076\0"
+                        + header
+                        + " ".repeat(117 - header.length())
+                        + "\n"
                         + "\0\0\u0080?\0\0\0\u00c0";
-        assertEquals(
-                expected, new String(Files.readAllBytes(file), StandardCharsets.ISO_8859_1));
+        assertEquals(expected, new String(Files.readAllBytes(file), StandardCharsets.ISO_8859_1));
     }
 
     @ParameterizedTest
@@ -174,8 +178,7 @@ class NpyTest {
         Path file = folder.resolve("no/a.npy");
         OutputException e =
                 assertThrows(
-                        OutputException.class,
-                        () -> Npy.write(file, Npy.Type.FLOAT32, data, 1));
+                        OutputException.class, () -> Npy.write(file, Npy.Type.FLOAT32, data, 1));
         assertTrue(e.getMessage().contains(file.toString()), e.getMessage());
         assertFalse(Files.exists(file));
     }

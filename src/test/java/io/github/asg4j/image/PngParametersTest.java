@@ -7,10 +7,12 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.asg4j.GenerationRequest;
 import io.github.asg4j.GuideOptions;
+
+import org.junit.jupiter.api.Test;
+
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import org.junit.jupiter.api.Test;
 
 /** The text reads as other tools expect and says nothing that differs between equal pictures. */
 class PngParametersTest {

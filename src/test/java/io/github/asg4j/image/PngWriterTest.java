@@ -9,6 +9,14 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import io.github.asg4j.CancelledException;
 import io.github.asg4j.GeneratedImage;
 import io.github.asg4j.OutputException;
+
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+import org.w3c.dom.Element;
+import org.w3c.dom.NodeList;
+
 import java.awt.image.BufferedImage;
 import java.io.File;
 import java.io.FilterOutputStream;
@@ -26,17 +34,12 @@ import java.util.Map;
 import java.util.Random;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.stream.Stream;
+
 import javax.imageio.IIOImage;
 import javax.imageio.ImageIO;
 import javax.imageio.ImageReader;
 import javax.imageio.metadata.IIOMetadata;
 import javax.imageio.stream.ImageInputStream;
-import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.io.TempDir;
-import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.ValueSource;
-import org.w3c.dom.Element;
-import org.w3c.dom.NodeList;
 
 /**
  * A picture file appears complete or not at all, holds exactly the pixels and the text, and is
@@ -106,8 +109,7 @@ class PngWriterTest {
     @Test
     void samePictureSameBytes() throws IOException {
         byte[] pixels = noise(WIDTH * HEIGHT * 3);
-        GeneratedImage image =
-                new GeneratedImage(WIDTH, HEIGHT, ByteBuffer.wrap(pixels), Map.of());
+        GeneratedImage image = new GeneratedImage(WIDTH, HEIGHT, ByteBuffer.wrap(pixels), Map.of());
         Path first = folder.resolve("1.png");
         Path second = folder.resolve("2.png");
         PngWriter.write(first, image, "some text");
@@ -301,8 +303,7 @@ class PngWriterTest {
     @Test
     void asciiTextIsFoundInTheBytes() throws IOException {
         Path file = folder.resolve("a.png");
-        PngWriter.write(
-                file, 1, 1, MemorySegment.ofArray(new byte[3]), "red ball", () -> false);
+        PngWriter.write(file, 1, 1, MemorySegment.ofArray(new byte[3]), "red ball", () -> false);
         String bytes = new String(Files.readAllBytes(file), StandardCharsets.ISO_8859_1);
         assertTrue(bytes.contains("tEXtparameters\0red ball"));
     }
