@@ -67,8 +67,8 @@ record Cli(
         asg.setColorScheme(CommandLine.Help.defaultColorScheme(Ansi.OFF));
         asg.setUsageHelpWidth(HELP_WIDTH);
         asg.setUsageHelpLongOptionsMaxWidth(OPTION_COLUMN_WIDTH);
-        asg.setOut(new PrintWriter(out, true));
-        asg.setErr(new PrintWriter(err, true));
+        asg.setOut(new PrintWriter(out, true, out.charset()));
+        asg.setErr(new PrintWriter(err, true, err.charset()));
         asg.setParameterExceptionHandler((e, arguments) -> misused(e));
         asg.setExecutionExceptionHandler((e, command, parsed) -> failed(e, args));
         return asg;
@@ -142,7 +142,7 @@ record Cli(
                 "",
                 "'asg COMMAND --help' prints all options of a command."
             })
-    private static final class Root implements Runnable {
+    static final class Root implements Runnable {
         @Spec
         @SuppressWarnings("NullAway.Init") // set by picocli
         private CommandSpec command;
@@ -151,13 +151,13 @@ record Cli(
                 names = {"-h", "--help"},
                 usageHelp = true,
                 description = "print this help and leave")
-        private boolean help;
+        boolean help;
 
         @Option(
                 names = {"-V", "--version"},
                 versionHelp = true,
                 description = "print the version and leave")
-        private boolean version;
+        boolean version;
 
         @Override
         public void run() {

@@ -33,7 +33,7 @@ final class PlanCommand implements Callable<Integer> {
     @Mixin private RequestArgs requestArgs = new RequestArgs();
     @Mixin private EngineArgs engineArgs = new EngineArgs();
 
-    @Mixin private GenerateCommand.OutputArgs outputArgs = new GenerateCommand.OutputArgs();
+    @Mixin GenerateCommand.OutputArgs outputArgs = new GenerateCommand.OutputArgs();
 
     @Mixin private CommonArgs commonArgs = new CommonArgs();
 

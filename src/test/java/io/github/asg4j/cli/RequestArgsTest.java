@@ -17,7 +17,7 @@ import org.junit.jupiter.params.provider.MethodSource;
 
 import java.nio.file.Path;
 import java.util.List;
-import java.util.function.Function;
+import java.util.function.UnaryOperator;
 import java.util.stream.Stream;
 
 /** Every option reaches the request or the engine's options, and no other field changes. */
@@ -26,19 +26,17 @@ class RequestArgsTest {
             GenerationRequest.builder("a ball").seed(0).build();
 
     private static Arguments request(
-            String option, String value, Function<GenerationRequest.Builder, ?> change) {
-        GenerationRequest.Builder expected = DEFAULT.toBuilder();
-        change.apply(expected);
-        return Arguments.of(option, value, expected.build());
+            String option, String value, UnaryOperator<GenerationRequest.Builder> change) {
+        return Arguments.of(option, value, change.apply(DEFAULT.toBuilder()).build());
     }
 
     private static Arguments guide(
-            String option, String value, Function<GuideOptions, GuideOptions> change) {
+            String option, String value, UnaryOperator<GuideOptions> change) {
         return request(option, value, b -> b.guide(change.apply(GuideOptions.DEFAULT)));
     }
 
     private static Arguments windows(
-            String option, String value, Function<WindowOptions, WindowOptions> change) {
+            String option, String value, UnaryOperator<WindowOptions> change) {
         return request(option, value, b -> b.windows(change.apply(WindowOptions.DEFAULT)));
     }
 

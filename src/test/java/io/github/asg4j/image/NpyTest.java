@@ -98,7 +98,7 @@ class NpyTest {
         // numpy.save of numpy.array([1, -2], dtype='<f4')
         String header = "{'descr': '<f4', 'fortran_order': False, 'shape': (2,), }";
         String expected =
-                "\u0093NUMPY\1\0\u0076\0"
+                "\u0093NUMPY\1\0v\0"
                         + header
                         + " ".repeat(117 - header.length())
                         + "\n"
