@@ -11,10 +11,13 @@ import io.github.asg4j.ort.OrtRuntime;
 import io.github.asg4j.run.Planner;
 import io.github.asg4j.run.Runner;
 import io.github.asg4j.run.WorkerHook;
+import java.io.IOException;
+import java.io.InputStream;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Properties;
 import java.util.Set;
 import java.util.concurrent.ArrayBlockingQueue;
 import java.util.concurrent.BlockingQueue;
@@ -37,6 +40,7 @@ import java.util.concurrent.TimeUnit;
  */
 public final class Engine implements AutoCloseable {
     private static final GenerationListener SILENT = event -> {};
+    private static final String VERSION = readVersion();
 
     private final EngineOptions options;
     private final Devices devices;
@@ -65,7 +69,7 @@ public final class Engine implements AutoCloseable {
             runner =
                     new Runner(
                             bundle, model, kernels.kernels(), planner, tokenizer, threads,
-                            memoryLimit(options), hook);
+                            memoryLimit(options), VERSION, hook);
         } catch (Throwable e) {
             threads.forEach(ExecutorService::shutdown);
             throw e;
@@ -92,6 +96,24 @@ public final class Engine implements AutoCloseable {
     /** For tests: with a hook into the workers. */
     static Engine open(EngineOptions options, WorkerHook hook) {
         return new Engine(options, hook);
+    }
+
+    /** Version of this library, "unknown" outside of its build. */
+    public static String version() {
+        return VERSION;
+    }
+
+    private static String readVersion() {
+        Properties properties = new Properties();
+        try (InputStream in = Engine.class.getResourceAsStream("version.properties")) {
+            if (in != null) {
+                properties.load(in);
+            }
+        } catch (IOException e) {
+            System.getLogger(Engine.class.getName())
+                    .log(System.Logger.Level.WARNING, "version.properties cannot be read", e);
+        }
+        return properties.getProperty("version", "unknown");
     }
 
     /** Names of the methods a request can ask for. */

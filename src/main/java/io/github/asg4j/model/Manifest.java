@@ -133,8 +133,22 @@ public record Manifest(
      * @param decoder the graph from latents to pixels
      * @param encoder the graph from pixels to latents; null: none
      * @param precision type of the weights, "fp32" or "fp16"
+     * @param tiledDecoder the decoder in two parts, for pictures too large to decode whole; null:
+     *     none
      */
-    public record Vae(String decoder, @Nullable String encoder, String precision) {}
+    public record Vae(
+            String decoder,
+            @Nullable String encoder,
+            String precision,
+            @Nullable TiledDecoder tiledDecoder) {}
+
+    /**
+     * @param front the graph from latents to features, run whole
+     * @param tail the graph from features to pixels, run in tiles
+     * @param scale features per latent cell and axis
+     * @param halo features around a tile that its convolutions reach
+     */
+    public record TiledDecoder(String front, String tail, int scale, int halo) {}
 
     /**
      * @param type default scheduler, "euler" or "ddim"
@@ -316,12 +330,23 @@ public record Manifest(
     }
 
     private static Vae vae(Json json, Map<String, FileEntry> files) {
-        json.onlyKeys("decoder", "encoder", "precision");
+        json.onlyKeys("decoder", "encoder", "precision", "tiled_decoder");
         Json encoder = json.optional("encoder");
+        Json tiled = json.optional("tiled_decoder");
         return new Vae(
                 file(json.get("decoder"), files),
                 encoder == null ? null : file(encoder, files),
-                json.get("precision").oneOf(PRECISIONS));
+                json.get("precision").oneOf(PRECISIONS),
+                tiled == null ? null : tiledDecoder(tiled, files));
+    }
+
+    private static TiledDecoder tiledDecoder(Json json, Map<String, FileEntry> files) {
+        json.onlyKeys("front", "tail", "scale", "halo");
+        return new TiledDecoder(
+                file(json.get("front"), files),
+                file(json.get("tail"), files),
+                json.get("scale").integer(1, 64),
+                json.get("halo").integer(0, 1024));
     }
 
     private static Scheduler scheduler(Json json) {

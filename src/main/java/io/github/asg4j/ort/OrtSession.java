@@ -7,13 +7,11 @@ import java.lang.foreign.MemorySegment;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.Collection;
 import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.SequencedMap;
-import java.util.Set;
 import org.bytedeco.javacpp.BytePointer;
 import org.bytedeco.javacpp.Pointer;
 import org.bytedeco.onnxruntime.ConstTensorTypeAndShapeInfo;
@@ -154,8 +152,8 @@ public final class OrtSession implements AutoCloseable {
      * @throws BadBundleException a name, element type, rank or fixed extent is not the model's
      */
     public Binding bind(Map<String, Tensor> in, Map<String, Tensor> out) {
-        check("input", inputs, in, inputs.keySet());
-        check("output", outputs, out, Set.of());
+        check("input", inputs, in, true);
+        check("output", outputs, out, false);
         if (out.isEmpty()) {
             throw new IllegalArgumentException(name + ": no output is bound");
         }
@@ -177,12 +175,11 @@ public final class OrtSession implements AutoCloseable {
             String kind,
             Map<String, TensorInfo> declared,
             Map<String, Tensor> given,
-            Collection<String> required) {
-        for (String wanted : required) {
-            if (!given.containsKey(wanted)) {
+            boolean all) {
+        for (TensorInfo info : declared.values()) {
+            if (all && !given.containsKey(info.name())) {
                 throw new BadBundleException(
-                        name + " has the " + kind + " \"" + wanted + "\" "
-                                + declared.get(wanted).signature()
+                        name + " has the " + kind + " \"" + info.name() + "\" " + info.signature()
                                 + ", which nothing is bound to: export the model again");
             }
         }

@@ -24,7 +24,11 @@ import io.github.asg4j.plan.Stage;
 import io.github.asg4j.schedule.Schedule;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.ByteBuffer;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
 import java.util.ArrayList;
@@ -36,6 +40,7 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -53,11 +58,13 @@ public final class Runner {
     private final ClipTokenizer tokenizer;
     private final List<ExecutorService> devices;
     private final long memoryLimit;
+    private final String version;
     private final WorkerHook hook;
 
     /**
      * @param devices one single-threaded executor per worker
      * @param memoryLimit bytes a request may take
+     * @param version of the library, for the report
      */
     public Runner(
             Bundle bundle,
@@ -67,6 +74,7 @@ public final class Runner {
             ClipTokenizer tokenizer,
             List<ExecutorService> devices,
             long memoryLimit,
+            String version,
             WorkerHook hook) {
         this.bundle = bundle;
         this.model = model;
@@ -75,6 +83,7 @@ public final class Runner {
         this.tokenizer = tokenizer;
         this.devices = List.copyOf(devices);
         this.memoryLimit = memoryLimit;
+        this.version = version;
         this.hook = hook;
     }
 
@@ -275,7 +284,7 @@ public final class Runner {
         }
 
         private void givenLatents(MemorySegment patches, MemorySegment latents, float scale) {
-            java.nio.file.Path file = java.util.Objects.requireNonNull(request.latents());
+            Path file = java.util.Objects.requireNonNull(request.latents());
             Npy.Array given =
                     Npy.read(
                             file,
@@ -515,6 +524,7 @@ public final class Runner {
             map.put("guided_evaluations", plan.guidedEvaluations());
             map.put("unet_runs", plan.unetRuns());
             map.put("model", manifest.name());
+            map.put("version", version);
             map.put("bundle_sha256", bundle.bundleSha256());
             return map;
         }
@@ -524,6 +534,7 @@ public final class Runner {
             workers.forEach(w -> peak.put(w.name(), w.bytes()));
             report.put("peak_bytes", peak);
             report.put("host_bytes", memory.bytes());
+            report.put("process_peak_bytes", processPeakBytes());
             Map<String, Object> times = new LinkedHashMap<>();
             times.put("total", millis(System.nanoTime() - start));
             times.put("text", millis(textNanos));
@@ -559,6 +570,18 @@ public final class Runner {
 
     private static double millis(long nanos) {
         return Math.round(nanos / 1e4) / 100.0;
+    }
+
+    /** Peak resident memory of the process, -1 where the system does not tell. */
+    private static long processPeakBytes() {
+        try (Stream<String> lines = Files.lines(Path.of("/proc/self/status"))) {
+            return lines.filter(line -> line.startsWith("VmHWM:"))
+                    .mapToLong(line -> Long.parseLong(line.replaceAll("\\D+", "")) * 1024)
+                    .findFirst()
+                    .orElse(-1);
+        } catch (IOException | UncheckedIOException e) {
+            return -1;
+        }
     }
 
     private static String sha256(ByteBuffer data) {
