@@ -176,6 +176,7 @@ public final class Engine implements AutoCloseable {
         map.put("threads_per_worker", devices.threadsPerWorker());
         map.put("kernels", kernels.kernels().name());
         map.put("kernels_reason", kernels.reason());
+        map.put("kernels_usable", KernelChoice.usable());
         map.put("model", bundle.manifest().name());
         map.put("licence", bundle.manifest().licence());
         map.put("bundle_sha256", bundle.bundleSha256());
