@@ -141,6 +141,10 @@ public final class Engine implements AutoCloseable {
         try {
             if (options.whenFull() == EngineOptions.WhenFull.WAIT && !dispatcher.isShutdown()) {
                 dispatcher.getQueue().put(running);
+                // Closed meanwhile: either it was drained and is cancelled, or nobody will run it.
+                if (dispatcher.isShutdown() && dispatcher.getQueue().remove(running)) {
+                    throw new RejectedExecutionException("closed");
+                }
             } else {
                 dispatcher.execute(running);
             }
@@ -156,7 +160,7 @@ public final class Engine implements AutoCloseable {
             Thread.currentThread().interrupt();
             throw new CancelledException("interrupted while waiting for a place in the queue", e);
         }
-        if (dispatcher.isShutdown() && !running.future.isDone()) {
+        if (dispatcher.isShutdown()) {
             running.cancel();
         }
         return running;
