@@ -2,13 +2,7 @@
 package io.github.asg4j.cli;
 
 import io.github.asg4j.AsgException;
-import java.io.IOException;
-import java.io.InputStream;
-import java.io.PrintStream;
-import java.io.PrintWriter;
-import java.util.List;
-import java.util.Properties;
-import java.util.function.LongSupplier;
+
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Help.Ansi;
@@ -18,6 +12,14 @@ import picocli.CommandLine.Option;
 import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Spec;
 import picocli.CommandLine.UnmatchedArgumentException;
+
+import java.io.IOException;
+import java.io.InputStream;
+import java.io.PrintStream;
+import java.io.PrintWriter;
+import java.util.List;
+import java.util.Properties;
+import java.util.function.LongSupplier;
 
 /**
  * The command line as a function from arguments to an exit code. One run after the other.
@@ -36,14 +38,16 @@ record Cli(
 
     /** Runs one command and returns its exit code; whatever fails is said on standard error. */
     int run(String... args) {
-        try {
-            return commandLine(args).execute(args);
-        } catch (Throwable e) { // errors: picocli hands on exceptions only
-            return failed(e, args);
+        try (Interruption interruption = new Interruption()) {
+            try {
+                return commandLine(interruption, args).execute(args);
+            } catch (Throwable e) { // errors: picocli hands on exceptions only
+                return failed(e, args);
+            }
         }
     }
 
-    private CommandLine commandLine(String... args) {
+    private CommandLine commandLine(Interruption interruption, String... args) {
         CommandLine.IFactory factory =
                 new CommandLine.IFactory() {
                     @Override
@@ -54,7 +58,7 @@ record Cli(
                     }
                 };
         CommandLine asg = new CommandLine(new Root(), factory);
-        asg.addSubcommand(new CommandLine(new GenerateCommand(this), factory));
+        asg.addSubcommand(new CommandLine(new GenerateCommand(this, interruption), factory));
         asg.addSubcommand(new CommandLine(new PlanCommand(this), factory));
         asg.addSubcommand(new CommandLine(new DoctorCommand(this), factory));
         Values.register(asg);
@@ -63,8 +67,8 @@ record Cli(
         asg.setColorScheme(CommandLine.Help.defaultColorScheme(Ansi.OFF));
         asg.setUsageHelpWidth(HELP_WIDTH);
         asg.setUsageHelpLongOptionsMaxWidth(OPTION_COLUMN_WIDTH);
-        asg.setOut(new PrintWriter(out, true));
-        asg.setErr(new PrintWriter(err, true));
+        asg.setOut(new PrintWriter(out, true, out.charset()));
+        asg.setErr(new PrintWriter(err, true, err.charset()));
         asg.setParameterExceptionHandler((e, arguments) -> misused(e));
         asg.setExecutionExceptionHandler((e, command, parsed) -> failed(e, args));
         return asg;
@@ -92,7 +96,8 @@ record Cli(
             err.println("Did you mean " + suggestions.get(0) + "?");
         }
         if (atRoot) {
-            err.println("Commands: " + String.join(", ", e.getCommandLine().getSubcommands().keySet()));
+            err.println(
+                    "Commands: " + String.join(", ", e.getCommandLine().getSubcommands().keySet()));
         }
     }
 
@@ -102,8 +107,11 @@ record Cli(
             err.println("asg: " + e.getMessage());
         } else if (e instanceof OutOfMemoryError) {
             err.println(
-                    "asg: the Java heap of " + Runtime.getRuntime().maxMemory() + " bytes is full ("
-                            + e.getMessage() + "): draw a smaller picture or allow more, as in"
+                    "asg: the Java heap of "
+                            + Runtime.getRuntime().maxMemory()
+                            + " bytes is full ("
+                            + e.getMessage()
+                            + "): draw a smaller picture or allow more, as in"
                             + " ASG_JAVA_OPTS=-Xmx4g");
         } else {
             err.println("asg: this is a bug of ours, sorry: " + e);
@@ -134,7 +142,7 @@ record Cli(
                 "",
                 "'asg COMMAND --help' prints all options of a command."
             })
-    private static final class Root implements Runnable {
+    static final class Root implements Runnable {
         @Spec
         @SuppressWarnings("NullAway.Init") // set by picocli
         private CommandSpec command;
@@ -143,13 +151,13 @@ record Cli(
                 names = {"-h", "--help"},
                 usageHelp = true,
                 description = "print this help and leave")
-        private boolean help;
+        boolean help;
 
         @Option(
                 names = {"-V", "--version"},
                 versionHelp = true,
                 description = "print the version and leave")
-        private boolean version;
+        boolean version;
 
         @Override
         public void run() {

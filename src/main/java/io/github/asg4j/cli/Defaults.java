@@ -5,7 +5,9 @@ import io.github.asg4j.EngineOptions;
 import io.github.asg4j.GenerationRequest;
 import io.github.asg4j.GuideOptions;
 import io.github.asg4j.WindowOptions;
+
 import org.jspecify.annotations.Nullable;
+
 import picocli.CommandLine.IDefaultValueProvider;
 import picocli.CommandLine.Model.ArgSpec;
 import picocli.CommandLine.Model.OptionSpec;

@@ -4,15 +4,17 @@ package io.github.asg4j.cli;
 import io.github.asg4j.AsgException;
 import io.github.asg4j.cli.Machine.Finding;
 import io.github.asg4j.cli.Machine.Status;
+
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Option;
+
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.Callable;
-import picocli.CommandLine.Command;
-import picocli.CommandLine.Mixin;
-import picocli.CommandLine.Option;
 
 /** Says whether drawing will work on this machine, and if not, why and what to do. */
 @Command(

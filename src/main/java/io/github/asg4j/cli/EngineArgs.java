@@ -2,13 +2,16 @@
 package io.github.asg4j.cli;
 
 import io.github.asg4j.EngineOptions;
-import java.nio.file.Path;
-import java.util.List;
+
 import org.jspecify.annotations.Nullable;
+
 import picocli.CommandLine.ArgGroup;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Spec;
+
+import java.nio.file.Path;
+import java.util.List;
 
 /** What becomes {@link EngineOptions}. */
 final class EngineArgs {

@@ -6,6 +6,7 @@ import io.github.asg4j.EngineOptions;
 import io.github.asg4j.Generation;
 import io.github.asg4j.GenerationListener;
 import io.github.asg4j.GenerationRequest;
+
 import java.util.Map;
 import java.util.Set;
 

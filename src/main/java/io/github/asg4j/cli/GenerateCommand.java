@@ -6,6 +6,16 @@ import io.github.asg4j.Generation;
 import io.github.asg4j.GenerationRequest;
 import io.github.asg4j.image.PngParameters;
 import io.github.asg4j.image.PngWriter;
+
+import org.jspecify.annotations.Nullable;
+
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.Spec;
+
 import java.lang.foreign.MemorySegment;
 import java.nio.file.Path;
 import java.text.Normalizer;
@@ -14,13 +24,6 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.concurrent.Callable;
-import org.jspecify.annotations.Nullable;
-import picocli.CommandLine.Command;
-import picocli.CommandLine.Mixin;
-import picocli.CommandLine.Model.CommandSpec;
-import picocli.CommandLine.Option;
-import picocli.CommandLine.ParameterException;
-import picocli.CommandLine.Spec;
 
 /** Draws one picture and writes it to a file. */
 @Command(
@@ -38,12 +41,13 @@ import picocli.CommandLine.Spec;
             "  asg generate --prompt \"a blue cube\" --size 384x256 --seed 7 --out cube.png --json",
             "",
             "Exit codes: 0 done, 1 a bug of ours, 2 bad arguments, 3 bad bundle, 4 device or memory,",
-            "5 output cannot be written, 130 cancelled."
+            "            5 output cannot be written, 130 cancelled."
         })
 final class GenerateCommand implements Callable<Integer> {
     private static final int MAX_SLUG_CHARACTERS = 60;
 
     private final Cli cli;
+    private final Interruption interruption;
 
     @Spec
     @SuppressWarnings("NullAway.Init") // set by picocli
@@ -54,8 +58,9 @@ final class GenerateCommand implements Callable<Integer> {
     @Mixin private OutputArgs outputArgs = new OutputArgs();
     @Mixin private CommonArgs commonArgs = new CommonArgs();
 
-    GenerateCommand(Cli cli) {
+    GenerateCommand(Cli cli, Interruption interruption) {
         this.cli = cli;
+        this.interruption = interruption;
     }
 
     /** Where the picture goes; plan takes and ignores them. */
@@ -85,17 +90,14 @@ final class GenerateCommand implements Callable<Integer> {
                 requestArgs.request(prompt, cli.engines().methods(), cli.seeds());
         Path file = outputArgs.out != null ? outputArgs.out : defaultFile(request);
         PngWriter.checkWritable(file, request.width(), request.height());
-        try (Interruption interruption = new Interruption()) {
-            draw(request, file, interruption);
-        }
+        draw(request, file);
         return ExitCode.DONE;
     }
 
-    private void draw(GenerationRequest request, Path file, Interruption interruption) {
+    private void draw(GenerationRequest request, Path file) {
         long start = System.nanoTime();
         try (EngineFactory.Handle engine = cli.engines().open(engineArgs.options())) {
             long loaded = System.nanoTime();
-            interruption.check();
             GeneratedImage image;
             try (Progress progress = new Progress(cli.err(), style())) {
                 Generation generation = engine.submit(request, progress);
@@ -158,8 +160,12 @@ final class GenerateCommand implements Callable<Integer> {
         if (cut instanceof String text && !text.isEmpty()) {
             cli.err()
                     .println(
-                            "asg: warning: the " + what + " is longer than the text encoder takes;"
-                                    + " this was left out: \"" + text + "\"");
+                            "asg: warning: the "
+                                    + what
+                                    + " is longer than the text encoder takes;"
+                                    + " this was left out: \""
+                                    + text
+                                    + "\"");
         }
     }
 

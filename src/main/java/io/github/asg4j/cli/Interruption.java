@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.github.asg4j.cli;
 
-import io.github.asg4j.CancelledException;
 import io.github.asg4j.Generation;
-import java.util.concurrent.CountDownLatch;
-import java.util.concurrent.TimeUnit;
+
 import org.jspecify.annotations.Nullable;
 
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
+
 /**
- * Ctrl-C while a command works: cancels its generation and gives it time to end and to delete its
- * temporary file, then lets the process go (with exit code 130, which the JVM sets). From creation
- * to {@link #close()}.
+ * Ctrl-C while a command works: cancels its generation and gives it time to end, to delete its
+ * temporary file and to say so, then lets the process go (with exit code 130, which the JVM sets).
+ * From creation to {@link #close()}. A command without a generation ends at once.
  */
 final class Interruption implements AutoCloseable {
     /** People press Ctrl-C again if nothing happens. */
@@ -37,19 +38,13 @@ final class Interruption implements AutoCloseable {
         return requested;
     }
 
-    /** Throws if the interruption has come. */
-    void check() {
-        if (requested()) {
-            throw new CancelledException("cancelled");
-        }
-    }
-
     private void interrupt() {
         synchronized (this) {
             requested = true;
-            if (generation != null) {
-                generation.cancel();
+            if (generation == null) {
+                return;
             }
+            generation.cancel();
         }
         try {
             // Nothing to do if time runs out: the process ends in any case.
@@ -62,7 +57,7 @@ final class Interruption implements AutoCloseable {
         }
     }
 
-    /** The work has ended and its files are in order. */
+    /** The work has ended, its files are in order and all is said. */
     @Override
     public void close() {
         ended.countDown();

@@ -3,6 +3,7 @@ package io.github.asg4j.cli;
 
 import io.github.asg4j.AsgException;
 import io.github.asg4j.image.PngWriter;
+
 import java.io.File;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
@@ -70,7 +71,10 @@ final class Machine {
             return new Finding(
                     Status.WARN,
                     "java",
-                    found + ": below " + SOUND_JAVA + " the G1 collector may corrupt memory"
+                    found
+                            + ": below "
+                            + SOUND_JAVA
+                            + " the G1 collector may corrupt memory"
                             + " (JDK-8377811); update, or run with -XX:+UseSerialGC");
         }
         return new Finding(Status.OK, "java", found);
@@ -99,7 +103,9 @@ final class Machine {
                 ? new Finding(
                         Status.WARN,
                         "memory",
-                        detail + ": less than " + gibibytes(MIN_MEMORY_BYTES)
+                        detail
+                                + ": less than "
+                                + gibibytes(MIN_MEMORY_BYTES)
                                 + " draws small pictures only")
                 : new Finding(Status.OK, "memory", detail);
     }
@@ -113,10 +119,15 @@ final class Machine {
         String configured = System.getProperty("org.bytedeco.javacpp.cachedir");
         String home = System.getProperty("user.home") + "/.javacpp/cache";
         String temporary =
-                System.getProperty("java.io.tmpdir") + "/.javacpp-"
-                        + System.getProperty("user.name") + "/cache";
+                System.getProperty("java.io.tmpdir")
+                        + "/.javacpp-"
+                        + System.getProperty("user.name")
+                        + "/cache";
         Optional<String> first =
-                Stream.of(Optional.ofNullable(configured), Optional.of(home), Optional.of(temporary))
+                Stream.of(
+                                Optional.ofNullable(configured),
+                                Optional.of(home),
+                                Optional.of(temporary))
                         .flatMap(Optional::stream)
                         .filter(folder -> isWritable(Path.of(folder)))
                         .findFirst();
@@ -124,14 +135,21 @@ final class Machine {
             return new Finding(
                     Status.FAIL,
                     "native cache",
-                    "neither " + home + " nor " + temporary + " is writable: set"
+                    "neither "
+                            + home
+                            + " nor "
+                            + temporary
+                            + " is writable: set"
                             + " -Dorg.bytedeco.javacpp.cachedir=DIR in ASG_JAVA_OPTS");
         }
         if (first.get().equals(temporary)) {
             return new Finding(
                     Status.WARN,
                     "native cache",
-                    temporary + ": " + home + " is not writable, ONNX Runtime is unpacked again"
+                    temporary
+                            + ": "
+                            + home
+                            + " is not writable, ONNX Runtime is unpacked again"
                             + " whenever temporary files are deleted");
         }
         return new Finding(Status.OK, "native cache", first.get());
@@ -156,8 +174,7 @@ final class Machine {
             Path folder = Files.createTempDirectory("asg-doctor");
             Path file = folder.resolve("pixel.png");
             try {
-                PngWriter.write(
-                        file, 1, 1, MemorySegment.ofArray(new byte[3]), "", () -> false);
+                PngWriter.write(file, 1, 1, MemorySegment.ofArray(new byte[3]), "", () -> false);
                 return new Finding(Status.OK, "png", "can be written");
             } finally {
                 Files.deleteIfExists(file);
@@ -167,7 +184,9 @@ final class Machine {
             return new Finding(
                     Status.FAIL,
                     "png",
-                    "cannot be written (" + e + "): check the disk of "
+                    "cannot be written ("
+                            + e
+                            + "): check the disk of "
                             + System.getProperty("java.io.tmpdir")
                             + " and that the JDK has the module java.desktop");
         }
@@ -197,6 +216,8 @@ final class Machine {
             found = "no NVIDIA driver";
         }
         return new Finding(
-                Status.OK, "gpu", found + "; this version draws on the CPU, CUDA is not built in yet");
+                Status.OK,
+                "gpu",
+                found + "; this version draws on the CPU, CUDA is not built in yet");
     }
 }

@@ -2,10 +2,12 @@
 package io.github.asg4j.cli;
 
 import io.github.asg4j.GenerationRequest;
-import java.util.Map;
-import java.util.concurrent.Callable;
+
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
+
+import java.util.Map;
+import java.util.concurrent.Callable;
 
 /** Says what generate would do, with the same options, and does none of it. */
 @Command(
@@ -31,8 +33,7 @@ final class PlanCommand implements Callable<Integer> {
     @Mixin private RequestArgs requestArgs = new RequestArgs();
     @Mixin private EngineArgs engineArgs = new EngineArgs();
 
-    @Mixin
-    private GenerateCommand.OutputArgs outputArgs = new GenerateCommand.OutputArgs();
+    @Mixin GenerateCommand.OutputArgs outputArgs = new GenerateCommand.OutputArgs();
 
     @Mixin private CommonArgs commonArgs = new CommonArgs();
 
@@ -45,9 +46,7 @@ final class PlanCommand implements Callable<Integer> {
         String prompt = requestArgs.prompt();
         GenerationRequest request =
                 requestArgs.request(
-                        prompt == null ? ANY_PROMPT : prompt,
-                        cli.engines().methods(),
-                        () -> 0);
+                        prompt == null ? ANY_PROMPT : prompt, cli.engines().methods(), () -> 0);
         try (EngineFactory.Handle engine = cli.engines().open(engineArgs.options())) {
             Map<String, Object> plan = engine.plan(request);
             cli.out().println(commonArgs.json ? Json.write(plan) : AlignedText.of(plan));

@@ -3,6 +3,7 @@ package io.github.asg4j.cli;
 
 import io.github.asg4j.GenerationEvent;
 import io.github.asg4j.GenerationListener;
+
 import java.io.PrintStream;
 import java.util.Locale;
 

@@ -4,15 +4,18 @@ package io.github.asg4j.cli;
 import io.github.asg4j.GenerationRequest;
 import io.github.asg4j.GuideOptions;
 import io.github.asg4j.WindowOptions;
-import java.nio.file.Path;
-import java.util.Collection;
-import java.util.List;
-import java.util.function.LongSupplier;
+
 import org.jspecify.annotations.Nullable;
+
 import picocli.CommandLine.ArgGroup;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Spec;
+
+import java.nio.file.Path;
+import java.util.Collection;
+import java.util.List;
+import java.util.function.LongSupplier;
 
 /** What becomes a {@link GenerationRequest}. A field that is null was not given. */
 final class RequestArgs {
@@ -156,8 +159,7 @@ final class RequestArgs {
                 names = "--mask",
                 paramLabel = "key|own|none",
                 order = 4,
-                description =
-                        "whose attention map weighs the guidance (default: ${DEFAULT-VALUE})")
+                description = "whose attention map weighs the guidance (default: ${DEFAULT-VALUE})")
         GuideOptions.@Nullable Mask mask;
 
         @Option(
@@ -310,8 +312,7 @@ final class RequestArgs {
         }
         request.seed(picture.seed != null ? picture.seed : randomSeed.getAsLong());
         if (picture.scheduler != null) {
-            request.scheduler(
-                    Values.choice(command, "--scheduler", picture.scheduler, SCHEDULERS));
+            request.scheduler(Values.choice(command, "--scheduler", picture.scheduler, SCHEDULERS));
         }
         if (picture.spacing != null) {
             request.spacing(Values.choice(command, "--spacing", picture.spacing, SPACINGS));
@@ -320,8 +321,7 @@ final class RequestArgs {
             request.eta(picture.eta);
         }
         if (picture.viewBatch != null && !picture.viewBatch.equalsIgnoreCase("auto")) {
-            request.viewBatch(
-                    Values.integer(command, "--view-batch", picture.viewBatch, "auto"));
+            request.viewBatch(Values.integer(command, "--view-batch", picture.viewBatch, "auto"));
         }
         if (tensors.latents != null) {
             request.latents(tensors.latents);

@@ -3,6 +3,13 @@ package io.github.asg4j.cli;
 
 import io.github.asg4j.GuideOptions;
 import io.github.asg4j.WindowOptions;
+
+import picocli.CommandLine;
+import picocli.CommandLine.ITypeConverter;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.TypeConversionException;
+
 import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -13,11 +20,6 @@ import java.util.Locale;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.stream.Collectors;
-import picocli.CommandLine;
-import picocli.CommandLine.ITypeConverter;
-import picocli.CommandLine.Model.CommandSpec;
-import picocli.CommandLine.ParameterException;
-import picocli.CommandLine.TypeConversionException;
 
 /** Values of options as text: what is allowed, and messages that say so. */
 final class Values {
@@ -73,9 +75,7 @@ final class Values {
         String lower = text.toLowerCase(Locale.ROOT);
         if (!allowed.contains(lower)) {
             throw invalid(
-                    command,
-                    option,
-                    "'" + text + "' is not one of " + String.join(", ", allowed));
+                    command, option, "'" + text + "' is not one of " + String.join(", ", allowed));
         }
         return lower;
     }
@@ -85,8 +85,7 @@ final class Values {
         try {
             return Integer.parseInt(text.strip());
         } catch (NumberFormatException e) {
-            throw invalid(
-                    command, option, "'" + text + "' is neither a whole number nor " + words);
+            throw invalid(command, option, "'" + text + "' is neither a whole number nor " + words);
         }
     }
 
@@ -142,7 +141,11 @@ final class Values {
             return Long.valueOf(text.strip());
         } catch (NumberFormatException e) {
             throw new TypeConversionException(
-                    "'" + text + "' is no whole number between " + Long.MIN_VALUE + " and "
+                    "'"
+                            + text
+                            + "' is no whole number between "
+                            + Long.MIN_VALUE
+                            + " and "
                             + Long.MAX_VALUE);
         }
     }
@@ -166,7 +169,10 @@ final class Values {
             return Path.of(text);
         } catch (InvalidPathException e) {
             throw new TypeConversionException(
-                    "'" + text + "' cannot be a file name here (" + e.getReason()
+                    "'"
+                            + text
+                            + "' cannot be a file name here ("
+                            + e.getReason()
                             + "): choose another, or a UTF-8 locale, as in LC_ALL=C.UTF-8");
         }
     }

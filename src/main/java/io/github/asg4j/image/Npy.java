@@ -3,6 +3,7 @@ package io.github.asg4j.image;
 
 import io.github.asg4j.BadRequestException;
 import io.github.asg4j.OutputException;
+
 import java.io.EOFException;
 import java.io.IOException;
 import java.io.OutputStream;
@@ -13,7 +14,6 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.channels.FileChannel;
 import java.nio.charset.StandardCharsets;
-import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.util.Arrays;
@@ -78,8 +78,13 @@ public final class Npy {
             if (!descr.equals(type.descr)) {
                 throw bad(
                         file,
-                        "holds elements of type '" + descr + "', needed is '" + type.descr
-                                + "': convert with numpy.asarray(a, dtype='" + type.descr + "')");
+                        "holds elements of type '"
+                                + descr
+                                + "', needed is '"
+                                + type.descr
+                                + "': convert with numpy.asarray(a, dtype='"
+                                + type.descr
+                                + "')");
             }
             if (find(FORTRAN, header, file, "fortran_order").equals("True")) {
                 throw bad(
@@ -93,8 +98,13 @@ public final class Npy {
             if (found != bytes) {
                 throw bad(
                         file,
-                        "has " + found + " bytes of data, its shape " + Arrays.toString(shape)
-                                + " needs " + bytes + ": the file is damaged, save it again");
+                        "has "
+                                + found
+                                + " bytes of data, its shape "
+                                + Arrays.toString(shape)
+                                + " needs "
+                                + bytes
+                                + ": the file is damaged, save it again");
             }
             MemorySegment data = allocator.allocate(bytes, type.bytes).asSlice(0, bytes);
             for (long at = 0; at < bytes; ) {
@@ -111,7 +121,10 @@ public final class Npy {
                     "'" + file + "' ends in the middle of its header: save it again", e);
         } catch (IOException e) {
             throw new BadRequestException(
-                    "cannot read '" + file + "' (" + e.getMessage()
+                    "cannot read '"
+                            + file
+                            + "' ("
+                            + e.getMessage()
                             + "): check that it is a readable .npy file",
                     e);
         }
@@ -126,7 +139,10 @@ public final class Npy {
     public static void write(Path file, Type type, MemorySegment data, long... shape) {
         if (data.byteSize() != bytes(shape, type, file)) {
             throw new IllegalArgumentException(
-                    data.byteSize() + " bytes are no " + type + " array of shape "
+                    data.byteSize()
+                            + " bytes are no "
+                            + type
+                            + " array of shape "
                             + Arrays.toString(shape));
         }
         OutputFile.write(file, OutputFile::open, out -> write(out, type, data, shape));
@@ -140,8 +156,12 @@ public final class Npy {
         }
         String comma = shape.length == 1 ? "," : "";
         String dictionary =
-                "{'descr': '" + type.descr + "', 'fortran_order': False, 'shape': (" + extents
-                        + comma + "), }";
+                "{'descr': '"
+                        + type.descr
+                        + "', 'fortran_order': False, 'shape': ("
+                        + extents
+                        + comma
+                        + "), }";
         int prefix = MAGIC.length + 2 + 2;
         int length = roundUp(prefix + dictionary.length() + 1) - prefix;
         byte[] header = new byte[prefix + length];
@@ -179,7 +199,10 @@ public final class Npy {
         if ((version != 1 && version != 2) || magic[MAGIC.length + 1] != 0) {
             throw bad(
                     file,
-                    "has .npy format " + version + "." + magic[MAGIC.length + 1]
+                    "has .npy format "
+                            + version
+                            + "."
+                            + magic[MAGIC.length + 1]
                             + ", readable are 1.0 and 2.0: save a plain array with numpy.save");
         }
         ByteBuffer size =
@@ -191,7 +214,10 @@ public final class Npy {
         if (length > MAX_HEADER_BYTES) {
             throw bad(
                     file,
-                    "has a header of " + length + " bytes, the limit is " + MAX_HEADER_BYTES
+                    "has a header of "
+                            + length
+                            + " bytes, the limit is "
+                            + MAX_HEADER_BYTES
                             + ": save a plain array with numpy.save");
         }
         return new String(read(channel, (int) length), StandardCharsets.ISO_8859_1);
@@ -223,7 +249,9 @@ public final class Npy {
             if (shape[axis] < 0) {
                 throw bad(
                         file,
-                        "has the shape (" + text + "), which is none: save a plain array with"
+                        "has the shape ("
+                                + text
+                                + "), which is none: save a plain array with"
                                 + " numpy.save");
             }
         }
@@ -239,7 +267,10 @@ public final class Npy {
         } catch (ArithmeticException e) {
             throw bad(
                     file,
-                    "has the shape " + Arrays.toString(shape) + ": more than " + Long.MAX_VALUE
+                    "has the shape "
+                            + Arrays.toString(shape)
+                            + ": more than "
+                            + Long.MAX_VALUE
                             + " bytes; the file is damaged, save it again");
         }
         return bytes;
@@ -261,7 +292,10 @@ public final class Npy {
         }
         throw bad(
                 file,
-                "has no '" + name + "' in its header '" + header.strip()
+                "has no '"
+                        + name
+                        + "' in its header '"
+                        + header.strip()
                         + "': save a plain array with numpy.save");
     }
 

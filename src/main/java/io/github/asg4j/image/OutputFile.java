@@ -2,6 +2,9 @@
 package io.github.asg4j.image;
 
 import io.github.asg4j.OutputException;
+
+import org.jspecify.annotations.Nullable;
+
 import java.io.BufferedOutputStream;
 import java.io.IOException;
 import java.io.OutputStream;
@@ -14,7 +17,6 @@ import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
 import java.util.concurrent.atomic.AtomicLong;
-import org.jspecify.annotations.Nullable;
 
 /**
  * A file that appears complete or not at all: written under a temporary name in the same folder,
@@ -85,23 +87,34 @@ final class OutputFile {
         int nameBytes = name.toString().getBytes(StandardCharsets.UTF_8).length;
         if (nameBytes > MAX_NAME_BYTES) {
             throw new OutputException(
-                    "the file name '" + name.toString().substring(0, 40) + "...' has " + nameBytes
-                            + " bytes, the limit is " + MAX_NAME_BYTES + ": choose a shorter one");
+                    "the file name '"
+                            + name.toString().substring(0, 40)
+                            + "...' has "
+                            + nameBytes
+                            + " bytes, the limit is "
+                            + MAX_NAME_BYTES
+                            + ": choose a shorter one");
         }
         Path target = target(file);
         if (Files.isDirectory(target)) {
             throw new OutputException(
-                    "'" + file + "' is a folder: name a file in it, as in "
+                    "'"
+                            + file
+                            + "' is a folder: name a file in it, as in "
                             + file.resolve("picture.png"));
         }
         if (Files.exists(target) && !Files.isRegularFile(target)) {
             throw new OutputException(
-                    "'" + file + "' is a device or pipe: only a regular file can be replaced, give"
+                    "'"
+                            + file
+                            + "' is a device or pipe: only a regular file can be replaced, give"
                             + " the name of one");
         }
         if (Files.exists(target) && !Files.isWritable(target)) {
             throw new OutputException(
-                    "'" + file + "' exists and is write-protected: choose another name or allow"
+                    "'"
+                            + file
+                            + "' exists and is write-protected: choose another name or allow"
                             + " writing (chmod u+w)");
         }
         checkFolder(folder(target));
@@ -119,7 +132,10 @@ final class OutputFile {
     private static void checkFolder(Path folder) {
         if (!Files.exists(folder)) {
             throw new OutputException(
-                    "the folder '" + folder + "' does not exist: create it (mkdir -p '" + folder
+                    "the folder '"
+                            + folder
+                            + "' does not exist: create it (mkdir -p '"
+                            + folder
                             + "') or choose another");
         }
         if (!Files.isDirectory(folder)) {
@@ -127,8 +143,11 @@ final class OutputFile {
         }
         if (!Files.isWritable(folder)) {
             throw new OutputException(
-                    "the folder '" + folder + "' is not writable for user "
-                            + System.getProperty("user.name") + ": choose another or allow writing");
+                    "the folder '"
+                            + folder
+                            + "' is not writable for user "
+                            + System.getProperty("user.name")
+                            + ": choose another or allow writing");
         }
     }
 
@@ -143,8 +162,13 @@ final class OutputFile {
         }
         if (free < bytes) {
             throw new OutputException(
-                    "the disk of '" + folder + "' has " + free + " bytes free, the file may need "
-                            + bytes + ": free some space or choose another folder");
+                    "the disk of '"
+                            + folder
+                            + "' has "
+                            + free
+                            + " bytes free, the file may need "
+                            + bytes
+                            + ": free some space or choose another folder");
         }
     }
 
@@ -200,7 +224,9 @@ final class OutputFile {
 
     private static void deleteQuietly(Path temporary) {
         try {
-            Files.deleteIfExists(temporary);
+            if (Files.exists(temporary, LinkOption.NOFOLLOW_LINKS)) {
+                Files.delete(temporary);
+            }
         } catch (IOException e) {
             System.getLogger(OutputFile.class.getName())
                     .log(System.Logger.Level.WARNING, "cannot delete {0}: {1}", temporary, e);

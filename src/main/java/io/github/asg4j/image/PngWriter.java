@@ -4,12 +4,14 @@ package io.github.asg4j.image;
 import io.github.asg4j.CancelledException;
 import io.github.asg4j.GeneratedImage;
 import io.github.asg4j.OutputException;
+
 import java.io.IOException;
 import java.io.OutputStream;
 import java.lang.foreign.MemorySegment;
 import java.nio.file.Path;
 import java.util.Iterator;
 import java.util.function.BooleanSupplier;
+
 import javax.imageio.IIOImage;
 import javax.imageio.ImageIO;
 import javax.imageio.ImageTypeSpecifier;
@@ -42,7 +44,9 @@ public final class PngWriter {
      *     that of a regular file, or the disk has less space than the pixels take uncompressed
      */
     public static void checkWritable(Path file, int width, int height) {
-        OutputFile.check(file, (long) width * height * CHANNELS);
+        long pixels = (long) width * height;
+        boolean countable = pixels <= Long.MAX_VALUE / CHANNELS;
+        OutputFile.check(file, countable ? pixels * CHANNELS : Long.MAX_VALUE);
     }
 
     /**

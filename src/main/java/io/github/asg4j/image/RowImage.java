@@ -2,6 +2,9 @@
 package io.github.asg4j.image;
 
 import io.github.asg4j.CancelledException;
+
+import org.jspecify.annotations.Nullable;
+
 import java.awt.Point;
 import java.awt.Rectangle;
 import java.awt.Transparency;
@@ -19,7 +22,6 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.Vector;
 import java.util.function.BooleanSupplier;
-import org.jspecify.annotations.Nullable;
 
 /**
  * RGB8 pixels in a memory segment as an image of one-row tiles, copied out one row at a time: what

@@ -25,7 +25,7 @@ public final class Philox {
         return (float) inverseNormalCdf(uniform(words(seed, element, step, purpose, false)));
     }
 
-    /** (r0 << 32 | r1), or (r2 << 32 | r3) with {@code second}. */
+    /** {@code r0 << 32 | r1}, or {@code r2 << 32 | r3} with {@code second}. */
     static long words(long seed, long element, int step, int purpose, boolean second) {
         return block(
                 (int) element,
