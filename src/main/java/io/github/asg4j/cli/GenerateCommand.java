@@ -27,14 +27,12 @@ import java.util.concurrent.Callable;
 
 /** Draws one picture and writes it to a file. */
 @Command(
-        sortOptions = false,
         name = "generate",
         versionProvider = Cli.Version.class,
         description = "Draws a picture.",
         synopsisHeading = "Usage: ",
         customSynopsis = "asg generate --prompt TEXT [OPTIONS]",
         descriptionHeading = "%n",
-        optionListHeading = "%nOutput and help:%n",
         footerHeading = "%nExamples:%n",
         footer = {
             "  asg generate --prompt \"a red ball on grass\"",
@@ -68,13 +66,13 @@ final class GenerateCommand implements Callable<Integer> {
         @Option(
                 names = "--out",
                 paramLabel = "FILE.png",
-                order = 80,
+                order = HelpSections.OUTPUT + 80,
                 description = "the picture's file (default: ./SLUG-SEED.png, named by the prompt)")
         @Nullable Path out;
 
         @Option(
                 names = "--quiet",
-                order = 91,
+                order = HelpSections.OUTPUT + 91,
                 description = "no progress; print the file's name only")
         boolean quiet;
     }
@@ -89,6 +87,9 @@ final class GenerateCommand implements Callable<Integer> {
         GenerationRequest request =
                 requestArgs.request(prompt, cli.engines().methods(), cli.seeds());
         Path file = outputArgs.out != null ? outputArgs.out : defaultFile(request);
+        if (outputArgs.quiet) {
+            Cli.logWarningsOnly();
+        }
         PngWriter.checkWritable(file, request.width(), request.height());
         draw(request, file);
         return ExitCode.DONE;
