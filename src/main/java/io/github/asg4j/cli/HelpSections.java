@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.github.asg4j.cli;
 
-import java.util.Comparator;
-import java.util.List;
-import java.util.Map;
-import java.util.TreeMap;
-import java.util.stream.Collectors;
 import picocli.CommandLine;
 import picocli.CommandLine.Help;
 import picocli.CommandLine.IHelpSectionRenderer;
 import picocli.CommandLine.Model.OptionSpec;
 import picocli.CommandLine.Model.UsageMessageSpec;
+
+import java.util.Comparator;
+import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
+import java.util.stream.Collectors;
 
 /**
  * Options under headings, by the hundreds of their order. Not picocli's ArgGroup: an option given
@@ -59,7 +60,8 @@ final class HelpSections implements IHelpSectionRenderer {
                             .forEach(
                                     option ->
                                             layout.addOption(
-                                                    option, help.createDefaultParamLabelRenderer()));
+                                                    option,
+                                                    help.createDefaultParamLabelRenderer()));
                     text.append(System.lineSeparator())
                             .append(HEADINGS.get(section))
                             .append(System.lineSeparator())
