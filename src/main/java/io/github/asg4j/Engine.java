@@ -141,6 +141,10 @@ public final class Engine implements AutoCloseable {
         try {
             if (options.whenFull() == EngineOptions.WhenFull.WAIT && !dispatcher.isShutdown()) {
                 dispatcher.getQueue().put(running);
+                // Closed meanwhile: either it was drained and is cancelled, or nobody will run it.
+                if (dispatcher.isShutdown() && dispatcher.getQueue().remove(running)) {
+                    throw new RejectedExecutionException("closed");
+                }
             } else {
                 dispatcher.execute(running);
             }
@@ -156,7 +160,7 @@ public final class Engine implements AutoCloseable {
             Thread.currentThread().interrupt();
             throw new CancelledException("interrupted while waiting for a place in the queue", e);
         }
-        if (dispatcher.isShutdown() && !running.future.isDone()) {
+        if (dispatcher.isShutdown()) {
             running.cancel();
         }
         return running;
@@ -176,6 +180,7 @@ public final class Engine implements AutoCloseable {
         map.put("threads_per_worker", devices.threadsPerWorker());
         map.put("kernels", kernels.kernels().name());
         map.put("kernels_reason", kernels.reason());
+        map.put("kernels_usable", KernelChoice.usable());
         map.put("model", bundle.manifest().name());
         map.put("licence", bundle.manifest().licence());
         map.put("bundle_sha256", bundle.bundleSha256());

@@ -10,6 +10,7 @@ import io.github.asg4j.GenerationEvent;
 import io.github.asg4j.GenerationListener;
 import io.github.asg4j.GenerationRequest;
 import io.github.asg4j.OutOfMemoryException;
+import io.github.asg4j.OutputException;
 import io.github.asg4j.device.Memory;
 import io.github.asg4j.image.Npy;
 import io.github.asg4j.kernel.Kernels;
@@ -177,6 +178,11 @@ public final class Runner {
         }
 
         GeneratedImage draw() {
+            Path folder = request.dumpDirectory();
+            if (folder != null && !(Files.isDirectory(folder) && Files.isWritable(folder))) {
+                throw new OutputException(
+                        "the dump folder " + folder + " is no folder that can be written to: create it");
+            }
             vaeInput = memory.floats(canvas.plane(), "VAE input");
             decoded =
                     memory.floats(

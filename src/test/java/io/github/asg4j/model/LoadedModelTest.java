@@ -55,7 +55,7 @@ class LoadedModelTest {
             assertEquals(2, denoiser.mapCount());
             assertEquals(4, denoiser.mapSize(0, 7));
             assertEquals(7, denoiser.mapSize(1, 7));
-            model.close();
+            assertEquals(1, model.threadsPerWorker());
         }
     }
 
