@@ -37,14 +37,22 @@ final class AlignedText {
                 append(lines, inner, indent + INDENT);
             } else if (value instanceof List<?> items) {
                 lines.add(indent + label + ":");
-                for (Object item : items) {
-                    lines.add(indent + INDENT + "- " + inline(item));
-                }
+                items.forEach(item -> appendItem(lines, item, indent + INDENT));
             }
         }
     }
 
-    /** A list of maps takes a line for each, a map a block. */
+    private static void appendItem(List<String> lines, @Nullable Object item, String indent) {
+        if (!(item instanceof Map<?, ?> map) || map.isEmpty()) {
+            lines.add(indent + "- " + inline(item));
+            return;
+        }
+        int first = lines.size();
+        append(lines, map, indent + INDENT);
+        lines.set(first, indent + "- " + lines.get(first).strip());
+    }
+
+    /** A map takes a block, a list of maps a block for each. */
     private static boolean isLeaf(@Nullable Object value) {
         return !(value instanceof Map)
                 && !(value instanceof List<?> items

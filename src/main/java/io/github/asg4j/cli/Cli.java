@@ -20,6 +20,8 @@ import java.io.PrintWriter;
 import java.util.List;
 import java.util.Properties;
 import java.util.function.LongSupplier;
+import java.util.logging.Level;
+import java.util.logging.Logger;
 
 /**
  * The command line as a function from arguments to an exit code. One run after the other.
@@ -35,6 +37,14 @@ record Cli(
         LongSupplier seeds) {
     private static final int HELP_WIDTH = 100;
     private static final int OPTION_COLUMN_WIDTH = 44;
+
+    /** Held here, because the log manager forgets loggers with their levels. */
+    private static final Logger LOG = Logger.getLogger("io.github.asg4j");
+
+    /** Leaves warnings only of what the engine logs to standard error. */
+    static void logWarningsOnly() {
+        LOG.setLevel(Level.WARNING);
+    }
 
     /** Runs one command and returns its exit code; whatever fails is said on standard error. */
     int run(String... args) {
@@ -61,6 +71,7 @@ record Cli(
         asg.addSubcommand(new CommandLine(new GenerateCommand(this, interruption), factory));
         asg.addSubcommand(new CommandLine(new PlanCommand(this), factory));
         asg.addSubcommand(new CommandLine(new DoctorCommand(this), factory));
+        asg.getSubcommands().values().forEach(HelpSections::register);
         Values.register(asg);
         asg.setDefaultValueProvider(new Defaults());
         asg.setExpandAtFiles(false); // a prompt may begin with @

@@ -7,27 +7,27 @@ import picocli.CommandLine.Option;
 final class CommonArgs {
     @Option(
             names = "--json",
-            order = 90,
+            order = HelpSections.OUTPUT + 90,
             description = "print one JSON object on standard output and nothing else there")
     boolean json;
 
     @Option(
             names = {"-v", "--verbose"},
-            order = 92,
+            order = HelpSections.OUTPUT + 92,
             description = "print the stack trace of an error")
     boolean verbose;
 
     @Option(
             names = {"-h", "--help"},
             usageHelp = true,
-            order = 93,
+            order = HelpSections.OUTPUT + 93,
             description = "print this help and leave")
     boolean help;
 
     @Option(
             names = {"-V", "--version"},
             versionHelp = true,
-            order = 94,
+            order = HelpSections.OUTPUT + 94,
             description = "print the version and leave")
     boolean version;
 }

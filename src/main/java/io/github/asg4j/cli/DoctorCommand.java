@@ -18,14 +18,12 @@ import java.util.concurrent.Callable;
 
 /** Says whether drawing will work on this machine, and if not, why and what to do. */
 @Command(
-        sortOptions = false,
         name = "doctor",
         versionProvider = Cli.Version.class,
         description = "Checks whether drawing will work on this machine.",
         synopsisHeading = "Usage: ",
         customSynopsis = "asg doctor [OPTIONS]",
         descriptionHeading = "%n",
-        optionListHeading = "%nOptions:%n",
         footerHeading = "%nExamples:%n",
         footer = {
             "  asg doctor",
@@ -41,7 +39,7 @@ final class DoctorCommand implements Callable<Integer> {
 
     @Option(
             names = "--verify",
-            order = 1,
+            order = HelpSections.MACHINE + 90,
             description = "compare the SHA-256 of all files of the bundle, even if done before")
     private boolean verify;
 
@@ -51,6 +49,7 @@ final class DoctorCommand implements Callable<Integer> {
 
     @Override
     public Integer call() throws IOException {
+        Cli.logWarningsOnly(); // what the engine chose is in the report
         List<Finding> findings = new ArrayList<>();
         findings.add(new Finding(Status.OK, "asg4j", Cli.Version.number()));
         findings.addAll(Machine.findings());

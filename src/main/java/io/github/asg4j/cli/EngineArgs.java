@@ -5,7 +5,7 @@ import io.github.asg4j.EngineOptions;
 
 import org.jspecify.annotations.Nullable;
 
-import picocli.CommandLine.ArgGroup;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Spec;
@@ -21,22 +21,21 @@ final class EngineArgs {
     @SuppressWarnings("NullAway.Init") // set by picocli
     private CommandSpec command;
 
-    @ArgGroup(validate = false, order = 40, heading = "%nModel and machine:%n")
-    private Options given = new Options();
+    @Mixin private Options given = new Options();
 
     /** Null: not given. */
-    private static final class Options {
+    static final class Options {
         @Option(
                 names = "--model",
                 paramLabel = "DIR",
-                order = 1,
+                order = HelpSections.MACHINE + 1,
                 description = "folder of the model bundle (default: the demo bundle in the jar)")
         @Nullable Path model;
 
         @Option(
                 names = "--devices",
                 paramLabel = "LIST",
-                order = 2,
+                order = HelpSections.MACHINE + 2,
                 description =
                         "auto, cpu:N for N workers, or cuda:0,cuda:1 (default: ${DEFAULT-VALUE})")
         @Nullable String devices;
@@ -44,7 +43,7 @@ final class EngineArgs {
         @Option(
                 names = "--threads-per-worker",
                 paramLabel = "N",
-                order = 3,
+                order = HelpSections.MACHINE + 3,
                 description =
                         "threads of one UNet call; may change the last bits of the picture"
                                 + " (default: chosen with the devices)")
@@ -53,7 +52,7 @@ final class EngineArgs {
         @Option(
                 names = "--kernels",
                 paramLabel = "auto|java|scalar|avx2|avx512",
-                order = 4,
+                order = HelpSections.MACHINE + 4,
                 description =
                         "implementation of our kernels; same bytes for each"
                                 + " (default: ${DEFAULT-VALUE})")
@@ -62,7 +61,7 @@ final class EngineArgs {
         @Option(
                 names = "--max-memory",
                 paramLabel = "BYTES",
-                order = 5,
+                order = HelpSections.MACHINE + 5,
                 description =
                         "refuse work that needs more, as in 8G (default: what the machine has)")
         @Nullable String maxMemory;

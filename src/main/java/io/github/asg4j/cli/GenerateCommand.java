@@ -27,20 +27,19 @@ import java.util.concurrent.Callable;
 
 /** Draws one picture and writes it to a file. */
 @Command(
-        sortOptions = false,
         name = "generate",
         versionProvider = Cli.Version.class,
         description = "Draws a picture.",
         synopsisHeading = "Usage: ",
         customSynopsis = "asg generate --prompt TEXT [OPTIONS]",
         descriptionHeading = "%n",
-        optionListHeading = "%nOutput and help:%n",
         footerHeading = "%nExamples:%n",
         footer = {
             "  asg generate --prompt \"a red ball on grass\"",
             "  asg generate --prompt \"a blue cube\" --size 384x256 --seed 7 --out cube.png --json",
             "",
-            "Exit codes: 0 done, 1 a bug of ours, 2 bad arguments, 3 bad bundle, 4 device or memory,",
+            "Exit codes: 0 done, 1 a bug of ours, 2 bad arguments, 3 bad bundle, 4 device or"
+                + " memory,",
             "            5 output cannot be written, 130 cancelled."
         })
 final class GenerateCommand implements Callable<Integer> {
@@ -68,13 +67,13 @@ final class GenerateCommand implements Callable<Integer> {
         @Option(
                 names = "--out",
                 paramLabel = "FILE.png",
-                order = 80,
+                order = HelpSections.OUTPUT + 80,
                 description = "the picture's file (default: ./SLUG-SEED.png, named by the prompt)")
         @Nullable Path out;
 
         @Option(
                 names = "--quiet",
-                order = 91,
+                order = HelpSections.OUTPUT + 91,
                 description = "no progress; print the file's name only")
         boolean quiet;
     }
@@ -89,6 +88,9 @@ final class GenerateCommand implements Callable<Integer> {
         GenerationRequest request =
                 requestArgs.request(prompt, cli.engines().methods(), cli.seeds());
         Path file = outputArgs.out != null ? outputArgs.out : defaultFile(request);
+        if (outputArgs.quiet) {
+            Cli.logWarningsOnly();
+        }
         PngWriter.checkWritable(file, request.width(), request.height());
         draw(request, file);
         return ExitCode.DONE;

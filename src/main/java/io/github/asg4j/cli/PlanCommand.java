@@ -11,14 +11,12 @@ import java.util.concurrent.Callable;
 
 /** Says what generate would do, with the same options, and does none of it. */
 @Command(
-        sortOptions = false,
         name = "plan",
         versionProvider = Cli.Version.class,
         description = "Prints what generate would do, with the same options; draws nothing.",
         synopsisHeading = "Usage: ",
         customSynopsis = "asg plan [OPTIONS]",
         descriptionHeading = "%n",
-        optionListHeading = "%nOutput and help:%n",
         footerHeading = "%nExamples:%n",
         footer = {
             "  asg plan --size 384x256",
@@ -43,6 +41,7 @@ final class PlanCommand implements Callable<Integer> {
 
     @Override
     public Integer call() {
+        Cli.logWarningsOnly(); // the plan itself is what is asked for
         String prompt = requestArgs.prompt();
         GenerationRequest request =
                 requestArgs.request(

@@ -7,7 +7,7 @@ import io.github.asg4j.WindowOptions;
 
 import org.jspecify.annotations.Nullable;
 
-import picocli.CommandLine.ArgGroup;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Spec;
@@ -26,43 +26,33 @@ final class RequestArgs {
     @SuppressWarnings("NullAway.Init") // set by picocli
     private CommandSpec command;
 
-    @ArgGroup(validate = false, order = 10, heading = "%nPicture:%n")
-    private Picture picture = new Picture();
+    @Mixin private Picture picture = new Picture();
 
-    @ArgGroup(
-            validate = false,
-            order = 20,
-            heading = "%nASGDiffusion, stage 1 (patches agree on one structure):%n")
-    private Guide guide = new Guide();
+    @Mixin private Guide guide = new Guide();
 
-    @ArgGroup(
-            validate = false,
-            order = 30,
-            heading = "%nASGDiffusion, stage 2 (overlapping windows):%n")
-    private Windows windows = new Windows();
+    @Mixin private Windows windows = new Windows();
 
-    @ArgGroup(validate = false, order = 50, heading = "%nTensors in and out:%n")
-    private Tensors tensors = new Tensors();
+    @Mixin private Tensors tensors = new Tensors();
 
-    private static final class Picture {
+    static final class Picture {
         @Option(
                 names = "--prompt",
                 paramLabel = "TEXT",
-                order = 1,
+                order = HelpSections.PICTURE + 1,
                 description = "what to draw; required by generate")
         @Nullable String prompt;
 
         @Option(
                 names = "--negative-prompt",
                 paramLabel = "TEXT",
-                order = 2,
+                order = HelpSections.PICTURE + 2,
                 description = "what to steer away from (default: nothing)")
         @Nullable String negativePrompt;
 
         @Option(
                 names = "--size",
                 paramLabel = "WxH",
-                order = 3,
+                order = HelpSections.PICTURE + 3,
                 description =
                         "pixels, multiples of the model's VAE factor, as in 256x192"
                                 + " (default: 2x native)")
@@ -71,7 +61,7 @@ final class RequestArgs {
         @Option(
                 names = "--method",
                 paramLabel = "NAME",
-                order = 4,
+                order = HelpSections.PICTURE + 4,
                 completionCandidates = MethodNames.class,
                 description = "one of ${COMPLETION-CANDIDATES} (default: ${DEFAULT-VALUE})")
         @Nullable String method;
@@ -79,14 +69,14 @@ final class RequestArgs {
         @Option(
                 names = "--steps",
                 paramLabel = "N",
-                order = 5,
+                order = HelpSections.PICTURE + 5,
                 description = "denoising steps, 1..1000 (default: the bundle's)")
         @Nullable Integer steps;
 
         @Option(
                 names = "--guidance-scale",
                 paramLabel = "X",
-                order = 6,
+                order = HelpSections.PICTURE + 6,
                 description =
                         "how closely to follow the prompt; 1: no classifier-free guidance"
                                 + " (default: the bundle's)")
@@ -95,46 +85,46 @@ final class RequestArgs {
         @Option(
                 names = "--seed",
                 paramLabel = "N",
-                order = 7,
+                order = HelpSections.PICTURE + 7,
                 description = "same seed, same picture (default: random, printed)")
         @Nullable Long seed;
 
         @Option(
                 names = "--scheduler",
                 paramLabel = "euler|ddim",
-                order = 8,
+                order = HelpSections.PICTURE + 8,
                 description = "sampler (default: the bundle's)")
         @Nullable String scheduler;
 
         @Option(
                 names = "--spacing",
                 paramLabel = "leading|trailing|linspace",
-                order = 9,
+                order = HelpSections.PICTURE + 9,
                 description = "spacing of the timesteps (default: the bundle's)")
         @Nullable String spacing;
 
         @Option(
                 names = "--eta",
                 paramLabel = "X",
-                order = 10,
+                order = HelpSections.PICTURE + 10,
                 description = "stochasticity of ddim, 0..1 (default: ${DEFAULT-VALUE})")
         @Nullable Double eta;
 
         @Option(
                 names = "--view-batch",
                 paramLabel = "N|auto",
-                order = 11,
+                order = HelpSections.PICTURE + 11,
                 description =
                         "views in one UNet call; may change the last bits of the picture"
                                 + " (default: ${DEFAULT-VALUE}, fixed by the plan)")
         @Nullable String viewBatch;
     }
 
-    private static final class Guide {
+    static final class Guide {
         @Option(
                 names = "--guide-weight",
                 paramLabel = "X",
-                order = 1,
+                order = HelpSections.STAGE1 + 1,
                 description =
                         "pull of the key patch on the others, 0..10 (default: ${DEFAULT-VALUE})")
         @Nullable Double weight;
@@ -142,14 +132,14 @@ final class RequestArgs {
         @Option(
                 names = "--guide-schedule",
                 paramLabel = "constant|cosine|linear",
-                order = 2,
+                order = HelpSections.STAGE1 + 2,
                 description = "course of the weight over stage 1 (default: ${DEFAULT-VALUE})")
         GuideOptions.@Nullable Schedule schedule;
 
         @Option(
                 names = "--guide-space",
                 paramLabel = "noise|latent",
-                order = 3,
+                order = HelpSections.STAGE1 + 3,
                 description =
                         "guide noise estimates, as the paper, or predicted clean latents"
                                 + " (default: ${DEFAULT-VALUE})")
@@ -158,14 +148,14 @@ final class RequestArgs {
         @Option(
                 names = "--mask",
                 paramLabel = "key|own|none",
-                order = 4,
+                order = HelpSections.STAGE1 + 4,
                 description = "whose attention map weighs the guidance (default: ${DEFAULT-VALUE})")
         GuideOptions.@Nullable Mask mask;
 
         @Option(
                 names = "--mask-blocks",
                 paramLabel = "LIST",
-                order = 5,
+                order = HelpSections.STAGE1 + 5,
                 split = ",",
                 hideParamSyntax = true,
                 description =
@@ -176,7 +166,7 @@ final class RequestArgs {
         @Option(
                 names = "--mask-tokens",
                 paramLabel = "all|INDICES",
-                order = 6,
+                order = HelpSections.STAGE1 + 6,
                 description =
                         "prompt tokens whose maps are used, as in 1,2; 0 is the first"
                                 + " (default: ${DEFAULT-VALUE})")
@@ -185,14 +175,14 @@ final class RequestArgs {
         @Option(
                 names = "--mask-norm",
                 paramLabel = "minmax|max|mean-threshold",
-                order = 7,
+                order = HelpSections.STAGE1 + 7,
                 description = "how a map becomes weights (default: ${DEFAULT-VALUE})")
         GuideOptions.@Nullable MaskNorm maskNorm;
 
         @Option(
                 names = "--staleness",
                 paramLabel = "N",
-                order = 8,
+                order = HelpSections.STAGE1 + 8,
                 description =
                         "age of the guidance in steps; 0: synchronous, 1: the paper's"
                                 + " (default: ${DEFAULT-VALUE})")
@@ -201,7 +191,7 @@ final class RequestArgs {
         @Option(
                 names = "--interaction",
                 paramLabel = "every|off|N",
-                order = 9,
+                order = HelpSections.STAGE1 + 9,
                 description =
                         "exchange of pixels between patches: in every step, never, or in the first"
                                 + " N (default: ${DEFAULT-VALUE})")
@@ -210,32 +200,32 @@ final class RequestArgs {
         @Option(
                 names = "--stage1-share",
                 paramLabel = "X",
-                order = 10,
+                order = HelpSections.STAGE1 + 10,
                 description = "share of the steps for stage 1, 0..1 (default: ${DEFAULT-VALUE})")
         @Nullable Double stage1Share;
 
         @Option(
                 names = "--patch-aspect",
                 paramLabel = "axis|picture",
-                order = 11,
+                order = HelpSections.STAGE1 + 11,
                 description =
                         "cut each axis by itself, or into patches of the picture's aspect"
                                 + " (default: ${DEFAULT-VALUE})")
         GuideOptions.@Nullable PatchAspect patchAspect;
     }
 
-    private static final class Windows {
+    static final class Windows {
         @Option(
                 names = "--window-stride",
                 paramLabel = "N",
-                order = 1,
+                order = HelpSections.STAGE2 + 1,
                 description = "latent cells between windows (default: half of the native size)")
         @Nullable Integer stride;
 
         @Option(
                 names = "--jitter",
                 paramLabel = "N",
-                order = 2,
+                order = HelpSections.STAGE2 + 2,
                 description =
                         "largest random shift of a window, latent cells"
                                 + " (default: (native - stride) / 4)")
@@ -244,14 +234,14 @@ final class RequestArgs {
         @Option(
                 names = "--window-weight",
                 paramLabel = "feather|uniform",
-                order = 3,
+                order = HelpSections.STAGE2 + 3,
                 description = "how windows are averaged (default: ${DEFAULT-VALUE})")
         WindowOptions.@Nullable Weight weight;
 
         @Option(
                 names = "--window-conditioning",
                 paramLabel = "crop|whole",
-                order = 4,
+                order = HelpSections.STAGE2 + 4,
                 description =
                         "tell a window its place, or that it is the whole picture"
                                 + " (default: ${DEFAULT-VALUE})")
@@ -260,23 +250,23 @@ final class RequestArgs {
         @Option(
                 names = "--stage2-guidance-scale",
                 paramLabel = "X",
-                order = 5,
+                order = HelpSections.STAGE2 + 5,
                 description = "classifier-free guidance of stage 2 (default: --guidance-scale)")
         @Nullable Double guidanceScale;
     }
 
-    private static final class Tensors {
+    static final class Tensors {
         @Option(
                 names = "--latents",
                 paramLabel = "FILE.npy",
-                order = 1,
+                order = HelpSections.TENSORS + 1,
                 description = "start from this noise, float32, unit variance")
         @Nullable Path latents;
 
         @Option(
                 names = "--dump",
                 paramLabel = "DIR",
-                order = 2,
+                order = HelpSections.TENSORS + 2,
                 description = "write embeddings, noise, masks and latents per step as .npy")
         @Nullable Path dump;
     }

@@ -172,10 +172,18 @@ class CliTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"--prompt", "--steps=5 --steps=6", "--steps=5 --nothing", ""})
-    void misuseIsBadArguments(String options) {
-        String[] args = ("generate " + options).strip().split(" ");
-        FakeEngines.Result result = new FakeEngines().run(args);
+    @ValueSource(
+            strings = {
+                "generate",
+                "generate --prompt",
+                "plan --steps=5 --size=32x16 --steps=6",
+                "plan --guide-weight=0.5 --mask=own --guide-weight=0.5",
+                "plan --devices=cpu:1 --devices=cpu:2",
+                "plan --steps=5 --nothing",
+                "plan more"
+            })
+    void misuseIsBadArguments(String line) {
+        FakeEngines.Result result = new FakeEngines().run(line.split(" "));
         assertEquals(2, result.code(), result.err());
         assertEquals("", result.out());
         assertFalse(result.err().contains("bug of ours"), result.err());

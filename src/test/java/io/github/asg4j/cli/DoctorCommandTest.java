@@ -101,15 +101,15 @@ class DoctorCommandTest {
                 method          asg
                 canvas latents  32, 32
                 stages:
-                  - name stage1
-                  - name stage2
+                  - name   stage1
+                    views  4
+                  - name  stage2
                 bytes:
                   host  5
                 """,
                 text.out());
         assertEquals(
-                "{\"method\":\"asg\",\"canvas_latents\":[32,32],\"stages\":[{\"name\":\"stage1\"},"
-                        + "{\"name\":\"stage2\"}],\"bytes\":{\"host\":5}}\n",
+                "{\"method\":\"asg\",\"canvas_latents\":[32,32],\"stages\":[{\"name\":\"stage1\",\"views\":4},{\"name\":\"stage2\"}],\"bytes\":{\"host\":5}}\n",
                 engines.run("plan", "--prompt", "a ball", "--json", "--out", "/no/a.png").out());
     }
 }

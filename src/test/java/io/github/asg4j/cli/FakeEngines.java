@@ -108,7 +108,10 @@ final class FakeEngines implements EngineFactory {
                 Map<String, Object> plan = new LinkedHashMap<>();
                 plan.put("method", request.method());
                 plan.put("canvas_latents", List.of(32, 32));
-                plan.put("stages", List.of(Map.of("name", "stage1"), Map.of("name", "stage2")));
+                Map<String, Object> stage1 = new LinkedHashMap<>();
+                stage1.put("name", "stage1");
+                stage1.put("views", 4);
+                plan.put("stages", List.of(stage1, Map.of("name", "stage2")));
                 plan.put("bytes", Map.of("host", 5));
                 return plan;
             }
