@@ -34,7 +34,7 @@ public final class CpuLibrary {
     private static final long STATUS_NAME_BYTES = 64;
 
     /** All functions of the library, or none of them: what a call needs is constant to the JIT. */
-    private record Functions(
+    record Functions(
             MethodHandle tierSupported,
             MethodHandle statusName,
             MethodHandle normal,

@@ -13,6 +13,8 @@ public final class Sizes {
     }
 
     /**
+     * Checks that a tensor can be read and written.
+     *
      * @throws IndexOutOfBoundsException if the segment has fewer than {@code count} float32 (or
      *     int32)
      * @throws IllegalArgumentException if it is on the heap or not aligned to 4 bytes

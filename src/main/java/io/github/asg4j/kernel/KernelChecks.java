@@ -120,8 +120,8 @@ final class KernelChecks {
         requireFloats(cond, count, "guidedStep", "cond");
         if (space != Kernels.GUIDE_NONE) {
             requireFloats(guide, plane, "guidedStep", "guide");
-            optionalFloats(mask, maskPerView ? times(views, area) : area, "guidedStep", "mask");
         }
+        optionalFloats(mask, maskPerView ? times(views, area) : area, "guidedStep", "mask");
         optionalFloats(noise, count, "guidedStep", "noise");
         requireFloats(step, StepRow.FLOATS, "guidedStep", "step");
     }

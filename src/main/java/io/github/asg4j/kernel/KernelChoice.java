@@ -18,6 +18,8 @@ public record KernelChoice(Kernels kernels, String reason) {
     private static final System.Logger LOG = System.getLogger(KernelChoice.class.getName());
 
     /**
+     * Chooses once for an engine and logs the choice.
+     *
      * @param name "auto", "java", "scalar", "avx2" or "avx512"; auto takes the last of these that
      *     this machine can run
      * @throws BadRequestException for another name

@@ -101,6 +101,7 @@ public final class Philox {
     }
 
     /** z with Phi(z) = u, 0 &lt; u &lt; 1: Wichura's AS241 PPND16 (Applied Statistics 37, 1988). */
+    @SuppressWarnings("FloatingPointLiteralPrecision") // as Wichura prints them
     static double inverseNormalCdf(double u) {
         double q = u - 0.5;
         if (Math.abs(q) <= 0.425) {
