@@ -3,6 +3,7 @@ package io.github.asg4j;
 
 import io.github.asg4j.device.Memory;
 import io.github.asg4j.kernel.KernelChoice;
+import io.github.asg4j.kernel.KernelSelfTest;
 import io.github.asg4j.method.Method;
 import io.github.asg4j.model.Bundle;
 import io.github.asg4j.model.ClipTokenizer;
@@ -181,6 +182,14 @@ public final class Engine implements AutoCloseable {
         map.put("kernels", kernels.kernels().name());
         map.put("kernels_reason", kernels.reason());
         map.put("kernels_usable", KernelChoice.usable());
+        String difference = KernelSelfTest.firstDifference(kernels.kernels());
+        map.put(
+                "kernels_self_test",
+                Map.of(
+                        "status",
+                        difference.isEmpty() ? "OK" : "FAIL",
+                        "result",
+                        difference.isEmpty() ? "same bits as the Java kernels" : difference + " differs"));
         map.put("model", bundle.manifest().name());
         map.put("licence", bundle.manifest().licence());
         map.put("bundle_sha256", bundle.bundleSha256());
