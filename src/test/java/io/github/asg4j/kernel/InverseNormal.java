@@ -13,7 +13,9 @@ final class InverseNormal {
     static double of(long k) {
         boolean upper = k >= 1L << 51;
         double p = ((upper ? (1L << 52) - 1 - k : k) + 0.5) * 0x1p-52; // lower tail, exact
-        double z = 0; // the tail is convex in -z, so Newton from 0 on log p converges
+        // An upper bound of z; log of the tail is concave, so Newton comes down from it
+        // monotonically.
+        double z = Math.sqrt(-2 * Math.log(p));
         for (int i = 0; i < 100; i++) {
             double tail = tail(z);
             double change = tail * Math.log(tail / p) / density(z);

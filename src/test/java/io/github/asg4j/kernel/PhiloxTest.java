@@ -175,13 +175,13 @@ class PhiloxTest {
     @Test
     void inverseCdfIsAccurate() {
         SplittableRandom random = new SplittableRandom(Cases.SEED);
-        for (int i = 0; i < 20_000; i++) {
+        for (int i = 0; i < 4_000; i++) {
             // Every magnitude of the tail probability down to 2^-53, both sides.
             long k = random.nextLong(1L << 52) >>> random.nextInt(52);
             assertAccurate(k);
             assertAccurate((1L << 52) - 1 - k);
         }
-        for (double joint : new double[] {0.075, 0.925, 1.38879438649640206e-11}) {
+        for (double joint : new double[] {0.075, 0.925, 1.3887943864964021e-11}) {
             long k = (long) (joint * 0x1p52);
             for (long d = -3; d <= 3; d++) {
                 assertAccurate(k + d);
