@@ -2,6 +2,7 @@
 package io.github.asg4j.ort;
 
 import java.lang.foreign.MemorySegment;
+import java.util.Arrays;
 
 /**
  * Off-heap memory with a shape, as ONNX Runtime sees it. The memory stays the caller's and has to
@@ -12,25 +13,38 @@ import java.lang.foreign.MemorySegment;
 public record Tensor(MemorySegment data, Type type, long... shape) {
     /** Element types the engine exchanges with networks. */
     public enum Type {
-        FLOAT32(4),
-        INT64(8);
+        FLOAT32(4, "float32"),
+        INT64(8, "int64");
 
         public final int bytes;
 
-        Type(int bytes) {
+        /** Name in messages and in {@link TensorInfo#type}. */
+        public final String numpy;
+
+        Type(int bytes, String numpy) {
             this.bytes = bytes;
+            this.numpy = numpy;
         }
     }
 
     public Tensor {
+        if (!data.isNative()) {
+            throw new IllegalArgumentException("a tensor needs off-heap memory, not a Java array");
+        }
         long elements = 1;
         for (long extent : shape) {
             elements = Math.multiplyExact(elements, extent);
         }
         if (data.byteSize() != Math.multiplyExact(elements, (long) type.bytes)) {
             throw new IllegalArgumentException(
-                    "a " + type + " tensor of shape " + java.util.Arrays.toString(shape) + " has "
-                            + elements * type.bytes + " bytes, not " + data.byteSize());
+                    "a "
+                            + type
+                            + " tensor of shape "
+                            + Arrays.toString(shape)
+                            + " has "
+                            + elements * type.bytes
+                            + " bytes, not "
+                            + data.byteSize());
         }
     }
 
@@ -40,5 +54,10 @@ public record Tensor(MemorySegment data, Type type, long... shape) {
 
     public static Tensor longs(MemorySegment data, long... shape) {
         return new Tensor(data, Type.INT64, shape);
+    }
+
+    /** As "float32[2, 4, 16, 16]". */
+    public String signature() {
+        return type.numpy + Arrays.toString(shape);
     }
 }

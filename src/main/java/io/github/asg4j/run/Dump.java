@@ -61,6 +61,6 @@ final class Dump {
     }
 
     private void save(String name, MemorySegment data, long... shape) {
-        Npy.write(folder.resolve(name + ".npy"), data, shape);
+        Npy.write(folder.resolve(name + ".npy"), Npy.Type.FLOAT32, data, shape);
     }
 }

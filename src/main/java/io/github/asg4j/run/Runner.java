@@ -10,6 +10,7 @@ import io.github.asg4j.GenerationEvent;
 import io.github.asg4j.GenerationListener;
 import io.github.asg4j.GenerationRequest;
 import io.github.asg4j.OutOfMemoryException;
+import io.github.asg4j.OutputException;
 import io.github.asg4j.device.Memory;
 import io.github.asg4j.image.Npy;
 import io.github.asg4j.kernel.Kernels;
@@ -24,10 +25,15 @@ import io.github.asg4j.plan.Stage;
 import io.github.asg4j.schedule.Schedule;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.ByteBuffer;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.HexFormat;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -35,6 +41,7 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -52,11 +59,13 @@ public final class Runner {
     private final ClipTokenizer tokenizer;
     private final List<ExecutorService> devices;
     private final long memoryLimit;
+    private final String version;
     private final WorkerHook hook;
 
     /**
      * @param devices one single-threaded executor per worker
      * @param memoryLimit bytes a request may take
+     * @param version of the library, for the report
      */
     public Runner(
             Bundle bundle,
@@ -66,6 +75,7 @@ public final class Runner {
             ClipTokenizer tokenizer,
             List<ExecutorService> devices,
             long memoryLimit,
+            String version,
             WorkerHook hook) {
         this.bundle = bundle;
         this.model = model;
@@ -74,6 +84,7 @@ public final class Runner {
         this.tokenizer = tokenizer;
         this.devices = List.copyOf(devices);
         this.memoryLimit = memoryLimit;
+        this.version = version;
         this.hook = hook;
     }
 
@@ -148,6 +159,7 @@ public final class Runner {
         private final boolean previews;
         private MemorySegment vaeInput = MemorySegment.NULL;
         private MemorySegment decoded = MemorySegment.NULL;
+        private boolean listenerThrew;
         private long textNanos;
         private long vaeNanos;
 
@@ -166,6 +178,11 @@ public final class Runner {
         }
 
         GeneratedImage draw() {
+            Path folder = request.dumpDirectory();
+            if (folder != null && !(Files.isDirectory(folder) && Files.isWritable(folder))) {
+                throw new OutputException(
+                        "the dump folder " + folder + " is no folder that can be written to: create it");
+            }
             vaeInput = memory.floats(canvas.plane(), "VAE input");
             decoded =
                     memory.floats(
@@ -273,9 +290,13 @@ public final class Runner {
         }
 
         private void givenLatents(MemorySegment patches, MemorySegment latents, float scale) {
-            java.nio.file.Path file = java.util.Objects.requireNonNull(request.latents());
-            Npy.Tensor given = Npy.read(file, memory);
-            List<Long> shape = given.shape();
+            Path file = java.util.Objects.requireNonNull(request.latents());
+            Npy.Array given =
+                    Npy.read(
+                            file,
+                            Npy.Type.FLOAT32,
+                            (bytes, alignment) -> memory.allocate(bytes, "given latents"));
+            List<Long> shape = Arrays.stream(given.shape()).boxed().toList();
             long c = canvas.channels();
             List<Long> whole = List.of(1L, c, (long) canvas.height(), (long) canvas.width());
             List<Long> cut =
@@ -283,9 +304,9 @@ public final class Runner {
                             (long) canvas.patches(), c, (long) canvas.y().patch(),
                             (long) canvas.x().patch());
             if (shape.equals(cut)) {
-                kernels.scaleShift(patches, given.floats(), canvas.plane(), scale, 0);
+                kernels.scaleShift(patches, given.data(), canvas.plane(), scale, 0);
             } else if (shape.equals(whole)) {
-                kernels.scaleShift(latents, given.floats(), canvas.plane(), scale, 0);
+                kernels.scaleShift(latents, given.data(), canvas.plane(), scale, 0);
                 kernels.cut(
                         patches, latents, canvas.channels(), canvas.y().patches(),
                         canvas.x().patches(), canvas.y().patch(), canvas.x().patch());
@@ -320,7 +341,7 @@ public final class Runner {
                         WindowRun run =
                                 new WindowRun(
                                         win, plan.viewBatch(), conditioning, tables, request.seed(),
-                                        devices.size(), current, dump, previews, memory, kernels);
+                                        devices.size(), current, dump, previews, memory);
                         stages.add(run);
                         current = run.latentsAfter(win.steps() - 1, kernels, memory);
                     }
@@ -438,12 +459,15 @@ public final class Runner {
             guarded(() -> listener.onEvent(new GenerationEvent(stage, step, of, elapsed)));
         }
 
-        /** A listener that throws is logged, not obeyed. */
+        /** A listener that throws is logged once, not obeyed. */
         private void guarded(Runnable call) {
             try {
                 call.run();
             } catch (RuntimeException e) {
-                LOG.log(System.Logger.Level.WARNING, "a generation listener threw", e);
+                if (!listenerThrew) {
+                    listenerThrew = true;
+                    LOG.log(System.Logger.Level.WARNING, "a generation listener threw", e);
+                }
             }
         }
 
@@ -506,7 +530,8 @@ public final class Runner {
             map.put("guided_evaluations", plan.guidedEvaluations());
             map.put("unet_runs", plan.unetRuns());
             map.put("model", manifest.name());
-            map.put("bundle_sha256", bundle.sha256());
+            map.put("version", version);
+            map.put("bundle_sha256", bundle.bundleSha256());
             return map;
         }
 
@@ -515,6 +540,7 @@ public final class Runner {
             workers.forEach(w -> peak.put(w.name(), w.bytes()));
             report.put("peak_bytes", peak);
             report.put("host_bytes", memory.bytes());
+            report.put("process_peak_bytes", processPeakBytes());
             Map<String, Object> times = new LinkedHashMap<>();
             times.put("total", millis(System.nanoTime() - start));
             times.put("text", millis(textNanos));
@@ -550,6 +576,18 @@ public final class Runner {
 
     private static double millis(long nanos) {
         return Math.round(nanos / 1e4) / 100.0;
+    }
+
+    /** Peak resident memory of the process, -1 where the system does not tell. */
+    private static long processPeakBytes() {
+        try (Stream<String> lines = Files.lines(Path.of("/proc/self/status"))) {
+            return lines.filter(line -> line.startsWith("VmHWM:"))
+                    .mapToLong(line -> Long.parseLong(line.replaceAll("\\D+", "")) * 1024)
+                    .findFirst()
+                    .orElse(-1);
+        } catch (IOException | UncheckedIOException e) {
+            return -1;
+        }
     }
 
     private static String sha256(ByteBuffer data) {

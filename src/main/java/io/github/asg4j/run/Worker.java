@@ -60,7 +60,7 @@ final class Worker implements AutoCloseable {
     }
 
     void beforeStep(StageRun stage, int unit, int step) {
-        if (hook != WorkerHook.NONE) {
+        if (hook.enabled()) {
             hook.before(
                     new WorkerHook.Point(
                             index, stage.stage.name(), unit, unit == stage.join(), step, spoil));

@@ -7,9 +7,23 @@ package io.github.asg4j.run;
  */
 @FunctionalInterface
 public interface WorkerHook {
-    WorkerHook NONE = point -> {};
+    WorkerHook NONE =
+            new WorkerHook() {
+                @Override
+                public void before(Point point) {}
+
+                @Override
+                public boolean enabled() {
+                    return false;
+                }
+            };
 
     void before(Point point);
+
+    /** Whether {@link #before} is called at all. */
+    default boolean enabled() {
+        return true;
+    }
 
     /**
      * Where a worker stands.

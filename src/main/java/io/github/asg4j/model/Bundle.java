@@ -1,0 +1,284 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.github.asg4j.model;
+
+import io.github.asg4j.BadBundleException;
+import io.github.asg4j.device.Memory;
+import java.io.IOException;
+import java.io.InputStream;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.security.MessageDigest;
+import java.security.NoSuchAlgorithmException;
+import java.util.HexFormat;
+import java.util.LinkedHashMap;
+import java.util.Map;
+import java.util.TreeMap;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * A model bundle, in a folder or in the resources of a jar, whose manifest is valid and whose files
+ * are those that the manifest records. Immutable and thread-safe; holds nothing open.
+ */
+public final class Bundle {
+    /** Where the demo bundle lies in the jar. */
+    public static final String DEMO = "io/github/asg4j/demo/";
+
+    private static final long MAX_MANIFEST_BYTES = 16L << 20;
+    private static final long MAX_READ_BYTES = 256L << 20;
+    private static final int CHUNK_BYTES = 1 << 18;
+
+    private final BundleFiles files;
+    private final Manifest manifest;
+    private final String sha256;
+
+    private Bundle(BundleFiles files, Manifest manifest, String sha256) {
+        this.files = files;
+        this.manifest = manifest;
+        this.sha256 = sha256;
+    }
+
+    /**
+     * Opens the bundle in {@code folder}; null: the demo bundle in the jar. Checks that every file
+     * is there with its recorded size, and its SHA-256 unless that was done before and size and
+     * time of the file are still the same.
+     *
+     * @param verify check every SHA-256 even so
+     * @throws BadBundleException naming the file and what is wrong with it
+     */
+    public static Bundle open(@Nullable Path folder, boolean verify) {
+        VerifiedFiles verified = VerifiedFiles.ofUser();
+        return folder == null
+                ? openResources(Bundle.class.getClassLoader(), DEMO, verified, verify)
+                : openFolder(folder, verified, verify);
+    }
+
+    static Bundle openFolder(Path folder, VerifiedFiles verified, boolean verify) {
+        if (!Files.isDirectory(folder)) {
+            throw new BadBundleException(
+                    "the model bundle " + folder + " is not a folder. Give the folder that holds "
+                            + Manifest.FILE_NAME + ", or make one: " + MAKE);
+        }
+        if (!Files.exists(folder.resolve(Manifest.FILE_NAME))
+                && Files.exists(folder.resolve("model_index.json"))) {
+            throw new BadBundleException(
+                    folder + " is a diffusers checkpoint, not a model bundle. Export it: python -m"
+                            + " asg4j_export " + folder + " --out BUNDLE");
+        }
+        try {
+            return open(new BundleFiles.Folder(folder.toRealPath()), verified, verify);
+        } catch (IOException e) {
+            throw unreadable(folder.toString(), e);
+        }
+    }
+
+    static Bundle openResources(
+            ClassLoader loader, String prefix, VerifiedFiles verified, boolean verify) {
+        return open(new BundleFiles.Resources(loader, prefix), verified, verify);
+    }
+
+    private static final String MAKE = "python -m asg4j_export CHECKPOINT --out BUNDLE";
+
+    private static Bundle open(BundleFiles files, VerifiedFiles verified, boolean verify) {
+        byte[] json = readAll(files, Manifest.FILE_NAME, MAX_MANIFEST_BYTES);
+        Manifest manifest = Manifest.parse(files.place(Manifest.FILE_NAME), json);
+        Map<VerifiedFiles.State, String> known = verify ? Map.of() : verified.read();
+        Map<VerifiedFiles.State, String> fresh = new LinkedHashMap<>();
+        // Sizes of all files first: they are cheap, and hashing is not.
+        manifest.files().forEach((name, entry) -> checkSize(files, name, entry));
+        manifest.files()
+                .forEach(
+                        (name, entry) -> {
+                            VerifiedFiles.State state = checkHash(files, name, entry, known);
+                            if (state != null) {
+                                fresh.put(state, entry.sha256());
+                            }
+                        });
+        verified.add(fresh);
+        MessageDigest digest = newSha256();
+        digest.update(json);
+        new TreeMap<>(manifest.files())
+                .forEach(
+                        (name, entry) ->
+                                digest.update(
+                                        (name + " " + entry.sha256() + "\n")
+                                                .getBytes(StandardCharsets.UTF_8)));
+        return new Bundle(files, manifest, HexFormat.of().formatHex(digest.digest()));
+    }
+
+    public Manifest manifest() {
+        return manifest;
+    }
+
+    /** Where the bundle lies, for messages. */
+    public String place() {
+        return files.place();
+    }
+
+    /** SHA-256 over the manifest and the recorded hashes of all files, 64 hexadecimal digits. */
+    public String bundleSha256() {
+        return sha256;
+    }
+
+    /** The bytes of a file of the manifest that is not a graph. */
+    public byte[] read(String name) {
+        byte[] bytes = readAll(files, name, MAX_READ_BYTES);
+        if (bytes.length != entry(name).bytes()) {
+            throw wrongSize(files, name, bytes.length, entry(name));
+        }
+        return bytes;
+    }
+
+    /** The tokenizer of text encoder {@code index}. */
+    public ClipTokenizer tokenizer(int index) {
+        String name = manifest.textEncoders().get(index).tokenizer();
+        return ClipTokenizer.parse(files.place(name), read(name));
+    }
+
+    /**
+     * A graph of the manifest, for ONNX Runtime to open.
+     *
+     * @param memory receives the bytes if the bundle lies in a jar; a graph in a folder needs none
+     * @throws BadBundleException if the file is not a whole ONNX model, or if its external data is
+     *     not listed in the manifest or lies outside of the bundle
+     */
+    public ModelFile graph(String name, Memory memory) {
+        Manifest.FileEntry entry = entry(name);
+        try {
+            BundleFiles.Graph graph = files.graph(name, entry.bytes(), memory);
+            String parent = name.substring(0, name.lastIndexOf('/') + 1);
+            for (String location : graph.externalData()) {
+                checkExternal(name, parent, location);
+            }
+            return graph.file();
+        } catch (IOException e) {
+            throw unreadable(files.place(name), e);
+        }
+    }
+
+    private void checkExternal(String graph, String parent, String location) {
+        String fault = Manifest.pathFault(location);
+        if (fault == null && location.indexOf('*') >= 0) {
+            // ONNX Runtime reads "*/_ORT_MEM_ADDR_/*" as: the data is at this address.
+            fault = "holds a *";
+        }
+        if (fault == null && !files.allowsExternalData()) {
+            fault = "is external data, which a bundle in a jar cannot have";
+        }
+        if (fault == null && !manifest.files().containsKey(parent + location)) {
+            fault = "is not listed in files of " + Manifest.FILE_NAME;
+        }
+        if (fault != null) {
+            throw new BadBundleException(
+                    files.place(graph) + ": external data \"" + location + "\": the path " + fault
+                            + ". " + Json.FIX);
+        }
+    }
+
+    private Manifest.FileEntry entry(String name) {
+        Manifest.FileEntry entry = manifest.files().get(name);
+        if (entry == null) {
+            throw new IllegalArgumentException(name + " is not a file of " + place());
+        }
+        return entry;
+    }
+
+    private static void checkSize(BundleFiles files, String name, Manifest.FileEntry entry) {
+        try {
+            long size = files.size(name);
+            if (size < 0) {
+                throw missing(files, name);
+            }
+            if (size != entry.bytes()) {
+                throw wrongSize(files, name, size, entry);
+            }
+        } catch (IOException e) {
+            throw unreadable(files.place(name), e);
+        }
+    }
+
+    /** Returns the state to remember; null: nothing new. */
+    private static VerifiedFiles.@Nullable State checkHash(
+            BundleFiles files,
+            String name,
+            Manifest.FileEntry entry,
+            Map<VerifiedFiles.State, String> known) {
+        try {
+            // Before hashing: a file that changes meanwhile is not remembered in its new state.
+            VerifiedFiles.State state = files.state(name);
+            if (state != null && entry.sha256().equals(known.get(state))) {
+                return null;
+            }
+            String found = sha256(files, name);
+            if (!found.equals(entry.sha256())) {
+                throw new BadBundleException(
+                        files.place(name) + ": its SHA-256 is " + found + ", "
+                                + Manifest.FILE_NAME + " records " + entry.sha256()
+                                + ": the file is damaged or was changed. Copy it again, or make"
+                                + " the bundle again: " + MAKE);
+            }
+            return state;
+        } catch (IOException e) {
+            throw unreadable(files.place(name), e);
+        }
+    }
+
+    private static String sha256(BundleFiles files, String name) throws IOException {
+        MessageDigest digest = newSha256();
+        byte[] chunk = new byte[CHUNK_BYTES];
+        try (InputStream in = files.open(name)) {
+            for (int read; (read = in.read(chunk)) >= 0; ) {
+                digest.update(chunk, 0, read);
+            }
+        }
+        return HexFormat.of().formatHex(digest.digest());
+    }
+
+    private static MessageDigest newSha256() {
+        try {
+            return MessageDigest.getInstance("SHA-256");
+        } catch (NoSuchAlgorithmException e) {
+            throw new AssertionError("every Java platform has SHA-256", e);
+        }
+    }
+
+    private static byte[] readAll(BundleFiles files, String name, long maxBytes) {
+        try {
+            long size = files.size(name);
+            if (size < 0) {
+                throw missing(files, name);
+            }
+            if (size > maxBytes) {
+                throw new BadBundleException(
+                        files.place(name) + " has " + size + " bytes, at most " + maxBytes
+                                + " are read. " + Json.FIX);
+            }
+            try (InputStream in = files.open(name)) {
+                return in.readAllBytes();
+            }
+        } catch (IOException e) {
+            throw unreadable(files.place(name), e);
+        }
+    }
+
+    private static BadBundleException missing(BundleFiles files, String name) {
+        return new BadBundleException(
+                files.place(name) + " is missing from the model bundle " + files.place()
+                        + ". Copy the whole bundle, or make it again: " + MAKE);
+    }
+
+    private static BadBundleException wrongSize(
+            BundleFiles files, String name, long size, Manifest.FileEntry entry) {
+        return new BadBundleException(
+                files.place(name) + " has " + size + " bytes, " + Manifest.FILE_NAME + " records "
+                        + entry.bytes() + ": the file is incomplete or was changed. Copy it again,"
+                        + " or make the bundle again: " + MAKE);
+    }
+
+    private static BadBundleException unreadable(String place, IOException e) {
+        return new BadBundleException(
+                place + " cannot be read (" + e + "). Check that it is there and that you may read"
+                        + " it, or make the bundle again: " + MAKE,
+                e);
+    }
+}

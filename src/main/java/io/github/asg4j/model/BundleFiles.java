@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.github.asg4j.model;
+
+import io.github.asg4j.BadBundleException;
+import io.github.asg4j.device.Memory;
+import java.io.BufferedInputStream;
+import java.io.FileNotFoundException;
+import java.io.IOException;
+import java.io.InputStream;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.net.JarURLConnection;
+import java.net.URI;
+import java.net.URISyntaxException;
+import java.net.URL;
+import java.net.URLConnection;
+import java.nio.channels.FileChannel;
+import java.nio.channels.FileChannel.MapMode;
+import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
+import java.nio.file.Path;
+import java.nio.file.attribute.BasicFileAttributes;
+import java.util.Set;
+import java.util.concurrent.TimeUnit;
+import org.jspecify.annotations.Nullable;
+
+/** Where the files of a bundle lie. Names have passed {@link Manifest#pathFault}. Thread-safe. */
+sealed interface BundleFiles {
+    /** The bundle's place, for messages. */
+    String place();
+
+    /** A file's place, for messages. */
+    String place(String name);
+
+    /** Size in bytes; -1: there is no such file. */
+    long size(String name) throws IOException;
+
+    InputStream open(String name) throws IOException;
+
+    /** What the memory of verified hashes goes by; null: it cannot be told whether it changed. */
+    VerifiedFiles.@Nullable State state(String name) throws IOException;
+
+    /** The graph {@code name} of {@code bytes} bytes, and the files its tensors lie in. */
+    Graph graph(String name, long bytes, Memory memory) throws IOException;
+
+    /** A graph and the relative paths of its external data. */
+    record Graph(ModelFile file, Set<String> externalData) {}
+
+    /** Whether this storage lets graphs have external data. */
+    boolean allowsExternalData();
+
+    /** Files in a folder; {@code root} is its real path. */
+    record Folder(Path root) implements BundleFiles {
+        @Override
+        public String place() {
+            return root.toString();
+        }
+
+        @Override
+        public String place(String name) {
+            return root.resolve(name).toString();
+        }
+
+        @Override
+        public long size(String name) throws IOException {
+            try {
+                return Files.readAttributes(inside(name), BasicFileAttributes.class).isRegularFile()
+                        ? Files.size(inside(name))
+                        : -1;
+            } catch (NoSuchFileException e) {
+                return -1;
+            }
+        }
+
+        @Override
+        public InputStream open(String name) throws IOException {
+            return Files.newInputStream(inside(name));
+        }
+
+        @Override
+        public VerifiedFiles.State state(String name) throws IOException {
+            return stateOf(inside(name), "");
+        }
+
+        @Override
+        public Graph graph(String name, long bytes, Memory memory) throws IOException {
+            Path path = inside(name);
+            try (Arena arena = Arena.ofConfined();
+                    FileChannel channel = FileChannel.open(path)) {
+                MemorySegment mapped = channel.map(MapMode.READ_ONLY, 0, channel.size(), arena);
+                // Not the real path: external data lies beside the name, not beside the target.
+                return new Graph(
+                        new ModelFile.Stored(name, root.resolve(name)),
+                        ExternalData.locations(place(name), mapped));
+            }
+        }
+
+        @Override
+        public boolean allowsExternalData() {
+            return true;
+        }
+
+        /** The real path of a file, which symbolic links must not lead out of the folder. */
+        private Path inside(String name) throws IOException {
+            Path real = root.resolve(name).toRealPath();
+            if (!real.startsWith(root)) {
+                throw new BadBundleException(
+                        place(name) + ": a symbolic link leads to " + real
+                                + ", outside of the bundle. Put a copy of the file in its place");
+            }
+            return real;
+        }
+    }
+
+    /**
+     * Resources of a class loader, below {@code prefix}, which ends with a slash. Graphs are read
+     * into memory; nothing is unpacked.
+     */
+    record Resources(ClassLoader loader, String prefix) implements BundleFiles {
+        private static final int CHUNK_BYTES = 1 << 16;
+
+        @Override
+        public String place() {
+            return "resource " + prefix;
+        }
+
+        @Override
+        public String place(String name) {
+            return "resource " + prefix + name;
+        }
+
+        @Override
+        public long size(String name) throws IOException {
+            URL url = loader.getResource(prefix + name);
+            if (url == null) {
+                return -1;
+            }
+            URLConnection connection = connect(url);
+            try (InputStream in = connection.getInputStream()) {
+                long size = connection.getContentLengthLong();
+                return size >= 0 ? size : in.transferTo(java.io.OutputStream.nullOutputStream());
+            }
+        }
+
+        @Override
+        public InputStream open(String name) throws IOException {
+            URL url = loader.getResource(prefix + name);
+            if (url == null) {
+                throw new FileNotFoundException(place(name));
+            }
+            return new BufferedInputStream(connect(url).getInputStream());
+        }
+
+        @Override
+        public VerifiedFiles.@Nullable State state(String name) throws IOException {
+            URL url = loader.getResource(prefix + name);
+            try {
+                if (url != null && url.openConnection() instanceof JarURLConnection jar) {
+                    URI file = jar.getJarFileURL().toURI();
+                    return "file".equals(file.getScheme())
+                            ? stateOf(Path.of(file).toRealPath(), "!/" + prefix + name)
+                            : null;
+                }
+                return url != null && url.getProtocol().equals("file")
+                        ? stateOf(Path.of(url.toURI()).toRealPath(), "")
+                        : null;
+            } catch (URISyntaxException e) {
+                return null;
+            }
+        }
+
+        @Override
+        public Graph graph(String name, long bytes, Memory memory) throws IOException {
+            MemorySegment copy = memory.allocate(bytes, place(name));
+            byte[] chunk = new byte[CHUNK_BYTES];
+            try (InputStream in = open(name)) {
+                long at = 0;
+                for (int read; (read = in.read(chunk)) >= 0; at += read) {
+                    if (read > bytes - at) {
+                        throw new IOException("it has become longer than " + bytes + " bytes");
+                    }
+                    MemorySegment.copy(chunk, 0, copy, ValueLayout.JAVA_BYTE, at, read);
+                }
+                if (at < bytes) {
+                    throw new IOException("it ends after " + at + " of " + bytes + " bytes");
+                }
+            }
+            return new Graph(
+                    new ModelFile.Loaded(name, copy), ExternalData.locations(place(name), copy));
+        }
+
+        @Override
+        public boolean allowsExternalData() {
+            return false;
+        }
+
+        /** Without the cache, which would keep the jar open, and the old one when it is replaced. */
+        private static URLConnection connect(URL url) throws IOException {
+            URLConnection connection = url.openConnection();
+            connection.setUseCaches(false);
+            return connection;
+        }
+    }
+
+    private static VerifiedFiles.State stateOf(Path path, String inner) throws IOException {
+        BasicFileAttributes attributes = Files.readAttributes(path, BasicFileAttributes.class);
+        return new VerifiedFiles.State(
+                path + inner,
+                attributes.size(),
+                attributes.lastModifiedTime().to(TimeUnit.NANOSECONDS));
+    }
+}

@@ -1,0 +1,457 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.github.asg4j.model;
+
+import io.github.asg4j.BadBundleException;
+
+import org.jspecify.annotations.Nullable;
+
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.HashSet;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+
+/**
+ * The manifest.json of a model bundle. Immutable, and valid as a whole: {@link #parse} checks every
+ * key, type and range, and that every file it names is recorded in {@code files}.
+ *
+ * @param formatVersion layout of the bundle, {@link #FORMAT_VERSION}
+ * @param name what the model is called
+ * @param licence SPDX name or text of the licence of the weights
+ * @param madeBy program and version that wrote the bundle
+ * @param latent geometry of the latents
+ * @param textEncoders in the order in which their hidden states are joined
+ * @param denoiser the UNet
+ * @param vae the autoencoder
+ * @param scheduler the noise schedule the model was trained with
+ * @param conditioning what the denoiser wants beside the text
+ * @param defaults settings where a request gives none
+ * @param files size and hash of every file, by path relative to the manifest
+ */
+public record Manifest(
+        int formatVersion,
+        String name,
+        String licence,
+        String madeBy,
+        Latent latent,
+        List<TextEncoder> textEncoders,
+        Denoiser denoiser,
+        Vae vae,
+        Scheduler scheduler,
+        Conditioning conditioning,
+        Defaults defaults,
+        Map<String, FileEntry> files) {
+
+    public static final String FILE_NAME = "manifest.json";
+
+    /** The newest layout that this release reads. */
+    public static final int FORMAT_VERSION = 1;
+
+    public static final List<String> PREDICTIONS = List.of("epsilon", "v");
+    public static final List<String> PRECISIONS = List.of("fp32", "fp16");
+    public static final List<String> SCHEDULERS = List.of("euler", "ddim");
+    public static final List<String> BETA_SCHEDULES = List.of("scaled_linear", "linear");
+    public static final List<String> SPACINGS = List.of("leading", "trailing", "linspace");
+
+    /** Inputs that a denoiser may have; the first three it must have. */
+    public static final List<String> DENOISER_INPUTS =
+            List.of(
+                    "sample",
+                    "timestep",
+                    "encoder_hidden_states",
+                    "text_embeds",
+                    "time_ids",
+                    "token_weights");
+
+    private static final int REQUIRED_INPUTS = 3;
+
+    private static final String INSIDE =
+            "a path inside the bundle, relative and with / between folders";
+
+    public Manifest {
+        textEncoders = List.copyOf(textEncoders);
+        files = Collections.unmodifiableMap(new LinkedHashMap<>(files));
+    }
+
+    /**
+     * @param channels C of a latent {@code [C, h, w]}
+     * @param nativeHeight latent cells of a picture of the size the model was trained for
+     * @param nativeWidth latent cells of a picture of the size the model was trained for
+     * @param vaeFactor pixels per latent cell and axis
+     * @param scaling VAE input = latents / scaling + shift
+     * @param shift see {@code scaling}
+     * @param unetMultiple latent height and width of every denoiser call are multiples of it
+     */
+    public record Latent(
+            int channels,
+            int nativeHeight,
+            int nativeWidth,
+            int vaeFactor,
+            double scaling,
+            double shift,
+            int unetMultiple) {}
+
+    /**
+     * @param file the graph
+     * @param tokenizer its tokenizer.json
+     * @param length tokens per prompt, begin and end mark included
+     * @param hidden graph output {@code [B, length, D]} that conditions the denoiser
+     * @param pooled graph output {@code [B, P]}; null: this encoder gives none
+     */
+    public record TextEncoder(
+            String file, String tokenizer, int length, String hidden, @Nullable String pooled) {}
+
+    /**
+     * @param file the graph
+     * @param dilatedFile the graph with run-time dilation on the same weights; null: none
+     * @param prediction "epsilon" or "v"
+     * @param precision type of the weights, "fp32" or "fp16"
+     * @param inputs inputs of the graph, of {@link #DENOISER_INPUTS}
+     * @param masks its attention maps
+     */
+    public record Denoiser(
+            String file,
+            @Nullable String dilatedFile,
+            String prediction,
+            String precision,
+            List<String> inputs,
+            List<Mask> masks) {
+        public Denoiser {
+            inputs = List.copyOf(inputs);
+            masks = List.copyOf(masks);
+        }
+    }
+
+    /**
+     * @param output graph output {@code [B, h/scale, w/scale]}
+     * @param block name of the up block it comes from
+     * @param scale latent cells per cell of the map and axis
+     */
+    public record Mask(String output, String block, int scale) {}
+
+    /**
+     * @param decoder the graph from latents to pixels
+     * @param encoder the graph from pixels to latents; null: none
+     * @param precision type of the weights, "fp32" or "fp16"
+     * @param tiledDecoder the decoder in two parts, for pictures too large to decode whole; null:
+     *     none
+     */
+    public record Vae(
+            String decoder,
+            @Nullable String encoder,
+            String precision,
+            @Nullable TiledDecoder tiledDecoder) {}
+
+    /**
+     * @param front the graph from latents to features, run whole
+     * @param tail the graph from features to pixels, run in tiles
+     * @param scale features per latent cell and axis
+     * @param halo features around a tile that its convolutions reach
+     */
+    public record TiledDecoder(String front, String tail, int scale, int halo) {}
+
+    /**
+     * @param type default scheduler, "euler" or "ddim"
+     * @param betaSchedule "scaled_linear" or "linear"
+     * @param betaStart variance added by the first training step
+     * @param betaEnd variance added by the last training step
+     * @param trainSteps length of the training schedule
+     * @param spacing "leading", "trailing" or "linspace"
+     * @param stepsOffset added to every timestep of leading spacing
+     */
+    public record Scheduler(
+            String type,
+            String betaSchedule,
+            double betaStart,
+            double betaEnd,
+            int trainSteps,
+            String spacing,
+            int stepsOffset) {}
+
+    /**
+     * @param timeIds the denoiser takes sizes and crop position as SDXL's does
+     * @param pooled the denoiser takes the pooled text embedding
+     * @param emptyNegativeIsZero without a negative prompt its embeddings are zeros
+     */
+    public record Conditioning(boolean timeIds, boolean pooled, boolean emptyNegativeIsZero) {}
+
+    /**
+     * @param steps denoising steps
+     * @param guidanceScale classifier-free guidance scale
+     */
+    public record Defaults(int steps, double guidanceScale) {}
+
+    /**
+     * @param bytes size
+     * @param sha256 64 lower-case hexadecimal digits
+     */
+    public record FileEntry(long bytes, String sha256) {}
+
+    /**
+     * Reads a manifest.
+     *
+     * @param shownName path of the file, for messages
+     * @param json its bytes
+     * @throws BadBundleException naming file, field, what was found and what was expected
+     */
+    public static Manifest parse(String shownName, byte[] json) {
+        Json root = Json.parse(shownName, json);
+        // First of all: a newer layout may have keys that this release does not know.
+        Json version = root.get("format_version");
+        int formatVersion = version.integer(1, Integer.MAX_VALUE);
+        if (formatVersion > FORMAT_VERSION) {
+            throw new BadBundleException(
+                    shownName
+                            + ": format_version: found "
+                            + formatVersion
+                            + ", expected at most "
+                            + FORMAT_VERSION
+                            + ": the bundle is newer than this release of asg4j."
+                            + " Use a newer asg4j, or export the bundle with the asg4j_export of"
+                            + " this release");
+        }
+        root.onlyKeys(
+                "format_version",
+                "name",
+                "licence",
+                "made_by",
+                "latent",
+                "text_encoders",
+                "denoiser",
+                "vae",
+                "scheduler",
+                "conditioning",
+                "defaults",
+                "files");
+        Map<String, FileEntry> files = files(root.get("files"));
+        Denoiser denoiser = denoiser(root.get("denoiser"), files);
+        List<TextEncoder> textEncoders = new ArrayList<>();
+        for (Json encoder : root.get("text_encoders").items(1, 3)) {
+            textEncoders.add(textEncoder(encoder, files));
+        }
+        Scheduler scheduler = scheduler(root.get("scheduler"));
+        return new Manifest(
+                formatVersion,
+                root.get("name").name(),
+                root.get("licence").name(),
+                root.get("made_by").name(),
+                latent(root.get("latent")),
+                textEncoders,
+                denoiser,
+                vae(root.get("vae"), files),
+                scheduler,
+                conditioning(root.get("conditioning"), denoiser, textEncoders),
+                defaults(root.get("defaults"), scheduler),
+                files);
+    }
+
+    private static Latent latent(Json json) {
+        json.onlyKeys("channels", "native_size", "vae_factor", "scaling", "shift", "unet_multiple");
+        int multiple = json.get("unet_multiple").integer(1, 1024);
+        List<Json> size = json.get("native_size").items(2, 2);
+        for (Json extent : size) {
+            if (extent.integer(1, 4096) % multiple != 0) {
+                throw extent.expected("a multiple of unet_multiple, " + multiple);
+            }
+        }
+        return new Latent(
+                json.get("channels").integer(1, 256),
+                size.get(0).integer(1, 4096),
+                size.get(1).integer(1, 4096),
+                json.get("vae_factor").integer(1, 64),
+                json.get("scaling").number(1e-6, 1e6),
+                json.get("shift").number(-1e6, 1e6),
+                multiple);
+    }
+
+    private static TextEncoder textEncoder(Json json, Map<String, FileEntry> files) {
+        json.onlyKeys("file", "tokenizer", "length", "hidden", "pooled");
+        Json pooled = json.optional("pooled");
+        return new TextEncoder(
+                file(json.get("file"), files),
+                file(json.get("tokenizer"), files),
+                json.get("length").integer(3, 4096),
+                json.get("hidden").name(),
+                pooled == null ? null : pooled.name());
+    }
+
+    private static Denoiser denoiser(Json json, Map<String, FileEntry> files) {
+        json.onlyKeys("file", "dilated_file", "prediction", "precision", "inputs", "masks");
+        List<String> inputs = new ArrayList<>();
+        for (Json input : json.get("inputs").items(REQUIRED_INPUTS, DENOISER_INPUTS.size())) {
+            String name = input.oneOf(DENOISER_INPUTS);
+            if (inputs.contains(name)) {
+                throw input.expected("every input once");
+            }
+            inputs.add(name);
+        }
+        for (String required : DENOISER_INPUTS.subList(0, REQUIRED_INPUTS)) {
+            if (!inputs.contains(required)) {
+                throw json.get("inputs").expected("among the inputs also \"" + required + '"');
+            }
+        }
+        List<Mask> masks = new ArrayList<>();
+        Set<String> outputs = new HashSet<>();
+        Set<String> blocks = new HashSet<>();
+        for (Json mask : json.get("masks").items(0, 64)) {
+            mask.onlyKeys("output", "block", "scale");
+            Mask entry =
+                    new Mask(
+                            mask.get("output").name(),
+                            mask.get("block").name(),
+                            mask.get("scale").integer(1, 1024));
+            if (!outputs.add(entry.output())) {
+                throw mask.get("output").expected("a name that no other mask has");
+            }
+            if (!blocks.add(entry.block())) {
+                throw mask.get("block").expected("a name that no other mask has");
+            }
+            masks.add(entry);
+        }
+        if (inputs.contains("token_weights") == masks.isEmpty()) {
+            throw json.get("masks")
+                    .expected("attention maps if and only if token_weights is an input");
+        }
+        Json dilated = json.optional("dilated_file");
+        Json prediction = json.get("prediction");
+        if (prediction.isText() && prediction.text().equals("flow")) {
+            throw prediction.expected(
+                    "one of epsilon, v: flow matching (SD3) is not supported by this release");
+        }
+        return new Denoiser(
+                file(json.get("file"), files),
+                dilated == null ? null : file(dilated, files),
+                prediction.oneOf(PREDICTIONS),
+                json.get("precision").oneOf(PRECISIONS),
+                inputs,
+                masks);
+    }
+
+    private static Vae vae(Json json, Map<String, FileEntry> files) {
+        json.onlyKeys("decoder", "encoder", "precision", "tiled_decoder");
+        Json encoder = json.optional("encoder");
+        Json tiled = json.optional("tiled_decoder");
+        return new Vae(
+                file(json.get("decoder"), files),
+                encoder == null ? null : file(encoder, files),
+                json.get("precision").oneOf(PRECISIONS),
+                tiled == null ? null : tiledDecoder(tiled, files));
+    }
+
+    private static TiledDecoder tiledDecoder(Json json, Map<String, FileEntry> files) {
+        json.onlyKeys("front", "tail", "scale", "halo");
+        return new TiledDecoder(
+                file(json.get("front"), files),
+                file(json.get("tail"), files),
+                json.get("scale").integer(1, 64),
+                json.get("halo").integer(0, 1024));
+    }
+
+    private static Scheduler scheduler(Json json) {
+        // Before the keys: schedulers of other families have other keys.
+        String type = json.get("type").oneOf(SCHEDULERS);
+        json.onlyKeys(
+                "type",
+                "beta_schedule",
+                "beta_start",
+                "beta_end",
+                "train_steps",
+                "spacing",
+                "steps_offset");
+        double betaStart = json.get("beta_start").number(1e-9, 0.999);
+        int trainSteps = json.get("train_steps").integer(2, 100_000);
+        return new Scheduler(
+                type,
+                json.get("beta_schedule").oneOf(BETA_SCHEDULES),
+                betaStart,
+                json.get("beta_end").number(betaStart, 0.999),
+                trainSteps,
+                json.get("spacing").oneOf(SPACINGS),
+                json.get("steps_offset").integer(0, trainSteps - 1));
+    }
+
+    private static Conditioning conditioning(
+            Json json, Denoiser denoiser, List<TextEncoder> textEncoders) {
+        json.onlyKeys("time_ids", "pooled", "empty_negative_is_zero");
+        Json timeIds = json.get("time_ids");
+        Json pooled = json.get("pooled");
+        if (timeIds.bool() != denoiser.inputs().contains("time_ids")) {
+            throw timeIds.expected("true if and only if denoiser.inputs has time_ids");
+        }
+        if (pooled.bool() != denoiser.inputs().contains("text_embeds")) {
+            throw pooled.expected("true if and only if denoiser.inputs has text_embeds");
+        }
+        if (pooled.bool() && textEncoders.stream().allMatch(e -> e.pooled() == null)) {
+            throw pooled.expected("false, or a pooled output in one of text_encoders");
+        }
+        return new Conditioning(
+                timeIds.bool(), pooled.bool(), json.get("empty_negative_is_zero").bool());
+    }
+
+    private static Defaults defaults(Json json, Scheduler scheduler) {
+        json.onlyKeys("steps", "guidance_scale");
+        return new Defaults(
+                json.get("steps").integer(1, Math.min(1000, scheduler.trainSteps())),
+                json.get("guidance_scale").number(0, 100));
+    }
+
+    private static Map<String, FileEntry> files(Json json) {
+        Map<String, FileEntry> files = new LinkedHashMap<>();
+        for (String name : json.keys()) {
+            Json entry = json.get(name);
+            String fault = pathFault(name);
+            if (fault != null) {
+                throw entry.refused("the path " + fault + ", expected " + INSIDE);
+            }
+            entry.onlyKeys("bytes", "sha256");
+            Json sha256 = entry.get("sha256");
+            if (!sha256.text().matches("[0-9a-f]{64}")) {
+                throw sha256.expected("64 lower-case hexadecimal digits");
+            }
+            files.put(
+                    name,
+                    new FileEntry(entry.get("bytes").integer(0, Long.MAX_VALUE), sha256.text()));
+        }
+        return files;
+    }
+
+    /** A file name, checked to be one of {@code files}. */
+    private static String file(Json json, Map<String, FileEntry> files) {
+        String name = json.name();
+        String fault = pathFault(name);
+        if (fault != null) {
+            throw json.expected(INSIDE + " (it " + fault + ")");
+        }
+        if (!files.containsKey(name)) {
+            throw json.expected("a file that is listed in files, with its size and SHA-256");
+        }
+        return name;
+    }
+
+    /** Why a path may leave the folder it is relative to; null: it cannot, links aside. */
+    static @Nullable String pathFault(String path) {
+        if (path.isEmpty()) {
+            return "is empty";
+        }
+        if (path.indexOf('\0') >= 0) {
+            return "holds a NUL character";
+        }
+        if (path.indexOf('\\') >= 0) {
+            return "holds a backslash";
+        }
+        if (path.startsWith("/") || path.matches("[A-Za-z]:.*")) {
+            return "is absolute";
+        }
+        for (String element : path.split("/", -1)) {
+            if (element.equals("..")) {
+                return "leaves the folder through ..";
+            }
+            if (element.isEmpty() || element.equals(".")) {
+                return "has an empty or . element";
+            }
+        }
+        return null;
+    }
+}

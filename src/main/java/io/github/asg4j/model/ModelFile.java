@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.github.asg4j.model;
+
+import java.lang.foreign.MemorySegment;
+import java.nio.file.Path;
+
+/** A graph, ready for ONNX Runtime to open: its external data has been checked. */
+public sealed interface ModelFile {
+    /** Name in the manifest. */
+    String name();
+
+    /**
+     * A graph in a folder, with external data beside it where it has some.
+     *
+     * @param name name in the manifest
+     * @param path what to open
+     */
+    record Stored(String name, Path path) implements ModelFile {}
+
+    /**
+     * A graph in memory, without external data.
+     *
+     * @param name name in the manifest
+     * @param bytes off-heap, owned by the {@code Memory} it was loaded into
+     */
+    record Loaded(String name, MemorySegment bytes) implements ModelFile {}
+}

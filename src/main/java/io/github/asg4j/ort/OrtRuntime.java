@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.github.asg4j.ort;
+
+import io.github.asg4j.AsgException;
+import io.github.asg4j.BadBundleException;
+import io.github.asg4j.DeviceException;
+import io.github.asg4j.OutOfMemoryException;
+
+import org.bytedeco.javacpp.BytePointer;
+import org.bytedeco.onnxruntime.Env;
+import org.bytedeco.onnxruntime.MemoryInfo;
+import org.bytedeco.onnxruntime.global.onnxruntime;
+
+import java.lang.System.Logger;
+import java.lang.System.Logger.Level;
+import java.util.Locale;
+
+/**
+ * ONNX Runtime in this process: loaded at the first use, one environment, never torn down (sessions
+ * of other owners may outlive any of ours). Thread-safe.
+ */
+public final class OrtRuntime {
+    private static final Logger LOG = System.getLogger(OrtRuntime.class.getName());
+
+    private OrtRuntime() {}
+
+    /** Loads the native libraries if that has not happened: 0.2 s once per process. */
+    public static void initialise() {
+        holder();
+    }
+
+    /** Version of ONNX Runtime, as "1.24.1". */
+    public static String version() {
+        return holder().version;
+    }
+
+    static Env env() {
+        return holder().env;
+    }
+
+    /** Describes host memory that ONNX Runtime does not own. */
+    static MemoryInfo hostMemory() {
+        return holder().hostMemory;
+    }
+
+    /** The exception for a model that ONNX Runtime refuses to load. */
+    static AsgException loadFailure(String name, RuntimeException cause) {
+        String text = text(cause);
+        if (isMemory(text)) {
+            return new OutOfMemoryException(
+                    name
+                            + ": no memory to load it ("
+                            + text
+                            + "); close other programs or give the"
+                            + " process more memory",
+                    cause);
+        }
+        return new BadBundleException(
+                name
+                        + " cannot be loaded by ONNX Runtime "
+                        + version()
+                        + ": "
+                        + text
+                        + "; export the model again",
+                cause);
+    }
+
+    /** The exception for a run that failed; {@code what} names the model and the bound shapes. */
+    static AsgException runFailure(String what, RuntimeException cause) {
+        String text = text(cause);
+        if (isMemory(text)) {
+            return new OutOfMemoryException(
+                    what + ": out of memory (" + text + "); use a smaller view batch or picture",
+                    cause);
+        }
+        if (isModel(text)) {
+            return new BadBundleException(
+                    what
+                            + ": "
+                            + text
+                            + "; the exported model does not keep its contract, export it again",
+                    cause);
+        }
+        return new DeviceException(what + ": ONNX Runtime failed: " + text, cause);
+    }
+
+    /** ONNX Runtime reports no codes through its C++ interface, only text. */
+    private static boolean isMemory(String text) {
+        String lower = text.toLowerCase(Locale.ROOT);
+        return lower.contains("failed to allocate")
+                || lower.contains("bad_alloc")
+                || lower.contains("bad allocation")
+                || lower.contains("out of memory")
+                || lower.contains("available memory");
+    }
+
+    private static boolean isModel(String text) {
+        String lower = text.toLowerCase(Locale.ROOT);
+        return !lower.contains("cuda")
+                && (lower.contains("shape")
+                        || lower.contains("dimension")
+                        || lower.contains("non-zero status code")
+                        || lower.contains("invalid"));
+    }
+
+    private static String text(RuntimeException e) {
+        String message = e.getMessage();
+        return message == null ? e.toString() : message.strip().replaceAll("\\s*\\R\\s*", " ");
+    }
+
+    private static Holder holder() {
+        try {
+            return Holder.INSTANCE;
+        } catch (ExceptionInInitializerError e) {
+            if (e.getCause() instanceof AsgException typed) {
+                throw typed;
+            }
+            throw e;
+        } catch (NoClassDefFoundError e) {
+            // What Java throws from the second use on; the first one told the reason.
+            throw new DeviceException("ONNX Runtime could not be loaded: " + e.getMessage(), e);
+        }
+    }
+
+    /** Made at first use. A failure to load is not repaired by a second try: it stays. */
+    private static final class Holder {
+        private static final Holder INSTANCE = new Holder();
+
+        private final Env env;
+        private final MemoryInfo hostMemory;
+        private final String version;
+
+        private Holder() {
+            OrtNatives.load();
+            // Errors come as exceptions; printed a second time they would garble a progress bar.
+            env = new Env(onnxruntime.ORT_LOGGING_LEVEL_FATAL, "asg4j");
+            env.DisableTelemetryEvents();
+            hostMemory = MemoryInfo.CreateCpu(0, 0);
+            try (BytePointer text = onnxruntime.GetVersionString()) {
+                version = text.getString();
+            }
+            LOG.log(Level.DEBUG, "ONNX Runtime {0}", version);
+        }
+    }
+}

@@ -1,0 +1,293 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.github.asg4j.ort;
+
+import io.github.asg4j.BadBundleException;
+
+import org.bytedeco.javacpp.BytePointer;
+import org.bytedeco.javacpp.Pointer;
+import org.bytedeco.onnxruntime.ConstTensorTypeAndShapeInfo;
+import org.bytedeco.onnxruntime.Session;
+import org.bytedeco.onnxruntime.SessionOptions;
+import org.bytedeco.onnxruntime.StringVector;
+import org.bytedeco.onnxruntime.TypeInfo;
+import org.bytedeco.onnxruntime.global.onnxruntime;
+
+import java.io.IOException;
+import java.lang.foreign.MemorySegment;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.SequencedMap;
+
+/**
+ * A loaded model. Any number of threads may run it at the same time, each through its own {@link
+ * Binding}; they share the weights.
+ *
+ * <p>Each run uses {@code threads} threads: the caller and, above 1, a pool of the session, whose
+ * idle threads sleep (spinning ones would take the cores from the other workers). Results depend on
+ * {@code threads}, never on what else runs.
+ *
+ * <p>{@link #close()} is idempotent; the weights are freed when the last binding is closed too.
+ */
+public final class OrtSession implements AutoCloseable {
+    private static final Map<Integer, String> TYPE_NAMES =
+            Map.ofEntries(
+                    Map.entry(onnxruntime.ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT, "float32"),
+                    Map.entry(onnxruntime.ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT16, "float16"),
+                    Map.entry(onnxruntime.ONNX_TENSOR_ELEMENT_DATA_TYPE_BFLOAT16, "bfloat16"),
+                    Map.entry(onnxruntime.ONNX_TENSOR_ELEMENT_DATA_TYPE_DOUBLE, "float64"),
+                    Map.entry(onnxruntime.ONNX_TENSOR_ELEMENT_DATA_TYPE_INT64, "int64"),
+                    Map.entry(onnxruntime.ONNX_TENSOR_ELEMENT_DATA_TYPE_INT32, "int32"),
+                    Map.entry(onnxruntime.ONNX_TENSOR_ELEMENT_DATA_TYPE_INT8, "int8"),
+                    Map.entry(onnxruntime.ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT8, "uint8"),
+                    Map.entry(onnxruntime.ONNX_TENSOR_ELEMENT_DATA_TYPE_BOOL, "bool"),
+                    Map.entry(onnxruntime.ONNX_TENSOR_ELEMENT_DATA_TYPE_STRING, "string"));
+
+    private final String name;
+    private final Session session;
+    private final SequencedMap<String, TensorInfo> inputs;
+    private final SequencedMap<String, TensorInfo> outputs;
+    private int openBindings;
+    private boolean closed;
+
+    private OrtSession(String name, Session session) {
+        this.name = name;
+        this.session = session;
+        this.inputs = describe(session, true);
+        this.outputs = describe(session, false);
+    }
+
+    /**
+     * Loads a model file.
+     *
+     * @param threads of each run, at least 1
+     * @throws BadBundleException no such file, or not a model that ONNX Runtime can run
+     */
+    public static OrtSession open(Path file, int threads) {
+        String name = file.toString();
+        long bytes;
+        try {
+            bytes = Files.size(file);
+        } catch (IOException e) {
+            throw new BadBundleException(
+                    name + " cannot be read: " + e + "; the bundle is incomplete", e);
+        }
+        if (!Files.isRegularFile(file) || bytes == 0) {
+            throw new BadBundleException(
+                    name
+                            + " is "
+                            + (bytes == 0 ? "empty" : "no file")
+                            + ": a model is expected; copy or export the bundle again");
+        }
+        try (BytePointer path = new BytePointer(file.toAbsolutePath().toString())) {
+            return open(name, threads, options -> new Session(OrtRuntime.env(), path, options));
+        }
+    }
+
+    /**
+     * Loads a model from memory, which may be freed afterwards.
+     *
+     * @param model bytes of the .onnx file, off-heap
+     * @param name for messages
+     * @param threads of each run, at least 1
+     * @throws BadBundleException not a model that ONNX Runtime can run
+     */
+    public static OrtSession open(MemorySegment model, String name, int threads) {
+        if (model.byteSize() == 0) {
+            throw new BadBundleException(
+                    name + " is empty: a model is expected; copy or export the bundle again");
+        }
+        try (Pointer bytes = new Address(model)) {
+            return open(
+                    name,
+                    threads,
+                    options -> new Session(OrtRuntime.env(), bytes, model.byteSize(), options));
+        }
+    }
+
+    private static OrtSession open(String name, int threads, Opener opener) {
+        OrtRuntime.initialise();
+        Session session;
+        try (SessionOptions options = new SessionOptions()) {
+            options.SetIntraOpNumThreads(threads);
+            options.SetInterOpNumThreads(1);
+            options.SetExecutionMode(onnxruntime.ORT_SEQUENTIAL);
+            options.SetGraphOptimizationLevel(onnxruntime.ORT_ENABLE_ALL);
+            options.SetDeterministicCompute(true);
+            options.AddConfigEntry("session.intra_op.allow_spinning", "0");
+            session = opener.open(options);
+        } catch (RuntimeException e) {
+            throw OrtRuntime.loadFailure(name, e);
+        }
+        try {
+            return new OrtSession(name, session);
+        } catch (RuntimeException e) {
+            session.close();
+            throw OrtRuntime.loadFailure(name, e);
+        }
+    }
+
+    /** File or resource of the model, for messages. */
+    public String name() {
+        return name;
+    }
+
+    /** Inputs by name, in the model's order. */
+    public SequencedMap<String, TensorInfo> inputs() {
+        return inputs;
+    }
+
+    /** Outputs by name, in the model's order. */
+    public SequencedMap<String, TensorInfo> outputs() {
+        return outputs;
+    }
+
+    /**
+     * Binds memory to the model. The memory stays the caller's and has to outlive the binding.
+     *
+     * @param in one tensor for every input
+     * @param out tensors for any of the outputs, at least one; the others are computed but dropped
+     * @throws BadBundleException a name, element type, rank or fixed extent is not the model's
+     */
+    public Binding bind(Map<String, Tensor> in, Map<String, Tensor> out) {
+        check("input", inputs, in, true);
+        check("output", outputs, out, false);
+        if (out.isEmpty()) {
+            throw new IllegalArgumentException(name + ": no output is bound");
+        }
+        synchronized (this) {
+            if (closed) {
+                throw new IllegalStateException(name + " is closed");
+            }
+            openBindings++;
+        }
+        try {
+            return new Binding(this, session, in, out);
+        } catch (RuntimeException | Error e) {
+            release();
+            throw e;
+        }
+    }
+
+    private void check(
+            String kind, Map<String, TensorInfo> declared, Map<String, Tensor> given, boolean all) {
+        for (TensorInfo info : declared.values()) {
+            if (all && !given.containsKey(info.name())) {
+                throw new BadBundleException(
+                        name
+                                + " has the "
+                                + kind
+                                + " \""
+                                + info.name()
+                                + "\" "
+                                + info.signature()
+                                + ", which nothing is bound to: export the model again");
+            }
+        }
+        given.forEach(
+                (wanted, tensor) -> {
+                    TensorInfo info = declared.get(wanted);
+                    if (info == null) {
+                        throw new BadBundleException(
+                                name
+                                        + " has no "
+                                        + kind
+                                        + " \""
+                                        + wanted
+                                        + "\", only "
+                                        + declared.keySet()
+                                        + ": export the model again");
+                    }
+                    if (!info.accepts(tensor)) {
+                        throw new BadBundleException(
+                                name
+                                        + ": "
+                                        + kind
+                                        + " \""
+                                        + wanted
+                                        + "\" is "
+                                        + info.signature()
+                                        + ", but "
+                                        + tensor.signature()
+                                        + " is bound to it: export the model again");
+                    }
+                });
+    }
+
+    /** Called by a binding when its native objects are gone. */
+    void release() {
+        synchronized (this) {
+            openBindings--;
+            if (!closed || openBindings > 0) {
+                return;
+            }
+        }
+        session.close();
+    }
+
+    @Override
+    public void close() {
+        synchronized (this) {
+            if (closed) {
+                return;
+            }
+            closed = true;
+            if (openBindings > 0) {
+                return;
+            }
+        }
+        session.close();
+    }
+
+    private static SequencedMap<String, TensorInfo> describe(Session session, boolean input) {
+        SequencedMap<String, TensorInfo> infos = new LinkedHashMap<>();
+        try (StringVector names = input ? session.GetInputNames() : session.GetOutputNames()) {
+            for (long i = 0; i < names.size(); i++) {
+                String name;
+                try (BytePointer text = names.get(i)) {
+                    name = text.getString();
+                }
+                try (TypeInfo type =
+                        input ? session.GetInputTypeInfo(i) : session.GetOutputTypeInfo(i)) {
+                    infos.put(name, describe(name, type));
+                }
+            }
+        }
+        return Collections.unmodifiableSequencedMap(infos);
+    }
+
+    private static TensorInfo describe(String name, TypeInfo type) {
+        if (type.GetONNXType() != onnxruntime.ONNX_TYPE_TENSOR) {
+            return new TensorInfo(name, "no tensor", List.of());
+        }
+        try (ConstTensorTypeAndShapeInfo tensor = type.GetTensorTypeAndShapeInfo()) {
+            List<Long> dims = new ArrayList<>();
+            try (var shape = tensor.GetShape()) {
+                for (long d = 0; d < shape.size(); d++) {
+                    dims.add(shape.get(d));
+                }
+            }
+            int code = tensor.GetElementType();
+            return new TensorInfo(name, TYPE_NAMES.getOrDefault(code, "type " + code), dims);
+        }
+    }
+
+    @FunctionalInterface
+    private interface Opener {
+        Session open(SessionOptions options);
+    }
+
+    /** An FFM segment as JavaCPP sees it: an address without ownership. */
+    static final class Address extends Pointer {
+        Address(MemorySegment segment) {
+            super((Pointer) null);
+            address = segment.address();
+            limit = segment.byteSize();
+            capacity = segment.byteSize();
+        }
+    }
+}

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.github.asg4j;
+
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.github.asg4j.run.WorkerHook;
+import java.lang.management.ManagementFactory;
+import java.util.concurrent.atomic.AtomicLongArray;
+import org.junit.jupiter.api.Test;
+
+/**
+ * The loop allocates nothing: heap bytes of the worker threads in a 100-step run minus those of a
+ * 50-step run are at most 64 a step (after warm-up, without a listener), native bytes none.
+ */
+class AllocationTest {
+    private static final int MAX_BYTES_PER_STEP = 64;
+
+    @Test
+    void aStepAllocatesNothing() {
+        var threads = (com.sun.management.ThreadMXBean) ManagementFactory.getThreadMXBean();
+        AtomicLongArray ids = new AtomicLongArray(2);
+        WorkerHook remember =
+                point -> ids.set(point.worker(), Thread.currentThread().threadId());
+        // Finding the threads needs the hook, which allocates; what is measured has none.
+        for (int interaction : new int[] {0, GuideOptions.EVERY_STEP}) {
+            GenerationRequest request =
+                    Tiny.request()
+                            .guide(GuideOptions.DEFAULT.withInteractionSteps(interaction))
+                            .build();
+            ToggledHook hook = new ToggledHook(remember);
+            try (Engine engine = Engine.open(Tiny.options(2), hook)) {
+                engine.submit(request).join();
+                hook.enabled = false;
+                for (int warm = 0; warm < 10; warm++) {
+                    engine.submit(request.toBuilder().steps(100).build()).join();
+                }
+                long best = Long.MAX_VALUE;
+                // The JIT may compile in between: the least of some runs is the loop itself.
+                for (int run = 0; run < 5; run++) {
+                    long fifty = allocated(threads, ids, engine, request, 50);
+                    long hundred = allocated(threads, ids, engine, request, 100);
+                    best = Math.min(best, (hundred - fifty) / 50);
+                }
+                assertTrue(
+                        best <= MAX_BYTES_PER_STEP,
+                        best + " bytes of heap per step, interaction " + interaction);
+            }
+        }
+    }
+
+    private static long allocated(
+            com.sun.management.ThreadMXBean threads,
+            AtomicLongArray ids,
+            Engine engine,
+            GenerationRequest request,
+            int steps) {
+        long before = sum(threads, ids);
+        engine.submit(request.toBuilder().steps(steps).build()).join();
+        return sum(threads, ids) - before;
+    }
+
+    private static long sum(com.sun.management.ThreadMXBean threads, AtomicLongArray ids) {
+        long bytes = 0;
+        for (int i = 0; i < ids.length(); i++) {
+            bytes += threads.getThreadAllocatedBytes(ids.get(i));
+        }
+        return bytes;
+    }
+
+    /** A hook that can be switched off; its point objects are then dead and not allocated. */
+    private static final class ToggledHook implements WorkerHook {
+        private final WorkerHook inner;
+        private volatile boolean enabled = true;
+
+        ToggledHook(WorkerHook inner) {
+            this.inner = inner;
+        }
+
+        @Override
+        public void before(Point point) {
+            if (enabled) {
+                inner.before(point);
+            }
+        }
+
+        @Override
+        public boolean enabled() {
+            return enabled;
+        }
+    }
+}

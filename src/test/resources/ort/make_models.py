@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Writes the few-node models beside this file: python make_models.py"""
+
+from pathlib import Path
+
+import onnx
+from onnx import TensorProto, helper
+
+HERE = Path(__file__).parent
+FLOAT, INT64 = TensorProto.FLOAT, TensorProto.INT64
+
+
+def save(name, nodes, inputs, outputs, opset=17):
+    graph = helper.make_graph(
+        nodes,
+        name,
+        [helper.make_tensor_value_info(*i) for i in inputs],
+        [helper.make_tensor_value_info(*o) for o in outputs],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
+    onnx.save(model, HERE / f"{name}.onnx")
+
+
+node = helper.make_node
+
+# a = 2x, b = x + id: two inputs, two outputs, one of them an integer.
+save(
+    "two",
+    [
+        node("Add", ["x", "x"], ["a"]),
+        node("Cast", ["id"], ["f"], to=FLOAT),
+        node("Add", ["x", "f"], ["b"]),
+    ],
+    [("x", FLOAT, ["batch", 3]), ("id", INT64, ["batch", 1])],
+    [("a", FLOAT, ["batch", 3]), ("b", FLOAT, ["batch", 3])],
+)
+
+# Fails only when it runs: x [n] + y [m] with n != m.
+save(
+    "sum",
+    [node("Add", ["x", "y"], ["s"])],
+    [("x", FLOAT, ["n"]), ("y", FLOAT, ["m"])],
+    [("s", FLOAT, ["k"])],
+)
+
+# Long enough to be interrupted: 400 products of [n, n] matrices.
+chain = []
+for i in range(400):
+    chain.append(node("MatMul", ["x" if i == 0 else f"t{i - 1}", "x"], [f"m{i}"]))
+    chain.append(node("Tanh", [f"m{i}"], ["y" if i == 399 else f"t{i}"]))
+save("chain", chain, [("x", FLOAT, ["n", "n"])], [("y", FLOAT, ["n", "n"])])
+
+# What ONNX Runtime must refuse at load.
+save(
+    "opset999",
+    [node("Add", ["x", "x"], ["y"])],
+    [("x", FLOAT, ["n"])],
+    [("y", FLOAT, ["n"])],
+    opset=999,
+)
+save(
+    "unknown_op",
+    [node("NoSuchOperator", ["x"], ["y"])],
+    [("x", FLOAT, ["n"])],
+    [("y", FLOAT, ["n"])],
+)
