@@ -38,7 +38,8 @@ class SanitizedKernelsTest {
                         && run(program.toString()) == 0,
                 "skipped: the C++ compiler has no sanitizers");
         assertEquals(0, run("cmake", "-S", "native", "-B", BUILD, "-DASG_SANITIZE=ON"), log());
-        assertEquals(0, run("cmake", "--build", BUILD), log());
+        assertEquals(
+                0, run("cmake", "--build", BUILD, "--parallel", "--target", "native-tests"), log());
         assertEquals(0, run(BUILD + "/native-tests"), log());
         assertTrue(log().contains("instruction sets agree"), log());
     }
