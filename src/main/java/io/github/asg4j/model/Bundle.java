@@ -24,6 +24,7 @@ public final class Bundle {
     /** Where the demo bundle lies in the jar. */
     public static final String DEMO = "io/github/asg4j/demo/";
 
+    private static final String MAKE = "python -m asg4j_export CHECKPOINT --out BUNDLE";
     private static final long MAX_MANIFEST_BYTES = 16L << 20;
     private static final long MAX_READ_BYTES = 256L << 20;
     private static final int CHUNK_BYTES = 1 << 18;
@@ -77,8 +78,6 @@ public final class Bundle {
         return open(new BundleFiles.Resources(loader, prefix), verified, verify);
     }
 
-    private static final String MAKE = "python -m asg4j_export CHECKPOINT --out BUNDLE";
-
     private static Bundle open(BundleFiles files, VerifiedFiles verified, boolean verify) {
         byte[] json = readAll(files, Manifest.FILE_NAME, MAX_MANIFEST_BYTES);
         Manifest manifest = Manifest.parse(files.place(Manifest.FILE_NAME), json);
@@ -122,9 +121,10 @@ public final class Bundle {
 
     /** The bytes of a file of the manifest that is not a graph. */
     public byte[] read(String name) {
+        Manifest.FileEntry entry = entry(name);
         byte[] bytes = readAll(files, name, MAX_READ_BYTES);
-        if (bytes.length != entry(name).bytes()) {
-            throw wrongSize(files, name, bytes.length, entry(name));
+        if (bytes.length != entry.bytes()) {
+            throw wrongSize(files, name, bytes.length, entry);
         }
         return bytes;
     }

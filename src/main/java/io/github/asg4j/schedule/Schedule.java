@@ -193,9 +193,10 @@ public record Schedule(
     private static double[] timesteps(Settings model, int steps, String spacing) {
         int train = model.trainSteps();
         double stride = (double) train / steps;
-        // numpy.arange, which diffusers uses, adds multiples of this rounded difference; it decides
-        // some ties, at 48 steps for example.
+        // diffusers uses numpy.arange and linspace, which add multiples of these rounded steps; they
+        // decide some ties, at 48 and 61 steps for example.
         double arangeStep = (train - stride) - train;
+        double linspaceStep = (train - 1) / (double) Math.max(1, steps - 1);
         double[] timesteps = new double[steps];
         for (int k = 0; k < steps; k++) {
             timesteps[k] =
@@ -204,7 +205,7 @@ public record Schedule(
                                 (double) (train / steps) * (steps - 1 - k) + model.stepsOffset();
                         case "trailing" -> Math.rint(train + k * arangeStep) - 1;
                         default ->
-                                (double) (steps - 1 - k) * (train - 1) / Math.max(1, steps - 1);
+                                k == 0 && steps > 1 ? train - 1 : (steps - 1 - k) * linspaceStep;
                     };
         }
         if (timesteps[0] > train - 1) {
