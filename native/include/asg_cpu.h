@@ -1,9 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
-// C ABI of the CPU kernels.
+// C ABI of the CPU kernels (libasg_cpu). What they compute: onnx-export/reference/SPEC.md, cited as §.
+//
+// All functions: the caller owns every buffer; nothing is allocated, kept or thrown, there is no state, so any number
+// of threads may call at once on disjoint outputs. Order: tier, out, in..., extents, scalars. Tensors are row-major
+// float32 aligned to 4 bytes, shapes as commented. Buffers do not overlap, except where "may be" says so, and then
+// they are the same buffer from its first element on. Extents are at least 1. Results are the same bits in every tier.
+//
+// Sizes of buffers are not known here: the caller checks them. What can be checked is, before anything is written:
+// a null buffer that is not optional, an extent below 1, extents whose bytes overflow, an unknown option, an
+// instruction set that this machine lacks; each is a negative asg_status. 0 is success.
 #ifndef ASG_CPU_H
 #define ASG_CPU_H
 
 #include <stdint.h>
+
+#include "asg_step.h"
 
 #ifdef ASG_CPU_BUILD
 #define ASG_CPU_API __attribute__((visibility("default")))
@@ -17,8 +28,117 @@
 extern "C" {
 #endif
 
+enum asg_status {
+    ASG_OK = 0,
+    ASG_NULL_POINTER = -1,
+    ASG_BAD_EXTENT = -2,    // below 1
+    ASG_TOO_LARGE = -3,     // the bytes of a tensor do not fit into 63 bits
+    ASG_BAD_OPTION = -4,    // an option or index outside its range, or options that contradict each other
+    ASG_UNKNOWN_TIER = -5,
+    ASG_NO_SUCH_CPU = -6,   // asg_tier_supported(tier) is not 1
+};
+
+enum asg_tier { ASG_SCALAR = 0, ASG_AVX2 = 1, ASG_AVX512 = 2 };
+
+enum asg_space { ASG_GUIDE_NONE = 0, ASG_GUIDE_NOISE = 1, ASG_GUIDE_LATENT = 2 };
+
+enum asg_norm { ASG_NORM_MINMAX = 0, ASG_NORM_MAX = 1, ASG_NORM_MEAN_THRESHOLD = 2 };
+
+// The most patches of asg_interact_f32.
+#define ASG_MAX_PATCHES 256
+
 // The version that the library was built with; Java refuses another one at load.
 ASG_CPU_API int32_t asg_abi_version(void);
+
+// 1: yes; 0: the CPU cannot; -1: the CPU can, but the operating system does not save its registers;
+// ASG_UNKNOWN_TIER.
+ASG_CPU_API int32_t asg_tier_supported(int32_t tier);
+
+// Name of a status for messages, "unknown status" for any other number. Constant memory.
+ASG_CPU_API const char* asg_status_name(int32_t status);
+
+// out [count]: out[i] = scale * normal(first_element + i) (§1).
+ASG_CPU_API int32_t asg_normal_f32(int32_t tier, float* out, int64_t count, int64_t seed, int64_t first_element,
+                                   int32_t step, int32_t purpose, float scale);
+
+// out [slots, plane], in [patches, plane] (§3): slots first_slot .. first_slot + slots - 1 of the frame of to_step out
+// of the whole frame of from_step; -1 is the frame without permutation.
+ASG_CPU_API int32_t asg_interact_f32(int32_t tier, float* out, const float* in, int32_t first_slot, int32_t slots,
+                                     int32_t patches, int64_t plane, int64_t seed, int32_t from_step,
+                                     int32_t to_step);
+
+// out [copies, count], in [count]: scale * in, copies times (§2).
+ASG_CPU_API int32_t asg_model_input_f32(int32_t tier, float* out, const float* in, int64_t count, int32_t copies,
+                                        float scale);
+
+// out [copies, views, channels, h, w], canvas [channels, canvas_height, canvas_width], starts [views, 2] (top, left;
+// any value): scale * cell, 0 outside the canvas (§6).
+ASG_CPU_API int32_t asg_gather_windows_f32(int32_t tier, float* out, const float* canvas, const int32_t* starts,
+                                           int32_t channels, int32_t canvas_height, int32_t canvas_width,
+                                           int32_t views, int32_t h, int32_t w, int32_t copies, float scale);
+
+// out, x, cond [count], uncond [count] or null: the key patch's guide (§4). space: ASG_GUIDE_NOISE or _LATENT.
+ASG_CPU_API int32_t asg_guide_f32(int32_t tier, float* out, const float* x, const float* uncond, const float* cond,
+                                  const asg_step* step, int64_t count, float guidance_scale, int32_t space);
+
+// out, x, cond [views, channels, area]; out may be x; uncond alike or null; guide [channels, area], ignored with
+// ASG_GUIDE_NONE; mask [area], with mask_per_view [views, area], or null for 1; noise [views, channels, area] or null,
+// which needs step_n = 0 (§4).
+ASG_CPU_API int32_t asg_guided_step_f32(int32_t tier, float* out, const float* x, const float* uncond,
+                                        const float* cond, const float* guide, const float* mask, const float* noise,
+                                        const asg_step* step, int32_t views, int32_t channels, int64_t area,
+                                        int32_t mask_per_view, float guidance_scale, float weight, int32_t space);
+
+// out, cond [count], uncond [count] or null: classifier-free guidance (§4). out may be uncond or cond.
+ASG_CPU_API int32_t asg_combine_f32(int32_t tier, float* out, const float* uncond, const float* cond, int64_t count,
+                                    float guidance_scale);
+
+// sum [views, h, w], map [views, map_height, map_width]: sets (first != 0) or adds the resized map (§5).
+ASG_CPU_API int32_t asg_add_map_f32(int32_t tier, float* sum, const float* map, int32_t views, int32_t h, int32_t w,
+                                    int32_t map_height, int32_t map_width, int32_t first);
+
+// mask [views, area], in place: sums of `blocks` maps become weights in [0, 1] (§5). norm: asg_norm.
+ASG_CPU_API int32_t asg_normalise_mask_f32(int32_t tier, float* mask, int32_t views, int64_t area, int32_t blocks,
+                                           int32_t norm);
+
+// canvas [channels, grid_height * h, grid_width * w], patches [grid_height * grid_width, channels, h, w] (§6).
+ASG_CPU_API int32_t asg_relocate_f32(int32_t tier, float* canvas, const float* patches, int32_t channels,
+                                     int32_t grid_height, int32_t grid_width, int32_t h, int32_t w);
+
+// The inverse of asg_relocate_f32.
+ASG_CPU_API int32_t asg_cut_f32(int32_t tier, float* patches, const float* canvas, int32_t channels,
+                                int32_t grid_height, int32_t grid_width, int32_t h, int32_t w);
+
+// out, x [channels, canvas_height, canvas_width]; out may be x; windows [views, channels, h, w]; starts [views, 2]
+// (top, left; any value); weight_y [h], weight_x [w]; noise like x or null, which needs step_n = 0 (§6). A cell that
+// no window covers becomes NaN.
+ASG_CPU_API int32_t asg_window_step_f32(int32_t tier, float* out, const float* x, const float* windows,
+                                        const int32_t* starts, const float* weight_y, const float* weight_x,
+                                        const float* noise, const asg_step* step, int32_t channels,
+                                        int32_t canvas_height, int32_t canvas_width, int32_t views, int32_t h,
+                                        int32_t w);
+
+// out, in [count]: in * scale + shift (§8). out may be in.
+ASG_CPU_API int32_t asg_scale_shift_f32(int32_t tier, float* out, const float* in, int64_t count, float scale,
+                                        float shift);
+
+// sum [channels, height, width], weight_sum [height, width], tile [channels, tile_height, tile_width] wholly inside,
+// weight_y [tile_height], weight_x [tile_width]: adds weight * tile and weight.
+ASG_CPU_API int32_t asg_add_tile_f32(int32_t tier, float* sum, float* weight_sum, const float* tile,
+                                     const float* weight_y, const float* weight_x, int32_t channels, int32_t height,
+                                     int32_t width, int32_t top, int32_t left, int32_t tile_height,
+                                     int32_t tile_width);
+
+// sum [channels, area], weight_sum [area]: sum / weight_sum in place.
+ASG_CPU_API int32_t asg_divide_tiles_f32(int32_t tier, float* sum, const float* weight_sum, int32_t channels,
+                                         int64_t area);
+
+// out uint8 [out_height, out_width, 3], image [3, height, width]; the crop at (top, left) is wholly inside (§8).
+ASG_CPU_API int32_t asg_rgb8_f32(int32_t tier, uint8_t* out, const float* image, int32_t height, int32_t width,
+                                 int32_t top, int32_t left, int32_t out_height, int32_t out_width);
+
+// Index of the first NaN or infinity of data [count], count if there is none; a negative asg_status.
+ASG_CPU_API int64_t asg_first_non_finite_f32(int32_t tier, const float* data, int64_t count);
 
 #ifdef __cplusplus
 }

@@ -1,2 +1,3 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "asg_cpu.h"
+#define ASG_TABLE avx2_kernels
+#include "kernels_impl.hpp"

@@ -3,6 +3,7 @@ package io.github.asg4j;
 
 import io.github.asg4j.device.Memory;
 import io.github.asg4j.kernel.KernelChoice;
+import io.github.asg4j.kernel.KernelSelfTest;
 import io.github.asg4j.method.Method;
 import io.github.asg4j.model.Bundle;
 import io.github.asg4j.model.ClipTokenizer;
@@ -11,10 +12,13 @@ import io.github.asg4j.ort.OrtRuntime;
 import io.github.asg4j.run.Planner;
 import io.github.asg4j.run.Runner;
 import io.github.asg4j.run.WorkerHook;
+import java.io.IOException;
+import java.io.InputStream;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Properties;
 import java.util.Set;
 import java.util.concurrent.ArrayBlockingQueue;
 import java.util.concurrent.BlockingQueue;
@@ -37,6 +41,7 @@ import java.util.concurrent.TimeUnit;
  */
 public final class Engine implements AutoCloseable {
     private static final GenerationListener SILENT = event -> {};
+    private static final String VERSION = readVersion();
 
     private final EngineOptions options;
     private final Devices devices;
@@ -65,7 +70,7 @@ public final class Engine implements AutoCloseable {
             runner =
                     new Runner(
                             bundle, model, kernels.kernels(), planner, tokenizer, threads,
-                            memoryLimit(options), hook);
+                            memoryLimit(options), VERSION, hook);
         } catch (Throwable e) {
             threads.forEach(ExecutorService::shutdown);
             throw e;
@@ -94,6 +99,24 @@ public final class Engine implements AutoCloseable {
         return new Engine(options, hook);
     }
 
+    /** Version of this library, "unknown" outside of its build. */
+    public static String version() {
+        return VERSION;
+    }
+
+    private static String readVersion() {
+        Properties properties = new Properties();
+        try (InputStream in = Engine.class.getResourceAsStream("version.properties")) {
+            if (in != null) {
+                properties.load(in);
+            }
+        } catch (IOException e) {
+            System.getLogger(Engine.class.getName())
+                    .log(System.Logger.Level.WARNING, "version.properties cannot be read", e);
+        }
+        return properties.getProperty("version", "unknown");
+    }
+
     /** Names of the methods a request can ask for. */
     public static Set<String> methods() {
         return Method.names();
@@ -119,6 +142,10 @@ public final class Engine implements AutoCloseable {
         try {
             if (options.whenFull() == EngineOptions.WhenFull.WAIT && !dispatcher.isShutdown()) {
                 dispatcher.getQueue().put(running);
+                // Closed meanwhile: either it was drained and is cancelled, or nobody will run it.
+                if (dispatcher.isShutdown() && dispatcher.getQueue().remove(running)) {
+                    throw new RejectedExecutionException("closed");
+                }
             } else {
                 dispatcher.execute(running);
             }
@@ -134,7 +161,7 @@ public final class Engine implements AutoCloseable {
             Thread.currentThread().interrupt();
             throw new CancelledException("interrupted while waiting for a place in the queue", e);
         }
-        if (dispatcher.isShutdown() && !running.future.isDone()) {
+        if (dispatcher.isShutdown()) {
             running.cancel();
         }
         return running;
@@ -154,6 +181,15 @@ public final class Engine implements AutoCloseable {
         map.put("threads_per_worker", devices.threadsPerWorker());
         map.put("kernels", kernels.kernels().name());
         map.put("kernels_reason", kernels.reason());
+        map.put("kernels_usable", KernelChoice.usable());
+        String difference = KernelSelfTest.firstDifference(kernels.kernels());
+        map.put(
+                "kernels_self_test",
+                Map.of(
+                        "status",
+                        difference.isEmpty() ? "OK" : "FAIL",
+                        "result",
+                        difference.isEmpty() ? "same bits as the Java kernels" : difference + " differs"));
         map.put("model", bundle.manifest().name());
         map.put("licence", bundle.manifest().licence());
         map.put("bundle_sha256", bundle.bundleSha256());

@@ -4,8 +4,8 @@ package io.github.asg4j;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertNotEquals;
 
+import io.github.asg4j.kernel.KernelChoice;
 import io.github.asg4j.run.WorkerHook;
-import java.util.List;
 import java.util.SplittableRandom;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
@@ -52,7 +52,7 @@ class DeterminismTest {
                         sleep(random.nextInt(4));
                     };
             assertEquals(expected, draw(Tiny.options(3), request, delays), "with delays");
-            for (String kernels : List.of("java", "scalar")) {
+            for (String kernels : KernelChoice.usable()) {
                 assertEquals(
                         expected,
                         draw(Tiny.options(2).withKernels(kernels), request, WorkerHook.NONE),

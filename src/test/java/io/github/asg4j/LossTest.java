@@ -32,13 +32,13 @@ class LossTest {
 
     @ParameterizedTest
     @CsvSource({
-        "stage1, 0, 2, 0", // the key patch's worker
-        "stage1, 1, 2, 0", // another one
-        "stage1, 0, 0, 0", // before the first guidance
-        "stage1, 0, 0, 1", // at the stage switch
-        "stage2, 0, 1, 0", // in stage 2
-        "stage2, 1, 2, 0",
-        "stage2, 0, 1, 1" // while the canvas steps
+        "stage1, 0, 2, false", // the key patch's worker
+        "stage1, 1, 2, false", // another one
+        "stage1, 0, 0, false", // before the first guidance
+        "stage1, 0, 0, true", // at the stage switch
+        "stage2, 0, 1, false", // in stage 2
+        "stage2, 1, 2, false",
+        "stage2, 0, 1, true" // while the canvas steps
     })
     void theOthersTakeOver(String stage, int worker, int step, boolean joins) {
         for (int staleness : new int[] {0, 1}) {

@@ -2,6 +2,7 @@
 package io.github.asg4j.device;
 
 import io.github.asg4j.OutOfMemoryException;
+
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.concurrent.atomic.AtomicLong;
@@ -46,7 +47,11 @@ public final class Memory implements AutoCloseable {
             segment = arena.allocate(Math.max(size, 1), ALIGNMENT);
         } catch (OutOfMemoryError | IllegalArgumentException e) {
             throw new OutOfMemoryException(
-                    owner + ": no " + size + " bytes for " + label
+                    owner
+                            + ": no "
+                            + size
+                            + " bytes for "
+                            + label
                             + "; draw a smaller picture or give the process more memory",
                     e);
         }

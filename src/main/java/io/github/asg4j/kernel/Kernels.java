@@ -10,7 +10,9 @@ import java.lang.foreign.MemorySegment;
  * <p>All tensors are off-heap, row-major, float32 unless said otherwise, and may not overlap unless
  * an operation says so. Every implementation checks the size of every segment before it touches
  * memory and throws {@link IndexOutOfBoundsException} naming operation, tensor, needed and found
- * bytes. All implementations give the same bits (onnx-export/reference/SPEC.md, cited as §).
+ * bytes, or {@link IllegalArgumentException} for an extent below 1, an option out of its range, or
+ * missing step noise. All implementations give the same bits (onnx-export/reference/SPEC.md, cited
+ * as §).
  */
 public interface Kernels {
     /** Purposes of random numbers (§1). */
@@ -155,7 +157,9 @@ public interface Kernels {
     /**
      * {@code out = uncond + guidanceScale * (cond - uncond)}, or a copy of cond if uncond is NULL.
      *
-     * @param out [count], @param uncond [count] or NULL, @param cond [count]
+     * @param out [count]; may be {@code uncond} or {@code cond} itself
+     * @param uncond [count] or NULL
+     * @param cond [count]
      */
     void combine(
             MemorySegment out,
@@ -216,14 +220,15 @@ public interface Kernels {
 
     /**
      * Stage 2 in one pass (§6): for each cell the covering windows' noise in ascending index,
-     * averaged, one scheduler step.
+     * averaged, one scheduler step. A cell that no window covers becomes NaN.
      *
      * @param out [channels, canvasHeight, canvasWidth] next canvas; may be {@code x} itself
      * @param x [channels, canvasHeight, canvasWidth]
      * @param windows [views, channels, h, w] combined network outputs
      * @param starts int32 [views, 2]: top, left
-     * @param weightY [h], @param weightX [w]
-     * @param noise [channels, canvasHeight, canvasWidth] or NULL
+     * @param weightY [h]
+     * @param weightX [w]
+     * @param noise [channels, canvasHeight, canvasWidth], or NULL when the step has none
      * @param step one {@link StepRow}
      */
     void windowStep(
@@ -251,7 +256,8 @@ public interface Kernels {
      * @param sum [channels, height, width]
      * @param weightSum [height, width]
      * @param tile [channels, tileHeight, tileWidth], wholly inside
-     * @param weightY [tileHeight], @param weightX [tileWidth]
+     * @param weightY [tileHeight]
+     * @param weightX [tileWidth]
      */
     void addTile(
             MemorySegment sum,

@@ -2,6 +2,9 @@
 package io.github.asg4j.model;
 
 import io.github.asg4j.BadBundleException;
+
+import org.jspecify.annotations.Nullable;
+
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.HashSet;
@@ -9,7 +12,6 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
-import org.jspecify.annotations.Nullable;
 
 /**
  * The manifest.json of a model bundle. Immutable, and valid as a whole: {@link #parse} checks every
@@ -133,8 +135,22 @@ public record Manifest(
      * @param decoder the graph from latents to pixels
      * @param encoder the graph from pixels to latents; null: none
      * @param precision type of the weights, "fp32" or "fp16"
+     * @param tiledDecoder the decoder in two parts, for pictures too large to decode whole; null:
+     *     none
      */
-    public record Vae(String decoder, @Nullable String encoder, String precision) {}
+    public record Vae(
+            String decoder,
+            @Nullable String encoder,
+            String precision,
+            @Nullable TiledDecoder tiledDecoder) {}
+
+    /**
+     * @param front the graph from latents to features, run whole
+     * @param tail the graph from features to pixels, run in tiles
+     * @param scale features per latent cell and axis
+     * @param halo features around a tile that its convolutions reach
+     */
+    public record TiledDecoder(String front, String tail, int scale, int halo) {}
 
     /**
      * @param type default scheduler, "euler" or "ddim"
@@ -187,8 +203,12 @@ public record Manifest(
         int formatVersion = version.integer(1, Integer.MAX_VALUE);
         if (formatVersion > FORMAT_VERSION) {
             throw new BadBundleException(
-                    shownName + ": format_version: found " + formatVersion + ", expected at most "
-                            + FORMAT_VERSION + ": the bundle is newer than this release of asg4j."
+                    shownName
+                            + ": format_version: found "
+                            + formatVersion
+                            + ", expected at most "
+                            + FORMAT_VERSION
+                            + ": the bundle is newer than this release of asg4j."
                             + " Use a newer asg4j, or export the bundle with the asg4j_export of"
                             + " this release");
         }
@@ -228,13 +248,7 @@ public record Manifest(
     }
 
     private static Latent latent(Json json) {
-        json.onlyKeys(
-                "channels",
-                "native_size",
-                "vae_factor",
-                "scaling",
-                "shift",
-                "unet_multiple");
+        json.onlyKeys("channels", "native_size", "vae_factor", "scaling", "shift", "unet_multiple");
         int multiple = json.get("unet_multiple").integer(1, 1024);
         List<Json> size = json.get("native_size").items(2, 2);
         for (Json extent : size) {
@@ -316,12 +330,23 @@ public record Manifest(
     }
 
     private static Vae vae(Json json, Map<String, FileEntry> files) {
-        json.onlyKeys("decoder", "encoder", "precision");
+        json.onlyKeys("decoder", "encoder", "precision", "tiled_decoder");
         Json encoder = json.optional("encoder");
+        Json tiled = json.optional("tiled_decoder");
         return new Vae(
                 file(json.get("decoder"), files),
                 encoder == null ? null : file(encoder, files),
-                json.get("precision").oneOf(PRECISIONS));
+                json.get("precision").oneOf(PRECISIONS),
+                tiled == null ? null : tiledDecoder(tiled, files));
+    }
+
+    private static TiledDecoder tiledDecoder(Json json, Map<String, FileEntry> files) {
+        json.onlyKeys("front", "tail", "scale", "halo");
+        return new TiledDecoder(
+                file(json.get("front"), files),
+                file(json.get("tail"), files),
+                json.get("scale").integer(1, 64),
+                json.get("halo").integer(0, 1024));
     }
 
     private static Scheduler scheduler(Json json) {
@@ -378,8 +403,7 @@ public record Manifest(
             Json entry = json.get(name);
             String fault = pathFault(name);
             if (fault != null) {
-                throw entry.refused(
-                        "the path " + fault + ", expected " + INSIDE);
+                throw entry.refused("the path " + fault + ", expected " + INSIDE);
             }
             entry.onlyKeys("bytes", "sha256");
             Json sha256 = entry.get("sha256");
@@ -388,8 +412,7 @@ public record Manifest(
             }
             files.put(
                     name,
-                    new FileEntry(
-                            entry.get("bytes").integer(0, Long.MAX_VALUE), sha256.text()));
+                    new FileEntry(entry.get("bytes").integer(0, Long.MAX_VALUE), sha256.text()));
         }
         return files;
     }

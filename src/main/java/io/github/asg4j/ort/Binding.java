@@ -3,12 +3,7 @@ package io.github.asg4j.ort;
 
 import io.github.asg4j.AsgException;
 import io.github.asg4j.CancelledException;
-import java.util.ArrayDeque;
-import java.util.ArrayList;
-import java.util.Deque;
-import java.util.List;
-import java.util.Map;
-import java.util.stream.Collectors;
+
 import org.bytedeco.javacpp.Pointer;
 import org.bytedeco.onnxruntime.IoBinding;
 import org.bytedeco.onnxruntime.OrtMemoryInfo;
@@ -16,6 +11,13 @@ import org.bytedeco.onnxruntime.RunOptions;
 import org.bytedeco.onnxruntime.Session;
 import org.bytedeco.onnxruntime.Value;
 import org.bytedeco.onnxruntime.global.onnxruntime;
+
+import java.util.ArrayDeque;
+import java.util.ArrayList;
+import java.util.Deque;
+import java.util.List;
+import java.util.Map;
+import java.util.stream.Collectors;
 
 /**
  * A model with memory bound to its inputs and outputs. Built once; {@link #run()} then reads and
@@ -50,7 +52,8 @@ public final class Binding implements AutoCloseable {
         List<Tensor> all = new ArrayList<>(inputs.values());
         all.addAll(outputs.values());
         this.tensors = all.toArray(Tensor[]::new);
-        this.description = owner.name() + " (" + signatures(inputs) + " -> " + signatures(outputs) + ")";
+        this.description =
+                owner.name() + " (" + signatures(inputs) + " -> " + signatures(outputs) + ")";
         try {
             options = keep(new RunOptions());
             io = keep(new IoBinding(session));

@@ -2,11 +2,7 @@
 package io.github.asg4j.ort;
 
 import io.github.asg4j.DeviceException;
-import java.io.File;
-import java.io.IOException;
-import java.lang.System.Logger;
-import java.lang.System.Logger.Level;
-import java.util.List;
+
 import org.bytedeco.javacpp.BytePointer;
 import org.bytedeco.javacpp.Loader;
 import org.bytedeco.onnxruntime.ConstTensorTypeAndShapeInfo;
@@ -22,6 +18,12 @@ import org.bytedeco.onnxruntime.StringVector;
 import org.bytedeco.onnxruntime.TypeInfo;
 import org.bytedeco.onnxruntime.Value;
 import org.bytedeco.onnxruntime.global.onnxruntime;
+
+import java.io.File;
+import java.io.IOException;
+import java.lang.System.Logger;
+import java.lang.System.Logger.Level;
+import java.util.List;
 
 /**
  * Loads ONNX Runtime's native libraries, the short way if possible.
@@ -68,8 +70,7 @@ final class OrtNatives {
         System.setProperty(SWITCH, "false");
         try {
             String platform = Loader.getPlatform();
-            String extension =
-                    System.getProperty("org.bytedeco.javacpp.platform.extension", "");
+            String extension = System.getProperty("org.bytedeco.javacpp.platform.extension", "");
             open(JAVACPP + platform + "/libjnijavacpp.so");
             open(ORT + platform + extension + "/libonnxruntime_providers_shared.so");
             open(ORT + platform + extension + "/libonnxruntime.so.1");
@@ -107,7 +108,8 @@ final class OrtNatives {
                             + ": "
                             + e.getMessage()
                             + "; it needs Linux x86-64 with glibc and a writable folder"
-                            + " ~/.javacpp/cache (another one: -Dorg.bytedeco.javacpp.cachedir=DIR)",
+                            + " ~/.javacpp/cache (another one:"
+                            + " -Dorg.bytedeco.javacpp.cachedir=DIR)",
                     e);
         }
     }

@@ -5,13 +5,15 @@ import io.github.asg4j.AsgException;
 import io.github.asg4j.BadBundleException;
 import io.github.asg4j.DeviceException;
 import io.github.asg4j.OutOfMemoryException;
-import java.lang.System.Logger;
-import java.lang.System.Logger.Level;
-import java.util.Locale;
+
 import org.bytedeco.javacpp.BytePointer;
 import org.bytedeco.onnxruntime.Env;
 import org.bytedeco.onnxruntime.MemoryInfo;
 import org.bytedeco.onnxruntime.global.onnxruntime;
+
+import java.lang.System.Logger;
+import java.lang.System.Logger.Level;
+import java.util.Locale;
 
 /**
  * ONNX Runtime in this process: loaded at the first use, one environment, never torn down (sessions
@@ -46,12 +48,19 @@ public final class OrtRuntime {
         String text = text(cause);
         if (isMemory(text)) {
             return new OutOfMemoryException(
-                    name + ": no memory to load it (" + text + "); close other programs or give the"
+                    name
+                            + ": no memory to load it ("
+                            + text
+                            + "); close other programs or give the"
                             + " process more memory",
                     cause);
         }
         return new BadBundleException(
-                name + " cannot be loaded by ONNX Runtime " + version() + ": " + text
+                name
+                        + " cannot be loaded by ONNX Runtime "
+                        + version()
+                        + ": "
+                        + text
                         + "; export the model again",
                 cause);
     }
@@ -66,7 +75,9 @@ public final class OrtRuntime {
         }
         if (isModel(text)) {
             return new BadBundleException(
-                    what + ": " + text
+                    what
+                            + ": "
+                            + text
                             + "; the exported model does not keep its contract, export it again",
                     cause);
         }
@@ -85,8 +96,11 @@ public final class OrtRuntime {
 
     private static boolean isModel(String text) {
         String lower = text.toLowerCase(Locale.ROOT);
-        return !lower.contains("cuda") && (lower.contains("shape") || lower.contains("dimension")
-                || lower.contains("non-zero status code") || lower.contains("invalid"));
+        return !lower.contains("cuda")
+                && (lower.contains("shape")
+                        || lower.contains("dimension")
+                        || lower.contains("non-zero status code")
+                        || lower.contains("invalid"));
     }
 
     private static String text(RuntimeException e) {

@@ -2,18 +2,7 @@
 package io.github.asg4j.ort;
 
 import io.github.asg4j.BadBundleException;
-import java.io.IOException;
-import java.lang.foreign.MemorySegment;
-import java.nio.file.Files;
-import java.nio.file.Path;
-import java.util.ArrayList;
-import java.util.Collection;
-import java.util.Collections;
-import java.util.LinkedHashMap;
-import java.util.List;
-import java.util.Map;
-import java.util.SequencedMap;
-import java.util.Set;
+
 import org.bytedeco.javacpp.BytePointer;
 import org.bytedeco.javacpp.Pointer;
 import org.bytedeco.onnxruntime.ConstTensorTypeAndShapeInfo;
@@ -22,6 +11,17 @@ import org.bytedeco.onnxruntime.SessionOptions;
 import org.bytedeco.onnxruntime.StringVector;
 import org.bytedeco.onnxruntime.TypeInfo;
 import org.bytedeco.onnxruntime.global.onnxruntime;
+
+import java.io.IOException;
+import java.lang.foreign.MemorySegment;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.SequencedMap;
 
 /**
  * A loaded model. Any number of threads may run it at the same time, each through its own {@link
@@ -78,12 +78,13 @@ public final class OrtSession implements AutoCloseable {
         }
         if (!Files.isRegularFile(file) || bytes == 0) {
             throw new BadBundleException(
-                    name + " is " + (bytes == 0 ? "empty" : "no file")
+                    name
+                            + " is "
+                            + (bytes == 0 ? "empty" : "no file")
                             + ": a model is expected; copy or export the bundle again");
         }
         try (BytePointer path = new BytePointer(file.toAbsolutePath().toString())) {
-            return open(
-                    name, threads, options -> new Session(OrtRuntime.env(), path, options));
+            return open(name, threads, options -> new Session(OrtRuntime.env(), path, options));
         }
     }
 
@@ -104,8 +105,7 @@ public final class OrtSession implements AutoCloseable {
             return open(
                     name,
                     threads,
-                    options ->
-                            new Session(OrtRuntime.env(), bytes, model.byteSize(), options));
+                    options -> new Session(OrtRuntime.env(), bytes, model.byteSize(), options));
         }
     }
 
@@ -154,8 +154,8 @@ public final class OrtSession implements AutoCloseable {
      * @throws BadBundleException a name, element type, rank or fixed extent is not the model's
      */
     public Binding bind(Map<String, Tensor> in, Map<String, Tensor> out) {
-        check("input", inputs, in, inputs.keySet());
-        check("output", outputs, out, Set.of());
+        check("input", inputs, in, true);
+        check("output", outputs, out, false);
         if (out.isEmpty()) {
             throw new IllegalArgumentException(name + ": no output is bound");
         }
@@ -174,15 +174,17 @@ public final class OrtSession implements AutoCloseable {
     }
 
     private void check(
-            String kind,
-            Map<String, TensorInfo> declared,
-            Map<String, Tensor> given,
-            Collection<String> required) {
-        for (String wanted : required) {
-            if (!given.containsKey(wanted)) {
+            String kind, Map<String, TensorInfo> declared, Map<String, Tensor> given, boolean all) {
+        for (TensorInfo info : declared.values()) {
+            if (all && !given.containsKey(info.name())) {
                 throw new BadBundleException(
-                        name + " has the " + kind + " \"" + wanted + "\" "
-                                + declared.get(wanted).signature()
+                        name
+                                + " has the "
+                                + kind
+                                + " \""
+                                + info.name()
+                                + "\" "
+                                + info.signature()
                                 + ", which nothing is bound to: export the model again");
             }
         }
@@ -191,13 +193,26 @@ public final class OrtSession implements AutoCloseable {
                     TensorInfo info = declared.get(wanted);
                     if (info == null) {
                         throw new BadBundleException(
-                                name + " has no " + kind + " \"" + wanted + "\", only "
-                                        + declared.keySet() + ": export the model again");
+                                name
+                                        + " has no "
+                                        + kind
+                                        + " \""
+                                        + wanted
+                                        + "\", only "
+                                        + declared.keySet()
+                                        + ": export the model again");
                     }
                     if (!info.accepts(tensor)) {
                         throw new BadBundleException(
-                                name + ": " + kind + " \"" + wanted + "\" is " + info.signature()
-                                        + ", but " + tensor.signature()
+                                name
+                                        + ": "
+                                        + kind
+                                        + " \""
+                                        + wanted
+                                        + "\" is "
+                                        + info.signature()
+                                        + ", but "
+                                        + tensor.signature()
                                         + " is bound to it: export the model again");
                     }
                 });

@@ -37,8 +37,14 @@ public record Tensor(MemorySegment data, Type type, long... shape) {
         }
         if (data.byteSize() != Math.multiplyExact(elements, (long) type.bytes)) {
             throw new IllegalArgumentException(
-                    "a " + type + " tensor of shape " + Arrays.toString(shape) + " has "
-                            + elements * type.bytes + " bytes, not " + data.byteSize());
+                    "a "
+                            + type
+                            + " tensor of shape "
+                            + Arrays.toString(shape)
+                            + " has "
+                            + elements * type.bytes
+                            + " bytes, not "
+                            + data.byteSize());
         }
     }
 

@@ -3,6 +3,7 @@ package io.github.asg4j.plan;
 
 import io.github.asg4j.BadRequestException;
 import io.github.asg4j.GuideOptions;
+import io.github.asg4j.OutOfMemoryException;
 
 /**
  * The latent canvas a picture is drawn on and the grid of patches it relocates from.
@@ -17,10 +18,14 @@ public record Canvas(Axis y, Axis x, int channels, int nativeHeight, int nativeW
     /** Longest side in pixels: beyond it a picture does not fit a Java byte buffer. */
     public static final int MAX_PIXELS = 26_000;
 
+    /** What a pixel interaction can permute. */
+    private static final int MAX_PATCHES = 256;
+
     /**
      * Cuts a picture of {@code width} x {@code height} pixels.
      *
      * @throws BadRequestException for a size the VAE cannot make
+     * @throws OutOfMemoryException for a size beyond all memory
      */
     public static Canvas of(
             int width,
@@ -39,10 +44,11 @@ public record Canvas(Axis y, Axis x, int channels, int nativeHeight, int nativeW
             rows = Math.max(rows, columns);
             columns = rows;
         }
-        if ((long) rows * columns > 256) {
-            throw new BadRequestException(
+        if ((long) rows * columns > MAX_PATCHES) {
+            throw new OutOfMemoryException(
                     width + "x" + height + " needs " + (long) rows * columns
-                            + " patches; at most 256 are supported: use a smaller size");
+                            + " patches of native size, at most " + MAX_PATCHES
+                            + " are supported: use a smaller size");
         }
         return new Canvas(
                 Axis.of(height, factor, rows, unetMultiple),
@@ -53,11 +59,16 @@ public record Canvas(Axis y, Axis x, int channels, int nativeHeight, int nativeW
     }
 
     private static void check(String name, int pixels, int factor) {
-        if (pixels <= 0 || pixels > MAX_PIXELS || pixels % factor != 0) {
-            int near = Math.min(MAX_PIXELS / factor, Math.max(1, Math.round((float) pixels / factor)));
+        if (pixels > MAX_PIXELS) {
+            throw new OutOfMemoryException(
+                    name + " " + pixels + " is beyond what fits into memory: at most " + MAX_PIXELS
+                            + " pixels a side");
+        }
+        if (pixels <= 0 || pixels % factor != 0) {
+            int near = Math.max(1, Math.round((float) pixels / factor));
             throw new BadRequestException(
-                    name + " " + pixels + " is no positive multiple of " + factor
-                            + " up to " + MAX_PIXELS + " pixels: try " + near * factor);
+                    name + " " + pixels + " is no positive multiple of " + factor + ", the VAE's"
+                            + " factor: try " + near * factor);
         }
     }
 

@@ -78,7 +78,7 @@ public record MemoryEstimate(
     }
 
     static String megabytes(long bytes) {
-        return Math.ceilDiv(bytes, 1L << 20) + " MiB";
+        return bytes < 10 << 20 ? bytes + " bytes" : bytes / (1L << 20) + " MiB";
     }
 
     public Map<String, Object> describe() {

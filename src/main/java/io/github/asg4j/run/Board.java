@@ -176,7 +176,8 @@ final class Board {
         }
     }
 
-    /** Waits up to {@code millis} for any change. */
+    /** Waits up to {@code millis} for any change; the caller looks again what has changed. */
+    @SuppressWarnings("WaitNotInLoop") // every caller loops over its own condition
     synchronized void awaitChange(long millis) {
         try {
             wait(millis);
@@ -185,6 +186,7 @@ final class Board {
         }
     }
 
+    @SuppressWarnings("WaitNotInLoop") // every caller loops over its own condition
     private void await() {
         try {
             wait();

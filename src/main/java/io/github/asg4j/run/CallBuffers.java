@@ -88,7 +88,7 @@ final class CallBuffers implements AutoCloseable {
     /** The conditioning of every row: copied, since calls of other shapes bind other rows. */
     private MemorySegment rows(Worker worker, MemorySegment pair, String label) {
         long row = pair.byteSize() / 2;
-        MemorySegment out = worker.floats(views * copies * row / 4, label);
+        MemorySegment out = worker.floats((long) views * copies * row / 4, label);
         for (int r = 0; r < views * copies; r++) {
             boolean conditional = r >= (copies - 1) * views;
             MemorySegment.copy(pair, conditional ? row : 0, out, r * row, row);
@@ -112,7 +112,7 @@ final class CallBuffers implements AutoCloseable {
             return;
         }
         for (int copy = 0; copy < copies; copy++) {
-            long at = (copy * (long) views + view) * 6;
+            long at = ((long) copy * views + view) * 6;
             timeIds.setAtIndex(ValueLayout.JAVA_FLOAT, at, heightPixels);
             timeIds.setAtIndex(ValueLayout.JAVA_FLOAT, at + 1, widthPixels);
             timeIds.setAtIndex(ValueLayout.JAVA_FLOAT, at + 2, cropTop);

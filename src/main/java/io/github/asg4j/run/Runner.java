@@ -10,6 +10,7 @@ import io.github.asg4j.GenerationEvent;
 import io.github.asg4j.GenerationListener;
 import io.github.asg4j.GenerationRequest;
 import io.github.asg4j.OutOfMemoryException;
+import io.github.asg4j.OutputException;
 import io.github.asg4j.device.Memory;
 import io.github.asg4j.image.Npy;
 import io.github.asg4j.kernel.Kernels;
@@ -24,7 +25,11 @@ import io.github.asg4j.plan.Stage;
 import io.github.asg4j.schedule.Schedule;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.ByteBuffer;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
 import java.util.ArrayList;
@@ -36,6 +41,7 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -53,11 +59,13 @@ public final class Runner {
     private final ClipTokenizer tokenizer;
     private final List<ExecutorService> devices;
     private final long memoryLimit;
+    private final String version;
     private final WorkerHook hook;
 
     /**
      * @param devices one single-threaded executor per worker
      * @param memoryLimit bytes a request may take
+     * @param version of the library, for the report
      */
     public Runner(
             Bundle bundle,
@@ -67,6 +75,7 @@ public final class Runner {
             ClipTokenizer tokenizer,
             List<ExecutorService> devices,
             long memoryLimit,
+            String version,
             WorkerHook hook) {
         this.bundle = bundle;
         this.model = model;
@@ -75,6 +84,7 @@ public final class Runner {
         this.tokenizer = tokenizer;
         this.devices = List.copyOf(devices);
         this.memoryLimit = memoryLimit;
+        this.version = version;
         this.hook = hook;
     }
 
@@ -149,6 +159,7 @@ public final class Runner {
         private final boolean previews;
         private MemorySegment vaeInput = MemorySegment.NULL;
         private MemorySegment decoded = MemorySegment.NULL;
+        private boolean listenerThrew;
         private long textNanos;
         private long vaeNanos;
 
@@ -167,6 +178,11 @@ public final class Runner {
         }
 
         GeneratedImage draw() {
+            Path folder = request.dumpDirectory();
+            if (folder != null && !(Files.isDirectory(folder) && Files.isWritable(folder))) {
+                throw new OutputException(
+                        "the dump folder " + folder + " is no folder that can be written to: create it");
+            }
             vaeInput = memory.floats(canvas.plane(), "VAE input");
             decoded =
                     memory.floats(
@@ -274,7 +290,7 @@ public final class Runner {
         }
 
         private void givenLatents(MemorySegment patches, MemorySegment latents, float scale) {
-            java.nio.file.Path file = java.util.Objects.requireNonNull(request.latents());
+            Path file = java.util.Objects.requireNonNull(request.latents());
             Npy.Array given =
                     Npy.read(
                             file,
@@ -325,7 +341,7 @@ public final class Runner {
                         WindowRun run =
                                 new WindowRun(
                                         win, plan.viewBatch(), conditioning, tables, request.seed(),
-                                        devices.size(), current, dump, previews, memory, kernels);
+                                        devices.size(), current, dump, previews, memory);
                         stages.add(run);
                         current = run.latentsAfter(win.steps() - 1, kernels, memory);
                     }
@@ -443,12 +459,15 @@ public final class Runner {
             guarded(() -> listener.onEvent(new GenerationEvent(stage, step, of, elapsed)));
         }
 
-        /** A listener that throws is logged, not obeyed. */
+        /** A listener that throws is logged once, not obeyed. */
         private void guarded(Runnable call) {
             try {
                 call.run();
             } catch (RuntimeException e) {
-                LOG.log(System.Logger.Level.WARNING, "a generation listener threw", e);
+                if (!listenerThrew) {
+                    listenerThrew = true;
+                    LOG.log(System.Logger.Level.WARNING, "a generation listener threw", e);
+                }
             }
         }
 
@@ -511,6 +530,7 @@ public final class Runner {
             map.put("guided_evaluations", plan.guidedEvaluations());
             map.put("unet_runs", plan.unetRuns());
             map.put("model", manifest.name());
+            map.put("version", version);
             map.put("bundle_sha256", bundle.bundleSha256());
             return map;
         }
@@ -520,6 +540,7 @@ public final class Runner {
             workers.forEach(w -> peak.put(w.name(), w.bytes()));
             report.put("peak_bytes", peak);
             report.put("host_bytes", memory.bytes());
+            report.put("process_peak_bytes", processPeakBytes());
             Map<String, Object> times = new LinkedHashMap<>();
             times.put("total", millis(System.nanoTime() - start));
             times.put("text", millis(textNanos));
@@ -555,6 +576,18 @@ public final class Runner {
 
     private static double millis(long nanos) {
         return Math.round(nanos / 1e4) / 100.0;
+    }
+
+    /** Peak resident memory of the process, -1 where the system does not tell. */
+    private static long processPeakBytes() {
+        try (Stream<String> lines = Files.lines(Path.of("/proc/self/status"))) {
+            return lines.filter(line -> line.startsWith("VmHWM:"))
+                    .mapToLong(line -> Long.parseLong(line.replaceAll("\\D+", "")) * 1024)
+                    .findFirst()
+                    .orElse(-1);
+        } catch (IOException | UncheckedIOException e) {
+            return -1;
+        }
     }
 
     private static String sha256(ByteBuffer data) {

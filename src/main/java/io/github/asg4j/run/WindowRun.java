@@ -55,8 +55,7 @@ final class WindowRun extends StageRun {
             MemorySegment start,
             boolean history,
             boolean previews,
-            Memory memory,
-            Kernels kernels) {
+            Memory memory) {
         super(windows, viewBatch);
         this.windows = windows;
         this.conditioning = conditioning;
@@ -80,7 +79,7 @@ final class WindowRun extends StageRun {
         }
         stepNoise = stochastic ? memory.floats(canvas.plane(), "step noise") : MemorySegment.NULL;
         preview = memory.floats(previews ? canvas.plane() : 0, "preview");
-        starts = starts(memory, kernels);
+        starts = starts(memory);
         callStarts = new MemorySegment[windows.steps()][calls.size()];
         callNoise = new MemorySegment[calls.size()];
         for (int c = 0; c < calls.size(); c++) {
@@ -106,7 +105,7 @@ final class WindowRun extends StageRun {
     }
 
     /** Tops and lefts of all windows of all steps, jitter included. */
-    private MemorySegment[] starts(Memory memory, Kernels kernels) {
+    private MemorySegment[] starts(Memory memory) {
         WindowAxis y = windows.y();
         WindowAxis x = windows.x();
         MemorySegment all = memory.allocate(8L * windows.views() * windows.steps(), "windows");

@@ -7,10 +7,18 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.sun.management.ThreadMXBean;
+
 import io.github.asg4j.AsgException;
 import io.github.asg4j.BadBundleException;
 import io.github.asg4j.CancelledException;
 import io.github.asg4j.device.Memory;
+
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.io.TempDir;
+
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.UncheckedIOException;
@@ -35,11 +43,6 @@ import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicReference;
 import java.util.stream.IntStream;
-import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeEach;
-import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.Timeout;
-import org.junit.jupiter.api.io.TempDir;
 
 @Timeout(60)
 class OrtSessionTest {
@@ -84,7 +87,8 @@ class OrtSessionTest {
     void outputsMayBeLeftUnbound() {
         MemorySegment b = memory.floats(3, "b");
         try (OrtSession session = session("two", 1);
-                Binding binding = session.bind(two(floats(1, 2, 3)), Map.of("b", Tensor.floats(b, 1, 3)))) {
+                Binding binding =
+                        session.bind(two(floats(1, 2, 3)), Map.of("b", Tensor.floats(b, 1, 3)))) {
             binding.run();
             assertEquals(List.of(1f, 2f, 3f), list(b));
         }
@@ -94,7 +98,8 @@ class OrtSessionTest {
     void describesInputsAndOutputs() {
         try (OrtSession session = session("two", 1)) {
             assertEquals(List.of("x", "id"), List.copyOf(session.inputs().keySet()));
-            assertEquals(new TensorInfo("x", "float32", List.of(-1L, 3L)), session.inputs().get("x"));
+            assertEquals(
+                    new TensorInfo("x", "float32", List.of(-1L, 3L)), session.inputs().get("x"));
             assertEquals("int64[?, 1]", session.inputs().get("id").signature());
             assertEquals(List.of("a", "b"), List.copyOf(session.outputs().keySet()));
         }
@@ -118,9 +123,17 @@ class OrtSessionTest {
         try (OrtSession session = session("two", 1)) {
             refuses(session, Map.of("x", x), out, "\"id\" int64[?, 1]");
             refuses(session, Map.of("x", x, "id", id, "z", x), out, "no input \"z\"");
-            refuses(session, Map.of("x", id, "id", id), out, "\"x\" is float32[?, 3], but int64[1, 1]");
+            refuses(
+                    session,
+                    Map.of("x", id, "id", id),
+                    out,
+                    "\"x\" is float32[?, 3], but int64[1, 1]");
             refuses(session, Map.of("x", Tensor.floats(x.data(), 3), "id", id), out, "float32[3]");
-            refuses(session, Map.of("x", Tensor.floats(x.data(), 3, 1), "id", id), out, "float32[3, 1]");
+            refuses(
+                    session,
+                    Map.of("x", Tensor.floats(x.data(), 3, 1), "id", id),
+                    out,
+                    "float32[3, 1]");
             refuses(session, Map.of("x", x, "id", id), Map.of("c", x), "no output \"c\"");
             refuses(session, Map.of("x", x, "id", id), Map.of("b", id), "\"b\" is float32[?, 3]");
         }
@@ -183,7 +196,8 @@ class OrtSessionTest {
                             model.getKey());
             assertTrue(fromFile.getMessage().contains(file.toString()), fromFile.getMessage());
             MemorySegment bytes = memory.allocate(model.getValue().length, "model");
-            MemorySegment.copy(model.getValue(), 0, bytes, ValueLayout.JAVA_BYTE, 0, model.getValue().length);
+            MemorySegment.copy(
+                    model.getValue(), 0, bytes, ValueLayout.JAVA_BYTE, 0, model.getValue().length);
             assertThrows(
                     BadBundleException.class,
                     () -> OrtSession.open(bytes, model.getKey(), 1).close(),
@@ -342,55 +356,51 @@ class OrtSessionTest {
         }
     }
 
+    /** A leaked session is more than 50 kB. */
     @Test
-    void nativeMemoryIsFreed() throws Throwable {
-        MemorySegment x = floats(1, 2, 3);
-        MemorySegment a = memory.floats(3, "a");
-        MemorySegment id = memory.allocate(8, "id");
-        // The JVM allocates too, but not for ever: a leak grows in every round.
-        // A leaked session is more than 50 kB, a leaked binding more than 1 kB.
-        long grown = Long.MAX_VALUE;
-        for (int round = 0; round < 8 && grown > 500_000; round++) {
-            long before = mallocBytes();
-            cycles(250, x, id, a);
-            grown = mallocBytes() - before;
-        }
-        assertTrue(grown <= 500_000, grown + " bytes more after 250 sessions");
+    void closedSessionsLeaveNoNativeMemory() throws Throwable {
+        assertNativeMemoryIsFreed(200, 1);
     }
 
-    private void cycles(int count, MemorySegment x, MemorySegment id, MemorySegment a) {
-        byte[] model = resource("two");
-        MemorySegment bytes = memory.allocate(model.length, "model");
-        MemorySegment.copy(model, 0, bytes, ValueLayout.JAVA_BYTE, 0, model.length);
-        for (int i = 0; i < count; i++) {
-            try (OrtSession session = OrtSession.open(bytes, "two", 1)) {
-                for (int b = 0; b < 4; b++) {
-                    try (Binding binding =
-                            session.bind(
-                                    Map.of(
-                                            "x", Tensor.floats(x, 1, 3),
-                                            "id", Tensor.longs(id, 1, 1)),
-                                    Map.of("a", Tensor.floats(a, 1, 3)))) {
-                        binding.run();
+    /** A leaked tensor is more than 100 bytes. */
+    @Test
+    void closedBindingsLeaveNoNativeMemory() throws Throwable {
+        assertNativeMemoryIsFreed(1, 5_000);
+    }
+
+    private void assertNativeMemoryIsFreed(int sessions, int bindings) throws Throwable {
+        Map<String, Tensor> in = two(floats(1, 2, 3));
+        Map<String, Tensor> out = Map.of("a", Tensor.floats(memory.floats(3, "a"), 1, 3));
+        // The JVM allocates too, but not for ever: a leak grows in every round.
+        long grown = Long.MAX_VALUE;
+        for (int round = 0; round < 8 && grown > 400_000; round++) {
+            long before = mallocBytes();
+            for (int i = 0; i < sessions; i++) {
+                try (OrtSession session = session("two", 1)) {
+                    for (int b = 0; b < bindings; b++) {
+                        try (Binding binding = session.bind(in, out)) {
+                            binding.run();
+                        }
                     }
                 }
             }
+            grown = mallocBytes() - before;
         }
+        assertTrue(grown <= 400_000, grown + " bytes more than a round before");
     }
 
     /** Bytes handed out by malloc in this process: uordblks, the eighth field of mallinfo2(3). */
     @SuppressWarnings("restricted")
     private static long mallocBytes() throws Throwable {
-        MemoryLayout info = MemoryLayout.structLayout(
-                MemoryLayout.sequenceLayout(10, ValueLayout.JAVA_LONG));
+        MemoryLayout info =
+                MemoryLayout.structLayout(MemoryLayout.sequenceLayout(10, ValueLayout.JAVA_LONG));
         Linker linker = Linker.nativeLinker();
         MethodHandle mallinfo2 =
                 linker.downcallHandle(
                         linker.defaultLookup().findOrThrow("mallinfo2"),
                         FunctionDescriptor.of(info));
         try (Arena arena = Arena.ofConfined()) {
-            MemorySegment result =
-                    (MemorySegment) mallinfo2.invokeExact((SegmentAllocator) arena);
+            MemorySegment result = (MemorySegment) mallinfo2.invokeExact((SegmentAllocator) arena);
             return result.getAtIndex(ValueLayout.JAVA_LONG, 7);
         }
     }

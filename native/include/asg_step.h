@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+// One row of a schedule as the kernels read it (SPEC.md §2, §4). Plain C without includes: NVRTC compiles it too.
+#ifndef ASG_STEP_H
+#define ASG_STEP_H
+
+// 64 bytes; io.github.asg4j.kernel.StepRow writes it.
+typedef struct asg_step {
+    float timestep;
+    float alpha;      // x = alpha * x0 + sigma * noise
+    float sigma;
+    float in_scale;   // network input = in_scale * x
+    float pred_m;     // noise estimate e = pred_m * m + pred_x * x
+    float pred_x;
+    float step_x;     // x' = step_x * x + step_e * e (+ step_n * n)
+    float step_e;
+    float step_n;
+    float inv_alpha;  // 1 / alpha
+    float kappa;      // alpha / sigma
+    float reserved[5];
+} asg_step;
+
+#endif

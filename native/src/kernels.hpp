@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+// One table of kernels per instruction set; api.cpp checks the arguments and calls through it.
+#ifndef ASG_KERNELS_HPP
+#define ASG_KERNELS_HPP
+
+#include <stdint.h>
+
+#include "asg_cpu.h"
+
+namespace asg {
+
+// Arguments as in asg_cpu.h, already checked.
+struct Kernels {
+    void (*normal)(float* out, int64_t count, uint64_t seed, uint64_t first_element, uint32_t step, uint32_t purpose,
+                   float scale);
+    void (*interact)(float* out, const float* in, int64_t first_slot, int64_t slots, int patches, int64_t plane,
+                     uint64_t seed, int from_step, int to_step);
+    void (*model_input)(float* out, const float* in, int64_t count, int64_t copies, float scale);
+    void (*gather_windows)(float* out, const float* canvas, const int32_t* starts, int64_t channels,
+                           int64_t canvas_height, int64_t canvas_width, int64_t views, int64_t h, int64_t w,
+                           int64_t copies, float scale);
+    void (*guide)(float* out, const float* x, const float* uncond, const float* cond, const asg_step* step,
+                  int64_t count, float guidance_scale, int space);
+    void (*guided_step)(float* out, const float* x, const float* uncond, const float* cond, const float* guide,
+                        const float* mask, const float* noise, const asg_step* step, int64_t views, int64_t channels,
+                        int64_t area, bool mask_per_view, float guidance_scale, float weight, int space);
+    void (*combine)(float* out, const float* uncond, const float* cond, int64_t count, float guidance_scale);
+    void (*add_map)(float* sum, const float* map, int64_t views, int h, int w, int map_height, int map_width,
+                    bool first);
+    void (*normalise_mask)(float* mask, int64_t views, int64_t area, int blocks, int norm);
+    void (*relocate)(float* canvas, const float* patches, int64_t channels, int64_t grid_height, int64_t grid_width,
+                     int64_t h, int64_t w);
+    void (*cut)(float* patches, const float* canvas, int64_t channels, int64_t grid_height, int64_t grid_width,
+                int64_t h, int64_t w);
+    void (*window_step)(float* out, const float* x, const float* windows, const int32_t* starts,
+                        const float* weight_y, const float* weight_x, const float* noise, const asg_step* step,
+                        int64_t channels, int64_t canvas_height, int64_t canvas_width, int64_t views, int64_t h,
+                        int64_t w);
+    void (*scale_shift)(float* out, const float* in, int64_t count, float scale, float shift);
+    void (*add_tile)(float* sum, float* weight_sum, const float* tile, const float* weight_y, const float* weight_x,
+                     int64_t channels, int64_t height, int64_t width, int64_t top, int64_t left, int64_t tile_height,
+                     int64_t tile_width);
+    void (*divide_tiles)(float* sum, const float* weight_sum, int64_t channels, int64_t area);
+    void (*rgb8)(uint8_t* out, const float* image, int64_t height, int64_t width, int64_t top, int64_t left,
+                 int64_t out_height, int64_t out_width);
+    int64_t (*first_non_finite)(const float* data, int64_t count);
+};
+
+extern const Kernels scalar_kernels;
+extern const Kernels avx2_kernels;
+extern const Kernels avx512_kernels;
+
+}  // namespace asg
+
+#endif

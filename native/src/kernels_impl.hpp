@@ -1,0 +1,454 @@
+// SPDX-License-Identifier: Apache-2.0
+// The loops of all kernels, compiled once per instruction set: the including file defines ASG_TABLE, the name of its
+// table. Everything else has internal linkage and no template of the standard library is used: functions of the same
+// name compiled for different instruction sets must not be merged by the linker.
+//
+// Plain loops over rows that the compiler vectorises. ASG_INDEPENDENT states that iterations do not depend on each
+// other; that is true of separate buffers and of one buffer updated in place, where `restrict` would be a lie.
+
+#include <string.h>
+
+#include "../../kernels/include/asg_math.cuh"
+#include "kernels.hpp"
+
+#if defined(__clang__)
+#define ASG_INDEPENDENT _Pragma("clang loop vectorize(assume_safety)")
+#else
+#define ASG_INDEPENDENT _Pragma("GCC ivdep")
+#endif
+
+namespace asg {
+namespace {
+
+inline int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
+inline int64_t most(int64_t a, int64_t b) { return a > b ? a : b; }
+
+void normal(float* out, int64_t count, uint64_t seed, uint64_t first_element, uint32_t step, uint32_t purpose,
+            float scale) {
+    for (int64_t i = 0; i < count; ++i) {
+        out[i] = scale * asg_normal(seed, first_element + (uint64_t)i, step, purpose);
+    }
+}
+
+void interact(float* out, const float* in, int64_t first_slot, int64_t slots, int patches, int64_t plane,
+              uint64_t seed, int from_step, int to_step) {
+    for (int64_t q = 0; q < plane; ++q) {
+        asg_u8 source[ASG_MAX_PATCHES];
+        asg_interaction(source, patches, seed, (uint64_t)q, from_step, to_step);
+        for (int64_t slot = 0; slot < slots; ++slot) {
+            out[slot * plane + q] = in[source[first_slot + slot] * plane + q];
+        }
+    }
+}
+
+void scaled_row(float* out, const float* in, int64_t count, float scale) {
+    ASG_INDEPENDENT
+    for (int64_t i = 0; i < count; ++i) {
+        out[i] = in[i] * scale;
+    }
+}
+
+void model_input(float* out, const float* in, int64_t count, int64_t copies, float scale) {
+    const int64_t block = 4096;  // stays in the first-level cache for all copies
+    for (int64_t start = 0; start < count; start += block) {
+        int64_t n = least(block, count - start);
+        for (int64_t copy = 0; copy < copies; ++copy) {
+            scaled_row(out + copy * count + start, in + start, n, scale);
+        }
+    }
+}
+
+void gather_windows(float* out, const float* canvas, const int32_t* starts, int64_t channels, int64_t canvas_height,
+                    int64_t canvas_width, int64_t views, int64_t h, int64_t w, int64_t copies, float scale) {
+    const int64_t copy_size = views * channels * h * w;
+    for (int64_t view = 0; view < views; ++view) {
+        const int64_t top = starts[2 * view], left = starts[2 * view + 1];
+        const int64_t begin = least(w, most(0, -left));  // columns begin .. end - 1 are inside the canvas
+        const int64_t end = most(begin, least(w, canvas_width - left));
+        for (int64_t c = 0; c < channels; ++c) {
+            for (int64_t y = 0; y < h; ++y) {
+                float* row = out + ((view * channels + c) * h + y) * w;
+                const int64_t canvas_y = top + y;
+                const bool inside = canvas_y >= 0 && canvas_y < canvas_height && begin < end;
+                const float* source = inside ? canvas + (c * canvas_height + canvas_y) * canvas_width + left + begin
+                                             : canvas;
+                for (int64_t copy = 0; copy < copies; ++copy, row += copy_size) {
+                    if (!inside) {
+                        memset(row, 0, (size_t)w * sizeof(float));
+                        continue;
+                    }
+                    memset(row, 0, (size_t)begin * sizeof(float));
+                    scaled_row(row + begin, source, end - begin, scale);
+                    memset(row + end, 0, (size_t)(w - end) * sizeof(float));
+                }
+            }
+        }
+    }
+}
+
+template <bool CFG, int SPACE>
+void guide_row(float* out, const float* x, const float* uncond, const float* cond, const asg_step s, int64_t count,
+               float guidance_scale) {
+    ASG_INDEPENDENT
+    for (int64_t i = 0; i < count; ++i) {
+        float m = CFG ? asg_guided(uncond[i], cond[i], guidance_scale) : cond[i];
+        float e = asg_noise_of(s, m, x[i]);
+        out[i] = SPACE == ASG_GUIDE_LATENT ? asg_clean_of(s, e, x[i]) : e;
+    }
+}
+
+void guide(float* out, const float* x, const float* uncond, const float* cond, const asg_step* step, int64_t count,
+           float guidance_scale, int space) {
+    const bool latent = space == ASG_GUIDE_LATENT;
+    auto row = uncond ? (latent ? guide_row<true, ASG_GUIDE_LATENT> : guide_row<true, ASG_GUIDE_NOISE>)
+                      : (latent ? guide_row<false, ASG_GUIDE_LATENT> : guide_row<false, ASG_GUIDE_NOISE>);
+    row(out, x, uncond, cond, *step, count, guidance_scale);
+}
+
+template <bool CFG, int SPACE, bool MASK, bool NOISE>
+void step_row(float* out, const float* x, const float* uncond, const float* cond, const float* guide,
+              const float* mask, const float* noise, const asg_step s, int64_t area, float guidance_scale,
+              float weight) {
+    ASG_INDEPENDENT
+    for (int64_t i = 0; i < area; ++i) {
+        float m = CFG ? asg_guided(uncond[i], cond[i], guidance_scale) : cond[i];
+        float e = asg_noise_of(s, m, x[i]);
+        if (SPACE != ASG_GUIDE_NONE) {
+            float wm = MASK ? weight * mask[i] : weight;
+            e = SPACE == ASG_GUIDE_NOISE ? asg_pull_noise(e, guide[i], wm)
+                                         : asg_pull_latent(s, e, x[i], guide[i], wm);
+        }
+        float next = asg_next(s, e, x[i]);
+        out[i] = NOISE ? next + s.step_n * noise[i] : next;
+    }
+}
+
+using StepRow = void (*)(float*, const float*, const float*, const float*, const float*, const float*, const float*,
+                         asg_step, int64_t, float, float);
+
+template <bool CFG, int SPACE>
+StepRow choose_step_row(bool mask, bool noise) {
+    return mask ? (noise ? step_row<CFG, SPACE, true, true> : step_row<CFG, SPACE, true, false>)
+                : (noise ? step_row<CFG, SPACE, false, true> : step_row<CFG, SPACE, false, false>);
+}
+
+template <bool CFG>
+StepRow choose_step_row(int space, bool mask, bool noise) {
+    switch (space) {
+        case ASG_GUIDE_NOISE:
+            return choose_step_row<CFG, ASG_GUIDE_NOISE>(mask, noise);
+        case ASG_GUIDE_LATENT:
+            return choose_step_row<CFG, ASG_GUIDE_LATENT>(mask, noise);
+        default:
+            return choose_step_row<CFG, ASG_GUIDE_NONE>(false, noise);
+    }
+}
+
+void guided_step(float* out, const float* x, const float* uncond, const float* cond, const float* guide,
+                 const float* mask, const float* noise, const asg_step* step, int64_t views, int64_t channels,
+                 int64_t area, bool mask_per_view, float guidance_scale, float weight, int space) {
+    const bool add_noise = noise && step->step_n != 0.0f;
+    const StepRow row = uncond ? choose_step_row<true>(space, mask, add_noise)
+                               : choose_step_row<false>(space, mask, add_noise);
+    for (int64_t view = 0; view < views; ++view) {
+        for (int64_t c = 0; c < channels; ++c) {
+            const int64_t at = (view * channels + c) * area;
+            row(out + at, x + at, uncond ? uncond + at : nullptr, cond + at, guide ? guide + c * area : nullptr,
+                mask && mask_per_view ? mask + view * area : mask, noise ? noise + at : nullptr, *step, area,
+                guidance_scale, weight);
+        }
+    }
+}
+
+void combine(float* out, const float* uncond, const float* cond, int64_t count, float guidance_scale) {
+    if (!uncond) {
+        memmove(out, cond, (size_t)count * sizeof(float));
+        return;
+    }
+    ASG_INDEPENDENT
+    for (int64_t i = 0; i < count; ++i) {
+        out[i] = asg_guided(uncond[i], cond[i], guidance_scale);
+    }
+}
+
+void add_map(float* sum, const float* map, int64_t views, int h, int w, int map_height, int map_width, bool first) {
+    const float ratio_y = (float)map_height / (float)h;
+    const float ratio_x = (float)map_width / (float)w;
+    for (int64_t view = 0; view < views; ++view) {
+        const float* plane = map + view * map_height * map_width;
+        for (int y = 0; y < h; ++y) {
+            const asg_tap ty = asg_tap_of(y, ratio_y, map_height);
+            const float* row0 = plane + (int64_t)ty.i0 * map_width;
+            const float* row1 = plane + (int64_t)ty.i1 * map_width;
+            float* out = sum + (view * h + y) * w;
+            for (int x = 0; x < w; ++x) {
+                const asg_tap tx = asg_tap_of(x, ratio_x, map_width);
+                float v = asg_bilinear(row0[tx.i0], row0[tx.i1], row1[tx.i0], row1[tx.i1], ty.f, tx.f);
+                out[x] = first ? v : out[x] + v;
+            }
+        }
+    }
+}
+
+float mean_of(const float* v, int64_t area) {
+    double partial[256] = {0.0};
+    for (int64_t i = 0; i < area; ++i) {
+        partial[i & 255] += (double)v[i];
+    }
+    for (int half = 128; half > 0; half /= 2) {
+        for (int t = 0; t < half; ++t) {
+            partial[t] += partial[t + half];
+        }
+    }
+    return (float)(partial[0] / (double)area);
+}
+
+void normalise_plane(float* v, int64_t area, float block_scale, int norm) {
+    float low = 0.0f, high = 0.0f;
+    for (int64_t i = 0; i < area; ++i) {
+        v[i] = v[i] * block_scale;  // * 1 is exact
+        low = i == 0 || v[i] < low ? v[i] : low;
+        high = i == 0 || v[i] > high ? v[i] : high;
+    }
+    if ((norm == ASG_NORM_MAX ? high : high - low) < 1e-8f) {
+        for (int64_t i = 0; i < area; ++i) {
+            v[i] = 1.0f;
+        }
+        return;
+    }
+    switch (norm) {
+        case ASG_NORM_MINMAX: {
+            const float factor = 1.0f / (high - low);
+            for (int64_t i = 0; i < area; ++i) {
+                v[i] = (v[i] - low) * factor;
+            }
+            break;
+        }
+        case ASG_NORM_MAX: {
+            const float factor = 1.0f / high;
+            for (int64_t i = 0; i < area; ++i) {
+                v[i] = v[i] * factor;
+            }
+            break;
+        }
+        default: {
+            const float mean = mean_of(v, area);
+            for (int64_t i = 0; i < area; ++i) {
+                v[i] = v[i] >= mean ? 1.0f : 0.0f;
+            }
+        }
+    }
+}
+
+void normalise_mask(float* mask, int64_t views, int64_t area, int blocks, int norm) {
+    const float block_scale = 1.0f / (float)blocks;
+    for (int64_t view = 0; view < views; ++view) {
+        normalise_plane(mask + view * area, area, block_scale, norm);
+    }
+}
+
+// Calls copy(canvas index, patch index) for every cell, in the order of the canvas.
+template <typename Copy>
+void for_each_cell(int64_t channels, int64_t grid_height, int64_t grid_width, int64_t h, int64_t w, Copy copy) {
+    int64_t canvas = 0;
+    for (int64_t c = 0; c < channels; ++c) {
+        for (int64_t y = 0; y < h; ++y) {
+            for (int64_t a = 0; a < grid_height; ++a) {
+                const int64_t row = ((a * grid_width * channels + c) * h + y) * w;
+                for (int64_t x = 0; x < w; ++x) {
+                    for (int64_t b = 0; b < grid_width; ++b) {
+                        copy(canvas++, row + b * channels * h * w + x);
+                    }
+                }
+            }
+        }
+    }
+}
+
+void relocate(float* canvas, const float* patches, int64_t channels, int64_t grid_height, int64_t grid_width,
+              int64_t h, int64_t w) {
+    for_each_cell(channels, grid_height, grid_width, h, w, [=](int64_t i, int64_t p) { canvas[i] = patches[p]; });
+}
+
+void cut(float* patches, const float* canvas, int64_t channels, int64_t grid_height, int64_t grid_width, int64_t h,
+         int64_t w) {
+    for_each_cell(channels, grid_height, grid_width, h, w, [=](int64_t i, int64_t p) { patches[p] = canvas[i]; });
+}
+
+const int64_t WINDOW_BLOCK = 512;  // cells of a row at a time; the partial sums stay in the first-level cache
+
+template <bool NOISE>
+void window_finish(float* out, const float* x, const float* noise, const float* sum, const float* total,
+                   const asg_step s, int64_t n) {
+    ASG_INDEPENDENT
+    for (int64_t i = 0; i < n; ++i) {
+        float e = asg_noise_of(s, sum[i] / total[i], x[i]);
+        float next = asg_next(s, e, x[i]);
+        out[i] = NOISE ? next + s.step_n * noise[i] : next;
+    }
+}
+
+// The part of a window's row that lies in columns block_x .. block_x + n - 1 of canvas row y.
+struct Span {
+    int64_t window_row;     // row of the window
+    int64_t window_column;  // its first column
+    int64_t at;             // first column of the block
+    int64_t count;          // 0: the window does not meet the block
+};
+
+inline Span span_of(const int32_t* start, int64_t h, int64_t w, int64_t y, int64_t block_x, int64_t n) {
+    const int64_t top = start[0], left = start[1];
+    const int64_t begin = most(left, block_x);
+    const int64_t end = least(left + w, block_x + n);
+    const bool meets = y >= top && y < top + h && begin < end;
+    return {y - top, begin - left, begin - block_x, meets ? end - begin : 0};
+}
+
+// Sums start from -0, the neutral element of addition: -0 + v is v for every v, +0 is not. A cell with one window has
+// weight 1 and total 1, and m * 1 / 1 is m.
+void window_step(float* out, const float* x, const float* windows, const int32_t* starts, const float* weight_y,
+                 const float* weight_x, const float* noise, const asg_step* step, int64_t channels,
+                 int64_t canvas_height, int64_t canvas_width, int64_t views, int64_t h, int64_t w) {
+    const asg_step s = *step;
+    const bool add_noise = noise && s.step_n != 0.0f;
+    alignas(64) float covering[WINDOW_BLOCK];  // how many windows; then 1 for several, 0 for one
+    alignas(64) float single[WINDOW_BLOCK];    // 1 for one window, else 0
+    alignas(64) float total[WINDOW_BLOCK];
+    alignas(64) float sum[WINDOW_BLOCK];
+    for (int64_t y = 0; y < canvas_height; ++y) {
+        for (int64_t block_x = 0; block_x < canvas_width; block_x += WINDOW_BLOCK) {
+            const int64_t n = least(WINDOW_BLOCK, canvas_width - block_x);
+            for (int64_t i = 0; i < n; ++i) {
+                covering[i] = 0.0f;
+                total[i] = -0.0f;
+            }
+            for (int64_t view = 0; view < views; ++view) {
+                const Span span = span_of(starts + 2 * view, h, w, y, block_x, n);
+                if (span.count == 0) {
+                    continue;
+                }
+                const float row_weight = weight_y[span.window_row];
+                const float* column_weight = weight_x + span.window_column;
+                ASG_INDEPENDENT
+                for (int64_t i = 0; i < span.count; ++i) {
+                    covering[span.at + i] += 1.0f;
+                    total[span.at + i] += row_weight * column_weight[i];
+                }
+            }
+            for (int64_t i = 0; i < n; ++i) {
+                single[i] = covering[i] == 1.0f ? 1.0f : 0.0f;
+                covering[i] = 1.0f - single[i];
+                total[i] = total[i] * covering[i] + single[i];
+            }
+            for (int64_t c = 0; c < channels; ++c) {
+                for (int64_t i = 0; i < n; ++i) {
+                    sum[i] = -0.0f;
+                }
+                for (int64_t view = 0; view < views; ++view) {
+                    const Span span = span_of(starts + 2 * view, h, w, y, block_x, n);
+                    if (span.count == 0) {
+                        continue;
+                    }
+                    const float row_weight = weight_y[span.window_row];
+                    const float* column_weight = weight_x + span.window_column;
+                    const float* m =
+                        windows + ((view * channels + c) * h + span.window_row) * w + span.window_column;
+                    ASG_INDEPENDENT
+                    for (int64_t i = 0; i < span.count; ++i) {
+                        float weight = row_weight * column_weight[i];
+                        weight = weight * covering[span.at + i] + single[span.at + i];
+                        sum[span.at + i] += weight * m[i];
+                    }
+                }
+                const int64_t at = (c * canvas_height + y) * canvas_width + block_x;
+                if (add_noise) {
+                    window_finish<true>(out + at, x + at, noise + at, sum, total, s, n);
+                } else {
+                    window_finish<false>(out + at, x + at, nullptr, sum, total, s, n);
+                }
+            }
+        }
+    }
+}
+
+void scale_shift(float* out, const float* in, int64_t count, float scale, float shift) {
+    ASG_INDEPENDENT
+    for (int64_t i = 0; i < count; ++i) {
+        out[i] = in[i] * scale + shift;
+    }
+}
+
+void add_tile(float* sum, float* weight_sum, const float* tile, const float* weight_y, const float* weight_x,
+              int64_t channels, int64_t height, int64_t width, int64_t top, int64_t left, int64_t tile_height,
+              int64_t tile_width) {
+    for (int64_t y = 0; y < tile_height; ++y) {
+        const int64_t at = (top + y) * width + left;
+        const float row_weight = weight_y[y];
+        float* weights = weight_sum + at;
+        ASG_INDEPENDENT
+        for (int64_t i = 0; i < tile_width; ++i) {
+            weights[i] += row_weight * weight_x[i];
+        }
+        for (int64_t c = 0; c < channels; ++c) {
+            float* row = sum + c * height * width + at;
+            const float* source = tile + (c * tile_height + y) * tile_width;
+            ASG_INDEPENDENT
+            for (int64_t i = 0; i < tile_width; ++i) {
+                float weight = row_weight * weight_x[i];
+                row[i] += weight * source[i];
+            }
+        }
+    }
+}
+
+void divide_tiles(float* sum, const float* weight_sum, int64_t channels, int64_t area) {
+    for (int64_t c = 0; c < channels; ++c) {
+        float* row = sum + c * area;
+        ASG_INDEPENDENT
+        for (int64_t i = 0; i < area; ++i) {
+            row[i] = row[i] / weight_sum[i];
+        }
+    }
+}
+
+void rgb8(uint8_t* out, const float* image, int64_t height, int64_t width, int64_t top, int64_t left,
+          int64_t out_height, int64_t out_width) {
+    for (int64_t y = 0; y < out_height; ++y) {
+        const float* red = image + (top + y) * width + left;
+        const float* green = red + height * width;
+        const float* blue = green + height * width;
+        uint8_t* row = out + y * out_width * 3;
+        ASG_INDEPENDENT
+        for (int64_t i = 0; i < out_width; ++i) {
+            row[3 * i] = asg_byte(red[i]);
+            row[3 * i + 1] = asg_byte(green[i]);
+            row[3 * i + 2] = asg_byte(blue[i]);
+        }
+    }
+}
+
+int64_t first_non_finite(const float* data, int64_t count) {
+    const int64_t block = 1024;  // searched only when the count of its non-finite values is not 0
+    for (int64_t start = 0; start < count; start += block) {
+        const int64_t end = least(count, start + block);
+        int32_t found = 0;
+        for (int64_t i = start; i < end; ++i) {
+            found += asg_finite(data[i]) ? 0 : 1;
+        }
+        for (int64_t i = start; found != 0 && i < end; ++i) {
+            if (!asg_finite(data[i])) {
+                return i;
+            }
+        }
+    }
+    return count;
+}
+
+}  // namespace
+
+extern const Kernels ASG_TABLE = {normal,       interact,       model_input,     gather_windows, guide,
+                                  guided_step,  combine,        add_map,         normalise_mask, relocate,
+                                  cut,          window_step,    scale_shift,     add_tile,       divide_tiles,
+                                  rgb8,         first_non_finite};
+
+}  // namespace asg

@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.github.asg4j.cli;
+
+import io.github.asg4j.AsgException;
+
+import picocli.CommandLine;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Help.Ansi;
+import picocli.CommandLine.IVersionProvider;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.Spec;
+import picocli.CommandLine.UnmatchedArgumentException;
+
+import java.io.IOException;
+import java.io.InputStream;
+import java.io.PrintStream;
+import java.io.PrintWriter;
+import java.util.List;
+import java.util.Properties;
+import java.util.function.LongSupplier;
+import java.util.logging.Level;
+import java.util.logging.Logger;
+
+/**
+ * The command line as a function from arguments to an exit code. One run after the other.
+ *
+ * @param terminal whether {@code err} is a terminal, where a bar can be drawn
+ * @param seeds gives the seed of a request that names none
+ */
+record Cli(
+        EngineFactory engines,
+        PrintStream out,
+        PrintStream err,
+        boolean terminal,
+        LongSupplier seeds) {
+    private static final int HELP_WIDTH = 100;
+    private static final int OPTION_COLUMN_WIDTH = 44;
+
+    /** Held here, because the log manager forgets loggers with their levels. */
+    private static final Logger LOG = Logger.getLogger("io.github.asg4j");
+
+    /** Leaves warnings only of what the engine logs to standard error. */
+    static void logWarningsOnly() {
+        LOG.setLevel(Level.WARNING);
+    }
+
+    /** Runs one command and returns its exit code; whatever fails is said on standard error. */
+    int run(String... args) {
+        try (Interruption interruption = new Interruption()) {
+            try {
+                return commandLine(interruption, args).execute(args);
+            } catch (Throwable e) { // errors: picocli hands on exceptions only
+                return failed(e, args);
+            }
+        }
+    }
+
+    private CommandLine commandLine(Interruption interruption, String... args) {
+        CommandLine.IFactory factory =
+                new CommandLine.IFactory() {
+                    @Override
+                    public <K> K create(Class<K> type) throws Exception {
+                        return type == MethodNames.class
+                                ? type.cast(new MethodNames(engines))
+                                : CommandLine.defaultFactory().create(type);
+                    }
+                };
+        CommandLine asg = new CommandLine(new Root(), factory);
+        asg.addSubcommand(new CommandLine(new GenerateCommand(this, interruption), factory));
+        asg.addSubcommand(new CommandLine(new PlanCommand(this), factory));
+        asg.addSubcommand(new CommandLine(new DoctorCommand(this), factory));
+        asg.getSubcommands().values().forEach(HelpSections::register);
+        Values.register(asg);
+        asg.setDefaultValueProvider(new Defaults());
+        asg.setExpandAtFiles(false); // a prompt may begin with @
+        asg.setColorScheme(CommandLine.Help.defaultColorScheme(Ansi.OFF));
+        asg.setUsageHelpWidth(HELP_WIDTH);
+        asg.setUsageHelpLongOptionsMaxWidth(OPTION_COLUMN_WIDTH);
+        asg.setOut(new PrintWriter(out, true, out.charset()));
+        asg.setErr(new PrintWriter(err, true, err.charset()));
+        asg.setParameterExceptionHandler((e, arguments) -> misused(e));
+        asg.setExecutionExceptionHandler((e, command, parsed) -> failed(e, args));
+        return asg;
+    }
+
+    private int misused(ParameterException e) {
+        String command = e.getCommandLine().getCommandSpec().qualifiedName();
+        err.println("asg: " + e.getMessage());
+        if (e instanceof UnmatchedArgumentException unmatched) {
+            suggest(unmatched);
+        }
+        err.println("Try '" + command + " --help'.");
+        return ExitCode.ARGUMENTS;
+    }
+
+    private void suggest(UnmatchedArgumentException e) {
+        String first = e.getUnmatched().get(0);
+        boolean atRoot = e.getCommandLine().getParent() == null;
+        if (atRoot && first.indexOf(' ') >= 0) {
+            err.println("To draw it: asg generate --prompt \"" + first + "\"");
+            return;
+        }
+        List<String> suggestions = e.getSuggestions();
+        if (!suggestions.isEmpty()) {
+            err.println("Did you mean " + suggestions.get(0) + "?");
+        }
+        if (atRoot) {
+            err.println(
+                    "Commands: " + String.join(", ", e.getCommandLine().getSubcommands().keySet()));
+        }
+    }
+
+    private int failed(Throwable e, String... args) {
+        int code = ExitCode.of(e);
+        if (e instanceof AsgException) {
+            err.println("asg: " + e.getMessage());
+        } else if (e instanceof OutOfMemoryError) {
+            err.println(
+                    "asg: the Java heap of "
+                            + Runtime.getRuntime().maxMemory()
+                            + " bytes is full ("
+                            + e.getMessage()
+                            + "): draw a smaller picture or allow more, as in"
+                            + " ASG_JAVA_OPTS=-Xmx4g");
+        } else {
+            err.println("asg: this is a bug of ours, sorry: " + e);
+            err.println(
+                    "Please report it with the command, what it prints under --verbose, and what"
+                            + " 'asg doctor' prints.");
+        }
+        List<String> given = List.of(args);
+        if (given.contains("-v") || given.contains("--verbose")) {
+            e.printStackTrace(err);
+        }
+        return code;
+    }
+
+    /** The command without a name: prints the help. */
+    @Command(
+            name = "asg",
+            versionProvider = Version.class,
+            header = "High-resolution pictures from text with small diffusion models.%n",
+            synopsisHeading = "Usage: ",
+            customSynopsis = "asg COMMAND [OPTIONS]",
+            commandListHeading = "%nCommands:%n",
+            optionListHeading = "%nOptions:%n",
+            footerHeading = "%nExamples:%n",
+            footer = {
+                "  asg generate --prompt \"a red ball on grass\"",
+                "  asg generate --prompt \"a blue cube\" --size 384x256 --seed 7 --out cube.png",
+                "",
+                "'asg COMMAND --help' prints all options of a command."
+            })
+    static final class Root implements Runnable {
+        @Spec
+        @SuppressWarnings("NullAway.Init") // set by picocli
+        private CommandSpec command;
+
+        @Option(
+                names = {"-h", "--help"},
+                usageHelp = true,
+                description = "print this help and leave")
+        boolean help;
+
+        @Option(
+                names = {"-V", "--version"},
+                versionHelp = true,
+                description = "print the version and leave")
+        boolean version;
+
+        @Override
+        public void run() {
+            command.commandLine().usage(command.commandLine().getOut());
+        }
+    }
+
+    /** Our version as the build wrote it, and the Java that runs. */
+    static final class Version implements IVersionProvider {
+        @Override
+        public String[] getVersion() throws IOException {
+            return new String[] {"asg4j " + number() + " (Java " + Runtime.version() + ")"};
+        }
+
+        static String number() throws IOException {
+            Properties properties = new Properties();
+            try (InputStream in =
+                    Version.class.getResourceAsStream("/io/github/asg4j/version.properties")) {
+                if (in != null) {
+                    properties.load(in);
+                }
+            }
+            return properties.getProperty("version", "unknown");
+        }
+    }
+}

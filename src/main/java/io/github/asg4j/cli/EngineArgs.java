@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.github.asg4j.cli;
+
+import io.github.asg4j.EngineOptions;
+
+import org.jspecify.annotations.Nullable;
+
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Spec;
+
+import java.nio.file.Path;
+import java.util.List;
+
+/** What becomes {@link EngineOptions}. */
+final class EngineArgs {
+    static final List<String> KERNELS = List.of("auto", "java", "scalar", "avx2", "avx512");
+
+    @Spec(Spec.Target.MIXEE)
+    @SuppressWarnings("NullAway.Init") // set by picocli
+    private CommandSpec command;
+
+    @Mixin private Options given = new Options();
+
+    /** Null: not given. */
+    static final class Options {
+        @Option(
+                names = "--model",
+                paramLabel = "DIR",
+                order = HelpSections.MACHINE + 1,
+                description = "folder of the model bundle (default: the demo bundle in the jar)")
+        @Nullable Path model;
+
+        @Option(
+                names = "--devices",
+                paramLabel = "LIST",
+                order = HelpSections.MACHINE + 2,
+                description =
+                        "auto, cpu:N for N workers, or cuda:0,cuda:1 (default: ${DEFAULT-VALUE})")
+        @Nullable String devices;
+
+        @Option(
+                names = "--threads-per-worker",
+                paramLabel = "N",
+                order = HelpSections.MACHINE + 3,
+                description =
+                        "threads of one UNet call; may change the last bits of the picture"
+                                + " (default: chosen with the devices)")
+        @Nullable Integer threadsPerWorker;
+
+        @Option(
+                names = "--kernels",
+                paramLabel = "auto|java|scalar|avx2|avx512",
+                order = HelpSections.MACHINE + 4,
+                description =
+                        "implementation of our kernels; same bytes for each"
+                                + " (default: ${DEFAULT-VALUE})")
+        @Nullable String kernels;
+
+        @Option(
+                names = "--max-memory",
+                paramLabel = "BYTES",
+                order = HelpSections.MACHINE + 5,
+                description =
+                        "refuse work that needs more, as in 8G (default: what the machine has)")
+        @Nullable String maxMemory;
+    }
+
+    /** The options of the engine; throws ParameterException or BadRequestException. */
+    EngineOptions options() {
+        EngineOptions options = EngineOptions.DEFAULT.withModel(given.model);
+        if (given.devices != null) {
+            options = options.withDevices(given.devices);
+        }
+        if (given.threadsPerWorker != null) {
+            options = options.withThreadsPerWorker(given.threadsPerWorker);
+        }
+        if (given.kernels != null) {
+            options =
+                    options.withKernels(
+                            Values.choice(command, "--kernels", given.kernels, KERNELS));
+        }
+        if (given.maxMemory != null) {
+            options =
+                    options.withMaxMemoryBytes(
+                            Values.bytes(command, "--max-memory", given.maxMemory));
+        }
+        return options;
+    }
+}

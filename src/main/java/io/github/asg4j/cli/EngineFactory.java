@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.github.asg4j.cli;
+
+import io.github.asg4j.Engine;
+import io.github.asg4j.EngineOptions;
+import io.github.asg4j.Generation;
+import io.github.asg4j.GenerationListener;
+import io.github.asg4j.GenerationRequest;
+
+import java.util.Map;
+import java.util.Set;
+
+/** Where the commands get their engine from; tests put one in its place that needs no model. */
+interface EngineFactory {
+    /** Names of the methods; cheap, loads no engine. */
+    Set<String> methods();
+
+    /** As {@link Engine#open}. */
+    Handle open(EngineOptions options);
+
+    /** The real thing. */
+    static EngineFactory real() {
+        return new EngineFactory() {
+            @Override
+            public Set<String> methods() {
+                return Engine.methods();
+            }
+
+            @Override
+            public Handle open(EngineOptions options) {
+                return new RealHandle(Engine.open(options));
+            }
+        };
+    }
+
+    /** What the commands use of an {@link Engine}. */
+    interface Handle extends AutoCloseable {
+        Generation submit(GenerationRequest request, GenerationListener listener);
+
+        Map<String, Object> plan(GenerationRequest request);
+
+        Map<String, Object> describe();
+
+        @Override
+        void close();
+    }
+
+    /** Hands on to the engine, which it owns. */
+    record RealHandle(Engine engine) implements Handle {
+        @Override
+        public Generation submit(GenerationRequest request, GenerationListener listener) {
+            return engine.submit(request, listener);
+        }
+
+        @Override
+        public Map<String, Object> plan(GenerationRequest request) {
+            return engine.plan(request);
+        }
+
+        @Override
+        public Map<String, Object> describe() {
+            return engine.describe();
+        }
+
+        @Override
+        public void close() {
+            engine.close();
+        }
+    }
+}

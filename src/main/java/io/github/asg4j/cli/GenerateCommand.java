@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.github.asg4j.cli;
+
+import io.github.asg4j.GeneratedImage;
+import io.github.asg4j.Generation;
+import io.github.asg4j.GenerationRequest;
+import io.github.asg4j.image.PngParameters;
+import io.github.asg4j.image.PngWriter;
+
+import org.jspecify.annotations.Nullable;
+
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.Spec;
+
+import java.lang.foreign.MemorySegment;
+import java.nio.file.Path;
+import java.text.Normalizer;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.concurrent.Callable;
+
+/** Draws one picture and writes it to a file. */
+@Command(
+        name = "generate",
+        versionProvider = Cli.Version.class,
+        description = "Draws a picture.",
+        synopsisHeading = "Usage: ",
+        customSynopsis = "asg generate --prompt TEXT [OPTIONS]",
+        descriptionHeading = "%n",
+        footerHeading = "%nExamples:%n",
+        footer = {
+            "  asg generate --prompt \"a red ball on grass\"",
+            "  asg generate --prompt \"a blue cube\" --size 384x256 --seed 7 --out cube.png --json",
+            "",
+            "Exit codes: 0 done, 1 a bug of ours, 2 bad arguments, 3 bad bundle, 4 device or"
+                + " memory,",
+            "            5 output cannot be written, 130 cancelled."
+        })
+final class GenerateCommand implements Callable<Integer> {
+    private static final int MAX_SLUG_CHARACTERS = 60;
+
+    private final Cli cli;
+    private final Interruption interruption;
+
+    @Spec
+    @SuppressWarnings("NullAway.Init") // set by picocli
+    private CommandSpec command;
+
+    @Mixin private RequestArgs requestArgs = new RequestArgs();
+    @Mixin private EngineArgs engineArgs = new EngineArgs();
+    @Mixin private OutputArgs outputArgs = new OutputArgs();
+    @Mixin private CommonArgs commonArgs = new CommonArgs();
+
+    GenerateCommand(Cli cli, Interruption interruption) {
+        this.cli = cli;
+        this.interruption = interruption;
+    }
+
+    /** Where the picture goes; plan takes and ignores them. */
+    static final class OutputArgs {
+        @Option(
+                names = "--out",
+                paramLabel = "FILE.png",
+                order = HelpSections.OUTPUT + 80,
+                description = "the picture's file (default: ./SLUG-SEED.png, named by the prompt)")
+        @Nullable Path out;
+
+        @Option(
+                names = "--quiet",
+                order = HelpSections.OUTPUT + 91,
+                description = "no progress; print the file's name only")
+        boolean quiet;
+    }
+
+    @Override
+    public Integer call() {
+        String prompt = requestArgs.prompt();
+        if (prompt == null) {
+            throw new ParameterException(
+                    command.commandLine(), "Missing required option: '--prompt TEXT'");
+        }
+        GenerationRequest request =
+                requestArgs.request(prompt, cli.engines().methods(), cli.seeds());
+        Path file = outputArgs.out != null ? outputArgs.out : defaultFile(request);
+        if (outputArgs.quiet) {
+            Cli.logWarningsOnly();
+        }
+        PngWriter.checkWritable(file, request.width(), request.height());
+        draw(request, file);
+        return ExitCode.DONE;
+    }
+
+    private void draw(GenerationRequest request, Path file) {
+        long start = System.nanoTime();
+        try (EngineFactory.Handle engine = cli.engines().open(engineArgs.options())) {
+            long loaded = System.nanoTime();
+            GeneratedImage image;
+            try (Progress progress = new Progress(cli.err(), style())) {
+                Generation generation = engine.submit(request, progress);
+                interruption.watch(generation);
+                image = generation.join();
+            }
+            long drawn = System.nanoTime();
+            PngWriter.write(
+                    file,
+                    image.width(),
+                    image.height(),
+                    MemorySegment.ofBuffer(image.rgb()),
+                    PngParameters.text(request, image.report()),
+                    interruption::requested);
+            long written = System.nanoTime();
+
+            Map<String, Object> times = new LinkedHashMap<>();
+            if (image.report().get("times_ms") instanceof Map<?, ?> measured) {
+                measured.forEach((name, value) -> times.put(String.valueOf(name), value));
+            }
+            times.put("load", milliseconds(loaded - start));
+            times.put("total", milliseconds(written - loaded));
+            times.put("png", milliseconds(written - drawn));
+            Map<String, Object> report = new LinkedHashMap<>();
+            report.put("file", file.toString());
+            report.putAll(image.report());
+            report.put("times_ms", times);
+            print(report, request.seed(), written - loaded);
+        }
+    }
+
+    private void print(Map<String, Object> report, long seed, long totalNanos) {
+        warnIfCut("prompt", report.get("prompt_cut"));
+        warnIfCut("negative prompt", report.get("negative_prompt_cut"));
+        if (report.get("lost_devices") instanceof List<?> lost && !lost.isEmpty()) {
+            cli.err()
+                    .println(
+                            "asg: warning: lost in the middle, their work was done by the others: "
+                                    + AlignedText.inline(lost));
+        }
+        if (commonArgs.json) {
+            cli.out().println(Json.write(report));
+        } else if (outputArgs.quiet) {
+            cli.out().println(report.get("file"));
+        } else {
+            cli.out()
+                    .printf(
+                            Locale.ROOT,
+                            "%s: %sx%s, %s, seed %d, %.1f s%n",
+                            report.get("file"),
+                            report.get("width"),
+                            report.get("height"),
+                            report.get("method"),
+                            seed,
+                            totalNanos / 1e9);
+        }
+    }
+
+    private void warnIfCut(String what, @Nullable Object cut) {
+        if (cut instanceof String text && !text.isEmpty()) {
+            cli.err()
+                    .println(
+                            "asg: warning: the "
+                                    + what
+                                    + " is longer than the text encoder takes;"
+                                    + " this was left out: \""
+                                    + text
+                                    + "\"");
+        }
+    }
+
+    private Progress.Style style() {
+        if (outputArgs.quiet) {
+            return Progress.Style.NONE;
+        }
+        return cli.terminal() ? Progress.Style.BAR : Progress.Style.LINES;
+    }
+
+    /** Milliseconds with one decimal. */
+    private static double milliseconds(long nanos) {
+        return Math.rint(nanos / 1e5) / 10;
+    }
+
+    /** ./SLUG-SEED.png; ASCII, so that every locale has a name for the file. */
+    private static Path defaultFile(GenerationRequest request) {
+        String slug =
+                Normalizer.normalize(request.prompt(), Normalizer.Form.NFD)
+                        .replaceAll("\\p{M}+", "")
+                        .toLowerCase(Locale.ROOT)
+                        .replaceAll("[^a-z0-9]+", "-")
+                        .replaceAll("^-|-$", "");
+        if (slug.length() > MAX_SLUG_CHARACTERS) {
+            slug = slug.substring(0, MAX_SLUG_CHARACTERS).replaceAll("-$", "");
+        }
+        return Path.of((slug.isEmpty() ? "picture" : slug) + "-" + request.seed() + ".png");
+    }
+}

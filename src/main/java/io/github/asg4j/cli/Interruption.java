@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.github.asg4j.cli;
+
+import io.github.asg4j.Generation;
+
+import org.jspecify.annotations.Nullable;
+
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
+
+/**
+ * Ctrl-C while a command works: cancels its generation and gives it time to end, to delete its
+ * temporary file and to say so, then lets the process go (with exit code 130, which the JVM sets).
+ * From creation to {@link #close()}. A command without a generation ends at once.
+ */
+final class Interruption implements AutoCloseable {
+    /** People press Ctrl-C again if nothing happens. */
+    private static final long WAIT_SECONDS = 2;
+
+    private final CountDownLatch ended = new CountDownLatch(1);
+    private final Thread hook = new Thread(this::interrupt, "asg-interrupted");
+    private @Nullable Generation generation;
+    private boolean requested;
+
+    Interruption() {
+        Runtime.getRuntime().addShutdownHook(hook);
+    }
+
+    /** What to cancel; at once if the interruption came before. */
+    synchronized void watch(Generation running) {
+        generation = running;
+        if (requested) {
+            running.cancel();
+        }
+    }
+
+    synchronized boolean requested() {
+        return requested;
+    }
+
+    private void interrupt() {
+        synchronized (this) {
+            requested = true;
+            if (generation == null) {
+                return;
+            }
+            generation.cancel();
+        }
+        try {
+            // Nothing to do if time runs out: the process ends in any case.
+            boolean inTime = ended.await(WAIT_SECONDS, TimeUnit.SECONDS);
+            if (!inTime) {
+                System.err.println("asg: leaving while a UNet call is still running");
+            }
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+        }
+    }
+
+    /** The work has ended, its files are in order and all is said. */
+    @Override
+    public void close() {
+        ended.countDown();
+        try {
+            Runtime.getRuntime().removeShutdownHook(hook);
+        } catch (IllegalStateException e) {
+            // The process is on its way out: the hook is what waits for us.
+        }
+    }
+}

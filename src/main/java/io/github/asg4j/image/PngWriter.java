@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.github.asg4j.image;
+
+import io.github.asg4j.CancelledException;
+import io.github.asg4j.GeneratedImage;
+import io.github.asg4j.OutputException;
+
+import java.io.IOException;
+import java.io.OutputStream;
+import java.lang.foreign.MemorySegment;
+import java.nio.file.Path;
+import java.util.Iterator;
+import java.util.function.BooleanSupplier;
+
+import javax.imageio.IIOImage;
+import javax.imageio.ImageIO;
+import javax.imageio.ImageTypeSpecifier;
+import javax.imageio.ImageWriteParam;
+import javax.imageio.ImageWriter;
+import javax.imageio.metadata.IIOInvalidTreeException;
+import javax.imageio.metadata.IIOMetadata;
+import javax.imageio.metadata.IIOMetadataNode;
+import javax.imageio.stream.MemoryCacheImageOutputStream;
+
+/**
+ * Writes RGB8 pictures as PNG with ImageIO, row by row: besides the caller's pixels it needs a few
+ * rows of memory, however large the picture. Same pixels and text, same bytes. Thread-safe.
+ */
+public final class PngWriter {
+    /** Keyword of the text chunk under which other tools look for the settings of a picture. */
+    public static final String KEYWORD = "parameters";
+
+    private static final int CHANNELS = 3;
+
+    private PngWriter() {}
+
+    /**
+     * Says before the work whether a picture could be written.
+     *
+     * @param file where the picture shall go
+     * @param width pixels; 0: not known yet
+     * @param height pixels; 0: not known yet
+     * @throws OutputException if the folder is missing or not writable, the name is too long or not
+     *     that of a regular file, or the disk has less space than the pixels take uncompressed
+     */
+    public static void checkWritable(Path file, int width, int height) {
+        long pixels = (long) width * height;
+        boolean countable = pixels <= Long.MAX_VALUE / CHANNELS;
+        OutputFile.check(file, countable ? pixels * CHANNELS : Long.MAX_VALUE);
+    }
+
+    /**
+     * Writes a finished picture; as {@link #write(Path, int, int, MemorySegment, String,
+     * BooleanSupplier)}.
+     */
+    public static void write(Path file, GeneratedImage image, String parameters) {
+        MemorySegment rgb = MemorySegment.ofBuffer(image.rgb());
+        write(file, image.width(), image.height(), rgb, parameters, () -> false);
+    }
+
+    /**
+     * Writes a picture under a temporary name and moves it into place; an existing file is replaced
+     * only then.
+     *
+     * @param rgb RGB8, row-major, {@code width * height * 3} bytes, off-heap or on the heap; read by
+     *     the calling thread only
+     * @param parameters text of the chunk {@link #KEYWORD}; empty: none
+     * @param cancelled asked before each row
+     * @throws OutputException if the file cannot be written; no temporary file stays
+     * @throws CancelledException if {@code cancelled} said so; no file stays
+     */
+    public static void write(
+            Path file,
+            int width,
+            int height,
+            MemorySegment rgb,
+            String parameters,
+            BooleanSupplier cancelled) {
+        write(file, width, height, rgb, parameters, cancelled, OutputFile::open);
+    }
+
+    static void write(
+            Path file,
+            int width,
+            int height,
+            MemorySegment rgb,
+            String parameters,
+            BooleanSupplier cancelled,
+            OutputFile.Opener opener) {
+        if (width < 1 || height < 1 || rgb.byteSize() != (long) width * height * CHANNELS) {
+            throw new IllegalArgumentException(
+                    rgb.byteSize() + " bytes are no RGB8 picture of " + width + "x" + height);
+        }
+        RowImage image = new RowImage(width, height, rgb, cancelled);
+        OutputFile.write(file, opener, out -> encode(image, parameters, out));
+    }
+
+    private static void encode(RowImage image, String parameters, OutputStream out)
+            throws IOException {
+        ImageWriter writer = writer();
+        // This stream hands on and forgets what the writer will not seek back to: 32 KiB chunks.
+        try (MemoryCacheImageOutputStream stream = new MemoryCacheImageOutputStream(out)) {
+            ImageWriteParam settings = writer.getDefaultWriteParam();
+            IIOMetadata metadata =
+                    writer.getDefaultImageMetadata(new ImageTypeSpecifier(image), settings);
+            if (!parameters.isEmpty()) {
+                addText(metadata, parameters);
+            }
+            writer.setOutput(stream);
+            writer.write(null, new IIOImage(image, null, metadata), settings);
+        } finally {
+            writer.dispose();
+        }
+    }
+
+    private static ImageWriter writer() {
+        Iterator<ImageWriter> writers = ImageIO.getImageWritersByFormatName("png");
+        if (!writers.hasNext()) {
+            throw new OutputException(
+                    "this Java has no PNG writer: use a JDK that has the module java.desktop");
+        }
+        return writers.next();
+    }
+
+    private static void addText(IIOMetadata metadata, String parameters)
+            throws IIOInvalidTreeException {
+        String text = printable(parameters);
+        boolean latin1 = text.chars().allMatch(c -> c < 0x7f || (c >= 0xa0 && c <= 0xff));
+        IIOMetadataNode entry = new IIOMetadataNode(latin1 ? "tEXtEntry" : "iTXtEntry");
+        entry.setAttribute("keyword", KEYWORD);
+        if (latin1) {
+            entry.setAttribute("value", text);
+        } else {
+            entry.setAttribute("compressionFlag", "FALSE");
+            entry.setAttribute("compressionMethod", "0");
+            entry.setAttribute("languageTag", "");
+            entry.setAttribute("translatedKeyword", "");
+            entry.setAttribute("text", text);
+        }
+        IIOMetadataNode chunk = new IIOMetadataNode(latin1 ? "tEXt" : "iTXt");
+        chunk.appendChild(entry);
+        IIOMetadataNode root = new IIOMetadataNode(metadata.getNativeMetadataFormatName());
+        root.appendChild(chunk);
+        metadata.mergeTree(metadata.getNativeMetadataFormatName(), root);
+    }
+
+    /** The PNG specification allows no control characters but the line feed; NUL ends a chunk. */
+    private static String printable(String text) {
+        StringBuilder result = new StringBuilder(text.length());
+        text.replace("\r\n", "\n")
+                .codePoints()
+                .map(c -> c != '\n' && Character.isISOControl(c) ? ' ' : c)
+                .forEach(result::appendCodePoint);
+        return result.toString();
+    }
+}

@@ -1,0 +1,617 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.github.asg4j.kernel;
+
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.util.Arrays;
+
+/**
+ * The kernels in Java, for machines without the native library and as its twin in tests: the same
+ * operations in the same order (Java never fuses), hence the same bits. Each thread that calls
+ * keeps a few kilobytes of scratch memory.
+ */
+public final class JavaKernels implements Kernels {
+    private static final ValueLayout.OfFloat F32 = ValueLayout.JAVA_FLOAT;
+    private static final ThreadLocal<Scratch> SCRATCH = ThreadLocal.withInitial(Scratch::new);
+
+    /** A crop of a row of the canvas: the partial sums of windowStep. */
+    private static final int WINDOW_BLOCK = 512;
+
+    private static final class Scratch {
+        final byte[] from = new byte[256];
+        final byte[] to = new byte[256];
+        final byte[] slotOf = new byte[256];
+        final int[] covering = new int[WINDOW_BLOCK];
+        final float[] total = new float[WINDOW_BLOCK];
+        final float[] sum = new float[WINDOW_BLOCK];
+        final double[] partial = new double[256];
+    }
+
+    @Override
+    public String name() {
+        return "java";
+    }
+
+    private static float get(MemorySegment segment, long index) {
+        return segment.get(F32, index * 4);
+    }
+
+    private static void set(MemorySegment segment, long index, float value) {
+        segment.set(F32, index * 4, value);
+    }
+
+    @Override
+    public void normal(
+            MemorySegment out,
+            long count,
+            long seed,
+            long firstElement,
+            int step,
+            int purpose,
+            float scale) {
+        KernelChecks.normal(out, count, step, purpose);
+        for (long i = 0; i < count; i++) {
+            set(out, i, scale * Philox.normal(seed, firstElement + i, step, purpose));
+        }
+    }
+
+    @Override
+    public void interact(
+            MemorySegment out,
+            int firstSlot,
+            int slots,
+            MemorySegment in,
+            int patches,
+            long plane,
+            long seed,
+            int fromStep,
+            int toStep) {
+        KernelChecks.interact(out, firstSlot, slots, in, patches, plane, fromStep, toStep);
+        Scratch scratch = SCRATCH.get();
+        byte[] from = scratch.from;
+        byte[] to = scratch.to;
+        byte[] slotOf = scratch.slotOf;
+        for (long q = 0; q < plane; q++) {
+            Philox.permutation(from, patches, seed, q, fromStep);
+            Philox.permutation(to, patches, seed, q, toStep);
+            for (int i = 0; i < patches; i++) {
+                slotOf[from[i] & 255] = (byte) i;
+            }
+            for (int slot = 0; slot < slots; slot++) {
+                int source = slotOf[to[firstSlot + slot] & 255] & 255;
+                set(out, slot * plane + q, get(in, source * plane + q));
+            }
+        }
+    }
+
+    @Override
+    public void modelInput(
+            MemorySegment out, MemorySegment in, long count, float scale, int copies) {
+        KernelChecks.modelInput(out, in, count, copies);
+        for (int copy = 0; copy < copies; copy++) {
+            for (long i = 0; i < count; i++) {
+                set(out, copy * count + i, get(in, i) * scale);
+            }
+        }
+    }
+
+    @Override
+    public void gatherWindows(
+            MemorySegment out,
+            MemorySegment canvas,
+            int channels,
+            int canvasHeight,
+            int canvasWidth,
+            MemorySegment starts,
+            int views,
+            int h,
+            int w,
+            float scale,
+            int copies) {
+        KernelChecks.gatherWindows(
+                out, canvas, channels, canvasHeight, canvasWidth, starts, views, h, w, copies);
+        long i = 0;
+        for (int copy = 0; copy < copies; copy++) {
+            for (int view = 0; view < views; view++) {
+                long top = start(starts, view, 0);
+                long left = start(starts, view, 1);
+                for (int c = 0; c < channels; c++) {
+                    for (long y = top; y < top + h; y++) {
+                        boolean inside = y >= 0 && y < canvasHeight;
+                        long row = ((long) c * canvasHeight + y) * canvasWidth;
+                        for (long x = left; x < left + w; x++) {
+                            set(
+                                    out,
+                                    i++,
+                                    inside && x >= 0 && x < canvasWidth
+                                            ? get(canvas, row + x) * scale
+                                            : 0);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    private static long start(MemorySegment starts, int view, int axis) {
+        return starts.get(ValueLayout.JAVA_INT, 8L * view + 4L * axis);
+    }
+
+    private static float guided(float uncond, float cond, float guidanceScale) {
+        return uncond + guidanceScale * (cond - uncond);
+    }
+
+    @Override
+    public void guide(
+            MemorySegment out,
+            MemorySegment x,
+            MemorySegment uncond,
+            MemorySegment cond,
+            long count,
+            MemorySegment step,
+            float guidanceScale,
+            int space) {
+        KernelChecks.guide(out, x, uncond, cond, count, step, space);
+        boolean cfg = !KernelChecks.isNull(uncond);
+        float predM = StepRow.get(step, StepRow.PRED_M);
+        float predX = StepRow.get(step, StepRow.PRED_X);
+        float sigma = StepRow.get(step, StepRow.SIGMA);
+        float invAlpha = StepRow.get(step, StepRow.INV_ALPHA);
+        for (long i = 0; i < count; i++) {
+            float mc = get(cond, i);
+            float m = cfg ? guided(get(uncond, i), mc, guidanceScale) : mc;
+            float xi = get(x, i);
+            float e = predM * m + predX * xi;
+            set(out, i, space == GUIDE_LATENT ? (xi - sigma * e) * invAlpha : e);
+        }
+    }
+
+    @Override
+    public void guidedStep(
+            MemorySegment out,
+            MemorySegment x,
+            MemorySegment uncond,
+            MemorySegment cond,
+            MemorySegment guide,
+            MemorySegment mask,
+            boolean maskPerView,
+            MemorySegment noise,
+            int views,
+            int channels,
+            long area,
+            MemorySegment step,
+            float guidanceScale,
+            float weight,
+            int space) {
+        KernelChecks.guidedStep(
+                out,
+                x,
+                uncond,
+                cond,
+                guide,
+                mask,
+                maskPerView,
+                noise,
+                views,
+                channels,
+                area,
+                step,
+                space);
+        float stepN = StepRow.get(step, StepRow.STEP_N);
+        KernelChecks.noisePresent(noise, stepN, "guidedStep");
+        boolean cfg = !KernelChecks.isNull(uncond);
+        boolean masked = !KernelChecks.isNull(mask);
+        float predM = StepRow.get(step, StepRow.PRED_M);
+        float predX = StepRow.get(step, StepRow.PRED_X);
+        float sigma = StepRow.get(step, StepRow.SIGMA);
+        float invAlpha = StepRow.get(step, StepRow.INV_ALPHA);
+        float kappa = StepRow.get(step, StepRow.KAPPA);
+        float stepX = StepRow.get(step, StepRow.STEP_X);
+        float stepE = StepRow.get(step, StepRow.STEP_E);
+        for (int view = 0; view < views; view++) {
+            long maskAt = maskPerView ? view * area : 0;
+            for (int c = 0; c < channels; c++) {
+                long at = ((long) view * channels + c) * area;
+                long guideAt = c * area;
+                for (long i = 0; i < area; i++) {
+                    float mc = get(cond, at + i);
+                    float m = cfg ? guided(get(uncond, at + i), mc, guidanceScale) : mc;
+                    float xi = get(x, at + i);
+                    float e = predM * m + predX * xi;
+                    if (space != GUIDE_NONE) {
+                        float wm = masked ? weight * get(mask, maskAt + i) : weight;
+                        float g = get(guide, guideAt + i);
+                        if (space == GUIDE_NOISE) {
+                            e = e + wm * (g - e);
+                        } else {
+                            float d = (xi - sigma * e) * invAlpha;
+                            e = e - wm * (kappa * (g - d));
+                        }
+                    }
+                    float next = stepX * xi + stepE * e;
+                    if (stepN != 0) {
+                        next = next + stepN * get(noise, at + i);
+                    }
+                    set(out, at + i, next);
+                }
+            }
+        }
+    }
+
+    @Override
+    public void combine(
+            MemorySegment out,
+            MemorySegment uncond,
+            MemorySegment cond,
+            long count,
+            float guidanceScale) {
+        KernelChecks.combine(out, uncond, cond, count);
+        if (KernelChecks.isNull(uncond)) {
+            MemorySegment.copy(cond, 0, out, 0, count * 4);
+            return;
+        }
+        for (long i = 0; i < count; i++) {
+            set(out, i, guided(get(uncond, i), get(cond, i), guidanceScale));
+        }
+    }
+
+    private static float position(int i, float ratio, int mapExtent) {
+        float s = (i + 0.5f) * ratio - 0.5f;
+        float last = mapExtent - 1;
+        return s < 0 ? 0 : s > last ? last : s;
+    }
+
+    @Override
+    public void addMap(
+            MemorySegment sum,
+            int views,
+            int h,
+            int w,
+            MemorySegment map,
+            int mapHeight,
+            int mapWidth,
+            boolean first) {
+        KernelChecks.addMap(sum, views, h, w, map, mapHeight, mapWidth);
+        float ratioY = (float) mapHeight / h;
+        float ratioX = (float) mapWidth / w;
+        for (int view = 0; view < views; view++) {
+            long plane = (long) view * mapHeight * mapWidth;
+            for (int y = 0; y < h; y++) {
+                float sy = position(y, ratioY, mapHeight);
+                int y0 = (int) sy;
+                float fy = sy - y0;
+                long row0 = plane + (long) y0 * mapWidth;
+                long row1 = plane + Math.min(y0 + 1L, mapHeight - 1) * mapWidth;
+                long out = ((long) view * h + y) * w;
+                for (int x = 0; x < w; x++) {
+                    float sx = position(x, ratioX, mapWidth);
+                    int x0 = (int) sx;
+                    int x1 = Math.min(x0 + 1, mapWidth - 1);
+                    float fx = sx - x0;
+                    float a00 = get(map, row0 + x0);
+                    float a10 = get(map, row1 + x0);
+                    float top = a00 + fx * (get(map, row0 + x1) - a00);
+                    float bottom = a10 + fx * (get(map, row1 + x1) - a10);
+                    float v = top + fy * (bottom - top);
+                    set(sum, out + x, first ? v : get(sum, out + x) + v);
+                }
+            }
+        }
+    }
+
+    @Override
+    public void normaliseMask(MemorySegment mask, int views, long area, int blocks, int norm) {
+        KernelChecks.normaliseMask(mask, views, area, blocks, norm);
+        float blockScale = 1f / blocks;
+        for (int view = 0; view < views; view++) {
+            normalisePlane(mask, view * area, (view + 1) * area, blockScale, norm);
+        }
+    }
+
+    private static void normalisePlane(
+            MemorySegment mask, long begin, long end, float blockScale, int norm) {
+        float low = get(mask, begin) * blockScale;
+        float high = low;
+        for (long i = begin; i < end; i++) {
+            float v = get(mask, i) * blockScale;
+            set(mask, i, v);
+            low = v < low ? v : low;
+            high = v > high ? v : high;
+        }
+        if ((norm == NORM_MAX ? high : high - low) < 1e-8f) {
+            for (long i = begin; i < end; i++) {
+                set(mask, i, 1);
+            }
+            return;
+        }
+        float mean = norm == NORM_MEAN_THRESHOLD ? mean(mask, begin, end) : 0;
+        float factor = norm == NORM_MAX ? 1 / high : 1 / (high - low);
+        for (long i = begin; i < end; i++) {
+            float v = get(mask, i);
+            set(
+                    mask,
+                    i,
+                    switch (norm) {
+                        case NORM_MINMAX -> (v - low) * factor;
+                        case NORM_MAX -> v * factor;
+                        default -> v >= mean ? 1 : 0;
+                    });
+        }
+    }
+
+    private static float mean(MemorySegment mask, long begin, long end) {
+        double[] partial = SCRATCH.get().partial;
+        Arrays.fill(partial, 0);
+        for (long i = begin; i < end; i++) {
+            partial[(int) ((i - begin) & 255)] += get(mask, i);
+        }
+        for (int half = 128; half > 0; half /= 2) {
+            for (int t = 0; t < half; t++) {
+                partial[t] += partial[t + half];
+            }
+        }
+        return (float) (partial[0] / (end - begin));
+    }
+
+    @Override
+    public void relocate(
+            MemorySegment canvas,
+            MemorySegment patches,
+            int channels,
+            int gridHeight,
+            int gridWidth,
+            int h,
+            int w) {
+        KernelChecks.grid("relocate", canvas, patches, channels, gridHeight, gridWidth, h, w);
+        copyGrid(canvas, patches, channels, gridHeight, gridWidth, h, w, true);
+    }
+
+    @Override
+    public void cut(
+            MemorySegment patches,
+            MemorySegment canvas,
+            int channels,
+            int gridHeight,
+            int gridWidth,
+            int h,
+            int w) {
+        KernelChecks.grid("cut", canvas, patches, channels, gridHeight, gridWidth, h, w);
+        copyGrid(canvas, patches, channels, gridHeight, gridWidth, h, w, false);
+    }
+
+    private static void copyGrid(
+            MemorySegment canvas,
+            MemorySegment patches,
+            int channels,
+            int gridHeight,
+            int gridWidth,
+            int h,
+            int w,
+            boolean toCanvas) {
+        long cell = 0;
+        for (int c = 0; c < channels; c++) {
+            for (int y = 0; y < h; y++) {
+                for (int a = 0; a < gridHeight; a++) {
+                    for (int x = 0; x < w; x++) {
+                        for (int b = 0; b < gridWidth; b++) {
+                            long patch = (long) a * gridWidth + b;
+                            long i = ((patch * channels + c) * h + y) * w + x;
+                            if (toCanvas) {
+                                set(canvas, cell, get(patches, i));
+                            } else {
+                                set(patches, i, get(canvas, cell));
+                            }
+                            cell++;
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    @Override
+    public void windowStep(
+            MemorySegment out,
+            MemorySegment x,
+            int channels,
+            int canvasHeight,
+            int canvasWidth,
+            MemorySegment windows,
+            MemorySegment starts,
+            int views,
+            int h,
+            int w,
+            MemorySegment weightY,
+            MemorySegment weightX,
+            MemorySegment noise,
+            MemorySegment step) {
+        KernelChecks.windowStep(
+                out,
+                x,
+                channels,
+                canvasHeight,
+                canvasWidth,
+                windows,
+                starts,
+                views,
+                h,
+                w,
+                weightY,
+                weightX,
+                noise,
+                step);
+        float stepN = StepRow.get(step, StepRow.STEP_N);
+        KernelChecks.noisePresent(noise, stepN, "windowStep");
+        float predM = StepRow.get(step, StepRow.PRED_M);
+        float predX = StepRow.get(step, StepRow.PRED_X);
+        float stepX = StepRow.get(step, StepRow.STEP_X);
+        float stepE = StepRow.get(step, StepRow.STEP_E);
+        Scratch scratch = SCRATCH.get();
+        int[] covering = scratch.covering;
+        float[] total = scratch.total;
+        float[] sum = scratch.sum;
+        for (int y = 0; y < canvasHeight; y++) {
+            for (long blockX = 0; blockX < canvasWidth; blockX += WINDOW_BLOCK) {
+                int n = (int) Math.min(WINDOW_BLOCK, canvasWidth - blockX);
+                for (int c = 0; c < channels; c++) {
+                    Arrays.fill(covering, 0, n, 0);
+                    for (int view = 0; view < views; view++) {
+                        long row = y - start(starts, view, 0);
+                        long left = start(starts, view, 1);
+                        if (row < 0 || row >= h) {
+                            continue;
+                        }
+                        float rowWeight = get(weightY, row);
+                        long m = (((long) view * channels + c) * h + row) * w - left;
+                        long end = Math.min(left + w, blockX + n);
+                        for (long cell = Math.max(left, blockX); cell < end; cell++) {
+                            int i = (int) (cell - blockX);
+                            add(
+                                    covering,
+                                    total,
+                                    sum,
+                                    i,
+                                    rowWeight * get(weightX, cell - left),
+                                    get(windows, m + cell));
+                        }
+                    }
+                    long at = ((long) c * canvasHeight + y) * canvasWidth + blockX;
+                    for (int i = 0; i < n; i++) {
+                        float m =
+                                switch (covering[i]) {
+                                    case 0 -> Float.NaN;
+                                    case 1 -> sum[i];
+                                    default -> sum[i] / total[i];
+                                };
+                        float xi = get(x, at + i);
+                        float e = predM * m + predX * xi;
+                        float next = stepX * xi + stepE * e;
+                        if (stepN != 0) {
+                            next = next + stepN * get(noise, at + i);
+                        }
+                        set(out, at + i, next);
+                    }
+                }
+            }
+        }
+    }
+
+    /** The first window's value stands unweighted until a second one comes. */
+    private static void add(
+            int[] covering, float[] total, float[] sum, int i, float weight, float m) {
+        switch (covering[i]++) {
+            case 0 -> {
+                sum[i] = m;
+                total[i] = weight;
+            }
+            case 1 -> {
+                sum[i] = total[i] * sum[i] + weight * m;
+                total[i] = total[i] + weight;
+            }
+            default -> {
+                sum[i] = sum[i] + weight * m;
+                total[i] = total[i] + weight;
+            }
+        }
+    }
+
+    @Override
+    public void scaleShift(
+            MemorySegment out, MemorySegment in, long count, float scale, float shift) {
+        KernelChecks.scaleShift(out, in, count);
+        for (long i = 0; i < count; i++) {
+            set(out, i, get(in, i) * scale + shift);
+        }
+    }
+
+    @Override
+    public void addTile(
+            MemorySegment sum,
+            MemorySegment weightSum,
+            int channels,
+            int height,
+            int width,
+            MemorySegment tile,
+            int top,
+            int left,
+            int tileHeight,
+            int tileWidth,
+            MemorySegment weightY,
+            MemorySegment weightX) {
+        KernelChecks.addTile(
+                sum,
+                weightSum,
+                channels,
+                height,
+                width,
+                tile,
+                top,
+                left,
+                tileHeight,
+                tileWidth,
+                weightY,
+                weightX);
+        for (int y = 0; y < tileHeight; y++) {
+            float rowWeight = get(weightY, y);
+            long at = (top + (long) y) * width + left;
+            for (int x = 0; x < tileWidth; x++) {
+                float weight = rowWeight * get(weightX, x);
+                set(weightSum, at + x, get(weightSum, at + x) + weight);
+            }
+            for (int c = 0; c < channels; c++) {
+                long row = (long) c * height * width + at;
+                long source = ((long) c * tileHeight + y) * tileWidth;
+                for (int x = 0; x < tileWidth; x++) {
+                    float weight = rowWeight * get(weightX, x);
+                    set(sum, row + x, get(sum, row + x) + weight * get(tile, source + x));
+                }
+            }
+        }
+    }
+
+    @Override
+    public void divideTiles(MemorySegment sum, MemorySegment weightSum, int channels, long area) {
+        KernelChecks.divideTiles(sum, weightSum, channels, area);
+        for (int c = 0; c < channels; c++) {
+            for (long i = 0; i < area; i++) {
+                set(sum, c * area + i, get(sum, c * area + i) / get(weightSum, i));
+            }
+        }
+    }
+
+    @Override
+    public void rgb8(
+            MemorySegment out,
+            MemorySegment image,
+            int height,
+            int width,
+            int top,
+            int left,
+            int outHeight,
+            int outWidth) {
+        KernelChecks.rgb8(out, image, height, width, top, left, outHeight, outWidth);
+        long pixel = 0;
+        for (int y = 0; y < outHeight; y++) {
+            for (int x = 0; x < outWidth; x++) {
+                for (int c = 0; c < 3; c++) {
+                    long i = ((long) c * height + top + y) * width + left + x;
+                    float b = get(image, i) * 127.5f + 127.5f;
+                    b = b > 0 ? b : 0;
+                    b = b < 255 ? b : 255;
+                    out.set(ValueLayout.JAVA_BYTE, pixel++, (byte) (int) (b + 0.5f));
+                }
+            }
+        }
+    }
+
+    @Override
+    public long firstNonFinite(MemorySegment data, long count) {
+        KernelChecks.firstNonFinite(data, count);
+        for (long i = 0; i < count; i++) {
+            if (!Float.isFinite(get(data, i))) {
+                return i;
+            }
+        }
+        return -1;
+    }
+}

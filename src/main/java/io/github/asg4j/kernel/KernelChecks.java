@@ -1,0 +1,305 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.github.asg4j.kernel;
+
+import static io.github.asg4j.ffi.Sizes.requireBytes;
+import static io.github.asg4j.ffi.Sizes.requireExtent;
+import static io.github.asg4j.ffi.Sizes.requireFloats;
+import static io.github.asg4j.ffi.Sizes.requireRange;
+import static io.github.asg4j.ffi.Sizes.times;
+
+import java.lang.foreign.MemorySegment;
+
+/**
+ * The checks of every operation of {@link Kernels}, the same for all implementations: extents,
+ * options, and the size of every tensor. Contents are not read, so device memory passes too.
+ */
+final class KernelChecks {
+    private static final int MAX_PATCHES = 256;
+
+    private KernelChecks() {}
+
+    static boolean isNull(MemorySegment segment) {
+        return segment.address() == 0 && segment.isNative(); // heap segments start at address 0
+    }
+
+    static void normal(MemorySegment out, long count, int step, int purpose) {
+        requireExtent(count, "normal", "count");
+        requireRange(step, 0, Integer.MAX_VALUE, "normal", "step");
+        requireRange(purpose, 0, Integer.MAX_VALUE, "normal", "purpose");
+        requireFloats(out, count, "normal", "out");
+    }
+
+    static void interact(
+            MemorySegment out,
+            int firstSlot,
+            int slots,
+            MemorySegment in,
+            int patches,
+            long plane,
+            int fromStep,
+            int toStep) {
+        requireExtent(plane, "interact", "plane");
+        requireRange(patches, 1, MAX_PATCHES, "interact", "patches");
+        requireRange(slots, 1, patches, "interact", "slots");
+        requireRange(firstSlot, 0, patches - slots, "interact", "firstSlot");
+        requireRange(fromStep, Kernels.UNSHUFFLED, Integer.MAX_VALUE, "interact", "fromStep");
+        requireRange(toStep, Kernels.UNSHUFFLED, Integer.MAX_VALUE, "interact", "toStep");
+        requireFloats(out, times(slots, plane), "interact", "out");
+        requireFloats(in, times(patches, plane), "interact", "in");
+    }
+
+    static void modelInput(MemorySegment out, MemorySegment in, long count, int copies) {
+        requireExtent(count, "modelInput", "count");
+        requireExtent(copies, "modelInput", "copies");
+        requireFloats(out, times(copies, count), "modelInput", "out");
+        requireFloats(in, count, "modelInput", "in");
+    }
+
+    static void gatherWindows(
+            MemorySegment out,
+            MemorySegment canvas,
+            int channels,
+            int canvasHeight,
+            int canvasWidth,
+            MemorySegment starts,
+            int views,
+            int h,
+            int w,
+            int copies) {
+        planes("gatherWindows", channels, h, w);
+        canvas("gatherWindows", canvasHeight, canvasWidth);
+        requireExtent(views, "gatherWindows", "views");
+        requireExtent(copies, "gatherWindows", "copies");
+        long window = volume(channels, h, w);
+        requireFloats(out, times(times(copies, views), window), "gatherWindows", "out");
+        requireFloats(
+                canvas, volume(channels, canvasHeight, canvasWidth), "gatherWindows", "canvas");
+        requireFloats(starts, times(views, 2), "gatherWindows", "starts");
+    }
+
+    static void guide(
+            MemorySegment out,
+            MemorySegment x,
+            MemorySegment uncond,
+            MemorySegment cond,
+            long count,
+            MemorySegment step,
+            int space) {
+        requireExtent(count, "guide", "count");
+        requireRange(space, Kernels.GUIDE_NOISE, Kernels.GUIDE_LATENT, "guide", "space");
+        requireFloats(out, count, "guide", "out");
+        requireFloats(x, count, "guide", "x");
+        optionalFloats(uncond, count, "guide", "uncond");
+        requireFloats(cond, count, "guide", "cond");
+        requireFloats(step, StepRow.FLOATS, "guide", "step");
+    }
+
+    static void guidedStep(
+            MemorySegment out,
+            MemorySegment x,
+            MemorySegment uncond,
+            MemorySegment cond,
+            MemorySegment guide,
+            MemorySegment mask,
+            boolean maskPerView,
+            MemorySegment noise,
+            int views,
+            int channels,
+            long area,
+            MemorySegment step,
+            int space) {
+        requireExtent(views, "guidedStep", "views");
+        requireExtent(channels, "guidedStep", "channels");
+        requireExtent(area, "guidedStep", "area");
+        requireRange(space, Kernels.GUIDE_NONE, Kernels.GUIDE_LATENT, "guidedStep", "space");
+        long plane = times(channels, area);
+        long count = times(views, plane);
+        requireFloats(out, count, "guidedStep", "out");
+        requireFloats(x, count, "guidedStep", "x");
+        optionalFloats(uncond, count, "guidedStep", "uncond");
+        requireFloats(cond, count, "guidedStep", "cond");
+        if (space != Kernels.GUIDE_NONE) {
+            requireFloats(guide, plane, "guidedStep", "guide");
+        }
+        optionalFloats(mask, maskPerView ? times(views, area) : area, "guidedStep", "mask");
+        optionalFloats(noise, count, "guidedStep", "noise");
+        requireFloats(step, StepRow.FLOATS, "guidedStep", "step");
+    }
+
+    static void combine(MemorySegment out, MemorySegment uncond, MemorySegment cond, long count) {
+        requireExtent(count, "combine", "count");
+        requireFloats(out, count, "combine", "out");
+        optionalFloats(uncond, count, "combine", "uncond");
+        requireFloats(cond, count, "combine", "cond");
+    }
+
+    static void addMap(
+            MemorySegment sum,
+            int views,
+            int h,
+            int w,
+            MemorySegment map,
+            int mapHeight,
+            int mapWidth) {
+        requireExtent(views, "addMap", "views");
+        requireExtent(h, "addMap", "h");
+        requireExtent(w, "addMap", "w");
+        requireExtent(mapHeight, "addMap", "mapHeight");
+        requireExtent(mapWidth, "addMap", "mapWidth");
+        requireFloats(sum, volume(views, h, w), "addMap", "sum");
+        requireFloats(map, volume(views, mapHeight, mapWidth), "addMap", "map");
+    }
+
+    static void normaliseMask(MemorySegment mask, int views, long area, int blocks, int norm) {
+        requireExtent(views, "normaliseMask", "views");
+        requireExtent(area, "normaliseMask", "area");
+        requireExtent(blocks, "normaliseMask", "blocks");
+        requireRange(
+                norm, Kernels.NORM_MINMAX, Kernels.NORM_MEAN_THRESHOLD, "normaliseMask", "norm");
+        requireFloats(mask, times(views, area), "normaliseMask", "mask");
+    }
+
+    /** Of relocate and cut. */
+    static void grid(
+            String operation,
+            MemorySegment canvas,
+            MemorySegment patches,
+            int channels,
+            int gridHeight,
+            int gridWidth,
+            int h,
+            int w) {
+        planes(operation, channels, h, w);
+        requireExtent(gridHeight, operation, "gridHeight");
+        requireExtent(gridWidth, operation, "gridWidth");
+        long count = times(times(gridHeight, gridWidth), volume(channels, h, w));
+        requireFloats(canvas, count, operation, "canvas");
+        requireFloats(patches, count, operation, "patches");
+    }
+
+    static void windowStep(
+            MemorySegment out,
+            MemorySegment x,
+            int channels,
+            int canvasHeight,
+            int canvasWidth,
+            MemorySegment windows,
+            MemorySegment starts,
+            int views,
+            int h,
+            int w,
+            MemorySegment weightY,
+            MemorySegment weightX,
+            MemorySegment noise,
+            MemorySegment step) {
+        planes("windowStep", channels, h, w);
+        canvas("windowStep", canvasHeight, canvasWidth);
+        requireExtent(views, "windowStep", "views");
+        long count = volume(channels, canvasHeight, canvasWidth);
+        requireFloats(out, count, "windowStep", "out");
+        requireFloats(x, count, "windowStep", "x");
+        requireFloats(windows, times(views, volume(channels, h, w)), "windowStep", "windows");
+        requireFloats(starts, times(views, 2), "windowStep", "starts");
+        requireFloats(weightY, h, "windowStep", "weightY");
+        requireFloats(weightX, w, "windowStep", "weightX");
+        optionalFloats(noise, count, "windowStep", "noise");
+        requireFloats(step, StepRow.FLOATS, "windowStep", "step");
+    }
+
+    static void scaleShift(MemorySegment out, MemorySegment in, long count) {
+        requireExtent(count, "scaleShift", "count");
+        requireFloats(out, count, "scaleShift", "out");
+        requireFloats(in, count, "scaleShift", "in");
+    }
+
+    static void addTile(
+            MemorySegment sum,
+            MemorySegment weightSum,
+            int channels,
+            int height,
+            int width,
+            MemorySegment tile,
+            int top,
+            int left,
+            int tileHeight,
+            int tileWidth,
+            MemorySegment weightY,
+            MemorySegment weightX) {
+        requireExtent(channels, "addTile", "channels");
+        inside("addTile", height, width, top, left, tileHeight, tileWidth);
+        requireFloats(sum, volume(channels, height, width), "addTile", "sum");
+        requireFloats(weightSum, times(height, width), "addTile", "weightSum");
+        requireFloats(tile, volume(channels, tileHeight, tileWidth), "addTile", "tile");
+        requireFloats(weightY, tileHeight, "addTile", "weightY");
+        requireFloats(weightX, tileWidth, "addTile", "weightX");
+    }
+
+    static void divideTiles(MemorySegment sum, MemorySegment weightSum, int channels, long area) {
+        requireExtent(channels, "divideTiles", "channels");
+        requireExtent(area, "divideTiles", "area");
+        requireFloats(sum, times(channels, area), "divideTiles", "sum");
+        requireFloats(weightSum, area, "divideTiles", "weightSum");
+    }
+
+    static void rgb8(
+            MemorySegment out,
+            MemorySegment image,
+            int height,
+            int width,
+            int top,
+            int left,
+            int outHeight,
+            int outWidth) {
+        inside("rgb8", height, width, top, left, outHeight, outWidth);
+        requireBytes(out, volume(3, outHeight, outWidth), "rgb8", "out");
+        requireFloats(image, volume(3, height, width), "rgb8", "image");
+    }
+
+    static void firstNonFinite(MemorySegment data, long count) {
+        requireExtent(count, "firstNonFinite", "count");
+        requireFloats(data, count, "firstNonFinite", "data");
+    }
+
+    /** Of implementations that can read the row: noise is missing only where none is added. */
+    static void noisePresent(MemorySegment noise, float stepN, String operation) {
+        if (isNull(noise) && stepN != 0) {
+            throw new IllegalArgumentException(
+                    operation
+                            + ": noise is NULL but stepN is "
+                            + stepN
+                            + "; pass the step noise, or a row whose stepN is 0");
+        }
+    }
+
+    private static void optionalFloats(
+            MemorySegment segment, long count, String operation, String tensor) {
+        if (!isNull(segment)) {
+            requireFloats(segment, count, operation, tensor);
+        }
+    }
+
+    private static void planes(String operation, int channels, int h, int w) {
+        requireExtent(channels, operation, "channels");
+        requireExtent(h, operation, "h");
+        requireExtent(w, operation, "w");
+    }
+
+    private static void canvas(String operation, int canvasHeight, int canvasWidth) {
+        requireExtent(canvasHeight, operation, "canvasHeight");
+        requireExtent(canvasWidth, operation, "canvasWidth");
+    }
+
+    private static void inside(
+            String operation, int height, int width, int top, int left, int h, int w) {
+        requireExtent(height, operation, "height");
+        requireExtent(width, operation, "width");
+        requireRange(h, 1, height, operation, "height of the part");
+        requireRange(w, 1, width, operation, "width of the part");
+        requireRange(top, 0, height - h, operation, "top");
+        requireRange(left, 0, width - w, operation, "left");
+    }
+
+    private static long volume(long a, long b, long c) {
+        return times(times(a, b), c);
+    }
+}

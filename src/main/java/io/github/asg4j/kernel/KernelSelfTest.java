@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.github.asg4j.kernel;
+
+import io.github.asg4j.device.Memory;
+import java.lang.foreign.MemorySegment;
+import java.util.Locale;
+
+/**
+ * Compares kernels with the Java ones on this machine, bit by bit: for {@code doctor}, so that a
+ * miscompiled or damaged library is found before it draws.
+ */
+public final class KernelSelfTest {
+    private static final int VIEWS = 3;
+    private static final int CHANNELS = 4;
+    private static final int HEIGHT = 13;
+    private static final int WIDTH = 17;
+    private static final long AREA = (long) HEIGHT * WIDTH;
+    private static final long COUNT = VIEWS * CHANNELS * AREA;
+
+    private KernelSelfTest() {}
+
+    /** The first operation whose bits differ from the Java kernels', or an empty string. */
+    public static String firstDifference(Kernels kernels) {
+        try (Memory memory = new Memory("kernel self-test")) {
+            Kernels java = new JavaKernels();
+            MemorySegment a = memory.floats(COUNT, "result");
+            MemorySegment b = memory.floats(COUNT, "expected");
+            MemorySegment x = memory.floats(COUNT, "latents");
+            MemorySegment m = memory.floats(COUNT, "noise");
+            MemorySegment row = memory.allocate(StepRow.BYTES, "step");
+            for (int field = 0; field < StepRow.FLOATS; field++) {
+                StepRow.set(row, field, 0.3f + 0.1f * field);
+            }
+            java.normal(x, COUNT, 1, 0, 0, Kernels.INITIAL_NOISE, 2);
+            java.normal(m, COUNT, 1, 0, 1, Kernels.STEP_NOISE, 1);
+            for (Operation operation : Operation.values()) {
+                operation.run(kernels, a, x, m, row);
+                operation.run(java, b, x, m, row);
+                if (a.mismatch(b) >= 0) {
+                    return operation.name().toLowerCase(Locale.ROOT);
+                }
+            }
+            return "";
+        }
+    }
+
+    private enum Operation {
+        NORMAL {
+            @Override
+            void run(Kernels k, MemorySegment out, MemorySegment x, MemorySegment m, MemorySegment row) {
+                k.normal(out, COUNT, 42, 1L << 33, 7, Kernels.STEP_NOISE, 1.5f);
+            }
+        },
+        INTERACT {
+            @Override
+            void run(Kernels k, MemorySegment out, MemorySegment x, MemorySegment m, MemorySegment row) {
+                k.interact(out, 0, VIEWS, x, VIEWS, CHANNELS * AREA, 42, 3, 4);
+            }
+        },
+        GUIDED_STEP {
+            @Override
+            void run(Kernels k, MemorySegment out, MemorySegment x, MemorySegment m, MemorySegment row) {
+                k.guidedStep(
+                        out, x, x, m, m.asSlice(0, CHANNELS * AREA * 4), x.asSlice(0, AREA * 4),
+                        false, m, VIEWS, CHANNELS, AREA, row, 5, 0.7f, Kernels.GUIDE_LATENT);
+            }
+        },
+        NORMALISE_MASK {
+            @Override
+            void run(Kernels k, MemorySegment out, MemorySegment x, MemorySegment m, MemorySegment row) {
+                out.copyFrom(x);
+                k.normaliseMask(out, VIEWS * CHANNELS, AREA, 2, Kernels.NORM_MINMAX);
+            }
+        },
+        SCALE_SHIFT {
+            @Override
+            void run(Kernels k, MemorySegment out, MemorySegment x, MemorySegment m, MemorySegment row) {
+                k.scaleShift(out, x, COUNT, 0.18f, 0.06f);
+            }
+        };
+
+        abstract void run(
+                Kernels k, MemorySegment out, MemorySegment x, MemorySegment m, MemorySegment row);
+    }
+}

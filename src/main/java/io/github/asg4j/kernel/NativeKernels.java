@@ -1,0 +1,340 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.github.asg4j.kernel;
+
+import io.github.asg4j.ffi.CpuLibrary;
+
+import java.lang.foreign.MemorySegment;
+import java.util.List;
+
+/** The kernels of the native CPU library, with one of its instruction sets. */
+public final class NativeKernels implements Kernels {
+    /** Names of the instruction sets, slowest first; the index is the tier of {@link CpuLibrary}. */
+    static final List<String> TIERS = List.of("scalar", "avx2", "avx512");
+
+    private final int tier;
+
+    /** The library is there and supports the tier: {@link KernelChoice} has seen to it. */
+    NativeKernels(int tier) {
+        this.tier = tier;
+    }
+
+    @Override
+    public String name() {
+        return TIERS.get(tier);
+    }
+
+    @Override
+    public void normal(
+            MemorySegment out,
+            long count,
+            long seed,
+            long firstElement,
+            int step,
+            int purpose,
+            float scale) {
+        KernelChecks.normal(out, count, step, purpose);
+        CpuLibrary.normal(tier, out, count, seed, firstElement, step, purpose, scale);
+    }
+
+    @Override
+    public void interact(
+            MemorySegment out,
+            int firstSlot,
+            int slots,
+            MemorySegment in,
+            int patches,
+            long plane,
+            long seed,
+            int fromStep,
+            int toStep) {
+        KernelChecks.interact(out, firstSlot, slots, in, patches, plane, fromStep, toStep);
+        CpuLibrary.interact(
+                tier, out, in, firstSlot, slots, patches, plane, seed, fromStep, toStep);
+    }
+
+    @Override
+    public void modelInput(
+            MemorySegment out, MemorySegment in, long count, float scale, int copies) {
+        KernelChecks.modelInput(out, in, count, copies);
+        CpuLibrary.modelInput(tier, out, in, count, copies, scale);
+    }
+
+    @Override
+    public void gatherWindows(
+            MemorySegment out,
+            MemorySegment canvas,
+            int channels,
+            int canvasHeight,
+            int canvasWidth,
+            MemorySegment starts,
+            int views,
+            int h,
+            int w,
+            float scale,
+            int copies) {
+        KernelChecks.gatherWindows(
+                out, canvas, channels, canvasHeight, canvasWidth, starts, views, h, w, copies);
+        CpuLibrary.gatherWindows(
+                tier,
+                out,
+                canvas,
+                starts,
+                channels,
+                canvasHeight,
+                canvasWidth,
+                views,
+                h,
+                w,
+                copies,
+                scale);
+    }
+
+    @Override
+    public void guide(
+            MemorySegment out,
+            MemorySegment x,
+            MemorySegment uncond,
+            MemorySegment cond,
+            long count,
+            MemorySegment step,
+            float guidanceScale,
+            int space) {
+        KernelChecks.guide(out, x, uncond, cond, count, step, space);
+        CpuLibrary.guide(tier, out, x, uncond, cond, step, count, guidanceScale, space);
+    }
+
+    @Override
+    public void guidedStep(
+            MemorySegment out,
+            MemorySegment x,
+            MemorySegment uncond,
+            MemorySegment cond,
+            MemorySegment guide,
+            MemorySegment mask,
+            boolean maskPerView,
+            MemorySegment noise,
+            int views,
+            int channels,
+            long area,
+            MemorySegment step,
+            float guidanceScale,
+            float weight,
+            int space) {
+        KernelChecks.guidedStep(
+                out,
+                x,
+                uncond,
+                cond,
+                guide,
+                mask,
+                maskPerView,
+                noise,
+                views,
+                channels,
+                area,
+                step,
+                space);
+        KernelChecks.noisePresent(noise, StepRow.get(step, StepRow.STEP_N), "guidedStep");
+        CpuLibrary.guidedStep(
+                tier,
+                out,
+                x,
+                uncond,
+                cond,
+                guide,
+                mask,
+                noise,
+                step,
+                views,
+                channels,
+                area,
+                maskPerView ? 1 : 0,
+                guidanceScale,
+                weight,
+                space);
+    }
+
+    @Override
+    public void combine(
+            MemorySegment out,
+            MemorySegment uncond,
+            MemorySegment cond,
+            long count,
+            float guidanceScale) {
+        KernelChecks.combine(out, uncond, cond, count);
+        CpuLibrary.combine(tier, out, uncond, cond, count, guidanceScale);
+    }
+
+    @Override
+    public void addMap(
+            MemorySegment sum,
+            int views,
+            int h,
+            int w,
+            MemorySegment map,
+            int mapHeight,
+            int mapWidth,
+            boolean first) {
+        KernelChecks.addMap(sum, views, h, w, map, mapHeight, mapWidth);
+        CpuLibrary.addMap(tier, sum, map, views, h, w, mapHeight, mapWidth, first ? 1 : 0);
+    }
+
+    @Override
+    public void normaliseMask(MemorySegment mask, int views, long area, int blocks, int norm) {
+        KernelChecks.normaliseMask(mask, views, area, blocks, norm);
+        CpuLibrary.normaliseMask(tier, mask, views, area, blocks, norm);
+    }
+
+    @Override
+    public void relocate(
+            MemorySegment canvas,
+            MemorySegment patches,
+            int channels,
+            int gridHeight,
+            int gridWidth,
+            int h,
+            int w) {
+        KernelChecks.grid("relocate", canvas, patches, channels, gridHeight, gridWidth, h, w);
+        CpuLibrary.relocate(tier, canvas, patches, channels, gridHeight, gridWidth, h, w);
+    }
+
+    @Override
+    public void cut(
+            MemorySegment patches,
+            MemorySegment canvas,
+            int channels,
+            int gridHeight,
+            int gridWidth,
+            int h,
+            int w) {
+        KernelChecks.grid("cut", canvas, patches, channels, gridHeight, gridWidth, h, w);
+        CpuLibrary.cut(tier, patches, canvas, channels, gridHeight, gridWidth, h, w);
+    }
+
+    @Override
+    public void windowStep(
+            MemorySegment out,
+            MemorySegment x,
+            int channels,
+            int canvasHeight,
+            int canvasWidth,
+            MemorySegment windows,
+            MemorySegment starts,
+            int views,
+            int h,
+            int w,
+            MemorySegment weightY,
+            MemorySegment weightX,
+            MemorySegment noise,
+            MemorySegment step) {
+        KernelChecks.windowStep(
+                out,
+                x,
+                channels,
+                canvasHeight,
+                canvasWidth,
+                windows,
+                starts,
+                views,
+                h,
+                w,
+                weightY,
+                weightX,
+                noise,
+                step);
+        KernelChecks.noisePresent(noise, StepRow.get(step, StepRow.STEP_N), "windowStep");
+        CpuLibrary.windowStep(
+                tier,
+                out,
+                x,
+                windows,
+                starts,
+                weightY,
+                weightX,
+                noise,
+                step,
+                channels,
+                canvasHeight,
+                canvasWidth,
+                views,
+                h,
+                w);
+    }
+
+    @Override
+    public void scaleShift(
+            MemorySegment out, MemorySegment in, long count, float scale, float shift) {
+        KernelChecks.scaleShift(out, in, count);
+        CpuLibrary.scaleShift(tier, out, in, count, scale, shift);
+    }
+
+    @Override
+    public void addTile(
+            MemorySegment sum,
+            MemorySegment weightSum,
+            int channels,
+            int height,
+            int width,
+            MemorySegment tile,
+            int top,
+            int left,
+            int tileHeight,
+            int tileWidth,
+            MemorySegment weightY,
+            MemorySegment weightX) {
+        KernelChecks.addTile(
+                sum,
+                weightSum,
+                channels,
+                height,
+                width,
+                tile,
+                top,
+                left,
+                tileHeight,
+                tileWidth,
+                weightY,
+                weightX);
+        CpuLibrary.addTile(
+                tier,
+                sum,
+                weightSum,
+                tile,
+                weightY,
+                weightX,
+                channels,
+                height,
+                width,
+                top,
+                left,
+                tileHeight,
+                tileWidth);
+    }
+
+    @Override
+    public void divideTiles(MemorySegment sum, MemorySegment weightSum, int channels, long area) {
+        KernelChecks.divideTiles(sum, weightSum, channels, area);
+        CpuLibrary.divideTiles(tier, sum, weightSum, channels, area);
+    }
+
+    @Override
+    public void rgb8(
+            MemorySegment out,
+            MemorySegment image,
+            int height,
+            int width,
+            int top,
+            int left,
+            int outHeight,
+            int outWidth) {
+        KernelChecks.rgb8(out, image, height, width, top, left, outHeight, outWidth);
+        CpuLibrary.rgb8(tier, out, image, height, width, top, left, outHeight, outWidth);
+    }
+
+    @Override
+    public long firstNonFinite(MemorySegment data, long count) {
+        KernelChecks.firstNonFinite(data, count);
+        long index = CpuLibrary.firstNonFinite(tier, data, count);
+        return index == count ? -1 : index;
+    }
+}

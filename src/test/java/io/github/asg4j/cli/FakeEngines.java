@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.github.asg4j.cli;
+
+import io.github.asg4j.AsgException;
+import io.github.asg4j.CancelledException;
+import io.github.asg4j.EngineOptions;
+import io.github.asg4j.GeneratedImage;
+import io.github.asg4j.Generation;
+import io.github.asg4j.GenerationEvent;
+import io.github.asg4j.GenerationListener;
+import io.github.asg4j.GenerationRequest;
+
+import java.io.ByteArrayOutputStream;
+import java.io.PrintStream;
+import java.nio.ByteBuffer;
+import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionException;
+
+/** An engine that draws grey pictures, remembers what it was asked, and fails as told. */
+final class FakeEngines implements EngineFactory {
+    static final long SEED = 4_000_000_000L;
+
+    final List<EngineOptions> options = new ArrayList<>();
+    final List<GenerationRequest> requests = new ArrayList<>();
+    final Map<String, Object> description = new LinkedHashMap<>(Map.of("kernels", "java"));
+    final Map<String, Object> moreReport = new LinkedHashMap<>();
+
+    /** Thrown by open, if any. */
+    AsgException openFailure;
+
+    /** Thrown by the generation, if any. */
+    Throwable failure;
+
+    /** Run before the picture is done. */
+    Runnable whileDrawing = () -> {};
+
+    /** A generation ends only when it is cancelled. */
+    boolean endless;
+
+    /** Not even then. */
+    boolean deaf;
+
+    int open;
+
+    /** What one run of the command line printed and returned. */
+    record Result(int code, String out, String err) {}
+
+    Result run(String... args) {
+        return run(false, args);
+    }
+
+    Result run(boolean terminal, String... args) {
+        ByteArrayOutputStream out = new ByteArrayOutputStream();
+        ByteArrayOutputStream err = new ByteArrayOutputStream();
+        Cli cli =
+                new Cli(
+                        this,
+                        new PrintStream(out, true, StandardCharsets.UTF_8),
+                        new PrintStream(err, true, StandardCharsets.UTF_8),
+                        terminal,
+                        () -> SEED);
+        int code = cli.run(args);
+        return new Result(
+                code, out.toString(StandardCharsets.UTF_8), err.toString(StandardCharsets.UTF_8));
+    }
+
+    /** The only request so far. */
+    GenerationRequest request() {
+        if (requests.size() != 1) {
+            throw new AssertionError(requests.size() + " requests");
+        }
+        return requests.getFirst();
+    }
+
+    @Override
+    public Set<String> methods() {
+        return new LinkedHashSet<>(List.of("asg", "direct"));
+    }
+
+    @Override
+    public Handle open(EngineOptions engineOptions) {
+        options.add(engineOptions);
+        if (openFailure != null) {
+            throw openFailure;
+        }
+        open++;
+        return new Handle() {
+            @Override
+            public Generation submit(GenerationRequest request, GenerationListener listener) {
+                requests.add(request);
+                if (endless) {
+                    whileDrawing.run();
+                    return new Endless(deaf, new CompletableFuture<>());
+                }
+                return new Finished(draw(request, listener));
+            }
+
+            @Override
+            public Map<String, Object> plan(GenerationRequest request) {
+                requests.add(request);
+                Map<String, Object> plan = new LinkedHashMap<>();
+                plan.put("method", request.method());
+                plan.put("canvas_latents", List.of(32, 32));
+                Map<String, Object> stage1 = new LinkedHashMap<>();
+                stage1.put("name", "stage1");
+                stage1.put("views", 4);
+                plan.put("stages", List.of(stage1, Map.of("name", "stage2")));
+                plan.put("bytes", Map.of("host", 5));
+                return plan;
+            }
+
+            @Override
+            public Map<String, Object> describe() {
+                return description;
+            }
+
+            @Override
+            public void close() {
+                open--;
+            }
+        };
+    }
+
+    private CompletableFuture<GeneratedImage> draw(
+            GenerationRequest request, GenerationListener listener) {
+        if (failure != null) {
+            return CompletableFuture.failedFuture(failure);
+        }
+        for (int step = 1; step <= 3; step++) {
+            listener.onEvent(new GenerationEvent("stage1", step, 3, step * 1_000_000_000L));
+        }
+        listener.onEvent(new GenerationEvent("vae", 1, 1, 4_000_000_000L));
+        whileDrawing.run();
+        int width = request.width() == 0 ? 16 : request.width();
+        int height = request.height() == 0 ? 8 : request.height();
+        Map<String, Object> report = new LinkedHashMap<>();
+        report.put("width", width);
+        report.put("height", height);
+        report.put("seed", request.seed());
+        report.put("method", request.method());
+        report.put("steps", 50);
+        report.putAll(moreReport);
+        Map<String, Object> times = new LinkedHashMap<>();
+        times.put("unet", 12.5);
+        report.put("times_ms", Map.copyOf(times));
+        return CompletableFuture.completedFuture(
+                new GeneratedImage(width, height, ByteBuffer.allocate(width * height * 3), report));
+    }
+
+    private record Finished(CompletableFuture<GeneratedImage> future) implements Generation {
+        @Override
+        public void cancel() {}
+
+        @Override
+        public GeneratedImage join() {
+            try {
+                return future.join();
+            } catch (CompletionException e) {
+                if (e.getCause() instanceof AsgException cause) {
+                    throw cause;
+                }
+                throw e;
+            }
+        }
+    }
+
+    private record Endless(boolean deaf, CompletableFuture<GeneratedImage> future)
+            implements Generation {
+        @Override
+        public void cancel() {
+            if (!deaf) {
+                future.completeExceptionally(new CancelledException("cancelled in step 3 of 50"));
+            }
+        }
+
+        @Override
+        public GeneratedImage join() {
+            return new Finished(future).join();
+        }
+    }
+}

@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.github.asg4j.cli;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertNotNull;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.stream.Stream;
+
+import javax.imageio.ImageIO;
+
+/** What generate prints where, and which files it leaves. */
+class GenerateCommandTest {
+    @TempDir Path folder;
+
+    private final FakeEngines engines = new FakeEngines();
+
+    private FakeEngines.Result draw(boolean terminal, String... more) {
+        String[] args = {
+            "generate", "--prompt", "a red ball", "--seed", "7", "--out", file().toString()
+        };
+        return engines.run(
+                terminal, Stream.concat(Stream.of(args), Stream.of(more)).toArray(String[]::new));
+    }
+
+    private Path file() {
+        return folder.resolve("a.png");
+    }
+
+    private List<Path> files() throws IOException {
+        try (Stream<Path> files = Files.list(folder)) {
+            return files.toList();
+        }
+    }
+
+    @Test
+    void writesThePicture() throws IOException {
+        FakeEngines.Result result = draw(false, "--size", "24x16");
+        assertEquals(0, result.code(), result.err());
+        assertEquals(24, ImageIO.read(file().toFile()).getWidth());
+        assertTrue(
+                result.out().matches(".*a\\.png: 24x16, asg, seed 7, \\d+\\.\\d s\\R"),
+                result.out());
+        assertEquals(List.of(file()), files());
+        assertEquals(0, engines.open, "engine closed");
+    }
+
+    @Test
+    void withoutTerminalOneLinePerStage() {
+        assertEquals("stage1: 3 of 3, 3.0 s\nvae: 1 of 1, 4.0 s\n", draw(false).err());
+    }
+
+    @Test
+    void onATerminalABarThatIsTakenAway() {
+        String err = draw(true).err();
+        assertFalse(err.contains("\n"), err);
+        assertTrue(err.contains("stage1  [##########--------------------] 1/3  1.0 s"), err);
+        assertTrue(err.endsWith("\r"), err);
+        String last = err.substring(0, err.length() - 1);
+        assertTrue(last.substring(last.lastIndexOf('\r')).isBlank(), err);
+    }
+
+    @Test
+    void quietPrintsTheFileOnly() {
+        for (boolean terminal : new boolean[] {false, true}) {
+            assertEquals(
+                    new FakeEngines.Result(0, file() + System.lineSeparator(), ""),
+                    draw(terminal, "--quiet"));
+        }
+    }
+
+    @Test
+    void jsonIsOneObjectAndNothingElse() throws IOException {
+        engines.moreReport.put("prompt", "röt");
+        FakeEngines.Result result = draw(false, "--json");
+        JsonNode json = new ObjectMapper().readTree(result.out());
+        List<String> names = new ArrayList<>();
+        json.fieldNames().forEachRemaining(names::add);
+        assertEquals(
+                List.of("file", "width", "height", "seed", "method", "steps", "prompt", "times_ms"),
+                names);
+        assertEquals(file().toString(), json.get("file").asText());
+        assertEquals(7, json.get("seed").asLong());
+        assertEquals("röt", json.get("prompt").asText());
+        assertEquals(12.5, json.get("times_ms").get("unet").asDouble());
+        for (String time : List.of("load", "total", "png")) {
+            assertNotNull(json.get("times_ms").get(time), time);
+            assertTrue(json.get("times_ms").get(time).asDouble() >= 0, time);
+        }
+        assertTrue(result.out().chars().allMatch(c -> c < 128), "ASCII");
+        assertEquals(1, result.out().lines().count());
+        assertTrue(result.err().startsWith("stage1"), "progress goes to standard error");
+    }
+
+    @Test
+    void cutPromptIsSaid() {
+        engines.moreReport.put("prompt_cut", "on a long, long lawn");
+        engines.moreReport.put("negative_prompt_cut", "");
+        FakeEngines.Result result = draw(false, "--quiet", "--json");
+        assertEquals(
+                "asg: warning: the prompt is longer than the text encoder takes; this was left"
+                        + " out: \"on a long, long lawn\"\n",
+                result.err());
+    }
+
+    @Test
+    void lostDeviceIsSaid() {
+        engines.moreReport.put("lost_devices", List.of("cpu#1"));
+        assertTrue(draw(false).err().contains("warning: lost in the middle"), "said");
+    }
+
+    @Test
+    void outputIsCheckedBeforeTheEngineOpens() throws IOException {
+        Files.createDirectory(file());
+        FakeEngines.Result result = draw(false);
+        assertEquals(5, result.code());
+        assertTrue(result.err().contains("is a folder"), result.err());
+        assertEquals(List.of(), engines.options);
+    }
+
+    @Test
+    void folderThatGoesAwayIsAnOutputFailure() throws IOException {
+        engines.whileDrawing =
+                () -> {
+                    try {
+                        Files.delete(folder);
+                        Files.writeString(folder, "in the way");
+                    } catch (IOException e) {
+                        throw new AssertionError(e);
+                    }
+                };
+        FakeEngines.Result result = draw(false);
+        assertEquals(5, result.code(), result.err());
+        assertTrue(result.err().contains("cannot write"), result.err());
+        Files.delete(folder);
+        Files.createDirectory(folder);
+    }
+
+    @Test
+    void randomSeedIsPrintedAndNamesTheFile() throws IOException {
+        String name = "un-cafe-rouge-4000000000.png";
+        Path expected = Path.of(name);
+        assertFalse(Files.exists(expected), "left over: " + expected.toAbsolutePath());
+        try {
+            FakeEngines.Result result =
+                    engines.run("generate", "--prompt", "Un café… rouge!", "--quiet");
+            assertEquals(name + System.lineSeparator(), result.out());
+            assertEquals(FakeEngines.SEED, engines.request().seed());
+            assertTrue(Files.exists(expected));
+        } finally {
+            Files.deleteIfExists(expected);
+        }
+    }
+
+    @Test
+    void promptWithoutLatinLettersNamesAFileToo() throws IOException {
+        Path expected = Path.of("picture-12345.png");
+        try {
+            engines.run("generate", "--prompt", "红球", "--seed", "12345", "--quiet");
+            assertTrue(Files.exists(expected));
+        } finally {
+            Files.deleteIfExists(expected);
+        }
+    }
+}

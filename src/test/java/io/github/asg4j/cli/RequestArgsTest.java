@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.github.asg4j.cli;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.github.asg4j.EngineOptions;
+import io.github.asg4j.GenerationRequest;
+import io.github.asg4j.GuideOptions;
+import io.github.asg4j.WindowOptions;
+
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.MethodSource;
+
+import java.nio.file.Path;
+import java.util.List;
+import java.util.function.UnaryOperator;
+import java.util.stream.Stream;
+
+/** Every option reaches the request or the engine's options, and no other field changes. */
+class RequestArgsTest {
+    private static final GenerationRequest DEFAULT =
+            GenerationRequest.builder("a ball").seed(0).build();
+
+    private static Arguments request(
+            String option, String value, UnaryOperator<GenerationRequest.Builder> change) {
+        return Arguments.of(option, value, change.apply(DEFAULT.toBuilder()).build());
+    }
+
+    private static Arguments guide(
+            String option, String value, UnaryOperator<GuideOptions> change) {
+        return request(option, value, b -> b.guide(change.apply(GuideOptions.DEFAULT)));
+    }
+
+    private static Arguments windows(
+            String option, String value, UnaryOperator<WindowOptions> change) {
+        return request(option, value, b -> b.windows(change.apply(WindowOptions.DEFAULT)));
+    }
+
+    static Stream<Arguments> requests() {
+        return Stream.of(
+                request("--negative-prompt", "a cube", b -> b.negativePrompt("a cube")),
+                request("--size", "384x256", b -> b.size(384, 256)),
+                request("--method", "DIRECT", b -> b.method("direct")),
+                request("--steps", "7", b -> b.steps(7)),
+                request("--guidance-scale", "3.5", b -> b.guidanceScale(3.5)),
+                request("--seed", "-9223372036854775808", b -> b.seed(Long.MIN_VALUE)),
+                request("--scheduler", "Ddim", b -> b.scheduler("ddim")),
+                request("--spacing", "trailing", b -> b.spacing("trailing")),
+                request("--eta", "0.25", b -> b.eta(0.25)),
+                request("--view-batch", "3", b -> b.viewBatch(3)),
+                request("--view-batch", "auto", b -> b),
+                request("--latents", "z.npy", b -> b.latents(Path.of("z.npy"))),
+                request("--dump", "d", b -> b.dumpDirectory(Path.of("d"))),
+                guide("--guide-weight", "0.5", g -> g.withWeight(0.5)),
+                guide(
+                        "--guide-schedule",
+                        "cosine",
+                        g -> g.withSchedule(GuideOptions.Schedule.COSINE)),
+                guide(
+                        "--guide-schedule",
+                        "linear",
+                        g -> g.withSchedule(GuideOptions.Schedule.LINEAR)),
+                guide("--guide-space", "NOISE", g -> g.withSpace(GuideOptions.Space.NOISE)),
+                guide("--mask", "own", g -> g.withMask(GuideOptions.Mask.OWN)),
+                guide("--mask", "none", g -> g.withMask(GuideOptions.Mask.NONE)),
+                guide("--mask-blocks", "a.0,b.1", g -> g.withMaskBlocks(List.of("a.0", "b.1"))),
+                guide("--mask-tokens", "1,3", g -> g.withMaskTokens(List.of(1, 3))),
+                guide("--mask-tokens", "all", g -> g),
+                guide("--mask-norm", "max", g -> g.withMaskNorm(GuideOptions.MaskNorm.MAX)),
+                guide(
+                        "--mask-norm",
+                        "mean-threshold",
+                        g -> g.withMaskNorm(GuideOptions.MaskNorm.MEAN_THRESHOLD)),
+                guide("--staleness", "3", g -> g.withStaleness(3)),
+                guide("--interaction", "off", g -> g.withInteractionSteps(0)),
+                guide("--interaction", "every", g -> g),
+                guide("--interaction", "4", g -> g.withInteractionSteps(4)),
+                guide("--stage1-share", "0.25", g -> g.withStage1Share(0.25)),
+                guide(
+                        "--patch-aspect",
+                        "picture",
+                        g -> g.withPatchAspect(GuideOptions.PatchAspect.PICTURE)),
+                windows("--window-stride", "5", w -> w.withStride(5)),
+                windows("--jitter", "2", w -> w.withJitter(2)),
+                windows(
+                        "--window-weight",
+                        "uniform",
+                        w -> w.withWeight(WindowOptions.Weight.UNIFORM)),
+                windows(
+                        "--window-conditioning",
+                        "whole",
+                        w -> w.withConditioning(WindowOptions.Conditioning.WHOLE)),
+                windows("--stage2-guidance-scale", "7", w -> w.withGuidanceScale(7)));
+    }
+
+    @ParameterizedTest
+    @MethodSource("requests")
+    void optionReachesRequest(String option, String value, GenerationRequest expected) {
+        FakeEngines engines = new FakeEngines();
+        FakeEngines.Result result = engines.run("plan", "--prompt", "a ball", option + "=" + value);
+        assertEquals("", result.err());
+        assertEquals(expected, engines.request());
+        assertEquals(List.of(EngineOptions.DEFAULT), engines.options);
+    }
+
+    @Test
+    void separatedByBlankAsInTheReadme() {
+        FakeEngines engines = new FakeEngines();
+        engines.run("plan", "--prompt", "a ball", "--size", "32x16", "--guide-weight", "0.5");
+        assertEquals(
+                DEFAULT.toBuilder()
+                        .size(32, 16)
+                        .guide(GuideOptions.DEFAULT.withWeight(0.5))
+                        .build(),
+                engines.request());
+    }
+
+    static Stream<Arguments> engineOptions() {
+        EngineOptions usual = EngineOptions.DEFAULT;
+        return Stream.of(
+                Arguments.of("--model", "folder", usual.withModel(Path.of("folder"))),
+                Arguments.of("--devices", "cpu:4", usual.withDevices("cpu:4")),
+                Arguments.of("--threads-per-worker", "2", usual.withThreadsPerWorker(2)),
+                Arguments.of("--kernels", "AVX2", usual.withKernels("avx2")),
+                Arguments.of("--max-memory", "12345", usual.withMaxMemoryBytes(12345)),
+                Arguments.of("--max-memory", "3k", usual.withMaxMemoryBytes(3072)),
+                Arguments.of("--max-memory", "8G", usual.withMaxMemoryBytes(8L << 30)),
+                Arguments.of("--max-memory", "8GiB", usual.withMaxMemoryBytes(8L << 30)));
+    }
+
+    @ParameterizedTest
+    @MethodSource("engineOptions")
+    void optionReachesEngine(String option, String value, EngineOptions expected) {
+        FakeEngines engines = new FakeEngines();
+        assertEquals(0, engines.run("plan", "--prompt", "a ball", option, value).code());
+        assertEquals(List.of(expected), engines.options);
+        assertEquals(DEFAULT, engines.request());
+    }
+
+    @Test
+    void promptsMayLookLikeOtherThings() {
+        for (String prompt : List.of("@home", "a \"red\" ball", "${user.home}", "100%", "a=b")) {
+            FakeEngines engines = new FakeEngines();
+            engines.run("plan", "--prompt", prompt);
+            assertEquals(prompt, engines.request().prompt());
+        }
+    }
+
+    @ParameterizedTest
+    @CsvSource(
+            delimiter = '|',
+            quoteCharacter = '`',
+            value = {
+                "--size|256|'256' is no size: give width x height in pixels, as in 256x192",
+                "--size|0x0|'0x0' has no pixels",
+                "--size|256x0|'256x0' has no pixels",
+                "--size|-1x5|'-1x5' is no size",
+                "--size|1e9x1e9|'1e9x1e9' is no size",
+                "--size|256x|'256x' is no size",
+                "--size|16x16x16|is no size",
+                "--guidance-scale|NaN|'--guidance-scale'",
+                "--guidance-scale|Infinity|'--guidance-scale'",
+                "--guide-weight|-Infinity|'--guide-weight'",
+                "--stage1-share|1e400|'--stage1-share'",
+                "--eta|nan|'--eta'",
+                "--stage2-guidance-scale|five|'five' is no number",
+                "--steps|0|steps is 0",
+                "--steps|-1|steps is -1",
+                "--steps|1001|between 1 and 1000",
+                "--steps|99999999999|'99999999999' is no whole number",
+                "--steps|2.5|'--steps'",
+                "--seed|1e3|'--seed'",
+                "--guidance-scale|-1|guidance scale is -1",
+                "--guide-weight|11|between 0 and 10",
+                "--view-batch|0|view batch is 0",
+                "--view-batch|some|'some' is neither a whole number nor auto",
+                "--staleness|-1|staleness is -1",
+                "--interaction|-1|interaction steps is -1",
+                "--interaction|often|'often' is neither a whole number nor every, off",
+                "--mask-tokens|1,,2|'' is neither",
+                "--mask-tokens|-2|mask token is -2",
+                "--stage1-share|1.5|stage-1 share is 1.5",
+                "--method|magic|'magic' is not one of asg, direct",
+                "--scheduler|heun|'heun' is not one of euler, ddim",
+                "--spacing|even|'even' is not one of leading, trailing, linspace",
+                "--kernels|sse|'sse' is not one of auto, java, scalar, avx2, avx512",
+                "--mask|both|'both' is not one of key, own, none",
+                "--mask-norm|mean|'mean' is not one of minmax, max, mean-threshold",
+                "--guide-space|pixel|'pixel' is not one of noise, latent",
+                "--window-stride|0|window stride is 0",
+                "--threads-per-worker|0|threads per worker is 0",
+                "--max-memory|lots|'lots' is no number of bytes",
+                "--max-memory|99999999999999T|is no number of bytes",
+            })
+    void wrongValuesAreBadArguments(String option, String value, String message) {
+        FakeEngines engines = new FakeEngines();
+        FakeEngines.Result result =
+                engines.run("generate", "--prompt", "a ball", option + "=" + value);
+        assertTrue(result.err().contains(message), result.err());
+        assertEquals(ExitCode.ARGUMENTS, result.code(), result.err());
+        assertEquals("", result.out());
+        assertEquals(0, engines.open);
+        assertEquals(List.of(), engines.requests);
+    }
+
+    @ParameterizedTest
+    @CsvSource({"256x100000000000", "99999999999999999999999x1", "100000x100000"})
+    void sizeBeyondAnyMemoryIsADeviceMatter(String size) {
+        FakeEngines engines = new FakeEngines();
+        FakeEngines.Result result = engines.run("generate", "--prompt", "a ball", "--size", size);
+        assertEquals(ExitCode.DEVICE, result.code(), result.err());
+        assertTrue(result.err().contains("size " + size + " is too large"), result.err());
+        assertTrue(result.err().contains("at most 715827882 pixels"), result.err());
+    }
+}

@@ -1,0 +1,884 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.github.asg4j.kernel;
+
+import java.lang.foreign.MemorySegment;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Random;
+
+/**
+ * Cases of every operation at sizes around the vector widths (4, 8, 16 floats), with every
+ * combination of optional tensors, and the float64 oracle of each, written from SPEC.md and not
+ * from the kernels.
+ */
+final class Cases {
+    static final long SEED = Long.getLong("asg.test.seed", 20261123L);
+
+    private static final int[] COUNTS = {1, 3, 7, 8, 15, 16, 17, 31, 33, 257, 4099};
+    private static final int[][] PLANES = {{1, 1}, {1, 3}, {7, 1}, {3, 5}, {8, 31}, {17, 16}};
+
+    private final Random random = new Random(SEED);
+    private final List<KernelCase> cases = new ArrayList<>();
+
+    private Cases() {}
+
+    static List<KernelCase> all() {
+        Cases c = new Cases();
+        c.normals();
+        c.interactions();
+        c.modelInputs();
+        c.gathers();
+        c.guides();
+        c.steps();
+        c.combines();
+        c.maps();
+        c.masks();
+        c.grids();
+        c.windows();
+        c.scales();
+        c.tiles();
+        c.pictures();
+        c.searches();
+        return c.cases;
+    }
+
+    private KernelCase add(String operation, String label) {
+        KernelCase c = new KernelCase(operation, label);
+        cases.add(c);
+        return c;
+    }
+
+    private float[] gaussians(int count) {
+        return KernelCase.array(count, i -> (float) random.nextGaussian());
+    }
+
+    private float[] positives(int count) {
+        return KernelCase.array(count, i -> 0.05f + random.nextFloat());
+    }
+
+    /** Recognisable garbage: an element that is not written shows. */
+    private static float[] garbage(int count) {
+        return KernelCase.array(count, i -> -777.25f - i);
+    }
+
+    /** A plausible row of DDIM or Euler; consistent where fields are derived from each other. */
+    private float[] step(boolean noise) {
+        float[] row = new float[StepRow.FLOATS];
+        float alpha = 0.1f + 0.9f * random.nextFloat();
+        float sigma = 0.1f + 5 * random.nextFloat();
+        row[StepRow.TIMESTEP] = 481;
+        row[StepRow.ALPHA] = alpha;
+        row[StepRow.SIGMA] = sigma;
+        row[StepRow.IN_SCALE] = 0.7f;
+        row[StepRow.PRED_M] = 0.5f + random.nextFloat();
+        row[StepRow.PRED_X] = random.nextBoolean() ? 0 : 0.3f * random.nextFloat();
+        row[StepRow.STEP_X] = 1 + 0.1f * random.nextFloat();
+        row[StepRow.STEP_E] = -random.nextFloat();
+        row[StepRow.STEP_N] = noise ? 0.2f + random.nextFloat() : 0;
+        row[StepRow.INV_ALPHA] = 1 / alpha;
+        row[StepRow.KAPPA] = alpha / sigma;
+        return row;
+    }
+
+    private static Bound of(float v) {
+        return Bound.of(v);
+    }
+
+    private static Bound guided(float[] uncond, float[] cond, int i, float g) {
+        return uncond == null
+                ? of(cond[i])
+                : of(uncond[i]).plus(of(g).times(of(cond[i]).minus(of(uncond[i]))));
+    }
+
+    private static Bound noiseOf(float[] s, Bound m, float x) {
+        return of(s[StepRow.PRED_M]).times(m).plus(of(s[StepRow.PRED_X]).times(of(x)));
+    }
+
+    private static Bound cleanOf(float[] s, Bound e, float x) {
+        return of(x).minus(of(s[StepRow.SIGMA]).times(e)).times(of(s[StepRow.INV_ALPHA]));
+    }
+
+    private static Bound next(float[] s, Bound e, float x, float[] noise, int i) {
+        Bound next = of(s[StepRow.STEP_X]).times(of(x)).plus(of(s[StepRow.STEP_E]).times(e));
+        return noise == null ? next : next.plus(of(s[StepRow.STEP_N]).times(of(noise[i])));
+    }
+
+    private void normals() {
+        long[][] counters = {
+            {0, 0, 0}, {7, 5, 3}, {-1, (1L << 32) - 2, 49}, {1L << 63, 1L << 40, 0}
+        };
+        for (int count : COUNTS) {
+            long[] at = counters[count % counters.length];
+            float scale = count % 2 == 0 ? 1 : 14.6146f;
+            add("normal", "count " + count + " seed " + at[0])
+                    .buffer("out", garbage(count))
+                    .call(
+                            (k, b) ->
+                                    k.normal(
+                                            b.get("out"),
+                                            count,
+                                            at[0],
+                                            at[1],
+                                            (int) at[2],
+                                            Kernels.STEP_NOISE,
+                                            scale))
+                    .expect(
+                            "out",
+                            i -> {
+                                long words =
+                                        Philox.words(
+                                                at[0],
+                                                at[1] + i,
+                                                (int) at[2],
+                                                Kernels.STEP_NOISE,
+                                                false);
+                                double z = InverseNormal.of(words >>> 12);
+                                // One rounding to float32, allowed to fall to either neighbour.
+                                return new Bound(z, Math.ulp((float) z)).times(of(scale));
+                            });
+        }
+    }
+
+    private void interactions() {
+        int[][] shapes = {
+            {1, 0, 1, 17, -1, 3}, {2, 0, 2, 33, 4, -1}, {2, 1, 1, 1, 0, 1}, {4, 0, 4, 257, 5, 6},
+            {4, 1, 2, 31, -1, 0}, {5, 2, 3, 16, 9, 8}, {6, 0, 6, 15, 3, 4}, {9, 4, 5, 40, 1, 2},
+            {256, 0, 256, 7, 11, 12}, {256, 255, 1, 3, -1, 49}
+        };
+        for (int[] s : shapes) {
+            int patches = s[0];
+            int first = s[1];
+            int slots = s[2];
+            int plane = s[3];
+            float[] in = gaussians(patches * plane);
+            byte[] from = new byte[256];
+            byte[] to = new byte[256];
+            add("interact", patches + " patches, slots " + first + "+" + slots + ", plane " + plane)
+                    .buffer("out", garbage(slots * plane))
+                    .buffer("in", in)
+                    .call(
+                            (k, b) ->
+                                    k.interact(
+                                            b.get("out"),
+                                            first,
+                                            slots,
+                                            b.get("in"),
+                                            patches,
+                                            plane,
+                                            SEED,
+                                            s[4],
+                                            s[5]))
+                    .expect(
+                            "out",
+                            i -> {
+                                int q = i % plane;
+                                int slot = first + i / plane;
+                                Philox.permutation(from, patches, SEED, q, s[4]);
+                                Philox.permutation(to, patches, SEED, q, s[5]);
+                                int source = 0;
+                                while (from[source] != to[slot]) {
+                                    source++;
+                                }
+                                return of(in[source * plane + q]);
+                            });
+        }
+    }
+
+    private void modelInputs() {
+        for (int count : COUNTS) {
+            for (int copies = 1; copies <= 3; copies++) {
+                int n = copies;
+                float[] in = gaussians(count);
+                add("modelInput", "count " + count + " copies " + copies)
+                        .buffer("out", garbage(copies * count))
+                        .buffer("in", in)
+                        .call((k, b) -> k.modelInput(b.get("out"), b.get("in"), count, 0.137f, n))
+                        .expect("out", i -> of(in[i % count]).times(of(0.137f)));
+            }
+        }
+    }
+
+    /** Windows over a canvas: extents, and starts that hang over every border or lie outside. */
+    @SuppressWarnings("ArrayRecordComponent") // never compared
+    private record Layout(int channels, int canvasH, int canvasW, int h, int w, int... starts) {
+        int views() {
+            return starts.length / 2;
+        }
+
+        boolean covers(int view, int y, int x) {
+            long top = starts[2 * view];
+            long left = starts[2 * view + 1];
+            return y >= top && y < top + h && x >= left && x < left + w;
+        }
+
+        int window(int view, int c, int y, int x) {
+            return ((view * channels + c) * h + y - starts[2 * view]) * w
+                    + x
+                    - starts[2 * view + 1];
+        }
+
+        String label() {
+            return channels
+                    + "x"
+                    + canvasH
+                    + "x"
+                    + canvasW
+                    + " windows "
+                    + h
+                    + "x"
+                    + w
+                    + " at "
+                    + Arrays.toString(starts);
+        }
+    }
+
+    private static final List<Layout> LAYOUTS =
+            List.of(
+                    new Layout(1, 1, 1, 1, 1, 0, 0),
+                    new Layout(4, 8, 8, 8, 8, 0, 0),
+                    new Layout(2, 5, 3, 8, 16, -1, -4), // canvas smaller than the window
+                    new Layout(3, 17, 33, 8, 16, -3, -2, -3, 15, -3, 20, 5, -2, 5, 9, 9, 20, 12, 4),
+                    new Layout(
+                            1, 9, 31, 16, 40, -2, -3, -4, -5, -6, -7, -1, -1, 0, -9), // all overlap
+                    new Layout(
+                            4, 16, 24, 8, 8, 0, 0, 0, 4, 0, 8, 0, 12, 0, 16, 4, 0, 4, 4, 4, 8, 4,
+                            12, 4, 16, 8, 0, 8, 4, 8, 8, 8, 12, 8, 16),
+                    new Layout(2, 3, 1100, 3, 600, 0, 0, 0, 500), // beyond one block of a row
+                    new Layout(
+                            1,
+                            7,
+                            7,
+                            3,
+                            3,
+                            -3,
+                            0,
+                            0,
+                            -3,
+                            7,
+                            0,
+                            0,
+                            7,
+                            2,
+                            2, // four outside
+                            Integer.MIN_VALUE,
+                            Integer.MAX_VALUE,
+                            Integer.MAX_VALUE,
+                            0));
+
+    private void gathers() {
+        for (Layout l : LAYOUTS) {
+            for (int copies = 1; copies <= 2; copies++) {
+                int n = copies;
+                float[] canvas = gaussians(l.channels * l.canvasH * l.canvasW);
+                int size = l.views() * l.channels * l.h * l.w;
+                add("gatherWindows", l.label() + " copies " + copies)
+                        .buffer("out", garbage(copies * size))
+                        .buffer("canvas", canvas)
+                        .buffer("starts", l.starts)
+                        .call(
+                                (k, b) ->
+                                        k.gatherWindows(
+                                                b.get("out"),
+                                                b.get("canvas"),
+                                                l.channels,
+                                                l.canvasH,
+                                                l.canvasW,
+                                                b.get("starts"),
+                                                l.views(),
+                                                l.h,
+                                                l.w,
+                                                0.31f,
+                                                n))
+                        .expect(
+                                "out",
+                                i -> {
+                                    int x = i % l.w;
+                                    int y = i / l.w % l.h;
+                                    int c = i / (l.w * l.h) % l.channels;
+                                    int view = i / (l.w * l.h * l.channels) % l.views();
+                                    long cy = (long) l.starts[2 * view] + y;
+                                    long cx = (long) l.starts[2 * view + 1] + x;
+                                    boolean inside =
+                                            cy >= 0 && cy < l.canvasH && cx >= 0 && cx < l.canvasW;
+                                    return inside
+                                            ? of(canvas[
+                                                            Math.toIntExact(
+                                                                    ((long) c * l.canvasH + cy)
+                                                                                    * l.canvasW
+                                                                            + cx)])
+                                                    .times(of(0.31f))
+                                            : of(0);
+                                });
+            }
+        }
+    }
+
+    private void guides() {
+        for (int count : COUNTS) {
+            for (int variant = 0; variant < 4; variant++) {
+                int space = variant % 2 == 0 ? Kernels.GUIDE_NOISE : Kernels.GUIDE_LATENT;
+                float[] x = gaussians(count);
+                float[] uncond = variant < 2 ? gaussians(count) : null;
+                float[] cond = gaussians(count);
+                float[] s = step(false);
+                KernelCase c =
+                        add("guide", "count " + count + " variant " + variant)
+                                .buffer("out", garbage(count))
+                                .buffer("x", x)
+                                .buffer("cond", cond)
+                                .buffer("step", s);
+                if (uncond != null) {
+                    c.buffer("uncond", uncond);
+                }
+                c.call(
+                        (k, b) ->
+                                k.guide(
+                                        b.get("out"),
+                                        b.get("x"),
+                                        b.get("uncond"),
+                                        b.get("cond"),
+                                        count,
+                                        b.get("step"),
+                                        7.5f,
+                                        space));
+                c.expect(
+                        "out",
+                        i -> {
+                            Bound e = noiseOf(s, guided(uncond, cond, i, 7.5f), x[i]);
+                            return space == Kernels.GUIDE_NOISE ? e : cleanOf(s, e, x[i]);
+                        });
+            }
+        }
+    }
+
+    private void steps() {
+        int[][] shapes = {{1, 1, 1}, {1, 4, 7}, {2, 3, 17}, {5, 4, 33}, {2, 1, 257}, {1, 3, 16}};
+        for (int[] shape : shapes) {
+            for (boolean cfg : new boolean[] {false, true}) {
+                for (int space = Kernels.GUIDE_NONE; space <= Kernels.GUIDE_LATENT; space++) {
+                    for (Masks mask : Masks.values()) {
+                        for (boolean noise : new boolean[] {false, true}) {
+                            for (boolean inPlace : new boolean[] {false, true}) {
+                                step(shape, cfg, space, mask, noise, inPlace);
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    private enum Masks {
+        NONE,
+        KEY,
+        PER_VIEW
+    }
+
+    private void step(
+            int[] shape, boolean cfg, int space, Masks masks, boolean withNoise, boolean inPlace) {
+        int views = shape[0];
+        int channels = shape[1];
+        int area = shape[2];
+        int count = views * channels * area;
+        float[] x = gaussians(count);
+        float[] uncond = cfg ? gaussians(count) : null;
+        float[] cond = gaussians(count);
+        float[] guide = space == Kernels.GUIDE_NONE ? null : gaussians(channels * area);
+        boolean perView = masks == Masks.PER_VIEW;
+        float[] mask = masks == Masks.NONE ? null : positives(perView ? views * area : area);
+        float[] noise = withNoise ? gaussians(count) : null;
+        float[] s = step(withNoise);
+        float weight = 0.83f;
+        KernelCase c =
+                add(
+                        "guidedStep",
+                        views
+                                + "x"
+                                + channels
+                                + "x"
+                                + area
+                                + " cfg "
+                                + cfg
+                                + " space "
+                                + space
+                                + " mask "
+                                + masks
+                                + " noise "
+                                + withNoise
+                                + (inPlace ? " in place" : ""));
+        if (!inPlace) {
+            c.buffer("out", garbage(count));
+        }
+        c.buffer("x", x).buffer("cond", cond).buffer("step", s);
+        if (inPlace) {
+            c.alias("out", "x");
+        }
+        if (uncond != null) {
+            c.buffer("uncond", uncond);
+        }
+        if (guide != null) {
+            c.buffer("guide", guide);
+        }
+        if (mask != null) {
+            c.buffer("mask", mask);
+        }
+        if (noise != null) {
+            c.buffer("noise", noise);
+        }
+        c.call(
+                (k, b) ->
+                        k.guidedStep(
+                                b.get("out"),
+                                b.get("x"),
+                                b.get("uncond"),
+                                b.get("cond"),
+                                b.get("guide"),
+                                b.get("mask"),
+                                perView,
+                                b.get("noise"),
+                                views,
+                                channels,
+                                area,
+                                b.get("step"),
+                                5.25f,
+                                weight,
+                                space));
+        c.expect(
+                "out",
+                i -> {
+                    Bound e = noiseOf(s, guided(uncond, cond, i, 5.25f), x[i]);
+                    if (guide != null) {
+                        int cell = i % area;
+                        Bound wm = of(weight);
+                        if (mask != null) {
+                            int view = i / (channels * area);
+                            wm = wm.times(of(mask[perView ? view * area + cell : cell]));
+                        }
+                        Bound g = of(guide[i % (channels * area)]);
+                        e =
+                                space == Kernels.GUIDE_NOISE
+                                        ? e.plus(wm.times(g.minus(e)))
+                                        : e.minus(
+                                                wm.times(
+                                                        of(s[StepRow.KAPPA])
+                                                                .times(
+                                                                        g.minus(
+                                                                                cleanOf(
+                                                                                        s, e,
+                                                                                        x[i])))));
+                    }
+                    return next(s, e, x[i], noise, i);
+                });
+    }
+
+    private void combines() {
+        for (int count : COUNTS) {
+            for (String inPlace : new String[] {"", "cond", "uncond"}) {
+                float[] uncond = gaussians(count);
+                float[] cond = gaussians(count);
+                KernelCase c = add("combine", "count " + count + " into " + inPlace);
+                if (inPlace.isEmpty()) {
+                    c.buffer("out", garbage(count));
+                }
+                c.buffer("uncond", uncond).buffer("cond", cond);
+                if (!inPlace.isEmpty()) {
+                    c.alias("out", inPlace);
+                }
+                c.call(
+                                (k, b) ->
+                                        k.combine(
+                                                b.get("out"),
+                                                b.get("uncond"),
+                                                b.get("cond"),
+                                                count,
+                                                4.5f))
+                        .expect("out", i -> guided(uncond, cond, i, 4.5f));
+            }
+            float[] cond = gaussians(count);
+            add("combine", "count " + count + " without uncond")
+                    .buffer("out", garbage(count))
+                    .buffer("cond", cond)
+                    .call(
+                            (k, b) ->
+                                    k.combine(
+                                            b.get("out"),
+                                            MemorySegment.NULL,
+                                            b.get("cond"),
+                                            count,
+                                            4.5f))
+                    .expect("out", i -> of(cond[i]));
+        }
+    }
+
+    private void maps() {
+        int[][] sizes = {{1, 1}, {2, 3}, {8, 8}, {5, 17}, {31, 16}};
+        for (int[] to : new int[][] {{1, 1}, {3, 5}, {16, 8}, {17, 33}}) {
+            for (int[] from : sizes) {
+                for (boolean first : new boolean[] {false, true}) {
+                    map(1 + (to[0] + from[0]) % 3, to[0], to[1], from[0], from[1], first);
+                }
+            }
+        }
+    }
+
+    private void map(int views, int h, int w, int mh, int mw, boolean first) {
+        float[] sum = positives(views * h * w);
+        float[] map = positives(views * mh * mw);
+        // The position's float32 error moves a sample along a slope of at most max - min = 1 per
+        // cell: half an ulp of the ratio and of each of three operations on at most 31 cells.
+        double positionError = 4 * 32 * 0x1p-24;
+        add("addMap", views + "x" + h + "x" + w + " from " + mh + "x" + mw + " first " + first)
+                .buffer("sum", sum)
+                .buffer("map", map)
+                .call((k, b) -> k.addMap(b.get("sum"), views, h, w, b.get("map"), mh, mw, first))
+                .expect(
+                        "sum",
+                        i -> {
+                            int view = i / (h * w);
+                            double v =
+                                    bilinear(
+                                            map,
+                                            view * mh * mw,
+                                            mh,
+                                            mw,
+                                            (i / w % h + 0.5) * mh / h - 0.5,
+                                            (i % w + 0.5) * mw / w - 0.5);
+                            Bound resized = new Bound(v, 2 * positionError + 8 * 0x1p-24);
+                            return first ? resized : of(sum[i]).plus(resized);
+                        });
+    }
+
+    private static double bilinear(float[] map, int plane, int mh, int mw, double sy, double sx) {
+        double v = 0;
+        for (int y = 0; y < mh; y++) {
+            for (int x = 0; x < mw; x++) {
+                double cy = Math.clamp(sy, 0, mh - 1);
+                double cx = Math.clamp(sx, 0, mw - 1);
+                double hat = Math.max(0, 1 - Math.abs(cy - y)) * Math.max(0, 1 - Math.abs(cx - x));
+                v += hat * map[plane + y * mw + x];
+            }
+        }
+        return v;
+    }
+
+    private void masks() {
+        for (int area : new int[] {2, 3, 8, 17, 257, 600}) {
+            for (int norm = Kernels.NORM_MINMAX; norm <= Kernels.NORM_MEAN_THRESHOLD; norm++) {
+                for (int blocks = 1; blocks <= 3; blocks++) {
+                    mask(1 + area % 2, area, blocks, norm);
+                }
+            }
+        }
+        for (int norm = Kernels.NORM_MINMAX; norm <= Kernels.NORM_MEAN_THRESHOLD; norm++) {
+            int how = norm;
+            for (float flat : new float[] {0, 1e-9f, 3}) {
+                if (norm == Kernels.NORM_MAX && flat == 3) {
+                    continue; // a constant map divided by its maximum: 1 up to one rounding
+                }
+                add("normaliseMask", "flat " + flat + " norm " + norm)
+                        .buffer("mask", KernelCase.array(33, i -> flat))
+                        .call((k, b) -> k.normaliseMask(b.get("mask"), 1, 33, 1, how))
+                        .expect("mask", i -> of(1));
+            }
+        }
+    }
+
+    private void mask(int views, int area, int blocks, int norm) {
+        float[] sums = positives(views * area);
+        add("normaliseMask", views + "x" + area + " blocks " + blocks + " norm " + norm)
+                .buffer("mask", sums)
+                .call((k, b) -> k.normaliseMask(b.get("mask"), views, area, blocks, norm))
+                .expect(
+                        "mask",
+                        i -> {
+                            int from = i / area * area;
+                            Bound scale = of(1).over(of(blocks));
+                            Bound v = of(sums[i]).times(scale);
+                            Bound low = v;
+                            Bound high = v;
+                            double mean = 0;
+                            for (int j = from; j < from + area; j++) {
+                                Bound other = of(sums[j]).times(scale);
+                                low = other.value() < low.value() ? other : low;
+                                high = other.value() > high.value() ? other : high;
+                                mean += (double) ((float) (1.0 / blocks) * sums[j]) / area;
+                            }
+                            return switch (norm) {
+                                case Kernels.NORM_MINMAX ->
+                                        v.minus(low).times(of(1).over(high.minus(low)));
+                                case Kernels.NORM_MAX -> v.times(of(1).over(high));
+                                // Random values do not come within a rounding of their mean.
+                                default -> of(v.value() >= mean ? 1 : 0);
+                            };
+                        });
+    }
+
+    private void grids() {
+        int[][] grids = {{1, 1}, {1, 2}, {3, 1}, {2, 2}, {2, 3}, {4, 4}};
+        for (int[] g : grids) {
+            for (int[] p : PLANES) {
+                grid(1 + p[1] % 4, g[0], g[1], p[0], p[1]);
+            }
+        }
+    }
+
+    private void grid(int channels, int gh, int gw, int h, int w) {
+        int count = channels * gh * gw * h * w;
+        float[] patches = gaussians(count);
+        float[] canvas = gaussians(count);
+        String label = channels + " channels, " + gh + "x" + gw + " patches of " + h + "x" + w;
+        add("relocate", label)
+                .buffer("canvas", garbage(count))
+                .buffer("patches", patches)
+                .call(
+                        (k, b) ->
+                                k.relocate(
+                                        b.get("canvas"), b.get("patches"), channels, gh, gw, h, w))
+                .expect(
+                        "canvas",
+                        i -> {
+                            int x = i % (gw * w);
+                            int y = i / (gw * w) % (gh * h);
+                            int c = i / (gw * w * gh * h);
+                            int patch = y % gh * gw + x % gw;
+                            return of(patches[((patch * channels + c) * h + y / gh) * w + x / gw]);
+                        });
+        add("cut", label)
+                .buffer("patches", garbage(count))
+                .buffer("canvas", canvas)
+                .call((k, b) -> k.cut(b.get("patches"), b.get("canvas"), channels, gh, gw, h, w))
+                .expect(
+                        "patches",
+                        i -> {
+                            int x = i % w;
+                            int y = i / w % h;
+                            int c = i / (w * h) % channels;
+                            int patch = i / (w * h * channels);
+                            return of(
+                                    canvas[
+                                            (c * gh * h + y * gh + patch / gw) * gw * w
+                                                    + x * gw
+                                                    + patch % gw]);
+                        });
+    }
+
+    private void windows() {
+        for (Layout l : LAYOUTS) {
+            for (boolean withNoise : new boolean[] {false, true}) {
+                for (boolean inPlace : new boolean[] {false, true}) {
+                    window(l, withNoise, inPlace);
+                }
+            }
+        }
+    }
+
+    private void window(Layout l, boolean withNoise, boolean inPlace) {
+        int count = l.channels * l.canvasH * l.canvasW;
+        float[] x = gaussians(count);
+        float[] windows = gaussians(l.views() * l.channels * l.h * l.w);
+        float[] wy = positives(l.h);
+        float[] wx = positives(l.w);
+        float[] noise = withNoise ? gaussians(count) : null;
+        float[] s = step(withNoise);
+        KernelCase c =
+                add("windowStep", l.label() + " noise " + withNoise + (inPlace ? " in place" : ""));
+        if (!inPlace) {
+            c.buffer("out", garbage(count));
+        }
+        c.buffer("x", x)
+                .buffer("windows", windows)
+                .buffer("starts", l.starts)
+                .buffer("weightY", wy)
+                .buffer("weightX", wx)
+                .buffer("step", s);
+        if (inPlace) {
+            c.alias("out", "x");
+        }
+        if (noise != null) {
+            c.buffer("noise", noise);
+        }
+        c.call(
+                (k, b) ->
+                        k.windowStep(
+                                b.get("out"),
+                                b.get("x"),
+                                l.channels,
+                                l.canvasH,
+                                l.canvasW,
+                                b.get("windows"),
+                                b.get("starts"),
+                                l.views(),
+                                l.h,
+                                l.w,
+                                b.get("weightY"),
+                                b.get("weightX"),
+                                b.get("noise"),
+                                b.get("step")));
+        c.expect(
+                "out",
+                i -> {
+                    int cx = i % l.canvasW;
+                    int cy = i / l.canvasW % l.canvasH;
+                    int channel = i / (l.canvasW * l.canvasH);
+                    List<Bound> values = new ArrayList<>();
+                    List<Bound> weights = new ArrayList<>();
+                    for (int view = 0; view < l.views(); view++) {
+                        if (l.covers(view, cy, cx)) {
+                            values.add(of(windows[l.window(view, channel, cy, cx)]));
+                            weights.add(
+                                    of(wy[cy - l.starts[2 * view]])
+                                            .times(of(wx[cx - l.starts[2 * view + 1]])));
+                        }
+                    }
+                    if (values.isEmpty()) {
+                        return of(Float.NaN);
+                    }
+                    Bound m = values.getFirst();
+                    if (values.size() > 1) {
+                        Bound sum = weights.getFirst().times(m);
+                        Bound total = weights.getFirst();
+                        for (int v = 1; v < values.size(); v++) {
+                            sum = sum.plus(weights.get(v).times(values.get(v)));
+                            total = total.plus(weights.get(v));
+                        }
+                        m = sum.over(total);
+                    }
+                    return next(s, noiseOf(s, m, x[i]), x[i], noise, i);
+                });
+    }
+
+    private void scales() {
+        for (int count : COUNTS) {
+            for (boolean inPlace : new boolean[] {false, true}) {
+                float[] in = gaussians(count);
+                KernelCase c = add("scaleShift", "count " + count + (inPlace ? " in place" : ""));
+                if (!inPlace) {
+                    c.buffer("out", garbage(count));
+                }
+                c.buffer("in", in);
+                if (inPlace) {
+                    c.alias("out", "in");
+                }
+                c.call((k, b) -> k.scaleShift(b.get("out"), b.get("in"), count, 5.489f, 0.0609f))
+                        .expect("out", i -> of(in[i]).times(of(5.489f)).plus(of(0.0609f)));
+            }
+        }
+    }
+
+    private void tiles() {
+        int[][] tiles = {
+            {1, 1, 0, 0, 1, 1},
+            {9, 33, 0, 0, 9, 33},
+            {9, 33, 2, 5, 7, 28},
+            {20, 17, 3, 16, 16, 1},
+            {5, 40, 4, 1, 1, 31}
+        };
+        for (int[] t : tiles) {
+            int channels = 1 + t[1] % 3;
+            int height = t[0];
+            int width = t[1];
+            int th = t[4];
+            int tw = t[5];
+            float[] sum = gaussians(channels * height * width);
+            float[] weightSum = positives(height * width);
+            float[] tile = gaussians(channels * th * tw);
+            float[] wy = positives(th);
+            float[] wx = positives(tw);
+            add("addTile", Arrays.toString(t))
+                    .buffer("sum", sum)
+                    .buffer("weightSum", weightSum)
+                    .buffer("tile", tile)
+                    .buffer("weightY", wy)
+                    .buffer("weightX", wx)
+                    .call(
+                            (k, b) ->
+                                    k.addTile(
+                                            b.get("sum"),
+                                            b.get("weightSum"),
+                                            channels,
+                                            height,
+                                            width,
+                                            b.get("tile"),
+                                            t[2],
+                                            t[3],
+                                            th,
+                                            tw,
+                                            b.get("weightY"),
+                                            b.get("weightX")))
+                    .expect(
+                            "sum",
+                            i -> {
+                                int y = i / width % height - t[2];
+                                int x = i % width - t[3];
+                                int c = i / (width * height);
+                                return y < 0 || y >= th || x < 0 || x >= tw
+                                        ? of(sum[i])
+                                        : of(sum[i])
+                                                .plus(
+                                                        of(wy[y])
+                                                                .times(of(wx[x]))
+                                                                .times(
+                                                                        of(
+                                                                                tile[
+                                                                                        (c * th + y)
+                                                                                                        * tw
+                                                                                                + x])));
+                            })
+                    .expect(
+                            "weightSum",
+                            i -> {
+                                int y = i / width - t[2];
+                                int x = i % width - t[3];
+                                return y < 0 || y >= th || x < 0 || x >= tw
+                                        ? of(weightSum[i])
+                                        : of(weightSum[i]).plus(of(wy[y]).times(of(wx[x])));
+                            });
+        }
+        for (int area : COUNTS) {
+            float[] sum = gaussians(3 * area);
+            float[] weights = positives(area);
+            add("divideTiles", "area " + area)
+                    .buffer("sum", sum)
+                    .buffer("weightSum", weights)
+                    .call((k, b) -> k.divideTiles(b.get("sum"), b.get("weightSum"), 3, area))
+                    .expect("sum", i -> of(sum[i]).over(of(weights[i % area])));
+        }
+    }
+
+    private void pictures() {
+        int[][] crops = {{1, 1, 0, 0, 1, 1}, {8, 33, 0, 0, 8, 33}, {9, 70, 2, 3, 6, 65}};
+        for (int[] p : crops) {
+            float[] image =
+                    KernelCase.array(3 * p[0] * p[1], i -> 2.4f * random.nextFloat() - 1.2f);
+            add("rgb8", Arrays.toString(p))
+                    .buffer("out", new byte[p[4] * p[5] * 3])
+                    .buffer("image", image)
+                    .call(
+                            (k, b) ->
+                                    k.rgb8(
+                                            b.get("out"),
+                                            b.get("image"),
+                                            p[0],
+                                            p[1],
+                                            p[2],
+                                            p[3],
+                                            p[4],
+                                            p[5]));
+        }
+    }
+
+    private void searches() {
+        for (int count : COUNTS) {
+            float[] data = gaussians(count);
+            add("firstNonFinite", "count " + count)
+                    .buffer("data", data)
+                    .call(
+                            (k, b) -> {
+                                if (k.firstNonFinite(b.get("data"), count) != -1) {
+                                    throw new AssertionError("found a non-finite value");
+                                }
+                            });
+        }
+    }
+}

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.github.asg4j.kernel;
+
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.util.LinkedHashMap;
+import java.util.Map;
+import java.util.function.Function;
+
+/**
+ * One call of one operation: its buffers with their contents, the call, and what float64 arithmetic
+ * expects. The tests of values, of guard pages, of sizes and of allocation all run the same cases.
+ */
+final class KernelCase {
+    /** Where a buffer of the given bytes comes from. */
+    interface Allocator {
+        MemorySegment allocate(String name, long bytes);
+    }
+
+    /** The buffers of a call by name; NULL for those that the case leaves out. */
+    record Buffers(Map<String, MemorySegment> segments) {
+        MemorySegment get(String name) {
+            return segments.getOrDefault(name, MemorySegment.NULL);
+        }
+    }
+
+    interface Call {
+        void run(Kernels kernels, Buffers buffers);
+    }
+
+    /** What element i of an output has to be. */
+    interface Expected {
+        Bound at(int i);
+    }
+
+    final String operation;
+    final String label;
+    private final Map<String, Object> contents = new LinkedHashMap<>();
+    private final Map<String, String> aliases = new LinkedHashMap<>();
+    private final Map<String, Expected> expected = new LinkedHashMap<>();
+    private Call call =
+            (k, b) -> {
+                throw new IllegalStateException("no call");
+            };
+
+    KernelCase(String operation, String label) {
+        this.operation = operation;
+        this.label = label;
+    }
+
+    /** float[], int[] or byte[]: one element each. */
+    KernelCase buffer(String name, Object content) {
+        contents.put(name, content);
+        return this;
+    }
+
+    /** A buffer that is another one. */
+    KernelCase alias(String name, String same) {
+        aliases.put(name, same);
+        return this;
+    }
+
+    KernelCase call(Call how) {
+        call = how;
+        return this;
+    }
+
+    KernelCase expect(String name, Expected values) {
+        expected.put(name, values);
+        return this;
+    }
+
+    Map<String, Expected> expected() {
+        return expected;
+    }
+
+    Iterable<String> names() {
+        return contents.keySet();
+    }
+
+    long bytes(String name) {
+        Object content = contents.get(name);
+        return content instanceof byte[] b
+                ? b.length
+                : 4L * java.lang.reflect.Array.getLength(content);
+    }
+
+    Buffers allocate(Allocator allocator) {
+        Map<String, MemorySegment> segments = new LinkedHashMap<>();
+        contents.forEach(
+                (name, content) ->
+                        segments.put(name, fill(allocator.allocate(name, bytes(name)), content)));
+        aliases.forEach((name, same) -> segments.put(name, segments.get(same)));
+        return new Buffers(segments);
+    }
+
+    private static MemorySegment fill(MemorySegment segment, Object content) {
+        MemorySegment source =
+                switch (content) {
+                    case float[] a -> MemorySegment.ofArray(a);
+                    case int[] a -> MemorySegment.ofArray(a);
+                    case byte[] a -> MemorySegment.ofArray(a);
+                    default -> throw new IllegalArgumentException(content.toString());
+                };
+        MemorySegment.copy(source, 0, segment, 0, source.byteSize());
+        return segment;
+    }
+
+    void run(Kernels kernels, Buffers buffers) {
+        call.run(kernels, buffers);
+    }
+
+    static float[] floats(MemorySegment segment) {
+        return segment.toArray(ValueLayout.JAVA_FLOAT);
+    }
+
+    static float[] array(int count, Function<Integer, Float> value) {
+        float[] a = new float[count];
+        for (int i = 0; i < count; i++) {
+            a[i] = value.apply(i);
+        }
+        return a;
+    }
+
+    @Override
+    public String toString() {
+        return operation + " " + label;
+    }
+}

@@ -1,0 +1,263 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.github.asg4j.model;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.github.asg4j.BadBundleException;
+import io.github.asg4j.Tiny;
+import io.github.asg4j.device.Memory;
+import io.github.asg4j.kernel.JavaKernels;
+import io.github.asg4j.ort.Binding;
+
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+import java.io.IOException;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Random;
+import java.util.stream.Stream;
+
+@Timeout(60)
+class LoadedModelTest {
+    private static final int LENGTH = 16;
+
+    private final long bytesBefore = Memory.bytesInUse();
+    private final Memory memory = new Memory("test");
+    @TempDir private Path folder;
+
+    @AfterEach
+    void close() {
+        memory.close();
+        assertEquals(bytesBefore, Memory.bytesInUse(), "off-heap bytes in use");
+    }
+
+    @Test
+    void describesItsNetworks() {
+        try (LoadedModel model = open(Tiny.bundle())) {
+            assertEquals(LENGTH, model.textEncoder().length());
+            assertEquals(8, model.textEncoder().hiddenWidth());
+            assertEquals(6, model.textEncoder().pooledWidth());
+            assertEquals(4L * LENGTH * 8, model.textEncoder().hiddenBytes());
+            Denoiser denoiser = model.denoiser();
+            assertEquals(4, denoiser.channels());
+            assertTrue(denoiser.hasTimeIds());
+            assertTrue(denoiser.hasPooled());
+            assertTrue(denoiser.hasMaps());
+            assertEquals(2, denoiser.mapCount());
+            assertEquals(4, denoiser.mapSize(0, 7));
+            assertEquals(7, denoiser.mapSize(1, 7));
+            assertEquals(1, model.threadsPerWorker());
+        }
+    }
+
+    @Test
+    void encodesTextInPlace() {
+        try (LoadedModel model = open(Tiny.bundle())) {
+            TextEncoder encoder = model.textEncoder();
+            MemorySegment hidden = memory.allocate(encoder.hiddenBytes(), "hidden");
+            MemorySegment pooled = memory.allocate(encoder.pooledBytes(), "pooled");
+            MemorySegment alone = memory.allocate(encoder.hiddenBytes(), "hidden");
+            int[] ids = new int[LENGTH];
+            ids[1] = 3;
+            encoder.encode(ids, hidden, pooled);
+            encoder.encode(ids, alone, null);
+            assertEquals(-1, hidden.mismatch(alone), "the pooled output changes nothing");
+            assertTrue(norm(hidden) > 0 && norm(pooled) > 0);
+            ids[1] = 4;
+            encoder.encode(ids, alone, null);
+            assertTrue(hidden.mismatch(alone) >= 0, "another token gives other states");
+
+            assertThrows(
+                    IllegalArgumentException.class,
+                    () -> encoder.encode(new int[LENGTH - 1], hidden, pooled));
+            assertThrows(
+                    IllegalArgumentException.class,
+                    () -> encoder.encode(ids, hidden.asSlice(4), pooled));
+            assertThrows(
+                    IllegalArgumentException.class,
+                    () -> encoder.encode(List.of(ids, ids), hidden, pooled));
+        }
+    }
+
+    /** Rows of odd sizes: the maps' sizes are rounded up; a call without maps gives the same. */
+    @ParameterizedTest
+    @CsvSource({"1, 8, 8", "2, 7, 9", "3, 5, 4"})
+    void bindsTheDenoiserWithAndWithoutMaps(int rows, int h, int w) {
+        try (LoadedModel model = open(Tiny.bundle())) {
+            Denoiser denoiser = model.denoiser();
+            Random random = new Random(rows);
+            long count = (long) rows * 4 * h * w;
+            MemorySegment sample = noise(random, count);
+            MemorySegment timestep = noise(random, rows);
+            MemorySegment hidden = noise(random, (long) rows * LENGTH * 8);
+            MemorySegment pooled = noise(random, rows * 6L);
+            MemorySegment timeIds = noise(random, rows * 6L);
+            MemorySegment weights = memory.floats((long) rows * LENGTH, "token weights");
+            weights.setAtIndex(ValueLayout.JAVA_FLOAT, 1, 1);
+            MemorySegment first = memory.floats(count, "noise");
+            MemorySegment second = memory.floats(count, "noise");
+            List<MemorySegment> maps =
+                    List.of(
+                            memory.floats((long) rows * ((h + 1) / 2) * ((w + 1) / 2), "map"),
+                            memory.floats((long) rows * h * w, "map"));
+            try (Binding withMaps =
+                            denoiser.bind(
+                                    rows, h, w, sample, timestep, hidden, pooled, timeIds, weights,
+                                    first, maps);
+                    Binding without =
+                            denoiser.bind(
+                                    rows, h, w, sample, timestep, hidden, pooled, timeIds, weights,
+                                    second, List.of())) {
+                withMaps.run();
+                without.run();
+            }
+            assertTrue(norm(first) > 0);
+            assertEquals(-1, first.mismatch(second));
+            // Token 1 of row 0 alone weighs: its map is positive, all others are zero.
+            for (MemorySegment map : maps) {
+                long row = map.byteSize() / rows;
+                assertTrue(norm(map.asSlice(0, row)) > 0);
+                assertEquals(0, norm(map.asSlice(row)));
+            }
+            assertThrows(
+                    IllegalArgumentException.class,
+                    () ->
+                            denoiser.bind(
+                                    rows,
+                                    h,
+                                    w,
+                                    sample,
+                                    timestep,
+                                    hidden,
+                                    pooled,
+                                    timeIds,
+                                    weights,
+                                    first,
+                                    maps.subList(0, 1)));
+            assertThrows(
+                    BadBundleException.class,
+                    () ->
+                            denoiser.bind(
+                                    rows, h, w, sample, timestep, hidden, null, timeIds, weights,
+                                    first, maps),
+                    "an input is missing");
+        }
+    }
+
+    @Test
+    void whatIsBoundSurvivesTheModelsEnd() {
+        LoadedModel model = open(Tiny.bundle());
+        MemorySegment noise = memory.floats(256, "noise");
+        Binding binding =
+                model.denoiser()
+                        .bind(
+                                1,
+                                8,
+                                8,
+                                memory.floats(256, "sample"),
+                                memory.floats(1, "timestep"),
+                                memory.floats(LENGTH * 8L, "hidden"),
+                                memory.floats(6, "pooled"),
+                                memory.floats(6, "time ids"),
+                                memory.floats(LENGTH, "weights"),
+                                noise,
+                                List.of());
+        model.close();
+        binding.run();
+        binding.close();
+        int[] ids = new int[LENGTH];
+        MemorySegment hidden = memory.allocate(model.textEncoder().hiddenBytes(), "hidden");
+        assertThrows(
+                IllegalStateException.class, () -> model.textEncoder().encode(ids, hidden, null));
+    }
+
+    /** What the manifest says, and what the graph is not. */
+    @ParameterizedTest
+    @CsvSource(
+            delimiter = '|',
+            value = {
+                "\"channels\": 4 | \"channels\": 3 | denoiser.onnx | \"sample\" | float32[?, 3, ?,"
+                    + " ?]",
+                "\"file\": \"denoiser.onnx\" | \"file\": \"vae_decoder.onnx\" | vae_decoder.onnx"
+                        + " | \"latents\" | sample",
+                "\"mask_up0\" | \"mask_up7\" | denoiser.onnx | \"mask_up7\" | mask_up0",
+                "\"mask_up0\" | \"noise\" | denoiser.onnx | \"noise\" | float32[?, ?, ?]",
+                "\"last_hidden_state\" | \"hidden\" | text_encoder.onnx | \"hidden\""
+                        + " | last_hidden_state",
+                "\"last_hidden_state\" | \"text_embeds\" | text_encoder.onnx | \"text_embeds\""
+                        + " | float32[?, 16, ?]",
+                "\"decoder\": \"vae_decoder.onnx\" | \"decoder\": \"vae_encoder.onnx\""
+                        + " | vae_encoder.onnx | \"image\" | latents",
+                "\"decoder\": \"vae_decoder.onnx\" | \"decoder\": \"tokenizer.json\""
+                        + " | tokenizer.json | ONNX | tokenizer.json",
+            })
+    void aGraphThatIsNotWhatTheManifestSaysIsNamed(
+            String was, String is, String file, String tensor, String expected) throws IOException {
+        copy(Tiny.bundle());
+        Path manifest = folder.resolve(Manifest.FILE_NAME);
+        String text = Files.readString(manifest);
+        assertTrue(text.contains(was), was);
+        Files.writeString(manifest, text.replace(was, is));
+        BadBundleException e = assertThrows(BadBundleException.class, () -> open(folder).close());
+        assertTrue(e.getMessage().contains(file), e.getMessage());
+        assertTrue(e.getMessage().contains(tensor), e.getMessage());
+        assertTrue(e.getMessage().contains(expected), e.getMessage());
+    }
+
+    @Test
+    void decodesWhole() {
+        try (LoadedModel model = open(Tiny.bundle())) {
+            MemorySegment latents = noise(new Random(1), 4 * 3 * 5);
+            MemorySegment image = memory.floats(3L * 24 * 40, "image");
+            MemorySegment again = memory.floats(3L * 24 * 40, "image");
+            model.vaeDecoder().decode(latents, 3, 5, image, new JavaKernels());
+            model.vaeDecoder().decode(latents, 3, 5, again, new JavaKernels());
+            assertTrue(norm(image) > 0);
+            assertArrayEquals(
+                    image.toArray(ValueLayout.JAVA_FLOAT), again.toArray(ValueLayout.JAVA_FLOAT));
+        }
+    }
+
+    private LoadedModel open(Path bundle) {
+        Bundle opened = Bundle.openFolder(bundle, new VerifiedFiles(null), false);
+        return LoadedModel.open(opened, 1);
+    }
+
+    private void copy(Path bundle) throws IOException {
+        try (Stream<Path> files = Files.list(bundle)) {
+            for (Path file : files.toList()) {
+                Files.copy(file, folder.resolve(file.getFileName().toString()));
+            }
+        }
+        assertFalse(Files.notExists(folder.resolve(Manifest.FILE_NAME)));
+    }
+
+    private MemorySegment noise(Random random, long count) {
+        MemorySegment segment = memory.floats(count, "noise");
+        for (long i = 0; i < count; i++) {
+            segment.setAtIndex(ValueLayout.JAVA_FLOAT, i, (float) random.nextGaussian());
+        }
+        return segment;
+    }
+
+    private static double norm(MemorySegment segment) {
+        double sum = 0;
+        for (float value : segment.toArray(ValueLayout.JAVA_FLOAT)) {
+            sum += (double) value * value;
+        }
+        assertTrue(Double.isFinite(sum));
+        return Math.sqrt(sum);
+    }
+}

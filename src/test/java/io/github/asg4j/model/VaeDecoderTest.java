@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.github.asg4j.model;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.github.asg4j.BadBundleException;
+import io.github.asg4j.Tiny;
+import io.github.asg4j.device.Memory;
+import io.github.asg4j.kernel.JavaKernels;
+import io.github.asg4j.ort.OrtSession;
+
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Random;
+
+/**
+ * Whole against tiles, on a random AutoencoderKL with group normalisation (resources vae/) and on
+ * the local decoder of the tiny bundle.
+ */
+@Timeout(60)
+class VaeDecoderTest {
+    private static final Manifest.TiledDecoder PARTS =
+            new Manifest.TiledDecoder("vae_front.onnx", "vae_tail.onnx", 4, 3);
+    private static final VaeDecoder.Tiling WHOLE = new VaeDecoder.Tiling(1 << 20, 8, 4);
+    private static final double LEVEL = 2.0 / 255;
+
+    private final long bytesBefore = Memory.bytesInUse();
+    private final Memory memory = new Memory("test");
+    private final List<String> loaded = new ArrayList<>();
+
+    @AfterEach
+    void close() {
+        memory.close();
+        assertEquals(bytesBefore, Memory.bytesInUse(), "off-heap bytes in use");
+    }
+
+    /** Sizes that tiles divide and that they do not; one axis within a tile; 2x and 4x. */
+    @ParameterizedTest
+    @CsvSource({"16, 16, 8", "32, 32, 8", "13, 29, 8", "7, 40, 8", "17, 16, 5", "24, 24, 2"})
+    void exactTilesGiveTheWholeDecode(int h, int w, int tile) {
+        try (VaeDecoder decoder = random(PARTS)) {
+            MemorySegment latents = scene(h, w);
+            MemorySegment whole = decode(decoder, latents, h, w, WHOLE);
+            MemorySegment tiled = decode(decoder, latents, h, w, new VaeDecoder.Tiling(1, tile, 1));
+            double error = largestDifference(whole, tiled);
+            assertTrue(error < 0.05 * LEVEL, error / LEVEL + " of 255");
+            assertEquals(List.of("vae_front.onnx", "vae_tail.onnx"), loaded);
+        }
+    }
+
+    /** The reason for the tiled decoder: without it a tile takes its own statistics. */
+    @Test
+    void featheredTilesDifferInTone() {
+        try (VaeDecoder decoder = random(null)) {
+            MemorySegment latents = scene(32, 32);
+            MemorySegment whole = decode(decoder, latents, 32, 32, WHOLE);
+            MemorySegment tiled = decode(decoder, latents, 32, 32, new VaeDecoder.Tiling(1, 16, 8));
+            double error = largestDifference(whole, tiled);
+            assertTrue(error > 3 * LEVEL, error / LEVEL + " of 255");
+            assertEquals(List.of(), loaded);
+        }
+    }
+
+    /** A decoder without norms reaches 3 cells: feathered tiles beyond them are exact. */
+    @ParameterizedTest
+    @CsvSource({"32, 32, 16, 8", "19, 45, 18, 8", "9, 40, 24, 12", "33, 16, 16, 8"})
+    void featheredTilesOfALocalDecoderGiveTheWholeDecode(int h, int w, int tile, int overlap) {
+        try (VaeDecoder decoder = decoder(Tiny.resource("tiny"), null, manifest(null))) {
+            MemorySegment latents = scene(h, w);
+            MemorySegment whole = decode(decoder, latents, h, w, WHOLE);
+            MemorySegment tiled =
+                    decode(decoder, latents, h, w, new VaeDecoder.Tiling(1, tile, overlap));
+            double error = largestDifference(whole, tiled);
+            assertTrue(error < 0.5 * LEVEL, error / LEVEL + " of 255");
+        }
+    }
+
+    @Test
+    void partsThatDoNotFitAreNamed() {
+        Manifest.TiledDecoder swapped =
+                new Manifest.TiledDecoder("vae_tail.onnx", "vae_front.onnx", 4, 3);
+        try (VaeDecoder decoder = random(swapped)) {
+            MemorySegment latents = scene(16, 16);
+            BadBundleException e =
+                    assertThrows(
+                            BadBundleException.class,
+                            () -> decode(decoder, latents, 16, 16, new VaeDecoder.Tiling(1, 8, 4)));
+            assertTrue(e.getMessage().contains("vae_tail.onnx"), e.getMessage());
+        }
+        BadBundleException e =
+                assertThrows(
+                        BadBundleException.class,
+                        () -> random(new Manifest.TiledDecoder("a", "b", 3, 3)).close());
+        assertTrue(e.getMessage().contains("vae.tiled_decoder.scale"), e.getMessage());
+    }
+
+    @Test
+    void badTilingIsRefused() {
+        assertThrows(IllegalArgumentException.class, () -> new VaeDecoder.Tiling(1, 8, 5));
+        assertThrows(IllegalArgumentException.class, () -> new VaeDecoder.Tiling(1, 8, 0));
+    }
+
+    private VaeDecoder random(Manifest.TiledDecoder parts) {
+        Path folder = Tiny.resource("vae");
+        return decoder(folder, folder, manifest(parts));
+    }
+
+    private VaeDecoder decoder(Path folder, Path partsFolder, Manifest manifest) {
+        OrtSession whole = OrtSession.open(folder.resolve("vae_decoder.onnx"), 1);
+        try {
+            return new VaeDecoder(
+                    whole,
+                    manifest,
+                    file -> {
+                        loaded.add(file);
+                        return OrtSession.open(partsFolder.resolve(file), 1);
+                    });
+        } catch (RuntimeException e) {
+            whole.close();
+            throw e;
+        }
+    }
+
+    /** The tiny bundle's manifest: 4 channels, factor 8. */
+    private static Manifest manifest(Manifest.TiledDecoder parts) {
+        Manifest m = Bundle.openFolder(Tiny.bundle(), new VerifiedFiles(null), false).manifest();
+        return new Manifest(
+                m.formatVersion(),
+                m.name(),
+                m.licence(),
+                m.madeBy(),
+                m.latent(),
+                m.textEncoders(),
+                m.denoiser(),
+                new Manifest.Vae("vae_decoder.onnx", null, "fp32", parts),
+                m.scheduler(),
+                m.conditioning(),
+                m.defaults(),
+                m.files());
+    }
+
+    /** Noise whose mean and spread change over the picture: tiles differ in their statistics. */
+    private MemorySegment scene(int h, int w) {
+        Random random = new Random(11);
+        MemorySegment latents = memory.floats(4L * h * w, "latents");
+        for (int i = 0; i < 4 * h * w; i++) {
+            double y = (double) (i / w % h) / h;
+            double x = (double) (i % w) / w;
+            double value = 2 * (x - y) + (0.2 + x) * random.nextGaussian();
+            latents.setAtIndex(ValueLayout.JAVA_FLOAT, i, (float) value);
+        }
+        return latents;
+    }
+
+    private MemorySegment decode(
+            VaeDecoder decoder, MemorySegment latents, int h, int w, VaeDecoder.Tiling tiling) {
+        MemorySegment image = memory.floats(3L * h * w * 64, "image");
+        decoder.decode(latents, h, w, image, new JavaKernels(), tiling);
+        return image;
+    }
+
+    private static double largestDifference(MemorySegment a, MemorySegment b) {
+        double largest = 0;
+        for (long i = 0; i < a.byteSize() / 4; i++) {
+            double difference =
+                    Math.abs(
+                            a.getAtIndex(ValueLayout.JAVA_FLOAT, i)
+                                    - b.getAtIndex(ValueLayout.JAVA_FLOAT, i));
+            largest = Double.isNaN(difference) ? difference : Math.max(largest, difference);
+        }
+        return largest;
+    }
+}

@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Writes a small random autoencoder's decoder, whole and in two parts; run in onnx-export with this file's path."""
+
+from pathlib import Path
+
+import torch
+from asg4j_export.vae_stats import VaeFront, VaeTail, tiled_axes
+from diffusers import AutoencoderKL
+
+HERE = Path(__file__).parent
+torch.manual_seed(7)
+vae = AutoencoderKL(
+    down_block_types=("DownEncoderBlock2D",) * 4,
+    up_block_types=("UpDecoderBlock2D",) * 4,
+    block_out_channels=(4, 4, 4, 8),
+    layers_per_block=1,
+    latent_channels=4,
+    norm_num_groups=2,
+    mid_block_add_attention=False,
+).eval()
+for name, parameter in vae.named_parameters():
+    if "norm" in name:  # fresh norms are 1 and 0, which would hide mistakes
+        parameter.data += 0.5 * torch.randn_like(parameter)
+vae.requires_grad_(False)
+
+
+class Whole(torch.nn.Module):
+    def forward(self, latents):
+        return vae.decode(latents, return_dict=False)[0]
+
+
+def save(module, file, names, axes, *example):
+    options = dict(input_names=names[0], output_names=names[1], dynamic_axes=axes, opset_version=17, dynamo=False)
+    torch.onnx.export(module.eval(), example, str(HERE / file), **options)
+
+
+front, tail = VaeFront(vae), VaeTail(vae)
+axes = tiled_axes()
+whole_axes = {"latents": {0: "batch", 2: "height", 3: "width"}, "image": {0: "batch", 2: "h", 3: "w"}}
+latents = torch.randn(1, 4, 6, 5)
+features = front(latents)
+h, w = features.shape[2:]
+stats = torch.stack([torch.zeros(tail.norms, tail.groups), torch.ones(tail.norms, tail.groups)], 1)
+save(Whole(), "vae_decoder.onnx", (["latents"], ["image"]), whole_axes, latents)
+save(front, "vae_front.onnx", (front.input_names, front.output_names), axes[0], latents)
+save(tail, "vae_tail.onnx", (tail.input_names, tail.output_names), axes[1], features, stats, torch.ones(h), torch.ones(w))
+print("scale", front.scale, "halo", tail.halo, "norms", tail.norms, "groups", tail.groups)
