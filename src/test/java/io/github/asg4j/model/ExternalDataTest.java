@@ -6,16 +6,19 @@ import static io.github.asg4j.model.FakeBundle.graphModel;
 import static io.github.asg4j.model.FakeBundle.number;
 import static io.github.asg4j.model.FakeBundle.tensor;
 import static io.github.asg4j.model.FakeBundle.text;
+
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.asg4j.BadBundleException;
+
+import org.junit.jupiter.api.Test;
+
 import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
 import java.util.Random;
 import java.util.Set;
-import org.junit.jupiter.api.Test;
 
 /** External data is found wherever ONNX allows a tensor, and damage is an error that says so. */
 class ExternalDataTest {

@@ -37,9 +37,13 @@ final class FakeBundle {
         recorded.forEach(
                 (name, bytes) ->
                         entries.append(entries.isEmpty() ? "" : ",\n")
-                                .append('"').append(name.replace("\\", "\\\\"))
-                                .append("\": {\"bytes\": ").append(bytes.length)
-                                .append(", \"sha256\": \"").append(sha256(bytes)).append("\"}"));
+                                .append('"')
+                                .append(name.replace("\\", "\\\\"))
+                                .append("\": {\"bytes\": ")
+                                .append(bytes.length)
+                                .append(", \"sha256\": \"")
+                                .append(sha256(bytes))
+                                .append("\"}"));
         return """
         {"format_version": 1, "name": "demo", "licence": "Apache-2.0", "made_by": "test 1",
          "latent": {"channels": 4, "native_size": [16, 24], "vae_factor": 8, "scaling": 0.18215,
@@ -76,8 +80,7 @@ final class FakeBundle {
 
     static String sha256(byte[] bytes) {
         try {
-            return HexFormat.of()
-                    .formatHex(MessageDigest.getInstance("SHA-256").digest(bytes));
+            return HexFormat.of().formatHex(MessageDigest.getInstance("SHA-256").digest(bytes));
         } catch (NoSuchAlgorithmException e) {
             throw new AssertionError(e);
         }
