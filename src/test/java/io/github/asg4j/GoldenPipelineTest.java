@@ -68,7 +68,7 @@ class GoldenPipelineTest {
             }
             String last = s.get("method").asText().equals("direct") ? "denoise" : "stage2";
             series(arena, name, golden, "stage2", dump, last + "-%03d-latents.npy");
-            rgb(arena, name, golden, image);
+            rgb(name, golden, image);
         }
     }
 
@@ -181,7 +181,7 @@ class GoldenPipelineTest {
     }
 
     /** A float32 picture on a rounding boundary may fall to either side: at most one level. */
-    private static void rgb(Arena arena, String name, Path golden, GeneratedImage image)
+    private static void rgb(String name, Path golden, GeneratedImage image)
             throws IOException {
         Path file = golden.resolve("rgb8.npy");
         if (!Files.exists(file)) {

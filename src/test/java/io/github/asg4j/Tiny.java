@@ -4,6 +4,7 @@ package io.github.asg4j;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.net.URISyntaxException;
+import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
 
@@ -37,8 +38,10 @@ public final class Tiny {
     /** The tiny bundle with another prediction type in its manifest. */
     static Path withPrediction(Path folder, String prediction) {
         try {
-            for (Path file : Files.list(bundle()).toList()) {
-                Files.copy(file, folder.resolve(file.getFileName()));
+            try (DirectoryStream<Path> files = Files.newDirectoryStream(bundle())) {
+                for (Path file : files) {
+                    Files.copy(file, folder.resolve(file.getFileName()));
+                }
             }
             Path manifest = folder.resolve("manifest.json");
             String json = Files.readString(manifest);
