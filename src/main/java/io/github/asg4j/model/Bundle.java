@@ -3,6 +3,9 @@ package io.github.asg4j.model;
 
 import io.github.asg4j.BadBundleException;
 import io.github.asg4j.device.Memory;
+
+import org.jspecify.annotations.Nullable;
+
 import java.io.IOException;
 import java.io.InputStream;
 import java.nio.charset.StandardCharsets;
@@ -14,7 +17,6 @@ import java.util.HexFormat;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.TreeMap;
-import org.jspecify.annotations.Nullable;
 
 /**
  * A model bundle, in a folder or in the resources of a jar, whose manifest is valid and whose files
@@ -24,6 +26,7 @@ public final class Bundle {
     /** Where the demo bundle lies in the jar. */
     public static final String DEMO = "io/github/asg4j/demo/";
 
+    private static final String MAKE = "python -m asg4j_export CHECKPOINT --out BUNDLE";
     private static final long MAX_MANIFEST_BYTES = 16L << 20;
     private static final long MAX_READ_BYTES = 256L << 20;
     private static final int CHUNK_BYTES = 1 << 18;
@@ -56,14 +59,21 @@ public final class Bundle {
     static Bundle openFolder(Path folder, VerifiedFiles verified, boolean verify) {
         if (!Files.isDirectory(folder)) {
             throw new BadBundleException(
-                    "the model bundle " + folder + " is not a folder. Give the folder that holds "
-                            + Manifest.FILE_NAME + ", or make one: " + MAKE);
+                    "the model bundle "
+                            + folder
+                            + " is not a folder. Give the folder that holds "
+                            + Manifest.FILE_NAME
+                            + ", or make one: "
+                            + MAKE);
         }
         if (!Files.exists(folder.resolve(Manifest.FILE_NAME))
                 && Files.exists(folder.resolve("model_index.json"))) {
             throw new BadBundleException(
-                    folder + " is a diffusers checkpoint, not a model bundle. Export it: python -m"
-                            + " asg4j_export " + folder + " --out BUNDLE");
+                    folder
+                            + " is a diffusers checkpoint, not a model bundle. Export it: python -m"
+                            + " asg4j_export "
+                            + folder
+                            + " --out BUNDLE");
         }
         try {
             return open(new BundleFiles.Folder(folder.toRealPath()), verified, verify);
@@ -76,8 +86,6 @@ public final class Bundle {
             ClassLoader loader, String prefix, VerifiedFiles verified, boolean verify) {
         return open(new BundleFiles.Resources(loader, prefix), verified, verify);
     }
-
-    private static final String MAKE = "python -m asg4j_export CHECKPOINT --out BUNDLE";
 
     private static Bundle open(BundleFiles files, VerifiedFiles verified, boolean verify) {
         byte[] json = readAll(files, Manifest.FILE_NAME, MAX_MANIFEST_BYTES);
@@ -122,9 +130,10 @@ public final class Bundle {
 
     /** The bytes of a file of the manifest that is not a graph. */
     public byte[] read(String name) {
+        Manifest.FileEntry entry = entry(name);
         byte[] bytes = readAll(files, name, MAX_READ_BYTES);
-        if (bytes.length != entry(name).bytes()) {
-            throw wrongSize(files, name, bytes.length, entry(name));
+        if (bytes.length != entry.bytes()) {
+            throw wrongSize(files, name, bytes.length, entry);
         }
         return bytes;
     }
@@ -170,8 +179,13 @@ public final class Bundle {
         }
         if (fault != null) {
             throw new BadBundleException(
-                    files.place(graph) + ": external data \"" + location + "\": the path " + fault
-                            + ". " + Json.FIX);
+                    files.place(graph)
+                            + ": external data \""
+                            + location
+                            + "\": the path "
+                            + fault
+                            + ". "
+                            + Json.FIX);
         }
     }
 
@@ -212,10 +226,16 @@ public final class Bundle {
             String found = sha256(files, name);
             if (!found.equals(entry.sha256())) {
                 throw new BadBundleException(
-                        files.place(name) + ": its SHA-256 is " + found + ", "
-                                + Manifest.FILE_NAME + " records " + entry.sha256()
+                        files.place(name)
+                                + ": its SHA-256 is "
+                                + found
+                                + ", "
+                                + Manifest.FILE_NAME
+                                + " records "
+                                + entry.sha256()
                                 + ": the file is damaged or was changed. Copy it again, or make"
-                                + " the bundle again: " + MAKE);
+                                + " the bundle again: "
+                                + MAKE);
             }
             return state;
         } catch (IOException e) {
@@ -250,8 +270,13 @@ public final class Bundle {
             }
             if (size > maxBytes) {
                 throw new BadBundleException(
-                        files.place(name) + " has " + size + " bytes, at most " + maxBytes
-                                + " are read. " + Json.FIX);
+                        files.place(name)
+                                + " has "
+                                + size
+                                + " bytes, at most "
+                                + maxBytes
+                                + " are read. "
+                                + Json.FIX);
             }
             try (InputStream in = files.open(name)) {
                 return in.readAllBytes();
@@ -263,22 +288,36 @@ public final class Bundle {
 
     private static BadBundleException missing(BundleFiles files, String name) {
         return new BadBundleException(
-                files.place(name) + " is missing from the model bundle " + files.place()
-                        + ". Copy the whole bundle, or make it again: " + MAKE);
+                files.place(name)
+                        + " is missing from the model bundle "
+                        + files.place()
+                        + ". Copy the whole bundle, or make it again: "
+                        + MAKE);
     }
 
     private static BadBundleException wrongSize(
             BundleFiles files, String name, long size, Manifest.FileEntry entry) {
         return new BadBundleException(
-                files.place(name) + " has " + size + " bytes, " + Manifest.FILE_NAME + " records "
-                        + entry.bytes() + ": the file is incomplete or was changed. Copy it again,"
-                        + " or make the bundle again: " + MAKE);
+                files.place(name)
+                        + " has "
+                        + size
+                        + " bytes, "
+                        + Manifest.FILE_NAME
+                        + " records "
+                        + entry.bytes()
+                        + ": the file is incomplete or was changed. Copy it again,"
+                        + " or make the bundle again: "
+                        + MAKE);
     }
 
     private static BadBundleException unreadable(String place, IOException e) {
         return new BadBundleException(
-                place + " cannot be read (" + e + "). Check that it is there and that you may read"
-                        + " it, or make the bundle again: " + MAKE,
+                place
+                        + " cannot be read ("
+                        + e
+                        + "). Check that it is there and that you may read"
+                        + " it, or make the bundle again: "
+                        + MAKE,
                 e);
     }
 }

@@ -3,6 +3,9 @@ package io.github.asg4j.model;
 
 import io.github.asg4j.BadBundleException;
 import io.github.asg4j.device.Memory;
+
+import org.jspecify.annotations.Nullable;
+
 import java.io.BufferedInputStream;
 import java.io.FileNotFoundException;
 import java.io.IOException;
@@ -23,7 +26,6 @@ import java.nio.file.Path;
 import java.nio.file.attribute.BasicFileAttributes;
 import java.util.Set;
 import java.util.concurrent.TimeUnit;
-import org.jspecify.annotations.Nullable;
 
 /** Where the files of a bundle lie. Names have passed {@link Manifest#pathFault}. Thread-safe. */
 sealed interface BundleFiles {
@@ -106,7 +108,9 @@ sealed interface BundleFiles {
             Path real = root.resolve(name).toRealPath();
             if (!real.startsWith(root)) {
                 throw new BadBundleException(
-                        place(name) + ": a symbolic link leads to " + real
+                        place(name)
+                                + ": a symbolic link leads to "
+                                + real
                                 + ", outside of the bundle. Put a copy of the file in its place");
             }
             return real;

@@ -2,6 +2,9 @@
 package io.github.asg4j.model;
 
 import io.github.asg4j.BadBundleException;
+
+import org.jspecify.annotations.Nullable;
+
 import java.io.ByteArrayOutputStream;
 import java.nio.charset.StandardCharsets;
 import java.text.Normalizer;
@@ -12,7 +15,6 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.PriorityQueue;
-import org.jspecify.annotations.Nullable;
 
 /**
  * CLIP's byte-level BPE as a Hugging Face tokenizer.json describes it: text is normalised (NFC,
@@ -88,7 +90,7 @@ public final class ClipTokenizer {
             add(token);
         }
         Comparator<Added> longestFirst =
-                Comparator.comparing((Added token) -> token.content().length()).reversed();
+                Comparator.comparingInt((Added token) -> token.content().length()).reversed();
         addedToRaw.sort(longestFirst);
         addedToNormalized.sort(longestFirst);
 
@@ -96,10 +98,7 @@ public final class ClipTokenizer {
         bosId = marks[0];
         eosId = marks[1];
         Json padding = root.optional("padding");
-        padId =
-                padding == null
-                        ? eosId
-                        : padding.get("pad_id").integer(0, Integer.MAX_VALUE);
+        padId = padding == null ? eosId : padding.get("pad_id").integer(0, Integer.MAX_VALUE);
     }
 
     /**
@@ -443,8 +442,7 @@ public final class ClipTokenizer {
         List<Json> parts = json.get("pretokenizers").items(2, 2);
         Json split = parts.get(0);
         type(split, "Split");
-        String pattern =
-                split.get("pattern").get("Regex").oneOf(List.of(SPLIT, SPLIT_WITH_MARKS));
+        String pattern = split.get("pattern").get("Regex").oneOf(List.of(SPLIT, SPLIT_WITH_MARKS));
         exactly(split.get("behavior"), "Removed");
         exactly(split.get("invert"), true);
         Json byteLevel = parts.get(1);
@@ -501,8 +499,15 @@ public final class ClipTokenizer {
             Integer mergedId = vocabulary.get(left + right);
             if (leftId == null || rightId == null || mergedId == null) {
                 throw json.refused(
-                        "the merge of \"" + left + "\" and \"" + right + "\" needs both tokens and"
-                                + " \"" + left + right + "\" in model.vocab");
+                        "the merge of \""
+                                + left
+                                + "\" and \""
+                                + right
+                                + "\" needs both tokens and"
+                                + " \""
+                                + left
+                                + right
+                                + "\" in model.vocab");
             }
             merges.put(pair(leftId, rightId), rank++ << 32 | mergedId);
         }

@@ -2,6 +2,7 @@
 package io.github.asg4j.model;
 
 import io.github.asg4j.BadBundleException;
+
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.charset.StandardCharsets;
@@ -109,8 +110,11 @@ final class ExternalData {
                     long size = varint(end);
                     if (size < 0 || size > end - at) {
                         throw broken(
-                                "a field of " + Long.toUnsignedString(size) + " bytes where "
-                                        + (end - at) + " are left");
+                                "a field of "
+                                        + Long.toUnsignedString(size)
+                                        + " bytes where "
+                                        + (end - at)
+                                        + " are left");
                     }
                     long next = at + size;
                     Message child = children.get(field);
@@ -135,8 +139,7 @@ final class ExternalData {
 
     private String text(long end) {
         return new String(
-                bytes.asSlice(at, end - at).toArray(ValueLayout.JAVA_BYTE),
-                StandardCharsets.UTF_8);
+                bytes.asSlice(at, end - at).toArray(ValueLayout.JAVA_BYTE), StandardCharsets.UTF_8);
     }
 
     private void skip(long count, long end) {
@@ -163,7 +166,14 @@ final class ExternalData {
 
     private BadBundleException broken(String what) {
         return new BadBundleException(
-                file + ": not a whole ONNX model: " + what + ", at byte " + at + " of "
-                        + bytes.byteSize() + ". " + Json.FIX);
+                file
+                        + ": not a whole ONNX model: "
+                        + what
+                        + ", at byte "
+                        + at
+                        + " of "
+                        + bytes.byteSize()
+                        + ". "
+                        + Json.FIX);
     }
 }

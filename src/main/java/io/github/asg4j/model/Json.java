@@ -7,7 +7,11 @@ import com.fasterxml.jackson.core.JsonParser;
 import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.core.JsonToken;
 import com.fasterxml.jackson.core.StreamReadFeature;
+
 import io.github.asg4j.BadBundleException;
+
+import org.jspecify.annotations.Nullable;
+
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -15,7 +19,6 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
-import org.jspecify.annotations.Nullable;
 
 /**
  * A value of a JSON file that knows its place in it, so that every complaint names the file, the
@@ -64,8 +67,7 @@ final class Json {
 
     private static BadBundleException broken(
             String file, @Nullable JsonLocation at, String what, @Nullable Throwable cause) {
-        String place =
-                at == null ? "" : " line " + at.getLineNr() + ", column " + at.getColumnNr();
+        String place = at == null ? "" : " line " + at.getLineNr() + ", column " + at.getColumnNr();
         return new BadBundleException(
                 file + place + ": not valid JSON: " + what.replace('\n', ' ') + ". " + FIX, cause);
     }
@@ -131,7 +133,9 @@ final class Json {
         for (String key : fields().keySet()) {
             if (!names.contains(key)) {
                 throw new BadBundleException(
-                        place(child(key)) + "unknown key; known here: " + String.join(", ", names)
+                        place(child(key))
+                                + "unknown key; known here: "
+                                + String.join(", ", names)
                                 + ". Remove it, or use the release of asg4j that the bundle was"
                                 + " made for");
             }
@@ -143,8 +147,10 @@ final class Json {
         Json field = optional(key);
         if (field == null) {
             throw new BadBundleException(
-                    place(child(key)) + (fields().containsKey(key) ? "is null" : "is missing")
-                            + ", expected a value. " + FIX);
+                    place(child(key))
+                            + (fields().containsKey(key) ? "is null" : "is missing")
+                            + ", expected a value. "
+                            + FIX);
         }
         return field;
     }
@@ -165,7 +171,9 @@ final class Json {
         }
         if (list.size() < min || list.size() > max) {
             throw refused(
-                    "has " + list.size() + " entries, expected "
+                    "has "
+                            + list.size()
+                            + " entries, expected "
                             + (min == max ? "" + min : min + " to " + max));
         }
         List<Json> items = new ArrayList<>(list.size());

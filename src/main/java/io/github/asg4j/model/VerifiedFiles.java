@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.github.asg4j.model;
 
+import org.jspecify.annotations.Nullable;
+
 import java.io.IOException;
 import java.lang.System.Logger.Level;
 import java.nio.charset.StandardCharsets;
@@ -12,7 +14,6 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import org.jspecify.annotations.Nullable;
 
 /**
  * Remembers which files had which SHA-256, between processes: hashing a large model takes seconds.
@@ -88,8 +89,14 @@ final class VerifiedFiles {
                 (state, sha256) -> {
                     if (state.path().indexOf('\n') < 0) {
                         lines.add(
-                                sha256 + "\t" + state.bytes() + "\t" + state.modifiedNanos() + "\t"
-                                        + state.path() + "\n");
+                                sha256
+                                        + "\t"
+                                        + state.bytes()
+                                        + "\t"
+                                        + state.modifiedNanos()
+                                        + "\t"
+                                        + state.path()
+                                        + "\n");
                     }
                 });
         int first = Math.max(0, lines.size() - MAX_ENTRIES);

@@ -4,10 +4,12 @@ package io.github.asg4j.schedule;
 import io.github.asg4j.BadBundleException;
 import io.github.asg4j.BadRequestException;
 import io.github.asg4j.kernel.StepRow;
+
+import org.jspecify.annotations.Nullable;
+
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.List;
-import org.jspecify.annotations.Nullable;
 
 /**
  * A noise schedule and its solver as a table of coefficients, computed in float64: one row per step
@@ -20,8 +22,7 @@ import org.jspecify.annotations.Nullable;
  * @param initScale the latents start as initScale * N(0, 1)
  * @param rows steps + 1 rows, the end row last
  */
-public record Schedule(
-        String name, String spacing, double eta, double initScale, List<Row> rows) {
+public record Schedule(String name, String spacing, double eta, double initScale, List<Row> rows) {
 
     private static final List<String> NAMES = List.of("euler", "ddim");
     private static final List<String> SPACINGS = List.of("leading", "trailing", "linspace");
@@ -96,23 +97,34 @@ public record Schedule(
             @Nullable String spacing,
             double eta) {
         String solver = known("scheduler", name == null ? model.type() : name, NAMES);
-        String places = known("timestep spacing", spacing == null ? model.spacing() : spacing, SPACINGS);
+        String places =
+                known("timestep spacing", spacing == null ? model.spacing() : spacing, SPACINGS);
         if (steps < 1 || steps > model.trainSteps()) {
             throw new BadRequestException(
-                    "steps is " + steps + ": the model was trained on " + model.trainSteps()
-                            + " noise levels, choose 1 to " + model.trainSteps() + " steps");
+                    "steps is "
+                            + steps
+                            + ": the model was trained on "
+                            + model.trainSteps()
+                            + " noise levels, choose 1 to "
+                            + model.trainSteps()
+                            + " steps");
         }
         if (!(eta >= 0 && eta <= 1)) {
             throw new BadRequestException("eta is " + eta + ": it has to be between 0 and 1");
         }
         if (eta > 0 && !solver.equals("ddim")) {
             throw new BadRequestException(
-                    "eta is " + eta + ": the scheduler " + solver + " adds no noise, eta has to be"
+                    "eta is "
+                            + eta
+                            + ": the scheduler "
+                            + solver
+                            + " adds no noise, eta has to be"
                             + " 0; choose the scheduler ddim for another");
         }
         if (!model.prediction().equals("epsilon") && !model.prediction().equals("v")) {
             throw new BadBundleException(
-                    "the model's prediction is \"" + model.prediction()
+                    "the model's prediction is \""
+                            + model.prediction()
                             + "\": this release has schedulers for epsilon and v");
         }
         double[] abar = alphasCumprod(model);
@@ -160,7 +172,11 @@ public record Schedule(
     private static String known(String what, String name, List<String> names) {
         if (!names.contains(name)) {
             throw new BadRequestException(
-                    "there is no " + what + " \"" + name + "\": choose one of "
+                    "there is no "
+                            + what
+                            + " \""
+                            + name
+                            + "\": choose one of "
                             + String.join(", ", names));
         }
         return name;
@@ -174,7 +190,8 @@ public record Schedule(
                     case "linear" -> false;
                     default ->
                             throw new BadBundleException(
-                                    "the model's beta_schedule is \"" + model.betaSchedule()
+                                    "the model's beta_schedule is \""
+                                            + model.betaSchedule()
                                             + "\": this release has scaled_linear and linear");
                 };
         double start = scaled ? Math.sqrt(model.betaStart()) : model.betaStart();
@@ -192,26 +209,31 @@ public record Schedule(
     /** Timesteps from noisy to clean; fractional only for linspace; ties round to even. */
     private static double[] timesteps(Settings model, int steps, String spacing) {
         int train = model.trainSteps();
+        int wholeStride = train / steps;
         double stride = (double) train / steps;
-        // numpy.arange, which diffusers uses, adds multiples of this rounded difference; it decides
-        // some ties, at 48 steps for example.
+        // diffusers uses numpy.arange and linspace, which add multiples of these rounded steps:
+        // they decide some ties, at 48 and 61 steps for example.
         double arangeStep = (train - stride) - train;
+        double linspaceStep = (train - 1) / (double) Math.max(1, steps - 1);
         double[] timesteps = new double[steps];
         for (int k = 0; k < steps; k++) {
             timesteps[k] =
                     switch (spacing) {
-                        case "leading" ->
-                                (double) (train / steps) * (steps - 1 - k) + model.stepsOffset();
+                        case "leading" -> wholeStride * (steps - 1 - k) + model.stepsOffset();
                         case "trailing" -> Math.rint(train + k * arangeStep) - 1;
-                        default ->
-                                (double) (steps - 1 - k) * (train - 1) / Math.max(1, steps - 1);
+                        default -> k == 0 && steps > 1 ? train - 1 : (steps - 1 - k) * linspaceStep;
                     };
         }
         if (timesteps[0] > train - 1) {
             throw new BadRequestException(
-                    "steps is " + steps + ": with leading spacing and steps_offset "
-                            + model.stepsOffset() + " they begin at timestep " + (long) timesteps[0]
-                            + ", the model knows 0 to " + (train - 1)
+                    "steps is "
+                            + steps
+                            + ": with leading spacing and steps_offset "
+                            + model.stepsOffset()
+                            + " they begin at timestep "
+                            + (long) timesteps[0]
+                            + ", the model knows 0 to "
+                            + (train - 1)
                             + "; use fewer steps, or trailing spacing");
         }
         return timesteps;

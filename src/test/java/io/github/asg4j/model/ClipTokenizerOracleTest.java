@@ -5,6 +5,11 @@ import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import ai.djl.huggingface.tokenizers.HuggingFaceTokenizer;
+
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
+
 import java.io.ByteArrayInputStream;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
@@ -15,9 +20,6 @@ import java.util.Map;
 import java.util.Objects;
 import java.util.Random;
 import java.util.Set;
-import org.junit.jupiter.api.BeforeAll;
-import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.EnumSource;
 
 /**
  * Our tokenizer gives the ids of Hugging Face's own (through DJL) on more than 10,000 strings from
@@ -155,7 +157,8 @@ class ClipTokenizerOracleTest {
                                 "e\u0301 é E\u0301 a\u0323\u0307 a\u0307\u0323 s\u0323\u0307",
                                 "각 \u1100\u1161\u11A8 \u1100\u1161 \uAC00\u11A8",
                                 "क\u093C ड\u093C \u0958",
-                                "👩‍👩‍👧‍👦 👍🏽 🇩🇪🇫🇷 ❤️ ☺︎ 🏴\uDB40\uDC67\uDB40\uDC62\uDB40\uDC7F",
+                                "👩‍👩‍👧‍👦 👍🏽 🇩🇪🇫🇷 ❤️ ☺︎"
+                                    + " 🏴\uDB40\uDC67\uDB40\uDC62\uDB40\uDC7F",
                                 "𝔘𝔫𝔦𝔠𝔬𝔡𝔢 \uD801\uDC00 \uD83A\uDD00",
                                 "\uFFFD \uFFFE \uFFFF \uE000 \uF8FF \uDBFF\uDFFF \u0378",
                                 "日本語の文章 をカタカナ ｶﾀｶﾅ ㈱",

@@ -7,13 +7,15 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.asg4j.BadBundleException;
+
+import org.junit.jupiter.api.Test;
+
 import java.io.IOException;
 import java.io.InputStream;
 import java.nio.charset.StandardCharsets;
 import java.util.Arrays;
 import java.util.Objects;
 import java.util.regex.Pattern;
-import org.junit.jupiter.api.Test;
 
 /** Lengths, padding, cutting and damaged tokenizers; ids are the oracle test's business. */
 class ClipTokenizerTest {
@@ -26,7 +28,8 @@ class ClipTokenizerTest {
 
     static String marksInPattern(String json) {
         return json.replace(
-                "\"Regex\": \"'s|", "\"Regex\": \"<\\\\|startoftext\\\\|>|<\\\\|endoftext\\\\|>|'s|");
+                "\"Regex\": \"'s|",
+                "\"Regex\": \"<\\\\|startoftext\\\\|>|<\\\\|endoftext\\\\|>|'s|");
     }
 
     /** Merges as "a b", TemplateProcessing after ByteLevel, no added tokens. */
@@ -40,7 +43,8 @@ class ClipTokenizerTest {
                                     String left = pair.group(1);
                                     String right = pair.group(2);
                                     return java.util.regex.Matcher.quoteReplacement(
-                                            left.substring(0, left.length() - 1) + " "
+                                            left.substring(0, left.length() - 1)
+                                                    + " "
                                                     + right.substring(1));
                                 });
         String head = json.substring(0, merges);
@@ -96,10 +100,10 @@ class ClipTokenizerTest {
                 parse(
                         json().replace(
                                         "\"padding\": null",
-                                        "\"padding\": {\"strategy\": {\"Fixed\": 77}, \"direction\":"
-                                                + " \"Right\", \"pad_to_multiple_of\": null,"
-                                                + " \"pad_id\": 0, \"pad_type_id\": 0,"
-                                                + " \"pad_token\": \"!\"}"));
+                                        "\"padding\": {\"strategy\": {\"Fixed\": 77},"
+                                            + " \"direction\": \"Right\", \"pad_to_multiple_of\":"
+                                            + " null, \"pad_id\": 0, \"pad_type_id\": 0,"
+                                            + " \"pad_token\": \"!\"}"));
         int[] ids = zero.encode("a red ball", 10).ids();
         assertEquals(806, ids[real + 1]);
         assertEquals(0, ids[9]);
@@ -176,9 +180,7 @@ class ClipTokenizerTest {
         refused(json.replace("\"fuse_unk\": false", "\"fuse_unk\": true"), "model.fuse_unk");
         refused(json.replace("\"dropout\": null", "\"dropout\": 0.1"), "model.dropout");
         refused(json.replace("\"lstrip\": false", "\"lstrip\": true"), "added_tokens[0].lstrip");
-        refused(
-                json.replace("\"RobertaProcessing\"", "\"BertProcessing\""),
-                "post_processor.type");
+        refused(json.replace("\"RobertaProcessing\"", "\"BertProcessing\""), "post_processor.type");
     }
 
     @Test

@@ -7,19 +7,22 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
+
 import io.github.asg4j.BadBundleException;
 import io.github.asg4j.BadRequestException;
 import io.github.asg4j.device.Memory;
 import io.github.asg4j.kernel.StepRow;
+
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.TestInstance;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
+
 import java.io.IOException;
 import java.io.InputStream;
 import java.lang.foreign.MemorySegment;
 import java.util.Objects;
 import java.util.stream.Stream;
-import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.TestInstance;
-import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.MethodSource;
 
 /**
  * Schedules against tables of the NumPy reference and against what the schedulers of diffusers do
@@ -65,8 +68,15 @@ class ScheduleTest {
     }
 
     private static String what(JsonNode c) {
-        return c.get("scheduler") + " " + c.get("spacing") + " " + c.get("prediction") + " steps "
-                + c.get("steps") + " eta " + c.get("eta");
+        return c.get("scheduler")
+                + " "
+                + c.get("spacing")
+                + " "
+                + c.get("prediction")
+                + " steps "
+                + c.get("steps")
+                + " eta "
+                + c.get("eta");
     }
 
     private static void near(double expected, double found, String what) {
@@ -131,8 +141,7 @@ class ScheduleTest {
             for (int k = 0; k < expected.size(); k++) {
                 String what = name + " " + spacing + " step " + k + " of " + expected.size();
                 // diffusers keeps timesteps in float32
-                assertEquals(
-                        expected.get(k).asDouble(), s.rows().get(k).timestep(), 1e-4, what);
+                assertEquals(expected.get(k).asDouble(), s.rows().get(k).timestep(), 1e-4, what);
             }
         }
     }

@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.github.asg4j.model;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertNotEquals;
+import static org.junit.jupiter.api.Assertions.assertNull;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.github.asg4j.BadBundleException;
+import io.github.asg4j.schedule.Schedule;
+
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.util.List;
+
+/** A manifest is valid as a whole or refused with file, field, found and expected. */
+class ManifestTest {
+    private static Manifest parse(String json) {
+        return Manifest.parse("B/manifest.json", json.getBytes(StandardCharsets.UTF_8));
+    }
+
+    private static String refusal(String json) {
+        return assertThrows(BadBundleException.class, () -> parse(json)).getMessage();
+    }
+
+    @Test
+    void everyFieldIsRead() throws IOException {
+        Manifest m = parse(new FakeBundle().manifest());
+        assertEquals(1, m.formatVersion());
+        assertEquals("demo", m.name());
+        assertEquals("Apache-2.0", m.licence());
+        assertEquals("test 1", m.madeBy());
+        assertEquals(new Manifest.Latent(4, 16, 24, 8, 0.18215, 0, 4), m.latent());
+        assertEquals(
+                List.of(
+                        new Manifest.TextEncoder(
+                                "text_encoder.onnx",
+                                "tokenizer.json",
+                                77,
+                                "last_hidden_state",
+                                "text_embeds")),
+                m.textEncoders());
+        assertEquals(
+                new Manifest.Denoiser(
+                        "denoiser.onnx",
+                        null,
+                        "epsilon",
+                        "fp32",
+                        Manifest.DENOISER_INPUTS,
+                        List.of(
+                                new Manifest.Mask("mask_up0", "up_blocks.0", 4),
+                                new Manifest.Mask("mask_up1", "up_blocks.1", 2))),
+                m.denoiser());
+        assertEquals(new Manifest.Vae("vae_decoder.onnx", "vae_encoder.onnx", "fp32", null), m.vae());
+        assertEquals(
+                new Manifest.Scheduler(
+                        "euler", "scaled_linear", 0.00085, 0.012, 1000, "leading", 1),
+                m.scheduler());
+        assertEquals(new Manifest.Conditioning(true, true, true), m.conditioning());
+        assertEquals(new Manifest.Defaults(50, 5.0), m.defaults());
+        assertEquals(6, m.files().size());
+        assertEquals(3, m.files().get("denoiser.weights").bytes());
+        assertEquals(
+                FakeBundle.sha256(new byte[] {1, 2, 3}),
+                m.files().get("denoiser.weights").sha256());
+    }
+
+    @Test
+    void whatMayBeNullMayBeAbsent() throws IOException {
+        String json = new FakeBundle().manifest();
+        assertNull(
+                parse(json.replace("\"encoder\": \"vae_encoder.onnx\"", "\"encoder\": null"))
+                        .vae()
+                        .encoder());
+        assertNull(parse(json.replace(", \"encoder\": \"vae_encoder.onnx\"", "")).vae().encoder());
+        assertNull(parse(json.replace("\"dilated_file\": null, ", "")).denoiser().dilatedFile());
+        String unpooled =
+                json.replace(", \"pooled\": \"text_embeds\"", "")
+                        .replace(" \"text_embeds\",", "")
+                        .replace("\"pooled\": true", "\"pooled\": false");
+        assertNull(parse(unpooled).textEncoders().getFirst().pooled());
+    }
+
+    @Test
+    void tiledDecoder() throws IOException {
+        FakeBundle fake = new FakeBundle();
+        fake.files.put("front.onnx", new byte[1]);
+        String json =
+                fake.manifest()
+                        .replace(
+                                "\"encoder\": \"vae_encoder.onnx\",",
+                                "\"tiled_decoder\": {\"front\": \"front.onnx\", \"tail\":"
+                                        + " \"vae_decoder.onnx\", \"scale\": 4, \"halo\": 9},");
+        assertEquals(
+                new Manifest.TiledDecoder("front.onnx", "vae_decoder.onnx", 4, 9),
+                parse(json).vae().tiledDecoder());
+        assertTrue(
+                refusal(json.replace("\"front.onnx\", \"tail", "\"f.onnx\", \"tail"))
+                        .contains("vae.tiled_decoder.front: found \"f.onnx\""));
+        assertTrue(
+                refusal(json.replace("\"halo\": 9", "\"halo\": -9"))
+                        .contains("vae.tiled_decoder.halo: found -9"));
+    }
+
+    /** Old text, new text, then what the message has to say: field, found, expected. */
+    @ParameterizedTest
+    @CsvSource(
+            quoteCharacter = '`',
+            delimiter = '|',
+            value = {
+                "\"name\": \"demo\" | \"nane\": \"demo\" | nane | unknown key | name",
+                "\"made_by\": \"test 1\", |  | made_by | is missing | expected a value",
+                "\"made_by\": \"test 1\" | \"made_by\": null | made_by | is null | expected",
+                "\"made_by\": \"test 1\" | \"made_by\": \" \" | made_by | \" \" | not blank",
+                "\"shift\": 0.0 | \"shift\": \"0\" | latent.shift | \"0\" | a number",
+                "\"shift\": 0.0 | \"shift\": 1e999 | latent.shift | Infinity | a number",
+                "\"scaling\": 0.18215 | \"scaling\": 0 | latent.scaling | found 0 | a number from",
+                "\"channels\": 4 | \"channels\": 4.5 | latent.channels | 4.5 | an integer from 1",
+                "\"channels\": 4 | \"channels\": 0 | latent.channels | 0 | an integer from 1",
+                "\"channels\": 4 | \"channels\": 99999999999999999999 | latent.channels | 1.0E20 |"
+                    + " an integer",
+                "[16, 24] | [16, 22] | latent.native_size[1] | 22 | multiple of unet_multiple",
+                "[16, 24] | [16] | latent.native_size | 1 entries | expected 2",
+                "\"length\": 77 | \"length\": 2 | text_encoders[0].length | 2 | from 3",
+                "\"hidden\": \"last_hidden_state\" | \"hidden\": 3 | text_encoders[0].hidden | 3 |"
+                    + " a string",
+                "\"scale\": 4 | \"scale\": \"x\" | denoiser.masks[0].scale | \"x\" | an integer",
+                "\"scale\": 2 | \"sale\": 2 | denoiser.masks[1].sale | unknown key | scale",
+                "mask_up1 | mask_up0 | denoiser.masks[1].output | mask_up0 | no other mask",
+                "up_blocks.1 | up_blocks.0 | denoiser.masks[1].block | up_blocks.0 | no other mask",
+                "\"epsilon\" | \"sample\" | denoiser.prediction | \"sample\" | epsilon, v",
+                "\"epsilon\" | \"flow\" | denoiser.prediction | \"flow\" | flow matching (SD3)",
+                "\"time_ids\", | \"size_ids\", | denoiser.inputs[4] | \"size_ids\" | one of sample",
+                "\"time_ids\", | \"sample\", | denoiser.inputs[4] | \"sample\" | once",
+                "[\"sample\", \"timestep\", | [\"sample\", | denoiser.inputs | a list |"
+                    + " \"timestep\"",
+                ", \"token_weights\" |  | denoiser.masks | a list | token_weights",
+                "\"time_ids\": true | \"time_ids\": false | conditioning.time_ids | false | inputs",
+                "\"pooled\": true | \"pooled\": 1 | conditioning.pooled | 1 | true or false",
+                ", \"pooled\": \"text_embeds\" |  | conditioning.pooled | true | text_encoders",
+                "\"type\": \"euler\" | \"type\": \"pndm\" | scheduler.type | \"pndm\" | euler,"
+                    + " ddim",
+                "\"scaled_linear\" | \"cosine\" | scheduler.beta_schedule | \"cosine\" | linear",
+                "\"leading\" | \"karras\" | scheduler.spacing | \"karras\" | leading, trailing",
+                "\"beta_end\": 0.012 | \"beta_end\": 0.0001 | scheduler.beta_end | 1.0E-4 | 8.5E-4",
+                "\"steps_offset\": 1 | \"steps_offset\": 1000 | scheduler.steps_offset | 1000 |"
+                    + " 999",
+                "\"steps\": 50 | \"steps\": 1001 | defaults.steps | 1001 | 1 to 1000",
+                "\"bytes\": 3 | \"bytes\": -3 | files.denoiser.weights.bytes | -3 | from 0",
+                "\"sha256\": \" | \"sha256\": \"G | files.denoiser.onnx.sha256 | \"G | hexadecimal",
+                "\"file\": \"denoiser.onnx\" | \"file\": \"unet.onnx\" | denoiser.file | unet.onnx"
+                    + " | files",
+            })
+    void refusedWithFieldFoundAndExpected(
+            String old, String replacement, String field, String found, String expected)
+            throws IOException {
+        String json = new FakeBundle().manifest().replaceAll("\\s+", " ");
+        String changed = json.replace(old, replacement == null ? "" : replacement);
+        assertNotEquals(json, changed, "nothing to replace: " + old);
+        String message = refusal(changed);
+        for (String part : new String[] {"B/manifest.json: ", field, found, expected}) {
+            assertTrue(part == null || message.contains(part), part + " is not in: " + message);
+        }
+    }
+
+    @ParameterizedTest
+    @CsvSource({
+        "/etc/passwd, absolute",
+        "C:/x.onnx, absolute",
+        "../x.onnx, '..'",
+        "a/../../x.onnx, '..'",
+        "a\\\\x.onnx, backslash",
+        "a//x.onnx, element",
+        "./x.onnx, element",
+        "a\\u0000.onnx, NUL",
+        "'', blank"
+    })
+    void pathsThatMayLeaveTheFolder(String path, String fault) throws IOException {
+        String json = new FakeBundle().manifest();
+        String named = refusal(json.replace("\"vae_decoder.onnx\",", "\"" + path + "\","));
+        assertTrue(named.contains("vae.decoder") && named.contains(fault), named);
+        String listed = refusal(json.replace("\"vae_decoder.onnx\":", "\"" + path + "\":"));
+        assertTrue(listed.contains("B/manifest.json: files."), listed);
+        assertTrue(listed.contains(fault.equals("blank") ? "empty" : fault), listed);
+    }
+
+    @Test
+    void newerFormatSaysSoBeforeAnythingElse() throws IOException {
+        String json =
+                new FakeBundle()
+                        .manifest()
+                        .replace(
+                                "\"format_version\": 1,", "\"format_version\": 2, \"novelty\": 1,");
+        String message = refusal(json);
+        assertTrue(message.contains("found 2, expected at most 1"), message);
+        assertTrue(message.contains("newer asg4j"), message);
+    }
+
+    @Test
+    void brokenJsonSaysWhere() throws IOException {
+        String json = new FakeBundle().manifest();
+        assertTrue(
+                refusal(json.replace("\"channels\": 4,", "\"channels\": 4")).contains("line 2, "));
+        assertTrue(refusal(json.substring(0, 200)).contains("line "));
+        assertTrue(refusal("").contains("is empty"));
+        assertTrue(refusal("[1]").contains("expected an object"));
+        assertTrue(refusal(json + "x").contains("line "));
+        assertTrue(refusal(json + "{}").contains("text after the end"));
+        assertTrue(
+                refusal(json.replace("\"name\": \"demo\",", "\"name\": \"a\", \"name\": \"b\","))
+                        .contains("Duplicate"));
+        assertTrue(refusal("[".repeat(5000)).contains("B/manifest.json"));
+    }
+
+    @Test
+    void knowsTheSchedulersThatThereAre() {
+        assertEquals(Schedule.names(), Manifest.SCHEDULERS);
+        assertEquals(Schedule.spacings(), Manifest.SPACINGS);
+    }
+}
