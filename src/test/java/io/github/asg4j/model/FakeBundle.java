@@ -93,7 +93,7 @@ final class FakeBundle {
         for (byte[] part : parts) {
             size += part.length;
         }
-        varint(out, (long) number << 3 | 2);
+        varint(out, ((long) number << 3) | 2);
         varint(out, size);
         for (byte[] part : parts) {
             out.writeBytes(part);
@@ -115,7 +115,7 @@ final class FakeBundle {
     private static void varint(ByteArrayOutputStream out, long value) {
         long rest = value;
         while ((rest & ~0x7FL) != 0) {
-            out.write((int) (rest & 0x7F | 0x80));
+            out.write((int) ((rest & 0x7F) | 0x80));
             rest >>>= 7;
         }
         out.write((int) rest);
