@@ -13,6 +13,7 @@
 
 #if defined(__clang__)
 #define ASG_INDEPENDENT _Pragma("clang loop vectorize(assume_safety)")
+#pragma clang diagnostic ignored "-Wpass-failed"  // a loop that stays scalar is no error
 #else
 #define ASG_INDEPENDENT _Pragma("GCC ivdep")
 #endif
@@ -316,13 +317,20 @@ void window_step(float* out, const float* x, const float* windows, const int32_t
     alignas(64) float total[WINDOW_BLOCK];
     alignas(64) float sum[WINDOW_BLOCK];
     for (int64_t y = 0; y < canvas_height; ++y) {
+        int64_t first = views, last = -1;  // the views that meet the row are among first .. last
+        for (int64_t view = 0; view < views; ++view) {
+            if (span_of(starts + 2 * view, h, w, y, 0, canvas_width).count != 0) {
+                first = least(first, view);
+                last = view;
+            }
+        }
         for (int64_t block_x = 0; block_x < canvas_width; block_x += WINDOW_BLOCK) {
             const int64_t n = least(WINDOW_BLOCK, canvas_width - block_x);
             for (int64_t i = 0; i < n; ++i) {
                 covering[i] = 0.0f;
                 total[i] = -0.0f;
             }
-            for (int64_t view = 0; view < views; ++view) {
+            for (int64_t view = first; view <= last; ++view) {
                 const Span span = span_of(starts + 2 * view, h, w, y, block_x, n);
                 if (span.count == 0) {
                     continue;
@@ -344,7 +352,7 @@ void window_step(float* out, const float* x, const float* windows, const int32_t
                 for (int64_t i = 0; i < n; ++i) {
                     sum[i] = -0.0f;
                 }
-                for (int64_t view = 0; view < views; ++view) {
+                for (int64_t view = first; view <= last; ++view) {
                     const Span span = span_of(starts + 2 * view, h, w, y, block_x, n);
                     if (span.count == 0) {
                         continue;

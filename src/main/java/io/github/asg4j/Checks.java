@@ -11,8 +11,13 @@ final class Checks {
     static void range(String name, double value, double min, double max) {
         if (!(value >= min && value <= max)) {
             throw new BadRequestException(
-                    name + " is " + number(value) + ": it has to be a finite number between "
-                            + number(min) + " and " + number(max));
+                    name
+                            + " is "
+                            + number(value)
+                            + ": it has to be a finite number between "
+                            + number(min)
+                            + " and "
+                            + number(max));
         }
     }
 

@@ -23,12 +23,20 @@ record Devices(int workers, int threadsPerWorker, String reason) {
         if (text.equals("auto")) {
             // One worker a core keeps cores busiest; beyond four, the four patches of a 2x picture
             // leave no more work per step, and further cores help within a call.
-            int workers = threads.isPresent() ? Math.max(1, cores / threads.getAsInt()) : Math.min(cores, 4);
+            int workers =
+                    threads.isPresent()
+                            ? Math.max(1, cores / threads.getAsInt())
+                            : Math.min(cores, 4);
             int each = threads.orElse(Math.max(1, cores / workers));
             return new Devices(
                     workers,
                     each,
-                    "auto: cpu:" + workers + " with " + each + " thread(s) each on " + cores
+                    "auto: cpu:"
+                            + workers
+                            + " with "
+                            + each
+                            + " thread(s) each on "
+                            + cores
                             + " core(s); no GPU support in this build");
         }
         Matcher cpu = CPU.matcher(text);
@@ -36,14 +44,18 @@ record Devices(int workers, int threadsPerWorker, String reason) {
             int workers = cpu.group(1) == null ? 1 : Integer.parseInt(cpu.group(1));
             if (workers < 1 || workers > MAX_WORKERS) {
                 throw new BadRequestException(
-                        "devices \"" + text + "\": the number of CPU workers is from 1 to "
+                        "devices \""
+                                + text
+                                + "\": the number of CPU workers is from 1 to "
                                 + MAX_WORKERS);
             }
             return new Devices(workers, threads.orElse(1), "asked for");
         }
         if (text.matches("cuda:\\d+(,cuda:\\d+)*")) {
             throw new DeviceException(
-                    "device \"" + text + "\" is not available: this build runs on the CPU only; use"
+                    "device \""
+                            + text
+                            + "\" is not available: this build runs on the CPU only; use"
                             + " --devices auto or cpu:N");
         }
         throw new BadRequestException(

@@ -12,6 +12,7 @@ import io.github.asg4j.ort.OrtRuntime;
 import io.github.asg4j.run.Planner;
 import io.github.asg4j.run.Runner;
 import io.github.asg4j.run.WorkerHook;
+
 import java.io.IOException;
 import java.io.InputStream;
 import java.util.ArrayList;
@@ -69,8 +70,15 @@ public final class Engine implements AutoCloseable {
             }
             runner =
                     new Runner(
-                            bundle, model, kernels.kernels(), planner, tokenizer, threads,
-                            memoryLimit(options), VERSION, hook);
+                            bundle,
+                            model,
+                            kernels.kernels(),
+                            planner,
+                            tokenizer,
+                            threads,
+                            memoryLimit(options),
+                            VERSION,
+                            hook);
         } catch (Throwable e) {
             threads.forEach(ExecutorService::shutdown);
             throw e;
@@ -154,7 +162,9 @@ public final class Engine implements AutoCloseable {
             throw new RejectedExecutionException(
                     dispatcher.isShutdown()
                             ? "the engine is closed"
-                            : "the queue is full: " + options.queueCapacity() + " requests wait already",
+                            : "the queue is full: "
+                                    + options.queueCapacity()
+                                    + " requests wait already",
                     e);
         } catch (InterruptedException e) {
             open.remove(running);
@@ -189,7 +199,9 @@ public final class Engine implements AutoCloseable {
                         "status",
                         difference.isEmpty() ? "OK" : "FAIL",
                         "result",
-                        difference.isEmpty() ? "same bits as the Java kernels" : difference + " differs"));
+                        difference.isEmpty()
+                                ? "same bits as the Java kernels"
+                                : difference + " differs"));
         map.put("model", bundle.manifest().name());
         map.put("licence", bundle.manifest().licence());
         map.put("bundle_sha256", bundle.bundleSha256());

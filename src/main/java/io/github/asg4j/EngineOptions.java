@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.github.asg4j;
 
+import org.jspecify.annotations.Nullable;
+
 import java.nio.file.Path;
 import java.util.OptionalInt;
-import org.jspecify.annotations.Nullable;
 
 /**
  * How an {@link Engine} runs; none of it but {@code threadsPerWorker} and the kind of device
@@ -37,7 +38,9 @@ public record EngineOptions(
         Checks.range("queue capacity", queueCapacity, 0, 1_000_000);
         if (maxMemoryBytes < 0) {
             throw new BadRequestException(
-                    "max memory is " + maxMemoryBytes + " bytes: it has to be positive, or 0 for all");
+                    "max memory is "
+                            + maxMemoryBytes
+                            + " bytes: it has to be positive, or 0 for all");
         }
     }
 
@@ -49,43 +52,71 @@ public record EngineOptions(
 
     public EngineOptions withModel(@Nullable Path folder) {
         return new EngineOptions(
-                folder, devices, threadsPerWorker, kernels, maxMemoryBytes, queueCapacity,
-                whenFull, verify);
+                folder,
+                devices,
+                threadsPerWorker,
+                kernels,
+                maxMemoryBytes,
+                queueCapacity,
+                whenFull,
+                verify);
     }
 
     public EngineOptions withDevices(String names) {
         return new EngineOptions(
-                model, names, threadsPerWorker, kernels, maxMemoryBytes, queueCapacity,
-                whenFull, verify);
+                model,
+                names,
+                threadsPerWorker,
+                kernels,
+                maxMemoryBytes,
+                queueCapacity,
+                whenFull,
+                verify);
     }
 
     public EngineOptions withThreadsPerWorker(int threads) {
         return new EngineOptions(
-                model, devices, OptionalInt.of(threads), kernels, maxMemoryBytes, queueCapacity,
-                whenFull, verify);
+                model,
+                devices,
+                OptionalInt.of(threads),
+                kernels,
+                maxMemoryBytes,
+                queueCapacity,
+                whenFull,
+                verify);
     }
 
     public EngineOptions withKernels(String name) {
         return new EngineOptions(
-                model, devices, threadsPerWorker, name, maxMemoryBytes, queueCapacity,
-                whenFull, verify);
+                model,
+                devices,
+                threadsPerWorker,
+                name,
+                maxMemoryBytes,
+                queueCapacity,
+                whenFull,
+                verify);
     }
 
     public EngineOptions withMaxMemoryBytes(long bytes) {
         return new EngineOptions(
-                model, devices, threadsPerWorker, kernels, bytes, queueCapacity,
-                whenFull, verify);
+                model, devices, threadsPerWorker, kernels, bytes, queueCapacity, whenFull, verify);
     }
 
     public EngineOptions withQueue(int capacity, WhenFull full) {
         return new EngineOptions(
-                model, devices, threadsPerWorker, kernels, maxMemoryBytes, capacity,
-                full, verify);
+                model, devices, threadsPerWorker, kernels, maxMemoryBytes, capacity, full, verify);
     }
 
     public EngineOptions withVerify(boolean always) {
         return new EngineOptions(
-                model, devices, threadsPerWorker, kernels, maxMemoryBytes, queueCapacity,
-                whenFull, always);
+                model,
+                devices,
+                threadsPerWorker,
+                kernels,
+                maxMemoryBytes,
+                queueCapacity,
+                whenFull,
+                always);
     }
 }

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.github.asg4j;
 
+import org.jspecify.annotations.Nullable;
+
 import java.util.Objects;
 import java.util.OptionalDouble;
 import java.util.OptionalInt;
-import org.jspecify.annotations.Nullable;
 
 /**
  * One picture to draw. Immutable; what is empty takes the default of the bundle. Ranges that need

@@ -102,67 +102,166 @@ public record GuideOptions(
 
     public GuideOptions withWeight(double w) {
         return new GuideOptions(
-                w, schedule, space, mask, maskNorm, maskBlocks, maskTokens, staleness,
-                interactionSteps, stage1Share, patchAspect);
+                w,
+                schedule,
+                space,
+                mask,
+                maskNorm,
+                maskBlocks,
+                maskTokens,
+                staleness,
+                interactionSteps,
+                stage1Share,
+                patchAspect);
     }
 
     public GuideOptions withSchedule(Schedule s) {
         return new GuideOptions(
-                weight, s, space, mask, maskNorm, maskBlocks, maskTokens, staleness,
-                interactionSteps, stage1Share, patchAspect);
+                weight,
+                s,
+                space,
+                mask,
+                maskNorm,
+                maskBlocks,
+                maskTokens,
+                staleness,
+                interactionSteps,
+                stage1Share,
+                patchAspect);
     }
 
     public GuideOptions withSpace(Space s) {
         return new GuideOptions(
-                weight, schedule, s, mask, maskNorm, maskBlocks, maskTokens, staleness,
-                interactionSteps, stage1Share, patchAspect);
+                weight,
+                schedule,
+                s,
+                mask,
+                maskNorm,
+                maskBlocks,
+                maskTokens,
+                staleness,
+                interactionSteps,
+                stage1Share,
+                patchAspect);
     }
 
     public GuideOptions withMask(Mask m) {
         return new GuideOptions(
-                weight, schedule, space, m, maskNorm, maskBlocks, maskTokens, staleness,
-                interactionSteps, stage1Share, patchAspect);
+                weight,
+                schedule,
+                space,
+                m,
+                maskNorm,
+                maskBlocks,
+                maskTokens,
+                staleness,
+                interactionSteps,
+                stage1Share,
+                patchAspect);
     }
 
     public GuideOptions withMaskNorm(MaskNorm n) {
         return new GuideOptions(
-                weight, schedule, space, mask, n, maskBlocks, maskTokens, staleness,
-                interactionSteps, stage1Share, patchAspect);
+                weight,
+                schedule,
+                space,
+                mask,
+                n,
+                maskBlocks,
+                maskTokens,
+                staleness,
+                interactionSteps,
+                stage1Share,
+                patchAspect);
     }
 
     public GuideOptions withMaskBlocks(List<String> blocks) {
         return new GuideOptions(
-                weight, schedule, space, mask, maskNorm, blocks, maskTokens, staleness,
-                interactionSteps, stage1Share, patchAspect);
+                weight,
+                schedule,
+                space,
+                mask,
+                maskNorm,
+                blocks,
+                maskTokens,
+                staleness,
+                interactionSteps,
+                stage1Share,
+                patchAspect);
     }
 
     public GuideOptions withMaskTokens(List<Integer> tokens) {
         return new GuideOptions(
-                weight, schedule, space, mask, maskNorm, maskBlocks, tokens, staleness,
-                interactionSteps, stage1Share, patchAspect);
+                weight,
+                schedule,
+                space,
+                mask,
+                maskNorm,
+                maskBlocks,
+                tokens,
+                staleness,
+                interactionSteps,
+                stage1Share,
+                patchAspect);
     }
 
     public GuideOptions withStaleness(int steps) {
         return new GuideOptions(
-                weight, schedule, space, mask, maskNorm, maskBlocks, maskTokens, steps,
-                interactionSteps, stage1Share, patchAspect);
+                weight,
+                schedule,
+                space,
+                mask,
+                maskNorm,
+                maskBlocks,
+                maskTokens,
+                steps,
+                interactionSteps,
+                stage1Share,
+                patchAspect);
     }
 
     public GuideOptions withInteractionSteps(int steps) {
         return new GuideOptions(
-                weight, schedule, space, mask, maskNorm, maskBlocks, maskTokens, staleness,
-                steps, stage1Share, patchAspect);
+                weight,
+                schedule,
+                space,
+                mask,
+                maskNorm,
+                maskBlocks,
+                maskTokens,
+                staleness,
+                steps,
+                stage1Share,
+                patchAspect);
     }
 
     public GuideOptions withStage1Share(double share) {
         return new GuideOptions(
-                weight, schedule, space, mask, maskNorm, maskBlocks, maskTokens, staleness,
-                interactionSteps, share, patchAspect);
+                weight,
+                schedule,
+                space,
+                mask,
+                maskNorm,
+                maskBlocks,
+                maskTokens,
+                staleness,
+                interactionSteps,
+                share,
+                patchAspect);
     }
 
     public GuideOptions withPatchAspect(PatchAspect aspect) {
         return new GuideOptions(
-                weight, schedule, space, mask, maskNorm, maskBlocks, maskTokens, staleness,
-                interactionSteps, stage1Share, aspect);
+                weight,
+                schedule,
+                space,
+                mask,
+                maskNorm,
+                maskBlocks,
+                maskTokens,
+                staleness,
+                interactionSteps,
+                stage1Share,
+                aspect);
     }
 }

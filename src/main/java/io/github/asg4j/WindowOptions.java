@@ -51,11 +51,13 @@ public record WindowOptions(
     }
 
     public WindowOptions withStride(int cells) {
-        return new WindowOptions(OptionalInt.of(cells), jitter, weight, conditioning, guidanceScale);
+        return new WindowOptions(
+                OptionalInt.of(cells), jitter, weight, conditioning, guidanceScale);
     }
 
     public WindowOptions withJitter(int cells) {
-        return new WindowOptions(stride, OptionalInt.of(cells), weight, conditioning, guidanceScale);
+        return new WindowOptions(
+                stride, OptionalInt.of(cells), weight, conditioning, guidanceScale);
     }
 
     public WindowOptions withWeight(Weight w) {

@@ -4,9 +4,11 @@ package io.github.asg4j;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.asg4j.run.WorkerHook;
+
+import org.junit.jupiter.api.Test;
+
 import java.lang.management.ManagementFactory;
 import java.util.concurrent.atomic.AtomicLongArray;
-import org.junit.jupiter.api.Test;
 
 /**
  * The loop allocates nothing: heap bytes of the worker threads in a 100-step run minus those of a
@@ -19,8 +21,7 @@ class AllocationTest {
     void aStepAllocatesNothing() {
         var threads = (com.sun.management.ThreadMXBean) ManagementFactory.getThreadMXBean();
         AtomicLongArray ids = new AtomicLongArray(2);
-        WorkerHook remember =
-                point -> ids.set(point.worker(), Thread.currentThread().threadId());
+        WorkerHook remember = point -> ids.set(point.worker(), Thread.currentThread().threadId());
         // Finding the threads needs the hook, which allocates; what is measured has none.
         for (int interaction : new int[] {0, GuideOptions.EVERY_STEP}) {
             GenerationRequest request =

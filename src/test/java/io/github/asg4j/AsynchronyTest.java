@@ -6,11 +6,13 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.asg4j.run.WorkerHook;
+
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
-import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.ValueSource;
 
 /**
  * Asynchrony is real: with worker 0, which has the key patch, held before step k, worker 1 goes
@@ -49,8 +51,7 @@ class AsynchronyTest {
                         .withInteractionSteps(0)
                         .withStage1Share(1);
         // Two patches, one for each worker.
-        GenerationRequest request =
-                Tiny.request().size(128, 64).guide(guide).build();
+        GenerationRequest request = Tiny.request().size(128, 64).guide(guide).build();
         try (Engine engine = Engine.open(Tiny.options(2), hook)) {
             Generation generation = engine.submit(request);
             assertTrue(held.await(20, TimeUnit.SECONDS), "worker 0 never came to step k");

@@ -5,11 +5,12 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+
 import java.nio.ByteBuffer;
 import java.util.List;
 import java.util.Map;
-import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.Timeout;
 
 /** The demo bundle in the jar draws what it is asked for, in few steps. */
 @Timeout(120)
@@ -26,8 +27,7 @@ class DemoModelTest {
             // Grass is green, and only the ball is red: a broken pipeline draws neither.
             assertTrue(share(ball, 1) > 0.3, "green pixels: " + share(ball, 1));
             assertTrue(share(ball, 0) > 0.01, "red pixels: " + share(ball, 0));
-            GenerationRequest grass =
-                    GenerationRequest.builder("grass").seed(1).steps(20).build();
+            GenerationRequest grass = GenerationRequest.builder("grass").seed(1).steps(20).build();
             GeneratedImage empty = engine.submit(grass).join();
             assertNotEquals(Tiny.hash(ball), Tiny.hash(empty));
             assertTrue(share(empty, 0) < share(ball, 0), "red pixels without a ball");
@@ -48,11 +48,26 @@ class DemoModelTest {
                             .report();
             for (String key :
                     List.of(
-                            "width", "height", "seed", "method", "steps", "scheduler",
-                            "guidance_scale", "devices", "view_batch", "threads_per_worker",
-                            "kernels", "barriers", "guided_evaluations", "unet_runs",
-                            "pixels_sha256", "peak_bytes", "process_peak_bytes", "version",
-                            "bundle_sha256", "times_ms")) {
+                            "width",
+                            "height",
+                            "seed",
+                            "method",
+                            "steps",
+                            "scheduler",
+                            "guidance_scale",
+                            "devices",
+                            "view_batch",
+                            "threads_per_worker",
+                            "kernels",
+                            "barriers",
+                            "guided_evaluations",
+                            "unet_runs",
+                            "pixels_sha256",
+                            "peak_bytes",
+                            "process_peak_bytes",
+                            "version",
+                            "bundle_sha256",
+                            "times_ms")) {
                 assertTrue(report.containsKey(key), "no " + key + " in " + report.keySet());
             }
             assertEquals(2L, report.get("guided_evaluations"));

@@ -6,11 +6,13 @@ import static org.junit.jupiter.api.Assertions.assertNotEquals;
 
 import io.github.asg4j.kernel.KernelChoice;
 import io.github.asg4j.run.WorkerHook;
-import java.util.SplittableRandom;
-import java.util.stream.Stream;
+
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
+
+import java.util.SplittableRandom;
+import java.util.stream.Stream;
 
 /** The promise: the same bytes for any number of workers and any timing. */
 class DeterminismTest {
@@ -36,19 +38,23 @@ class DeterminismTest {
     @MethodSource("guides")
     void anyNumberOfWorkersAnyTimingAnyKernels(GuideOptions guide) {
         for (int viewBatch : new int[] {1, 3}) {
-            GenerationRequest request =
-                    Tiny.request().guide(guide).viewBatch(viewBatch).build();
+            GenerationRequest request = Tiny.request().guide(guide).viewBatch(viewBatch).build();
             String expected = draw(Tiny.options(1), request, WorkerHook.NONE);
             for (int workers : new int[] {2, 4}) {
                 assertEquals(
-                        expected, draw(Tiny.options(workers), request, WorkerHook.NONE), "workers " + workers);
+                        expected,
+                        draw(Tiny.options(workers), request, WorkerHook.NONE),
+                        "workers " + workers);
             }
             long seed = 42;
             WorkerHook delays =
                     point -> {
                         var random =
                                 new SplittableRandom(
-                                        seed + point.worker() * 1000L + point.step() * 10L + point.unit());
+                                        seed
+                                                + point.worker() * 1000L
+                                                + point.step() * 10L
+                                                + point.unit());
                         sleep(random.nextInt(4));
                     };
             assertEquals(expected, draw(Tiny.options(3), request, delays), "with delays");
@@ -64,7 +70,8 @@ class DeterminismTest {
     @Test
     void differentSettingsGiveDifferentPictures() {
         String plain = draw(Tiny.options(1), Tiny.request().build(), WorkerHook.NONE);
-        assertNotEquals(plain, draw(Tiny.options(1), Tiny.request().seed(8).build(), WorkerHook.NONE));
+        assertNotEquals(
+                plain, draw(Tiny.options(1), Tiny.request().seed(8).build(), WorkerHook.NONE));
         assertNotEquals(
                 plain,
                 draw(
@@ -84,7 +91,10 @@ class DeterminismTest {
                         .withWeight(0.5)
                         .withStage1Share(1);
         String fresh =
-                draw(options, Tiny.request().guide(guide.withStaleness(0)).build(), WorkerHook.NONE);
+                draw(
+                        options,
+                        Tiny.request().guide(guide.withStaleness(0)).build(),
+                        WorkerHook.NONE);
         for (int staleness : new int[] {1, 3}) {
             assertEquals(
                     fresh,

@@ -8,14 +8,16 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.asg4j.run.WorkerHook;
+
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.TimeUnit;
-import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.Timeout;
 
 /** The library as a service uses it: queue, cancellation, progress, previews, closing. */
 @Timeout(60)
@@ -42,8 +44,7 @@ class EngineTest {
         engine.close();
         engine.close();
         assertEquals(before, Engine.nativeBytesInUse());
-        assertThrows(
-                RejectedExecutionException.class, () -> engine.submit(Tiny.request().build()));
+        assertThrows(RejectedExecutionException.class, () -> engine.submit(Tiny.request().build()));
     }
 
     @Test
@@ -64,8 +65,7 @@ class EngineTest {
     void aFullQueueRejects() throws Exception {
         CountDownLatch started = new CountDownLatch(1);
         CountDownLatch release = new CountDownLatch(1);
-        EngineOptions options =
-                Tiny.options(1).withQueue(1, EngineOptions.WhenFull.REJECT);
+        EngineOptions options = Tiny.options(1).withQueue(1, EngineOptions.WhenFull.REJECT);
         try (Engine engine = Engine.open(options, holding(started, release))) {
             Generation drawing = engine.submit(Tiny.request().build());
             assertTrue(started.await(20, TimeUnit.SECONDS));
@@ -94,8 +94,7 @@ class EngineTest {
             release.countDown();
             assertThrows(CancelledException.class, generation::join);
             assertThrows(CancelledException.class, waiting::join);
-            assertEquals(
-                    128, engine.submit(Tiny.request().build()).join().width());
+            assertEquals(128, engine.submit(Tiny.request().build()).join().width());
         }
     }
 
@@ -141,10 +140,8 @@ class EngineTest {
         }
         assertEquals("text", events.getFirst().stage());
         assertEquals("vae", events.getLast().stage());
-        assertTrue(
-                events.stream().anyMatch(e -> e.stage().equals("stage1") && e.step() == e.of()));
-        assertTrue(
-                events.stream().anyMatch(e -> e.stage().equals("stage2") && e.step() == e.of()));
+        assertTrue(events.stream().anyMatch(e -> e.stage().equals("stage1") && e.step() == e.of()));
+        assertTrue(events.stream().anyMatch(e -> e.stage().equals("stage2") && e.step() == e.of()));
         assertFalse(previews.isEmpty());
         previews.forEach(p -> assertEquals(128, p.width()));
         assertTrue(
@@ -168,19 +165,31 @@ class EngineTest {
         try (Engine engine = Engine.open(Tiny.options(1))) {
             expect("unknown method \"magic\"", engine, Tiny.request().method("magic"));
             expect("width 100", engine, Tiny.request().size(100, 128));
-            expect("unknown mask block", engine,
-                    Tiny.request().guide(GuideOptions.DEFAULT.withMaskBlocks(List.of("down_blocks.0"))));
+            expect(
+                    "unknown mask block",
+                    engine,
+                    Tiny.request()
+                            .guide(GuideOptions.DEFAULT.withMaskBlocks(List.of("down_blocks.0"))));
             expect("scheduler \"heun\"", engine, Tiny.request().scheduler("heun"));
-            expect("window stride 99", engine, Tiny.request().windows(WindowOptions.DEFAULT.withStride(99)));
+            expect(
+                    "window stride 99",
+                    engine,
+                    Tiny.request().windows(WindowOptions.DEFAULT.withStride(99)));
             expect("jitter 7", engine, Tiny.request().windows(WindowOptions.DEFAULT.withJitter(7)));
         }
         assertThrows(BadRequestException.class, () -> GenerationRequest.builder("  ").build());
         assertThrows(BadRequestException.class, () -> Tiny.request().steps(0).build());
-        assertThrows(BadRequestException.class, () -> Tiny.request().guidanceScale(Double.NaN).build());
-        assertThrows(BadRequestException.class, () -> GuideOptions.DEFAULT.withWeight(Double.POSITIVE_INFINITY));
-        assertThrows(BadRequestException.class, () -> Engine.open(Tiny.options(1).withDevices("tpu")));
-        assertThrows(DeviceException.class, () -> Engine.open(Tiny.options(1).withDevices("cuda:0")));
-        assertThrows(BadRequestException.class, () -> Engine.open(Tiny.options(1).withDevices("cpu:0")));
+        assertThrows(
+                BadRequestException.class, () -> Tiny.request().guidanceScale(Double.NaN).build());
+        assertThrows(
+                BadRequestException.class,
+                () -> GuideOptions.DEFAULT.withWeight(Double.POSITIVE_INFINITY));
+        assertThrows(
+                BadRequestException.class, () -> Engine.open(Tiny.options(1).withDevices("tpu")));
+        assertThrows(
+                DeviceException.class, () -> Engine.open(Tiny.options(1).withDevices("cuda:0")));
+        assertThrows(
+                BadRequestException.class, () -> Engine.open(Tiny.options(1).withDevices("cpu:0")));
     }
 
     @Test

@@ -6,7 +6,13 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
+
 import io.github.asg4j.image.Npy;
+
+import org.junit.jupiter.api.DynamicTest;
+import org.junit.jupiter.api.TestFactory;
+import org.junit.jupiter.api.io.TempDir;
+
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -18,9 +24,6 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
 import java.util.stream.Stream;
-import org.junit.jupiter.api.DynamicTest;
-import org.junit.jupiter.api.TestFactory;
-import org.junit.jupiter.api.io.TempDir;
 
 /**
  * The engine against the NumPy float64 reference (onnx-export/reference), stage by stage: what
@@ -52,7 +55,8 @@ class GoldenPipelineTest {
         Path bundle =
                 prediction.equals("epsilon")
                         ? Tiny.bundle()
-                        : Tiny.withPrediction(Files.createDirectory(temp.resolve(name + "-bundle")), prediction);
+                        : Tiny.withPrediction(
+                                Files.createDirectory(temp.resolve(name + "-bundle")), prediction);
         GeneratedImage image;
         try (Engine engine =
                 Engine.open(EngineOptions.DEFAULT.withModel(bundle).withDevices("cpu:2"))) {
@@ -60,7 +64,11 @@ class GoldenPipelineTest {
         }
         Path golden = GOLDENS.resolve("cases").resolve(name);
         try (Arena arena = Arena.ofConfined()) {
-            compare(arena, name + " initial noise", golden.resolve("initial.npy"), List.of(dump.resolve("noise.npy")));
+            compare(
+                    arena,
+                    name + " initial noise",
+                    golden.resolve("initial.npy"),
+                    List.of(dump.resolve("noise.npy")));
             series(arena, name, golden, "stage1", dump, "stage1-%03d-latents.npy");
             series(arena, name, golden, "guides", dump, "stage1-%03d-guide.npy");
             if (s.get("mask").asText().equals("key")) {
@@ -181,8 +189,7 @@ class GoldenPipelineTest {
     }
 
     /** A float32 picture on a rounding boundary may fall to either side: at most one level. */
-    private static void rgb(String name, Path golden, GeneratedImage image)
-            throws IOException {
+    private static void rgb(String name, Path golden, GeneratedImage image) throws IOException {
         Path file = golden.resolve("rgb8.npy");
         if (!Files.exists(file)) {
             return;

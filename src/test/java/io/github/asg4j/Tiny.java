@@ -48,7 +48,8 @@ public final class Tiny {
             Files.writeString(
                     manifest,
                     json.replace(
-                            "\"prediction\": \"epsilon\"", "\"prediction\": \"" + prediction + "\""));
+                            "\"prediction\": \"epsilon\"",
+                            "\"prediction\": \"" + prediction + "\""));
             return folder;
         } catch (IOException e) {
             throw new UncheckedIOException(e);

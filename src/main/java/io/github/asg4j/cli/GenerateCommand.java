@@ -39,7 +39,7 @@ import java.util.concurrent.Callable;
             "  asg generate --prompt \"a blue cube\" --size 384x256 --seed 7 --out cube.png --json",
             "",
             "Exit codes: 0 done, 1 a bug of ours, 2 bad arguments, 3 bad bundle, 4 device or"
-                + " memory,",
+                    + " memory,",
             "            5 output cannot be written, 130 cancelled."
         })
 final class GenerateCommand implements Callable<Integer> {

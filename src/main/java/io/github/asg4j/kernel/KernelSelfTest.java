@@ -2,6 +2,7 @@
 package io.github.asg4j.kernel;
 
 import io.github.asg4j.device.Memory;
+
 import java.lang.foreign.MemorySegment;
 import java.util.Locale;
 
@@ -47,34 +48,72 @@ public final class KernelSelfTest {
     private enum Operation {
         NORMAL {
             @Override
-            void run(Kernels k, MemorySegment out, MemorySegment x, MemorySegment m, MemorySegment row) {
+            void run(
+                    Kernels k,
+                    MemorySegment out,
+                    MemorySegment x,
+                    MemorySegment m,
+                    MemorySegment row) {
                 k.normal(out, COUNT, 42, 1L << 33, 7, Kernels.STEP_NOISE, 1.5f);
             }
         },
         INTERACT {
             @Override
-            void run(Kernels k, MemorySegment out, MemorySegment x, MemorySegment m, MemorySegment row) {
+            void run(
+                    Kernels k,
+                    MemorySegment out,
+                    MemorySegment x,
+                    MemorySegment m,
+                    MemorySegment row) {
                 k.interact(out, 0, VIEWS, x, VIEWS, CHANNELS * AREA, 42, 3, 4);
             }
         },
         GUIDED_STEP {
             @Override
-            void run(Kernels k, MemorySegment out, MemorySegment x, MemorySegment m, MemorySegment row) {
+            void run(
+                    Kernels k,
+                    MemorySegment out,
+                    MemorySegment x,
+                    MemorySegment m,
+                    MemorySegment row) {
                 k.guidedStep(
-                        out, x, x, m, m.asSlice(0, CHANNELS * AREA * 4), x.asSlice(0, AREA * 4),
-                        false, m, VIEWS, CHANNELS, AREA, row, 5, 0.7f, Kernels.GUIDE_LATENT);
+                        out,
+                        x,
+                        x,
+                        m,
+                        m.asSlice(0, CHANNELS * AREA * 4),
+                        x.asSlice(0, AREA * 4),
+                        false,
+                        m,
+                        VIEWS,
+                        CHANNELS,
+                        AREA,
+                        row,
+                        5,
+                        0.7f,
+                        Kernels.GUIDE_LATENT);
             }
         },
         NORMALISE_MASK {
             @Override
-            void run(Kernels k, MemorySegment out, MemorySegment x, MemorySegment m, MemorySegment row) {
+            void run(
+                    Kernels k,
+                    MemorySegment out,
+                    MemorySegment x,
+                    MemorySegment m,
+                    MemorySegment row) {
                 out.copyFrom(x);
                 k.normaliseMask(out, VIEWS * CHANNELS, AREA, 2, Kernels.NORM_MINMAX);
             }
         },
         SCALE_SHIFT {
             @Override
-            void run(Kernels k, MemorySegment out, MemorySegment x, MemorySegment m, MemorySegment row) {
+            void run(
+                    Kernels k,
+                    MemorySegment out,
+                    MemorySegment x,
+                    MemorySegment m,
+                    MemorySegment row) {
                 k.scaleShift(out, x, COUNT, 0.18f, 0.06f);
             }
         };

@@ -7,6 +7,7 @@ import io.github.asg4j.WindowOptions;
 import io.github.asg4j.plan.Canvas;
 import io.github.asg4j.plan.Stage;
 import io.github.asg4j.plan.WindowAxis;
+
 import java.util.ArrayList;
 import java.util.List;
 

@@ -6,6 +6,7 @@ import io.github.asg4j.WindowOptions;
 import io.github.asg4j.plan.Canvas;
 import io.github.asg4j.plan.Stage;
 import io.github.asg4j.plan.WindowAxis;
+
 import java.util.List;
 
 /** Direct inference: the whole canvas in one view, as the model's own pipeline would. */

@@ -5,6 +5,7 @@ import io.github.asg4j.BadRequestException;
 import io.github.asg4j.GenerationRequest;
 import io.github.asg4j.plan.Canvas;
 import io.github.asg4j.plan.Stage;
+
 import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;

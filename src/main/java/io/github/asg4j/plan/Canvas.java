@@ -46,8 +46,13 @@ public record Canvas(Axis y, Axis x, int channels, int nativeHeight, int nativeW
         }
         if ((long) rows * columns > MAX_PATCHES) {
             throw new OutOfMemoryException(
-                    width + "x" + height + " needs " + (long) rows * columns
-                            + " patches of native size, at most " + MAX_PATCHES
+                    width
+                            + "x"
+                            + height
+                            + " needs "
+                            + (long) rows * columns
+                            + " patches of native size, at most "
+                            + MAX_PATCHES
                             + " are supported: use a smaller size");
         }
         return new Canvas(
@@ -61,14 +66,24 @@ public record Canvas(Axis y, Axis x, int channels, int nativeHeight, int nativeW
     private static void check(String name, int pixels, int factor) {
         if (pixels > MAX_PIXELS) {
             throw new OutOfMemoryException(
-                    name + " " + pixels + " is beyond what fits into memory: at most " + MAX_PIXELS
+                    name
+                            + " "
+                            + pixels
+                            + " is beyond what fits into memory: at most "
+                            + MAX_PIXELS
                             + " pixels a side");
         }
         if (pixels <= 0 || pixels % factor != 0) {
             int near = Math.max(1, Math.round((float) pixels / factor));
             throw new BadRequestException(
-                    name + " " + pixels + " is no positive multiple of " + factor + ", the VAE's"
-                            + " factor: try " + near * factor);
+                    name
+                            + " "
+                            + pixels
+                            + " is no positive multiple of "
+                            + factor
+                            + ", the VAE's"
+                            + " factor: try "
+                            + near * factor);
         }
     }
 

@@ -2,6 +2,7 @@
 package io.github.asg4j.plan;
 
 import io.github.asg4j.OutOfMemoryException;
+
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -68,9 +69,15 @@ public record MemoryEstimate(
     public void require(long limit, Canvas canvas) {
         if (total() > limit) {
             throw new OutOfMemoryException(
-                    canvas.x().pixels() + "x" + canvas.y().pixels() + " needs at least "
-                            + megabytes(total()) + " of memory (" + describe()
-                            + " bytes), the limit is " + megabytes(limit)
+                    canvas.x().pixels()
+                            + "x"
+                            + canvas.y().pixels()
+                            + " needs at least "
+                            + megabytes(total())
+                            + " of memory ("
+                            + describe()
+                            + " bytes), the limit is "
+                            + megabytes(limit)
                             + ": draw a smaller picture, use --method asg, fewer workers or a"
                             + " smaller view batch",
                     null);

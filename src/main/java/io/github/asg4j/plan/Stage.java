@@ -3,6 +3,7 @@ package io.github.asg4j.plan;
 
 import io.github.asg4j.GuideOptions;
 import io.github.asg4j.WindowOptions;
+
 import java.util.ArrayList;
 import java.util.List;
 

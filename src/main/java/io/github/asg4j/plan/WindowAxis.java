@@ -20,15 +20,24 @@ public record WindowAxis(int canvas, int size, int stride, int count, int jitter
         }
         if (stride > nativeSize) {
             throw new BadRequestException(
-                    "window stride " + stride + " is larger than the window (" + nativeSize
+                    "window stride "
+                            + stride
+                            + " is larger than the window ("
+                            + nativeSize
                             + " latent cells): cells would be left out");
         }
         int count = (int) ((double) (canvas - nativeSize) / stride - 1e-6) + 2;
         int overlap = nativeSize - stride;
         if (2 * jitter > overlap) {
             throw new BadRequestException(
-                    "jitter " + jitter + " leaves cells uncovered: with windows of " + nativeSize
-                            + " and stride " + stride + " it can be at most " + overlap / 2);
+                    "jitter "
+                            + jitter
+                            + " leaves cells uncovered: with windows of "
+                            + nativeSize
+                            + " and stride "
+                            + stride
+                            + " it can be at most "
+                            + overlap / 2);
         }
         return new WindowAxis(canvas, nativeSize, stride, count, jitter);
     }

@@ -4,10 +4,12 @@ package io.github.asg4j.run;
 import io.github.asg4j.AsgException;
 import io.github.asg4j.CancelledException;
 import io.github.asg4j.DeviceException;
+
+import org.jspecify.annotations.Nullable;
+
 import java.util.ArrayList;
 import java.util.List;
 import java.util.StringJoiner;
-import org.jspecify.annotations.Nullable;
 
 /**
  * What the workers of one request share: who owns which call, how far each call is, and whether the

@@ -2,11 +2,13 @@
 package io.github.asg4j.run;
 
 import io.github.asg4j.ort.Binding;
+
+import org.jspecify.annotations.Nullable;
+
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.ArrayList;
 import java.util.List;
-import org.jspecify.annotations.Nullable;
 
 /**
  * One worker's inputs and outputs of a UNet call of one shape, bound once. Rows: with
@@ -66,8 +68,7 @@ final class CallBuffers implements AutoCloseable {
             long tokens = c.tokenWeights().byteSize() / 4;
             weights = worker.floats(rows * tokens, "token_weights");
             for (int row = (copies - 1) * views; row < rows; row++) {
-                MemorySegment.copy(
-                        c.tokenWeights(), 0, weights, row * tokens * 4, tokens * 4);
+                MemorySegment.copy(c.tokenWeights(), 0, weights, row * tokens * 4, tokens * 4);
             }
             for (int block = 0; block < denoiser.mapCount(); block++) {
                 long area = (long) denoiser.mapSize(block, h) * denoiser.mapSize(block, w);

@@ -3,8 +3,10 @@ package io.github.asg4j.run;
 
 import io.github.asg4j.model.Denoiser;
 import io.github.asg4j.plan.Canvas;
-import java.lang.foreign.MemorySegment;
+
 import org.jspecify.annotations.Nullable;
+
+import java.lang.foreign.MemorySegment;
 
 /**
  * What all calls of a request are conditioned on; off-heap, read by all workers.

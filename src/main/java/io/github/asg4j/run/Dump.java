@@ -6,10 +6,12 @@ import io.github.asg4j.image.Npy;
 import io.github.asg4j.kernel.Kernels;
 import io.github.asg4j.plan.Canvas;
 import io.github.asg4j.plan.Plan;
+
+import org.jspecify.annotations.Nullable;
+
 import java.lang.foreign.MemorySegment;
 import java.nio.file.Path;
 import java.util.Locale;
-import org.jspecify.annotations.Nullable;
 
 /**
  * Writes what a generation went through as .npy files: {@code text_hidden} [2, T, D], {@code

@@ -4,6 +4,7 @@ package io.github.asg4j.run;
 import io.github.asg4j.BadBundleException;
 import io.github.asg4j.kernel.Kernels;
 import io.github.asg4j.plan.Stage;
+
 import java.lang.foreign.MemorySegment;
 
 /** Finds NaN and infinity where they arise, so that the message can say where. */
@@ -13,10 +14,16 @@ final class NonFinite {
     static void check(Kernels kernels, MemorySegment noise, Stage stage, int step) {
         if (kernels.firstNonFinite(noise, noise.byteSize() / 4) >= 0) {
             throw new BadBundleException(
-                    "the denoiser returned a NaN or an infinity from finite input in " + stage.name()
-                            + ", step " + (step + 1) + " of " + stage.steps()
+                    "the denoiser returned a NaN or an infinity from finite input in "
+                            + stage.name()
+                            + ", step "
+                            + (step + 1)
+                            + " of "
+                            + stage.steps()
                             + ": the model may need fp32 (export it with --precision fp32), or the"
-                            + " guidance scale " + stage.guidanceScale() + " is too large");
+                            + " guidance scale "
+                            + stage.guidanceScale()
+                            + " is too large");
         }
     }
 

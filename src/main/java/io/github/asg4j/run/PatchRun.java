@@ -6,6 +6,7 @@ import io.github.asg4j.device.Memory;
 import io.github.asg4j.kernel.Kernels;
 import io.github.asg4j.plan.Canvas;
 import io.github.asg4j.plan.Stage;
+
 import java.lang.foreign.MemorySegment;
 
 /**
@@ -223,8 +224,15 @@ final class PatchRun extends StageRun {
         long clock = System.nanoTime();
         if (patches.gathersAt(k)) {
             kernels.interact(
-                    b.latents, p.first, p.count, latents[from], patches.views(), plane, seed,
-                    frame(k - 1), frame(k));
+                    b.latents,
+                    p.first,
+                    p.count,
+                    latents[from],
+                    patches.views(),
+                    plane,
+                    seed,
+                    frame(k - 1),
+                    frame(k));
         } else {
             MemorySegment.copy(p.slots[from], 0, b.latents, 0, p.count * plane * 4);
         }
@@ -256,16 +264,37 @@ final class PatchRun extends StageRun {
             clock = System.nanoTime();
             guidedStep(kernels, p, k, g, row, stochastic, to);
         } else if (p.guided > 0) {
-            plainStep(kernels, p.guidedSlots[to], p.guidedLatents, p.guidedUncond, p.guidedCond,
-                    stochastic ? p.guidedNoise : MemorySegment.NULL, p.guided, row);
+            plainStep(
+                    kernels,
+                    p.guidedSlots[to],
+                    p.guidedLatents,
+                    p.guidedUncond,
+                    p.guidedCond,
+                    stochastic ? p.guidedNoise : MemorySegment.NULL,
+                    p.guided,
+                    row);
         }
         if (p.first == 0) {
-            plainStep(kernels, p.keySlots[to], p.keyLatents, p.keyUncond, p.keyCond,
-                    stochastic ? p.noise : MemorySegment.NULL, 1, row);
+            plainStep(
+                    kernels,
+                    p.keySlots[to],
+                    p.keyLatents,
+                    p.keyUncond,
+                    p.keyCond,
+                    stochastic ? p.noise : MemorySegment.NULL,
+                    1,
+                    row);
         }
         if (previewStep() == k) {
-            plainStep(kernels, p.previewSlots, b.latents, b.uncond, b.cond, MemorySegment.NULL,
-                    p.count, tables.cleanRows[t]);
+            plainStep(
+                    kernels,
+                    p.previewSlots,
+                    b.latents,
+                    b.uncond,
+                    b.cond,
+                    MemorySegment.NULL,
+                    p.count,
+                    tables.cleanRows[t]);
         }
         kernels(worker, clock);
         return true;
@@ -287,7 +316,11 @@ final class PatchRun extends StageRun {
         int w = patches.viewWidth();
         for (int i = 0; i < maps.length; i++) {
             kernels.addMap(
-                    mask, views, h, w, maps[i],
+                    mask,
+                    views,
+                    h,
+                    w,
+                    maps[i],
                     conditioning.denoiser().mapSize(blocks[i], h),
                     conditioning.denoiser().mapSize(blocks[i], w),
                     i == 0);
@@ -296,7 +329,12 @@ final class PatchRun extends StageRun {
     }
 
     private void guidedStep(
-            Kernels kernels, Prepared p, int k, int g, MemorySegment row, boolean stochastic,
+            Kernels kernels,
+            Prepared p,
+            int k,
+            int g,
+            MemorySegment row,
+            boolean stochastic,
             int to) {
         MemorySegment mask = MemorySegment.NULL;
         if (ownMask) {
@@ -306,17 +344,48 @@ final class PatchRun extends StageRun {
             mask = masks[g];
         }
         kernels.guidedStep(
-                p.guidedSlots[to], p.guidedLatents, p.guidedUncond, p.guidedCond, guides[g], mask,
-                ownMask, stochastic ? p.guidedNoise : MemorySegment.NULL, p.guided,
-                canvas.channels(), area, row, guidanceScale, patches.weightAt(k), space);
+                p.guidedSlots[to],
+                p.guidedLatents,
+                p.guidedUncond,
+                p.guidedCond,
+                guides[g],
+                mask,
+                ownMask,
+                stochastic ? p.guidedNoise : MemorySegment.NULL,
+                p.guided,
+                canvas.channels(),
+                area,
+                row,
+                guidanceScale,
+                patches.weightAt(k),
+                space);
     }
 
     private void plainStep(
-            Kernels kernels, MemorySegment next, MemorySegment x, MemorySegment uncond,
-            MemorySegment cond, MemorySegment noise, int views, MemorySegment row) {
+            Kernels kernels,
+            MemorySegment next,
+            MemorySegment x,
+            MemorySegment uncond,
+            MemorySegment cond,
+            MemorySegment noise,
+            int views,
+            MemorySegment row) {
         kernels.guidedStep(
-                next, x, uncond, cond, MemorySegment.NULL, MemorySegment.NULL, false, noise, views,
-                canvas.channels(), area, row, guidanceScale, 0, Kernels.GUIDE_NONE);
+                next,
+                x,
+                uncond,
+                cond,
+                MemorySegment.NULL,
+                MemorySegment.NULL,
+                false,
+                noise,
+                views,
+                canvas.channels(),
+                area,
+                row,
+                guidanceScale,
+                0,
+                Kernels.GUIDE_NONE);
     }
 
     private void relocate(Worker worker) {
@@ -330,14 +399,26 @@ final class PatchRun extends StageRun {
 
     private void unshuffle(Kernels kernels, MemorySegment to, MemorySegment from, int step) {
         kernels.interact(
-                to, 0, patches.views(), from, patches.views(), plane, seed, frame(step),
+                to,
+                0,
+                patches.views(),
+                from,
+                patches.views(),
+                plane,
+                seed,
+                frame(step),
                 Kernels.UNSHUFFLED);
     }
 
     private void toCanvas(Kernels kernels, MemorySegment to, MemorySegment from) {
         kernels.relocate(
-                to, from, canvas.channels(), canvas.y().patches(), canvas.x().patches(),
-                canvas.y().patch(), canvas.x().patch());
+                to,
+                from,
+                canvas.channels(),
+                canvas.y().patches(),
+                canvas.x().patches(),
+                canvas.y().patch(),
+                canvas.x().patch());
     }
 
     /** Frame of the latents after step k of the stage: the absolute step of the permutation. */

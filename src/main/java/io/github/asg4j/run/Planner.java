@@ -11,6 +11,7 @@ import io.github.asg4j.plan.MemoryEstimate;
 import io.github.asg4j.plan.Plan;
 import io.github.asg4j.plan.Stage;
 import io.github.asg4j.schedule.Schedule;
+
 import java.util.ArrayList;
 import java.util.List;
 
@@ -54,7 +55,8 @@ public final class Planner {
         List<Stage> stages = method.stages(request, canvas, steps, guidanceScale(request));
         maskBlocks(request.guide());
         int viewBatch = request.viewBatch().orElse(CPU_VIEW_BATCH);
-        int scale = manifest.denoiser().masks().stream().mapToInt(Manifest.Mask::scale).min().orElse(8);
+        int scale =
+                manifest.denoiser().masks().stream().mapToInt(Manifest.Mask::scale).min().orElse(8);
         return new Plan(
                 request.method(),
                 canvas,
@@ -100,7 +102,9 @@ public final class Planner {
         List<Manifest.Mask> masks = manifest.denoiser().masks();
         if (masks.isEmpty() && guide.mask() != GuideOptions.Mask.NONE) {
             throw new BadRequestException(
-                    "the bundle \"" + manifest.name() + "\" has no attention maps: use --mask none, or"
+                    "the bundle \""
+                            + manifest.name()
+                            + "\" has no attention maps: use --mask none, or"
                             + " export it again with maps");
         }
         List<Integer> chosen = new ArrayList<>();
@@ -111,7 +115,9 @@ public final class Planner {
             }
             if (found < 0) {
                 throw new BadRequestException(
-                        "unknown mask block \"" + block + "\": the bundle has "
+                        "unknown mask block \""
+                                + block
+                                + "\": the bundle has "
                                 + String.join(
                                         ", ", masks.stream().map(Manifest.Mask::block).toList()));
             }

@@ -23,10 +23,13 @@ import io.github.asg4j.plan.Canvas;
 import io.github.asg4j.plan.Plan;
 import io.github.asg4j.plan.Stage;
 import io.github.asg4j.schedule.Schedule;
-import java.lang.foreign.MemorySegment;
-import java.lang.foreign.ValueLayout;
+
+import org.jspecify.annotations.Nullable;
+
 import java.io.IOException;
 import java.io.UncheckedIOException;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
 import java.nio.ByteBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -42,7 +45,6 @@ import java.util.Map;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.stream.Stream;
-import org.jspecify.annotations.Nullable;
 
 /**
  * Carries out one request after the other on the workers of an engine: text, stages, picture. One
@@ -135,8 +137,11 @@ public final class Runner {
                 int half = plan.viewBatch() / 2;
                 LOG.log(
                         System.Logger.Level.WARNING,
-                        "out of memory with a view batch of " + plan.viewBatch() + ", going on with "
-                                + half + ": the last bits of the picture may change");
+                        "out of memory with a view batch of "
+                                + plan.viewBatch()
+                                + ", going on with "
+                                + half
+                                + ": the last bits of the picture may change");
                 current = current.toBuilder().viewBatch(half).build();
             }
         }
@@ -181,7 +186,9 @@ public final class Runner {
             Path folder = request.dumpDirectory();
             if (folder != null && !(Files.isDirectory(folder) && Files.isWritable(folder))) {
                 throw new OutputException(
-                        "the dump folder " + folder + " is no folder that can be written to: create it");
+                        "the dump folder "
+                                + folder
+                                + " is no folder that can be written to: create it");
             }
             vaeInput = memory.floats(canvas.plane(), "VAE input");
             decoded =
@@ -259,7 +266,9 @@ public final class Runner {
             for (int index : wanted) {
                 if (index >= prompt.realTokens()) {
                     throw new BadRequestException(
-                            "mask token " + index + " is not there: the prompt has tokens 0 to "
+                            "mask token "
+                                    + index
+                                    + " is not there: the prompt has tokens 0 to "
                                     + (prompt.realTokens() - 1));
                 }
                 weights.setAtIndex(ValueLayout.JAVA_FLOAT, index + 1L, 1);
@@ -278,15 +287,25 @@ public final class Runner {
             if (request.latents() == null) {
                 for (int i = 0; i < canvas.patches(); i++) {
                     kernels.normal(
-                            patches.asSlice(i * plane * 4, plane * 4), plane, request.seed(),
-                            i * plane, 0, Kernels.INITIAL_NOISE, scale);
+                            patches.asSlice(i * plane * 4, plane * 4),
+                            plane,
+                            request.seed(),
+                            i * plane,
+                            0,
+                            Kernels.INITIAL_NOISE,
+                            scale);
                 }
             } else {
                 givenLatents(patches, latents, scale);
             }
             kernels.relocate(
-                    latents, patches, canvas.channels(), canvas.y().patches(),
-                    canvas.x().patches(), canvas.y().patch(), canvas.x().patch());
+                    latents,
+                    patches,
+                    canvas.channels(),
+                    canvas.y().patches(),
+                    canvas.x().patches(),
+                    canvas.y().patch(),
+                    canvas.x().patch());
         }
 
         private void givenLatents(MemorySegment patches, MemorySegment latents, float scale) {
@@ -301,19 +320,34 @@ public final class Runner {
             List<Long> whole = List.of(1L, c, (long) canvas.height(), (long) canvas.width());
             List<Long> cut =
                     List.of(
-                            (long) canvas.patches(), c, (long) canvas.y().patch(),
+                            (long) canvas.patches(),
+                            c,
+                            (long) canvas.y().patch(),
                             (long) canvas.x().patch());
             if (shape.equals(cut)) {
                 kernels.scaleShift(patches, given.data(), canvas.plane(), scale, 0);
             } else if (shape.equals(whole)) {
                 kernels.scaleShift(latents, given.data(), canvas.plane(), scale, 0);
                 kernels.cut(
-                        patches, latents, canvas.channels(), canvas.y().patches(),
-                        canvas.x().patches(), canvas.y().patch(), canvas.x().patch());
+                        patches,
+                        latents,
+                        canvas.channels(),
+                        canvas.y().patches(),
+                        canvas.x().patches(),
+                        canvas.y().patch(),
+                        canvas.x().patch());
             } else {
                 throw new BadRequestException(
-                        file + " has shape " + shape + ": a picture of " + canvas.x().pixels() + "x"
-                                + canvas.y().pixels() + " starts from " + whole + ", or as patches "
+                        file
+                                + " has shape "
+                                + shape
+                                + ": a picture of "
+                                + canvas.x().pixels()
+                                + "x"
+                                + canvas.y().pixels()
+                                + " starts from "
+                                + whole
+                                + ", or as patches "
                                 + cut);
             }
             if (kernels.firstNonFinite(patches, canvas.plane()) >= 0) {
@@ -323,7 +357,10 @@ public final class Runner {
 
         /** Sets up stages and workers; returns where the last latents will be. */
         private MemorySegment build(
-                Tables tables, Conditioning conditioning, MemorySegment patches, MemorySegment latents) {
+                Tables tables,
+                Conditioning conditioning,
+                MemorySegment patches,
+                MemorySegment latents) {
             MemorySegment current = latents;
             for (Stage stage : plan.stages()) {
                 switch (stage) {
@@ -331,17 +368,34 @@ public final class Runner {
                         MemorySegment out = memory.floats(canvas.plane(), "relocated canvas");
                         stages.add(
                                 new PatchRun(
-                                        p, plan.viewBatch(), board, conditioning, tables,
-                                        request.seed(), devices.size(),
-                                        planner.maskBlocks(p.guide()), patches, out, dump, previews,
+                                        p,
+                                        plan.viewBatch(),
+                                        board,
+                                        conditioning,
+                                        tables,
+                                        request.seed(),
+                                        devices.size(),
+                                        planner.maskBlocks(p.guide()),
+                                        patches,
+                                        out,
+                                        dump,
+                                        previews,
                                         memory));
                         current = out;
                     }
                     case Stage.Windows win -> {
                         WindowRun run =
                                 new WindowRun(
-                                        win, plan.viewBatch(), conditioning, tables, request.seed(),
-                                        devices.size(), current, dump, previews, memory);
+                                        win,
+                                        plan.viewBatch(),
+                                        conditioning,
+                                        tables,
+                                        request.seed(),
+                                        devices.size(),
+                                        current,
+                                        dump,
+                                        previews,
+                                        memory);
                         stages.add(run);
                         current = run.latentsAfter(win.steps() - 1, kernels, memory);
                     }
@@ -475,7 +529,10 @@ public final class Runner {
             long clock = System.nanoTime();
             Manifest.Latent latent = bundle.manifest().latent();
             kernels.scaleShift(
-                    vaeInput, latents, canvas.plane(), (float) (1 / latent.scaling()),
+                    vaeInput,
+                    latents,
+                    canvas.plane(),
+                    (float) (1 / latent.scaling()),
                     (float) latent.shift());
             model.vaeDecoder().decode(vaeInput, canvas.height(), canvas.width(), decoded, kernels);
             NonFinite.check(kernels, decoded);
@@ -485,8 +542,14 @@ public final class Runner {
             try (Memory rows = new Memory("RGB8")) {
                 MemorySegment out = rows.allocate(rgb.capacity(), "RGB8");
                 kernels.rgb8(
-                        out, decoded, canvas.heightPixels(), canvas.widthPixels(),
-                        canvas.y().cropPixels(), canvas.x().cropPixels(), height, width);
+                        out,
+                        decoded,
+                        canvas.heightPixels(),
+                        canvas.widthPixels(),
+                        canvas.y().cropPixels(),
+                        canvas.x().cropPixels(),
+                        height,
+                        width);
                 rgb.put(out.asByteBuffer()).flip();
             }
             vaeNanos += System.nanoTime() - clock;
@@ -509,7 +572,9 @@ public final class Runner {
             Manifest manifest = bundle.manifest();
             map.put(
                     "scheduler",
-                    request.scheduler() == null ? manifest.scheduler().type() : request.scheduler());
+                    request.scheduler() == null
+                            ? manifest.scheduler().type()
+                            : request.scheduler());
             map.put("guidance_scale", planner.guidanceScale(request));
             if (plan.stages().getFirst() instanceof Stage.Patches p) {
                 var g = p.guide();

@@ -4,6 +4,7 @@ package io.github.asg4j.run;
 import io.github.asg4j.device.Memory;
 import io.github.asg4j.kernel.Kernels;
 import io.github.asg4j.plan.Stage;
+
 import java.lang.foreign.MemorySegment;
 import java.util.List;
 

@@ -4,6 +4,7 @@ package io.github.asg4j.run;
 import io.github.asg4j.device.Memory;
 import io.github.asg4j.kernel.StepRow;
 import io.github.asg4j.schedule.Schedule;
+
 import java.lang.foreign.MemorySegment;
 
 /**

@@ -8,6 +8,7 @@ import io.github.asg4j.kernel.Philox;
 import io.github.asg4j.plan.Canvas;
 import io.github.asg4j.plan.Stage;
 import io.github.asg4j.plan.WindowAxis;
+
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 
@@ -84,7 +85,8 @@ final class WindowRun extends StageRun {
         callNoise = new MemorySegment[calls.size()];
         for (int c = 0; c < calls.size(); c++) {
             Stage.Call call = calls.get(c);
-            callNoise[c] = noise.asSlice(call.first() * viewPlane * 4, call.count() * viewPlane * 4);
+            callNoise[c] =
+                    noise.asSlice(call.first() * viewPlane * 4, call.count() * viewPlane * 4);
             for (int k = 0; k < windows.steps(); k++) {
                 callStarts[k][c] = starts[k].asSlice(call.first() * 8L, call.count() * 8L);
             }
@@ -138,9 +140,7 @@ final class WindowRun extends StageRun {
 
     @Override
     boolean ready(int unit) {
-        return unit == join()
-                ? completedSteps() > done[join()]
-                : done[unit] == done[join()];
+        return unit == join() ? completedSteps() > done[join()] : done[unit] == done[join()];
     }
 
     @Override
@@ -159,7 +159,10 @@ final class WindowRun extends StageRun {
         if (b == null) {
             b =
                     worker.buffers(
-                            conditioning, call.count(), copies, windows.viewHeight(),
+                            conditioning,
+                            call.count(),
+                            copies,
+                            windows.viewHeight(),
                             windows.viewWidth());
             prepared[worker.index][unit] = b;
         }
@@ -167,9 +170,17 @@ final class WindowRun extends StageRun {
         int t = windows.firstStep() + k;
         long clock = System.nanoTime();
         kernels.gatherWindows(
-                b.sample, latents[k % latents.length], canvas.channels(), canvas.height(),
-                canvas.width(), callStarts[k][unit], call.count(), windows.viewHeight(),
-                windows.viewWidth(), tables.inScale(t), copies);
+                b.sample,
+                latents[k % latents.length],
+                canvas.channels(),
+                canvas.height(),
+                canvas.width(),
+                callStarts[k][unit],
+                call.count(),
+                windows.viewHeight(),
+                windows.viewWidth(),
+                tables.inScale(t),
+                copies);
         b.timestep(tables.timestep(t));
         for (int i = 0; i < call.count(); i++) {
             timeIds(b, i, callStarts[k][unit]);
@@ -188,7 +199,9 @@ final class WindowRun extends StageRun {
         if (windows.conditioning() == WindowOptions.Conditioning.CROP) {
             // As CutDiffusion's code: coordinates in a frame padded by the jitter.
             int factor = canvas.y().factor();
-            top = (callStarts.getAtIndex(ValueLayout.JAVA_INT, 2L * i) + windows.y().jitter()) * factor;
+            top =
+                    (callStarts.getAtIndex(ValueLayout.JAVA_INT, 2L * i) + windows.y().jitter())
+                            * factor;
             left =
                     (callStarts.getAtIndex(ValueLayout.JAVA_INT, 2L * i + 1) + windows.x().jitter())
                             * factor;
@@ -204,7 +217,12 @@ final class WindowRun extends StageRun {
         if (tables.stochastic(t)) {
             kernels.normal(stepNoise, canvas.plane(), seed, 0, t, Kernels.STEP_NOISE, 1);
         }
-        step(kernels, latents[(k + 1) % latents.length], x, k, tables.rows[t],
+        step(
+                kernels,
+                latents[(k + 1) % latents.length],
+                x,
+                k,
+                tables.rows[t],
                 tables.stochastic(t) ? stepNoise : MemorySegment.NULL);
         if (previewStep() == k) {
             step(kernels, preview, x, k, tables.cleanRows[t], MemorySegment.NULL);
@@ -213,12 +231,27 @@ final class WindowRun extends StageRun {
     }
 
     private void step(
-            Kernels kernels, MemorySegment out, MemorySegment x, int k, MemorySegment row,
+            Kernels kernels,
+            MemorySegment out,
+            MemorySegment x,
+            int k,
+            MemorySegment row,
             MemorySegment random) {
         kernels.windowStep(
-                out, x, canvas.channels(), canvas.height(), canvas.width(), noise, starts[k],
-                windows.views(), windows.viewHeight(), windows.viewWidth(), weightY, weightX,
-                random, row);
+                out,
+                x,
+                canvas.channels(),
+                canvas.height(),
+                canvas.width(),
+                noise,
+                starts[k],
+                windows.views(),
+                windows.viewHeight(),
+                windows.viewWidth(),
+                weightY,
+                weightX,
+                random,
+                row);
     }
 
     @Override

@@ -4,11 +4,13 @@ package io.github.asg4j.run;
 import io.github.asg4j.device.Memory;
 import io.github.asg4j.kernel.Kernels;
 import io.github.asg4j.ort.Binding;
+
+import org.jspecify.annotations.Nullable;
+
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.ArrayList;
 import java.util.List;
-import org.jspecify.annotations.Nullable;
 
 /**
  * One device's part in one request: its memory, its bindings, its clock. Used by one thread; {@link

@@ -4,6 +4,9 @@ package io.github.asg4j.build;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
 import java.io.IOException;
 import java.net.URL;
 import java.net.URLClassLoader;
@@ -11,10 +14,9 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+
 import javax.imageio.ImageIO;
 import javax.tools.ToolProvider;
-import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.io.TempDir;
 
 /** The program in README.md compiles, runs on the demo model and writes a picture. */
 class ReadmeExampleTest {
@@ -26,9 +28,18 @@ class ReadmeExampleTest {
         int status =
                 ToolProvider.getSystemJavaCompiler()
                         .run(
-                                null, null, null, "-proc:none", "-Xlint:all", "-Werror", "-Xlint:-path",
-                                "-d", temp.toString(),
-                                "-cp", System.getProperty("java.class.path"), source.toString());
+                                null,
+                                null,
+                                null,
+                                "-proc:none",
+                                "-Xlint:all",
+                                "-Werror",
+                                "-Xlint:-path",
+                                "-d",
+                                temp.toString(),
+                                "-cp",
+                                System.getProperty("java.class.path"),
+                                source.toString());
         assertEquals(0, status, "the example does not compile");
         Path picture = temp.resolve("example.png");
         try (URLClassLoader loader = new URLClassLoader(new URL[] {temp.toUri().toURL()})) {

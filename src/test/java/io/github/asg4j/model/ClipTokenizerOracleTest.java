@@ -158,7 +158,7 @@ class ClipTokenizerOracleTest {
                                 "각 \u1100\u1161\u11A8 \u1100\u1161 \uAC00\u11A8",
                                 "क\u093C ड\u093C \u0958",
                                 "👩‍👩‍👧‍👦 👍🏽 🇩🇪🇫🇷 ❤️ ☺︎"
-                                    + " 🏴\uDB40\uDC67\uDB40\uDC62\uDB40\uDC7F",
+                                        + " 🏴\uDB40\uDC67\uDB40\uDC62\uDB40\uDC7F",
                                 "𝔘𝔫𝔦𝔠𝔬𝔡𝔢 \uD801\uDC00 \uD83A\uDD00",
                                 "\uFFFD \uFFFE \uFFFF \uE000 \uF8FF \uDBFF\uDFFF \u0378",
                                 "日本語の文章 をカタカナ ｶﾀｶﾅ ㈱",

@@ -189,7 +189,7 @@ class LoadedModelTest {
             delimiter = '|',
             value = {
                 "\"channels\": 4 | \"channels\": 3 | denoiser.onnx | \"sample\" | float32[?, 3, ?,"
-                    + " ?]",
+                        + " ?]",
                 "\"file\": \"denoiser.onnx\" | \"file\": \"vae_decoder.onnx\" | vae_decoder.onnx"
                         + " | \"latents\" | sample",
                 "\"mask_up0\" | \"mask_up7\" | denoiser.onnx | \"mask_up7\" | mask_up0",

@@ -56,7 +56,8 @@ class ManifestTest {
                                 new Manifest.Mask("mask_up0", "up_blocks.0", 4),
                                 new Manifest.Mask("mask_up1", "up_blocks.1", 2))),
                 m.denoiser());
-        assertEquals(new Manifest.Vae("vae_decoder.onnx", "vae_encoder.onnx", "fp32", null), m.vae());
+        assertEquals(
+                new Manifest.Vae("vae_decoder.onnx", "vae_encoder.onnx", "fp32", null), m.vae());
         assertEquals(
                 new Manifest.Scheduler(
                         "euler", "scaled_linear", 0.00085, 0.012, 1000, "leading", 1),
@@ -123,12 +124,12 @@ class ManifestTest {
                 "\"channels\": 4 | \"channels\": 4.5 | latent.channels | 4.5 | an integer from 1",
                 "\"channels\": 4 | \"channels\": 0 | latent.channels | 0 | an integer from 1",
                 "\"channels\": 4 | \"channels\": 99999999999999999999 | latent.channels | 1.0E20 |"
-                    + " an integer",
+                        + " an integer",
                 "[16, 24] | [16, 22] | latent.native_size[1] | 22 | multiple of unet_multiple",
                 "[16, 24] | [16] | latent.native_size | 1 entries | expected 2",
                 "\"length\": 77 | \"length\": 2 | text_encoders[0].length | 2 | from 3",
                 "\"hidden\": \"last_hidden_state\" | \"hidden\": 3 | text_encoders[0].hidden | 3 |"
-                    + " a string",
+                        + " a string",
                 "\"scale\": 4 | \"scale\": \"x\" | denoiser.masks[0].scale | \"x\" | an integer",
                 "\"scale\": 2 | \"sale\": 2 | denoiser.masks[1].sale | unknown key | scale",
                 "mask_up1 | mask_up0 | denoiser.masks[1].output | mask_up0 | no other mask",
@@ -138,23 +139,23 @@ class ManifestTest {
                 "\"time_ids\", | \"size_ids\", | denoiser.inputs[4] | \"size_ids\" | one of sample",
                 "\"time_ids\", | \"sample\", | denoiser.inputs[4] | \"sample\" | once",
                 "[\"sample\", \"timestep\", | [\"sample\", | denoiser.inputs | a list |"
-                    + " \"timestep\"",
+                        + " \"timestep\"",
                 ", \"token_weights\" |  | denoiser.masks | a list | token_weights",
                 "\"time_ids\": true | \"time_ids\": false | conditioning.time_ids | false | inputs",
                 "\"pooled\": true | \"pooled\": 1 | conditioning.pooled | 1 | true or false",
                 ", \"pooled\": \"text_embeds\" |  | conditioning.pooled | true | text_encoders",
                 "\"type\": \"euler\" | \"type\": \"pndm\" | scheduler.type | \"pndm\" | euler,"
-                    + " ddim",
+                        + " ddim",
                 "\"scaled_linear\" | \"cosine\" | scheduler.beta_schedule | \"cosine\" | linear",
                 "\"leading\" | \"karras\" | scheduler.spacing | \"karras\" | leading, trailing",
                 "\"beta_end\": 0.012 | \"beta_end\": 0.0001 | scheduler.beta_end | 1.0E-4 | 8.5E-4",
                 "\"steps_offset\": 1 | \"steps_offset\": 1000 | scheduler.steps_offset | 1000 |"
-                    + " 999",
+                        + " 999",
                 "\"steps\": 50 | \"steps\": 1001 | defaults.steps | 1001 | 1 to 1000",
                 "\"bytes\": 3 | \"bytes\": -3 | files.denoiser.weights.bytes | -3 | from 0",
                 "\"sha256\": \" | \"sha256\": \"G | files.denoiser.onnx.sha256 | \"G | hexadecimal",
                 "\"file\": \"denoiser.onnx\" | \"file\": \"unet.onnx\" | denoiser.file | unet.onnx"
-                    + " | files",
+                        + " | files",
             })
     void refusedWithFieldFoundAndExpected(
             String old, String replacement, String field, String found, String expected)

@@ -7,13 +7,16 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
+
 import io.github.asg4j.BadRequestException;
 import io.github.asg4j.GuideOptions;
 import io.github.asg4j.OutOfMemoryException;
 import io.github.asg4j.Tiny;
+
+import org.junit.jupiter.api.Test;
+
 import java.io.IOException;
 import java.util.BitSet;
-import org.junit.jupiter.api.Test;
 
 /** Cutting pictures into patches and windows, against the NumPy reference and for its own sake. */
 class CanvasTest {
