@@ -167,7 +167,7 @@ class ClipTokenizerOracleTest {
                                 "<|startoftext|><|startoftext|>a<|endoftext|><|endoftext|>",
                                 "<|STARTOFTEXT|> <|EndOfText|>!! !<|ENDOFTEXT|>",
                                 "<|startoftext|!!<|endoftext|>!! <|<|endoftext|>|>",
-                                "<|startoftext |> <|endoftext\u0301|>"));
+                                "<|start\u00F6ftext|> <|endoftext\u0301|>"));
         texts.add("a".repeat(10_000));
         texts.add("ab".repeat(3_000) + "c".repeat(777));
         texts.add("🎉".repeat(1_000));

@@ -93,7 +93,7 @@ final class FakeBundle {
         for (byte[] part : parts) {
             size += part.length;
         }
-        varint(out, (long) number << 3 | 2);
+        varint(out, ((long) number << 3) | 2);
         varint(out, size);
         for (byte[] part : parts) {
             out.writeBytes(part);
