@@ -50,7 +50,8 @@ def timesteps(steps, spacing, offset=1, train=1000, integers=False):
     if spacing == "leading":
         return float(train // steps) * (steps - 1 - k) + offset
     if spacing == "trailing":
-        return np.rint(train - k * train / steps) - 1  # rint: half to even, as np.round in diffusers
+        # As np.arange(train, 0, -train/steps) in diffusers: multiples of its rounded step decide some ties (48 steps).
+        return np.rint(train + k * ((train - train / steps) - train)) - 1
     if spacing == "linspace":
         t = (steps - 1 - k) * (train - 1) / max(1, steps - 1)
         return np.rint(t) if integers else t
