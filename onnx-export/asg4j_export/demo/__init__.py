@@ -1,0 +1,1 @@
+"""The demo model: rendered pictures with captions, training, sampling and gates."""
