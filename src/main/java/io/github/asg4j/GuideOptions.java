@@ -100,168 +100,113 @@ public record GuideOptions(
         PICTURE
     }
 
-    public GuideOptions withWeight(double w) {
-        return new GuideOptions(
-                w,
-                schedule,
-                space,
-                mask,
-                maskNorm,
-                maskBlocks,
-                maskTokens,
-                staleness,
-                interactionSteps,
-                stage1Share,
-                patchAspect);
+    public GuideOptions withWeight(double value) {
+        Copy copy = new Copy(this);
+        copy.weight = value;
+        return copy.build();
     }
 
-    public GuideOptions withSchedule(Schedule s) {
-        return new GuideOptions(
-                weight,
-                s,
-                space,
-                mask,
-                maskNorm,
-                maskBlocks,
-                maskTokens,
-                staleness,
-                interactionSteps,
-                stage1Share,
-                patchAspect);
+    public GuideOptions withSchedule(Schedule value) {
+        Copy copy = new Copy(this);
+        copy.schedule = value;
+        return copy.build();
     }
 
-    public GuideOptions withSpace(Space s) {
-        return new GuideOptions(
-                weight,
-                schedule,
-                s,
-                mask,
-                maskNorm,
-                maskBlocks,
-                maskTokens,
-                staleness,
-                interactionSteps,
-                stage1Share,
-                patchAspect);
+    public GuideOptions withSpace(Space value) {
+        Copy copy = new Copy(this);
+        copy.space = value;
+        return copy.build();
     }
 
-    public GuideOptions withMask(Mask m) {
-        return new GuideOptions(
-                weight,
-                schedule,
-                space,
-                m,
-                maskNorm,
-                maskBlocks,
-                maskTokens,
-                staleness,
-                interactionSteps,
-                stage1Share,
-                patchAspect);
+    public GuideOptions withMask(Mask value) {
+        Copy copy = new Copy(this);
+        copy.mask = value;
+        return copy.build();
     }
 
-    public GuideOptions withMaskNorm(MaskNorm n) {
-        return new GuideOptions(
-                weight,
-                schedule,
-                space,
-                mask,
-                n,
-                maskBlocks,
-                maskTokens,
-                staleness,
-                interactionSteps,
-                stage1Share,
-                patchAspect);
+    public GuideOptions withMaskNorm(MaskNorm value) {
+        Copy copy = new Copy(this);
+        copy.maskNorm = value;
+        return copy.build();
     }
 
-    public GuideOptions withMaskBlocks(List<String> blocks) {
-        return new GuideOptions(
-                weight,
-                schedule,
-                space,
-                mask,
-                maskNorm,
-                blocks,
-                maskTokens,
-                staleness,
-                interactionSteps,
-                stage1Share,
-                patchAspect);
+    public GuideOptions withMaskBlocks(List<String> value) {
+        Copy copy = new Copy(this);
+        copy.maskBlocks = value;
+        return copy.build();
     }
 
-    public GuideOptions withMaskTokens(List<Integer> tokens) {
-        return new GuideOptions(
-                weight,
-                schedule,
-                space,
-                mask,
-                maskNorm,
-                maskBlocks,
-                tokens,
-                staleness,
-                interactionSteps,
-                stage1Share,
-                patchAspect);
+    public GuideOptions withMaskTokens(List<Integer> value) {
+        Copy copy = new Copy(this);
+        copy.maskTokens = value;
+        return copy.build();
     }
 
-    public GuideOptions withStaleness(int steps) {
-        return new GuideOptions(
-                weight,
-                schedule,
-                space,
-                mask,
-                maskNorm,
-                maskBlocks,
-                maskTokens,
-                steps,
-                interactionSteps,
-                stage1Share,
-                patchAspect);
+    public GuideOptions withStaleness(int value) {
+        Copy copy = new Copy(this);
+        copy.staleness = value;
+        return copy.build();
     }
 
-    public GuideOptions withInteractionSteps(int steps) {
-        return new GuideOptions(
-                weight,
-                schedule,
-                space,
-                mask,
-                maskNorm,
-                maskBlocks,
-                maskTokens,
-                staleness,
-                steps,
-                stage1Share,
-                patchAspect);
+    public GuideOptions withInteractionSteps(int value) {
+        Copy copy = new Copy(this);
+        copy.interactionSteps = value;
+        return copy.build();
     }
 
-    public GuideOptions withStage1Share(double share) {
-        return new GuideOptions(
-                weight,
-                schedule,
-                space,
-                mask,
-                maskNorm,
-                maskBlocks,
-                maskTokens,
-                staleness,
-                interactionSteps,
-                share,
-                patchAspect);
+    public GuideOptions withStage1Share(double value) {
+        Copy copy = new Copy(this);
+        copy.stage1Share = value;
+        return copy.build();
     }
 
-    public GuideOptions withPatchAspect(PatchAspect aspect) {
-        return new GuideOptions(
-                weight,
-                schedule,
-                space,
-                mask,
-                maskNorm,
-                maskBlocks,
-                maskTokens,
-                staleness,
-                interactionSteps,
-                stage1Share,
-                aspect);
+    public GuideOptions withPatchAspect(PatchAspect value) {
+        Copy copy = new Copy(this);
+        copy.patchAspect = value;
+        return copy.build();
+    }
+
+    /** The components, to change one of them. */
+    private static final class Copy {
+        private double weight;
+        private Schedule schedule;
+        private Space space;
+        private Mask mask;
+        private MaskNorm maskNorm;
+        private List<String> maskBlocks;
+        private List<Integer> maskTokens;
+        private int staleness;
+        private int interactionSteps;
+        private double stage1Share;
+        private PatchAspect patchAspect;
+
+        Copy(GuideOptions from) {
+            weight = from.weight;
+            schedule = from.schedule;
+            space = from.space;
+            mask = from.mask;
+            maskNorm = from.maskNorm;
+            maskBlocks = from.maskBlocks;
+            maskTokens = from.maskTokens;
+            staleness = from.staleness;
+            interactionSteps = from.interactionSteps;
+            stage1Share = from.stage1Share;
+            patchAspect = from.patchAspect;
+        }
+
+        GuideOptions build() {
+            return new GuideOptions(
+                    weight,
+                    schedule,
+                    space,
+                    mask,
+                    maskNorm,
+                    maskBlocks,
+                    maskTokens,
+                    staleness,
+                    interactionSteps,
+                    stage1Share,
+                    patchAspect);
+        }
     }
 }

@@ -2,6 +2,7 @@
 package io.github.asg4j.cli;
 
 import io.github.asg4j.AsgException;
+import io.github.asg4j.Engine;
 
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
@@ -13,12 +14,9 @@ import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Spec;
 import picocli.CommandLine.UnmatchedArgumentException;
 
-import java.io.IOException;
-import java.io.InputStream;
 import java.io.PrintStream;
 import java.io.PrintWriter;
 import java.util.List;
-import java.util.Properties;
 import java.util.function.LongSupplier;
 import java.util.logging.Level;
 import java.util.logging.Logger;
@@ -179,19 +177,8 @@ record Cli(
     /** Our version as the build wrote it, and the Java that runs. */
     static final class Version implements IVersionProvider {
         @Override
-        public String[] getVersion() throws IOException {
-            return new String[] {"asg4j " + number() + " (Java " + Runtime.version() + ")"};
-        }
-
-        static String number() throws IOException {
-            Properties properties = new Properties();
-            try (InputStream in =
-                    Version.class.getResourceAsStream("/io/github/asg4j/version.properties")) {
-                if (in != null) {
-                    properties.load(in);
-                }
-            }
-            return properties.getProperty("version", "unknown");
+        public String[] getVersion() {
+            return new String[] {"asg4j " + Engine.version() + " (Java " + Runtime.version() + ")"};
         }
     }
 }

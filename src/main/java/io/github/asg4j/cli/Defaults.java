@@ -4,6 +4,7 @@ package io.github.asg4j.cli;
 import io.github.asg4j.EngineOptions;
 import io.github.asg4j.GenerationRequest;
 import io.github.asg4j.GuideOptions;
+import io.github.asg4j.OptionNames;
 import io.github.asg4j.WindowOptions;
 
 import org.jspecify.annotations.Nullable;
@@ -31,17 +32,17 @@ final class Defaults implements IDefaultValueProvider {
             case "--devices" -> EngineOptions.DEFAULT.devices();
             case "--kernels" -> EngineOptions.DEFAULT.kernels();
             case "--guide-weight" -> Double.toString(GUIDE.weight());
-            case "--guide-schedule" -> Values.name(GUIDE.schedule());
-            case "--guide-space" -> Values.name(GUIDE.space());
-            case "--mask" -> Values.name(GUIDE.mask());
+            case "--guide-schedule" -> OptionNames.of(GUIDE.schedule());
+            case "--guide-space" -> OptionNames.of(GUIDE.space());
+            case "--mask" -> OptionNames.of(GUIDE.mask());
             case "--mask-tokens" -> "all";
-            case "--mask-norm" -> Values.name(GUIDE.maskNorm());
+            case "--mask-norm" -> OptionNames.of(GUIDE.maskNorm());
             case "--staleness" -> Integer.toString(GUIDE.staleness());
             case "--interaction" -> Values.interaction(GUIDE.interactionSteps());
             case "--stage1-share" -> Double.toString(GUIDE.stage1Share());
-            case "--patch-aspect" -> Values.name(GUIDE.patchAspect());
-            case "--window-weight" -> Values.name(WINDOWS.weight());
-            case "--window-conditioning" -> Values.name(WINDOWS.conditioning());
+            case "--patch-aspect" -> OptionNames.of(GUIDE.patchAspect());
+            case "--window-weight" -> OptionNames.of(WINDOWS.weight());
+            case "--window-conditioning" -> OptionNames.of(WINDOWS.conditioning());
             default -> null;
         };
     }

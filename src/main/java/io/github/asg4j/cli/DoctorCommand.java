@@ -2,6 +2,7 @@
 package io.github.asg4j.cli;
 
 import io.github.asg4j.AsgException;
+import io.github.asg4j.Engine;
 import io.github.asg4j.cli.Machine.Finding;
 import io.github.asg4j.cli.Machine.Status;
 
@@ -9,7 +10,6 @@ import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
-import java.io.IOException;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -48,10 +48,10 @@ final class DoctorCommand implements Callable<Integer> {
     }
 
     @Override
-    public Integer call() throws IOException {
+    public Integer call() {
         Cli.logWarningsOnly(); // what the engine chose is in the report
         List<Finding> findings = new ArrayList<>();
-        findings.add(new Finding(Status.OK, "asg4j", Cli.Version.number()));
+        findings.add(new Finding(Status.OK, "asg4j", Engine.version()));
         findings.addAll(Machine.findings());
         Map<String, Object> described = new LinkedHashMap<>();
         int code = checkEngine(findings, described);

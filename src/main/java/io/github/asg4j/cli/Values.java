@@ -2,6 +2,7 @@
 package io.github.asg4j.cli;
 
 import io.github.asg4j.GuideOptions;
+import io.github.asg4j.OptionNames;
 import io.github.asg4j.WindowOptions;
 
 import picocli.CommandLine;
@@ -46,11 +47,6 @@ final class Values {
         command.registerConverter(WindowOptions.Weight.class, constant(WindowOptions.Weight.class));
         command.registerConverter(
                 WindowOptions.Conditioning.class, constant(WindowOptions.Conditioning.class));
-    }
-
-    /** An enum constant as it is typed. */
-    static String name(Enum<?> constant) {
-        return constant.name().toLowerCase(Locale.ROOT).replace('_', '-');
     }
 
     static String interaction(int steps) {
@@ -180,13 +176,13 @@ final class Values {
     private static <E extends Enum<E>> ITypeConverter<E> constant(Class<E> type) {
         return text -> {
             for (E constant : type.getEnumConstants()) {
-                if (name(constant).equalsIgnoreCase(text.strip())) {
+                if (OptionNames.of(constant).equalsIgnoreCase(text.strip())) {
                     return constant;
                 }
             }
             String allowed =
                     Arrays.stream(type.getEnumConstants())
-                            .map(Values::name)
+                            .map(OptionNames::of)
                             .collect(Collectors.joining(", "));
             throw new TypeConversionException("'" + text + "' is not one of " + allowed);
         };

@@ -3,12 +3,12 @@ package io.github.asg4j.image;
 
 import io.github.asg4j.GenerationRequest;
 import io.github.asg4j.GuideOptions;
+import io.github.asg4j.OptionNames;
 import io.github.asg4j.WindowOptions;
 
 import org.jspecify.annotations.Nullable;
 
 import java.util.LinkedHashMap;
-import java.util.Locale;
 import java.util.Map;
 import java.util.stream.Collectors;
 
@@ -114,7 +114,7 @@ public final class PngParameters {
         if (value instanceof Double number && number == Math.rint(number)) {
             text = Long.toString(number.longValue());
         } else if (value instanceof Enum<?> choice) {
-            text = choice.name().toLowerCase(Locale.ROOT).replace('_', '-');
+            text = OptionNames.of(choice);
         }
         pairs.put(name, text);
     }

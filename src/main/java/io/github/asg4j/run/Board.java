@@ -119,7 +119,7 @@ final class Board {
         if (alive == 0) {
             StringJoiner reasons = new StringJoiner("; ");
             for (int i = 0; i < lost.length; i++) {
-                reasons.add("cpu#" + i + ": " + lost[i]);
+                reasons.add(Worker.name(i) + ": " + lost[i]);
             }
             fail(new DeviceException("all devices are lost: " + reasons, cause));
             return;
@@ -156,16 +156,12 @@ final class Board {
         return finished == lost.length;
     }
 
-    synchronized boolean isLost(int worker) {
-        return lost[worker] != null;
-    }
-
     /** Devices lost on the way, for the report. */
     synchronized List<String> lostDevices() {
         List<String> names = new ArrayList<>();
         for (int i = 0; i < lost.length; i++) {
             if (lost[i] != null) {
-                names.add("cpu#" + i);
+                names.add(Worker.name(i));
             }
         }
         return names;

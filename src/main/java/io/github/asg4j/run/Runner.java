@@ -9,6 +9,7 @@ import io.github.asg4j.GeneratedImage;
 import io.github.asg4j.GenerationEvent;
 import io.github.asg4j.GenerationListener;
 import io.github.asg4j.GenerationRequest;
+import io.github.asg4j.OptionNames;
 import io.github.asg4j.OutOfMemoryException;
 import io.github.asg4j.OutputException;
 import io.github.asg4j.device.Memory;
@@ -40,7 +41,6 @@ import java.util.Arrays;
 import java.util.HexFormat;
 import java.util.LinkedHashMap;
 import java.util.List;
-import java.util.Locale;
 import java.util.Map;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.atomic.AtomicBoolean;
@@ -578,10 +578,10 @@ public final class Runner {
             map.put("guidance_scale", planner.guidanceScale(request));
             if (plan.stages().getFirst() instanceof Stage.Patches p) {
                 var g = p.guide();
-                map.put("guide_space", lower(g.space()));
+                map.put("guide_space", OptionNames.of(g.space()));
                 map.put("guide_weight", g.weight());
-                map.put("guide_schedule", lower(g.schedule()));
-                map.put("mask", lower(g.mask()));
+                map.put("guide_schedule", OptionNames.of(g.schedule()));
+                map.put("mask", OptionNames.of(g.mask()));
                 map.put("staleness", g.staleness());
                 map.put("interaction", interaction(p));
                 map.put("stage1_steps", p.steps());
@@ -633,10 +633,6 @@ public final class Runner {
     private static String interaction(Stage.Patches p) {
         int n = p.guide().interactionSteps();
         return n == 0 ? "off" : n >= p.steps() ? "every" : Integer.toString(n);
-    }
-
-    private static String lower(Enum<?> value) {
-        return value.name().toLowerCase(Locale.ROOT).replace('_', '-');
     }
 
     private static double millis(long nanos) {

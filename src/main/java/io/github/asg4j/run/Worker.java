@@ -35,10 +35,15 @@ final class Worker implements AutoCloseable {
         this.index = index;
         this.kernels = kernels;
         this.hook = hook;
-        this.memory = new Memory("cpu#" + index);
+        this.memory = new Memory(name(index));
     }
 
     String name() {
+        return name(index);
+    }
+
+    /** What worker {@code index} is called in reports and messages. */
+    static String name(int index) {
         return "cpu#" + index;
     }
 
