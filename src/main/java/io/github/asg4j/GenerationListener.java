@@ -13,4 +13,20 @@ public interface GenerationListener {
 
     /** A picture of the predicted clean latents so far, at the size of the final picture. */
     default void onPreview(GeneratedImage preview) {}
+
+    /** Whether {@link #onPatches} is wanted: costs one VAE decode per patch. */
+    default boolean wantsPatches() {
+        return false;
+    }
+
+    /** What the patches of stage 1 look like at the stage switch; methods with patches only. */
+    default void onPatches(PatchReport report) {}
+
+    /** Whether {@link #onAttention} is wanted: costs memory for every step of stage 1. */
+    default boolean wantsAttention() {
+        return false;
+    }
+
+    /** The key patch's attention maps, once per step of stage 1, after stage 1 has ended. */
+    default void onAttention(AttentionReport report) {}
 }
