@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.github.asg4j;
 
+import java.lang.foreign.MemorySegment;
 import java.nio.FloatBuffer;
 import java.util.List;
 
@@ -25,5 +26,10 @@ public record AttentionReport(int step, List<Map> blocks, Map mask) {
      * @param values {@code [height, width]} float32, read-only heap copy, un-normalised but for the
      *     mask
      */
-    public record Map(String name, int height, int width, FloatBuffer values) {}
+    public record Map(String name, int height, int width, FloatBuffer values) {
+        /** A copy of {@code values}, off-heap float32 {@code [height, width]}. */
+        public static Map copyOf(String name, int height, int width, MemorySegment values) {
+            return new Map(name, height, width, PatchReport.copyOf(values));
+        }
+    }
 }

@@ -21,10 +21,15 @@ import java.util.OptionalInt;
  * @param seed key of all random numbers
  * @param scheduler "euler" or "ddim"; null: the bundle's
  * @param spacing timestep spacing "leading", "trailing" or "linspace"; null: the bundle's
- * @param eta stochasticity of DDIM, 0..1
+ * @param eta stochasticity of DDIM, 0..1; empty: 0, or the paper's
  * @param viewBatch views in one UNet call; part of what determines the bytes of the picture
- * @param guide stage 1 of ASGDiffusion
+ * @param guide stage 1 of ASGDiffusion and CutDiffusion
  * @param windows stage 2, and every other method that averages overlapping windows
+ * @param phases DemoFusion's phases
+ * @param dilation ScaleCrafter's dilation
+ * @param image a picture to enlarge instead of drawing one, PNG or JPEG; demofusion and superres
+ * @param paperDefaults what is not asked for is as the method's paper and code have it, not as the
+ *     evaluation of this engine chose it
  * @param latents start from these latents instead of seeded noise, float32 {@code [1, C, H, W]} of
  *     the canvas or {@code [N, C, h, w]} of its patches, unit variance; a .npy file
  * @param dumpDirectory folder that receives embeddings, noise, masks and latents per step as .npy
@@ -40,10 +45,14 @@ public record GenerationRequest(
         long seed,
         @Nullable String scheduler,
         @Nullable String spacing,
-        double eta,
+        OptionalDouble eta,
         OptionalInt viewBatch,
         GuideOptions guide,
         WindowOptions windows,
+        PhaseOptions phases,
+        DilationOptions dilation,
+        java.nio.file.@Nullable Path image,
+        boolean paperDefaults,
         java.nio.file.@Nullable Path latents,
         java.nio.file.@Nullable Path dumpDirectory) {
 
@@ -54,6 +63,8 @@ public record GenerationRequest(
         Objects.requireNonNull(negativePrompt, "negativePrompt");
         Objects.requireNonNull(guide, "guide");
         Objects.requireNonNull(windows, "windows");
+        Objects.requireNonNull(phases, "phases");
+        Objects.requireNonNull(dilation, "dilation");
         if (prompt.isBlank()) {
             throw new BadRequestException(
                     "the prompt is empty: say what to draw, for example \"a red ball on grass\"");
@@ -89,6 +100,10 @@ public record GenerationRequest(
         b.viewBatch = viewBatch;
         b.guide = guide;
         b.windows = windows;
+        b.phases = phases;
+        b.dilation = dilation;
+        b.image = image;
+        b.paperDefaults = paperDefaults;
         b.latents = latents;
         b.dumpDirectory = dumpDirectory;
         return b;
@@ -106,10 +121,14 @@ public record GenerationRequest(
         private long seed;
         private @Nullable String scheduler;
         private @Nullable String spacing;
-        private double eta;
+        private OptionalDouble eta = OptionalDouble.empty();
         private OptionalInt viewBatch = OptionalInt.empty();
         private GuideOptions guide = GuideOptions.DEFAULT;
         private WindowOptions windows = WindowOptions.DEFAULT;
+        private PhaseOptions phases = PhaseOptions.DEFAULT;
+        private DilationOptions dilation = DilationOptions.DEFAULT;
+        private java.nio.file.@Nullable Path image;
+        private boolean paperDefaults;
         private java.nio.file.@Nullable Path latents;
         private java.nio.file.@Nullable Path dumpDirectory;
 
@@ -160,7 +179,7 @@ public record GenerationRequest(
         }
 
         public Builder eta(double value) {
-            eta = value;
+            eta = OptionalDouble.of(value);
             return this;
         }
 
@@ -176,6 +195,26 @@ public record GenerationRequest(
 
         public Builder windows(WindowOptions options) {
             windows = options;
+            return this;
+        }
+
+        public Builder phases(PhaseOptions options) {
+            phases = options;
+            return this;
+        }
+
+        public Builder dilation(DilationOptions options) {
+            dilation = options;
+            return this;
+        }
+
+        public Builder image(java.nio.file.@Nullable Path file) {
+            image = file;
+            return this;
+        }
+
+        public Builder paperDefaults(boolean use) {
+            paperDefaults = use;
             return this;
         }
 
@@ -205,6 +244,10 @@ public record GenerationRequest(
                     viewBatch,
                     guide,
                     windows,
+                    phases,
+                    dilation,
+                    image,
+                    paperDefaults,
                     latents,
                     dumpDirectory);
         }

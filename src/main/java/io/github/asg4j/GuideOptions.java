@@ -1,65 +1,65 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.github.asg4j;
 
+import org.jspecify.annotations.Nullable;
+
 import java.util.List;
-import java.util.Objects;
+import java.util.OptionalDouble;
+import java.util.OptionalInt;
 
 /**
- * Stage 1 of ASGDiffusion (arXiv 2412.06163, Eq. 3 and 4): the patches' agreement on one structure.
+ * What is asked of stage 1: native-size patches that agree on one structure. ASGDiffusion (arXiv
+ * 2412.06163, Eq. 3 and 4); CutDiffusion is the same without guidance. What is empty or null is the
+ * method's default for the picture's size, printed by the plan.
  *
- * @param weight w, how strongly every patch is pulled towards the key patch, 0..10
- * @param schedule course of w over the steps of stage 1
- * @param space guide noise estimates as the paper writes it, or predicted clean latents
- * @param mask whose cross-attention map weighs the guidance
+ * @param weight w_t of Eq. 3/4 before its schedule, the "key patch guidance scale"
+ * @param schedule course of the weight over stage 1
+ * @param space what is blended: noise estimates as the paper writes it, or predicted clean latents
+ * @param mask whose attention map weighs the correction (M of Eq. 4)
  * @param maskNorm how a map becomes weights in [0, 1]
  * @param maskBlocks names of the up blocks whose maps are used; empty: all of the bundle
  * @param maskTokens indices of prompt tokens (0: the first after the start token); empty: all
  * @param staleness age of the guidance in steps: 0 synchronous, 1 the paper's asynchronous form
- * @param interactionSteps pixel interaction in the first so many steps; 0: off, {@link
- *     #EVERY_STEP}: in all of stage 1
+ * @param interactionSteps pixel interaction in the first so many steps; 0: off, {@link #EVERY_STEP}: in all of stage 1
  * @param stage1Share share of the steps that stage 1 takes, 0..1
  * @param patchAspect how a picture that is not square is cut
  */
 public record GuideOptions(
-        double weight,
-        Schedule schedule,
-        Space space,
-        Mask mask,
-        MaskNorm maskNorm,
+        OptionalDouble weight,
+        @Nullable Schedule schedule,
+        @Nullable Space space,
+        @Nullable Mask mask,
+        @Nullable MaskNorm maskNorm,
         List<String> maskBlocks,
         List<Integer> maskTokens,
-        int staleness,
-        int interactionSteps,
-        double stage1Share,
-        PatchAspect patchAspect) {
+        OptionalInt staleness,
+        OptionalInt interactionSteps,
+        OptionalDouble stage1Share,
+        @Nullable PatchAspect patchAspect) {
 
     /** Pixel interaction in every step of stage 1. */
     public static final int EVERY_STEP = Integer.MAX_VALUE;
 
+    /** Nothing asked for: all by the method. */
     public static final GuideOptions DEFAULT =
             new GuideOptions(
-                    1.0,
-                    Schedule.CONSTANT,
-                    Space.LATENT,
-                    Mask.KEY,
-                    MaskNorm.MINMAX,
+                    OptionalDouble.empty(),
+                    null,
+                    null,
+                    null,
+                    null,
                     List.of(),
                     List.of(),
-                    1,
-                    EVERY_STEP,
-                    0.5,
-                    PatchAspect.AXIS);
+                    OptionalInt.empty(),
+                    OptionalInt.empty(),
+                    OptionalDouble.empty(),
+                    null);
 
     public GuideOptions {
         Checks.range("guide weight", weight, 0, 10);
         Checks.range("staleness", staleness, 0, GenerationRequest.MAX_STEPS);
         Checks.range("interaction steps", interactionSteps, 0, EVERY_STEP);
         Checks.range("stage-1 share", stage1Share, 0, 1);
-        Objects.requireNonNull(schedule, "schedule");
-        Objects.requireNonNull(space, "space");
-        Objects.requireNonNull(mask, "mask");
-        Objects.requireNonNull(maskNorm, "maskNorm");
-        Objects.requireNonNull(patchAspect, "patchAspect");
         maskBlocks = List.copyOf(maskBlocks);
         maskTokens = List.copyOf(maskTokens);
         for (int token : maskTokens) {
@@ -102,7 +102,7 @@ public record GuideOptions(
 
     public GuideOptions withWeight(double value) {
         Copy copy = new Copy(this);
-        copy.weight = value;
+        copy.weight = OptionalDouble.of(value);
         return copy.build();
     }
 
@@ -144,19 +144,19 @@ public record GuideOptions(
 
     public GuideOptions withStaleness(int value) {
         Copy copy = new Copy(this);
-        copy.staleness = value;
+        copy.staleness = OptionalInt.of(value);
         return copy.build();
     }
 
     public GuideOptions withInteractionSteps(int value) {
         Copy copy = new Copy(this);
-        copy.interactionSteps = value;
+        copy.interactionSteps = OptionalInt.of(value);
         return copy.build();
     }
 
     public GuideOptions withStage1Share(double value) {
         Copy copy = new Copy(this);
-        copy.stage1Share = value;
+        copy.stage1Share = OptionalDouble.of(value);
         return copy.build();
     }
 
@@ -168,17 +168,17 @@ public record GuideOptions(
 
     /** The components, to change one of them. */
     private static final class Copy {
-        private double weight;
-        private Schedule schedule;
-        private Space space;
-        private Mask mask;
-        private MaskNorm maskNorm;
+        private OptionalDouble weight;
+        private @Nullable Schedule schedule;
+        private @Nullable Space space;
+        private @Nullable Mask mask;
+        private @Nullable MaskNorm maskNorm;
         private List<String> maskBlocks;
         private List<Integer> maskTokens;
-        private int staleness;
-        private int interactionSteps;
-        private double stage1Share;
-        private PatchAspect patchAspect;
+        private OptionalInt staleness;
+        private OptionalInt interactionSteps;
+        private OptionalDouble stage1Share;
+        private @Nullable PatchAspect patchAspect;
 
         Copy(GuideOptions from) {
             weight = from.weight;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.github.asg4j;
 
+import java.lang.foreign.MemorySegment;
+import java.nio.ByteOrder;
 import java.nio.FloatBuffer;
 import java.util.List;
 
@@ -29,5 +31,24 @@ public record PatchReport(
         List<GeneratedImage> pictures) {
     public PatchReport {
         pictures = List.copyOf(pictures);
+    }
+
+    /** A report with copies of {@code latents} and {@code clean}, off-heap float32. */
+    public static PatchReport copyOf(
+            int channels,
+            int height,
+            int width,
+            MemorySegment latents,
+            MemorySegment clean,
+            float alpha,
+            float sigma,
+            List<GeneratedImage> pictures) {
+        return new PatchReport(
+                channels, height, width, copyOf(latents), copyOf(clean), alpha, sigma, pictures);
+    }
+
+    static FloatBuffer copyOf(MemorySegment data) {
+        FloatBuffer from = data.asByteBuffer().order(ByteOrder.nativeOrder()).asFloatBuffer();
+        return FloatBuffer.allocate(from.remaining()).put(from).flip().asReadOnlyBuffer();
     }
 }

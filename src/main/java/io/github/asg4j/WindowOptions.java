@@ -1,41 +1,52 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.github.asg4j;
 
-import java.util.Objects;
+import org.jspecify.annotations.Nullable;
+
 import java.util.OptionalDouble;
 import java.util.OptionalInt;
 
 /**
- * Overlapping windows of native size over one canvas (MultiDiffusion, arXiv 2302.08113; stage 2 of
- * CutDiffusion, arXiv 2404.15141).
+ * What is asked of overlapping windows: stage 2, and every other method that averages them. What is
+ * empty or null is the method's default for the picture's size, printed by the plan.
  *
- * @param stride latent cells between windows; empty: half of the native size
- * @param jitter largest random shift of a window in latent cells; empty: (native - stride) / 4
- * @param weight how overlapping windows are averaged
+ * @param stride latent cells between windows
+ * @param jitter largest random shift of a window, latent cells
+ * @param weight how windows are averaged
  * @param conditioning what a window is told about its place (SDXL's time_ids)
  * @param guidanceScale classifier-free guidance scale of the windows; empty: the request's
+ * @param backgroundPrompt prompt of windows that hold no object by the key patch's mask
+ * @param backgroundGuidanceScale guidance scale of windows that hold no object
+ * @param objectShare a window holds the object if at least this share of it does, 0..1; 0: every window does
  */
 public record WindowOptions(
         OptionalInt stride,
         OptionalInt jitter,
-        Weight weight,
-        Conditioning conditioning,
-        OptionalDouble guidanceScale) {
+        @Nullable Weight weight,
+        @Nullable Conditioning conditioning,
+        OptionalDouble guidanceScale,
+        @Nullable String backgroundPrompt,
+        OptionalDouble backgroundGuidanceScale,
+        OptionalDouble objectShare) {
 
+    /** Nothing asked for: all by the method. */
     public static final WindowOptions DEFAULT =
             new WindowOptions(
                     OptionalInt.empty(),
                     OptionalInt.empty(),
-                    Weight.FEATHER,
-                    Conditioning.CROP,
+                    null,
+                    null,
+                    OptionalDouble.empty(),
+                    null,
+                    OptionalDouble.empty(),
                     OptionalDouble.empty());
 
     public WindowOptions {
         Checks.range("window stride", stride, 1, 4096);
         Checks.range("jitter", jitter, 0, 4096);
         Checks.range("stage-2 guidance scale", guidanceScale, 0, 100);
-        Objects.requireNonNull(weight, "weight");
-        Objects.requireNonNull(conditioning, "conditioning");
+        Checks.range("background guidance scale", backgroundGuidanceScale, 0, 100);
+        Checks.range("object share", objectShare, 0, 1);
     }
 
     /** sin² towards the window's borders, or the plain mean. */
@@ -50,25 +61,86 @@ public record WindowOptions(
         WHOLE
     }
 
-    public WindowOptions withStride(int cells) {
-        return new WindowOptions(
-                OptionalInt.of(cells), jitter, weight, conditioning, guidanceScale);
+    public WindowOptions withStride(int value) {
+        Copy copy = new Copy(this);
+        copy.stride = OptionalInt.of(value);
+        return copy.build();
     }
 
-    public WindowOptions withJitter(int cells) {
-        return new WindowOptions(
-                stride, OptionalInt.of(cells), weight, conditioning, guidanceScale);
+    public WindowOptions withJitter(int value) {
+        Copy copy = new Copy(this);
+        copy.jitter = OptionalInt.of(value);
+        return copy.build();
     }
 
-    public WindowOptions withWeight(Weight w) {
-        return new WindowOptions(stride, jitter, w, conditioning, guidanceScale);
+    public WindowOptions withWeight(Weight value) {
+        Copy copy = new Copy(this);
+        copy.weight = value;
+        return copy.build();
     }
 
-    public WindowOptions withConditioning(Conditioning c) {
-        return new WindowOptions(stride, jitter, weight, c, guidanceScale);
+    public WindowOptions withConditioning(Conditioning value) {
+        Copy copy = new Copy(this);
+        copy.conditioning = value;
+        return copy.build();
     }
 
-    public WindowOptions withGuidanceScale(double scale) {
-        return new WindowOptions(stride, jitter, weight, conditioning, OptionalDouble.of(scale));
+    public WindowOptions withGuidanceScale(double value) {
+        Copy copy = new Copy(this);
+        copy.guidanceScale = OptionalDouble.of(value);
+        return copy.build();
+    }
+
+    public WindowOptions withBackgroundPrompt(String value) {
+        Copy copy = new Copy(this);
+        copy.backgroundPrompt = value;
+        return copy.build();
+    }
+
+    public WindowOptions withBackgroundGuidanceScale(double value) {
+        Copy copy = new Copy(this);
+        copy.backgroundGuidanceScale = OptionalDouble.of(value);
+        return copy.build();
+    }
+
+    public WindowOptions withObjectShare(double value) {
+        Copy copy = new Copy(this);
+        copy.objectShare = OptionalDouble.of(value);
+        return copy.build();
+    }
+
+    /** The components, to change one of them. */
+    private static final class Copy {
+        private OptionalInt stride;
+        private OptionalInt jitter;
+        private @Nullable Weight weight;
+        private @Nullable Conditioning conditioning;
+        private OptionalDouble guidanceScale;
+        private @Nullable String backgroundPrompt;
+        private OptionalDouble backgroundGuidanceScale;
+        private OptionalDouble objectShare;
+
+        Copy(WindowOptions from) {
+            stride = from.stride;
+            jitter = from.jitter;
+            weight = from.weight;
+            conditioning = from.conditioning;
+            guidanceScale = from.guidanceScale;
+            backgroundPrompt = from.backgroundPrompt;
+            backgroundGuidanceScale = from.backgroundGuidanceScale;
+            objectShare = from.objectShare;
+        }
+
+        WindowOptions build() {
+            return new WindowOptions(
+                    stride,
+                    jitter,
+                    weight,
+                    conditioning,
+                    guidanceScale,
+                    backgroundPrompt,
+                    backgroundGuidanceScale,
+                    objectShare);
+        }
     }
 }

@@ -83,22 +83,26 @@ class GoldenPipelineTest {
     private static GenerationRequest request(JsonNode s, Path dump) {
         String interaction = s.get("interaction").asText();
         GuideOptions guide =
-                new GuideOptions(
-                        s.get("guide_weight").asDouble(),
-                        value(GuideOptions.Schedule.class, s, "guide_schedule"),
-                        value(GuideOptions.Space.class, s, "guide_space"),
-                        value(GuideOptions.Mask.class, s, "mask"),
-                        value(GuideOptions.MaskNorm.class, s, "mask_norm"),
-                        strings(s.get("mask_blocks")),
-                        strings(s.get("mask_tokens")).stream().map(Integer::valueOf).toList(),
-                        s.get("staleness").asInt(),
-                        switch (interaction) {
-                            case "every" -> GuideOptions.EVERY_STEP;
-                            case "off" -> 0;
-                            default -> Integer.parseInt(interaction);
-                        },
-                        s.get("stage1_share").asDouble(),
-                        value(GuideOptions.PatchAspect.class, s, "patch_aspect"));
+                GuideOptions.DEFAULT
+                        .withWeight(s.get("guide_weight").asDouble())
+                        .withSchedule(value(GuideOptions.Schedule.class, s, "guide_schedule"))
+                        .withSpace(value(GuideOptions.Space.class, s, "guide_space"))
+                        .withMask(value(GuideOptions.Mask.class, s, "mask"))
+                        .withMaskNorm(value(GuideOptions.MaskNorm.class, s, "mask_norm"))
+                        .withMaskBlocks(strings(s.get("mask_blocks")))
+                        .withMaskTokens(
+                                strings(s.get("mask_tokens")).stream()
+                                        .map(Integer::valueOf)
+                                        .toList())
+                        .withStaleness(s.get("staleness").asInt())
+                        .withInteractionSteps(
+                                switch (interaction) {
+                                    case "every" -> GuideOptions.EVERY_STEP;
+                                    case "off" -> 0;
+                                    default -> Integer.parseInt(interaction);
+                                })
+                        .withStage1Share(s.get("stage1_share").asDouble())
+                        .withPatchAspect(value(GuideOptions.PatchAspect.class, s, "patch_aspect"));
         WindowOptions windows =
                 WindowOptions.DEFAULT
                         .withStride(s.get("window_stride").asInt())

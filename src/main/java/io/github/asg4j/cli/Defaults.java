@@ -3,9 +3,8 @@ package io.github.asg4j.cli;
 
 import io.github.asg4j.EngineOptions;
 import io.github.asg4j.GenerationRequest;
-import io.github.asg4j.GuideOptions;
 import io.github.asg4j.OptionNames;
-import io.github.asg4j.WindowOptions;
+import io.github.asg4j.plan.Guide;
 
 import org.jspecify.annotations.Nullable;
 
@@ -13,10 +12,12 @@ import picocli.CommandLine.IDefaultValueProvider;
 import picocli.CommandLine.Model.ArgSpec;
 import picocli.CommandLine.Model.OptionSpec;
 
-/** Takes the options' defaults from the value types, so that the help says what will be used. */
+/** Takes the options' defaults from where they are decided, so that the help says what is used. */
 final class Defaults implements IDefaultValueProvider {
-    private static final GuideOptions GUIDE = GuideOptions.DEFAULT;
-    private static final WindowOptions WINDOWS = WindowOptions.DEFAULT;
+    private static final io.github.asg4j.method.Defaults.TwoStages ASG =
+            io.github.asg4j.method.Defaults.asg(2);
+    private static final Guide GUIDE = ASG.guide();
+    private static final io.github.asg4j.method.Defaults.Windows WINDOWS = ASG.windows();
     private static final GenerationRequest REQUEST = GenerationRequest.builder("any").build();
 
     @Override
@@ -27,10 +28,19 @@ final class Defaults implements IDefaultValueProvider {
     private static @Nullable String of(String option) {
         return switch (option) {
             case "--method" -> REQUEST.method();
-            case "--eta" -> Double.toString(REQUEST.eta());
             case "--view-batch" -> "auto";
             case "--devices" -> EngineOptions.DEFAULT.devices();
             case "--kernels" -> EngineOptions.DEFAULT.kernels();
+            default -> null;
+        };
+    }
+
+    /**
+     * What asg does at 2x where {@code option} is not given: for the help alone, since an option that
+     * is not given is the method's to decide.
+     */
+    static String ofMethod(String option) {
+        return switch (option) {
             case "--guide-weight" -> Double.toString(GUIDE.weight());
             case "--guide-schedule" -> OptionNames.of(GUIDE.schedule());
             case "--guide-space" -> OptionNames.of(GUIDE.space());
@@ -39,11 +49,12 @@ final class Defaults implements IDefaultValueProvider {
             case "--mask-norm" -> OptionNames.of(GUIDE.maskNorm());
             case "--staleness" -> Integer.toString(GUIDE.staleness());
             case "--interaction" -> Values.interaction(GUIDE.interactionSteps());
-            case "--stage1-share" -> Double.toString(GUIDE.stage1Share());
-            case "--patch-aspect" -> OptionNames.of(GUIDE.patchAspect());
+            case "--stage1-share" -> Double.toString(ASG.stage1Share());
+            case "--patch-aspect" -> "axis";
             case "--window-weight" -> OptionNames.of(WINDOWS.weight());
             case "--window-conditioning" -> OptionNames.of(WINDOWS.conditioning());
-            default -> null;
+            case "--object-share" -> Double.toString(WINDOWS.objectShare());
+            default -> throw new IllegalArgumentException("no default of " + option);
         };
     }
 }

@@ -25,11 +25,16 @@ final class HelpSections implements IHelpSectionRenderer {
     static final int TENSORS = 500;
     static final int OUTPUT = 600;
 
+    /** Stands in descriptions for what the method decides. */
+    private static final String DEFAULT = "{default}";
+
     private static final Map<Integer, String> HEADINGS =
             Map.of(
                     PICTURE, "Picture:",
-                    STAGE1, "ASGDiffusion, stage 1 (patches agree on one structure):",
-                    STAGE2, "ASGDiffusion, stage 2 (overlapping windows):",
+                    STAGE1,
+                            "Stage 1, patches agree on one structure (asg, cutdiffusion; defaults"
+                                    + " of asg at 2x):",
+                    STAGE2, "Overlapping windows (stage 2, multidiffusion):",
                     MACHINE, "Model and machine:",
                     TENSORS, "Tensors in and out:",
                     OUTPUT, "Output and help:");
@@ -60,7 +65,7 @@ final class HelpSections implements IHelpSectionRenderer {
                             .forEach(
                                     option ->
                                             layout.addOption(
-                                                    option,
+                                                    withDefault(option),
                                                     help.createDefaultParamLabelRenderer()));
                     text.append(System.lineSeparator())
                             .append(HEADINGS.get(section))
@@ -68,5 +73,17 @@ final class HelpSections implements IHelpSectionRenderer {
                             .append(layout);
                 });
         return text.toString();
+    }
+
+    /** Fills in what the method does without the option. */
+    private static OptionSpec withDefault(OptionSpec option) {
+        String[] lines = option.description().clone();
+        for (int i = 0; i < lines.length; i++) {
+            if (lines[i].contains(DEFAULT)) {
+                String value = Defaults.ofMethod(option.longestName());
+                lines[i] = lines[i].replace(DEFAULT, value);
+            }
+        }
+        return OptionSpec.builder(option).description(lines).build();
     }
 }

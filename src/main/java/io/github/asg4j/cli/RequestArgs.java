@@ -107,7 +107,7 @@ final class RequestArgs {
                 names = "--eta",
                 paramLabel = "X",
                 order = HelpSections.PICTURE + 10,
-                description = "stochasticity of ddim, 0..1 (default: ${DEFAULT-VALUE})")
+                description = "stochasticity of ddim, 0..1 (default: 0)")
         @Nullable Double eta;
 
         @Option(
@@ -118,6 +118,14 @@ final class RequestArgs {
                         "views in one UNet call; may change the last bits of the picture"
                                 + " (default: ${DEFAULT-VALUE}, fixed by the plan)")
         @Nullable String viewBatch;
+
+        @Option(
+                names = "--paper-defaults",
+                order = HelpSections.PICTURE + 12,
+                description =
+                        "what is not given is as the method's paper and code have it, not as this"
+                                + " engine's evaluation chose it")
+        boolean paperDefaults;
     }
 
     static final class Guide {
@@ -125,15 +133,14 @@ final class RequestArgs {
                 names = "--guide-weight",
                 paramLabel = "X",
                 order = HelpSections.STAGE1 + 1,
-                description =
-                        "pull of the key patch on the others, 0..10 (default: ${DEFAULT-VALUE})")
+                description = "pull of the key patch on the others, 0..10 (default: {default})")
         @Nullable Double weight;
 
         @Option(
                 names = "--guide-schedule",
                 paramLabel = "constant|cosine|linear",
                 order = HelpSections.STAGE1 + 2,
-                description = "course of the weight over stage 1 (default: ${DEFAULT-VALUE})")
+                description = "course of the weight over stage 1 (default: {default})")
         GuideOptions.@Nullable Schedule schedule;
 
         @Option(
@@ -142,14 +149,14 @@ final class RequestArgs {
                 order = HelpSections.STAGE1 + 3,
                 description =
                         "guide noise estimates, as the paper, or predicted clean latents"
-                                + " (default: ${DEFAULT-VALUE})")
+                                + " (default: {default})")
         GuideOptions.@Nullable Space space;
 
         @Option(
                 names = "--mask",
                 paramLabel = "key|own|none",
                 order = HelpSections.STAGE1 + 4,
-                description = "whose attention map weighs the guidance (default: ${DEFAULT-VALUE})")
+                description = "whose attention map weighs the guidance (default: {default})")
         GuideOptions.@Nullable Mask mask;
 
         @Option(
@@ -169,14 +176,14 @@ final class RequestArgs {
                 order = HelpSections.STAGE1 + 6,
                 description =
                         "prompt tokens whose maps are used, as in 1,2; 0 is the first"
-                                + " (default: ${DEFAULT-VALUE})")
+                                + " (default: {default})")
         @Nullable String maskTokens;
 
         @Option(
                 names = "--mask-norm",
                 paramLabel = "minmax|max|mean-threshold",
                 order = HelpSections.STAGE1 + 7,
-                description = "how a map becomes weights (default: ${DEFAULT-VALUE})")
+                description = "how a map becomes weights (default: {default})")
         GuideOptions.@Nullable MaskNorm maskNorm;
 
         @Option(
@@ -185,7 +192,7 @@ final class RequestArgs {
                 order = HelpSections.STAGE1 + 8,
                 description =
                         "age of the guidance in steps; 0: synchronous, 1: the paper's"
-                                + " (default: ${DEFAULT-VALUE})")
+                                + " (default: {default})")
         @Nullable Integer staleness;
 
         @Option(
@@ -194,14 +201,14 @@ final class RequestArgs {
                 order = HelpSections.STAGE1 + 9,
                 description =
                         "exchange of pixels between patches: in every step, never, or in the first"
-                                + " N (default: ${DEFAULT-VALUE})")
+                                + " N (default: {default})")
         @Nullable String interaction;
 
         @Option(
                 names = "--stage1-share",
                 paramLabel = "X",
                 order = HelpSections.STAGE1 + 10,
-                description = "share of the steps for stage 1, 0..1 (default: ${DEFAULT-VALUE})")
+                description = "share of the steps for stage 1, 0..1 (default: {default})")
         @Nullable Double stage1Share;
 
         @Option(
@@ -210,7 +217,7 @@ final class RequestArgs {
                 order = HelpSections.STAGE1 + 11,
                 description =
                         "cut each axis by itself, or into patches of the picture's aspect"
-                                + " (default: ${DEFAULT-VALUE})")
+                                + " (default: {default})")
         GuideOptions.@Nullable PatchAspect patchAspect;
     }
 
@@ -228,14 +235,14 @@ final class RequestArgs {
                 order = HelpSections.STAGE2 + 2,
                 description =
                         "largest random shift of a window, latent cells"
-                                + " (default: (native - stride) / 4)")
+                                + " (default: (native - stride) / 4; multidiffusion: 0)")
         @Nullable Integer jitter;
 
         @Option(
                 names = "--window-weight",
                 paramLabel = "feather|uniform",
                 order = HelpSections.STAGE2 + 3,
-                description = "how windows are averaged (default: ${DEFAULT-VALUE})")
+                description = "how windows are averaged (default: asg {default}, others uniform)")
         WindowOptions.@Nullable Weight weight;
 
         @Option(
@@ -244,7 +251,7 @@ final class RequestArgs {
                 order = HelpSections.STAGE2 + 4,
                 description =
                         "tell a window its place, or that it is the whole picture"
-                                + " (default: ${DEFAULT-VALUE})")
+                                + " (default: {default}; multidiffusion: whole)")
         WindowOptions.@Nullable Conditioning conditioning;
 
         @Option(
@@ -253,6 +260,30 @@ final class RequestArgs {
                 order = HelpSections.STAGE2 + 5,
                 description = "classifier-free guidance of stage 2 (default: --guidance-scale)")
         @Nullable Double guidanceScale;
+
+        @Option(
+                names = "--object-share",
+                paramLabel = "X",
+                order = HelpSections.STAGE2 + 6,
+                description =
+                        "windows that the object covers by less, 0..1 of their area by the key"
+                                + " patch's mask, are background (default: {default}; 0: none"
+                                + " is)")
+        @Nullable Double objectShare;
+
+        @Option(
+                names = "--background-prompt",
+                paramLabel = "TEXT",
+                order = HelpSections.STAGE2 + 7,
+                description = "prompt of background windows (default: --prompt)")
+        @Nullable String backgroundPrompt;
+
+        @Option(
+                names = "--background-guidance-scale",
+                paramLabel = "X",
+                order = HelpSections.STAGE2 + 8,
+                description = "guidance scale of background windows (default: that of stage 2)")
+        @Nullable Double backgroundGuidanceScale;
     }
 
     static final class Tensors {
@@ -310,6 +341,7 @@ final class RequestArgs {
         if (picture.eta != null) {
             request.eta(picture.eta);
         }
+        request.paperDefaults(picture.paperDefaults);
         if (picture.viewBatch != null && !picture.viewBatch.equalsIgnoreCase("auto")) {
             request.viewBatch(Values.integer(command, "--view-batch", picture.viewBatch, "auto"));
         }
@@ -380,6 +412,15 @@ final class RequestArgs {
         }
         if (windows.guidanceScale != null) {
             options = options.withGuidanceScale(windows.guidanceScale);
+        }
+        if (windows.objectShare != null) {
+            options = options.withObjectShare(windows.objectShare);
+        }
+        if (windows.backgroundPrompt != null) {
+            options = options.withBackgroundPrompt(windows.backgroundPrompt);
+        }
+        if (windows.backgroundGuidanceScale != null) {
+            options = options.withBackgroundGuidanceScale(windows.backgroundGuidanceScale);
         }
         return options;
     }

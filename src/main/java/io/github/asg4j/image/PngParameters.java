@@ -2,13 +2,12 @@
 package io.github.asg4j.image;
 
 import io.github.asg4j.GenerationRequest;
-import io.github.asg4j.GuideOptions;
-import io.github.asg4j.OptionNames;
-import io.github.asg4j.WindowOptions;
 
 import org.jspecify.annotations.Nullable;
 
+import java.nio.file.Path;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.stream.Collectors;
 
@@ -19,6 +18,29 @@ import java.util.stream.Collectors;
  */
 public final class PngParameters {
     private static final int HASH_CHARACTERS = 10;
+
+    /** Keys of a report that say what a method's stages decided. */
+    private static final List<String> SETTINGS =
+            List.of(
+                    "guide_space",
+                    "guide_weight",
+                    "guide_schedule",
+                    "mask",
+                    "mask_norm",
+                    "mask_blocks",
+                    "mask_tokens",
+                    "staleness",
+                    "interaction",
+                    "stage1_steps",
+                    "patches",
+                    "window_stride",
+                    "jitter",
+                    "window_weight",
+                    "window_conditioning",
+                    "stage2_guidance_scale",
+                    "object_share",
+                    "background_prompt",
+                    "background_guidance_scale");
 
     private PngParameters() {}
 
@@ -51,59 +73,29 @@ public final class PngParameters {
         }
         put(pairs, "Model", report.get("model"));
         put(pairs, "Method", report.get("method"));
-        put(pairs, "Guide space", report.get("guide_space"));
-        put(pairs, "Guide weight", report.get("guide_weight"));
-        put(pairs, "Mask", report.get("mask"));
-        put(pairs, "Staleness", report.get("staleness"));
-        put(pairs, "Interaction", report.get("interaction"));
+        for (String setting : SETTINGS) {
+            put(pairs, spoken(setting), report.get(setting));
+        }
         put(pairs, "View batch", report.get("view_batch"));
         put(pairs, "Threads per worker", report.get("threads_per_worker"));
-        putChanged(pairs, request);
+        if (!Double.valueOf(0).equals(report.get("eta"))) {
+            put(pairs, "Eta", report.get("eta"));
+        }
+        put(pairs, "Spacing", request.spacing());
+        put(pairs, "Latents", name(request.latents()));
+        put(pairs, "Image", name(request.image()));
         put(pairs, "Version", report.get("version"));
         return pairs;
     }
 
-    /** What a report does not say, where it is not the default. */
-    private static void putChanged(Map<String, String> pairs, GenerationRequest request) {
-        putChanged(pairs, "Spacing", request.spacing(), null);
-        putChanged(pairs, "Eta", request.eta(), 0.0);
-        GuideOptions guide = request.guide();
-        GuideOptions usual = GuideOptions.DEFAULT;
-        putChanged(pairs, "Guide schedule", guide.schedule(), usual.schedule());
-        putChanged(pairs, "Mask norm", guide.maskNorm(), usual.maskNorm());
-        putChanged(pairs, "Mask blocks", guide.maskBlocks(), usual.maskBlocks());
-        putChanged(pairs, "Mask tokens", guide.maskTokens(), usual.maskTokens());
-        putChanged(pairs, "Stage-1 share", guide.stage1Share(), usual.stage1Share());
-        putChanged(pairs, "Patch aspect", guide.patchAspect(), usual.patchAspect());
-        WindowOptions windows = request.windows();
-        if (windows.stride().isPresent()) {
-            put(pairs, "Window stride", windows.stride().getAsInt());
-        }
-        if (windows.jitter().isPresent()) {
-            put(pairs, "Jitter", windows.jitter().getAsInt());
-        }
-        putChanged(pairs, "Window weight", windows.weight(), WindowOptions.DEFAULT.weight());
-        putChanged(
-                pairs,
-                "Window conditioning",
-                windows.conditioning(),
-                WindowOptions.DEFAULT.conditioning());
-        if (windows.guidanceScale().isPresent()) {
-            put(pairs, "Stage-2 CFG scale", windows.guidanceScale().getAsDouble());
-        }
-        if (request.latents() != null) {
-            put(pairs, "Latents", request.latents().getFileName());
-        }
+    private static @Nullable Path name(@Nullable Path file) {
+        return file == null ? null : file.getFileName();
     }
 
-    private static void putChanged(
-            Map<String, String> pairs,
-            String name,
-            @Nullable Object value,
-            @Nullable Object usual) {
-        if (value != null && !value.equals(usual)) {
-            put(pairs, name, value);
-        }
+    /** {@code guide_weight} is "Guide weight". */
+    private static String spoken(String setting) {
+        String words = setting.replace('_', ' ');
+        return Character.toUpperCase(words.charAt(0)) + words.substring(1);
     }
 
     private static void put(Map<String, String> pairs, String name, @Nullable Object value) {
@@ -113,8 +105,6 @@ public final class PngParameters {
         String text = value.toString();
         if (value instanceof Double number && number == Math.rint(number)) {
             text = Long.toString(number.longValue());
-        } else if (value instanceof Enum<?> choice) {
-            text = OptionNames.of(choice);
         }
         pairs.put(name, text);
     }

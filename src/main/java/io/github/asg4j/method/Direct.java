@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.github.asg4j.method;
 
-import io.github.asg4j.GenerationRequest;
 import io.github.asg4j.WindowOptions;
-import io.github.asg4j.plan.Canvas;
 import io.github.asg4j.plan.Stage;
 import io.github.asg4j.plan.WindowAxis;
 
@@ -12,17 +10,22 @@ import java.util.List;
 /** Direct inference: the whole canvas in one view, as the model's own pipeline would. */
 final class Direct implements Method {
     @Override
-    public List<Stage> stages(
-            GenerationRequest request, Canvas canvas, int steps, double guidanceScale) {
+    public List<Stage> stages(Setting setting) {
         return List.of(
-                new Stage.Windows(
-                        0,
-                        steps,
-                        WindowAxis.whole(canvas.height()),
-                        WindowAxis.whole(canvas.width()),
-                        WindowOptions.Weight.UNIFORM,
-                        WindowOptions.Conditioning.WHOLE,
-                        guidanceScale,
-                        "denoise"));
+                whole(setting, setting.canvas().height(), setting.canvas().width(), "denoise"));
+    }
+
+    /** All steps over a canvas of {@code height} x {@code width} latent cells as one view. */
+    static Stage.Windows whole(Setting setting, int height, int width, String name) {
+        return new Stage.Windows(
+                0,
+                setting.steps(),
+                WindowAxis.whole(height),
+                WindowAxis.whole(width),
+                WindowOptions.Weight.UNIFORM,
+                WindowOptions.Conditioning.WHOLE,
+                setting.guidanceScale(),
+                null,
+                name);
     }
 }

@@ -3,24 +3,55 @@ package io.github.asg4j.method;
 
 import io.github.asg4j.BadRequestException;
 import io.github.asg4j.GenerationRequest;
-import io.github.asg4j.plan.Canvas;
+import io.github.asg4j.GuideOptions;
 import io.github.asg4j.plan.Stage;
+
+import org.jspecify.annotations.Nullable;
 
 import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.OptionalDouble;
 import java.util.Set;
 
 /** A way to draw a picture larger than the denoiser's native size: a list of stages. */
 public interface Method {
     /**
-     * The stages that together take all steps of the schedule, in order.
+     * The stages that draw the picture, in order, with every setting that the request leaves open
+     * decided.
      *
-     * @param steps of the schedule
-     * @param guidanceScale the request's, or the bundle's default
+     * @throws BadRequestException for what the method or the bundle cannot do
      */
-    List<Stage> stages(GenerationRequest request, Canvas canvas, int steps, double guidanceScale);
+    List<Stage> stages(Setting setting);
+
+    /** How a picture that is not square is cut. */
+    default GuideOptions.PatchAspect aspect(GenerationRequest request) {
+        GuideOptions.PatchAspect asked = request.guide().patchAspect();
+        return asked == null ? GuideOptions.PatchAspect.AXIS : asked;
+    }
+
+    /** How the method's paper and code sample; used with {@code paperDefaults}. */
+    default Sampling paper() {
+        return Sampling.AS_BUNDLE;
+    }
+
+    /**
+     * A sampler's settings.
+     *
+     * @param scheduler null: the bundle's
+     * @param guidanceScale empty: the bundle's
+     * @param eta stochasticity of DDIM
+     */
+    record Sampling(@Nullable String scheduler, OptionalDouble guidanceScale, double eta) {
+        /** All of the bundle, deterministic. */
+        public static final Sampling AS_BUNDLE = new Sampling(null, OptionalDouble.empty(), 0);
+    }
+
+    /** How to sample where the request leaves it open. */
+    default Sampling sampling(GenerationRequest request) {
+        return request.paperDefaults() ? paper() : Sampling.AS_BUNDLE;
+    }
 
     /** All methods by their names on the command line. */
     Map<String, Method> ALL = all();
@@ -29,6 +60,8 @@ public interface Method {
         Map<String, Method> methods = new LinkedHashMap<>();
         methods.put("asg", new AsgDiffusion());
         methods.put("direct", new Direct());
+        methods.put("multidiffusion", new MultiDiffusion());
+        methods.put("cutdiffusion", new CutDiffusion());
         return Collections.unmodifiableMap(methods);
     }
 

@@ -38,6 +38,13 @@ public record Plan(
         return stages.stream().mapToInt(Stage::barriers).sum();
     }
 
+    /** What was decided by the method and the request, by the names of reports; in order. */
+    public Map<String, Object> settings() {
+        Map<String, Object> map = new LinkedHashMap<>();
+        stages.forEach(s -> map.putAll(s.settings()));
+        return map;
+    }
+
     /** Ordered, for text and JSON. */
     public Map<String, Object> describe() {
         Map<String, Object> map = new LinkedHashMap<>();
@@ -67,17 +74,11 @@ public record Plan(
         map.put("calls", stage.calls(viewBatch).size());
         map.put("guidance_scale", stage.guidanceScale());
         map.put("barriers", stage.barriers());
-        switch (stage) {
-            case Stage.Patches p -> {
-                map.put("guided", p.guided());
-                map.put("staleness", p.guide().staleness());
-            }
-            case Stage.Windows w -> {
-                map.put("grid", List.of(w.x().count(), w.y().count()));
-                map.put("stride_latents", List.of(w.x().stride(), w.y().stride()));
-                map.put("jitter_latents", List.of(w.x().jitter(), w.y().jitter()));
-            }
+        if (stage instanceof Stage.Windows w) {
+            map.put("canvas_latents", List.of(w.x().canvas(), w.y().canvas()));
+            map.put("grid", List.of(w.x().count(), w.y().count()));
         }
+        map.putAll(stage.settings());
         return map;
     }
 }

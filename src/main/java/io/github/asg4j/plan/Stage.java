@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.github.asg4j.plan;
 
-import io.github.asg4j.GuideOptions;
+import io.github.asg4j.OptionNames;
 import io.github.asg4j.WindowOptions;
 
+import org.jspecify.annotations.Nullable;
+
 import java.util.ArrayList;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 
 /** A run of consecutive denoising steps over views of one shape. */
 public sealed interface Stage {
@@ -31,11 +35,14 @@ public sealed interface Stage {
     /** Barriers over all workers that the stage needs. */
     int barriers();
 
+    /** What was decided, by the names of reports and pictures; in order. */
+    Map<String, Object> settings();
+
     /**
      * Native-size patches that are each a sub-sampled view of the whole picture (stage 1), then
      * relocated to the canvas.
      *
-     * @param guide how they agree; null: not at all
+     * @param guide how they agree
      */
     record Patches(
             int firstStep,
@@ -44,7 +51,7 @@ public sealed interface Stage {
             int viewHeight,
             int viewWidth,
             double guidanceScale,
-            GuideOptions guide)
+            Guide guide)
             implements Stage {
         @Override
         public String name() {
@@ -78,6 +85,13 @@ public sealed interface Stage {
         }
 
         @Override
+        public Map<String, Object> settings() {
+            Map<String, Object> map = new LinkedHashMap<>(guide.settings(steps));
+            map.put("stage1_steps", steps);
+            return map;
+        }
+
+        @Override
         public int barriers() {
             int n = 1; // the stage switch
             for (int k = 1; k < steps; k++) {
@@ -90,6 +104,10 @@ public sealed interface Stage {
     /**
      * Windows over one canvas whose noise is averaged in every step: stage 2, MultiDiffusion, and,
      * with a single window, direct inference.
+     *
+     * @param y the canvas of this stage and its windows, rows
+     * @param x columns
+     * @param background what windows without an object get instead; null: all windows are alike
      */
     record Windows(
             int firstStep,
@@ -99,11 +117,39 @@ public sealed interface Stage {
             WindowOptions.Weight weight,
             WindowOptions.Conditioning conditioning,
             double guidanceScale,
+            @Nullable Background background,
             String name)
             implements Stage {
         @Override
         public int views() {
             return y.count() * x.count();
+        }
+
+        @Override
+        public Map<String, Object> settings() {
+            Map<String, Object> map = new LinkedHashMap<>();
+            if (views() > 1) {
+                map.put("window_stride", pair(x.stride(), y.stride()));
+                map.put("jitter", pair(x.jitter(), y.jitter()));
+                map.put("window_weight", OptionNames.of(weight));
+                map.put("window_conditioning", OptionNames.of(conditioning));
+                if (name.equals("stage2")) {
+                    map.put("stage2_guidance_scale", guidanceScale);
+                }
+            }
+            if (background != null) {
+                map.put("object_share", background.objectShare());
+                map.put("background_guidance_scale", background.guidanceScale());
+                if (background.prompt() != null) {
+                    map.put("background_prompt", background.prompt());
+                }
+            }
+            return map;
+        }
+
+        /** One number where both axes have it. */
+        private static Object pair(int x, int y) {
+            return x == y ? (Object) x : List.of(x, y);
         }
 
         @Override
@@ -121,6 +167,15 @@ public sealed interface Stage {
             return steps;
         }
     }
+
+    /**
+     * What windows that hold no object get (SPEC §10).
+     *
+     * @param objectShare a window holds the object if at least this share of its cells does, (0, 1]
+     * @param guidanceScale classifier-free guidance scale of the others
+     * @param prompt of the others; null: the request's
+     */
+    record Background(double objectShare, double guidanceScale, @Nullable String prompt) {}
 
     /**
      * The stage's calls: exactly {@code viewBatch} views each in ascending index, the last one what

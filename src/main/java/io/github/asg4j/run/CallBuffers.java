@@ -8,7 +8,9 @@ import org.jspecify.annotations.Nullable;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
+import java.util.Objects;
 
 /**
  * One worker's inputs and outputs of a UNet call of one shape, bound once. Rows: with
@@ -26,6 +28,11 @@ final class CallBuffers implements AutoCloseable {
     /** [views, C, h, w] */
     final MemorySegment cond;
 
+    /** Per view [C, h, w] of uncond, or none, and of cond. */
+    final MemorySegment[] viewUncond;
+
+    final MemorySegment[] viewCond;
+
     /** [rows, C, h, w] */
     final MemorySegment noise;
 
@@ -38,14 +45,22 @@ final class CallBuffers implements AutoCloseable {
     /** Step noise, or masks of the views: [views, C, h, w]. */
     final MemorySegment scratch;
 
+    private final Conditioning conditioning;
     private final MemorySegment timestep;
+    private final MemorySegment hidden;
+    private final @Nullable MemorySegment pooled;
     private final @Nullable MemorySegment timeIds;
+
+    /** Row of the conditioning that each view's conditional row holds. */
+    private final int[] prompts;
+
     private final int views;
     private final int copies;
     private final int h;
     private final int w;
 
     CallBuffers(Worker worker, Conditioning c, int views, int copies, int h, int w) {
+        this.conditioning = c;
         this.views = views;
         this.copies = copies;
         this.h = h;
@@ -58,8 +73,10 @@ final class CallBuffers implements AutoCloseable {
         latents = worker.floats(views * plane, "latents");
         scratch = worker.floats(views * plane, "scratch");
         timestep = worker.floats(rows, "timestep");
-        MemorySegment hidden = rows(worker, c.hidden(), "encoder_hidden_states");
-        MemorySegment pooled = c.pooled() == null ? null : rows(worker, c.pooled(), "text_embeds");
+        hidden = rows(worker, c.hidden(), "encoder_hidden_states");
+        pooled = c.pooled() == null ? null : rows(worker, c.pooled(), "text_embeds");
+        prompts = new int[views];
+        Arrays.fill(prompts, Conditioning.PROMPT);
         timeIds = denoiser.hasTimeIds() ? worker.floats(rows * 6L, "time_ids") : null;
         MemorySegment weights = null;
         List<MemorySegment> allMaps = new ArrayList<>();
@@ -80,6 +97,14 @@ final class CallBuffers implements AutoCloseable {
         long half = views * plane * 4;
         uncond = copies == 2 ? noise.asSlice(0, half) : MemorySegment.NULL;
         cond = noise.asSlice((copies - 1) * half, half);
+        viewUncond = new MemorySegment[copies == 2 ? views : 0];
+        viewCond = new MemorySegment[views];
+        for (int v = 0; v < views; v++) {
+            viewCond[v] = cond.asSlice(v * plane * 4, plane * 4);
+            if (copies == 2) {
+                viewUncond[v] = uncond.asSlice(v * plane * 4, plane * 4);
+            }
+        }
         binding =
                 denoiser.bind(
                         rows, h, w, sample, timestep, hidden, pooled, timeIds, weights, noise,
@@ -87,14 +112,32 @@ final class CallBuffers implements AutoCloseable {
     }
 
     /** The conditioning of every row: copied, since calls of other shapes bind other rows. */
-    private MemorySegment rows(Worker worker, MemorySegment pair, String label) {
-        long row = pair.byteSize() / 2;
+    private MemorySegment rows(Worker worker, MemorySegment all, String label) {
+        long row = all.byteSize() / Conditioning.ROWS;
         MemorySegment out = worker.floats((long) views * copies * row / 4, label);
         for (int r = 0; r < views * copies; r++) {
             boolean conditional = r >= (copies - 1) * views;
-            MemorySegment.copy(pair, conditional ? row : 0, out, r * row, row);
+            long from = conditional ? Conditioning.PROMPT : Conditioning.UNCONDITIONAL;
+            MemorySegment.copy(all, from * row, out, r * row, row);
         }
         return out;
+    }
+
+    /** Which row of the {@link Conditioning} the conditional row of a view is. */
+    void prompt(int view, int row) {
+        if (prompts[view] != row) {
+            prompts[view] = row;
+            copyRow(conditioning.hidden(), row, hidden, view);
+            if (pooled != null) {
+                copyRow(Objects.requireNonNull(conditioning.pooled()), row, pooled, view);
+            }
+        }
+    }
+
+    private void copyRow(MemorySegment all, int row, MemorySegment out, int view) {
+        long bytes = all.byteSize() / Conditioning.ROWS;
+        long to = ((copies - 1L) * views + view) * bytes;
+        MemorySegment.copy(all, row * bytes, out, to, bytes);
     }
 
     boolean fits(int v, int c, int height, int width) {

@@ -13,8 +13,8 @@ import java.lang.foreign.MemorySegment;
  *
  * @param denoiser the network
  * @param canvas what is drawn on
- * @param hidden float32 [2, T, D]: unconditional, conditional
- * @param pooled float32 [2, P], null for a model without
+ * @param hidden float32 [3, T, D], rows {@link #UNCONDITIONAL}, {@link #PROMPT}, {@link #BACKGROUND}
+ * @param pooled float32 [3, P] alike, null for a model without
  * @param tokenWeights float32 [T] of the conditional row
  * @param realTokens prompt tokens that weigh in the mask; 0: M = 1
  */
@@ -24,4 +24,13 @@ record Conditioning(
         MemorySegment hidden,
         @Nullable MemorySegment pooled,
         MemorySegment tokenWeights,
-        int realTokens) {}
+        int realTokens) {
+
+    static final int UNCONDITIONAL = 0;
+    static final int PROMPT = 1;
+
+    /** The prompt of windows without an object; the prompt itself where none was given. */
+    static final int BACKGROUND = 2;
+
+    static final int ROWS = 3;
+}

@@ -6,6 +6,7 @@ import io.github.asg4j.image.Npy;
 import io.github.asg4j.kernel.Kernels;
 import io.github.asg4j.plan.Canvas;
 import io.github.asg4j.plan.Plan;
+import io.github.asg4j.plan.Stage;
 
 import org.jspecify.annotations.Nullable;
 
@@ -14,8 +15,8 @@ import java.nio.file.Path;
 import java.util.Locale;
 
 /**
- * Writes what a generation went through as .npy files: {@code text_hidden} [2, T, D], {@code
- * text_pooled} [2, P] (unconditional, conditional), {@code noise} (scaled, [N, C, h, w]), and per
+ * Writes what a generation went through as .npy files: {@code text_hidden} [3, T, D], {@code
+ * text_pooled} [3, P] (unconditional, prompt, background prompt), {@code noise} (scaled, [N, C, h, w]), and per
  * step {@code stage1-KKK-latents} (un-shuffled), {@code -guide}, {@code -mask}, {@code
  * stage2-KKK-latents}.
  */
@@ -34,10 +35,11 @@ final class Dump {
 
     void write(Conditioning conditioning, MemorySegment noise, Iterable<StageRun> stages) {
         long tokens = conditioning.tokenWeights().byteSize() / 4;
-        long hidden = conditioning.hidden().byteSize() / 8 / tokens;
-        save("text_hidden", conditioning.hidden(), 2, tokens, hidden);
+        long hidden = conditioning.hidden().byteSize() / 4 / Conditioning.ROWS / tokens;
+        save("text_hidden", conditioning.hidden(), Conditioning.ROWS, tokens, hidden);
         if (conditioning.pooled() != null) {
-            save("text_pooled", conditioning.pooled(), 2, conditioning.pooled().byteSize() / 8);
+            long width = conditioning.pooled().byteSize() / 4 / Conditioning.ROWS;
+            save("text_pooled", conditioning.pooled(), Conditioning.ROWS, width);
         }
         long c = canvas.channels();
         long h = canvas.y().patch();
@@ -55,8 +57,8 @@ final class Dump {
                     if (patches.masks().length > 0) {
                         save(name + "mask", patches.masks()[k], h, w);
                     }
-                } else {
-                    save(name + "latents", latents, 1, c, canvas.height(), canvas.width());
+                } else if (stage.stage instanceof Stage.Windows win) {
+                    save(name + "latents", latents, 1, c, win.y().canvas(), win.x().canvas());
                 }
             }
         }

@@ -5,7 +5,10 @@ import io.github.asg4j.GuideOptions;
 import io.github.asg4j.device.Memory;
 import io.github.asg4j.kernel.Kernels;
 import io.github.asg4j.plan.Canvas;
+import io.github.asg4j.plan.Guide;
 import io.github.asg4j.plan.Stage;
+
+import org.jspecify.annotations.Nullable;
 
 import java.lang.foreign.MemorySegment;
 
@@ -36,6 +39,7 @@ final class PatchRun extends StageRun {
     private final boolean ownMask;
     private final int[] blocks;
     private final boolean previews;
+    private final boolean mapped;
     private final long plane;
     private final long area;
 
@@ -43,7 +47,20 @@ final class PatchRun extends StageRun {
     private final MemorySegment[] latents;
 
     private final MemorySegment[] guides;
+
+    /** The key patch's masks [h, w] per step, as far as anything reads them. */
     private final MemorySegment[] masks;
+
+    /** The key patch's maps per step and block of the bundle; for the listener. */
+    private final MemorySegment[][] attention;
+
+    /** Predicted clean latents [N, C, h, w] of the last step, in its frame; for the listener. */
+    private final MemorySegment clean;
+
+    private final MemorySegment plainClean;
+    private final MemorySegment plain;
+    private final @Nullable ObjectMask objectMask;
+    private final MemorySegment lastMask;
     private final MemorySegment out;
     private final MemorySegment preview;
     private final MemorySegment previewScratch;
@@ -53,7 +70,9 @@ final class PatchRun extends StageRun {
     /**
      * @param start [N, C, h, w] initial latents
      * @param out [C, H, W] the canvas, written by the join
-     * @param history keep the latents of all steps
+     * @param lastMask [h, w], receives the key patch's mask of the last step; NULL: nobody reads it
+     * @param objectMask decided by the join from {@code lastMask}; null: nobody asks
+     * @param keep what is kept beyond what the picture needs
      */
     PatchRun(
             Stage.Patches patches,
@@ -66,8 +85,9 @@ final class PatchRun extends StageRun {
             int[] blocks,
             MemorySegment start,
             MemorySegment out,
-            boolean history,
-            boolean previews,
+            MemorySegment lastMask,
+            @Nullable ObjectMask objectMask,
+            Keep keep,
             Memory memory) {
         super(patches, viewBatch);
         this.patches = patches;
@@ -78,7 +98,7 @@ final class PatchRun extends StageRun {
         this.seed = seed;
         this.copies = patches.guidanceScale() == 1 ? 1 : 2;
         this.guidanceScale = (float) patches.guidanceScale();
-        GuideOptions guide = patches.guide();
+        Guide guide = patches.guide();
         this.space =
                 guide.space() == GuideOptions.Space.NOISE
                         ? Kernels.GUIDE_NOISE
@@ -91,25 +111,62 @@ final class PatchRun extends StageRun {
         this.plane = canvas.patchPlane();
         this.area = plane / canvas.channels();
         this.out = out;
+        this.lastMask = lastMask;
+        this.objectMask = objectMask;
+        this.mapped = conditioning.realTokens() > 0 && conditioning.denoiser().hasMaps();
         long all = patches.views() * plane;
-        latents = new MemorySegment[history ? patches.steps() + 1 : 2];
+        latents = new MemorySegment[keep.history() ? patches.steps() + 1 : 2];
         latents[0] = start;
         for (int i = 1; i < latents.length; i++) {
             latents[i] = memory.floats(all, "latents of all patches");
         }
         guides = new MemorySegment[patches.guided() ? patches.steps() : 0];
-        masks = new MemorySegment[keyMask ? patches.steps() : 0];
+        masks = new MemorySegment[keyMask || (mapped && keep.attention()) ? patches.steps() : 0];
         for (int k = 0; k < guides.length; k++) {
             guides[k] = memory.floats(plane, "guide");
         }
         for (int k = 0; k < masks.length; k++) {
             masks[k] = memory.floats(area, "mask");
         }
+        attention = new MemorySegment[mapped && keep.attention() ? patches.steps() : 0][];
+        for (int k = 0; k < attention.length; k++) {
+            attention[k] = maps(memory);
+        }
+        plain = memory.floats(all, "stage switch");
+        clean = memory.floats(keep.patches() ? all : 0, "clean patches");
+        plainClean = memory.floats(keep.patches() ? all : 0, "clean patches");
+        previews = keep.previews();
         preview = memory.floats(previews ? all : 0, "preview");
         previewScratch = memory.floats(previews ? all : 0, "preview");
         previewOut = memory.floats(previews ? all : 0, "preview");
-        this.previews = previews;
         prepared = new Prepared[workers][calls.size()];
+    }
+
+    /**
+     * What is kept beyond what the picture needs.
+     *
+     * @param history the latents of all steps
+     * @param previews clean latents on request
+     * @param patches clean latents of the last step
+     * @param attention maps and masks of all steps
+     */
+    record Keep(boolean history, boolean previews, boolean patches, boolean attention) {}
+
+    /** One map per block of the bundle, at the block's size. */
+    private MemorySegment[] maps(Memory memory) {
+        MemorySegment[] maps = new MemorySegment[conditioning.denoiser().mapCount()];
+        for (int b = 0; b < maps.length; b++) {
+            maps[b] = memory.floats((long) mapHeight(b) * mapWidth(b), "attention map");
+        }
+        return maps;
+    }
+
+    int mapHeight(int block) {
+        return conditioning.denoiser().mapSize(block, patches.viewHeight());
+    }
+
+    int mapWidth(int block) {
+        return conditioning.denoiser().mapSize(block, patches.viewWidth());
     }
 
     /** What one worker needs for one call, made once so that the loop allocates nothing. */
@@ -119,6 +176,11 @@ final class PatchRun extends StageRun {
         final int count;
         final MemorySegment[] slots;
         final MemorySegment previewSlots;
+
+        /** Where the clean latents of the last step go: guided views, key patch; or nowhere. */
+        final MemorySegment cleanGuided;
+
+        final MemorySegment cleanKey;
 
         /** Views that are guided: all but the key patch. */
         final int guided;
@@ -136,6 +198,10 @@ final class PatchRun extends StageRun {
         final MemorySegment ownMasks;
         final MemorySegment[] maps;
         final MemorySegment[] keyMaps;
+
+        /** Of every block of the bundle, for the listener. */
+        final MemorySegment[] allKeyMaps;
+
         final MemorySegment noise;
 
         Prepared(Worker worker, Stage.Call call) {
@@ -148,6 +214,9 @@ final class PatchRun extends StageRun {
             previewSlots = previews ? views(preview, first, count) : MemorySegment.NULL;
             int key = first == 0 ? 1 : 0;
             guided = count - key;
+            boolean kept = clean.byteSize() > 0;
+            cleanGuided = kept ? views(clean, first + key, guided) : MemorySegment.NULL;
+            cleanKey = kept ? views(clean, first, key) : MemorySegment.NULL;
             guidedSlots = slices(first + key, guided);
             keySlots = slices(first, key);
             guidedLatents = views(buffers.latents, key, guided);
@@ -163,9 +232,14 @@ final class PatchRun extends StageRun {
                     ownMask
                             ? ownMasks.asSlice(key * area * 4, guided * area * 4)
                             : MemorySegment.NULL;
-            maps = new MemorySegment[blocks.length];
-            keyMaps = new MemorySegment[blocks.length];
-            for (int i = 0; i < blocks.length; i++) {
+            allKeyMaps = new MemorySegment[attention.length == 0 ? 0 : buffers.maps.size()];
+            for (int b = 0; b < allKeyMaps.length; b++) {
+                MemorySegment map = buffers.maps.get(b);
+                allKeyMaps[b] = map.asSlice(0, map.byteSize() / count);
+            }
+            maps = new MemorySegment[mapped ? blocks.length : 0];
+            keyMaps = new MemorySegment[maps.length];
+            for (int i = 0; i < maps.length; i++) {
                 maps[i] = buffers.maps.get(blocks[i]);
                 keyMaps[i] = maps[i].asSlice(0, maps[i].byteSize() / count);
             }
@@ -241,6 +315,7 @@ final class PatchRun extends StageRun {
         b.timestep(tables.timestep(t));
         for (int i = 0; i < p.count; i++) {
             b.timeIds(i, canvas.heightPixels(), canvas.widthPixels(), 0, 0);
+            b.prompt(i, Conditioning.PROMPT);
         }
         kernels(worker, clock);
         worker.run(b);
@@ -252,8 +327,8 @@ final class PatchRun extends StageRun {
                     p.noise, p.count * plane, seed, p.first * plane, t, Kernels.STEP_NOISE, 1);
         }
         MemorySegment row = tables.rows[t];
-        if (p.first == 0 && patches.guided()) {
-            publish(kernels, p, k, row);
+        if (p.first == 0) {
+            observe(kernels, p, k, row);
         }
         clock = kernels(worker, clock);
         if (p.guided > 0 && patches.guided()) {
@@ -262,7 +337,20 @@ final class PatchRun extends StageRun {
                 return false;
             }
             clock = System.nanoTime();
-            guidedStep(kernels, p, k, g, row, stochastic, to);
+            MemorySegment random = stochastic ? p.guidedNoise : MemorySegment.NULL;
+            MemorySegment mask = guideMask(kernels, p, g);
+            guidedStep(kernels, p.guidedSlots[to], p, k, g, mask, row, random);
+            if (keepsClean(k)) {
+                guidedStep(
+                        kernels,
+                        p.cleanGuided,
+                        p,
+                        k,
+                        g,
+                        mask,
+                        tables.cleanRows[t],
+                        MemorySegment.NULL);
+            }
         } else if (p.guided > 0) {
             plainStep(
                     kernels,
@@ -273,6 +361,17 @@ final class PatchRun extends StageRun {
                     stochastic ? p.guidedNoise : MemorySegment.NULL,
                     p.guided,
                     row);
+            if (keepsClean(k)) {
+                plainStep(
+                        kernels,
+                        p.cleanGuided,
+                        p.guidedLatents,
+                        p.guidedUncond,
+                        p.guidedCond,
+                        MemorySegment.NULL,
+                        p.guided,
+                        tables.cleanRows[t]);
+            }
         }
         if (p.first == 0) {
             plainStep(
@@ -284,6 +383,17 @@ final class PatchRun extends StageRun {
                     stochastic ? p.noise : MemorySegment.NULL,
                     1,
                     row);
+            if (keepsClean(k)) {
+                plainStep(
+                        kernels,
+                        p.cleanKey,
+                        p.keyLatents,
+                        p.keyUncond,
+                        p.keyCond,
+                        MemorySegment.NULL,
+                        1,
+                        tables.cleanRows[t]);
+            }
         }
         if (previewStep() == k) {
             plainStep(
@@ -300,14 +410,35 @@ final class PatchRun extends StageRun {
         return true;
     }
 
-    /** The key patch's mask and guide of step k, for all patches. */
-    private void publish(Kernels kernels, Prepared p, int k, MemorySegment row) {
-        if (keyMask) {
+    /** What the key patch of step k tells: its mask and guide to all patches, its maps to watch. */
+    private void observe(Kernels kernels, Prepared p, int k, MemorySegment row) {
+        if (masks.length > 0) {
             mask(kernels, masks[k], 1, p.keyMaps);
         }
-        kernels.guide(
-                guides[k], p.keyLatents, p.keyUncond, p.keyCond, plane, row, guidanceScale, space);
-        board.publishGuide(this, k);
+        if (mapped && k == patches.steps() - 1 && lastMask.byteSize() > 0) {
+            mask(kernels, lastMask, 1, p.keyMaps);
+        }
+        if (attention.length > 0) {
+            for (int b = 0; b < p.allKeyMaps.length; b++) {
+                attention[k][b].copyFrom(p.allKeyMaps[b]);
+            }
+        }
+        if (patches.guided()) {
+            kernels.guide(
+                    guides[k],
+                    p.keyLatents,
+                    p.keyUncond,
+                    p.keyCond,
+                    plane,
+                    row,
+                    guidanceScale,
+                    space);
+            board.publishGuide(this, k);
+        }
+    }
+
+    private boolean keepsClean(int k) {
+        return clean.byteSize() > 0 && k == patches.steps() - 1;
     }
 
     /** Sums and normalises the chosen maps (SPEC §5). */
@@ -328,30 +459,32 @@ final class PatchRun extends StageRun {
         kernels.normaliseMask(mask, views, area, maps.length, norm);
     }
 
+    private MemorySegment guideMask(Kernels kernels, Prepared p, int g) {
+        if (ownMask) {
+            mask(kernels, p.ownMasks, p.count, p.maps);
+            return p.guidedMasks;
+        }
+        return keyMask ? masks[g] : MemorySegment.NULL;
+    }
+
     private void guidedStep(
             Kernels kernels,
+            MemorySegment next,
             Prepared p,
             int k,
             int g,
+            MemorySegment mask,
             MemorySegment row,
-            boolean stochastic,
-            int to) {
-        MemorySegment mask = MemorySegment.NULL;
-        if (ownMask) {
-            mask(kernels, p.ownMasks, p.count, p.maps);
-            mask = p.guidedMasks;
-        } else if (keyMask) {
-            mask = masks[g];
-        }
+            MemorySegment random) {
         kernels.guidedStep(
-                p.guidedSlots[to],
+                next,
                 p.guidedLatents,
                 p.guidedUncond,
                 p.guidedCond,
                 guides[g],
                 mask,
                 ownMask,
-                stochastic ? p.guidedNoise : MemorySegment.NULL,
+                random,
                 p.guided,
                 canvas.channels(),
                 area,
@@ -391,9 +524,14 @@ final class PatchRun extends StageRun {
     private void relocate(Worker worker) {
         long clock = System.nanoTime();
         int last = patches.steps();
-        MemorySegment plain = worker.floats(patches.views() * plane, "stage switch");
         unshuffle(worker.kernels, plain, latents[last % latents.length], last - 1);
         toCanvas(worker.kernels, out, plain);
+        if (clean.byteSize() > 0) {
+            unshuffle(worker.kernels, plainClean, clean, last - 1);
+        }
+        if (objectMask != null) {
+            objectMask.decide();
+        }
         exchange(worker, clock);
     }
 
@@ -441,6 +579,21 @@ final class PatchRun extends StageRun {
     /** The key patch's masks [h, w] of all steps; empty unless they are used. */
     MemorySegment[] masks() {
         return masks;
+    }
+
+    /** The key patch's maps of all steps, one per block; empty unless they are kept. */
+    MemorySegment[][] attention() {
+        return attention;
+    }
+
+    /** Latents [N, C, h, w] as they went into the stage switch, once it is done. */
+    MemorySegment switched() {
+        return plain;
+    }
+
+    /** Predicted clean latents [N, C, h, w] of the last step; empty unless they are kept. */
+    MemorySegment switchedClean() {
+        return plainClean;
     }
 
     @Override

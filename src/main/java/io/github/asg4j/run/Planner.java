@@ -5,6 +5,7 @@ import io.github.asg4j.BadRequestException;
 import io.github.asg4j.GenerationRequest;
 import io.github.asg4j.GuideOptions;
 import io.github.asg4j.method.Method;
+import io.github.asg4j.method.Setting;
 import io.github.asg4j.model.Manifest;
 import io.github.asg4j.plan.Canvas;
 import io.github.asg4j.plan.MemoryEstimate;
@@ -50,10 +51,12 @@ public final class Planner {
                         latent.channels(),
                         latent.nativeHeight(),
                         latent.nativeWidth(),
-                        request.guide().patchAspect());
+                        method.aspect(request));
         int steps = request.steps().orElse(manifest.defaults().steps());
-        List<Stage> stages = method.stages(request, canvas, steps, guidanceScale(request));
-        maskBlocks(request.guide());
+        List<Stage> stages =
+                method.stages(
+                        new Setting(request, manifest, canvas, steps, guidanceScale(request)));
+        checkMasks(request, stages);
         int viewBatch = request.viewBatch().orElse(CPU_VIEW_BATCH);
         int scale =
                 manifest.denoiser().masks().stream().mapToInt(Manifest.Mask::scale).min().orElse(8);
@@ -71,7 +74,22 @@ public final class Planner {
     }
 
     double guidanceScale(GenerationRequest request) {
-        return request.guidanceScale().orElse(manifest.defaults().guidanceScale());
+        return request.guidanceScale()
+                .orElse(
+                        sampling(request)
+                                .guidanceScale()
+                                .orElse(manifest.defaults().guidanceScale()));
+    }
+
+    /** The scheduler's name. */
+    String scheduler(GenerationRequest request) {
+        String asked = request.scheduler();
+        String usual = sampling(request).scheduler();
+        return asked != null ? asked : usual != null ? usual : manifest.scheduler().type();
+    }
+
+    private static Method.Sampling sampling(GenerationRequest request) {
+        return Method.of(request.method()).sampling(request);
     }
 
     /**
@@ -92,21 +110,36 @@ public final class Planner {
                         s.spacing(),
                         s.stepsOffset()),
                 request.steps().orElse(manifest.defaults().steps()),
-                request.scheduler(),
+                scheduler(request),
                 request.spacing(),
-                request.eta());
+                request.eta().orElse(sampling(request).eta()));
+    }
+
+    /** Whether the bundle has the maps that the stages weigh with. */
+    private void checkMasks(GenerationRequest request, List<Stage> stages) {
+        maskBlocks(request.guide());
+        boolean background =
+                stages.stream()
+                        .anyMatch(s -> s instanceof Stage.Windows w && w.background() != null);
+        boolean guided =
+                stages.stream()
+                        .anyMatch(
+                                s ->
+                                        s instanceof Stage.Patches p
+                                                && p.guided()
+                                                && p.guide().mask() != GuideOptions.Mask.NONE);
+        if (manifest.denoiser().masks().isEmpty() && (background || guided)) {
+            throw new BadRequestException(
+                    "the bundle \""
+                            + manifest.name()
+                            + "\" has no attention maps: use --mask none and no --object-share, or"
+                            + " export it again with maps");
+        }
     }
 
     /** Indices of the mask blocks a request uses. */
     int[] maskBlocks(GuideOptions guide) {
         List<Manifest.Mask> masks = manifest.denoiser().masks();
-        if (masks.isEmpty() && guide.mask() != GuideOptions.Mask.NONE) {
-            throw new BadRequestException(
-                    "the bundle \""
-                            + manifest.name()
-                            + "\" has no attention maps: use --mask none, or"
-                            + " export it again with maps");
-        }
         List<Integer> chosen = new ArrayList<>();
         for (String block : guide.maskBlocks()) {
             int found = -1;

@@ -2,6 +2,7 @@
 package io.github.asg4j.run;
 
 import io.github.asg4j.AsgException;
+import io.github.asg4j.AttentionReport;
 import io.github.asg4j.BadBundleException;
 import io.github.asg4j.BadRequestException;
 import io.github.asg4j.CancelledException;
@@ -9,9 +10,9 @@ import io.github.asg4j.GeneratedImage;
 import io.github.asg4j.GenerationEvent;
 import io.github.asg4j.GenerationListener;
 import io.github.asg4j.GenerationRequest;
-import io.github.asg4j.OptionNames;
 import io.github.asg4j.OutOfMemoryException;
 import io.github.asg4j.OutputException;
+import io.github.asg4j.PatchReport;
 import io.github.asg4j.device.Memory;
 import io.github.asg4j.image.Npy;
 import io.github.asg4j.kernel.Kernels;
@@ -161,7 +162,10 @@ public final class Runner {
         private final List<StageRun> stages = new ArrayList<>();
         private final List<Integer> stepsSeen = new ArrayList<>();
         private final boolean dump;
-        private final boolean previews;
+        private final PatchRun.Keep keep;
+        private @Nullable PatchRun patchRun;
+        private @Nullable ObjectMask objectMask;
+        private boolean patchesReported;
         private MemorySegment vaeInput = MemorySegment.NULL;
         private MemorySegment decoded = MemorySegment.NULL;
         private boolean listenerThrew;
@@ -179,7 +183,12 @@ public final class Runner {
             this.listener = listener;
             this.cancellation = cancellation;
             this.dump = request.dumpDirectory() != null;
-            this.previews = listener.previewEvery() > 0;
+            this.keep =
+                    new PatchRun.Keep(
+                            dump,
+                            listener.previewEvery() > 0,
+                            listener.wantsPatches(),
+                            listener.wantsAttention());
         }
 
         GeneratedImage draw() {
@@ -224,19 +233,27 @@ public final class Runner {
             ClipTokenizer.Tokens prompt = tokenizer.encode(request.prompt(), length);
             ClipTokenizer.Tokens negative = tokenizer.encode(request.negativePrompt(), length);
             TextEncoder encoder = model.textEncoder();
-            MemorySegment hidden = memory.allocate(2 * encoder.hiddenBytes(), "text embeddings");
+            long rows = Conditioning.ROWS;
+            MemorySegment hidden = memory.allocate(rows * encoder.hiddenBytes(), "text embeddings");
             MemorySegment pooled =
                     manifest.conditioning().pooled()
-                            ? memory.allocate(2 * encoder.pooledBytes(), "pooled embeddings")
+                            ? memory.allocate(rows * encoder.pooledBytes(), "pooled embeddings")
                             : null;
             boolean zero =
                     request.negativePrompt().isEmpty()
                             && manifest.conditioning().emptyNegativeIsZero();
             // Row by row: a picture's bytes do not depend on what is encoded beside its prompt.
             if (!zero) {
-                encodeRow(encoder, negative, hidden, pooled, 0);
+                encodeRow(encoder, negative, hidden, pooled, Conditioning.UNCONDITIONAL);
             }
-            encodeRow(encoder, prompt, hidden, pooled, 1);
+            encodeRow(encoder, prompt, hidden, pooled, Conditioning.PROMPT);
+            String background = request.windows().backgroundPrompt();
+            encodeRow(
+                    encoder,
+                    background == null ? prompt : tokenizer.encode(background, length),
+                    hidden,
+                    pooled,
+                    Conditioning.BACKGROUND);
             MemorySegment weights = memory.floats(length, "token weights");
             int real = tokenWeights(prompt, weights);
             textNanos = System.nanoTime() - clock;
@@ -366,7 +383,8 @@ public final class Runner {
                 switch (stage) {
                     case Stage.Patches p -> {
                         MemorySegment out = memory.floats(canvas.plane(), "relocated canvas");
-                        stages.add(
+                        MemorySegment lastMask = lastMask();
+                        patchRun =
                                 new PatchRun(
                                         p,
                                         plan.viewBatch(),
@@ -375,15 +393,20 @@ public final class Runner {
                                         tables,
                                         request.seed(),
                                         devices.size(),
-                                        planner.maskBlocks(p.guide()),
+                                        planner.maskBlocks(request.guide()),
                                         patches,
                                         out,
-                                        dump,
-                                        previews,
-                                        memory));
+                                        lastMask,
+                                        objectMask,
+                                        keep,
+                                        memory);
+                        stages.add(patchRun);
                         current = out;
                     }
                     case Stage.Windows win -> {
+                        boolean onePatch =
+                                win.y().canvas() < canvas.height()
+                                        || win.x().canvas() < canvas.width();
                         WindowRun run =
                                 new WindowRun(
                                         win,
@@ -392,9 +415,10 @@ public final class Runner {
                                         tables,
                                         request.seed(),
                                         devices.size(),
-                                        current,
+                                        onePatch ? firstPatch(patches) : current,
+                                        win.background() == null ? null : objectMask,
                                         dump,
-                                        previews,
+                                        keep.previews(),
                                         memory);
                         stages.add(run);
                         current = run.latentsAfter(win.steps() - 1, kernels, memory);
@@ -411,6 +435,26 @@ public final class Runner {
             return current;
         }
 
+        private MemorySegment firstPatch(MemorySegment patches) {
+            return patches.asSlice(0, canvas.patchPlane() * 4);
+        }
+
+        /** Memory for the mask of the last step where windows ask for it, else nothing. */
+        private MemorySegment lastMask() {
+            for (Stage stage : plan.stages()) {
+                if (stage instanceof Stage.Windows win && win.background() != null) {
+                    MemorySegment mask =
+                            memory.floats(canvas.patchPlane() / canvas.channels(), "object mask");
+                    for (long i = 0; i < mask.byteSize() / 4; i++) {
+                        mask.setAtIndex(ValueLayout.JAVA_FLOAT, i, 1); // a prompt without a token
+                    }
+                    objectMask = new ObjectMask(mask, canvas, win, win.background().objectShare());
+                    return mask;
+                }
+            }
+            return MemorySegment.NULL;
+        }
+
         /** Lets the workers go, reports progress, returns when all have ended. */
         private void work() {
             cancellation.onCancel(
@@ -422,7 +466,7 @@ public final class Runner {
                 devices.get(worker.index).execute(() -> work(worker));
             }
             try {
-                if (previews) {
+                if (keep.previews()) {
                     requestPreview(stages.getFirst());
                 }
                 while (!board.allFinished()) {
@@ -478,26 +522,59 @@ public final class Runner {
                 StageRun run = stages.get(i);
                 int steps;
                 boolean preview;
+                boolean ended;
                 synchronized (board) {
                     steps = run.completedSteps();
-                    preview = previews && run.previewReady();
+                    ended = run.done[run.join()] == run.total(run.join());
+                    preview = keep.previews() && run.previewReady();
                 }
                 if (steps > stepsSeen.get(i)) {
                     stepsSeen.set(i, steps);
                     event(run.stage.name(), steps, run.stage.steps());
-                    if (previews && steps == run.stage.steps() && i + 1 < stages.size()) {
+                    if (keep.previews() && steps == run.stage.steps() && i + 1 < stages.size()) {
                         requestPreview(stages.get(i + 1));
                     }
+                }
+                if (ended && run == patchRun && !patchesReported) {
+                    patchesReported = true;
+                    reportPatches(patchRun);
                 }
                 if (preview) {
                     MemorySegment clean = run.previewCanvas(kernels);
                     Map<String, Object> report = new LinkedHashMap<>();
                     report.put("preview_stage", run.stage.name());
                     report.put("preview_step", run.previewStep() + 1);
-                    GeneratedImage image = picture(clean, report);
+                    GeneratedImage image = preview(run, clean, report);
                     guarded(() -> listener.onPreview(image));
                     requestPreview(run);
                 }
+            }
+        }
+
+        /** To a listener that asked for it: attention of all steps, the patches as they end. */
+        private void reportPatches(PatchRun run) {
+            if (keep.attention()) {
+                for (AttentionReport report : PatchReports.attention(run, bundle.manifest())) {
+                    guarded(() -> listener.onAttention(report));
+                }
+            }
+            if (keep.patches()) {
+                List<GeneratedImage> pictures = new ArrayList<>();
+                for (int i = 0; i < canvas.patches(); i++) {
+                    long bytes = canvas.patchPlane() * 4;
+                    int height = canvas.y().patch() * canvas.y().factor();
+                    int width = canvas.x().patch() * canvas.x().factor();
+                    pictures.add(
+                            picture(
+                                    run.switchedClean().asSlice(i * bytes, bytes),
+                                    new Crop(0, 0, height, width),
+                                    canvas.y().patch(),
+                                    canvas.x().patch(),
+                                    new LinkedHashMap<>(Map.of("patch", i))));
+                }
+                PatchReport report =
+                        PatchReports.patches(run, canvas, planner.schedule(request), pictures);
+                guarded(() -> listener.onPatches(report));
             }
         }
 
@@ -525,37 +602,61 @@ public final class Runner {
             }
         }
 
+        /** What is cut out of a decoded picture, pixels. */
+        private record Crop(int top, int left, int height, int width) {}
+
         private GeneratedImage picture(MemorySegment latents, Map<String, Object> report) {
+            Crop crop =
+                    new Crop(
+                            canvas.y().cropPixels(),
+                            canvas.x().cropPixels(),
+                            canvas.y().pixels(),
+                            canvas.x().pixels());
+            return picture(latents, crop, canvas.height(), canvas.width(), report);
+        }
+
+        private GeneratedImage preview(
+                StageRun run, MemorySegment clean, Map<String, Object> report) {
+            if (run.stage instanceof Stage.Windows win
+                    && (win.y().canvas() < canvas.height() || win.x().canvas() < canvas.width())) {
+                int factor = canvas.y().factor();
+                Crop all = new Crop(0, 0, win.y().canvas() * factor, win.x().canvas() * factor);
+                return picture(clean, all, win.y().canvas(), win.x().canvas(), report);
+            }
+            return picture(clean, report);
+        }
+
+        /** Decodes latents [C, h, w], at most the canvas. */
+        private GeneratedImage picture(
+                MemorySegment latents, Crop crop, int h, int w, Map<String, Object> report) {
             long clock = System.nanoTime();
             Manifest.Latent latent = bundle.manifest().latent();
+            long cells = (long) canvas.channels() * h * w;
+            MemorySegment input = vaeInput.asSlice(0, cells * 4);
+            int factor = latent.vaeFactor();
+            MemorySegment image = decoded.asSlice(0, 3L * h * factor * w * factor * 4);
             kernels.scaleShift(
-                    vaeInput,
-                    latents,
-                    canvas.plane(),
-                    (float) (1 / latent.scaling()),
-                    (float) latent.shift());
-            model.vaeDecoder().decode(vaeInput, canvas.height(), canvas.width(), decoded, kernels);
-            NonFinite.check(kernels, decoded);
-            int width = canvas.x().pixels();
-            int height = canvas.y().pixels();
-            ByteBuffer rgb = ByteBuffer.allocate(width * height * 3);
+                    input, latents, cells, (float) (1 / latent.scaling()), (float) latent.shift());
+            model.vaeDecoder().decode(input, h, w, image, kernels);
+            NonFinite.check(kernels, image);
+            ByteBuffer rgb = ByteBuffer.allocate(crop.width() * crop.height() * 3);
             try (Memory rows = new Memory("RGB8")) {
                 MemorySegment out = rows.allocate(rgb.capacity(), "RGB8");
                 kernels.rgb8(
                         out,
-                        decoded,
-                        canvas.heightPixels(),
-                        canvas.widthPixels(),
-                        canvas.y().cropPixels(),
-                        canvas.x().cropPixels(),
-                        height,
-                        width);
+                        image,
+                        h * factor,
+                        w * factor,
+                        crop.top(),
+                        crop.left(),
+                        crop.height(),
+                        crop.width());
                 rgb.put(out.asByteBuffer()).flip();
             }
             vaeNanos += System.nanoTime() - clock;
             report.put("pixels_sha256", sha256(rgb.duplicate()));
             finishTimes(report);
-            return new GeneratedImage(width, height, rgb, report);
+            return new GeneratedImage(crop.width(), crop.height(), rgb, report);
         }
 
         private Map<String, Object> report(Texts texts) {
@@ -570,22 +671,23 @@ public final class Runner {
             map.put("negative_prompt_cut", texts.negativeCut());
             map.put("steps", plan.steps());
             Manifest manifest = bundle.manifest();
-            map.put(
-                    "scheduler",
-                    request.scheduler() == null
-                            ? manifest.scheduler().type()
-                            : request.scheduler());
+            map.put("scheduler", planner.scheduler(request));
+            Schedule schedule = planner.schedule(request);
+            map.put("spacing", schedule.spacing());
+            map.put("eta", schedule.eta());
             map.put("guidance_scale", planner.guidanceScale(request));
-            if (plan.stages().getFirst() instanceof Stage.Patches p) {
-                var g = p.guide();
-                map.put("guide_space", OptionNames.of(g.space()));
-                map.put("guide_weight", g.weight());
-                map.put("guide_schedule", OptionNames.of(g.schedule()));
-                map.put("mask", OptionNames.of(g.mask()));
-                map.put("staleness", g.staleness());
-                map.put("interaction", interaction(p));
-                map.put("stage1_steps", p.steps());
+            map.put("patches", List.of(canvas.x().patches(), canvas.y().patches()));
+            map.putAll(plan.settings());
+            if (!request.guide().maskBlocks().isEmpty()) {
+                map.put("mask_blocks", request.guide().maskBlocks());
             }
+            if (!request.guide().maskTokens().isEmpty()) {
+                map.put("mask_tokens", request.guide().maskTokens());
+            }
+            if (objectMask != null) {
+                map.put("background_windows", objectMask.backgroundWindows());
+            }
+            map.put("paper_defaults", request.paperDefaults());
             map.put("devices", workers.stream().map(Worker::name).toList());
             map.put("lost_devices", board.lostDevices());
             map.put("view_batch", plan.viewBatch());
@@ -628,11 +730,6 @@ public final class Runner {
             }
             memory.close();
         }
-    }
-
-    private static String interaction(Stage.Patches p) {
-        int n = p.guide().interactionSteps();
-        return n == 0 ? "off" : n >= p.steps() ? "every" : Integer.toString(n);
     }
 
     private static double millis(long nanos) {

@@ -9,6 +9,8 @@ import io.github.asg4j.plan.Canvas;
 import io.github.asg4j.plan.Stage;
 import io.github.asg4j.plan.WindowAxis;
 
+import org.jspecify.annotations.Nullable;
+
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 
@@ -42,9 +44,16 @@ final class WindowRun extends StageRun {
     private final MemorySegment stepNoise;
     private final MemorySegment preview;
     private final CallBuffers[][] prepared;
+    private final long canvasPlane;
+    private final int height;
+    private final int width;
+    private final @Nullable ObjectMask objectMask;
+    private final float backgroundScale;
+    private final MemorySegment[] viewNoise;
 
     /**
-     * @param start [C, H, W], the canvas before the stage's first step
+     * @param start [C, H, W], the stage's canvas before its first step
+     * @param objectMask tells windows with an object from background; null: all are alike
      */
     WindowRun(
             Stage.Windows windows,
@@ -54,6 +63,7 @@ final class WindowRun extends StageRun {
             long seed,
             int workers,
             MemorySegment start,
+            @Nullable ObjectMask objectMask,
             boolean history,
             boolean previews,
             Memory memory) {
@@ -63,13 +73,22 @@ final class WindowRun extends StageRun {
         this.tables = tables;
         this.canvas = conditioning.canvas();
         this.seed = seed;
-        this.copies = windows.guidanceScale() == 1 ? 1 : 2;
+        this.objectMask = objectMask;
+        double other =
+                windows.background() == null
+                        ? windows.guidanceScale()
+                        : windows.background().guidanceScale();
+        this.copies = windows.guidanceScale() == 1 && other == 1 ? 1 : 2;
         this.guidanceScale = (float) windows.guidanceScale();
+        this.backgroundScale = (float) other;
+        this.height = windows.y().canvas();
+        this.width = windows.x().canvas();
+        this.canvasPlane = (long) canvas.channels() * height * width;
         this.viewPlane = (long) canvas.channels() * windows.viewHeight() * windows.viewWidth();
         latents = new MemorySegment[history ? windows.steps() + 1 : 2];
         latents[0] = start;
         for (int i = 1; i < latents.length; i++) {
-            latents[i] = memory.floats(canvas.plane(), "canvas");
+            latents[i] = memory.floats(canvasPlane, "canvas");
         }
         noise = memory.floats(windows.views() * viewPlane, "noise of all windows");
         weightY = weights(memory, windows.viewHeight());
@@ -78,8 +97,8 @@ final class WindowRun extends StageRun {
         for (int k = 0; k < windows.steps(); k++) {
             stochastic |= tables.stochastic(windows.firstStep() + k);
         }
-        stepNoise = stochastic ? memory.floats(canvas.plane(), "step noise") : MemorySegment.NULL;
-        preview = memory.floats(previews ? canvas.plane() : 0, "preview");
+        stepNoise = stochastic ? memory.floats(canvasPlane, "step noise") : MemorySegment.NULL;
+        preview = memory.floats(previews ? canvasPlane : 0, "preview");
         starts = starts(memory);
         callStarts = new MemorySegment[windows.steps()][calls.size()];
         callNoise = new MemorySegment[calls.size()];
@@ -92,6 +111,10 @@ final class WindowRun extends StageRun {
             }
         }
         prepared = new CallBuffers[workers][calls.size()];
+        viewNoise = new MemorySegment[objectMask == null ? 0 : windows.views()];
+        for (int v = 0; v < viewNoise.length; v++) {
+            viewNoise[v] = noise.asSlice(v * viewPlane * 4, viewPlane * 4);
+        }
     }
 
     private MemorySegment weights(Memory memory, int n) {
@@ -173,8 +196,8 @@ final class WindowRun extends StageRun {
                 b.sample,
                 latents[k % latents.length],
                 canvas.channels(),
-                canvas.height(),
-                canvas.width(),
+                height,
+                width,
                 callStarts[k][unit],
                 call.count(),
                 windows.viewHeight(),
@@ -184,13 +207,38 @@ final class WindowRun extends StageRun {
         b.timestep(tables.timestep(t));
         for (int i = 0; i < call.count(); i++) {
             timeIds(b, i, callStarts[k][unit]);
+            b.prompt(
+                    i,
+                    holdsObject(call.first() + i) ? Conditioning.PROMPT : Conditioning.BACKGROUND);
         }
         worker.kernelNanos += System.nanoTime() - clock;
         worker.run(b);
         clock = System.nanoTime();
         NonFinite.check(kernels, b.noise, windows, k);
-        kernels.combine(callNoise[unit], b.uncond, b.cond, call.count() * viewPlane, guidanceScale);
+        combine(kernels, b, unit);
         worker.kernelNanos += System.nanoTime() - clock;
+    }
+
+    private boolean holdsObject(int view) {
+        return objectMask == null || objectMask.holdsObject(view);
+    }
+
+    private void combine(Kernels kernels, CallBuffers b, int unit) {
+        Stage.Call call = calls.get(unit);
+        if (objectMask == null) {
+            kernels.combine(
+                    callNoise[unit], b.uncond, b.cond, call.count() * viewPlane, guidanceScale);
+            return;
+        }
+        for (int i = 0; i < call.count(); i++) {
+            int view = call.first() + i;
+            kernels.combine(
+                    viewNoise[view],
+                    copies == 2 ? b.viewUncond[i] : MemorySegment.NULL,
+                    b.viewCond[i],
+                    viewPlane,
+                    objectMask.holdsObject(view) ? guidanceScale : backgroundScale);
+        }
     }
 
     private void timeIds(CallBuffers b, int i, MemorySegment callStarts) {
@@ -215,7 +263,7 @@ final class WindowRun extends StageRun {
         Kernels kernels = worker.kernels;
         MemorySegment x = latents[k % latents.length];
         if (tables.stochastic(t)) {
-            kernels.normal(stepNoise, canvas.plane(), seed, 0, t, Kernels.STEP_NOISE, 1);
+            kernels.normal(stepNoise, canvasPlane, seed, 0, t, Kernels.STEP_NOISE, 1);
         }
         step(
                 kernels,
@@ -241,8 +289,8 @@ final class WindowRun extends StageRun {
                 out,
                 x,
                 canvas.channels(),
-                canvas.height(),
-                canvas.width(),
+                height,
+                width,
                 noise,
                 starts[k],
                 windows.views(),

@@ -63,7 +63,11 @@ class CliTest {
                     "--patch-aspect",
                     "--window-weight",
                     "--window-conditioning",
-                    "--stage2-guidance-scale");
+                    "--stage2-guidance-scale",
+                    "--object-share",
+                    "--background-prompt",
+                    "--background-guidance-scale",
+                    "--paper-defaults");
 
     @TempDir Path folder;
 
@@ -199,19 +203,20 @@ class CliTest {
                     option + " not in help");
         }
         assertFalse(result.out().contains("DEFAULT-VALUE"), result.out());
+        assertFalse(result.out().contains("{default}"), result.out());
         assertFalse(result.out().contains("COMPLETION"), result.out());
         assertFalse(result.out().contains("(default: null)"), result.out());
         assertTrue(result.out().lines().allMatch(line -> line.length() <= 100), result.out());
         String words = result.out().replaceAll("\\s+", " ");
         for (String fact :
                 List.of(
-                        "one of asg, direct (default: asg)",
+                        "one of asg, direct",
                         "(default: 2x native)",
                         "0..10 (default: 1.0)",
                         "the first N (default: every)",
                         "latents (default: latent)",
                         "--mask-norm=minmax|max|mean-threshold",
-                        "ASGDiffusion, stage 1",
+                        "Stage 1, patches agree",
                         "asg generate --prompt \"a red ball on grass\"")) {
             assertTrue(words.contains(fact), fact + " not in: " + words);
         }

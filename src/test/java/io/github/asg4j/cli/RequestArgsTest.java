@@ -77,7 +77,10 @@ class RequestArgsTest {
                         g -> g.withMaskNorm(GuideOptions.MaskNorm.MEAN_THRESHOLD)),
                 guide("--staleness", "3", g -> g.withStaleness(3)),
                 guide("--interaction", "off", g -> g.withInteractionSteps(0)),
-                guide("--interaction", "every", g -> g),
+                guide(
+                        "--interaction",
+                        "every",
+                        g -> g.withInteractionSteps(GuideOptions.EVERY_STEP)),
                 guide("--interaction", "4", g -> g.withInteractionSteps(4)),
                 guide("--stage1-share", "0.25", g -> g.withStage1Share(0.25)),
                 guide(
@@ -94,7 +97,14 @@ class RequestArgsTest {
                         "--window-conditioning",
                         "whole",
                         w -> w.withConditioning(WindowOptions.Conditioning.WHOLE)),
-                windows("--stage2-guidance-scale", "7", w -> w.withGuidanceScale(7)));
+                windows("--stage2-guidance-scale", "7", w -> w.withGuidanceScale(7)),
+                windows("--object-share", "0.02", w -> w.withObjectShare(0.02)),
+                windows("--background-prompt", "grass", w -> w.withBackgroundPrompt("grass")),
+                windows(
+                        "--background-guidance-scale",
+                        "1.5",
+                        w -> w.withBackgroundGuidanceScale(1.5)),
+                request("--paper-defaults", "true", b -> b.paperDefaults(true)));
     }
 
     @ParameterizedTest

@@ -6,7 +6,6 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.asg4j.GenerationRequest;
-import io.github.asg4j.GuideOptions;
 
 import org.junit.jupiter.api.Test;
 
@@ -54,20 +53,18 @@ class PngParametersTest {
     }
 
     @Test
-    void changedSettingsAreSaid() {
-        GenerationRequest request =
-                GenerationRequest.builder("a ball")
-                        .eta(0.5)
-                        .guide(
-                                GuideOptions.DEFAULT
-                                        .withMaskNorm(GuideOptions.MaskNorm.MEAN_THRESHOLD)
-                                        .withMaskBlocks(List.of("up_blocks.0", "up_blocks.1")))
-                        .build();
-        String text = PngParameters.text(request, report());
+    void decidedSettingsAreSaid() {
+        Map<String, Object> report = report();
+        report.put("eta", 0.5);
+        report.put("mask_norm", "mean-threshold");
+        report.put("mask_blocks", List.of("up_blocks.0", "up_blocks.1"));
+        report.put("stage1_steps", 25);
+        String text = PngParameters.text(GenerationRequest.builder("a ball").build(), report);
         assertTrue(
                 text.endsWith(
-                        "Method: asg, Eta: 0.5, Mask norm: mean-threshold,"
-                                + " Mask blocks: \"[up_blocks.0, up_blocks.1]\""),
+                        "Method: asg, Mask norm: mean-threshold,"
+                                + " Mask blocks: \"[up_blocks.0, up_blocks.1]\", Stage1 steps: 25,"
+                                + " Eta: 0.5"),
                 text);
     }
 }

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.github.asg4j.method;
+
+import io.github.asg4j.GuideOptions;
+import io.github.asg4j.WindowOptions;
+import io.github.asg4j.plan.Guide;
+
+import java.util.OptionalDouble;
+
+/**
+ * What methods made of patches and windows do where a request says nothing. The engine's own choice
+ * follows its evaluation (README); the papers' form is that of {@code paperDefaults}.
+ */
+public final class Defaults {
+    private Defaults() {}
+
+    /**
+     * Stage 1 and stage 2.
+     *
+     * @param guide how the patches agree
+     * @param stage1Share share of the steps that stage 1 takes
+     * @param windows stage 2
+     */
+    public record TwoStages(Guide guide, double stage1Share, Windows windows) {}
+
+    /**
+     * Overlapping windows, half of the native size apart.
+     *
+     * @param jitter windows move at random, by a quarter of their overlap at most
+     * @param guidanceScale empty: the request's
+     * @param objectShare share of a window that the object has to cover for its prompt; 0: any
+     */
+    public record Windows(
+            WindowOptions.Weight weight,
+            WindowOptions.Conditioning conditioning,
+            boolean jitter,
+            OptionalDouble guidanceScale,
+            double objectShare) {}
+
+    /** ASGDiffusion as evaluated here; {@code scale}: patches along the longer axis. */
+    public static TwoStages asg(int scale) {
+        return new TwoStages(
+                new Guide(
+                        1,
+                        GuideOptions.Schedule.CONSTANT,
+                        GuideOptions.Space.LATENT,
+                        GuideOptions.Mask.KEY,
+                        GuideOptions.MaskNorm.MINMAX,
+                        1,
+                        GuideOptions.EVERY_STEP),
+                0.5,
+                windows(WindowOptions.Weight.FEATHER));
+    }
+
+    /**
+     * ASGDiffusion as published: guidance on noise estimates, one step old, on top of CutDiffusion.
+     * The weight is not published; 0.5 is the middle of its Fig. 8.
+     */
+    public static TwoStages asgPaper() {
+        return new TwoStages(
+                new Guide(
+                        0.5,
+                        GuideOptions.Schedule.CONSTANT,
+                        GuideOptions.Space.NOISE,
+                        GuideOptions.Mask.KEY,
+                        GuideOptions.MaskNorm.MINMAX,
+                        1,
+                        GuideOptions.EVERY_STEP),
+                0.5,
+                windows(WindowOptions.Weight.UNIFORM));
+    }
+
+    /** CutDiffusion's code: interaction in every step of the first half, then windows. */
+    static TwoStages cutDiffusion() {
+        return new TwoStages(
+                new Guide(
+                        0,
+                        GuideOptions.Schedule.CONSTANT,
+                        GuideOptions.Space.NOISE,
+                        GuideOptions.Mask.NONE,
+                        GuideOptions.MaskNorm.MINMAX,
+                        0,
+                        GuideOptions.EVERY_STEP),
+                0.5,
+                windows(WindowOptions.Weight.UNIFORM));
+    }
+
+    /** MultiDiffusion's code, with windows half of the native size apart. */
+    static Windows multiDiffusion() {
+        return new Windows(
+                WindowOptions.Weight.UNIFORM,
+                WindowOptions.Conditioning.WHOLE,
+                false,
+                OptionalDouble.empty(),
+                0);
+    }
+
+    private static Windows windows(WindowOptions.Weight weight) {
+        return new Windows(
+                weight, WindowOptions.Conditioning.CROP, true, OptionalDouble.empty(), 0);
+    }
+}

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.github.asg4j.method;
+
+import io.github.asg4j.GenerationRequest;
+import io.github.asg4j.model.Manifest;
+import io.github.asg4j.plan.Canvas;
+
+/**
+ * What a method plans for.
+ *
+ * @param request what was asked
+ * @param manifest of the bundle that draws
+ * @param canvas the cut of the picture
+ * @param steps of the schedule
+ * @param guidanceScale classifier-free guidance scale
+ */
+public record Setting(
+        GenerationRequest request,
+        Manifest manifest,
+        Canvas canvas,
+        int steps,
+        double guidanceScale) {
+
+    /** Patches along the longer axis: what the methods' defaults depend on. */
+    public int scale() {
+        return Math.max(canvas.y().patches(), canvas.x().patches());
+    }
+}

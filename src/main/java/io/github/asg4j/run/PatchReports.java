@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.github.asg4j.run;
+
+import io.github.asg4j.AttentionReport;
+import io.github.asg4j.GeneratedImage;
+import io.github.asg4j.PatchReport;
+import io.github.asg4j.model.Manifest;
+import io.github.asg4j.plan.Canvas;
+import io.github.asg4j.plan.Stage;
+import io.github.asg4j.schedule.Schedule;
+
+import java.util.ArrayList;
+import java.util.List;
+
+/** What a listener is told of stage 1 once it has ended: copies on the heap. */
+final class PatchReports {
+    private PatchReports() {}
+
+    /** The key patch's maps of every step; empty without maps or without a real prompt token. */
+    static List<AttentionReport> attention(PatchRun run, Manifest manifest) {
+        List<AttentionReport> reports = new ArrayList<>();
+        List<Manifest.Mask> blocks = manifest.denoiser().masks();
+        for (int k = 0; k < run.attention().length; k++) {
+            List<AttentionReport.Map> maps = new ArrayList<>();
+            for (int b = 0; b < blocks.size(); b++) {
+                maps.add(
+                        AttentionReport.Map.copyOf(
+                                blocks.get(b).block(),
+                                run.mapHeight(b),
+                                run.mapWidth(b),
+                                run.attention()[k][b]));
+            }
+            Stage stage = run.stage;
+            AttentionReport.Map mask =
+                    AttentionReport.Map.copyOf(
+                            "mask", stage.viewHeight(), stage.viewWidth(), run.masks()[k]);
+            reports.add(new AttentionReport(stage.firstStep() + k, maps, mask));
+        }
+        return reports;
+    }
+
+    static PatchReport patches(
+            PatchRun run, Canvas canvas, Schedule schedule, List<GeneratedImage> pictures) {
+        Schedule.Row after = schedule.rows().get(run.stage.firstStep() + run.stage.steps());
+        return PatchReport.copyOf(
+                canvas.channels(),
+                canvas.y().patch(),
+                canvas.x().patch(),
+                run.switched(),
+                run.switchedClean(),
+                (float) after.alpha(),
+                (float) after.sigma(),
+                pictures);
+    }
+}

@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.github.asg4j;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertNotEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.github.asg4j.run.WorkerHook;
+
+import org.junit.jupiter.api.Test;
+
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+
+/** What methods have in common, what tells them apart, and what a listener is told of stage 1. */
+class MethodsTest {
+    private static GeneratedImage draw(int workers, GenerationRequest request) {
+        try (Engine engine = Engine.open(Tiny.options(workers), WorkerHook.NONE)) {
+            return engine.submit(request).join();
+        }
+    }
+
+    private static String hash(GenerationRequest.Builder request) {
+        return Tiny.hash(draw(2, request.build()));
+    }
+
+    @Test
+    void cutDiffusionIsAsgWithoutGuide() {
+        WindowOptions uniform = WindowOptions.DEFAULT.withWeight(WindowOptions.Weight.UNIFORM);
+        String asg =
+                hash(Tiny.request().guide(GuideOptions.DEFAULT.withWeight(0)).windows(uniform));
+        assertEquals(asg, hash(Tiny.request().method("cutdiffusion")));
+        assertNotEquals(asg, hash(Tiny.request().windows(uniform)));
+    }
+
+    @Test
+    void multiDiffusionWithOneWindowIsDirect() {
+        assertEquals(
+                hash(Tiny.request().size(64, 64).method("direct")),
+                hash(Tiny.request().size(64, 64).method("multidiffusion")));
+    }
+
+    @Test
+    void paperDefaultsAreDecidedByTheMethod() {
+        Map<String, Object> asg = draw(1, Tiny.request().paperDefaults(true).build()).report();
+        assertEquals("noise", asg.get("guide_space"));
+        assertEquals("uniform", asg.get("window_weight"));
+        Map<String, Object> multi =
+                draw(1, Tiny.request().method("multidiffusion").paperDefaults(true).build())
+                        .report();
+        assertEquals("ddim", multi.get("scheduler"));
+        assertEquals(7.5, multi.get("guidance_scale"));
+        Map<String, Object> usual =
+                draw(1, Tiny.request().method("multidiffusion").build()).report();
+        assertEquals("euler", usual.get("scheduler"));
+        assertEquals("whole", usual.get("window_conditioning"));
+    }
+
+    @Test
+    void nineBackgroundWindowsAreNineWindows() {
+        WindowOptions all = WindowOptions.DEFAULT.withObjectShare(1);
+        GenerationRequest.Builder request = Tiny.request().seed(2);
+        GeneratedImage image = draw(2, request.windows(all.withBackgroundGuidanceScale(2)).build());
+        assertEquals(9, image.report().get("background_windows"));
+        assertEquals(
+                hash(request.windows(WindowOptions.DEFAULT.withGuidanceScale(2))),
+                Tiny.hash(image),
+                "with seed 2 no window is all object: at scale 2 all are windows at scale 2");
+        String plain = hash(request.windows(WindowOptions.DEFAULT));
+        assertEquals(plain, hash(request.windows(all)), "nothing else was asked for them");
+        assertNotEquals(plain, hash(request.windows(all.withBackgroundPrompt("grass"))));
+    }
+
+    @Test
+    void backgroundWindowsAreTheSameForAnyNumberOfWorkers() {
+        WindowOptions some =
+                WindowOptions.DEFAULT
+                        .withObjectShare(0.4)
+                        .withBackgroundPrompt("grass")
+                        .withBackgroundGuidanceScale(1);
+        GenerationRequest request = Tiny.request().windows(some).viewBatch(2).build();
+        GeneratedImage one = draw(1, request);
+        int background = (int) one.report().get("background_windows");
+        assertTrue(background > 0 && background < 9, "both kinds: " + background);
+        assertEquals(Tiny.hash(one), Tiny.hash(draw(3, request)));
+    }
+
+    @Test
+    void backgroundNeedsAShareAndAStageOne() {
+        WindowOptions prompt = WindowOptions.DEFAULT.withBackgroundPrompt("grass");
+        refused("--object-share", Tiny.request().windows(prompt));
+        refused(
+                "stage 1",
+                Tiny.request()
+                        .method("multidiffusion")
+                        .windows(WindowOptions.DEFAULT.withObjectShare(0.1)));
+    }
+
+    private static void refused(String part, GenerationRequest.Builder request) {
+        String message =
+                assertThrows(BadRequestException.class, () -> draw(1, request.build()))
+                        .getMessage();
+        assertTrue(message.contains(part), message);
+    }
+
+    /** Everything that a listener can be told. */
+    private static final class Watcher implements GenerationListener {
+        final List<AttentionReport> attention = new ArrayList<>();
+        final List<PatchReport> patches = new ArrayList<>();
+
+        @Override
+        public void onEvent(GenerationEvent event) {}
+
+        @Override
+        public boolean wantsPatches() {
+            return true;
+        }
+
+        @Override
+        public void onPatches(PatchReport report) {
+            patches.add(report);
+        }
+
+        @Override
+        public boolean wantsAttention() {
+            return true;
+        }
+
+        @Override
+        public void onAttention(AttentionReport report) {
+            attention.add(report);
+        }
+    }
+
+    @Test
+    void aListenerSeesPatchesAndAttention() {
+        for (String method : List.of("asg", "cutdiffusion")) {
+            Watcher watcher = new Watcher();
+            GenerationRequest request = Tiny.request().method(method).build();
+            try (Engine engine = Engine.open(Tiny.options(2), WorkerHook.NONE)) {
+                GeneratedImage watched = engine.submit(request, watcher).join();
+                assertEquals(hash(request.toBuilder()), Tiny.hash(watched), "watching changes it");
+            }
+            assertEquals(4, watcher.attention.size(), "steps of stage 1");
+            AttentionReport first = watcher.attention.getFirst();
+            assertEquals(64, first.mask().values().remaining());
+            assertEquals(2, first.blocks().size());
+            PatchReport report = watcher.patches.getFirst();
+            assertEquals(4, report.pictures().size());
+            assertEquals(64, report.pictures().getFirst().width());
+            assertEquals(4 * 4 * 64, report.latents().remaining());
+            close(report);
+        }
+    }
+
+    /** latents = alpha * clean + sigma * noise, and noise of about unit variance. */
+    private static void close(PatchReport report) {
+        double sum = 0;
+        int n = report.latents().remaining();
+        for (int i = 0; i < n; i++) {
+            double noise =
+                    (report.latents().get(i) - report.alpha() * report.clean().get(i))
+                            / report.sigma();
+            sum += noise * noise;
+        }
+        double deviation = Math.sqrt(sum / n);
+        assertTrue(deviation > 0.3 && deviation < 3, "noise " + deviation);
+    }
+}
