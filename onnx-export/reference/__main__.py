@@ -14,7 +14,7 @@ args = parser.parse_args()
 
 if args.what == "bundle":
     from . import bundle
-    for name in ("tiny", "tiny-stepless"):
+    for name in bundle.NAMES:
         bundle.write(args.out / name, name)
 else:
     from . import goldens

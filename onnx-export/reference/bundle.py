@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Two analytic model bundles that take milliseconds: `tiny` and `tiny-stepless`.
+"""Three analytic model bundles that take milliseconds: `tiny`, `tiny-stepless` and `tiny-methods`.
 
-They have the interface of real checkpoints (text encoder, denoiser with mask outputs, VAE), are
-written node by node with onnx.helper and need no training. Weights are drawn from our own Philox,
-so the files are the same bytes wherever they are generated.
+They have the interface of real checkpoints (text encoder, denoiser with mask outputs, VAE; the last also a denoiser
+with run-time dilation and an upscaler), are written node by node with onnx.helper and need no training. Weights are
+drawn from our own Philox, so the files are the same bytes wherever they are generated.
 """
 
 import hashlib
@@ -180,14 +180,71 @@ def masks(g, content, place):
     attention_map(g, features, 311, "mask_up1")
 
 
-def denoiser(path):
-    """A noise estimate near the sample itself, so that trajectories contract, bent by everything a UNet listens to."""
-    g = Graph()
+def local_kernel():
+    """[4, 4, 5, 5]: mostly the cell itself, some of its neighbourhood, edges across channels."""
     kernel = drawn(205, CHANNELS, CHANNELS, 1, 1, scale=0.12) * EDGE_X.astype(np.float32)
     for c in range(CHANNELS):
         kernel[c, c] += (0.3 * BINOMIAL).astype(np.float32)
         kernel[c, c, 2, 2] += np.float32(0.8)
-    local = g.op("Conv", "sample", kernel, pads=[2, 2, 2, 2])
+    return kernel
+
+
+def one_convolution(g):
+    return g.op("Conv", "sample", local_kernel(), pads=[2, 2, 2, 2])
+
+
+def two_convolutions(g, convolution):
+    """One of each dilation group; convolution(g, x, kernel, group) keeps the size."""
+    middle = convolution(g, "sample", local_kernel(), 0)
+    detail = convolution(g, g.op("Tanh", middle), drawn(209, CHANNELS, CHANNELS, 3, 3, scale=0.06), 1)
+    return g.op("Add", middle, detail)
+
+
+def plain_convolution(g, x, kernel, group):
+    return g.op("Conv", x, kernel, pads=[kernel.shape[-1] // 2] * 4)
+
+
+def dilated_convolution(g, x, kernel, group):
+    """SPEC.md section 9, scalecrafter: the factor is entry `group` of the input `dilation`.
+
+    A convolution with dilation d is a plain one on each of the d x d sub-grids (methods.md section 5.5). With factor 1
+    every step but the convolution hands its input on untouched.
+    """
+    factor = g.op("Slice", "dilation", g.ints(group), g.ints(group + 1))  # [1]
+    whole = g.op("Ceil", factor)
+    d = g.op("Cast", whole, to=I64)
+    lead, size = g.op("Shape", x, start=0, end=2), g.op("Shape", x, start=2, end=4)
+
+    def resize(x, size):
+        return g.op("Resize", x, "", "", g.op("Concat", lead, size, axis=0), mode="linear",
+                    coordinate_transformation_mode="half_pixel")
+    ratio = g.op("Div", whole, factor)
+    inner = g.op("Cast", g.op("Round", g.op("Mul", g.op("Cast", size, to=F32), ratio)), to=I64)
+    x = resize(x, inner)
+
+    # zeros below and to the right, up to a multiple of d
+    grid = g.op("Div", g.op("Add", inner, g.op("Sub", d, g.ints(1))), d)  # cells of a sub-grid, [2]
+    padded = g.op("Mul", grid, d)
+    x = g.op("Pad", x, g.op("Concat", g.ints(0, 0, 0, 0, 0, 0), g.op("Sub", padded, inner), axis=0))
+
+    batch, channels = g.dim(x, 0), g.ints(CHANNELS)
+    rows, columns = g.dim(x, 2), g.dim(x, 3)
+    grid_y, grid_x = g.op("Div", rows, d), g.op("Div", columns, d)
+    x = g.op("Reshape", x, g.op("Concat", batch, channels, grid_y, d, grid_x, d, axis=0))
+    x = g.op("Transpose", x, perm=[0, 3, 5, 1, 2, 4])  # [B, d, d, C, grid_y, grid_x]
+    x = g.op("Reshape", x, g.op("Concat", g.ints(-1), channels, grid_y, grid_x, axis=0))
+    x = plain_convolution(g, x, kernel, group)
+    x = g.op("Reshape", x, g.op("Concat", batch, d, d, channels, grid_y, grid_x, axis=0))
+    x = g.op("Transpose", x, perm=[0, 3, 4, 1, 5, 2])
+    x = g.op("Reshape", x, g.op("Concat", batch, channels, rows, columns, axis=0))
+    x = g.op("Slice", x, g.ints(0, 0), inner, g.ints(2, 3))
+    return resize(x, size)
+
+
+def denoiser(path, content=one_convolution, inputs=DENOISER_INPUTS):
+    """A noise estimate near the sample itself, so that trajectories contract, bent by everything a UNet listens to."""
+    g = Graph()
+    local = content(g)
     text = text_vector(g)
 
     y = picture_coordinates(g, 2, 2, 0)
@@ -211,7 +268,7 @@ def denoiser(path):
     gain = g.op("Add", g.op("Mul", text, 0.03), 1.0)
     g.op("Add", g.op("Mul", bounded, gain), shift, out="noise")
     masks(g, g.op("Tanh", local), place)
-    g.save(path, DENOISER_INPUTS, DENOISER_OUTPUTS)
+    g.save(path, inputs, DENOISER_OUTPUTS)
 
 
 def stepless_denoiser(path):
@@ -251,6 +308,20 @@ def vae_encoder(path):
     g.save(path, [("image", F32, ["B", 3, "H", "W"])], [("latents", F32, ["B", CHANNELS, "h", "w"])])
 
 
+def upscaler(path):
+    """Twice the size: the nearest pixel and a correction that sees 2 pixels around; leaves [0, 1] here and there."""
+    g = Graph()
+    scales = np.array([1, 1, 2, 2], np.float32)
+    nearest = {"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
+    x = g.op("Tanh", g.op("Conv", "image", drawn(411, 8, 3, 3, 3, scale=0.4), pads=[1, 1, 1, 1]))
+    x = g.op("Conv", g.op("Resize", x, "", scales, **nearest), drawn(412, 3, 8, 3, 3, scale=0.05), pads=[1, 1, 1, 1])
+    g.op("Add", x, g.op("Resize", "image", "", scales, **nearest), out="upscaled")
+    g.save(path, [("image", F32, ["B", 3, "h", "w"])], [("upscaled", F32, ["B", 3, "H", "W"])])
+
+
+DILATION_GROUPS = ["mid_block", "up_blocks.0"]
+
+
 def manifest(folder, name):
     files = {}
     for file in sorted(folder.iterdir()):
@@ -274,7 +345,13 @@ def manifest(folder, name):
         "defaults": {"steps": 8, "guidance_scale": 5.0},
         "files": files,
     }
+    if name == "tiny-methods":
+        content["denoiser"] |= {"dilated_file": "denoiser_dilated.onnx", "dilation_groups": DILATION_GROUPS}
+        content["upscalers"] = [{"file": "upscaler_x2.onnx", "scale": 2, "overlap": 4}]
     (folder / "manifest.json").write_text(json.dumps(content, indent=2) + "\n")
+
+
+NAMES = ("tiny", "tiny-stepless", "tiny-methods")
 
 
 def write(folder, name="tiny"):
@@ -282,7 +359,15 @@ def write(folder, name="tiny"):
     folder.mkdir(parents=True, exist_ok=True)
     vocab = tokenizer(folder / "tokenizer.json")
     text_encoder(folder / "text_encoder.onnx", vocab)
-    (denoiser if name == "tiny" else stepless_denoiser)(folder / "denoiser.onnx")
+    if name == "tiny":
+        denoiser(folder / "denoiser.onnx")
+    elif name == "tiny-stepless":
+        stepless_denoiser(folder / "denoiser.onnx")
+    else:
+        denoiser(folder / "denoiser.onnx", lambda g: two_convolutions(g, plain_convolution))
+        denoiser(folder / "denoiser_dilated.onnx", lambda g: two_convolutions(g, dilated_convolution),
+                 DENOISER_INPUTS + [("dilation", F32, [len(DILATION_GROUPS)])])
+        upscaler(folder / "upscaler_x2.onnx")
     vae_decoder(folder / "vae_decoder.onnx")
     vae_encoder(folder / "vae_encoder.onnx")
     manifest(folder, name)

@@ -5,7 +5,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from . import cutdiffusion, methods, philox, plan, schedule
+from . import (asg, cutdiffusion, demofusion, methods, multidiffusion, operations, philox, plan, scalecrafter, schedule,
+               superres)
+from .sampler import Settings
 
 
 def close(a, b, tolerance=1e-12):
@@ -14,33 +16,85 @@ def close(a, b, tolerance=1e-12):
 
 
 def weight_zero_is_cutdiffusion(bundle):
-    for interaction in ("every", 2, "off"):
-        settings = methods.Settings(guide_weight=0.0, interaction=interaction)
-        sampler = methods.Sampler(bundle, settings)
-        t1 = plan.stage1_steps(settings.steps, settings.stage1_share)
-
-        def estimate(row, x):
-            m, _ = sampler.estimate(row, x, methods.whole_picture(*sampler.size, len(x)), settings.guidance_scale)
-            return methods.noise_estimate(row, m, x)
-        expected = cutdiffusion.structure_stage(sampler.run.initial, sampler.run.table, t1, settings.seed, estimate,
-                                                settings.interaction_steps())
-        close(sampler.asg().stage1, expected, 1e-6)  # the denoiser rounds to float32
+    base = Settings(steps=6, width=128, height=64)
+    for change in ({}, {"interaction": 2}, {"interaction": "off"}, {"scheduler": "ddim", "eta": 1.0}, {"height": 128}):
+        cut = replace(base, **cutdiffusion.DEFAULTS, **change)
+        a, b = methods.sample(bundle, replace(cut, method="asg", guide_weight=0.0)), methods.sample(bundle, cut)
+        close(a.stage1, b.stage1, 1e-6)  # the denoiser rounds to float32
+        close(a.stage2, b.stage2, 1e-6)
 
 
 def one_patch_is_plain_sampling(bundle):
-    asg = methods.sample(bundle, methods.Settings(width=64, height=64, guide_weight=1.0))
-    direct = methods.sample(bundle, methods.Settings(width=64, height=64, method="direct"))
-    close(np.concatenate([np.array(asg.stage1)[:, 0], asg.stage2]), direct.stage2)
+    run = methods.sample(bundle, Settings(width=64, height=64, guide_weight=1.0))
+    direct = methods.sample(bundle, Settings(width=64, height=64, method="direct"))
+    close(np.concatenate([np.array(run.stage1)[:, 0], run.stage2]), direct.stage2)
+
+
+def one_window_is_direct(bundle):
+    for height, conditioning in ((64, "whole"), (64, "crop"), (48, "crop")):
+        direct = Settings(method="direct", width=64, height=height)
+        one = replace(direct, **multidiffusion.DEFAULTS | {"window_conditioning": conditioning, "jitter": 3})
+        close(methods.sample(bundle, one).stage2, methods.sample(bundle, direct).stage2)
+
+
+def scale_one_is_direct(bundle):
+    """DemoFusion has one phase then, and super-resolution nothing to enlarge."""
+    direct = methods.sample(bundle, Settings(method="direct", width=64, height=64))
+    demo = methods.sample(bundle, Settings(width=64, height=64, **demofusion.DEFAULTS))
+    close(demo.phases[1], direct.stage2, 0)
+    close(demo.latents, direct.latents, 0)
+    enlarged = methods.sample(bundle, Settings(width=64, height=64, **superres.DEFAULTS))
+    _, native = methods.picture(bundle, direct)
+    _, rgb8 = methods.picture(bundle, enlarged)
+    assert (native == rgb8).all()
+
+
+def dilation_one_is_direct(bundle):
+    direct = methods.sample(bundle, Settings(method="direct"))
+    for pairs in ((), tuple((g, 1.0) for g in bundle.dilation_groups)):
+        plain = Settings(**scalecrafter.DEFAULTS | {"dilation": pairs, "dilate_share": 1.0, "damped_dilation": pairs,
+                                                    "damped_share": 0.5, "dilation_course": "progressive"})
+        close(methods.sample(bundle, plain).stage2, direct.stage2, 1e-12)
+
+
+def damping_with_the_same_factors_is_plain_guidance(bundle):
+    dilated = Settings(**scalecrafter.DEFAULTS)
+    damped = replace(dilated, damped_dilation=dilated.dilation, damped_share=1.0)
+    close(methods.sample(bundle, damped).stage2, methods.sample(bundle, dilated).stage2)
+
+
+def dilated_views_are_relocated_back():
+    x = np.random.default_rng(2).normal(size=(4, 12, 18))
+    for s in (1, 2, 3):
+        assert (plan.relocate(demofusion.dilated_views(x, s), s, s) == x).all()
+
+
+def tiles_are_invisible(bundle):
+    """With a border of the upscaler's receptive field."""
+    image = np.random.default_rng(3).uniform(size=(3, 21, 50))
+    for u in bundle.manifest["upscalers"]:
+        def upscale(part, scale=u["scale"]):
+            return bundle.upscale(part, scale)
+        tiled = superres.upscale_in_tiles(image, u["scale"], upscale, 16, u["overlap"])
+        close(tiled, superres.clamp(upscale(image)), 1e-6)
+
+
+def a_constant_survives_blur_and_resampling():
+    """Inside, where no cell outside is read."""
+    ones = np.ones((1, 16, 16))
+    close(operations.blur(ones, 5, 0.8)[:, 2:-2, 2:-2], ones[:, 2:-2, 2:-2])
+    close(operations.bicubic(ones, 31, 40), np.ones((1, 31, 40)))
+    close(operations.antialiased_bicubic(ones, 5, 7), np.ones((1, 5, 7)))
 
 
 def full_guidance_is_the_key_estimate():
     rng = np.random.default_rng(1)
     x, e, g = rng.normal(size=(3, 4, 8, 8))
     for row in schedule.euler(8).rows + schedule.ddim(8).rows:
-        close(methods.guided(row, "noise", x, e, g, 1.0), g)
+        close(asg.guided(row, "noise", x, e, g, 1.0), g)
         # in the other space: the guided patch predicts the key patch's clean latent
-        e_guided = methods.guided(row, "latent", x, e, g, 1.0)
-        close(methods.guide_of(row, "latent", x, e_guided), g, 1e-9)
+        e_guided = asg.guided(row, "latent", x, e, g, 1.0)
+        close(asg.guide_of(row, "latent", x, e_guided), g, 1e-9)
 
 
 def ddim_is_euler():
@@ -59,7 +113,7 @@ def interaction_is_undone():
         p = philox.permutations(7, 3, n, 256)
         assert (np.sort(p, axis=0) == np.arange(n)[:, None]).all()
         x = np.random.default_rng(n).normal(size=(n, 4, 8, 8))
-        assert (methods.unshuffle(methods.shuffle(x, p), p) == x).all()
+        assert (asg.unshuffle(asg.shuffle(x, p), p) == x).all()
 
 
 def every_cell_is_covered():
@@ -86,7 +140,7 @@ def relocation_is_a_bijection():
 
 def stepless_estimates_do_not_change(stepless):
     """What tiny-stepless is for: with it, any staleness gives the latents of the synchronous form, to the bit."""
-    base = methods.Settings(interaction="off", guide_space="noise", staleness=0)
+    base = Settings(interaction="off", guide_space="noise", staleness=0)
     for mask in ("key", "own"):
         runs = [methods.sample(stepless, replace(base, staleness=s, mask=mask)) for s in (0, 1, 3)]
         assert all((g == runs[0].guides[0]).all() for r in runs for g in r.guides)
@@ -95,9 +149,17 @@ def stepless_estimates_do_not_change(stepless):
         assert np.ptp(runs[0].masks[0]) > 0.5 and np.abs(runs[0].stage1[-1][1] - runs[0].stage1[-1][0]).max() > 0.1
 
 
-def all_of_them(tiny, stepless):
-    weight_zero_is_cutdiffusion(tiny)
-    one_patch_is_plain_sampling(tiny)
+def all_of_them(tiny, stepless, tiny_methods):
+    for bundle in (tiny, tiny_methods):
+        weight_zero_is_cutdiffusion(bundle)
+        one_patch_is_plain_sampling(bundle)
+    one_window_is_direct(tiny_methods)
+    scale_one_is_direct(tiny_methods)
+    dilation_one_is_direct(tiny_methods)
+    damping_with_the_same_factors_is_plain_guidance(tiny_methods)
+    dilated_views_are_relocated_back()
+    tiles_are_invisible(tiny_methods)
+    a_constant_survives_blur_and_resampling()
     full_guidance_is_the_key_estimate()
     ddim_is_euler()
     interaction_is_undone()

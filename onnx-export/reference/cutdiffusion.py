@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Stage 1 of CutDiffusion (arXiv 2404.15141) alone, in the order its authors publish.
+"""CutDiffusion (arXiv 2404.15141), its stage 1 in the order its authors publish.
 
-Written apart from methods.py, to be what ASGDiffusion with guide weight 0 must equal.
+Written apart from asg.py, to be what ASGDiffusion with guide weight 0 must equal.
 """
 
 import numpy as np
 
-from . import philox
+from . import philox, plan
+from .sampler import noise_estimate, step_noise
+
+DEFAULTS = {"method": "cutdiffusion", "window_weight": "uniform", "window_conditioning": "crop"}
 
 
 def structure_stage(initial, table, steps, seed, estimate, shuffled_steps):
@@ -23,10 +26,29 @@ def structure_stage(initial, table, steps, seed, estimate, shuffled_steps):
         for q in range(c * h * w):
             shuffled[:, q] = x.reshape(n, -1)[order[:, q], q]
         e = estimate(row, shuffled.reshape(x.shape)).reshape(n, -1)
-        # the estimates go back to the patches that the pixels came from, and the patches are stepped there
-        back = np.empty_like(e)
-        for q in range(c * h * w):
-            back[order[:, q], q] = e[:, q]
-        x = row.stepX * x + row.stepE * back.reshape(x.shape)
+
+        def back(of_slots):
+            """To the patches that the pixels came from."""
+            out = np.empty_like(e)
+            for q in range(c * h * w):
+                out[order[:, q], q] = of_slots[:, q]
+            return out.reshape(x.shape)
+        # the patches are stepped un-shuffled
+        stepped = row.stepX * x + row.stepE * back(e)
+        if row.stepN != 0:
+            stepped = stepped + row.stepN * back(step_noise(seed, k, x.shape).reshape(n, -1).astype(e.dtype))
+        x = stepped
         history.append(x)
     return history
+
+
+def run(sampler):
+    s, run = sampler.s, sampler.run
+
+    def estimate(row, x):
+        m, _ = sampler.estimate(row, x, sampler.whole_time_ids(len(x)), s.guidance_scale)
+        return noise_estimate(row, m, x)
+    t1 = plan.stage1_steps(s.steps, s.stage1_share)
+    run.stage1 = structure_stage(run.initial, run.table, t1, s.seed, estimate, s.interaction_steps())
+    x = run.stage1[-1] if run.stage1 else run.initial
+    return sampler.steps_of_windows(plan.relocate(x, sampler.y.s, sampler.x.s), t1)

@@ -9,9 +9,12 @@ from dataclasses import fields, replace
 
 import numpy as np
 
-from . import checks, methods, philox, plan, schedule
-from .methods import Settings
+from PIL import Image
+
+from . import (asg, checks, cutdiffusion, demofusion, methods, multidiffusion, philox, plan, scalecrafter, schedule,
+               superres)
 from .model import Bundle
+from .sampler import Settings, noise_estimate, step
 
 SEED = 7
 
@@ -120,8 +123,8 @@ def stepping_inputs():
 
 def step_by_table(table, x, outputs, noise):
     for k, row in enumerate(table.rows):
-        e = methods.noise_estimate(row, outputs[k], x)
-        x = methods.step(row, x, e, lambda: noise[k])
+        e = noise_estimate(row, outputs[k], x)
+        x = step(row, x, e, lambda: noise[k])
     return x
 
 
@@ -236,7 +239,7 @@ def write_vectors(folder):
     write_json(folder / "plan.json", plan_vectors())
 
 
-# ---- pipeline cases on the tiny bundle
+# ---- pipeline cases
 
 BASE = Settings()
 CASES = {
@@ -284,7 +287,81 @@ CASES = {
     "asg-2x-no-cfg-in-stage-2": replace(BASE, stage2_guidance_scale=1.0),
 }
 WITH_GUIDES = ("asg-2x", "asg-2x-noise-space", "asg-2x-interaction-off", "asg-2x-mask-own-threshold", "asg-2.25x1")
-WITH_PICTURE = ("asg-2x", "asg-2.125x1-cropped")
+WITH_PICTURE = ("asg-2x", "asg-2.125x1-cropped", "demofusion-2.125x1-cropped")
+
+SIZES = {"2x": (128, 128), "3x": (192, 192), "2x1": (128, 64), "2.125x1-cropped": (136, 64)}
+
+
+def start_picture():
+    """RGB8 [64, 64, 3]: waves of several directions, a picture to start from."""
+    y, x, c = np.meshgrid(np.arange(64), np.arange(64), np.arange(3), indexing="ij")
+
+    def wave(t):
+        return abs(t % 128 - 64)
+    return (30 + 2 * wave(3 * x + 2 * y * (c + 1) + 20 * c) + wave(5 * y - 2 * x + 40)).astype(np.uint8)
+
+
+START = start_picture()
+IMAGES = {"start.png": START, "start-wide.png": START[16:48]}
+
+
+def method_cases():
+    """On tiny-methods: every method at every size, and the options that change what it computes."""
+    base = Settings(steps=6)
+    methods_of = {"direct": replace(base, method="direct"),
+                  "multidiffusion": replace(base, **multidiffusion.DEFAULTS),
+                  "cutdiffusion": replace(base, **cutdiffusion.DEFAULTS),
+                  "demofusion": replace(base, **demofusion.DEFAULTS),
+                  "scalecrafter": replace(base, **scalecrafter.DEFAULTS),
+                  "superres": replace(base, **superres.DEFAULTS)}
+    cases = {}
+    for name, settings in methods_of.items():
+        for size, (width, height) in SIZES.items():
+            if f"{name}-{size}" not in CASES:
+                cases[f"{name}-{size}"] = replace(settings, width=width, height=height)
+
+    def variant(name, **changes):
+        method = name.split("-")[0]
+        assert name not in cases, name
+        cases[name] = replace(methods_of[method], **changes)
+    progressive = {"dilation": (("mid_block", 4.0), ("up_blocks.0", 3.0)), "dilation_course": "progressive",
+                   "dilate_share": 0.7}
+    ddim = {"scheduler": "ddim", "eta": 1.0}
+
+    variant("direct-2x-ddim-eta-1", **ddim)
+    variant("multidiffusion-1x", width=64, height=64)
+    variant("multidiffusion-2x1-stride-1", width=128, height=64, window_stride=1)
+    variant("multidiffusion-2x-crop-feather-jitter", window_conditioning="crop", window_weight="feather", jitter=1)
+    variant("multidiffusion-2x-ddim-eta-1", **ddim)
+    variant("multidiffusion-2x-windows-scale-2", stage2_guidance_scale=2.0)
+    variant("cutdiffusion-2x-feather-whole", window_weight="feather", window_conditioning="whole", jitter=0)
+    variant("cutdiffusion-2x-share-0.7-interaction-2", stage1_share=0.7, interaction=2)
+    variant("cutdiffusion-2x-ddim-eta-1", **ddim)
+    variant("demofusion-1x", width=64, height=64)
+    variant("demofusion-2x-feather-whole", window_weight="feather", window_conditioning="whole", jitter=0)
+    variant("demofusion-2x-stride-2-windows-scale-2", window_stride=2, stage2_guidance_scale=2.0)
+    variant("demofusion-2x-exponents", skip_exponent=2.0, dilated_exponent=0.5, blur_exponent=3.0, blur=1.5)
+    variant("demofusion-2x-ddim-eta-1", **ddim)
+    variant("demofusion-2x-no-cfg", guidance_scale=1.0)
+    variant("demofusion-2x-image", image=START)
+    variant("demofusion-1x-image", width=64, height=64, image=START)
+    variant("demofusion-2x1-image-ddim-eta-1", width=128, height=64, image=IMAGES["start-wide.png"], **ddim)
+    variant("scalecrafter-2x-one-group", dilation=(("up_blocks.0", 3.0),), dilate_share=1.0)
+    variant("scalecrafter-2.125x1-fractional", width=136, height=64,
+            dilation=(("mid_block", 2.5), ("up_blocks.0", 1.5)))
+    variant("scalecrafter-2x-progressive", **progressive)
+    variant("scalecrafter-2x-progressive-damped", damped_dilation=(("mid_block", 3.0),), damped_share=0.35,
+            **progressive)
+    variant("scalecrafter-2x-damped-ddim-eta-1", damped_dilation=(("up_blocks.0", 2.0),), damped_share=1.0, **ddim)
+    variant("scalecrafter-2x-no-cfg", guidance_scale=1.0, damped_share=0.5)
+    variant("superres-1x", width=64, height=64)
+    variant("superres-8x1-tiles", width=512, height=64)
+    variant("superres-2x-image", image=START)
+    return cases
+
+
+METHOD_CASES = method_cases()
+ONLY_RGB8 = ("superres-3x", "superres-8x1-tiles")  # the floats would be most of all golden data
 
 PROMPTS = ["a red ball on grass", "", "blue grass", "A  Blue\nball's end,   über 12 it's grün", "日本 ball 🟥!?", "the",
            "the red ball on the green grass and the blue ball on an endless lawn of glass", "I'LL'd 3rd e\u0301t\u00e9"]
@@ -298,16 +375,16 @@ def save(path, array):
 def threshold_margin(bundle, settings):
     """How close a cell of a map comes to the mean that thresholds it, relative to the map's range."""
     raw = []
-    masks_of = methods.patch_masks
+    masks_of = asg.patch_masks
 
     def spy(s, b, maps, real, shape):
-        raw.append([methods.masks.average_map([m[i] for m in maps], *shape[2:]) for i in range(shape[0])])
+        raw.append([asg.masks.average_map([m[i] for m in maps], *shape[2:]) for i in range(shape[0])])
         return masks_of(s, b, maps, real, shape)
-    methods.patch_masks = spy
+    asg.patch_masks = spy
     try:
         methods.sample(bundle, settings)
     finally:
-        methods.patch_masks = masks_of
+        asg.patch_masks = masks_of
     return min(np.abs(v - v.mean()).min() / np.ptp(v) for step in raw for v in step)
 
 
@@ -317,12 +394,25 @@ def describe(settings):
     d["jitter"] = plan.default_jitter(8, d["window_stride"]) if settings.jitter is None else settings.jitter
     if settings.stage2_guidance_scale is None:
         d["stage2_guidance_scale"] = settings.guidance_scale
+    d["image"] = next((name for name, image in IMAGES.items() if image is settings.image), None)
+    d["dilation"], d["damped_dilation"] = dict(settings.dilation), dict(settings.damped_dilation)
     return d
 
 
 def largest_difference(a, b):
     """Over all steps: the largest difference relative to the largest value of that step."""
-    return max(relative(y, x) for x, y in zip(a.stage1 + a.stage2, b.stage1 + b.stage2))
+    def steps(run):
+        phases = [x for phase in run.phases.values() for x in phase]
+        return run.stage1 + phases + run.stage2 + [x for x in (run.latents, run.rgb) if x is not None]
+    return max(relative(y, x) for x, y in zip(steps(a), steps(b), strict=True))
+
+
+def arrays(run):
+    """Name of the file and its content, of everything that a run has."""
+    found = {"initial": run.initial, "stage1": run.stage1, "stage2": run.stage2, "start": run.start,
+             "latents": run.latents, "rgb": run.rgb}
+    found |= {f"phase{s}": latents for s, latents in run.phases.items()}
+    return {name: value for name, value in found.items() if value is not None and len(value)}
 
 
 def write_case(folder, bundle, name, settings):
@@ -335,36 +425,40 @@ def write_case(folder, bundle, name, settings):
         assert margin > 1e-4, (name, margin)  # or rounding could flip a cell: choose another seed
     target = folder / name
     target.mkdir(parents=True)
-    save(target / "initial.npy", run.initial)
-    if run.stage1:
-        save(target / "stage1.npy", run.stage1)
-    save(target / "stage2.npy", run.stage2)
-    save(target / "latents.npy", run.latents)
+    for file, value in arrays(run).items():
+        if file != "rgb" or name not in ONLY_RGB8:
+            save(target / f"{file}.npy", value)
     if name in WITH_GUIDES:
         save(target / "guides.npy", run.guides)
         save(target / "masks.npy", run.masks)
     y, x = run.axes
-    entry = {"name": name, "settings": describe(settings),
+    entry = {"name": name, "bundle": bundle.manifest["name"], "settings": describe(settings),
              "plan": {"s": [y.s, x.s], "patch": [y.patch, x.patch], "canvas": [y.canvas, x.canvas],
                       "crop": [y.crop, x.crop], "stage1_steps": len(run.stage1)},
              "token_ids": run.prompt.ids.tolist(), "negative_token_ids": run.negative.ids.tolist(),
              "float32_difference": float(f"{rounding:.1e}")}
-    if name in WITH_PICTURE:
+    if name in WITH_PICTURE or run.rgb is not None:
         image, rgb = methods.picture(bundle, run)
-        save(target / "image.npy", image)
-        np.save(target / "rgb8.npy", rgb, allow_pickle=False)
         low_image, _ = methods.picture(bundle, low, np.float32)
+        np.save(target / "rgb8.npy", rgb, allow_pickle=False)
+        if image is not None:
+            save(target / "image.npy", image)
+        else:
+            image, low_image = run.rgb, low.rgb
         entry["image_float32_difference"] = float(f"{np.abs(image - low_image).max():.1e}")
     entry["files"] = sorted(p.name for p in target.iterdir())
     return entry
 
 
 def write_cases(resources):
-    tiny, stepless = Bundle(resources / "tiny"), Bundle(resources / "tiny-stepless")
-    checks.all_of_them(tiny, stepless)
+    tiny, stepless, tiny_methods = (Bundle(resources / name) for name in ("tiny", "tiny-stepless", "tiny-methods"))
+    checks.all_of_them(tiny, stepless, tiny_methods)
     folder = resources / "goldens" / "cases"
     shutil.rmtree(folder, ignore_errors=True)
     entries = [write_case(folder, tiny, name, settings) for name, settings in CASES.items()]
+    entries += [write_case(folder, tiny_methods, name, settings) for name, settings in METHOD_CASES.items()]
+    for name, image in IMAGES.items():
+        Image.fromarray(image).save(resources / "goldens" / name)
     text = resources / "goldens" / "text"
     shutil.rmtree(text, ignore_errors=True)
     text.mkdir(parents=True)
@@ -376,12 +470,15 @@ def write_cases(resources):
             prompts[-1]["files"] = [f"text/hidden-{i}.npy", f"text/pooled-{i}.npy"]
             save(text / f"hidden-{i}.npy", p.hidden)
             save(text / f"pooled-{i}.npy", p.pooled)
-    sha = hashlib.sha256((resources / "tiny" / "manifest.json").read_bytes()).hexdigest()
+    sha = {b.manifest["name"]: hashlib.sha256((b.folder / "manifest.json").read_bytes()).hexdigest()
+           for b in (tiny, tiny_methods)}
     write_json(resources / "goldens" / "index.json", {
-        "bundle": "tiny", "bundle_manifest_sha256": sha,
+        "bundle_manifest_sha256": sha,
         "layout": {"initial": "[N, C, h, w] N(0,1) * initScale",
                    "stage1": "[step, N, C, h, w] un-shuffled, after the step",
                    "stage2": "[step, C, H, W] after the step", "latents": "[C, H, W] after the last step",
+                   "phase1": "[step, C, h, w] after the step; phase2: [step, C, 2h, 2w]; latents match the anchor",
+                   "start": "[C, h, w] of the start picture", "rgb": "[3, height, width] in 0..1, of superres",
                    "guides": "[step, C, h, w] made by the key patch (slot 0) at that step",
                    "masks": "[step, N, h, w] normalised, of every slot's own map at that step",
                    "image": "[3, 8H, 8W] decoded canvas", "rgb8": "[height, width, 3] the picture"},

@@ -33,6 +33,11 @@ class Bundle:
         self.text = session(self.encoder["file"])
         self.denoiser = session(self.manifest["denoiser"]["file"])
         self.decoder = session(self.manifest["vae"]["decoder"])
+        self.picture_encoder = session(self.manifest["vae"]["encoder"])
+        dilated = self.manifest["denoiser"]["dilated_file"]
+        self.dilated = session(dilated) if dilated else None
+        self.dilation_groups = self.manifest["denoiser"].get("dilation_groups", [])
+        self.upscalers = {u["scale"]: session(u["file"]) for u in self.manifest.get("upscalers", [])}
         latent = self.manifest["latent"]
         self.native, self.factor, self.channels = latent["native_size"], latent["vae_factor"], latent["channels"]
         self.multiple, self.scaling, self.shift = latent["unet_multiple"], latent["scaling"], latent["shift"]
@@ -56,6 +61,16 @@ class Bundle:
         x = latents * real(1.0 / self.scaling) + real(self.shift)
         return self.decoder.run(["image"], {"latents": x[None].astype(np.float32)})[0][0]
 
+    def encode_picture(self, image, real=np.float64):
+        """[3, 8h, 8w], -1..1 -> latents [C, h, w] as the denoiser knows them."""
+        v = self.picture_encoder.run(["latents"], {"image": image[None].astype(np.float32)})[0][0]
+        return (v.astype(real) - real(self.shift)) * real(self.scaling)
+
+    def upscale(self, image, scale):
+        """[3, h, w], 0..1 -> [3, h * scale, w * scale]."""
+        v = self.upscalers[scale].run(["upscaled"], {"image": image[None].astype(np.float32)})[0][0]
+        return v.astype(image.dtype)
+
 
 class Denoiser:
     """One prompt's view of the denoiser: rows [0, v) unconditional, rows [v, 2v) conditional."""
@@ -68,8 +83,11 @@ class Denoiser:
                 self.weights[position] = 1.0
         self.outputs = ["noise"] + [m["output"] for m in bundle.blocks]
 
-    def __call__(self, views, timestep, time_ids, guided):
-        """views: [v, C, h, w], already scaled. Returns (m_u or None, m_c, one map [v, hb, wb] per block)."""
+    def __call__(self, views, timestep, time_ids, guided, dilation=None):
+        """views: [v, C, h, w], already scaled; dilation: one factor per group, for the dilated graph.
+
+        Returns (m_u or None, m_c, one map [v, hb, wb] per block).
+        """
         v = len(views)
         zeros = np.zeros_like(self.weights)
         rows = [(self.prompt, self.weights)] * v
@@ -78,14 +96,18 @@ class Denoiser:
             rows = [(self.negative, zeros)] * v + rows
             sample = np.concatenate([views, views])
             time_ids = np.concatenate([time_ids, time_ids])
-        out = self.bundle.denoiser.run(self.outputs, {
+        inputs = {
             "sample": sample.astype(np.float32),
             "timestep": np.full(len(rows), timestep, np.float32),
             "encoder_hidden_states": np.stack([p.hidden for p, _ in rows]),
             "text_embeds": np.stack([p.pooled for p, _ in rows]),
             "time_ids": time_ids.astype(np.float32),
             "token_weights": np.stack([w for _, w in rows]),
-        })
+        }
+        network = self.bundle.denoiser
+        if dilation is not None:
+            network, inputs["dilation"] = self.bundle.dilated, dilation
+        out = network.run(self.outputs, inputs)
         out = [o.astype(views.dtype) for o in out]
         if not guided:
             return None, out[0], out[1:]

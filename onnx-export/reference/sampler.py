@@ -1,15 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""ASGDiffusion (arXiv 2412.06163) and direct sampling, as SPEC.md sections 3 to 8 say, step by step.
+"""What all methods share: settings, noise, a guided estimate, windows over a canvas, a step (SPEC.md 1, 4, 6, 7).
 
 `real` is the type of all arithmetic: float64 is the reference, float32 measures what rounding does.
 """
 
-import math
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from . import mask as masks
 from . import philox, plan, schedule
 from .model import Denoiser
 
@@ -18,7 +16,7 @@ EVERY = 10**9
 
 @dataclass(frozen=True)
 class Settings:
-    """One request; names as on the command line."""
+    """One request; names as on the command line. The defaults are those of asg; other methods' are in their modules."""
 
     method: str = "asg"
     width: int = 128
@@ -48,6 +46,16 @@ class Settings:
     window_weight: str = "feather"
     window_conditioning: str = "crop"
     stage2_guidance_scale: object = None  # None: guidance_scale
+    image: object = None  # RGB8 [height, width, 3] to start from
+    skip_exponent: float = 3.0  # demofusion: a1, a2, a3 and the blur's standard deviation
+    dilated_exponent: float = 1.0
+    blur_exponent: float = 1.0
+    blur: float = 0.8
+    dilation: tuple = ()  # scalecrafter: (group, factor) pairs; groups left out: 1
+    dilate_share: float = 0.6
+    dilation_course: str = "constant"
+    damped_dilation: tuple = ()
+    damped_share: float = 0.0
 
     def interaction_steps(self):
         return {"every": EVERY, "off": 0}.get(self.interaction, self.interaction)
@@ -64,10 +72,13 @@ class Run:
     negative: object = None
     initial: np.ndarray = None  # [N, C, h, w]: N(0,1) * initScale
     stage1: list = field(default_factory=list)  # per step [N, C, h, w], un-shuffled
-    stage2: list = field(default_factory=list)  # per step [C, H, W]
+    stage2: list = field(default_factory=list)  # per step [C, H, W], of every method that works on the canvas
+    phases: dict = field(default_factory=dict)  # phase s: per step [C, s * h, s * w]
     guides: list = field(default_factory=list)  # G made at each step of stage 1, [C, h, w]
     masks: list = field(default_factory=list)  # all patches' masks made at each step, [N, h, w]
-    latents: np.ndarray = None  # [C, H, W]
+    start: np.ndarray = None  # demofusion from a picture: its latents at native size, [C, h, w]
+    latents: np.ndarray = None  # [C, H, W]; of superres the native picture's [C, h, w]
+    rgb: np.ndarray = None  # superres: [3, height, width] in 0..1
 
 
 def combine(m_u, m_c, scale):
@@ -96,51 +107,6 @@ def initial_noise(seed, patches, channels, h, w):
     return philox.normals(seed, element).reshape(patches, channels, h, w)
 
 
-def shuffle(x, p):
-    """Pixel interaction: shuffled[slot, q] = x[p[slot, q], q]."""
-    flat = x.reshape(len(x), -1)
-    return np.take_along_axis(flat, p, axis=0).reshape(x.shape)
-
-
-def unshuffle(shuffled, p):
-    """The inverse: x[p[slot, q], q] = shuffled[slot, q]."""
-    flat = np.empty_like(shuffled.reshape(len(shuffled), -1))
-    np.put_along_axis(flat, p, shuffled.reshape(len(shuffled), -1), axis=0)
-    return flat.reshape(shuffled.shape)
-
-
-def guide_of(row, space, x0, e0):
-    """What the key patch tells the others: its noise estimate, or its predicted clean latent."""
-    return e0 if space == "noise" else (x0 - row.sigma * e0) / row.alpha
-
-
-def guided(row, space, x, e, G, wM):
-    """Eq. 3 / Eq. 4 on noise estimates; or the same pull on predicted clean latents."""
-    if space == "noise":
-        return e + wM * (G - e)
-    d = (x - row.sigma * e) / row.alpha
-    return e - wM * (row.alpha / row.sigma * (G - d))
-
-
-def guide_weight(settings, k, t1):
-    course = {"constant": 1.0, "cosine": 0.5 * (1 + math.cos(math.pi * k / t1)), "linear": 1 - k / t1}
-    return settings.guide_weight * course[settings.guide_schedule]
-
-
-def patch_masks(settings, bundle, maps, real_tokens, shape):
-    """M of every patch, [N, h, w]."""
-    n, _, h, w = shape
-    if not real_tokens:
-        return np.ones((n, h, w), maps[0].dtype)
-    chosen = [m for m, b in zip(maps, bundle.blocks) if not settings.mask_blocks or b["block"] in settings.mask_blocks]
-    return np.stack([masks.mask([m[i] for m in chosen], h, w, settings.mask_norm) for i in range(n)])
-
-
-def whole_picture(canvas_y, canvas_x, views):
-    """time_ids of a view that shows the whole picture."""
-    return np.tile(np.array([[canvas_y, canvas_x, 0, 0, canvas_y, canvas_x]], np.float64), (views, 1))
-
-
 class Sampler:
     def __init__(self, bundle, settings, real=np.float64, denoiser=None):
         s = self.s = settings
@@ -160,85 +126,47 @@ class Sampler:
         m_u, m_c, maps = self.denoiser(row.inScale * x, row.timestep, time_ids, scale != 1)
         return combine(m_u, m_c, self.real(scale)), maps
 
-    # Stage 1: the patches, each a sub-sampled view of the whole picture.
-    def stage1(self, x, t1):
-        s, run, real = self.s, self.run, self.real
-        published = []  # (G, M) of the key patch at every step so far
-        for k in range(t1):
-            row = run.table.rows[k]
-            interacts = k < s.interaction_steps() and self.patches > 1
-            if interacts:
-                p = philox.permutations(s.seed, k, self.patches, x[0].size)
-                x = shuffle(x, p)
-            m, maps = self.estimate(row, x, whole_picture(*self.size, self.patches), s.guidance_scale)
-            e = noise_estimate(row, m, x)
-            M = patch_masks(s, self.bundle, maps, run.prompt.real, x.shape)
-            published.append((guide_of(row, s.guide_space, x[0], e[0]), M[0]))
-            run.guides.append(published[-1][0])
-            run.masks.append(M)
-            G, key_mask = published[max(0, k - s.staleness)]
-            w = real(guide_weight(s, k, t1))
-            e_guided = e.copy()
-            for i in range(1, self.patches):
-                wM = {"key": w * key_mask, "own": w * M[i], "none": w}[s.mask]
-                e_guided[i] = guided(row, s.guide_space, x[i], e[i], G, wM)
-            shape = x.shape
-            x = step(row, x, e_guided, lambda: step_noise(s.seed, k, shape).astype(real))
-            if interacts:
-                x = unshuffle(x, p)
-            run.stage1.append(x)
-        return x
+    def whole_time_ids(self, views):
+        """time_ids of views that each show the whole picture: (H, W, 0, 0, H, W) of the canvas in pixels."""
+        height, width = self.size
+        return np.tile(np.array([[height, width, 0, 0, height, width]], np.float64), (views, 1))
 
-    # Stage 2: windows of native size over the canvas.
-    def stage2(self, canvas, t1):
-        s, run, real = self.s, self.run, self.real
-        native, f = self.bundle.native, self.bundle.factor
+    def whole_view(self, row, x):
+        """Model output of one view that is the whole picture, [C, h, w]."""
+        return self.estimate(row, x[None], self.whole_time_ids(1), self.s.guidance_scale)[0][0]
+
+    def windows(self, row, canvas, counter):
+        """Averaged model output of windows of native size over the canvas; counter: the jitter's step."""
+        s, native, f = self.s, self.bundle.native, self.bundle.factor
         stride = [s.window_stride or n // 2 for n in native]
         jitter = [plan.default_jitter(n, t) if s.jitter is None else s.jitter for n, t in zip(native, stride)]
         scale = s.guidance_scale if s.stage2_guidance_scale is None else s.stage2_guidance_scale
-        for k in range(t1, s.steps):
-            row = run.table.rows[k]
-            win = plan.windows(canvas.shape[1:], native, stride, jitter, s.seed, k)
-            views = np.stack([plan.gather(canvas, y0, x0, win.height, win.width) for y0, x0 in zip(win.y, win.x)])
-            time_ids = whole_picture(*self.size, len(views))
-            if s.window_conditioning == "crop":
-                time_ids[:, 2] = [(y0 + win.pad_y) * f for y0 in win.y]
-                time_ids[:, 3] = [(x0 + win.pad_x) * f for x0 in win.x]
-            m_v, _ = self.estimate(row, views, time_ids, scale)
-            m, _ = plan.average(m_v, win, canvas.shape, s.window_weight)
-            e = noise_estimate(row, m, canvas)
-            canvas = step(row, canvas, e, lambda: step_noise(s.seed, k, canvas.shape).astype(real))
-            run.stage2.append(canvas)
-        return canvas
+        win = plan.windows(canvas.shape[1:], native, stride, jitter, s.seed, counter)
+        views = np.stack([plan.gather(canvas, y0, x0, win.height, win.width) for y0, x0 in zip(win.y, win.x)])
+        time_ids = self.whole_time_ids(len(views))
+        if s.window_conditioning == "crop":
+            time_ids[:, 2] = [(y0 + win.pad_y) * f for y0 in win.y]
+            time_ids[:, 3] = [(x0 + win.pad_x) * f for x0 in win.x]
+        m_v, _ = self.estimate(row, views, time_ids, scale)
+        return plan.average(m_v, win, canvas.shape, s.window_weight)[0]
 
-    def asg(self):
-        t1 = plan.stage1_steps(self.s.steps, self.s.stage1_share)
-        x = self.stage1(self.run.initial, t1)
-        self.run.latents = self.stage2(plan.relocate(x, self.y.s, self.x.s), t1)
+    def advance(self, row, x, m, counter):
+        """x after a step with the model output m; counter: the step noise's step."""
+        e = noise_estimate(row, m, x)
+        return step(row, x, e, lambda: step_noise(self.s.seed, counter, x.shape).astype(self.real))
+
+    def canvas_noise(self):
+        """The patches' initial noise as a canvas, [C, H, W]."""
+        return plan.relocate(self.run.initial, self.y.s, self.x.s)
+
+    def steps_on_canvas(self, canvas, first, model_output):
+        """The steps from `first` on, with model_output(k, row, canvas); the result becomes the latents."""
+        for k in range(first, self.s.steps):
+            row = self.run.table.rows[k]
+            canvas = self.advance(row, canvas, model_output(k, row, canvas), k)
+            self.run.stage2.append(canvas)
+        self.run.latents = canvas
         return self.run
 
-    def direct(self):
-        """One view, the whole canvas, all steps."""
-        s, run = self.s, self.run
-        canvas = plan.relocate(run.initial, self.y.s, self.x.s)
-        for k, row in enumerate(run.table.rows):
-            m, _ = self.estimate(row, canvas[None], whole_picture(*self.size, 1), s.guidance_scale)
-            e = noise_estimate(row, m[0], canvas)
-            canvas = step(row, canvas, e, lambda: step_noise(s.seed, k, canvas.shape).astype(self.real))
-            run.stage2.append(canvas)
-        run.latents = canvas
-        return run
-
-
-def sample(bundle, settings, real=np.float64):
-    sampler = Sampler(bundle, settings, real)
-    return {"asg": sampler.asg, "direct": sampler.direct}[settings.method]()
-
-
-def picture(bundle, run, real=np.float64):
-    """The decoded float image of the canvas, and RGB8 [height, width, 3] of the picture."""
-    image = bundle.decode(run.latents.astype(real), real)
-    y, x = run.axes
-    v = np.floor(np.clip(image * np.float32(127.5) + np.float32(127.5), 0, 255) + np.float32(0.5)).astype(np.uint8)
-    v = v[:, y.crop:y.crop + y.pixels, x.crop:x.crop + x.pixels]
-    return image, np.ascontiguousarray(v.transpose(1, 2, 0))
+    def steps_of_windows(self, canvas, first):
+        return self.steps_on_canvas(canvas, first, lambda k, row, x: self.windows(row, x, k))

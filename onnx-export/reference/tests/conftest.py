@@ -21,3 +21,8 @@ def tiny():
 @pytest.fixture(scope="session")
 def stepless():
     return Bundle(RESOURCES / "tiny-stepless")
+
+
+@pytest.fixture(scope="session")
+def tiny_methods():
+    return Bundle(RESOURCES / "tiny-methods")

@@ -7,10 +7,12 @@ import json
 import numpy as np
 import pytest
 
+from PIL import Image
+
 from reference import bundle, goldens, methods
 
 
-@pytest.mark.parametrize("name", ["tiny", "tiny-stepless"])
+@pytest.mark.parametrize("name", bundle.NAMES)
 def test_bundle_is_byte_equal(name, tmp_path, resources):
     bundle.write(tmp_path, name)
     assert sorted(p.name for p in tmp_path.iterdir()) == sorted(p.name for p in (resources / name).iterdir())
@@ -19,7 +21,7 @@ def test_bundle_is_byte_equal(name, tmp_path, resources):
     assert sum(f.stat().st_size for f in tmp_path.iterdir()) < 500_000
 
 
-@pytest.mark.parametrize("name", ["tiny", "tiny-stepless"])
+@pytest.mark.parametrize("name", bundle.NAMES)
 def test_manifest_counts_its_files(name, resources):
     folder = resources / name
     manifest = json.loads((folder / "manifest.json").read_text())
@@ -43,7 +45,8 @@ def index(resources):
 
 def test_index_names_every_file(index, resources):
     folder = resources / "goldens"
-    assert [c["name"] for c in index["cases"]] == list(goldens.CASES)
+    assert [c["name"] for c in index["cases"]] == list(goldens.CASES | goldens.METHOD_CASES)
+    assert {m for m in methods.METHODS} == {c["settings"]["method"] for c in index["cases"]}
     named = {f"cases/{c['name']}/{f}" for c in index["cases"] for f in c["files"]}
     named |= {f for p in index["prompts"] for f in p.get("files", ())}
     assert named == {str(p.relative_to(folder)) for p in folder.rglob("*.npy")}
@@ -58,16 +61,30 @@ def test_arrays_are_plain_npy(resources):
         assert array.flags.c_contiguous and array.dtype in (np.dtype("<f4"), np.dtype("u1"))
 
 
-def test_cases_are_what_the_reference_computes(index, resources, tiny):
+def test_cases_are_what_the_reference_computes(index, resources, tiny, tiny_methods):
+    bundles = {"tiny": tiny, "tiny-methods": tiny_methods}
     for case in index["cases"]:
-        run = methods.sample(tiny, goldens.CASES[case["name"]])
-        folder = resources / "goldens" / "cases" / case["name"]
-        for file, value in (("initial", run.initial), ("stage1", run.stage1), ("stage2", run.stage2),
-                            ("latents", run.latents), ("guides", run.guides), ("masks", run.masks)):
-            if f"{file}.npy" in case["files"]:
-                stored = np.load(folder / f"{file}.npy")
-                assert stored.shape == np.shape(value)
-                assert goldens.relative(stored, value) < 1e-5, (case["name"], file)
+        run = methods.sample(bundles[case["bundle"]], (goldens.CASES | goldens.METHOD_CASES)[case["name"]])
+        arrays = goldens.arrays(run) | {"guides": run.guides, "masks": run.masks}
+        for file in set(case["files"]) - {"image.npy", "rgb8.npy"}:
+            stored = np.load(resources / "goldens" / "cases" / case["name"] / file)
+            value = arrays[file.removesuffix(".npy")]
+            assert stored.shape == np.shape(value)
+            assert goldens.relative(stored, value) < 1e-5, (case["name"], file)
+
+
+def test_every_method_has_its_sizes(index):
+    """2x, 3x, 2x1 and a size that is not a multiple of the native one."""
+    for method in methods.METHODS:
+        sizes = {(c["settings"]["width"], c["settings"]["height"]) for c in index["cases"]
+                 if c["settings"]["method"] == method}
+        assert {(128, 128), (192, 192), (128, 64)} <= sizes, method
+        assert any(w % 64 or h % 64 for w, h in sizes), method
+
+
+def test_start_pictures(resources):
+    for name, image in goldens.IMAGES.items():
+        assert (np.asarray(Image.open(resources / "goldens" / name)) == image).all()
 
 
 def test_prompts(index, tiny):

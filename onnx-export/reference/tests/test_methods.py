@@ -3,15 +3,44 @@ from dataclasses import replace
 
 import numpy as np
 
-from reference import checks, methods
+from reference import checks, goldens, methods
+from reference.sampler import Sampler, Settings
 
 
-def test_weight_zero_is_cutdiffusion(tiny):
-    checks.weight_zero_is_cutdiffusion(tiny)
+def test_weight_zero_is_cutdiffusion(tiny_methods):
+    checks.weight_zero_is_cutdiffusion(tiny_methods)
 
 
 def test_one_patch_is_plain_sampling(tiny):
     checks.one_patch_is_plain_sampling(tiny)
+
+
+def test_one_window_is_direct(tiny_methods):
+    checks.one_window_is_direct(tiny_methods)
+
+
+def test_scale_one_is_direct(tiny_methods):
+    checks.scale_one_is_direct(tiny_methods)
+
+
+def test_dilation_one_is_direct(tiny_methods):
+    checks.dilation_one_is_direct(tiny_methods)
+
+
+def test_damping_with_the_same_factors_is_plain_guidance(tiny_methods):
+    checks.damping_with_the_same_factors_is_plain_guidance(tiny_methods)
+
+
+def test_dilated_views_are_relocated_back():
+    checks.dilated_views_are_relocated_back()
+
+
+def test_tiles_are_invisible(tiny_methods):
+    checks.tiles_are_invisible(tiny_methods)
+
+
+def test_a_constant_survives_blur_and_resampling():
+    checks.a_constant_survives_blur_and_resampling()
 
 
 def test_full_guidance_is_the_key_estimate():
@@ -32,26 +61,39 @@ def test_zero_unconditional_embeddings_for_an_empty_negative(tiny):
 
 
 def test_prompt_without_a_token_masks_nothing(tiny):
-    run = methods.sample(tiny, methods.Settings(prompt=" "))
+    run = methods.sample(tiny, Settings(prompt=" "))
     assert all((m == 1).all() for m in run.masks)
 
 
 def test_direct_starts_from_the_relocated_patches(tiny):
-    s = methods.Settings(width=144, height=64)
-    asg, direct = methods.Sampler(tiny, s).run, methods.Sampler(tiny, replace(s, method="direct")).run
+    s = Settings(width=144, height=64)
+    asg, direct = Sampler(tiny, s).run, Sampler(tiny, replace(s, method="direct")).run
     assert (asg.initial == direct.initial).all()
-    native = methods.Sampler(tiny, methods.Settings(width=64, height=64)).run.initial
-    two = methods.Sampler(tiny, methods.Settings()).run.initial
+    native = Sampler(tiny, Settings(width=64, height=64)).run.initial
+    two = Sampler(tiny, Settings()).run.initial
     assert (native[0] == two[0]).all()
+
+
+def test_options_matter(resources):
+    """No two cases of one method and size end alike, so each tests what it is named after."""
+    folder = resources / "goldens" / "cases"
+    ends = {}
+    for case in goldens.METHOD_CASES:
+        files = [p for p in (folder / case / "latents.npy", folder / case / "rgb.npy") if p.exists()]
+        array = np.load(files[-1])
+        for other, end in ends.items():
+            if other.split("-")[0] == case.split("-")[0] and end.shape == array.shape:
+                assert goldens.relative(array, end) > 1e-3, (case, other)
+        ends[case] = array
 
 
 def test_tiny_hears_prompt_place_and_time(tiny):
     """The analytic denoiser is worth testing with: everything it is given moves its estimate."""
     def close(settings):
-        a = methods.sample(tiny, methods.Settings()).latents
+        a = methods.sample(tiny, Settings()).latents
         b = methods.sample(tiny, settings).latents
         return np.abs(a - b).max() < 1e-2 * np.abs(a).max()
-    base = methods.Settings()
+    base = Settings()
     assert close(base)
     for change in ({"prompt": "a blue ball on grass"}, {"negative_prompt": "red"}, {"guidance_scale": 4.0},
                    {"window_conditioning": "whole"}, {"mask": "own"}, {"staleness": 0}, {"seed": 8}):

@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+"""ASGDiffusion (arXiv 2412.06163): SPEC.md sections 3 to 6."""
+
+import math
+
+import numpy as np
+
+from . import mask as masks
+from . import philox, plan
+from .sampler import noise_estimate, step, step_noise
+
+
+def shuffle(x, p):
+    """Pixel interaction: shuffled[slot, q] = x[p[slot, q], q]."""
+    flat = x.reshape(len(x), -1)
+    return np.take_along_axis(flat, p, axis=0).reshape(x.shape)
+
+
+def unshuffle(shuffled, p):
+    """The inverse: x[p[slot, q], q] = shuffled[slot, q]."""
+    flat = np.empty_like(shuffled.reshape(len(shuffled), -1))
+    np.put_along_axis(flat, p, shuffled.reshape(len(shuffled), -1), axis=0)
+    return flat.reshape(shuffled.shape)
+
+
+def guide_of(row, space, x0, e0):
+    """What the key patch tells the others: its noise estimate, or its predicted clean latent."""
+    return e0 if space == "noise" else (x0 - row.sigma * e0) / row.alpha
+
+
+def guided(row, space, x, e, G, wM):
+    """Eq. 3 / Eq. 4 on noise estimates; or the same pull on predicted clean latents."""
+    if space == "noise":
+        return e + wM * (G - e)
+    d = (x - row.sigma * e) / row.alpha
+    return e - wM * (row.alpha / row.sigma * (G - d))
+
+
+def guide_weight(settings, k, t1):
+    course = {"constant": 1.0, "cosine": 0.5 * (1 + math.cos(math.pi * k / t1)), "linear": 1 - k / t1}
+    return settings.guide_weight * course[settings.guide_schedule]
+
+
+def patch_masks(settings, bundle, maps, real_tokens, shape):
+    """M of every patch, [N, h, w]."""
+    n, _, h, w = shape
+    if not real_tokens:
+        return np.ones((n, h, w), maps[0].dtype)
+    chosen = [m for m, b in zip(maps, bundle.blocks) if not settings.mask_blocks or b["block"] in settings.mask_blocks]
+    return np.stack([masks.mask([m[i] for m in chosen], h, w, settings.mask_norm) for i in range(n)])
+
+
+def stage1(sampler, x, t1):
+    """The patches, each a sub-sampled view of the whole picture."""
+    s, run, real = sampler.s, sampler.run, sampler.real
+    published = []  # (G, M) of the key patch at every step so far
+    for k in range(t1):
+        row = run.table.rows[k]
+        interacts = k < s.interaction_steps() and sampler.patches > 1
+        if interacts:
+            p = philox.permutations(s.seed, k, sampler.patches, x[0].size)
+            x = shuffle(x, p)
+        m, maps = sampler.estimate(row, x, sampler.whole_time_ids(sampler.patches), s.guidance_scale)
+        e = noise_estimate(row, m, x)
+        M = patch_masks(s, sampler.bundle, maps, run.prompt.real, x.shape)
+        published.append((guide_of(row, s.guide_space, x[0], e[0]), M[0]))
+        run.guides.append(published[-1][0])
+        run.masks.append(M)
+        G, key_mask = published[max(0, k - s.staleness)]
+        w = real(guide_weight(s, k, t1))
+        e_guided = e.copy()
+        for i in range(1, sampler.patches):
+            wM = {"key": w * key_mask, "own": w * M[i], "none": w}[s.mask]
+            e_guided[i] = guided(row, s.guide_space, x[i], e[i], G, wM)
+        shape = x.shape
+        x = step(row, x, e_guided, lambda: step_noise(s.seed, k, shape).astype(real))
+        if interacts:
+            x = unshuffle(x, p)
+        run.stage1.append(x)
+    return x
+
+
+def run(sampler):
+    t1 = plan.stage1_steps(sampler.s.steps, sampler.s.stage1_share)
+    x = stage1(sampler, sampler.run.initial, t1)
+    return sampler.steps_of_windows(plan.relocate(x, sampler.y.s, sampler.x.s), t1)

@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: Apache-2.0
+"""ScaleCrafter (arXiv 2310.07702): direct inference whose convolutions are dilated in the first steps."""
+
+import math
+
+import numpy as np
+
+from .sampler import combine
+
+DEFAULTS = {"method": "scalecrafter", "dilation": (("mid_block", 2.0), ("up_blocks.0", 2.0))}
+
+
+def factor(settings, wanted, k, tau):
+    """A group's dilation factor at step k."""
+    if wanted > 1 and settings.dilation_course == "progressive":
+        return max(math.ceil(wanted * (tau - k) / tau), 2)
+    return wanted
+
+
+def run(sampler):
+    s, run, real = sampler.s, sampler.run, sampler.real
+    tau = math.floor(s.steps * s.dilate_share + 0.5)
+    damped_tau = min(tau, math.floor(s.steps * s.damped_share + 0.5))
+
+    def factors(pairs, k):
+        wanted = dict(pairs)
+        return np.array([factor(s, wanted.get(g, 1.0), k, tau) for g in sampler.bundle.dilation_groups], np.float32)
+
+    def model_output(k, row, canvas):
+        if k >= tau:
+            return sampler.whole_view(row, canvas)
+        guided = s.guidance_scale != 1
+        inputs = (row.inScale * canvas[None], row.timestep, sampler.whole_time_ids(1), guided)
+        m_u, m_c, _ = sampler.denoiser(*inputs, factors(s.dilation, k))
+        if k < damped_tau and guided:
+            m_v, _, _ = sampler.denoiser(*inputs, factors(s.damped_dilation, k))
+            return (m_v + real(s.guidance_scale) * (m_c - m_u))[0]
+        return combine(m_u, m_c, real(s.guidance_scale))[0]
+    return sampler.steps_on_canvas(sampler.canvas_noise(), 0, model_output)
