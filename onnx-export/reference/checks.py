@@ -7,7 +7,7 @@ import numpy as np
 
 from . import (asg, cutdiffusion, demofusion, methods, multidiffusion, operations, philox, plan, scalecrafter, schedule,
                superres)
-from .sampler import Settings
+from .sampler import Sampler, Settings
 
 
 def close(a, b, tolerance=1e-12):
@@ -35,6 +35,23 @@ def one_window_is_direct(bundle):
         direct = Settings(method="direct", width=64, height=height)
         one = replace(direct, **multidiffusion.DEFAULTS | {"window_conditioning": conditioning, "jitter": 3})
         close(methods.sample(bundle, one).stage2, methods.sample(bundle, direct).stage2)
+
+
+def averaging_stepped_windows_is_the_same(bundle):
+    """MultiDiffusion's authors step every window and average the results (x' is linear in x and m)."""
+    settings = Settings(width=96, height=64, steps=4, **multidiffusion.DEFAULTS)
+    sampler = Sampler(bundle, settings)
+    x = sampler.canvas_noise()
+    starts_y, starts_x = (plan.starts(n, 8, 4) for n in x.shape[1:])
+    for row in sampler.run.table.rows:
+        total, count = np.zeros_like(x), np.zeros(x.shape[1:])
+        for y0 in starts_y:
+            for x0 in starts_x:
+                window = np.s_[:, y0:y0 + 8, x0:x0 + 8]
+                total[window] += sampler.advance(row, x[window], sampler.whole_view(row, x[window]), 0)
+                count[window[1:]] += 1
+        x = total / count
+    close(methods.sample(bundle, settings).latents, x, 1e-6)
 
 
 def scale_one_is_direct(bundle):
@@ -154,6 +171,7 @@ def all_of_them(tiny, stepless, tiny_methods):
         weight_zero_is_cutdiffusion(bundle)
         one_patch_is_plain_sampling(bundle)
     one_window_is_direct(tiny_methods)
+    averaging_stepped_windows_is_the_same(tiny_methods)
     scale_one_is_direct(tiny_methods)
     dilation_one_is_direct(tiny_methods)
     damping_with_the_same_factors_is_plain_guidance(tiny_methods)

@@ -37,6 +37,12 @@ def dilated_views(x, s):
     return np.stack([x[:, a::s, b::s] for a in range(s) for b in range(s)])
 
 
+def courses(settings, timestep):
+    """c1 of the skip residual, c2 of the dilated views, c3 of the blur; all from about 1 down to about 0."""
+    f = 0.5 * (1 + math.cos(math.pi * (TRAIN - timestep) / TRAIN))
+    return f**settings.skip_exponent, f**settings.dilated_exponent, 0.99 * f**settings.blur_exponent + 0.01
+
+
 def phase(sampler, number, previous, anchor):
     s, real, steps = sampler.s, sampler.real, sampler.s.steps
     z = operations.bicubic(previous, number * sampler.y.patch, number * sampler.x.patch)
@@ -45,8 +51,7 @@ def phase(sampler, number, previous, anchor):
     for k, row in enumerate(sampler.run.table.rows):
         counter = k + steps * (number - 1)
         noised = operations.blend(row.alpha, z, row.sigma, noise)
-        f = 0.5 * (1 + math.cos(math.pi * (TRAIN - float(row.timestep)) / TRAIN))
-        c1, c2, c3 = f**s.skip_exponent, f**s.dilated_exponent, 0.99 * f**s.blur_exponent + 0.01
+        c1, c2, c3 = courses(s, float(row.timestep))
         # the skip residual pulls the sample back to the noised previous phase
         x = noised if k == 0 else operations.blend(real(1 - c1), x, real(c1), noised)
         local = sampler.advance(row, x, sampler.windows(row, x, counter), counter)

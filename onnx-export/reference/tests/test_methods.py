@@ -2,8 +2,9 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
-from reference import checks, goldens, methods
+from reference import checks, demofusion, goldens, methods, superres
 from reference.sampler import Sampler, Settings
 
 
@@ -17,6 +18,16 @@ def test_one_patch_is_plain_sampling(tiny):
 
 def test_one_window_is_direct(tiny_methods):
     checks.one_window_is_direct(tiny_methods)
+
+
+def test_averaging_stepped_windows_is_the_same(tiny_methods):
+    checks.averaging_stepped_windows_is_the_same(tiny_methods)
+
+
+def test_courses_of_demofusion():
+    """methods.md section 9.7, at the first of 50 timesteps; towards 0 at the last."""
+    assert np.allclose(demofusion.courses(Settings(), 981), (0.99733, 0.99911, 0.99912), atol=5e-6)
+    assert np.allclose(demofusion.courses(Settings(), 1), (0, 0, 0.01), atol=5e-6)
 
 
 def test_scale_one_is_direct(tiny_methods):
@@ -33,6 +44,13 @@ def test_damping_with_the_same_factors_is_plain_guidance(tiny_methods):
 
 def test_dilated_views_are_relocated_back():
     checks.dilated_views_are_relocated_back()
+
+
+@pytest.mark.parametrize("scale, available, chosen", [
+    (1, [2], []), (2, [2], [2]), (3, [2], [2, 2]), (3, [2, 4], [4]), (2, [4, 2], [2]), (6, [2, 4], [4, 2]),
+    (5, [2], [2, 2, 2])])
+def test_smallest_upscaler_that_suffices(scale, available, chosen):
+    assert superres.plan_upscaling(scale, available) == chosen
 
 
 def test_tiles_are_invisible(tiny_methods):
