@@ -6,7 +6,7 @@ import math
 import numpy as np
 
 from . import mask as masks
-from . import philox, plan
+from . import background, philox, plan
 from .sampler import noise_estimate, step, step_noise
 
 
@@ -83,4 +83,6 @@ def stage1(sampler, x, t1):
 def run(sampler):
     t1 = plan.stage1_steps(sampler.s.steps, sampler.s.stage1_share)
     x = stage1(sampler, sampler.run.initial, t1)
+    if sampler.s.object_share > 0:
+        sampler.run.background = background.decide(sampler, sampler.run.masks[-1][0])
     return sampler.steps_of_windows(plan.relocate(x, sampler.y.s, sampler.x.s), t1)

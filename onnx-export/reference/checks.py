@@ -86,6 +86,17 @@ def dilated_views_are_relocated_back():
         assert (plan.relocate(demofusion.dilated_views(x, s), s, s) == x).all()
 
 
+def background_windows_of_the_same_kind_change_nothing(bundle):
+    """With the prompt and scale of the others; and if all are background, theirs is stage 2's scale."""
+    plain = methods.sample(bundle, Settings(steps=4))
+    none = methods.sample(bundle, Settings(steps=4, object_share=0.5))
+    assert 0 < none.background.sum() < len(none.background)
+    close(none.stage2, plain.stage2)
+    every = Settings(steps=4, object_share=2.0, background_guidance_scale=2.0)  # a share that no window reaches
+    close(methods.sample(bundle, every).stage2,
+          methods.sample(bundle, Settings(steps=4, stage2_guidance_scale=2.0)).stage2)
+
+
 def tiles_are_invisible(bundle):
     """With a border of the upscaler's receptive field."""
     image = np.random.default_rng(3).uniform(size=(3, 21, 50))
@@ -176,6 +187,7 @@ def all_of_them(tiny, stepless, tiny_methods):
     dilation_one_is_direct(tiny_methods)
     damping_with_the_same_factors_is_plain_guidance(tiny_methods)
     dilated_views_are_relocated_back()
+    background_windows_of_the_same_kind_change_nothing(tiny_methods)
     tiles_are_invisible(tiny_methods)
     a_constant_survives_blur_and_resampling()
     full_guidance_is_the_key_estimate()

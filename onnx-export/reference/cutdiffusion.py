@@ -6,10 +6,11 @@ Written apart from asg.py, to be what ASGDiffusion with guide weight 0 must equa
 
 import numpy as np
 
-from . import philox, plan
+from . import asg, background, philox, plan
 from .sampler import noise_estimate, step_noise
 
-DEFAULTS = {"method": "cutdiffusion", "window_weight": "uniform", "window_conditioning": "crop"}
+DEFAULTS = {"method": "cutdiffusion", "guide_weight": 0.0, "guide_space": "noise", "mask": "none", "staleness": 0,
+            "window_weight": "uniform", "window_conditioning": "crop"}
 
 
 def structure_stage(initial, table, steps, seed, estimate, shuffled_steps):
@@ -46,9 +47,12 @@ def run(sampler):
     s, run = sampler.s, sampler.run
 
     def estimate(row, x):
-        m, _ = sampler.estimate(row, x, sampler.whole_time_ids(len(x)), s.guidance_scale)
+        m, maps = sampler.estimate(row, x, sampler.whole_time_ids(len(x)), s.guidance_scale)
+        run.masks.append(asg.patch_masks(s, sampler.bundle, maps, run.prompt.real, x.shape))
         return noise_estimate(row, m, x)
     t1 = plan.stage1_steps(s.steps, s.stage1_share)
     run.stage1 = structure_stage(run.initial, run.table, t1, s.seed, estimate, s.interaction_steps())
+    if s.object_share > 0:
+        run.background = background.decide(sampler, run.masks[-1][0])
     x = run.stage1[-1] if run.stage1 else run.initial
     return sampler.steps_of_windows(plan.relocate(x, sampler.y.s, sampler.x.s), t1)

@@ -11,8 +11,8 @@ import numpy as np
 
 from PIL import Image
 
-from . import (asg, checks, cutdiffusion, demofusion, methods, multidiffusion, philox, plan, scalecrafter, schedule,
-               superres)
+from . import (asg, background, checks, cutdiffusion, demofusion, methods, multidiffusion, philox, plan, scalecrafter,
+               schedule, superres)
 from .model import Bundle
 from .sampler import Settings, noise_estimate, step
 
@@ -320,6 +320,8 @@ def method_cases():
             if f"{name}-{size}" not in CASES:
                 cases[f"{name}-{size}"] = replace(settings, width=width, height=height)
 
+    methods_of["asg"] = base
+
     def variant(name, **changes):
         method = name.split("-")[0]
         assert name not in cases, name
@@ -327,6 +329,7 @@ def method_cases():
     progressive = {"dilation": (("mid_block", 4.0), ("up_blocks.0", 3.0)), "dilation_course": "progressive",
                    "dilate_share": 0.7}
     ddim = {"scheduler": "ddim", "eta": 1.0}
+    few = {"seed": 5, "object_share": 0.35}
 
     variant("direct-2x-ddim-eta-1", **ddim)
     variant("multidiffusion-1x", width=64, height=64)
@@ -337,6 +340,10 @@ def method_cases():
     variant("cutdiffusion-2x-feather-whole", window_weight="feather", window_conditioning="whole", jitter=0)
     variant("cutdiffusion-2x-share-0.7-interaction-2", stage1_share=0.7, interaction=2)
     variant("cutdiffusion-2x-ddim-eta-1", **ddim)
+    variant("asg-2x-background", background_prompt="green grass", background_guidance_scale=2.0, **few)
+    variant("asg-2x-background-no-cfg", background_prompt="green grass", stage2_guidance_scale=1.0, **few)
+    variant("cutdiffusion-2x-background", background_prompt="green grass", **few)
+    variant("cutdiffusion-2x-background-scale-1", background_guidance_scale=1.0, **few)
     variant("demofusion-1x", width=64, height=64)
     variant("demofusion-2x-feather-whole", window_weight="feather", window_conditioning="whole", jitter=0)
     variant("demofusion-2x-stride-2-windows-scale-2", window_stride=2, stage2_guidance_scale=2.0)
@@ -394,6 +401,9 @@ def describe(settings):
     d["jitter"] = plan.default_jitter(8, d["window_stride"]) if settings.jitter is None else settings.jitter
     if settings.stage2_guidance_scale is None:
         d["stage2_guidance_scale"] = settings.guidance_scale
+    d["background_prompt"] = settings.prompt if settings.background_prompt is None else settings.background_prompt
+    if settings.background_guidance_scale is None:
+        d["background_guidance_scale"] = d["stage2_guidance_scale"]
     d["image"] = next((name for name, image in IMAGES.items() if image is settings.image), None)
     d["dilation"], d["damped_dilation"] = dict(settings.dilation), dict(settings.damped_dilation)
     return d
@@ -423,6 +433,9 @@ def write_case(folder, bundle, name, settings):
     if settings.mask_norm == "mean-threshold":
         margin = threshold_margin(bundle, settings)
         assert margin > 1e-4, (name, margin)  # or rounding could flip a cell: choose another seed
+    if settings.object_share > 0:
+        assert 0 < run.background.sum() < len(run.background), run.background
+        assert np.abs(run.masks[-1][0] - background.THRESHOLD).min() > 0.01, name
     target = folder / name
     target.mkdir(parents=True)
     for file, value in arrays(run).items():
@@ -437,6 +450,8 @@ def write_case(folder, bundle, name, settings):
                       "crop": [y.crop, x.crop], "stage1_steps": len(run.stage1)},
              "token_ids": run.prompt.ids.tolist(), "negative_token_ids": run.negative.ids.tolist(),
              "float32_difference": float(f"{rounding:.1e}")}
+    if run.background is not None:
+        entry["background"] = [int(v) for v in np.flatnonzero(run.background)]
     if name in WITH_PICTURE or run.rgb is not None:
         image, rgb = methods.picture(bundle, run)
         low_image, _ = methods.picture(bundle, low, np.float32)

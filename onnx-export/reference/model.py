@@ -83,14 +83,15 @@ class Denoiser:
                 self.weights[position] = 1.0
         self.outputs = ["noise"] + [m["output"] for m in bundle.blocks]
 
-    def __call__(self, views, timestep, time_ids, guided, dilation=None):
-        """views: [v, C, h, w], already scaled; dilation: one factor per group, for the dilated graph.
+    def __call__(self, views, timestep, time_ids, guided, dilation=None, prompts=None):
+        """views: [v, C, h, w], already scaled; prompts: one per view, or that of all; dilation: one factor per group,
+        for the dilated graph.
 
         Returns (m_u or None, m_c, one map [v, hb, wb] per block).
         """
         v = len(views)
         zeros = np.zeros_like(self.weights)
-        rows = [(self.prompt, self.weights)] * v
+        rows = [(prompt, self.weights) for prompt in prompts or [self.prompt] * v]
         sample = views
         if guided:
             rows = [(self.negative, zeros)] * v + rows

@@ -46,6 +46,9 @@ class Settings:
     window_weight: str = "feather"
     window_conditioning: str = "crop"
     stage2_guidance_scale: object = None  # None: guidance_scale
+    object_share: float = 0.0  # windows that hold less of the object are background
+    background_prompt: object = None  # None: prompt
+    background_guidance_scale: object = None  # None: stage2_guidance_scale
     image: object = None  # RGB8 [height, width, 3] to start from
     skip_exponent: float = 3.0  # demofusion: a1, a2, a3 and the blur's standard deviation
     dilated_exponent: float = 1.0
@@ -70,6 +73,7 @@ class Run:
     table: schedule.Table
     prompt: object = None
     negative: object = None
+    background_prompt: object = None
     initial: np.ndarray = None  # [N, C, h, w]: N(0,1) * initScale
     stage1: list = field(default_factory=list)  # per step [N, C, h, w], un-shuffled
     stage2: list = field(default_factory=list)  # per step [C, H, W], of every method that works on the canvas
@@ -77,6 +81,7 @@ class Run:
     guides: list = field(default_factory=list)  # G made at each step of stage 1, [C, h, w]
     masks: list = field(default_factory=list)  # all patches' masks made at each step, [N, h, w]
     start: np.ndarray = None  # demofusion from a picture: its latents at native size, [C, h, w]
+    background: np.ndarray = None  # per window of stage 2: whether it is without an object
     latents: np.ndarray = None  # [C, H, W]; of superres the native picture's [C, h, w]
     rgb: np.ndarray = None  # superres: [3, height, width] in 0..1
 
@@ -115,6 +120,7 @@ class Sampler:
         table = schedule.table(s.scheduler, s.steps, s.spacing, s.prediction, s.eta).rounded(real)
         self.run = Run(s, (y, x), table)
         self.run.prompt, self.run.negative = bundle.encode(s.prompt), bundle.negative(s.negative_prompt)
+        self.run.background_prompt = bundle.encode(s.prompt if s.background_prompt is None else s.background_prompt)
         self.denoiser = denoiser or Denoiser(bundle, self.run.prompt, self.run.negative, s.mask_tokens)
         self.y, self.x, self.patches = y, x, y.s * x.s
         self.size = (y.canvas * bundle.factor, x.canvas * bundle.factor)  # canvas in pixels
@@ -135,20 +141,34 @@ class Sampler:
         """Model output of one view that is the whole picture, [C, h, w]."""
         return self.estimate(row, x[None], self.whole_time_ids(1), self.s.guidance_scale)[0][0]
 
+    def stride(self):
+        return [self.s.window_stride or n // 2 for n in self.bundle.native]
+
     def windows(self, row, canvas, counter):
         """Averaged model output of windows of native size over the canvas; counter: the jitter's step."""
         s, native, f = self.s, self.bundle.native, self.bundle.factor
-        stride = [s.window_stride or n // 2 for n in native]
+        stride = self.stride()
         jitter = [plan.default_jitter(n, t) if s.jitter is None else s.jitter for n, t in zip(native, stride)]
-        scale = s.guidance_scale if s.stage2_guidance_scale is None else s.stage2_guidance_scale
         win = plan.windows(canvas.shape[1:], native, stride, jitter, s.seed, counter)
         views = np.stack([plan.gather(canvas, y0, x0, win.height, win.width) for y0, x0 in zip(win.y, win.x)])
         time_ids = self.whole_time_ids(len(views))
         if s.window_conditioning == "crop":
             time_ids[:, 2] = [(y0 + win.pad_y) * f for y0 in win.y]
             time_ids[:, 3] = [(x0 + win.pad_x) * f for x0 in win.x]
-        m_v, _ = self.estimate(row, views, time_ids, scale)
+        m_v = self.window_outputs(row, views, time_ids)
         return plan.average(m_v, win, canvas.shape, s.window_weight)[0]
+
+    def window_outputs(self, row, views, time_ids):
+        s = self.s
+        scale = s.guidance_scale if s.stage2_guidance_scale is None else s.stage2_guidance_scale
+        if self.run.background is None:
+            return self.estimate(row, views, time_ids, scale)[0]
+        other = scale if s.background_guidance_scale is None else s.background_guidance_scale
+        prompts = [self.run.background_prompt if b else self.run.prompt for b in self.run.background]
+        scales = np.where(self.run.background, other, scale).astype(self.real)[:, None, None, None]
+        m_u, m_c, _ = self.denoiser(row.inScale * views, row.timestep, time_ids, bool((scales != 1).any()),
+                                    prompts=prompts)
+        return combine(m_u, m_c, scales)
 
     def advance(self, row, x, m, counter):
         """x after a step with the model output m; counter: the step noise's step."""

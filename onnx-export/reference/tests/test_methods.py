@@ -4,7 +4,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from reference import checks, demofusion, goldens, methods, superres
+from reference import background, checks, demofusion, goldens, methods, superres
 from reference.sampler import Sampler, Settings
 
 
@@ -51,6 +51,17 @@ def test_dilated_views_are_relocated_back():
     (5, [2], [2, 2, 2])])
 def test_smallest_upscaler_that_suffices(scale, available, chosen):
     assert superres.plan_upscaling(scale, available) == chosen
+
+
+def test_background_windows_of_the_same_kind_change_nothing(tiny_methods):
+    checks.background_windows_of_the_same_kind_change_nothing(tiny_methods)
+
+
+def test_share_of_a_window():
+    mask = np.array([[1.0, 0.0, 0.0], [0.5, 0.4, 0.0]])
+    assert background.object_share(mask, 2, 1, 0, 0, 4, 1) == 1  # rows 0, 0, 1, 1 of the first column
+    assert background.object_share(mask, 2, 1, 1, 0, 2, 2) == 0.5
+    assert background.object_share(mask, 2, 1, 0, 1, 4, 2) == 0
 
 
 def test_tiles_are_invisible(tiny_methods):
