@@ -450,6 +450,8 @@ def write_case(folder, bundle, name, settings):
                       "crop": [y.crop, x.crop], "stage1_steps": len(run.stage1)},
              "token_ids": run.prompt.ids.tolist(), "negative_token_ids": run.negative.ids.tolist(),
              "float32_difference": float(f"{rounding:.1e}")}
+    if settings.method == "scalecrafter":
+        entry["plan"]["dilated_steps"] = scalecrafter.dilated_steps(settings)
     if run.background is not None:
         entry["background"] = [int(v) for v in np.flatnonzero(run.background)]
     if name in WITH_PICTURE or run.rgb is not None:
@@ -493,7 +495,7 @@ def write_cases(resources):
                    "stage1": "[step, N, C, h, w] un-shuffled, after the step",
                    "stage2": "[step, C, H, W] after the step", "latents": "[C, H, W] after the last step",
                    "phase1": "[step, C, h, w] after the step; phase2: [step, C, 2h, 2w]; latents match the anchor",
-                   "start": "[C, h, w] of the start picture", "rgb": "[3, height, width] in 0..1, of superres",
+                   "start": "[C, h, w] of the start picture", "rgb": "[3, 8H, 8W] in 0..1, the canvas of superres",
                    "guides": "[step, C, h, w] made by the key patch (slot 0) at that step",
                    "masks": "[step, N, h, w] normalised, of every slot's own map at that step",
                    "image": "[3, 8H, 8W] decoded canvas", "rgb8": "[height, width, 3] the picture"},

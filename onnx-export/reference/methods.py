@@ -21,9 +21,9 @@ def rgb8(v):
 
 def picture(bundle, run, real=np.float64):
     """The decoded float image of the canvas (None for superres), and RGB8 [height, width, 3] of the picture."""
-    if run.rgb is not None:
-        return None, rgb8(run.rgb * real(255))
-    image = bundle.decode(run.latents.astype(real), real)
     y, x = run.axes
-    v = image[:, y.crop:y.crop + y.pixels, x.crop:x.crop + x.pixels]
-    return image, rgb8(v * np.float32(127.5) + np.float32(127.5))
+    crop = np.s_[:, y.crop:y.crop + y.pixels, x.crop:x.crop + x.pixels]
+    if run.rgb is not None:
+        return None, rgb8(run.rgb[crop] * real(255))
+    image = bundle.decode(run.latents.astype(real), real)
+    return image, rgb8(image[crop] * np.float32(127.5) + np.float32(127.5))

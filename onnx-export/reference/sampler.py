@@ -83,7 +83,7 @@ class Run:
     start: np.ndarray = None  # demofusion from a picture: its latents at native size, [C, h, w]
     background: np.ndarray = None  # per window of stage 2: whether it is without an object
     latents: np.ndarray = None  # [C, H, W]; of superres the native picture's [C, h, w]
-    rgb: np.ndarray = None  # superres: [3, height, width] in 0..1
+    rgb: np.ndarray = None  # superres: the whole canvas, [3, H, W] in 0..1
 
 
 def combine(m_u, m_c, scale):

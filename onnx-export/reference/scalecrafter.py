@@ -17,9 +17,13 @@ def factor(settings, wanted, k, tau):
     return wanted
 
 
+def dilated_steps(settings):
+    return math.floor(settings.steps * settings.dilate_share + 0.5)
+
+
 def run(sampler):
     s, run, real = sampler.s, sampler.run, sampler.real
-    tau = math.floor(s.steps * s.dilate_share + 0.5)
+    tau = dilated_steps(s)
     damped_tau = min(tau, math.floor(s.steps * s.damped_share + 0.5))
 
     def factors(pairs, k):

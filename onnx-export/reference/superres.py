@@ -53,6 +53,5 @@ def run(sampler):
     image = clamp(image * sampler.real(0.5) + sampler.real(0.5))
     for scale in plan_upscaling(y.s, list(bundle.upscalers)):
         image = clamp(bundle.upscale(image, scale))  # all at once: tiles give the same (checks.py)
-    image = clamp(operations.antialiased_bicubic(image, y.canvas * bundle.factor, x.canvas * bundle.factor))
-    run.rgb = image[:, y.crop:y.crop + y.pixels, x.crop:x.crop + x.pixels]
+    run.rgb = clamp(operations.antialiased_bicubic(image, y.canvas * bundle.factor, x.canvas * bundle.factor))
     return run
