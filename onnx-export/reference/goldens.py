@@ -419,7 +419,8 @@ def largest_difference(a, b):
 
 def arrays(run):
     """Name of the file and its content, of everything that a run has."""
-    found = {"initial": run.initial, "stage1": run.stage1, "stage2": run.stage2, "start": run.start,
+    drawn = run.initial if run.settings.image is None else None  # a start picture takes its place
+    found = {"initial": drawn, "stage1": run.stage1, "stage2": run.stage2, "start": run.start,
              "latents": run.latents, "rgb": run.rgb}
     found |= {f"phase{s}": latents for s, latents in run.phases.items()}
     return {name: value for name, value in found.items() if value is not None and len(value)}
