@@ -292,17 +292,18 @@ WITH_PICTURE = ("asg-2x", "asg-2.125x1-cropped", "demofusion-2.125x1-cropped")
 SIZES = {"2x": (128, 128), "3x": (192, 192), "2x1": (128, 64), "2.125x1-cropped": (136, 64)}
 
 
-def start_picture():
-    """RGB8 [64, 64, 3]: waves of several directions, a picture to start from."""
-    y, x, c = np.meshgrid(np.arange(64), np.arange(64), np.arange(3), indexing="ij")
+def start_picture(height, width):
+    """RGB8 [height, width, 3]: waves of several directions, a picture to start from."""
+    y, x, c = np.meshgrid(np.arange(height), np.arange(width), np.arange(3), indexing="ij")
 
     def wave(t):
         return abs(t % 128 - 64)
     return (30 + 2 * wave(3 * x + 2 * y * (c + 1) + 20 * c) + wave(5 * y - 2 * x + 40)).astype(np.uint8)
 
 
-START = start_picture()
-IMAGES = {"start.png": START, "start-wide.png": START[16:48]}
+IMAGES = {"start.png": start_picture(64, 64), "start-wide.png": start_picture(32, 64),
+          "start-large.png": start_picture(80, 78), "start-small.png": start_picture(44, 45)}
+START = IMAGES["start.png"]
 
 
 def method_cases():
@@ -351,6 +352,7 @@ def method_cases():
     variant("demofusion-2x-ddim-eta-1", **ddim)
     variant("demofusion-2x-no-cfg", guidance_scale=1.0)
     variant("demofusion-2x-image", image=START)
+    variant("demofusion-2x-image-shrunk", image=IMAGES["start-large.png"])
     variant("demofusion-1x-image", width=64, height=64, image=START)
     variant("demofusion-2x1-image-ddim-eta-1", width=128, height=64, image=IMAGES["start-wide.png"], **ddim)
     variant("scalecrafter-2x-one-group", dilation=(("up_blocks.0", 3.0),), dilate_share=1.0)
@@ -364,11 +366,12 @@ def method_cases():
     variant("superres-1x", width=64, height=64)
     variant("superres-8x1-tiles", width=512, height=64)
     variant("superres-2x-image", image=START)
+    variant("superres-2x-image-enlarged", image=IMAGES["start-small.png"])
     return cases
 
 
 METHOD_CASES = method_cases()
-ONLY_RGB8 = ("superres-3x", "superres-8x1-tiles")  # the floats would be most of all golden data
+ONLY_RGB8 = ("superres-3x", "superres-8x1-tiles", "superres-2x-image-enlarged")  # the floats would be most of all golden data
 
 PROMPTS = ["a red ball on grass", "", "blue grass", "A  Blue\nball's end,   über 12 it's grün", "日本 ball 🟥!?", "the",
            "the red ball on the green grass and the blue ball on an endless lawn of glass", "I'LL'd 3rd e\u0301t\u00e9"]

@@ -108,8 +108,8 @@ def test_options_matter(resources):
     folder = resources / "goldens" / "cases"
     ends = {}
     for case in goldens.METHOD_CASES:
-        files = [p for p in (folder / case / "latents.npy", folder / case / "rgb.npy") if p.exists()]
-        array = np.load(files[-1])
+        paths = [folder / case / f"{name}.npy" for name in ("rgb", "rgb8", "latents")]
+        array = np.load(next(p for p in paths if p.exists())).astype(np.float64)
         for other, end in ends.items():
             if other.split("-")[0] == case.split("-")[0] and end.shape == array.shape:
                 assert goldens.relative(array, end) > 1e-3, (case, other)
