@@ -19,7 +19,8 @@ from diffusers import AutoencoderKL, UNet2DConditionModel
 from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
 from . import __version__
-from .graphs import Denoiser, TextEncoder, VaeDecoder, VaeEncoder, halve_storage
+from .dilation import DilatedDenoiser
+from .graphs import Denoiser, TextEncoder, VaeDecoder, VaeEncoder, halve_storage, share_storage
 from .vae_stats import VaeFront, VaeTail, tiled_axes, tiled_entry
 
 FORMAT_VERSION = 1
@@ -44,6 +45,7 @@ class Graph:
     output_names: list[str]
     dynamic_axes: dict[str, dict[int, str]]
     examples: list[tuple[torch.Tensor, ...]]
+    weights_of: str | None = None  # an earlier graph with the same weights
 
 
 def export(checkpoint: Path, out: Path, name: str | None = None, licence: str | None = None) -> dict:
@@ -85,6 +87,11 @@ def export(checkpoint: Path, out: Path, name: str | None = None, licence: str | 
     length = text_entries[0]["length"]
     pooled = _load_projection_width(checkpoint, encoders) if denoiser.text_time else 0
     graphs.append(_denoiser_graph(denoiser, length, pooled))
+    try:
+        dilated = DilatedDenoiser(denoiser)
+    except ValueError as error:
+        raise ExportError(str(error)) from error
+    graphs.append(_dilated_graph(dilated, graphs[-1]))
     graphs += _vae_graphs(vae, factor)
     tiled_graphs, tiled_entry = _tiled_decoder(vae)
     graphs += tiled_graphs
@@ -114,7 +121,8 @@ def export(checkpoint: Path, out: Path, name: str | None = None, licence: str | 
             "text_encoders": text_entries,
             "denoiser": {
                 "file": "denoiser.onnx",
-                "dilated_file": None,
+                "dilated_file": "denoiser_dilated.onnx",
+                "dilation_groups": dilated.groups,
                 "prediction": _scheduler(checkpoint)["prediction"],
                 "precision": "fp32",
                 "inputs": denoiser.input_names,
@@ -232,6 +240,14 @@ def _denoiser_graph(denoiser: Denoiser, length: int, pooled: int) -> Graph:
     return Graph("denoiser.onnx", denoiser, denoiser.input_names, denoiser.output_names, axes, examples)
 
 
+def _dilated_graph(dilated: DilatedDenoiser, plain: Graph) -> Graph:
+    """ScaleCrafter's graph: the same at run-time dilations."""
+    names = dilated.input_names
+    factors = [[2.0] * len(dilated.groups), [1.0 + 0.5 * (i % 5) for i in range(len(dilated.groups))], [1.0] * len(dilated.groups)]
+    examples = [(*example, torch.tensor(f)) for example, f in zip(plain.examples, factors, strict=True)]
+    return Graph("denoiser_dilated.onnx", dilated, names, dilated.output_names, plain.dynamic_axes, examples, weights_of=plain.file)
+
+
 def _vae_graphs(vae: AutoencoderKL, factor: int) -> list[Graph]:
     channels = vae.config.latent_channels
     size = {0: "batch", 2: "height", 3: "width"}
@@ -284,6 +300,8 @@ def _write(graph: Graph, path: Path) -> float:
         node.doc_string = ""
     halve_storage(model)
     onnx.checker.check_model(model)
+    if graph.weights_of is not None:
+        share_storage(model, path.with_name(graph.weights_of))
     path.write_bytes(model.SerializeToString(deterministic=True))
     return _parity(graph, path)
 

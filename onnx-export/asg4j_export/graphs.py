@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import mmap
+from pathlib import Path
+
 import numpy as np
 import onnx
 import torch
@@ -155,3 +158,22 @@ def halve_storage(model: onnx.ModelProto, smallest: int = 256) -> None:
     nodes = list(model.graph.node)
     del model.graph.node[:]
     model.graph.node.extend(casts + nodes)
+
+
+def share_storage(model: onnx.ModelProto, other: Path, smallest: int = 256) -> None:
+    """Takes every weight of ``model`` that the ONNX file ``other`` holds from there, as external data, instead of storing it.
+
+    ONNX's external data is any run of bytes of any file beside the graph: here that of the weight inside ``other``.
+    """
+    with open(other, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        for tensor in model.graph.initializer:
+            raw = tensor.raw_data
+            if len(raw) < smallest:
+                continue
+            offset = content.find(raw)
+            if offset < 0:
+                continue
+            tensor.ClearField("raw_data")
+            tensor.data_location = TensorProto.EXTERNAL
+            for key, value in (("location", other.name), ("offset", offset), ("length", len(raw))):
+                tensor.external_data.add(key=key, value=str(value))
