@@ -10,12 +10,13 @@ HERE = Path(__file__).parent
 FLOAT, INT64 = TensorProto.FLOAT, TensorProto.INT64
 
 
-def save(name, nodes, inputs, outputs, opset=17):
+def save(name, nodes, inputs, outputs, opset=17, weights=()):
     graph = helper.make_graph(
         nodes,
         name,
         [helper.make_tensor_value_info(*i) for i in inputs],
         [helper.make_tensor_value_info(*o) for o in outputs],
+        weights,
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
     onnx.save(model, HERE / f"{name}.onnx")
@@ -41,6 +42,18 @@ save(
     [node("Add", ["x", "y"], ["s"])],
     [("x", FLOAT, ["n"]), ("y", FLOAT, ["m"])],
     [("s", FLOAT, ["k"])],
+)
+
+# y = x + w, and w [3] lies in another file from its byte 3 on, where no float is aligned.
+weight = TensorProto(name="w", data_type=FLOAT, dims=[3], data_location=TensorProto.EXTERNAL)
+for key, value in {"location": "folder/w.bin", "offset": "3", "length": "12"}.items():
+    weight.external_data.add(key=key, value=value)
+save(
+    "external",
+    [node("Add", ["x", "w"], ["y"])],
+    [("x", FLOAT, [3])],
+    [("y", FLOAT, [3])],
+    weights=[weight],
 )
 
 # Long enough to be interrupted: 400 products of [n, n] matrices.

@@ -147,46 +147,42 @@ public final class Bundle {
     /**
      * A graph of the manifest, for ONNX Runtime to open.
      *
-     * @param memory receives the bytes if the bundle lies in a jar; a graph in a folder needs none
+     * @param memory receives the bytes, those of external data too, if the bundle lies in a jar; a
+     *     graph in a folder needs none
      * @throws BadBundleException if the file is not a whole ONNX model, or if its external data is
      *     not listed in the manifest or lies outside of the bundle
      */
     public ModelFile graph(String name, Memory memory) {
         Manifest.FileEntry entry = entry(name);
         try {
-            BundleFiles.Graph graph = files.graph(name, entry.bytes(), memory);
-            String parent = name.substring(0, name.lastIndexOf('/') + 1);
-            for (String location : graph.externalData()) {
-                checkExternal(name, parent, location);
-            }
-            return graph.file();
+            return files.graph(name, entry.bytes(), memory, location -> external(name, location));
         } catch (IOException e) {
             throw unreadable(files.place(name), e);
         }
     }
 
-    private void checkExternal(String graph, String parent, String location) {
+    /** The file that {@code location} of {@code graph}'s external data means. */
+    private BundleFiles.External external(String graph, String location) {
         String fault = Manifest.pathFault(location);
         if (fault == null && location.indexOf('*') >= 0) {
             // ONNX Runtime reads "*/_ORT_MEM_ADDR_/*" as: the data is at this address.
             fault = "holds a *";
         }
-        if (fault == null && !files.allowsExternalData()) {
-            fault = "is external data, which a bundle in a jar cannot have";
-        }
-        if (fault == null && !manifest.files().containsKey(parent + location)) {
-            fault = "is not listed in files of " + Manifest.FILE_NAME;
-        }
-        if (fault != null) {
+        String name = graph.substring(0, graph.lastIndexOf('/') + 1) + location;
+        Manifest.FileEntry entry = manifest.files().get(name);
+        if (fault != null || entry == null) {
             throw new BadBundleException(
                     files.place(graph)
                             + ": external data \""
                             + location
                             + "\": the path "
-                            + fault
+                            + (fault != null
+                                    ? fault
+                                    : "is not listed in files of " + Manifest.FILE_NAME)
                             + ". "
                             + Json.FIX);
         }
+        return new BundleFiles.External(name, entry.bytes());
     }
 
     private Manifest.FileEntry entry(String name) {

@@ -24,7 +24,8 @@ import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.attribute.BasicFileAttributes;
-import java.util.Set;
+import java.util.LinkedHashMap;
+import java.util.Map;
 import java.util.concurrent.TimeUnit;
 
 /** Where the files of a bundle lie. Names have passed {@link Manifest#pathFault}. Thread-safe. */
@@ -43,14 +44,25 @@ sealed interface BundleFiles {
     /** What the memory of verified hashes goes by; null: it cannot be told whether it changed. */
     VerifiedFiles.@Nullable State state(String name) throws IOException;
 
-    /** The graph {@code name} of {@code bytes} bytes, and the files its tensors lie in. */
-    Graph graph(String name, long bytes, Memory memory) throws IOException;
+    /**
+     * The graph {@code name} of {@code bytes} bytes.
+     *
+     * @param memory receives what has to be read
+     * @param external checks a location of the graph's external data and tells which file it is
+     */
+    ModelFile graph(String name, long bytes, Memory memory, ExternalLookup external)
+            throws IOException;
 
-    /** A graph and the relative paths of its external data. */
-    record Graph(ModelFile file, Set<String> externalData) {}
+    /** Which file a graph's external data lies in. */
+    interface ExternalLookup {
+        /**
+         * @throws BadBundleException if the bundle has no such file, or must not read it
+         */
+        External of(String location);
+    }
 
-    /** Whether this storage lets graphs have external data. */
-    boolean allowsExternalData();
+    /** A file of the bundle that holds external data of a graph. */
+    record External(String name, long bytes) {}
 
     /** Files in a folder; {@code root} is its real path. */
     record Folder(Path root) implements BundleFiles {
@@ -86,21 +98,16 @@ sealed interface BundleFiles {
         }
 
         @Override
-        public Graph graph(String name, long bytes, Memory memory) throws IOException {
+        public ModelFile graph(String name, long bytes, Memory memory, ExternalLookup external)
+                throws IOException {
             Path path = inside(name);
             try (Arena arena = Arena.ofConfined();
                     FileChannel channel = FileChannel.open(path)) {
                 MemorySegment mapped = channel.map(MapMode.READ_ONLY, 0, channel.size(), arena);
+                ExternalData.locations(place(name), mapped).forEach(external::of);
                 // Not the real path: external data lies beside the name, not beside the target.
-                return new Graph(
-                        new ModelFile.Stored(name, root.resolve(name)),
-                        ExternalData.locations(place(name), mapped));
+                return new ModelFile.Stored(name, root.resolve(name));
             }
-        }
-
-        @Override
-        public boolean allowsExternalData() {
-            return true;
         }
 
         /** The real path of a file, which symbolic links must not lead out of the folder. */
@@ -118,8 +125,8 @@ sealed interface BundleFiles {
     }
 
     /**
-     * Resources of a class loader, below {@code prefix}, which ends with a slash. Graphs are read
-     * into memory; nothing is unpacked.
+     * Resources of a class loader, below {@code prefix}, which ends with a slash. Graphs and their
+     * external data are read into memory; nothing is unpacked.
      */
     record Resources(ClassLoader loader, String prefix) implements BundleFiles {
         private static final int CHUNK_BYTES = 1 << 16;
@@ -175,7 +182,18 @@ sealed interface BundleFiles {
         }
 
         @Override
-        public Graph graph(String name, long bytes, Memory memory) throws IOException {
+        public ModelFile graph(String name, long bytes, Memory memory, ExternalLookup external)
+                throws IOException {
+            MemorySegment graph = load(name, bytes, memory);
+            Map<String, MemorySegment> data = new LinkedHashMap<>();
+            for (String location : ExternalData.locations(place(name), graph)) {
+                External file = external.of(location);
+                data.put(location, load(file.name(), file.bytes(), memory));
+            }
+            return new ModelFile.Loaded(name, graph, data);
+        }
+
+        private MemorySegment load(String name, long bytes, Memory memory) throws IOException {
             MemorySegment copy = memory.allocate(bytes, place(name));
             byte[] chunk = new byte[CHUNK_BYTES];
             try (InputStream in = open(name)) {
@@ -190,13 +208,7 @@ sealed interface BundleFiles {
                     throw new IOException("it ends after " + at + " of " + bytes + " bytes");
                 }
             }
-            return new Graph(
-                    new ModelFile.Loaded(name, copy), ExternalData.locations(place(name), copy));
-        }
-
-        @Override
-        public boolean allowsExternalData() {
-            return false;
+            return copy;
         }
 
         /** Without the cache, which would keep the jar open, and the old one when it is replaced. */

@@ -95,7 +95,11 @@ public final class LoadedModel implements AutoCloseable {
             return switch (bundle.graph(file, memory)) {
                 case ModelFile.Stored stored -> OrtSession.open(stored.path(), threads);
                 case ModelFile.Loaded loaded ->
-                        OrtSession.open(loaded.bytes(), bundle.place() + file, threads);
+                        OrtSession.open(
+                                loaded.bytes(),
+                                loaded.externalData(),
+                                bundle.place() + file,
+                                threads);
             };
         }
     }

@@ -3,6 +3,7 @@ package io.github.asg4j.model;
 
 import java.lang.foreign.MemorySegment;
 import java.nio.file.Path;
+import java.util.Map;
 
 /** A graph, ready for ONNX Runtime to open: its external data has been checked. */
 public sealed interface ModelFile {
@@ -18,10 +19,16 @@ public sealed interface ModelFile {
     record Stored(String name, Path path) implements ModelFile {}
 
     /**
-     * A graph in memory, without external data.
+     * A graph in memory, with the files its external data lies in.
      *
      * @param name name in the manifest
      * @param bytes off-heap, owned by the {@code Memory} it was loaded into
+     * @param externalData off-heap alike, by location as the graph names it
      */
-    record Loaded(String name, MemorySegment bytes) implements ModelFile {}
+    record Loaded(String name, MemorySegment bytes, Map<String, MemorySegment> externalData)
+            implements ModelFile {
+        public Loaded {
+            externalData = Map.copyOf(externalData);
+        }
+    }
 }

@@ -5,15 +5,21 @@ import io.github.asg4j.DeviceException;
 
 import org.bytedeco.javacpp.BytePointer;
 import org.bytedeco.javacpp.Loader;
+import org.bytedeco.javacpp.PointerPointer;
+import org.bytedeco.javacpp.SizeTPointer;
 import org.bytedeco.onnxruntime.ConstTensorTypeAndShapeInfo;
 import org.bytedeco.onnxruntime.Env;
 import org.bytedeco.onnxruntime.IoBinding;
 import org.bytedeco.onnxruntime.LongVector;
 import org.bytedeco.onnxruntime.MemoryInfo;
+import org.bytedeco.onnxruntime.OrtApi;
 import org.bytedeco.onnxruntime.OrtMemoryInfo;
+import org.bytedeco.onnxruntime.OrtSessionOptions;
+import org.bytedeco.onnxruntime.OrtStatus;
 import org.bytedeco.onnxruntime.RunOptions;
 import org.bytedeco.onnxruntime.Session;
 import org.bytedeco.onnxruntime.SessionOptions;
+import org.bytedeco.onnxruntime.Status;
 import org.bytedeco.onnxruntime.StringVector;
 import org.bytedeco.onnxruntime.TypeInfo;
 import org.bytedeco.onnxruntime.Value;
@@ -49,10 +55,16 @@ final class OrtNatives {
                     IoBinding.class,
                     LongVector.class,
                     MemoryInfo.class,
+                    OrtApi.class,
                     OrtMemoryInfo.class,
+                    OrtSessionOptions.class,
+                    OrtStatus.class,
+                    PointerPointer.class,
                     RunOptions.class,
                     Session.class,
                     SessionOptions.class,
+                    SizeTPointer.class,
+                    Status.class,
                     StringVector.class,
                     TypeInfo.class,
                     Value.class);

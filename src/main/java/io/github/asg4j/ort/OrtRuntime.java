@@ -9,7 +9,10 @@ import io.github.asg4j.OutOfMemoryException;
 import org.bytedeco.javacpp.BytePointer;
 import org.bytedeco.onnxruntime.Env;
 import org.bytedeco.onnxruntime.MemoryInfo;
+import org.bytedeco.onnxruntime.OrtStatus;
+import org.bytedeco.onnxruntime.Status;
 import org.bytedeco.onnxruntime.global.onnxruntime;
+import org.jspecify.annotations.Nullable;
 
 import java.lang.System.Logger;
 import java.lang.System.Logger.Level;
@@ -41,6 +44,17 @@ public final class OrtRuntime {
     /** Describes host memory that ONNX Runtime does not own. */
     static MemoryInfo hostMemory() {
         return holder().hostMemory;
+    }
+
+    /** Throws what a function of the C interface reports, as the C++ interface would. */
+    static void check(@Nullable OrtStatus reported) {
+        if (reported == null || reported.isNull()) {
+            return;
+        }
+        try (Status status = new Status(reported);
+                BytePointer text = status.GetErrorMessage()) {
+            throw new IllegalStateException(text.getString());
+        }
     }
 
     /** The exception for a model that ONNX Runtime refuses to load. */

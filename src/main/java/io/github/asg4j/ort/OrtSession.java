@@ -5,6 +5,8 @@ import io.github.asg4j.BadBundleException;
 
 import org.bytedeco.javacpp.BytePointer;
 import org.bytedeco.javacpp.Pointer;
+import org.bytedeco.javacpp.PointerPointer;
+import org.bytedeco.javacpp.SizeTPointer;
 import org.bytedeco.onnxruntime.ConstTensorTypeAndShapeInfo;
 import org.bytedeco.onnxruntime.Session;
 import org.bytedeco.onnxruntime.SessionOptions;
@@ -14,10 +16,13 @@ import org.bytedeco.onnxruntime.global.onnxruntime;
 
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Collections;
+import java.util.Deque;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -92,11 +97,16 @@ public final class OrtSession implements AutoCloseable {
      * Loads a model from memory, which may be freed afterwards.
      *
      * @param model bytes of the .onnx file, off-heap
+     * @param externalData files that the model's tensors lie in, off-heap, by the location it names
      * @param name for messages
      * @param threads of each run, at least 1
      * @throws BadBundleException not a model that ONNX Runtime can run
      */
-    public static OrtSession open(MemorySegment model, String name, int threads) {
+    public static OrtSession open(
+            MemorySegment model,
+            Map<String, MemorySegment> externalData,
+            String name,
+            int threads) {
         if (model.byteSize() == 0) {
             throw new BadBundleException(
                     name + " is empty: a model is expected; copy or export the bundle again");
@@ -105,7 +115,39 @@ public final class OrtSession implements AutoCloseable {
             return open(
                     name,
                     threads,
-                    options -> new Session(OrtRuntime.env(), bytes, model.byteSize(), options));
+                    options -> {
+                        addExternalData(options, externalData);
+                        return new Session(OrtRuntime.env(), bytes, model.byteSize(), options);
+                    });
+        }
+    }
+
+    /** Through the C interface: the C++ one takes vectors of strings that JavaCPP cannot make. */
+    private static void addExternalData(
+            SessionOptions options, Map<String, MemorySegment> externalData) {
+        int count = externalData.size();
+        if (count == 0) {
+            return;
+        }
+        Deque<Pointer> pointers = new ArrayDeque<>();
+        try (PointerPointer<Pointer> names = new PointerPointer<>(count);
+                PointerPointer<Pointer> buffers = new PointerPointer<>(count);
+                SizeTPointer sizes = new SizeTPointer(count)) {
+            int i = 0;
+            for (Map.Entry<String, MemorySegment> file : externalData.entrySet()) {
+                pointers.push(new BytePointer(file.getKey(), StandardCharsets.UTF_8));
+                names.put(i, pointers.peek());
+                pointers.push(new Address(file.getValue()));
+                buffers.put(i, pointers.peek());
+                sizes.put(i, file.getValue().byteSize());
+                i++;
+            }
+            OrtRuntime.check(
+                    onnxruntime.GetApi()
+                            .AddExternalInitializersFromFilesInMemory(
+                                    options.asOrtSessionOptions(), names, buffers, sizes, count));
+        } finally {
+            pointers.forEach(Pointer::close);
         }
     }
 

@@ -27,6 +27,7 @@ import java.nio.file.attribute.FileTime;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.stream.Stream;
 import java.util.zip.ZipEntry;
 import java.util.zip.ZipOutputStream;
@@ -123,14 +124,26 @@ class BundleTest {
     }
 
     @Test
-    void jarCannotHaveExternalData() throws IOException {
+    void externalDataInAJarIsReadBesideItsGraph() throws IOException {
         try (URLClassLoader loader = jar(temp.resolve("b.jar"));
+                Memory memory = new Memory("test")) {
+            Bundle bundle = Bundle.openResources(loader, PREFIX, new VerifiedFiles(note), false);
+            ModelFile.Loaded graph =
+                    assertInstanceOf(ModelFile.Loaded.class, bundle.graph("denoiser.onnx", memory));
+            assertEquals(Set.of("denoiser.weights"), graph.externalData().keySet());
+            assertArrayEquals(
+                    new byte[] {1, 2, 3},
+                    graph.externalData().get("denoiser.weights").toArray(ValueLayout.JAVA_BYTE));
+        }
+        fake.files.put("vae_decoder.onnx", FakeBundle.model(FakeBundle.tensor("other.bin")));
+        try (URLClassLoader loader = jar(temp.resolve("c.jar"));
                 Memory memory = new Memory("test")) {
             Bundle bundle = Bundle.openResources(loader, PREFIX, new VerifiedFiles(note), false);
             BadBundleException e =
                     assertThrows(
-                            BadBundleException.class, () -> bundle.graph("denoiser.onnx", memory));
-            says(e.getMessage(), "denoiser.onnx", "denoiser.weights", "in a jar cannot have");
+                            BadBundleException.class,
+                            () -> bundle.graph("vae_decoder.onnx", memory));
+            says(e.getMessage(), "vae_decoder.onnx", "other.bin", "is not listed in files");
         }
     }
 

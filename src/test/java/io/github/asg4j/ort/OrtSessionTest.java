@@ -116,6 +116,38 @@ class OrtSessionTest {
     }
 
     @Test
+    void externalDataOfAModelInMemory() {
+        MemorySegment model = memory.allocate(resource("external").length, "model");
+        MemorySegment.copy(
+                resource("external"), 0, model, ValueLayout.JAVA_BYTE, 0, (int) model.byteSize());
+        MemorySegment y = memory.floats(3, "y");
+        OrtSession session;
+        try (Memory file = new Memory("file")) {
+            MemorySegment weights = file.allocate(20, "w.bin");
+            for (int i = 0; i < 3; i++) {
+                weights.set(ValueLayout.JAVA_FLOAT_UNALIGNED, 3 + 4L * i, 10 * (i + 1));
+            }
+            session = OrtSession.open(model, Map.of("folder/w.bin", weights), "external", 1);
+            weights.fill((byte) 0);
+        }
+        try (session;
+                Binding binding =
+                        session.bind(
+                                Map.of("x", Tensor.floats(floats(1, 2, 3), 3)),
+                                Map.of("y", Tensor.floats(y, 3)))) {
+            binding.run();
+            assertEquals(List.of(11f, 22f, 33f), list(y));
+        }
+        MemorySegment cut = memory.allocate(9, "w.bin");
+        for (Map<String, MemorySegment> files :
+                List.of(Map.of("folder/w.bin", cut), Map.of("other.bin", cut))) {
+            assertThrows(
+                    BadBundleException.class,
+                    () -> OrtSession.open(model, files, "external", 1).close());
+        }
+    }
+
+    @Test
     void bindingChecksNameTypeRankAndExtent() {
         Tensor x = Tensor.floats(floats(1, 2, 3), 1, 3);
         Tensor id = Tensor.longs(memory.allocate(8, "id"), 1, 1);
@@ -200,7 +232,7 @@ class OrtSessionTest {
                     model.getValue(), 0, bytes, ValueLayout.JAVA_BYTE, 0, model.getValue().length);
             assertThrows(
                     BadBundleException.class,
-                    () -> OrtSession.open(bytes, model.getKey(), 1).close(),
+                    () -> OrtSession.open(bytes, Map.of(), model.getKey(), 1).close(),
                     model.getKey());
         }
         assertThrows(BadBundleException.class, () -> OrtSession.open(folder.resolve("none"), 1));
@@ -433,7 +465,7 @@ class OrtSessionTest {
         byte[] model = resource(name);
         MemorySegment bytes = memory.allocate(model.length, name);
         MemorySegment.copy(model, 0, bytes, ValueLayout.JAVA_BYTE, 0, model.length);
-        return OrtSession.open(bytes, name + ".onnx", threads);
+        return OrtSession.open(bytes, Map.of(), name + ".onnx", threads);
     }
 
     private static byte[] resource(String name) {
