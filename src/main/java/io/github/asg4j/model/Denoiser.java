@@ -8,30 +8,35 @@ import io.github.asg4j.ort.Tensor;
 import org.jspecify.annotations.Nullable;
 
 import java.lang.foreign.MemorySegment;
+import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 
 /**
- * The UNet of a bundle: what it takes and gives, and bindings of buffers to it. Thread-safe; every
- * worker makes bindings of its own.
+ * The UNet of a bundle, plain or with run-time dilation: what it takes and gives, and bindings of
+ * buffers to it. Thread-safe; every worker makes bindings of its own.
  */
 public final class Denoiser {
     private static final long ANY = GraphContract.ANY;
+    private static final String DILATION = "dilation";
 
     private final OrtSession session;
     private final Manifest.Denoiser entry;
     private final int channels;
     private final int hiddenWidth;
     private final int pooledWidth;
+    private final List<String> dilationGroups;
 
     /**
+     * @param dilationGroups G groups of the dilated graph, empty for the plain one
      * @param hiddenWidth D of the text encoders
      * @param pooledWidth P of the text encoders, 0 without
      */
     Denoiser(
             OrtSession session,
             Manifest.Denoiser entry,
+            List<String> dilationGroups,
             int channels,
             int hiddenWidth,
             int pooledWidth) {
@@ -40,8 +45,14 @@ public final class Denoiser {
         this.channels = channels;
         this.hiddenWidth = hiddenWidth;
         this.pooledWidth = pooledWidth;
+        this.dilationGroups = List.copyOf(dilationGroups);
         GraphContract graph = new GraphContract(session);
-        graph.onlyInputs(entry.inputs());
+        List<String> all = new ArrayList<>(entry.inputs());
+        if (!dilationGroups.isEmpty()) {
+            all.add(DILATION);
+            graph.input(DILATION, "float32", dilationGroups.size());
+        }
+        graph.onlyInputs(all);
         for (String input : entry.inputs()) {
             switch (input) {
                 case "sample" -> graph.input(input, "float32", ANY, channels, ANY, ANY);
@@ -63,6 +74,11 @@ public final class Denoiser {
     /** C of the latents. */
     public int channels() {
         return channels;
+    }
+
+    /** Groups of convolutions whose dilation is an input; empty for the plain graph. */
+    public List<String> dilationGroups() {
+        return dilationGroups;
     }
 
     /** Whether it takes SDXL's sizes and crop position. */
@@ -102,6 +118,7 @@ public final class Denoiser {
      * @param pooled [B, P]; null for a model without
      * @param timeIds [B, 6]; null for a model without
      * @param tokenWeights [B, T]; null for a model without
+     * @param dilation factors [G], at least 1; null for the plain graph
      * @param noise [B, C, h, w], written
      * @param maps per block [B, h_b, w_b], written; empty: the maps are not wanted
      */
@@ -115,6 +132,7 @@ public final class Denoiser {
             @Nullable MemorySegment pooled,
             @Nullable MemorySegment timeIds,
             @Nullable MemorySegment tokenWeights,
+            @Nullable MemorySegment dilation,
             MemorySegment noise,
             List<MemorySegment> maps) {
         long tokens = hidden.byteSize() / (4L * rows * hiddenWidth);
@@ -130,6 +148,9 @@ public final class Denoiser {
         }
         if (tokenWeights != null) {
             inputs.put("token_weights", Tensor.floats(tokenWeights, rows, tokens));
+        }
+        if (dilation != null) {
+            inputs.put(DILATION, Tensor.floats(dilation, dilationGroups.size()));
         }
         if (!maps.isEmpty() && maps.size() != mapCount()) {
             throw new IllegalArgumentException(

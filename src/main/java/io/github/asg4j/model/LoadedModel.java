@@ -6,6 +6,8 @@ import io.github.asg4j.BadBundleException;
 import io.github.asg4j.device.Memory;
 import io.github.asg4j.ort.OrtSession;
 
+import org.jspecify.annotations.Nullable;
+
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
@@ -16,25 +18,26 @@ import java.util.concurrent.CompletionException;
  * are shared by everybody who binds buffers to them.
  */
 public final class LoadedModel implements AutoCloseable {
+    private final Bundle bundle;
     private final int threads;
     private final List<OrtSession> sessions;
     private final TextEncoder textEncoder;
     private final Denoiser denoiser;
     private final VaeDecoder vaeDecoder;
 
+    /** With run-time dilation, of the same weights; null: not asked for yet. */
+    private @Nullable Denoiser dilated;
+
+    private boolean closed;
+
     private LoadedModel(Bundle bundle, List<OrtSession> sessions, int threads) {
+        this.bundle = bundle;
         this.threads = threads;
-        this.sessions = sessions;
+        this.sessions = new ArrayList<>(sessions);
         Manifest manifest = bundle.manifest();
         int encoders = manifest.textEncoders().size();
         textEncoder = new TextEncoder(sessions.subList(0, encoders), manifest.textEncoders());
-        denoiser =
-                new Denoiser(
-                        sessions.get(encoders),
-                        manifest.denoiser(),
-                        manifest.latent().channels(),
-                        textEncoder.hiddenWidth(),
-                        textEncoder.pooledWidth());
+        denoiser = denoiser(sessions.get(encoders), List.of());
         vaeDecoder =
                 new VaeDecoder(
                         sessions.get(encoders + 1),
@@ -78,6 +81,16 @@ public final class LoadedModel implements AutoCloseable {
         }
     }
 
+    private Denoiser denoiser(OrtSession session, List<String> dilationGroups) {
+        return new Denoiser(
+                session,
+                bundle.manifest().denoiser(),
+                dilationGroups,
+                bundle.manifest().latent().channels(),
+                textEncoder.hiddenWidth(),
+                textEncoder.pooledWidth());
+    }
+
     /** The picture is decoded when all workers are done: with every core. */
     private static int vaeThreads() {
         return Runtime.getRuntime().availableProcessors();
@@ -117,13 +130,43 @@ public final class LoadedModel implements AutoCloseable {
         return denoiser;
     }
 
+    /**
+     * The denoiser whose dilation is an input: loaded at the first call and kept.
+     *
+     * @throws BadBundleException there is none, it cannot be loaded, or it is not what the manifest
+     *     says
+     */
+    public synchronized Denoiser dilatedDenoiser() {
+        if (closed) {
+            throw new IllegalStateException("the model " + bundle.place() + " is closed");
+        }
+        if (dilated == null) {
+            Manifest.Denoiser entry = bundle.manifest().denoiser();
+            String file = entry.dilatedFile();
+            if (file == null) {
+                throw new BadBundleException(
+                        bundle.place() + " has no dilated_file: export it again");
+            }
+            OrtSession session = session(bundle, file, threads);
+            try {
+                dilated = denoiser(session, entry.dilationGroups());
+            } catch (RuntimeException e) {
+                session.close();
+                throw e;
+            }
+            sessions.add(session);
+        }
+        return dilated;
+    }
+
     public VaeDecoder vaeDecoder() {
         return vaeDecoder;
     }
 
     /** Frees the networks; what is still bound to one keeps it until it is closed. Idempotent. */
     @Override
-    public void close() {
+    public synchronized void close() {
+        closed = true;
         vaeDecoder.close();
         sessions.reversed().forEach(OrtSession::close);
     }

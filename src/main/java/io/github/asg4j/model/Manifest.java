@@ -106,6 +106,8 @@ public record Manifest(
     /**
      * @param file the graph
      * @param dilatedFile the graph with run-time dilation on the same weights; null: none
+     * @param dilationGroups groups of convolutions, one per entry of that graph's input {@code
+     *     dilation [G]}; empty if and only if there is none
      * @param prediction "epsilon" or "v"
      * @param precision type of the weights, "fp32" or "fp16"
      * @param inputs inputs of the graph, of {@link #DENOISER_INPUTS}
@@ -114,11 +116,13 @@ public record Manifest(
     public record Denoiser(
             String file,
             @Nullable String dilatedFile,
+            List<String> dilationGroups,
             String prediction,
             String precision,
             List<String> inputs,
             List<Mask> masks) {
         public Denoiser {
+            dilationGroups = List.copyOf(dilationGroups);
             inputs = List.copyOf(inputs);
             masks = List.copyOf(masks);
         }
@@ -278,7 +282,14 @@ public record Manifest(
     }
 
     private static Denoiser denoiser(Json json, Map<String, FileEntry> files) {
-        json.onlyKeys("file", "dilated_file", "prediction", "precision", "inputs", "masks");
+        json.onlyKeys(
+                "file",
+                "dilated_file",
+                "dilation_groups",
+                "prediction",
+                "precision",
+                "inputs",
+                "masks");
         List<String> inputs = new ArrayList<>();
         for (Json input : json.get("inputs").items(REQUIRED_INPUTS, DENOISER_INPUTS.size())) {
             String name = input.oneOf(DENOISER_INPUTS);
@@ -323,10 +334,33 @@ public record Manifest(
         return new Denoiser(
                 file(json.get("file"), files),
                 dilated == null ? null : file(dilated, files),
+                dilationGroups(json, dilated != null),
                 prediction.oneOf(PREDICTIONS),
                 json.get("precision").oneOf(PRECISIONS),
                 inputs,
                 masks);
+    }
+
+    private static List<String> dilationGroups(Json denoiser, boolean dilated) {
+        Json json = denoiser.optional("dilation_groups");
+        if (json == null) {
+            if (dilated) {
+                throw denoiser.get("dilated_file")
+                        .expected("beside it dilation_groups, the entries of its input dilation");
+            }
+            return List.of();
+        }
+        if (!dilated) {
+            throw json.expected("dilation_groups only beside a dilated_file");
+        }
+        List<String> groups = new ArrayList<>();
+        for (Json group : json.items(1, 256)) {
+            if (groups.contains(group.name())) {
+                throw group.expected("a name that no other group has");
+            }
+            groups.add(group.name());
+        }
+        return groups;
     }
 
     private static Vae vae(Json json, Map<String, FileEntry> files) {

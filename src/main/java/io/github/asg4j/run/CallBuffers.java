@@ -107,7 +107,7 @@ final class CallBuffers implements AutoCloseable {
         }
         binding =
                 denoiser.bind(
-                        rows, h, w, sample, timestep, hidden, pooled, timeIds, weights, noise,
+                        rows, h, w, sample, timestep, hidden, pooled, timeIds, weights, null, noise,
                         allMaps);
     }
 

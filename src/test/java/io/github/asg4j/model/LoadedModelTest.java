@@ -4,6 +4,7 @@ package io.github.asg4j.model;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertSame;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -13,6 +14,7 @@ import io.github.asg4j.device.Memory;
 import io.github.asg4j.kernel.JavaKernels;
 import io.github.asg4j.ort.Binding;
 
+import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
@@ -115,11 +117,11 @@ class LoadedModelTest {
             try (Binding withMaps =
                             denoiser.bind(
                                     rows, h, w, sample, timestep, hidden, pooled, timeIds, weights,
-                                    first, maps);
+                                    null, first, maps);
                     Binding without =
                             denoiser.bind(
                                     rows, h, w, sample, timestep, hidden, pooled, timeIds, weights,
-                                    second, List.of())) {
+                                    null, second, List.of())) {
                 withMaps.run();
                 without.run();
             }
@@ -144,6 +146,7 @@ class LoadedModelTest {
                                     pooled,
                                     timeIds,
                                     weights,
+                                    null,
                                     first,
                                     maps.subList(0, 1)));
             assertThrows(
@@ -151,7 +154,7 @@ class LoadedModelTest {
                     () ->
                             denoiser.bind(
                                     rows, h, w, sample, timestep, hidden, null, timeIds, weights,
-                                    first, maps),
+                                    null, first, maps),
                     "an input is missing");
         }
     }
@@ -172,6 +175,7 @@ class LoadedModelTest {
                                 memory.floats(6, "pooled"),
                                 memory.floats(6, "time ids"),
                                 memory.floats(LENGTH, "weights"),
+                                null,
                                 noise,
                                 List.of());
         model.close();
@@ -181,6 +185,94 @@ class LoadedModelTest {
         MemorySegment hidden = memory.allocate(model.textEncoder().hiddenBytes(), "hidden");
         assertThrows(
                 IllegalStateException.class, () -> model.textEncoder().encode(ids, hidden, null));
+    }
+
+    /** The demo's weights lie in denoiser.onnx, for both graphs; in the jar as in a folder. */
+    @ParameterizedTest
+    @CsvSource({"1, 16, 16", "2, 20, 12"})
+    void dilationOneIsThePlainGraph(int rows, int h, int w) {
+        try (LoadedModel model = LoadedModel.open(Bundle.open(null, false), 1)) {
+            Denoiser plain = model.denoiser();
+            Denoiser dilated = model.dilatedDenoiser();
+            assertEquals(List.of(), plain.dilationGroups());
+            assertTrue(dilated.dilationGroups().containsAll(List.of("mid_block", "up_blocks.0")));
+            assertSame(dilated, model.dilatedDenoiser());
+            MemorySegment expected = noiseOf(plain, null, rows, h, w);
+            MemorySegment factors = memory.floats(dilated.dilationGroups().size(), "dilation");
+            fill(factors, 1);
+            MemorySegment one = noiseOf(dilated, factors, rows, h, w);
+            assertTrue(relative(one, expected) <= 1e-5, "error " + relative(one, expected));
+            fill(factors, 2);
+            MemorySegment two = noiseOf(dilated, factors, rows, h, w);
+            assertTrue(relative(two, expected) > 1e-2, "the factors make no difference");
+            fill(factors, 2.5f);
+            assertTrue(relative(noiseOf(dilated, factors, rows, h, w), two) > 1e-2);
+        }
+    }
+
+    private MemorySegment noiseOf(
+            Denoiser denoiser, @Nullable MemorySegment dilation, int rows, int h, int w) {
+        Random random = new Random(7);
+        long count = (long) rows * 4 * h * w;
+        MemorySegment out = memory.floats(count, "noise");
+        MemorySegment timestep = memory.floats(rows, "timestep");
+        fill(timestep, 600);
+        MemorySegment sizes = memory.floats(rows * 6L, "time ids");
+        fill(sizes, 256);
+        List<MemorySegment> maps = List.of();
+        try (Binding binding =
+                denoiser.bind(
+                        rows,
+                        h,
+                        w,
+                        noise(random, count),
+                        timestep,
+                        noise(random, rows * 32L * 128),
+                        noise(random, rows * 128L),
+                        sizes,
+                        memory.floats(rows * 32L, "token weights"),
+                        dilation,
+                        out,
+                        maps)) {
+            binding.run();
+        }
+        return out;
+    }
+
+    private static void fill(MemorySegment floats, float value) {
+        for (long i = 0; i < floats.byteSize() / 4; i++) {
+            floats.setAtIndex(ValueLayout.JAVA_FLOAT, i, value);
+        }
+    }
+
+    /** Largest difference, relative to the largest value. */
+    private static double relative(MemorySegment a, MemorySegment b) {
+        double difference = 0;
+        double largest = 0;
+        for (long i = 0; i < a.byteSize() / 4; i++) {
+            float expected = b.getAtIndex(ValueLayout.JAVA_FLOAT, i);
+            difference =
+                    Math.max(
+                            difference,
+                            Math.abs(a.getAtIndex(ValueLayout.JAVA_FLOAT, i) - expected));
+            largest = Math.max(largest, Math.abs(expected));
+        }
+        return difference / largest;
+    }
+
+    /** What the manifest says of the dilated graph, and what it is not. */
+    @Test
+    void aDilatedGraphThatIsNotWhatTheManifestSaysIsNamed() throws IOException {
+        copy(Tiny.resource(Bundle.DEMO));
+        Path manifest = folder.resolve(Manifest.FILE_NAME);
+        String text = Files.readString(manifest);
+        Files.writeString(manifest, text.replace("\"mid_block\",", ""));
+        try (LoadedModel model = open(folder)) {
+            BadBundleException e = assertThrows(BadBundleException.class, model::dilatedDenoiser);
+            assertTrue(e.getMessage().contains("denoiser_dilated.onnx"), e.getMessage());
+            assertTrue(e.getMessage().contains("\"dilation\""), e.getMessage());
+            assertTrue(e.getMessage().contains("float32[8]"), e.getMessage());
+        }
     }
 
     /** What the manifest says, and what the graph is not. */

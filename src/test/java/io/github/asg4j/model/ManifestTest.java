@@ -49,6 +49,7 @@ class ManifestTest {
                 new Manifest.Denoiser(
                         "denoiser.onnx",
                         null,
+                        List.of(),
                         "epsilon",
                         "fp32",
                         Manifest.DENOISER_INPUTS,
@@ -106,6 +107,33 @@ class ManifestTest {
         assertTrue(
                 refusal(json.replace("\"halo\": 9", "\"halo\": -9"))
                         .contains("vae.tiled_decoder.halo: found -9"));
+    }
+
+    @Test
+    void dilatedGraph() throws IOException {
+        FakeBundle fake = new FakeBundle();
+        fake.files.put("dilated.onnx", new byte[1]);
+        String json =
+                fake.manifest()
+                        .replace(
+                                "\"dilated_file\": null",
+                                "\"dilated_file\": \"dilated.onnx\", \"dilation_groups\":"
+                                        + " [\"mid_block\", \"up_blocks.0\"]");
+        Manifest.Denoiser denoiser = parse(json).denoiser();
+        assertEquals("dilated.onnx", denoiser.dilatedFile());
+        assertEquals(List.of("mid_block", "up_blocks.0"), denoiser.dilationGroups());
+        for (List<String> fault :
+                List.of(
+                        List.of("\"dilated.onnx\", \"dil", "null, \"dil", "dilation_groups: found"),
+                        List.of("\"dilated.onnx\", \"dil", "\"x.onnx\", \"dil", "\"x.onnx\""),
+                        List.of(", \"up_blocks.0\"]", ", \"mid_block\"]", "dilation_groups[1]"),
+                        List.of("[\"mid_block\", \"up_blocks.0\"]", "[]", "dilation_groups"),
+                        List.of("[\"mid_block\", \"up_blocks.0\"]", "null", "dilated_file"))) {
+            String changed = json.replace(fault.get(0), fault.get(1));
+            assertNotEquals(json, changed);
+            String message = refusal(changed);
+            assertTrue(message.contains(fault.get(2)), message);
+        }
     }
 
     /** Old text, new text, then what the message has to say: field, found, expected. */
