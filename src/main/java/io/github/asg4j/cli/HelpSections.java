@@ -21,9 +21,10 @@ final class HelpSections implements IHelpSectionRenderer {
     static final int PICTURE = 100;
     static final int STAGE1 = 200;
     static final int STAGE2 = 300;
-    static final int MACHINE = 400;
-    static final int TENSORS = 500;
-    static final int OUTPUT = 600;
+    static final int DILATION = 400;
+    static final int MACHINE = 500;
+    static final int TENSORS = 600;
+    static final int OUTPUT = 700;
 
     /** Stands in descriptions for what the method decides. */
     private static final String DEFAULT = "{default}";
@@ -35,6 +36,7 @@ final class HelpSections implements IHelpSectionRenderer {
                             "Stage 1, patches agree on one structure (asg, cutdiffusion; defaults"
                                     + " of asg at 2x):",
                     STAGE2, "Overlapping windows (stage 2, multidiffusion):",
+                    DILATION, "Dilated convolutions (scalecrafter; plan prints the defaults):",
                     MACHINE, "Model and machine:",
                     TENSORS, "Tensors in and out:",
                     OUTPUT, "Output and help:");

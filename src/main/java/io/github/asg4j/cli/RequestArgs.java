@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.github.asg4j.cli;
 
+import io.github.asg4j.DilationOptions;
 import io.github.asg4j.GenerationRequest;
 import io.github.asg4j.GuideOptions;
 import io.github.asg4j.WindowOptions;
@@ -31,6 +32,8 @@ final class RequestArgs {
     @Mixin private Guide guide = new Guide();
 
     @Mixin private Windows windows = new Windows();
+
+    @Mixin private Dilated dilated = new Dilated();
 
     @Mixin private Tensors tensors = new Tensors();
 
@@ -286,6 +289,50 @@ final class RequestArgs {
         @Nullable Double backgroundGuidanceScale;
     }
 
+    static final class Dilated {
+        @Option(
+                names = "--dilate",
+                paramLabel = "GROUP=F,...",
+                order = HelpSections.DILATION + 1,
+                description =
+                        "dilation factors, 1..8, of groups of convolutions, as in"
+                                + " mid_block=2,up_blocks.0=2.5 (default: the published ones for"
+                                + " the size)")
+        @Nullable String factors;
+
+        @Option(
+                names = "--dilate-share",
+                paramLabel = "X",
+                order = HelpSections.DILATION + 2,
+                description = "share of the steps that are dilated, 0..1 (default: by size)")
+        @Nullable Double share;
+
+        @Option(
+                names = "--dilate-course",
+                paramLabel = "constant|progressive",
+                order = HelpSections.DILATION + 3,
+                description = "keep the factors, or let them fall step by step (default: by size)")
+        DilationOptions.@Nullable Course course;
+
+        @Option(
+                names = "--damped",
+                paramLabel = "GROUP=F,...",
+                order = HelpSections.DILATION + 4,
+                description =
+                        "factors of the second unconditional pass of noise-damped guidance"
+                                + " (default: by size)")
+        @Nullable String dampedFactors;
+
+        @Option(
+                names = "--damped-share",
+                paramLabel = "X",
+                order = HelpSections.DILATION + 5,
+                description =
+                        "share of the steps with noise-damped guidance, 0..1 (default: by size;"
+                                + " with --damped that of --dilate-share)")
+        @Nullable Double dampedShare;
+    }
+
     static final class Tensors {
         @Option(
                 names = "--latents",
@@ -351,7 +398,7 @@ final class RequestArgs {
         if (tensors.dump != null) {
             request.dumpDirectory(tensors.dump);
         }
-        return request.guide(guideOptions()).windows(windowOptions()).build();
+        return request.guide(guideOptions()).windows(windowOptions()).dilation(dilationOptions()).build();
     }
 
     private GuideOptions guideOptions() {
@@ -392,6 +439,28 @@ final class RequestArgs {
         }
         if (guide.patchAspect != null) {
             options = options.withPatchAspect(guide.patchAspect);
+        }
+        return options;
+    }
+
+    private DilationOptions dilationOptions() {
+        DilationOptions options = DilationOptions.DEFAULT;
+        if (dilated.factors != null) {
+            options = options.withFactors(Values.factors(command, "--dilate", dilated.factors));
+        }
+        if (dilated.share != null) {
+            options = options.withShare(dilated.share);
+        }
+        if (dilated.course != null) {
+            options = options.withCourse(dilated.course);
+        }
+        if (dilated.dampedFactors != null) {
+            options =
+                    options.withDampedFactors(
+                            Values.factors(command, "--damped", dilated.dampedFactors));
+        }
+        if (dilated.dampedShare != null) {
+            options = options.withDampedShare(dilated.dampedShare);
         }
         return options;
     }

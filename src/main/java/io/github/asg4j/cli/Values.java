@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.github.asg4j.cli;
 
+import io.github.asg4j.DilationOptions;
 import io.github.asg4j.GuideOptions;
 import io.github.asg4j.OptionNames;
 import io.github.asg4j.WindowOptions;
@@ -16,8 +17,10 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collection;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
+import java.util.Map;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.stream.Collectors;
@@ -47,6 +50,8 @@ final class Values {
         command.registerConverter(WindowOptions.Weight.class, constant(WindowOptions.Weight.class));
         command.registerConverter(
                 WindowOptions.Conditioning.class, constant(WindowOptions.Conditioning.class));
+        command.registerConverter(
+                DilationOptions.Course.class, constant(DilationOptions.Course.class));
     }
 
     static String interaction(int steps) {
@@ -92,6 +97,29 @@ final class Values {
             numbers.add(integer(command, option, part, words));
         }
         return numbers;
+    }
+
+    /** A number for each name, in the order given, as in mid_block=2,up_blocks.0=2.5. */
+    static Map<String, Double> factors(CommandSpec command, String option, String text) {
+        Map<String, Double> factors = new LinkedHashMap<>();
+        for (String part : text.split(",", -1)) {
+            int equals = part.indexOf('=');
+            String name = part.substring(0, Math.max(equals, 0)).strip();
+            if (name.isEmpty()) {
+                throw invalid(
+                        command, option, "'" + part + "' is not GROUP=FACTOR, as in mid_block=2");
+            }
+            Double factor;
+            try {
+                factor = finite(part.substring(equals + 1));
+            } catch (TypeConversionException e) {
+                throw invalid(command, option, name + ": " + e.getMessage());
+            }
+            if (factors.put(name, factor) != null) {
+                throw invalid(command, option, "'" + name + "' is given twice");
+            }
+        }
+        return factors;
     }
 
     static Size size(CommandSpec command, String option, String text) {

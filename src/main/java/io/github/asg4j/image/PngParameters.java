@@ -40,7 +40,12 @@ public final class PngParameters {
                     "stage2_guidance_scale",
                     "object_share",
                     "background_prompt",
-                    "background_guidance_scale");
+                    "background_guidance_scale",
+                    "dilation",
+                    "dilation_course",
+                    "dilated_steps",
+                    "damped_dilation",
+                    "damped_steps");
 
     private PngParameters() {}
 

@@ -11,15 +11,25 @@ import java.util.List;
 final class Direct implements Method {
     @Override
     public List<Stage> stages(Setting setting) {
-        return List.of(
-                whole(setting, setting.canvas().height(), setting.canvas().width(), "denoise"));
+        return List.of(from(setting, 0));
+    }
+
+    /** The whole canvas as one view, from step {@code first} to the end. */
+    static Stage.Windows from(Setting setting, int first) {
+        var canvas = setting.canvas();
+        return whole(setting, first, canvas.height(), canvas.width(), "denoise");
     }
 
     /** All steps over a canvas of {@code height} x {@code width} latent cells as one view. */
     static Stage.Windows whole(Setting setting, int height, int width, String name) {
+        return whole(setting, 0, height, width, name);
+    }
+
+    private static Stage.Windows whole(
+            Setting setting, int first, int height, int width, String name) {
         return new Stage.Windows(
-                0,
-                setting.steps(),
+                first,
+                setting.steps() - first,
                 WindowAxis.whole(height),
                 WindowAxis.whole(width),
                 WindowOptions.Weight.UNIFORM,

@@ -62,6 +62,7 @@ public interface Method {
         methods.put("direct", new Direct());
         methods.put("multidiffusion", new MultiDiffusion());
         methods.put("cutdiffusion", new CutDiffusion());
+        methods.put("scalecrafter", new ScaleCrafter());
         return Collections.unmodifiableMap(methods);
     }
 

@@ -48,6 +48,7 @@ public record MemoryEstimate(
                     switch (s) {
                         case Stage.Patches p -> view * (2.0 * p.views() + 1.5 * p.steps());
                         case Stage.Windows w -> view * w.views();
+                        case Stage.Dilated d -> view * (d.dampedSteps() > 0 ? 3 : 1);
                     };
             double tokens =
                     Math.ceil((double) s.viewHeight() / attentionScale)

@@ -25,12 +25,12 @@ public record Plan(
 
     /** One per latent and step; a pair of a conditional and an unconditional row is one. */
     public long guidedEvaluations() {
-        return stages.stream().mapToLong(s -> (long) s.views() * s.steps()).sum();
+        return stages.stream().mapToLong(Stage::evaluations).sum();
     }
 
     /** Calls of the UNet's session. */
     public long unetRuns() {
-        return stages.stream().mapToLong(s -> (long) s.calls(viewBatch).size() * s.steps()).sum();
+        return stages.stream().mapToLong(s -> s.runs(viewBatch)).sum();
     }
 
     /** Moments at which all workers wait for each other. */
@@ -79,6 +79,12 @@ public record Plan(
             map.put("grid", List.of(w.x().count(), w.y().count()));
         }
         map.putAll(stage.settings());
+        if (stage instanceof Stage.Dilated d) {
+            map.put("dilation_by_step", d.courseOf(d.dilation(), d.steps()));
+            if (d.dampedSteps() > 0) {
+                map.put("damped_dilation_by_step", d.courseOf(d.damping(), d.dampedSteps()));
+            }
+        }
         return map;
     }
 }

@@ -38,6 +38,16 @@ public sealed interface Stage {
     /** What was decided, by the names of reports and pictures; in order. */
     Map<String, Object> settings();
 
+    /** UNet evaluations of all steps; a pair of a conditional and an unconditional row is one. */
+    default long evaluations() {
+        return (long) views() * steps();
+    }
+
+    /** Calls of the UNet's session in all steps. */
+    default long runs(int viewBatch) {
+        return (long) calls(viewBatch).size() * steps();
+    }
+
     /**
      * Native-size patches that are each a sub-sampled view of the whole picture (stage 1), then
      * relocated to the canvas.
@@ -165,6 +175,111 @@ public sealed interface Stage {
         @Override
         public int barriers() {
             return steps;
+        }
+    }
+
+    /**
+     * The first steps of ScaleCrafter: the whole canvas in one view, by the network with run-time
+     * dilation. In the first {@code dampedSteps} a second, less dilated call gives the unconditional
+     * output that guidance starts from.
+     *
+     * @param height latent rows of the canvas
+     * @param width latent columns
+     * @param groups of convolutions, in the order of the network's input
+     * @param dilation factors of the steps
+     * @param damping factors of the second call
+     * @param dampedSteps at most all of the stage's
+     */
+    record Dilated(
+            int height,
+            int width,
+            double guidanceScale,
+            List<String> groups,
+            Dilation dilation,
+            Dilation damping,
+            int dampedSteps)
+            implements Stage {
+        public Dilated {
+            groups = List.copyOf(groups);
+        }
+
+        @Override
+        public int firstStep() {
+            return 0;
+        }
+
+        @Override
+        public int steps() {
+            return dilation.steps();
+        }
+
+        @Override
+        public int views() {
+            return 1;
+        }
+
+        @Override
+        public int viewHeight() {
+            return height;
+        }
+
+        @Override
+        public int viewWidth() {
+            return width;
+        }
+
+        @Override
+        public String name() {
+            return "dilated";
+        }
+
+        @Override
+        public int barriers() {
+            return steps();
+        }
+
+        /** The unconditional row alone is half an evaluation; a half left over counts as one. */
+        @Override
+        public long evaluations() {
+            return steps() + (dampedSteps + 1L) / 2;
+        }
+
+        /** The view, and where steps are damped the same once more. */
+        @Override
+        public List<Call> calls(int viewBatch) {
+            Call view = new Call(0, 1);
+            return dampedSteps == 0 ? List.of(view) : List.of(view, view);
+        }
+
+        @Override
+        public long runs(int viewBatch) {
+            return steps() + (long) dampedSteps;
+        }
+
+        @Override
+        public Map<String, Object> settings() {
+            Map<String, Object> map = new LinkedHashMap<>();
+            map.put("dilation", Dilation.text(dilation.factors()));
+            map.put("dilation_course", OptionNames.of(dilation.course()));
+            map.put("dilated_steps", steps());
+            if (dampedSteps > 0) {
+                map.put("damped_dilation", Dilation.text(damping.factors()));
+                map.put("damped_steps", dampedSteps);
+            }
+            return map;
+        }
+
+        /** Factors by the steps that have them, as in "0-8". */
+        Map<String, String> courseOf(Dilation factors, int count) {
+            Map<String, String> runs = new LinkedHashMap<>();
+            for (int first = 0, k = 1; k <= count; k++) {
+                if (k == count || !factors.text(k).equals(factors.text(first))) {
+                    String range = first == k - 1 ? "" + first : first + "-" + (k - 1);
+                    runs.put(range, factors.text(first));
+                    first = k;
+                }
+            }
+            return runs;
         }
     }
 

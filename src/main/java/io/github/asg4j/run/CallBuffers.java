@@ -50,6 +50,7 @@ final class CallBuffers implements AutoCloseable {
     private final MemorySegment hidden;
     private final @Nullable MemorySegment pooled;
     private final @Nullable MemorySegment timeIds;
+    private final @Nullable MemorySegment dilation;
 
     /** Row of the conditioning that each view's conditional row holds. */
     private final int[] prompts;
@@ -78,6 +79,8 @@ final class CallBuffers implements AutoCloseable {
         prompts = new int[views];
         Arrays.fill(prompts, Conditioning.PROMPT);
         timeIds = denoiser.hasTimeIds() ? worker.floats(rows * 6L, "time_ids") : null;
+        int groups = denoiser.dilationGroups().size();
+        dilation = groups > 0 ? worker.floats(groups, "dilation") : null;
         MemorySegment weights = null;
         List<MemorySegment> allMaps = new ArrayList<>();
         maps = new ArrayList<>();
@@ -107,7 +110,8 @@ final class CallBuffers implements AutoCloseable {
         }
         binding =
                 denoiser.bind(
-                        rows, h, w, sample, timestep, hidden, pooled, timeIds, weights, null, noise,
+                        rows, h, w, sample, timestep, hidden, pooled, timeIds, weights, dilation,
+ noise,
                         allMaps);
     }
 
@@ -140,8 +144,22 @@ final class CallBuffers implements AutoCloseable {
         MemorySegment.copy(all, row * bytes, out, to, bytes);
     }
 
-    boolean fits(int v, int c, int height, int width) {
-        return views == v && copies == c && h == height && w == width;
+    boolean fits(Conditioning other, int v, int c, int height, int width) {
+        return conditioning.denoiser() == other.denoiser()
+                && views == v
+                && copies == c
+                && h == height
+                && w == width;
+    }
+
+    /** Rows per view: 2 with classifier-free guidance. */
+    int copies() {
+        return copies;
+    }
+
+    /** Factors [G] of a denoiser with run-time dilation. */
+    void dilation(MemorySegment factors) {
+        Objects.requireNonNull(dilation, "a plain denoiser").copyFrom(factors);
     }
 
     void timestep(float t) {

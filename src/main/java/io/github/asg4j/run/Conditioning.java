@@ -26,6 +26,11 @@ record Conditioning(
         MemorySegment tokenWeights,
         int realTokens) {
 
+    /** The same for another network. */
+    Conditioning with(Denoiser other) {
+        return new Conditioning(other, canvas, hidden, pooled, tokenWeights, realTokens);
+    }
+
     static final int UNCONDITIONAL = 0;
     static final int PROMPT = 1;
 

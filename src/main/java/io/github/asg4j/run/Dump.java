@@ -59,6 +59,8 @@ final class Dump {
                     }
                 } else if (stage.stage instanceof Stage.Windows win) {
                     save(name + "latents", latents, 1, c, win.y().canvas(), win.x().canvas());
+                } else if (stage.stage instanceof Stage.Dilated d) {
+                    save(name + "latents", latents, 1, c, d.height(), d.width());
                 }
             }
         }

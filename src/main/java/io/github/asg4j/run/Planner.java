@@ -66,7 +66,14 @@ public final class Planner {
                 stages,
                 steps,
                 viewBatch,
-                MemoryEstimate.of(canvas, stages, viewBatch, workers, weightBytes, scale));
+                MemoryEstimate.of(canvas, stages, viewBatch, workers, weights(stages), scale));
+    }
+
+    /** Of all networks; the dilated one holds the denoiser's a second time. */
+    private long weights(List<Stage> stages) {
+        boolean dilated = stages.stream().anyMatch(Stage.Dilated.class::isInstance);
+        String denoiser = manifest.denoiser().file();
+        return weightBytes + (dilated ? manifest.files().get(denoiser).bytes() : 0);
     }
 
     private static int pixels(int wanted, int nativePixels) {

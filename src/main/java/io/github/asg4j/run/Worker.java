@@ -57,7 +57,7 @@ final class Worker implements AutoCloseable {
     /** The worker's model inputs and outputs for calls of this shape, made on first use. */
     CallBuffers buffers(Conditioning conditioning, int views, int copies, int h, int w) {
         for (CallBuffers b : buffers) {
-            if (b.fits(views, copies, h, w)) {
+            if (b.fits(conditioning, views, copies, h, w)) {
                 return b;
             }
         }
