@@ -398,7 +398,10 @@ final class RequestArgs {
         if (tensors.dump != null) {
             request.dumpDirectory(tensors.dump);
         }
-        return request.guide(guideOptions()).windows(windowOptions()).dilation(dilationOptions()).build();
+        return request.guide(guideOptions())
+                .windows(windowOptions())
+                .dilation(dilationOptions())
+                .build();
     }
 
     private GuideOptions guideOptions() {

@@ -111,8 +111,7 @@ final class CallBuffers implements AutoCloseable {
         binding =
                 denoiser.bind(
                         rows, h, w, sample, timestep, hidden, pooled, timeIds, weights, dilation,
- noise,
-                        allMaps);
+                        noise, allMaps);
     }
 
     /** The conditioning of every row: copied, since calls of other shapes bind other rows. */

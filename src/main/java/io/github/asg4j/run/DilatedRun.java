@@ -102,9 +102,7 @@ final class DilatedRun extends StageRun {
             all[k] = memory.floats(dilated.groups().size(), "dilation");
             for (int g = 0; g < dilated.groups().size(); g++) {
                 all[k].setAtIndex(
-                        ValueLayout.JAVA_FLOAT,
-                        g,
-                        (float) dilation.at(dilated.groups().get(g), k));
+                        ValueLayout.JAVA_FLOAT, g, (float) dilation.at(dilated.groups().get(g), k));
             }
         }
         return all;

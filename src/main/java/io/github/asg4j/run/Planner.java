@@ -72,8 +72,8 @@ public final class Planner {
     /** Of all networks; the dilated one holds the denoiser's a second time. */
     private long weights(List<Stage> stages) {
         boolean dilated = stages.stream().anyMatch(Stage.Dilated.class::isInstance);
-        String denoiser = manifest.denoiser().file();
-        return weightBytes + (dilated ? manifest.files().get(denoiser).bytes() : 0);
+        Manifest.FileEntry again = manifest.files().get(manifest.denoiser().file());
+        return weightBytes + (dilated && again != null ? again.bytes() : 0);
     }
 
     private static int pixels(int wanted, int nativePixels) {

@@ -4,6 +4,7 @@ package io.github.asg4j.cli;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.github.asg4j.DilationOptions;
 import io.github.asg4j.EngineOptions;
 import io.github.asg4j.GenerationRequest;
 import io.github.asg4j.GuideOptions;
@@ -17,6 +18,7 @@ import org.junit.jupiter.params.provider.MethodSource;
 
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Map;
 import java.util.function.UnaryOperator;
 import java.util.stream.Stream;
 
@@ -38,6 +40,11 @@ class RequestArgsTest {
     private static Arguments windows(
             String option, String value, UnaryOperator<WindowOptions> change) {
         return request(option, value, b -> b.windows(change.apply(WindowOptions.DEFAULT)));
+    }
+
+    private static Arguments dilation(
+            String option, String value, UnaryOperator<DilationOptions> change) {
+        return request(option, value, b -> b.dilation(change.apply(DilationOptions.DEFAULT)));
     }
 
     static Stream<Arguments> requests() {
@@ -104,6 +111,20 @@ class RequestArgsTest {
                         "--background-guidance-scale",
                         "1.5",
                         w -> w.withBackgroundGuidanceScale(1.5)),
+                dilation(
+                        "--dilate",
+                        "mid_block=2,up_blocks.0=2.5",
+                        d -> d.withFactors(Map.of("mid_block", 2.0, "up_blocks.0", 2.5))),
+                dilation("--dilate-share", "0.7", d -> d.withShare(0.7)),
+                dilation(
+                        "--dilate-course",
+                        "progressive",
+                        d -> d.withCourse(DilationOptions.Course.PROGRESSIVE)),
+                dilation(
+                        "--damped",
+                        "up_blocks.1=3",
+                        d -> d.withDampedFactors(Map.of("up_blocks.1", 3.0))),
+                dilation("--damped-share", "0", d -> d.withDampedShare(0)),
                 request("--paper-defaults", "true", b -> b.paperDefaults(true)));
     }
 
@@ -194,6 +215,15 @@ class RequestArgsTest {
                 "--mask-tokens|1,,2|'' is neither",
                 "--mask-tokens|-2|mask token is -2",
                 "--stage1-share|1.5|stage-1 share is 1.5",
+                "--dilate|mid_block|'mid_block' is not GROUP=FACTOR",
+                "--dilate|=2|'=2' is not GROUP=FACTOR",
+                "--dilate|a=2,,b=3|'' is not GROUP=FACTOR",
+                "--dilate|a=2,a=3|'a' is given twice",
+                "--dilate|a=two|a: 'two' is no number",
+                "--damped|a=0.5|dilation of a is 0.5",
+                "--dilate|a=9|between 1 and 8",
+                "--dilate-share|2|dilate share is 2",
+                "--dilate-course|linear|'linear' is not one of constant, progressive",
                 "--method|magic|'magic' is not one of asg, direct",
                 "--scheduler|heun|'heun' is not one of euler, ddim",
                 "--spacing|even|'even' is not one of leading, trailing, linspace",

@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.github.asg4j;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertNotEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.github.asg4j.kernel.KernelChoice;
+import io.github.asg4j.run.WorkerHook;
+
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
+
+/** ScaleCrafter with the demo's networks: what dilation and damping leave, and who may do it. */
+class DilatedStepsTest {
+    private static final Map<String, Double> ALL_ONE =
+            Map.of("down_blocks", 1.0, "mid_block", 1.0, "up_blocks", 1.0);
+    private static final Map<String, Double> TWO = Map.of("mid_block", 2.0, "up_blocks.0", 2.0);
+
+    /** 2x1 native sizes, four steps, three of them dilated and two damped. */
+    private static GenerationRequest.Builder request() {
+        return GenerationRequest.builder("a pink cone on water")
+                .seed(3)
+                .size(256, 128)
+                .steps(4)
+                .method("scalecrafter")
+                .dilation(
+                        DilationOptions.DEFAULT
+                                .withFactors(Map.of("mid_block", 3.0, "up_blocks.0", 2.5))
+                                .withShare(0.75)
+                                .withCourse(DilationOptions.Course.PROGRESSIVE)
+                                .withDampedFactors(TWO)
+                                .withDampedShare(0.5));
+    }
+
+    private static EngineOptions options(int workers) {
+        return EngineOptions.DEFAULT.withDevices("cpu:" + workers);
+    }
+
+    private static GeneratedImage draw(Engine engine, GenerationRequest.Builder request) {
+        return engine.submit(request.build()).join();
+    }
+
+    /** Largest difference of two pictures, in levels of 0..255. */
+    private static int difference(GeneratedImage a, GeneratedImage b) {
+        int largest = 0;
+        for (int i = 0; i < a.rgb().remaining(); i++) {
+            int difference = (a.rgb().get(i) & 0xff) - (b.rgb().get(i) & 0xff);
+            largest = Math.max(largest, Math.abs(difference));
+        }
+        return largest;
+    }
+
+    @Test
+    void factorsOfOneDrawWhatDirectDraws() {
+        try (Engine engine = Engine.open(options(2))) {
+            GeneratedImage direct = draw(engine, request().method("direct"));
+            DilationOptions one = DilationOptions.DEFAULT.withFactors(ALL_ONE).withShare(1);
+            GeneratedImage plain = draw(engine, request().dilation(one));
+            assertTrue(difference(direct, plain) <= 1, "levels: " + difference(direct, plain));
+            GeneratedImage two = draw(engine, request().dilation(one.withFactors(TWO)));
+            assertTrue(difference(direct, two) > 20, "dilation makes no difference");
+            DilationOptions share = DilationOptions.DEFAULT.withFactors(TWO).withShare(0.1);
+            assertEquals(
+                    Tiny.hash(direct),
+                    Tiny.hash(draw(engine, request().dilation(share))),
+                    "a tenth of four steps is none");
+        }
+    }
+
+    @Test
+    void dampingWithTheSameFactorsIsPlainGuidance() {
+        try (Engine engine = Engine.open(options(2))) {
+            DilationOptions two = DilationOptions.DEFAULT.withFactors(TWO).withShare(1);
+            GeneratedImage plain = draw(engine, request().dilation(two));
+            GeneratedImage same = draw(engine, request().dilation(two.withDampedFactors(TWO)));
+            assertEquals(4, same.report().get("damped_steps"));
+            assertTrue(difference(plain, same) <= 1, "levels: " + difference(plain, same));
+            GeneratedImage other = draw(engine, request().dilation(two.withDampedFactors(ALL_ONE)));
+            assertTrue(difference(plain, other) > 5, "damping makes no difference");
+        }
+    }
+
+    @Test
+    void theSameBytesForAnyNumberOfWorkersAndAnyKernels() {
+        String expected;
+        try (Engine engine = Engine.open(options(1))) {
+            GeneratedImage first = draw(engine, request());
+            expected = Tiny.hash(first);
+            assertEquals("mid_block=3,up_blocks.0=2.5", first.report().get("dilation"));
+            assertEquals(3, first.report().get("dilated_steps"));
+            assertEquals(2, first.report().get("damped_steps"));
+            // 3 dilated steps and a half more in two of them, 1 plain one; 5 calls and 1
+            assertEquals(5L, first.report().get("guided_evaluations"));
+            assertEquals(6L, first.report().get("unet_runs"));
+            GeneratedImage second = draw(engine, request());
+            assertEquals(expected, Tiny.hash(second));
+            assertTrue(
+                    loadMillis(second) < loadMillis(first) / 2,
+                    "the dilated graph is loaded once: " + loadMillis(second));
+            assertNotEquals(expected, Tiny.hash(draw(engine, request().seed(4))));
+        }
+        for (int workers : new int[] {2, 3}) {
+            try (Engine engine = Engine.open(options(workers))) {
+                assertEquals(expected, Tiny.hash(draw(engine, request())), workers + " workers");
+            }
+        }
+        for (String kernels : List.of("java", KernelChoice.usable().getLast())) {
+            try (Engine engine = Engine.open(options(2).withKernels(kernels))) {
+                assertEquals(expected, Tiny.hash(draw(engine, request())), kernels);
+            }
+        }
+    }
+
+    private static double loadMillis(GeneratedImage image) {
+        Map<?, ?> times = (Map<?, ?>) image.report().get("times_ms");
+        return ((Number) times.get("load")).doubleValue();
+    }
+
+    /** Units: the view, its damped pass, the canvas's step; shared out in turn to three workers. */
+    @ParameterizedTest
+    @CsvSource({"0, 0", "0, 2", "1, 0", "1, 1", "2, 0", "2, 2"})
+    void aLostWorkersUnitsAreRedone(int unit, int step) {
+        String expected;
+        try (Engine engine = Engine.open(options(1))) {
+            expected = Tiny.hash(draw(engine, request()));
+        }
+        Set<Integer> lost = ConcurrentHashMap.newKeySet();
+        WorkerHook hook =
+                point -> {
+                    boolean now =
+                            lost.isEmpty()
+                                    && point.stage().equals("dilated")
+                                    && point.unit() == unit
+                                    && point.step() == step;
+                    if (now || lost.contains(point.worker())) {
+                        lost.add(point.worker());
+                        point.spoil().run();
+                        throw new IllegalStateException("unplugged");
+                    }
+                };
+        try (Engine engine = Engine.open(options(3), hook)) {
+            GeneratedImage image = draw(engine, request());
+            assertEquals(Set.of(unit), lost);
+            assertEquals(expected, Tiny.hash(image));
+        }
+    }
+
+    @Test
+    void paperDefaultsAreStochasticDdim() {
+        try (Engine engine = Engine.open(options(1))) {
+            GeneratedImage paper =
+                    draw(engine, request().dilation(DilationOptions.DEFAULT).paperDefaults(true));
+            assertEquals("ddim", paper.report().get("scheduler"));
+            assertEquals(1.0, paper.report().get("eta"));
+            assertEquals("mid_block=2,up_blocks.0=2", paper.report().get("dilation"));
+        }
+    }
+}

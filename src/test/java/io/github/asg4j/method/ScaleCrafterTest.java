@@ -1,0 +1,240 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.github.asg4j.method;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertInstanceOf;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.github.asg4j.BadRequestException;
+import io.github.asg4j.DilationOptions;
+import io.github.asg4j.DilationOptions.Course;
+import io.github.asg4j.GenerationRequest;
+import io.github.asg4j.GuideOptions;
+import io.github.asg4j.model.Manifest;
+import io.github.asg4j.plan.Canvas;
+import io.github.asg4j.plan.Stage;
+
+import org.jspecify.annotations.Nullable;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+import java.util.List;
+import java.util.Map;
+
+/** The published tables at the published sizes, and what options change. */
+class ScaleCrafterTest {
+    private static final List<String> SDXL =
+            List.of(
+                    "down_blocks.0",
+                    "down_blocks.0.downsamplers",
+                    "down_blocks.1",
+                    "down_blocks.1.downsamplers",
+                    "down_blocks.2",
+                    "mid_block",
+                    "up_blocks.0",
+                    "up_blocks.1",
+                    "up_blocks.2");
+    private static final List<String> SD =
+            List.of(
+                    "down_blocks.0",
+                    "down_blocks.0.downsamplers",
+                    "down_blocks.1",
+                    "down_blocks.1.downsamplers",
+                    "down_blocks.2",
+                    "down_blocks.2.downsamplers",
+                    "down_blocks.3",
+                    "mid_block",
+                    "up_blocks.0",
+                    "up_blocks.1",
+                    "up_blocks.2",
+                    "up_blocks.3");
+
+    private static Manifest manifest(List<String> groups, int nativeSize, @Nullable String file) {
+        return new Manifest(
+                1,
+                "a model",
+                "Apache-2.0",
+                "test",
+                new Manifest.Latent(4, nativeSize, nativeSize, 8, 1, 0, 8),
+                List.of(),
+                new Manifest.Denoiser(
+                        "denoiser.onnx",
+                        file,
+                        file == null ? List.of() : groups,
+                        "epsilon",
+                        "fp32",
+                        Manifest.DENOISER_INPUTS,
+                        List.of()),
+                new Manifest.Vae("vae_decoder.onnx", null, "fp32", null),
+                new Manifest.Scheduler(
+                        "euler", "scaled_linear", 0.00085, 0.012, 1000, "leading", 1),
+                new Manifest.Conditioning(true, true, true),
+                new Manifest.Defaults(50, 5),
+                Map.of());
+    }
+
+    private static List<Stage> stages(
+            List<String> groups, int width, int height, DilationOptions options, double guidance) {
+        boolean sdxl = groups == SDXL;
+        int nativeSize = sdxl ? 128 : 64;
+        Canvas canvas =
+                Canvas.of(
+                        width,
+                        height,
+                        8,
+                        8,
+                        4,
+                        nativeSize,
+                        nativeSize,
+                        GuideOptions.PatchAspect.AXIS);
+        GenerationRequest request =
+                GenerationRequest.builder("a ball")
+                        .size(width, height)
+                        .method("scalecrafter")
+                        .dilation(options)
+                        .build();
+        Manifest manifest = manifest(groups, nativeSize, "denoiser_dilated.onnx");
+        return Method.of("scalecrafter")
+                .stages(new Setting(request, manifest, canvas, 50, guidance));
+    }
+
+    private static Stage.Dilated dilated(
+            List<String> groups, int width, int height, DilationOptions options) {
+        return assertInstanceOf(
+                Stage.Dilated.class, stages(groups, width, height, options, 5).getFirst());
+    }
+
+    @ParameterizedTest
+    @CsvSource(
+            delimiter = '|',
+            value = {
+                // published: of SDXL's table the groups that its UNet has
+                "sdxl|2048|2048|30|0|mid_block=2,up_blocks.0=2|",
+                "sdxl|2560|2560|30|0|mid_block=2.5,up_blocks.0=2.5|",
+                "sdxl|4096|4096|35|35|down_blocks.2=4,mid_block=4,up_blocks.0=4,up_blocks.1=3,"
+                        + "up_blocks.2=2|mid_block=2,up_blocks.0=2",
+                "sdxl|4096|2048|35|35|down_blocks.2=3,mid_block=4,up_blocks.0=4,up_blocks.1=3,"
+                        + "up_blocks.2=2|mid_block=2,up_blocks.0=2",
+                "sd|1024|1024|30|0|down_blocks.1=2,down_blocks.1.downsamplers=2,down_blocks.2=2,"
+                        + "down_blocks.2.downsamplers=2,down_blocks.3=2,mid_block=2,up_blocks.0=2,"
+                        + "up_blocks.1=2,up_blocks.2=2|",
+                "sd|1280|1280|35|0|down_blocks.1=2.5,down_blocks.1.downsamplers=2.5,"
+                        + "down_blocks.2=2.5,down_blocks.2.downsamplers=2.5,down_blocks.3=2.5,"
+                        + "mid_block=2.5,up_blocks.0=2.5,up_blocks.1=2.5,up_blocks.2=2.5|",
+                "sd|2048|1024|35|35|down_blocks.1=2,down_blocks.1.downsamplers=2,down_blocks.2=3,"
+                    + "down_blocks.2.downsamplers=3,down_blocks.3=4,mid_block=4,up_blocks.0=4,"
+                    + "up_blocks.1=3,up_blocks.2=2|down_blocks.2=3,down_blocks.2.downsamplers=3,"
+                    + "down_blocks.3=4,mid_block=4,up_blocks.0=4,up_blocks.1=3",
+                // not published
+                "sdxl|3072|3072|30|0|mid_block=3,up_blocks.0=3|",
+                "sdxl|1024|2048|30|0|mid_block=2,up_blocks.0=2|",
+                "sdxl|1536|1536|30|0|mid_block=1.5,up_blocks.0=1.5|",
+                "sdxl|2176|1024|30|0|mid_block=2,up_blocks.0=2|",
+            })
+    void tables(
+            String model,
+            int width,
+            int height,
+            int steps,
+            int dampedSteps,
+            String factors,
+            @Nullable String damped) {
+        List<String> groups = model.equals("sd") ? SD : SDXL;
+        Stage.Dilated stage = dilated(groups, width, height, DilationOptions.DEFAULT);
+        assertEquals(steps, stage.steps());
+        assertEquals(dampedSteps, stage.dampedSteps());
+        Map<String, Object> settings = stage.settings();
+        assertEquals(factors, settings.get("dilation"));
+        assertEquals(damped, settings.get("damped_dilation"));
+        assertEquals(dampedSteps > 0 ? "progressive" : "constant", settings.get("dilation_course"));
+        Stage rest = stages(groups, width, height, DilationOptions.DEFAULT, 5).getLast();
+        assertEquals(steps, rest.firstStep());
+        assertEquals(50 - steps, rest.steps());
+        assertEquals(height / 8, stage.viewHeight());
+        assertEquals(width / 8, stage.viewWidth());
+    }
+
+    /** Steps of a factor of 4, 3 and 2 in SDXL's 35 dilated steps at 4096 x 4096. */
+    @Test
+    void progressiveCourse() {
+        Stage.Dilated stage = dilated(SDXL, 4096, 4096, DilationOptions.DEFAULT);
+        for (int k = 0; k < 35; k++) {
+            assertEquals(k <= 8 ? 4 : k <= 17 ? 3 : 2, stage.dilation().at("mid_block", k));
+            assertEquals(k <= 11 ? 3 : 2, stage.dilation().at("up_blocks.1", k));
+            assertEquals(2, stage.dilation().at("up_blocks.2", k));
+            assertEquals(1, stage.dilation().at("down_blocks.0", k));
+            assertEquals(2, stage.damping().at("mid_block", k));
+        }
+        // One view a step and a damped row in each of 35: 35 + 35/2, rounded up, and 70 calls.
+        assertEquals(53, stage.evaluations());
+        assertEquals(70, stage.runs(1));
+    }
+
+    @Test
+    void nativeSizeIsDirect() {
+        List<Stage> stages = stages(SDXL, 1024, 1024, DilationOptions.DEFAULT, 5);
+        assertEquals(1, stages.size());
+        assertInstanceOf(Stage.Windows.class, stages.getFirst());
+        assertEquals(50, stages.getFirst().steps());
+    }
+
+    @Test
+    void optionsReplaceTheTable() {
+        DilationOptions asked =
+                DilationOptions.DEFAULT
+                        .withFactors(
+                                Map.of("down_blocks", 3.0, "down_blocks.1", 2.5, "mid_block", 1.0))
+                        .withShare(1)
+                        .withCourse(Course.PROGRESSIVE);
+        List<Stage> stages = stages(SDXL, 2048, 2048, asked, 5);
+        assertEquals(1, stages.size(), "all steps are dilated");
+        Stage.Dilated stage = (Stage.Dilated) stages.getFirst();
+        assertEquals(
+                "down_blocks.0=3,down_blocks.0.downsamplers=3,down_blocks.1=2.5,"
+                        + "down_blocks.1.downsamplers=2.5,down_blocks.2=3,mid_block=1",
+                stage.settings().get("dilation"));
+        assertEquals(0, stage.dampedSteps());
+        // named factors without a share are for all dilated steps
+        Stage.Dilated damped =
+                dilated(
+                        SDXL,
+                        2048,
+                        2048,
+                        DilationOptions.DEFAULT.withDampedFactors(Map.of("mid_block", 1.5)));
+        assertEquals(30, damped.dampedSteps());
+        assertEquals(1.5, damped.damping().at("mid_block", 3));
+        assertEquals(
+                12,
+                dilated(SDXL, 4096, 4096, DilationOptions.DEFAULT.withShare(0.24)).dampedSteps(),
+                "never more damped than dilated steps");
+        Stage.Dilated unguided =
+                (Stage.Dilated) stages(SDXL, 4096, 4096, DilationOptions.DEFAULT, 1).getFirst();
+        assertEquals(0, unguided.dampedSteps(), "without guidance there is nothing to damp");
+    }
+
+    @Test
+    void refusals() {
+        DilationOptions unknown = DilationOptions.DEFAULT.withFactors(Map.of("mid", 2.0));
+        assertTrue(refusal(SDXL, unknown).contains("\"mid\": the bundle has down_blocks.0, "));
+        DilationOptions damped = DilationOptions.DEFAULT.withDampedFactors(Map.of("up", 2.0));
+        assertTrue(refusal(SDXL, damped).contains("\"up\""));
+        GenerationRequest request = GenerationRequest.builder("a ball").build();
+        Canvas canvas = Canvas.of(2048, 2048, 8, 8, 4, 128, 128, GuideOptions.PatchAspect.AXIS);
+        Setting plain = new Setting(request, manifest(List.of(), 128, null), canvas, 50, 5);
+        String message =
+                assertThrows(
+                                BadRequestException.class,
+                                () -> Method.of("scalecrafter").stages(plain))
+                        .getMessage();
+        assertTrue(message.contains("denoiser_dilated.onnx"), message);
+        assertTrue(message.contains("dilated_file"), message);
+        assertTrue(message.contains("python -m asg4j_export CHECKPOINT --out BUNDLE"), message);
+    }
+
+    private static String refusal(List<String> groups, DilationOptions options) {
+        return assertThrows(BadRequestException.class, () -> stages(groups, 2048, 2048, options, 5))
+                .getMessage();
+    }
+}
