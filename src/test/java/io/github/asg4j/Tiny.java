@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.github.asg4j;
 
+import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.net.URISyntaxException;
 import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.function.Consumer;
 
 /** The analytic bundles of src/test/resources, and engines on them. */
 public final class Tiny {
@@ -35,21 +39,19 @@ public final class Tiny {
         return resource("tiny-stepless");
     }
 
-    /** The tiny bundle with another prediction type in its manifest. */
-    static Path withPrediction(Path folder, String prediction) {
+    /** A copy in {@code folder} of the bundle {@code name} with another manifest. */
+    static Path changed(String name, Path folder, Consumer<ObjectNode> change) {
         try {
-            try (DirectoryStream<Path> files = Files.newDirectoryStream(bundle())) {
+            try (DirectoryStream<Path> files = Files.newDirectoryStream(resource(name))) {
                 for (Path file : files) {
                     Files.copy(file, folder.resolve(file.getFileName()));
                 }
             }
             Path manifest = folder.resolve("manifest.json");
-            String json = Files.readString(manifest);
-            Files.writeString(
-                    manifest,
-                    json.replace(
-                            "\"prediction\": \"epsilon\"",
-                            "\"prediction\": \"" + prediction + "\""));
+            ObjectMapper json = new ObjectMapper();
+            ObjectNode content = (ObjectNode) json.readTree(manifest.toFile());
+            change.accept(content);
+            json.writeValue(manifest.toFile(), content);
             return folder;
         } catch (IOException e) {
             throw new UncheckedIOException(e);

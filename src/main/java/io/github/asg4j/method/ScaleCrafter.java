@@ -142,12 +142,12 @@ final class ScaleCrafter implements Method {
     }
 
     /**
-     * The published factors at the published sizes; between them one factor for all, the extent in
-     * native sizes up to the next half. Published are, in native sizes, 2, 2.5, 4x2 and 4.
+     * The published factors at the published sizes; between them one factor for all, the picture's
+     * extent in native sizes up to the next half. Published are, in native sizes, 2, 2.5, 4x2 and 4.
      */
     private static Table table(List<String> groups, Canvas canvas) {
-        double y = (double) canvas.height() / canvas.nativeHeight();
-        double x = (double) canvas.width() / canvas.nativeWidth();
+        double y = (double) canvas.y().pixels() / canvas.y().factor() / canvas.nativeHeight();
+        double x = (double) canvas.x().pixels() / canvas.x().factor() / canvas.nativeWidth();
         // an eighth more than a size is still that size
         double factor = Math.ceil(2 * (Math.max(y, x) - 0.125)) / 2;
         boolean deep = groups.contains("down_blocks." + (DEEP - 1));
