@@ -9,10 +9,12 @@ import io.github.asg4j.plan.Dilation;
 import io.github.asg4j.plan.Stage;
 
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.OptionalDouble;
+import java.util.function.IntToDoubleFunction;
 
 /**
  * ScaleCrafter (arXiv 2310.07702): direct inference, but in the first steps the convolutions are
@@ -24,8 +26,14 @@ final class ScaleCrafter implements Method {
     /** Beyond so many native sizes the factors differ from level to level and fall step by step. */
     private static final double LARGE = 3;
 
-    /** UNets with so many levels are dilated as Stable Diffusion 1.5, with fewer as SDXL. */
-    private static final int DEEP = 4;
+    /** Share of the steps for factors that are asked for at native size. */
+    private static final double SHARE = 0.6;
+
+    /**
+     * Cells a side that the deepest level has at native size: 32 in SDXL, 8 in Stable Diffusion 1.5
+     * and 2.1, 4 in the demo. Beyond so many a UNet is dilated as SDXL, else as Stable Diffusion 1.5.
+     */
+    private static final int COARSE = 16;
 
     /**
      * What the authors' code does for one network and size.
@@ -40,16 +48,7 @@ final class ScaleCrafter implements Method {
             double share,
             Course course,
             Map<String, Double> dampedFactors,
-            double dampedShare) {
-
-        static Table constant(double share, double factor, String... groups) {
-            Map<String, Double> factors = new LinkedHashMap<>();
-            for (String group : groups) {
-                factors.put(group, factor);
-            }
-            return new Table(factors, share, Course.CONSTANT, Map.of(), 0);
-        }
-    }
+            double dampedShare) {}
 
     @Override
     public Sampling paper() {
@@ -60,12 +59,12 @@ final class ScaleCrafter implements Method {
     public List<Stage> stages(Setting setting) {
         List<String> groups = groups(setting);
         DilationOptions asked = setting.request().dilation();
-        Table table = table(groups, setting.canvas());
+        Table table = table(setting);
         Map<String, Double> factors =
                 asked.factors().isEmpty()
                         ? resolve(table.factors(), groups)
                         : resolve(known(asked.factors(), groups), groups);
-        double share = asked.share().orElse(table.share());
+        double share = asked.share().orElse(table.factors().isEmpty() ? SHARE : table.share());
         int dilated = factors.isEmpty() ? 0 : steps(setting, share);
         double dampedShare =
                 asked.dampedShare()
@@ -145,55 +144,77 @@ final class ScaleCrafter implements Method {
      * The published factors at the published sizes; between them one factor for all, the picture's
      * extent in native sizes up to the next half. Published are, in native sizes, 2, 2.5, 4x2 and 4.
      */
-    private static Table table(List<String> groups, Canvas canvas) {
+    private static Table table(Setting setting) {
+        Canvas canvas = setting.canvas();
         double y = (double) canvas.y().pixels() / canvas.y().factor() / canvas.nativeHeight();
         double x = (double) canvas.x().pixels() / canvas.x().factor() / canvas.nativeWidth();
         // an eighth more than a size is still that size
         double factor = Math.ceil(2 * (Math.max(y, x) - 0.125)) / 2;
-        boolean deep = groups.contains("down_blocks." + (DEEP - 1));
         if (factor <= 1) {
-            return Table.constant(0.6, 1);
+            return new Table(Map.of(), 0, Course.CONSTANT, Map.of(), 0);
         }
-        if (factor <= LARGE) {
-            return deep
-                    ? Table.constant(
-                            factor > 2 ? 0.7 : 0.6,
-                            factor,
-                            "down_blocks.1",
-                            "down_blocks.2",
-                            "down_blocks.3",
-                            "mid_block",
-                            "up_blocks.0",
-                            "up_blocks.1",
-                            "up_blocks.2")
-                    : Table.constant(0.6, factor, "mid_block", "up_blocks.0");
+        // every level halves the extents
+        int multiple = setting.manifest().latent().unetMultiple();
+        int deepest = Math.min(canvas.nativeHeight(), canvas.nativeWidth()) / multiple;
+        if (deepest > COARSE) {
+            return factor <= LARGE ? sdxl(factor) : sdxlAtFour(Math.min(y, x) > LARGE);
         }
-        return deep ? deepAtFour() : shallowAtFour(Math.min(y, x) > LARGE);
+        int levels = Integer.numberOfTrailingZeros(multiple) + 1;
+        return factor <= LARGE ? stable(levels, factor) : stableAtFour(levels);
     }
 
-    /** Stable Diffusion 1.5 at 2048 x 2048 and 2048 x 1024. */
-    private static Table deepAtFour() {
-        Map<String, Double> damped = new LinkedHashMap<>();
-        damped.put("down_blocks.2", 3.0);
-        damped.put("down_blocks.3", 4.0);
-        damped.put("mid_block", 4.0);
-        damped.put("up_blocks.0", 4.0);
-        damped.put("up_blocks.1", 3.0);
-        Map<String, Double> factors = new LinkedHashMap<>(damped);
-        factors.put("down_blocks.1", 2.0);
-        factors.put("up_blocks.2", 2.0);
-        return new Table(factors, 0.7, Course.PROGRESSIVE, damped, 0.7);
+    /** SDXL at 2048 x 2048 and 2560 x 2560. */
+    private static Table sdxl(double factor) {
+        Map<String, Double> factors = Map.of("mid_block", factor, "up_blocks.0", factor);
+        return new Table(factors, 0.6, Course.CONSTANT, Map.of(), 0);
     }
 
     /** SDXL at 4096 x 4096 ({@code square}) and 4096 x 2048. */
-    private static Table shallowAtFour(boolean square) {
-        Map<String, Double> factors = new LinkedHashMap<>();
-        factors.put("down_blocks.2", square ? 4.0 : 3.0);
-        factors.put("mid_block", 4.0);
-        factors.put("up_blocks.0", 4.0);
-        factors.put("up_blocks.1", 3.0);
-        factors.put("up_blocks.2", 2.0);
+    private static Table sdxlAtFour(boolean square) {
+        Map<String, Double> factors =
+                Map.of(
+                        "down_blocks.2", square ? 4.0 : 3.0,
+                        "mid_block", 4.0,
+                        "up_blocks.0", 4.0,
+                        "up_blocks.1", 3.0,
+                        "up_blocks.2", 2.0);
         Map<String, Double> damped = Map.of("mid_block", 2.0, "up_blocks.0", 2.0);
         return new Table(factors, 0.7, Course.PROGRESSIVE, damped, 0.7);
+    }
+
+    /** Stable Diffusion 1.5 at 1024 x 1024 and 1280 x 1280: all levels but the outermost. */
+    private static Table stable(int levels, double factor) {
+        return new Table(
+                byLevel(levels, level -> level > 0 ? factor : 1),
+                factor > 2 ? 0.7 : 0.6,
+                Course.CONSTANT,
+                Map.of(),
+                0);
+    }
+
+    /**
+     * Stable Diffusion 1.5 at 2048 x 2048 and 2048 x 1024: 4 in the deepest level, one less in each
+     * above it. The damped pass leaves the outermost of the dilated levels plain.
+     */
+    private static Table stableAtFour(int levels) {
+        int outermost = Math.max(1, levels - 3);
+        return new Table(
+                byLevel(levels, level -> level < outermost ? 1 : 4 - (levels - 1 - level)),
+                0.7,
+                Course.PROGRESSIVE,
+                byLevel(levels, level -> level <= outermost ? 1 : 4 - (levels - 1 - level)),
+                0.7);
+    }
+
+    /** Level 0 is the outermost, the middle block belongs to the deepest. */
+    private static Map<String, Double> byLevel(int levels, IntToDoubleFunction factor) {
+        Map<String, Double> factors = new HashMap<>();
+        factors.put("mid_block", factor.applyAsDouble(levels - 1));
+        for (int level = 0; level < levels; level++) {
+            factors.put("down_blocks." + level, factor.applyAsDouble(level));
+            factors.put("up_blocks." + (levels - 1 - level), factor.applyAsDouble(level));
+        }
+        factors.values().removeIf(f -> f == 1);
+        return factors;
     }
 }

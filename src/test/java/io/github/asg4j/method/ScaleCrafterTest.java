@@ -25,7 +25,7 @@ import java.util.Map;
 
 /** The published tables at the published sizes, and what options change. */
 class ScaleCrafterTest {
-    private static final List<String> SDXL =
+    private static final List<String> THREE_LEVELS =
             List.of(
                     "down_blocks.0",
                     "down_blocks.0.downsamplers",
@@ -36,7 +36,7 @@ class ScaleCrafterTest {
                     "up_blocks.0",
                     "up_blocks.1",
                     "up_blocks.2");
-    private static final List<String> SD =
+    private static final List<String> FOUR_LEVELS =
             List.of(
                     "down_blocks.0",
                     "down_blocks.0.downsamplers",
@@ -51,18 +51,49 @@ class ScaleCrafterTest {
                     "up_blocks.2",
                     "up_blocks.3");
 
-    private static Manifest manifest(List<String> groups, int nativeSize, @Nullable String file) {
+    /** A network: cells of a native latent, and how many there are per cell of its deepest level. */
+    enum Model {
+        SDXL(128, 4),
+        SD(64, 8),
+        DEMO(16, 4);
+
+        final int nativeSize;
+        final int multiple;
+
+        Model(int nativeSize, int multiple) {
+            this.nativeSize = nativeSize;
+            this.multiple = multiple;
+        }
+
+        List<String> groups() {
+            return this == SD ? FOUR_LEVELS : THREE_LEVELS;
+        }
+
+        Canvas canvas(int width, int height) {
+            return Canvas.of(
+                    width,
+                    height,
+                    8,
+                    multiple,
+                    4,
+                    nativeSize,
+                    nativeSize,
+                    GuideOptions.PatchAspect.AXIS);
+        }
+    }
+
+    private static Manifest manifest(Model model, @Nullable String file) {
         return new Manifest(
                 1,
                 "a model",
                 "Apache-2.0",
                 "test",
-                new Manifest.Latent(4, nativeSize, nativeSize, 8, 1, 0, 8),
+                new Manifest.Latent(4, model.nativeSize, model.nativeSize, 8, 1, 0, model.multiple),
                 List.of(),
                 new Manifest.Denoiser(
                         "denoiser.onnx",
                         file,
-                        file == null ? List.of() : groups,
+                        file == null ? List.of() : model.groups(),
                         "epsilon",
                         "fp32",
                         Manifest.DENOISER_INPUTS,
@@ -76,34 +107,27 @@ class ScaleCrafterTest {
     }
 
     private static List<Stage> stages(
-            List<String> groups, int width, int height, DilationOptions options, double guidance) {
-        boolean sdxl = groups.equals(SDXL);
-        int nativeSize = sdxl ? 128 : 64;
-        Canvas canvas =
-                Canvas.of(
-                        width,
-                        height,
-                        8,
-                        8,
-                        4,
-                        nativeSize,
-                        nativeSize,
-                        GuideOptions.PatchAspect.AXIS);
+            Model model, int width, int height, DilationOptions options, double guidance) {
         GenerationRequest request =
                 GenerationRequest.builder("a ball")
                         .size(width, height)
                         .method("scalecrafter")
                         .dilation(options)
                         .build();
-        Manifest manifest = manifest(groups, nativeSize, "denoiser_dilated.onnx");
-        return Method.of("scalecrafter")
-                .stages(new Setting(request, manifest, canvas, 50, guidance));
+        Setting setting =
+                new Setting(
+                        request,
+                        manifest(model, "denoiser_dilated.onnx"),
+                        model.canvas(width, height),
+                        50,
+                        guidance);
+        return Method.of("scalecrafter").stages(setting);
     }
 
     private static Stage.Dilated dilated(
-            List<String> groups, int width, int height, DilationOptions options) {
+            Model model, int width, int height, DilationOptions options) {
         return assertInstanceOf(
-                Stage.Dilated.class, stages(groups, width, height, options, 5).getFirst());
+                Stage.Dilated.class, stages(model, width, height, options, 5).getFirst());
     }
 
     @ParameterizedTest
@@ -111,45 +135,50 @@ class ScaleCrafterTest {
             delimiter = '|',
             value = {
                 // published: of SDXL's table the groups that its UNet has
-                "sdxl|2048|2048|30|0|mid_block=2,up_blocks.0=2|",
-                "sdxl|2560|2560|30|0|mid_block=2.5,up_blocks.0=2.5|",
-                "sdxl|4096|4096|35|35|down_blocks.2=4,mid_block=4,up_blocks.0=4,up_blocks.1=3,"
+                "SDXL|2048|2048|30|0|mid_block=2,up_blocks.0=2|",
+                "SDXL|2560|2560|30|0|mid_block=2.5,up_blocks.0=2.5|",
+                "SDXL|4096|4096|35|35|down_blocks.2=4,mid_block=4,up_blocks.0=4,up_blocks.1=3,"
                         + "up_blocks.2=2|mid_block=2,up_blocks.0=2",
-                "sdxl|4096|2048|35|35|down_blocks.2=3,mid_block=4,up_blocks.0=4,up_blocks.1=3,"
+                "SDXL|4096|2048|35|35|down_blocks.2=3,mid_block=4,up_blocks.0=4,up_blocks.1=3,"
                         + "up_blocks.2=2|mid_block=2,up_blocks.0=2",
-                "sd|1024|1024|30|0|down_blocks.1=2,down_blocks.1.downsamplers=2,down_blocks.2=2,"
+                "SD|1024|1024|30|0|down_blocks.1=2,down_blocks.1.downsamplers=2,down_blocks.2=2,"
                         + "down_blocks.2.downsamplers=2,down_blocks.3=2,mid_block=2,up_blocks.0=2,"
                         + "up_blocks.1=2,up_blocks.2=2|",
-                "sd|1280|1280|35|0|down_blocks.1=2.5,down_blocks.1.downsamplers=2.5,"
+                "SD|1280|1280|35|0|down_blocks.1=2.5,down_blocks.1.downsamplers=2.5,"
                         + "down_blocks.2=2.5,down_blocks.2.downsamplers=2.5,down_blocks.3=2.5,"
                         + "mid_block=2.5,up_blocks.0=2.5,up_blocks.1=2.5,up_blocks.2=2.5|",
-                "sd|2048|1024|35|35|down_blocks.1=2,down_blocks.1.downsamplers=2,down_blocks.2=3,"
+                "SD|2048|1024|35|35|down_blocks.1=2,down_blocks.1.downsamplers=2,down_blocks.2=3,"
                     + "down_blocks.2.downsamplers=3,down_blocks.3=4,mid_block=4,up_blocks.0=4,"
                     + "up_blocks.1=3,up_blocks.2=2|down_blocks.2=3,down_blocks.2.downsamplers=3,"
                     + "down_blocks.3=4,mid_block=4,up_blocks.0=4,up_blocks.1=3",
-                // not published
-                "sdxl|3072|3072|30|0|mid_block=3,up_blocks.0=3|",
-                "sdxl|1024|2048|30|0|mid_block=2,up_blocks.0=2|",
-                "sdxl|1536|1536|30|0|mid_block=1.5,up_blocks.0=1.5|",
-                "sdxl|2176|1024|30|0|mid_block=2,up_blocks.0=2|",
+                // not published: the demo's network is cut as Stable Diffusion's
+                "DEMO|256|256|30|0|down_blocks.1=2,down_blocks.1.downsamplers=2,down_blocks.2=2,"
+                        + "mid_block=2,up_blocks.0=2,up_blocks.1=2|",
+                "DEMO|512|512|35|35|down_blocks.1=3,down_blocks.1.downsamplers=3,down_blocks.2=4,"
+                        + "mid_block=4,up_blocks.0=4,up_blocks.1=3|down_blocks.2=4,mid_block=4,"
+                        + "up_blocks.0=4",
+                // nor are these sizes
+                "SDXL|3072|3072|30|0|mid_block=3,up_blocks.0=3|",
+                "SDXL|1024|2048|30|0|mid_block=2,up_blocks.0=2|",
+                "SDXL|1536|1536|30|0|mid_block=1.5,up_blocks.0=1.5|",
+                "SDXL|2176|1024|30|0|mid_block=2,up_blocks.0=2|",
             })
     void tables(
-            String model,
+            Model model,
             int width,
             int height,
             int steps,
             int dampedSteps,
             String factors,
             @Nullable String damped) {
-        List<String> groups = model.equals("sd") ? SD : SDXL;
-        Stage.Dilated stage = dilated(groups, width, height, DilationOptions.DEFAULT);
+        Stage.Dilated stage = dilated(model, width, height, DilationOptions.DEFAULT);
         assertEquals(steps, stage.steps());
         assertEquals(dampedSteps, stage.dampedSteps());
         Map<String, Object> settings = stage.settings();
         assertEquals(factors, settings.get("dilation"));
         assertEquals(damped, settings.get("damped_dilation"));
         assertEquals(dampedSteps > 0 ? "progressive" : "constant", settings.get("dilation_course"));
-        Stage rest = stages(groups, width, height, DilationOptions.DEFAULT, 5).getLast();
+        Stage rest = stages(model, width, height, DilationOptions.DEFAULT, 5).getLast();
         assertEquals(steps, rest.firstStep());
         assertEquals(50 - steps, rest.steps());
         assertEquals(rest.viewHeight(), stage.viewHeight());
@@ -159,7 +188,7 @@ class ScaleCrafterTest {
     /** Steps of a factor of 4, 3 and 2 in SDXL's 35 dilated steps at 4096 x 4096. */
     @Test
     void progressiveCourse() {
-        Stage.Dilated stage = dilated(SDXL, 4096, 4096, DilationOptions.DEFAULT);
+        Stage.Dilated stage = dilated(Model.SDXL, 4096, 4096, DilationOptions.DEFAULT);
         for (int k = 0; k < 35; k++) {
             assertEquals(k <= 8 ? 4 : k <= 17 ? 3 : 2, stage.dilation().at("mid_block", k));
             assertEquals(k <= 11 ? 3 : 2, stage.dilation().at("up_blocks.1", k));
@@ -174,7 +203,7 @@ class ScaleCrafterTest {
 
     @Test
     void nativeSizeIsDirect() {
-        List<Stage> stages = stages(SDXL, 1024, 1024, DilationOptions.DEFAULT, 5);
+        List<Stage> stages = stages(Model.SDXL, 1024, 1024, DilationOptions.DEFAULT, 5);
         assertEquals(1, stages.size());
         assertInstanceOf(Stage.Windows.class, stages.getFirst());
         assertEquals(50, stages.getFirst().steps());
@@ -188,7 +217,7 @@ class ScaleCrafterTest {
                                 Map.of("down_blocks", 3.0, "down_blocks.1", 2.5, "mid_block", 1.0))
                         .withShare(1)
                         .withCourse(Course.PROGRESSIVE);
-        List<Stage> stages = stages(SDXL, 2048, 2048, asked, 5);
+        List<Stage> stages = stages(Model.SDXL, 2048, 2048, asked, 5);
         assertEquals(1, stages.size(), "all steps are dilated");
         Stage.Dilated stage = (Stage.Dilated) stages.getFirst();
         assertEquals(
@@ -199,7 +228,7 @@ class ScaleCrafterTest {
         // named factors without a share are for all dilated steps
         Stage.Dilated damped =
                 dilated(
-                        SDXL,
+                        Model.SDXL,
                         2048,
                         2048,
                         DilationOptions.DEFAULT.withDampedFactors(Map.of("mid_block", 1.5)));
@@ -207,22 +236,25 @@ class ScaleCrafterTest {
         assertEquals(1.5, damped.damping().at("mid_block", 3));
         assertEquals(
                 12,
-                dilated(SDXL, 4096, 4096, DilationOptions.DEFAULT.withShare(0.24)).dampedSteps(),
+                dilated(Model.SDXL, 4096, 4096, DilationOptions.DEFAULT.withShare(0.24))
+                        .dampedSteps(),
                 "never more damped than dilated steps");
         Stage.Dilated unguided =
-                (Stage.Dilated) stages(SDXL, 4096, 4096, DilationOptions.DEFAULT, 1).getFirst();
+                (Stage.Dilated)
+                        stages(Model.SDXL, 4096, 4096, DilationOptions.DEFAULT, 1).getFirst();
         assertEquals(0, unguided.dampedSteps(), "without guidance there is nothing to damp");
     }
 
     @Test
     void refusals() {
         DilationOptions unknown = DilationOptions.DEFAULT.withFactors(Map.of("mid", 2.0));
-        assertTrue(refusal(SDXL, unknown).contains("\"mid\": the bundle has down_blocks.0, "));
+        assertTrue(
+                refusal(Model.SDXL, unknown).contains("\"mid\": the bundle has down_blocks.0, "));
         DilationOptions damped = DilationOptions.DEFAULT.withDampedFactors(Map.of("up", 2.0));
-        assertTrue(refusal(SDXL, damped).contains("\"up\""));
+        assertTrue(refusal(Model.SDXL, damped).contains("\"up\""));
         GenerationRequest request = GenerationRequest.builder("a ball").build();
-        Canvas canvas = Canvas.of(2048, 2048, 8, 8, 4, 128, 128, GuideOptions.PatchAspect.AXIS);
-        Setting plain = new Setting(request, manifest(List.of(), 128, null), canvas, 50, 5);
+        Canvas canvas = Model.SDXL.canvas(2048, 2048);
+        Setting plain = new Setting(request, manifest(Model.SDXL, null), canvas, 50, 5);
         String message =
                 assertThrows(
                                 BadRequestException.class,
@@ -233,8 +265,8 @@ class ScaleCrafterTest {
         assertTrue(message.contains("python -m asg4j_export CHECKPOINT --out BUNDLE"), message);
     }
 
-    private static String refusal(List<String> groups, DilationOptions options) {
-        return assertThrows(BadRequestException.class, () -> stages(groups, 2048, 2048, options, 5))
+    private static String refusal(Model model, DilationOptions options) {
+        return assertThrows(BadRequestException.class, () -> stages(model, 2048, 2048, options, 5))
                 .getMessage();
     }
 }
