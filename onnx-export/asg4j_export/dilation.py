@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Convolutions whose dilation is chosen at run time: ScaleCrafter (arXiv 2310.07702) in one ONNX graph.
 
 ONNX has dilation as an attribute of Conv. Here a dilated convolution is carried out on the d x d phases of its input, each an

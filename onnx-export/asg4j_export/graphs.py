@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import mmap
 from pathlib import Path
 
@@ -165,15 +166,26 @@ def share_storage(model: onnx.ModelProto, other: Path, smallest: int = 256) -> N
 
     ONNX's external data is any run of bytes of any file beside the graph: here that of the weight inside ``other``.
     """
-    with open(other, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        for tensor in model.graph.initializer:
+    places = _weights(other)
+    for tensor in model.graph.initializer:
+        place = places.get(hashlib.sha256(tensor.raw_data).digest())
+        if place is None or len(tensor.raw_data) < smallest:
+            continue
+        tensor.ClearField("raw_data")
+        tensor.data_location = TensorProto.EXTERNAL
+        for key, value in zip(("location", "offset", "length"), place):
+            tensor.external_data.add(key=key, value=str(value))
+
+
+def _weights(path: Path) -> dict[bytes, tuple[str, int, int]]:
+    """Where the weights of a graph lie: by the SHA-256 of their bytes the file, and offset and length in it."""
+    places = {}
+    with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        end = 0
+        for tensor in onnx.load(path, load_external_data=False).graph.initializer:
             raw = tensor.raw_data
-            if len(raw) < smallest:
-                continue
-            offset = content.find(raw)
-            if offset < 0:
-                continue
-            tensor.ClearField("raw_data")
-            tensor.data_location = TensorProto.EXTERNAL
-            for key, value in (("location", other.name), ("offset", offset), ("length", len(raw))):
-                tensor.external_data.add(key=key, value=str(value))
+            if raw:
+                offset = content.find(raw, end)  # tensors are written one after the other
+                end = offset + len(raw)
+                places.setdefault(hashlib.sha256(raw).digest(), (path.name, offset, len(raw)))
+    return places

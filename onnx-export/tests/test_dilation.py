@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The dilated graph against PyTorch's own dilated convolutions, set module by module."""
 
 import math
