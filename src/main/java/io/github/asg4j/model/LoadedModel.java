@@ -6,6 +6,8 @@ import io.github.asg4j.BadBundleException;
 import io.github.asg4j.device.Memory;
 import io.github.asg4j.ort.OrtSession;
 
+import org.jspecify.annotations.Nullable;
+
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
@@ -21,9 +23,13 @@ public final class LoadedModel implements AutoCloseable {
     private final TextEncoder textEncoder;
     private final Denoiser denoiser;
     private final VaeDecoder vaeDecoder;
+    private final Bundle bundle;
+    private @Nullable OrtSession encoderSession;
+    private boolean closed;
 
     private LoadedModel(Bundle bundle, List<OrtSession> sessions, int threads) {
         this.threads = threads;
+        this.bundle = bundle;
         this.sessions = sessions;
         Manifest manifest = bundle.manifest();
         int encoders = manifest.textEncoders().size();
@@ -117,10 +123,36 @@ public final class LoadedModel implements AutoCloseable {
         return vaeDecoder;
     }
 
+    /**
+     * The VAE's encoder, loaded when a start picture first needs it.
+     *
+     * @throws BadBundleException if it cannot be loaded, or is not what the manifest says
+     * @throws IllegalStateException if the bundle has none; the planner has seen to it
+     */
+    public synchronized VaeEncoder vaeEncoder() {
+        if (closed) {
+            throw new IllegalStateException(bundle.place() + " is closed");
+        }
+        String file = bundle.manifest().vae().encoder();
+        if (file == null) {
+            throw new IllegalStateException(bundle.place() + " has no vae.encoder");
+        }
+        OrtSession session = encoderSession;
+        if (session == null) {
+            session = session(bundle, file, vaeThreads());
+            encoderSession = session;
+        }
+        return new VaeEncoder(session, bundle.manifest().latent());
+    }
+
     /** Frees the networks; what is still bound to one keeps it until it is closed. Idempotent. */
     @Override
-    public void close() {
+    public synchronized void close() {
+        closed = true;
         vaeDecoder.close();
+        if (encoderSession != null) {
+            encoderSession.close();
+        }
         sessions.reversed().forEach(OrtSession::close);
     }
 }
