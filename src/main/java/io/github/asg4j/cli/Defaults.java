@@ -18,6 +18,8 @@ final class Defaults implements IDefaultValueProvider {
             io.github.asg4j.method.Defaults.asg(2);
     private static final Guide GUIDE = ASG.guide();
     private static final io.github.asg4j.method.Defaults.Windows WINDOWS = ASG.windows();
+    private static final io.github.asg4j.method.Defaults.Phases PHASES =
+            io.github.asg4j.method.Defaults.demoFusion();
     private static final GenerationRequest REQUEST = GenerationRequest.builder("any").build();
 
     @Override
@@ -31,6 +33,10 @@ final class Defaults implements IDefaultValueProvider {
             case "--view-batch" -> "auto";
             case "--devices" -> EngineOptions.DEFAULT.devices();
             case "--kernels" -> EngineOptions.DEFAULT.kernels();
+            case "--cosine-scale-1" -> Double.toString(PHASES.skipExponent());
+            case "--cosine-scale-2" -> Double.toString(PHASES.dilatedExponent());
+            case "--cosine-scale-3" -> Double.toString(PHASES.blurExponent());
+            case "--blur" -> Double.toString(PHASES.blur());
             default -> null;
         };
     }

@@ -40,7 +40,11 @@ public final class PngParameters {
                     "stage2_guidance_scale",
                     "object_share",
                     "background_prompt",
-                    "background_guidance_scale");
+                    "background_guidance_scale",
+                    "cosine_scale_1",
+                    "cosine_scale_2",
+                    "cosine_scale_3",
+                    "blur");
 
     private PngParameters() {}
 
