@@ -305,7 +305,7 @@ final class RequestArgs {
                 order = HelpSections.PHASES + 1,
                 description =
                         "exponent of the skip residual, which holds a phase to the one before;"
-                                + " larger: for a shorter while (default: ${DEFAULT-VALUE})")
+                                + " larger: for a shorter while (default: {default})")
         @Nullable Double skipExponent;
 
         @Option(
@@ -314,7 +314,7 @@ final class RequestArgs {
                 order = HelpSections.PHASES + 2,
                 description =
                         "exponent of the dilated views' weight beside the windows; larger: for a"
-                                + " shorter while (default: ${DEFAULT-VALUE})")
+                                + " shorter while (default: {default})")
         @Nullable Double dilatedExponent;
 
         @Option(
@@ -323,7 +323,7 @@ final class RequestArgs {
                 order = HelpSections.PHASES + 3,
                 description =
                         "exponent of the blur before dilated views; larger: it falls faster"
-                                + " (default: ${DEFAULT-VALUE})")
+                                + " (default: {default})")
         @Nullable Double blurExponent;
 
         @Option(
@@ -332,7 +332,7 @@ final class RequestArgs {
                 order = HelpSections.PHASES + 4,
                 description =
                         "standard deviation of that blur at first, latent cells"
-                                + " (default: ${DEFAULT-VALUE})")
+                                + " (default: {default})")
         @Nullable Double blur;
     }
 

@@ -734,6 +734,9 @@ public final class Runner {
                 map.put("background_windows", objectMask.backgroundWindows());
             }
             map.put("paper_defaults", request.paperDefaults());
+            if (request.image() != null) {
+                map.put("image", request.image().toString());
+            }
             map.put("devices", workers.stream().map(Worker::name).toList());
             map.put("lost_devices", board.lostDevices());
             map.put("view_batch", plan.viewBatch());

@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import io.github.asg4j.EngineOptions;
 import io.github.asg4j.GenerationRequest;
 import io.github.asg4j.GuideOptions;
+import io.github.asg4j.PhaseOptions;
 import io.github.asg4j.WindowOptions;
 
 import org.junit.jupiter.api.Test;
@@ -40,6 +41,11 @@ class RequestArgsTest {
         return request(option, value, b -> b.windows(change.apply(WindowOptions.DEFAULT)));
     }
 
+    private static Arguments phases(
+            String option, String value, UnaryOperator<PhaseOptions> change) {
+        return request(option, value, b -> b.phases(change.apply(PhaseOptions.DEFAULT)));
+    }
+
     static Stream<Arguments> requests() {
         return Stream.of(
                 request("--negative-prompt", "a cube", b -> b.negativePrompt("a cube")),
@@ -53,6 +59,7 @@ class RequestArgsTest {
                 request("--eta", "0.25", b -> b.eta(0.25)),
                 request("--view-batch", "3", b -> b.viewBatch(3)),
                 request("--view-batch", "auto", b -> b),
+                request("--image", "p.png", b -> b.image(Path.of("p.png"))),
                 request("--latents", "z.npy", b -> b.latents(Path.of("z.npy"))),
                 request("--dump", "d", b -> b.dumpDirectory(Path.of("d"))),
                 guide("--guide-weight", "0.5", g -> g.withWeight(0.5)),
@@ -104,6 +111,10 @@ class RequestArgsTest {
                         "--background-guidance-scale",
                         "1.5",
                         w -> w.withBackgroundGuidanceScale(1.5)),
+                phases("--cosine-scale-1", "2", p -> p.withSkipExponent(2)),
+                phases("--cosine-scale-2", "0.5", p -> p.withDilatedExponent(0.5)),
+                phases("--cosine-scale-3", "4", p -> p.withBlurExponent(4)),
+                phases("--blur", "1.25", p -> p.withBlur(1.25)),
                 request("--paper-defaults", "true", b -> b.paperDefaults(true)));
     }
 
