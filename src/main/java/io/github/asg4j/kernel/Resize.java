@@ -15,7 +15,10 @@ public final class Resize {
     private final ResampleAxis x;
     private final MemorySegment work;
 
-    private Resize(Memory memory, int planes, ResampleAxis y, ResampleAxis x) {
+    /**
+     * @param memory owns the working memory
+     */
+    public Resize(Memory memory, int planes, ResampleAxis y, ResampleAxis x) {
         this.planes = planes;
         this.y = y;
         this.x = x;

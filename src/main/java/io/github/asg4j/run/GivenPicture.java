@@ -5,6 +5,7 @@ import io.github.asg4j.BadRequestException;
 import io.github.asg4j.device.Memory;
 import io.github.asg4j.image.StartPicture;
 import io.github.asg4j.kernel.Kernels;
+import io.github.asg4j.kernel.ResampleAxis;
 import io.github.asg4j.kernel.Resize;
 import io.github.asg4j.plan.Axis;
 import io.github.asg4j.plan.Canvas;
@@ -12,7 +13,10 @@ import io.github.asg4j.plan.Canvas;
 import java.lang.foreign.MemorySegment;
 import java.nio.file.Path;
 
-/** A start picture at native size: of one patch of the canvas. */
+/**
+ * A start picture at native size: of one patch of the canvas. It lies in the patch as the picture to
+ * draw lies in the canvas, so that what is cropped from the result is not of the picture.
+ */
 final class GivenPicture {
     /** The most that a picture's aspect may differ from that of the size asked for, a factor. */
     private static final double MAX_STRETCH = 1.05;
@@ -20,26 +24,52 @@ final class GivenPicture {
     private GivenPicture() {}
 
     /**
-     * Reads a picture and stretches it to the pixels of a patch, if it has not as many (SPEC §9).
+     * Reads a picture and resamples it to the pixels of a patch (SPEC §9).
      *
      * @param memory owns the result and all that it takes
-     * @return float32 [3, h, w] in -1..1, h and w of one patch in pixels
+     * @param scale values are bytes * scale + shift
+     * @return float32 [3, h, w], h and w of one patch in pixels
      * @throws BadRequestException if it cannot be read, or its aspect is another one than that of the
      *     picture to draw
      */
-    static MemorySegment read(Path file, Canvas canvas, Kernels kernels, Memory memory) {
+    static MemorySegment read(
+            Path file, Canvas canvas, Kernels kernels, Memory memory, float scale, float shift) {
         StartPicture given = StartPicture.read(file, memory);
         checkAspect(file, given, canvas);
-        int height = canvas.y().patch() * canvas.y().factor();
-        int width = canvas.x().patch() * canvas.x().factor();
-        MemorySegment planes = given.planes(memory, (float) (1 / 127.5), -1);
-        if (given.height() == height && given.width() == width) {
+        MemorySegment planes = given.planes(memory, scale, shift);
+        if (fills(canvas.y(), given.height()) && fills(canvas.x(), given.width())) {
             return planes;
         }
-        MemorySegment resized = memory.floats(3L * height * width, "start picture at native size");
-        Resize.antialiasedBicubic(memory, 3, given.height(), given.width(), height, width)
+        MemorySegment resized =
+                memory.floats(
+                        3L * patchPixels(canvas.y()) * patchPixels(canvas.x()),
+                        "start picture at native size");
+        new Resize(
+                        memory,
+                        3,
+                        axis(memory, canvas.y(), given.height()),
+                        axis(memory, canvas.x(), given.width()))
                 .run(kernels, resized, planes);
         return resized;
+    }
+
+    private static int patchPixels(Axis axis) {
+        return axis.patch() * axis.factor();
+    }
+
+    private static boolean fills(Axis axis, int pixels) {
+        return pixels == patchPixels(axis) && axis.canvas() * axis.factor() == axis.pixels();
+    }
+
+    /** Source pixels and canvas pixels are in the ratio of the given picture and the one to draw. */
+    private static ResampleAxis axis(Memory memory, Axis axis, int pixels) {
+        double ratio = (double) pixels / axis.pixels();
+        return ResampleAxis.antialiasedBicubic(
+                memory,
+                pixels,
+                patchPixels(axis),
+                -axis.cropPixels() * ratio,
+                axis.canvas() * axis.factor() * ratio);
     }
 
     private static void checkAspect(Path file, StartPicture given, Canvas canvas) {

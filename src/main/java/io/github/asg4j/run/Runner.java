@@ -232,7 +232,9 @@ public final class Runner {
             Manifest.Latent latent = bundle.manifest().latent();
             MemorySegment start = memory.floats(canvas.patchPlane(), "start picture's latents");
             try (Memory reading = new Memory("the start picture")) {
-                MemorySegment pixels = GivenPicture.read(picture, canvas, kernels, reading);
+                MemorySegment pixels =
+                        GivenPicture.read(
+                                picture, canvas, kernels, reading, (float) (1 / 127.5), -1);
                 model.vaeEncoder().encode(pixels, canvas.y().patch(), canvas.x().patch(), start);
             }
             NonFinite.checkEncoded(kernels, start);
