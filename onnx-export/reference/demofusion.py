@@ -26,10 +26,15 @@ def first_phase(sampler):
 
 
 def start_picture(sampler):
-    """settings.image at native size, [3, h, w] in -1..1."""
-    f, real = sampler.bundle.factor, sampler.real
+    """settings.image at native size, [3, h, w] in -1..1; it lies in the patch as the picture to draw lies in the canvas."""
+    real = sampler.real
     v = sampler.s.image.transpose(2, 0, 1).astype(real) * real(1 / 127.5) - real(1)
-    return operations.antialiased_bicubic(v, sampler.y.patch * f, sampler.x.patch * f)
+
+    def table(axis, source):
+        ratio = source / axis.pixels
+        return operations.antialiased_table(source, axis.patch * axis.factor, -axis.crop * ratio,
+                                            axis.canvas * axis.factor * ratio)
+    return operations.resample(v, table(sampler.y, v.shape[1]), table(sampler.x, v.shape[2]))
 
 
 def dilated_views(x, s):

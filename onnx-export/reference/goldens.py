@@ -354,6 +354,7 @@ def method_cases():
     variant("demofusion-2x-image", image=START)
     variant("demofusion-2x-image-shrunk", image=IMAGES["start-large.png"])
     variant("demofusion-1x-image", width=64, height=64, image=START)
+    variant("demofusion-3.125x1.5-cropped-image", width=200, height=96, image=IMAGES["start-wide.png"])
     variant("demofusion-2x1-image-ddim-eta-1", width=128, height=64, image=IMAGES["start-wide.png"], **ddim)
     variant("scalecrafter-2x-one-group", dilation=(("up_blocks.0", 3.0),), dilate_share=1.0)
     variant("scalecrafter-2.125x1-fractional", width=136, height=64,

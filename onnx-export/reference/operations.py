@@ -65,13 +65,16 @@ def bicubic_table(source, target):
     return table
 
 
-def antialiased_table(source, target):
-    """The kernel with a = -0.5, as wide as an output cell where that shrinks, cut off at the border and normalised."""
-    scale = source / target
+def antialiased_table(source, target, start=0.0, length=None):
+    """The kernel with a = -0.5, as wide as an output cell where that shrinks, cut off at the border and normalised.
+
+    The output cells share out `length` source cells from `start` on (all of them); a centre beyond the border moves to it.
+    """
+    scale = (source if length is None else length) / target
     width = max(1.0, scale)
     table = []
     for i in range(target):
-        centre = (i + 0.5) * scale
+        centre = min(max(start + (i + 0.5) * scale, 0.0), float(source))
         first = max(0, math.floor(centre - 2 * width + 0.5))
         last = min(source, math.floor(centre + 2 * width + 0.5))
         w = [cubic((j + 0.5 - centre) / width, -0.5) for j in range(first, last)]
@@ -79,17 +82,16 @@ def antialiased_table(source, target):
     return table
 
 
-def resample(x, height, width, table):
-    """Along x, then along y, each by its table (bicubic_table or antialiased_table)."""
-    for axis, target in ((-1, width), (-2, height)):
-        cells = [sum(x.dtype.type(w) * np.take(x, j, axis) for j, w in row) for row in table(x.shape[axis], target)]
-        x = np.stack(cells, axis)
+def resample(x, table_y, table_x):
+    """Along x, then along y."""
+    for axis, table in ((-1, table_x), (-2, table_y)):
+        x = np.stack([sum(x.dtype.type(w) * np.take(x, j, axis) for j, w in row) for row in table], axis)
     return x
 
 
 def bicubic(x, height, width):
-    return resample(x, height, width, bicubic_table)
+    return resample(x, bicubic_table(x.shape[-2], height), bicubic_table(x.shape[-1], width))
 
 
 def antialiased_bicubic(x, height, width):
-    return resample(x, height, width, antialiased_table)
+    return resample(x, antialiased_table(x.shape[-2], height), antialiased_table(x.shape[-1], width))

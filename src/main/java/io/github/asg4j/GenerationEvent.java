@@ -4,7 +4,8 @@ package io.github.asg4j;
 /**
  * Progress of a generation.
  *
- * @param stage "text", "stage1", "stage2" (every method's windows or whole canvas), "vae"
+ * @param stage "text", "stage1" (patches), "stage2" (windows after them), "denoise" (a method's
+ *     only stage), "phase1", "phase2", ... (DemoFusion), "vae"
  * @param step steps of the stage that all workers have completed
  * @param of steps of the stage
  * @param elapsedNanos since the work on this request began

@@ -73,6 +73,14 @@ public record GenerationRequest(
             throw new BadRequestException(
                     "size " + width + "x" + height + " is negative: give pixels, as in 256x256");
         }
+        if (image != null && latents != null) {
+            throw new BadRequestException(
+                    "a picture starts from "
+                            + image
+                            + " or from the latents "
+                            + latents
+                            + ", not from both: leave one out");
+        }
         Checks.range("steps", steps, 1, MAX_STEPS);
         Checks.range("guidance scale", guidanceScale, 0, 100);
         Checks.range("eta", eta, 0, 1);

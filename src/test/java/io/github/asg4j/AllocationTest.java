@@ -5,10 +5,12 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.asg4j.run.WorkerHook;
 
-import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
 
 import java.lang.management.ManagementFactory;
 import java.util.concurrent.atomic.AtomicLongArray;
+import java.util.stream.Stream;
 
 /**
  * The loop allocates nothing: heap bytes of the worker threads in a 100-step run minus those of a
@@ -17,36 +19,38 @@ import java.util.concurrent.atomic.AtomicLongArray;
 class AllocationTest {
     private static final int MAX_BYTES_PER_STEP = 64;
 
-    @Test
-    void aStepAllocatesNothing() {
+    @ParameterizedTest
+    @MethodSource("requests")
+    void aStepAllocatesNothing(GenerationRequest request) {
         var threads = (com.sun.management.ThreadMXBean) ManagementFactory.getThreadMXBean();
         AtomicLongArray ids = new AtomicLongArray(2);
         WorkerHook remember = point -> ids.set(point.worker(), Thread.currentThread().threadId());
         // Finding the threads needs the hook, which allocates; what is measured has none.
-        for (int interaction : new int[] {0, GuideOptions.EVERY_STEP}) {
-            GenerationRequest request =
-                    Tiny.request()
-                            .guide(GuideOptions.DEFAULT.withInteractionSteps(interaction))
-                            .build();
-            ToggledHook hook = new ToggledHook(remember);
-            try (Engine engine = Engine.open(Tiny.options(2), hook)) {
-                engine.submit(request).join();
-                hook.enabled = false;
-                for (int warm = 0; warm < 10; warm++) {
-                    engine.submit(request.toBuilder().steps(100).build()).join();
-                }
-                long best = Long.MAX_VALUE;
-                // The JIT may compile in between: the least of some runs is the loop itself.
-                for (int run = 0; run < 5; run++) {
-                    long fifty = allocated(threads, ids, engine, request, 50);
-                    long hundred = allocated(threads, ids, engine, request, 100);
-                    best = Math.min(best, (hundred - fifty) / 50);
-                }
-                assertTrue(
-                        best <= MAX_BYTES_PER_STEP,
-                        best + " bytes of heap per step, interaction " + interaction);
+        ToggledHook hook = new ToggledHook(remember);
+        try (Engine engine = Engine.open(Tiny.options(2), hook)) {
+            engine.submit(request).join();
+            hook.enabled = false;
+            for (int warm = 0; warm < 10; warm++) {
+                engine.submit(request.toBuilder().steps(100).build()).join();
             }
+            long best = Long.MAX_VALUE;
+            // The JIT may compile in between: the least of some runs is the loop itself.
+            for (int run = 0; run < 5; run++) {
+                long fifty = allocated(threads, ids, engine, request, 50);
+                long hundred = allocated(threads, ids, engine, request, 100);
+                best = Math.min(best, (hundred - fifty) / 50);
+            }
+            assertTrue(best <= MAX_BYTES_PER_STEP, best + " bytes of heap per step, " + request);
         }
+    }
+
+    static Stream<GenerationRequest> requests() {
+        return Stream.of(
+                Tiny.request().guide(GuideOptions.DEFAULT.withInteractionSteps(0)).build(),
+                Tiny.request()
+                        .guide(GuideOptions.DEFAULT.withInteractionSteps(GuideOptions.EVERY_STEP))
+                        .build(),
+                Tiny.request().method("demofusion").build());
     }
 
     private static long allocated(

@@ -37,8 +37,21 @@ class DeterminismTest {
     @ParameterizedTest
     @MethodSource("guides")
     void anyNumberOfWorkersAnyTimingAnyKernels(GuideOptions guide) {
+        sameBytes(Tiny.request().guide(guide).build());
+    }
+
+    /** 3x2 native pictures: windows and dilated views of two phases, of different shapes. */
+    @Test
+    void phasesOfDemoFusionToo() {
+        GenerationRequest.Builder request =
+                Tiny.request().method("demofusion").size(192, 128).steps(4);
+        sameBytes(request.build());
+        sameBytes(request.scheduler("ddim").eta(1).build());
+    }
+
+    private static void sameBytes(GenerationRequest asked) {
         for (int viewBatch : new int[] {1, 3}) {
-            GenerationRequest request = Tiny.request().guide(guide).viewBatch(viewBatch).build();
+            GenerationRequest request = asked.toBuilder().viewBatch(viewBatch).build();
             String expected = draw(Tiny.options(1), request, WorkerHook.NONE);
             for (int workers : new int[] {2, 4}) {
                 assertEquals(

@@ -190,6 +190,7 @@ class GoldenPipelineTest {
         void check(String file) throws IOException {
             switch (file) {
                 case "initial.npy" -> steps(file, List.of(dump.resolve("noise.npy")));
+                case "start.npy" -> steps(file, List.of(dump.resolve("start.npy")));
                 case "stage1.npy" -> series(file, "stage1-%03d-latents.npy");
                 case "guides.npy" -> series(file, "stage1-%03d-guide.npy");
                 case "masks.npy" -> keyMasks(file);

@@ -52,32 +52,48 @@ class LossTest {
                                                 .withStaleness(staleness)
                                                 .withInteractionSteps(interaction))
                                 .build();
-                String expected;
-                try (Engine engine = Engine.open(Tiny.options(1))) {
-                    expected = Tiny.hash(engine.submit(request).join());
-                }
-                Set<Integer> lost = ConcurrentHashMap.newKeySet();
-                // Units are shared out in turn: with 4 calls (9 in stage 2) the joining unit
-                // belongs to worker 4 % 3 = 1 (9 % 3 = 0); any worker that gets there is lost once.
-                Predicate<WorkerHook.Point> when =
-                        p ->
-                                lost.isEmpty()
-                                        && p.stage().equals(stage)
-                                        && p.joins() == joins
-                                        && (joins || p.worker() == worker)
-                                        && p.step() >= step;
-                try (Engine engine = Engine.open(Tiny.options(3), losing(when, lost))) {
-                    GeneratedImage image = engine.submit(request).join();
-                    assertEquals(1, lost.size(), "the loss did not happen");
-                    assertEquals(
-                            List.of("cpu#" + lost.iterator().next()),
-                            image.report().get("lost_devices"));
-                    assertEquals(
-                            expected,
-                            Tiny.hash(image),
-                            "staleness " + staleness + ", interaction " + interaction);
-                }
+                takeOver(request, stage, worker, step, joins);
             }
+        }
+    }
+
+    @ParameterizedTest
+    @CsvSource({
+        "phase1, 0, 3, false",
+        "phase2, 0, 0, true", // before the phase has begun
+        "phase2, 0, 2, false", // a window's call
+        "phase2, 1, 2, false",
+        "phase2, 2, 3, true", // between two steps
+        "phase2, 0, 8, true" // at the phase's end
+    })
+    void theOthersTakeOverInAPhase(String stage, int worker, int step, boolean joins) {
+        GenerationRequest request = Tiny.request().method("demofusion").build();
+        takeOver(request, stage, worker, step, joins);
+        takeOver(request.toBuilder().viewBatch(4).build(), stage, worker, step, joins);
+    }
+
+    private static void takeOver(
+            GenerationRequest request, String stage, int worker, int step, boolean joins) {
+        String expected;
+        try (Engine engine = Engine.open(Tiny.options(1))) {
+            expected = Tiny.hash(engine.submit(request).join());
+        }
+        Set<Integer> lost = ConcurrentHashMap.newKeySet();
+        // Units are shared out in turn: with 4 calls (9 in stage 2) the joining unit belongs to
+        // worker 4 % 3 = 1 (9 % 3 = 0); any worker that gets there is lost once.
+        Predicate<WorkerHook.Point> when =
+                p ->
+                        lost.isEmpty()
+                                && p.stage().equals(stage)
+                                && p.joins() == joins
+                                && (joins || p.worker() == worker)
+                                && p.step() >= step;
+        try (Engine engine = Engine.open(Tiny.options(3), losing(when, lost))) {
+            GeneratedImage image = engine.submit(request).join();
+            assertEquals(1, lost.size(), "the loss did not happen");
+            assertEquals(
+                    List.of("cpu#" + lost.iterator().next()), image.report().get("lost_devices"));
+            assertEquals(expected, Tiny.hash(image), request.toString());
         }
     }
 

@@ -18,6 +18,8 @@ final class Defaults implements IDefaultValueProvider {
             io.github.asg4j.method.Defaults.asg(2);
     private static final Guide GUIDE = ASG.guide();
     private static final io.github.asg4j.method.Defaults.Windows WINDOWS = ASG.windows();
+    private static final io.github.asg4j.method.Defaults.Phases PHASES =
+            io.github.asg4j.method.Defaults.demoFusion();
     private static final GenerationRequest REQUEST = GenerationRequest.builder("any").build();
 
     @Override
@@ -36,7 +38,7 @@ final class Defaults implements IDefaultValueProvider {
     }
 
     /**
-     * What asg does at 2x where {@code option} is not given: for the help alone, since an option that
+     * What its method, or asg at 2x, does where {@code option} is not given: for the help alone, since an option that
      * is not given is the method's to decide.
      */
     static String ofMethod(String option) {
@@ -54,6 +56,10 @@ final class Defaults implements IDefaultValueProvider {
             case "--window-weight" -> OptionNames.of(WINDOWS.weight());
             case "--window-conditioning" -> OptionNames.of(WINDOWS.conditioning());
             case "--object-share" -> Double.toString(WINDOWS.objectShare());
+            case "--cosine-scale-1" -> Double.toString(PHASES.skipExponent());
+            case "--cosine-scale-2" -> Double.toString(PHASES.dilatedExponent());
+            case "--cosine-scale-3" -> Double.toString(PHASES.blurExponent());
+            case "--blur" -> Double.toString(PHASES.blur());
             default -> throw new IllegalArgumentException("no default of " + option);
         };
     }

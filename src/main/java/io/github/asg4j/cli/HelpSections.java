@@ -21,10 +21,11 @@ final class HelpSections implements IHelpSectionRenderer {
     static final int PICTURE = 100;
     static final int STAGE1 = 200;
     static final int STAGE2 = 300;
-    static final int DILATION = 400;
-    static final int MACHINE = 500;
-    static final int TENSORS = 600;
-    static final int OUTPUT = 700;
+    static final int PHASES = 400;
+    static final int DILATION = 500;
+    static final int MACHINE = 600;
+    static final int TENSORS = 700;
+    static final int OUTPUT = 800;
 
     /** Stands in descriptions for what the method decides. */
     private static final String DEFAULT = "{default}";
@@ -35,7 +36,8 @@ final class HelpSections implements IHelpSectionRenderer {
                     STAGE1,
                             "Stage 1, patches agree on one structure (asg, cutdiffusion; defaults"
                                     + " of asg at 2x):",
-                    STAGE2, "Overlapping windows (stage 2, multidiffusion):",
+                    STAGE2, "Overlapping windows (stage 2, multidiffusion, demofusion):",
+                    PHASES, "Phases of growing size (demofusion):",
                     DILATION, "Dilated convolutions (scalecrafter; plan prints the defaults):",
                     MACHINE, "Model and machine:",
                     TENSORS, "Tensors in and out:",

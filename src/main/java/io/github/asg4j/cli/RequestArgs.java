@@ -4,6 +4,7 @@ package io.github.asg4j.cli;
 import io.github.asg4j.DilationOptions;
 import io.github.asg4j.GenerationRequest;
 import io.github.asg4j.GuideOptions;
+import io.github.asg4j.PhaseOptions;
 import io.github.asg4j.WindowOptions;
 
 import org.jspecify.annotations.Nullable;
@@ -32,6 +33,8 @@ final class RequestArgs {
     @Mixin private Guide guide = new Guide();
 
     @Mixin private Windows windows = new Windows();
+
+    @Mixin private Phases phases = new Phases();
 
     @Mixin private Dilated dilated = new Dilated();
 
@@ -112,6 +115,15 @@ final class RequestArgs {
                 order = HelpSections.PICTURE + 10,
                 description = "stochasticity of ddim, 0..1 (default: 0)")
         @Nullable Double eta;
+
+        @Option(
+                names = "--image",
+                paramLabel = "FILE",
+                order = HelpSections.PICTURE + 13,
+                description =
+                        "a PNG or JPEG picture to enlarge instead of drawing one, made native size"
+                                + " first; demofusion")
+        @Nullable Path image;
 
         @Option(
                 names = "--view-batch",
@@ -289,6 +301,44 @@ final class RequestArgs {
         @Nullable Double backgroundGuidanceScale;
     }
 
+    static final class Phases {
+        @Option(
+                names = "--cosine-scale-1",
+                paramLabel = "X",
+                order = HelpSections.PHASES + 1,
+                description =
+                        "exponent of the skip residual, which holds a phase to the one before;"
+                                + " larger: for a shorter while (default: {default})")
+        @Nullable Double skipExponent;
+
+        @Option(
+                names = "--cosine-scale-2",
+                paramLabel = "X",
+                order = HelpSections.PHASES + 2,
+                description =
+                        "exponent of the dilated views' weight beside the windows; larger: for a"
+                                + " shorter while (default: {default})")
+        @Nullable Double dilatedExponent;
+
+        @Option(
+                names = "--cosine-scale-3",
+                paramLabel = "X",
+                order = HelpSections.PHASES + 3,
+                description =
+                        "exponent of the blur before dilated views; larger: it falls faster"
+                                + " (default: {default})")
+        @Nullable Double blurExponent;
+
+        @Option(
+                names = "--blur",
+                paramLabel = "X",
+                order = HelpSections.PHASES + 4,
+                description =
+                        "standard deviation of that blur at first, latent cells"
+                                + " (default: {default})")
+        @Nullable Double blur;
+    }
+
     static final class Dilated {
         @Option(
                 names = "--dilate",
@@ -392,6 +442,9 @@ final class RequestArgs {
         if (picture.viewBatch != null && !picture.viewBatch.equalsIgnoreCase("auto")) {
             request.viewBatch(Values.integer(command, "--view-batch", picture.viewBatch, "auto"));
         }
+        if (picture.image != null) {
+            request.image(picture.image);
+        }
         if (tensors.latents != null) {
             request.latents(tensors.latents);
         }
@@ -400,6 +453,7 @@ final class RequestArgs {
         }
         return request.guide(guideOptions())
                 .windows(windowOptions())
+                .phases(phaseOptions())
                 .dilation(dilationOptions())
                 .build();
     }
@@ -442,6 +496,23 @@ final class RequestArgs {
         }
         if (guide.patchAspect != null) {
             options = options.withPatchAspect(guide.patchAspect);
+        }
+        return options;
+    }
+
+    private PhaseOptions phaseOptions() {
+        PhaseOptions options = PhaseOptions.DEFAULT;
+        if (phases.skipExponent != null) {
+            options = options.withSkipExponent(phases.skipExponent);
+        }
+        if (phases.dilatedExponent != null) {
+            options = options.withDilatedExponent(phases.dilatedExponent);
+        }
+        if (phases.blurExponent != null) {
+            options = options.withBlurExponent(phases.blurExponent);
+        }
+        if (phases.blur != null) {
+            options = options.withBlur(phases.blur);
         }
         return options;
     }

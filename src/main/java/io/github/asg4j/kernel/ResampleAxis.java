@@ -39,13 +39,25 @@ public record ResampleAxis(int from, int to, int taps, MemorySegment index, Memo
      * shrinks, normalised over the cells inside: what Pillow calls BICUBIC.
      */
     public static ResampleAxis antialiasedBicubic(Memory memory, int from, int to) {
-        double scale = Math.max(1, (double) from / to);
+        return antialiasedBicubic(memory, from, to, 0, from);
+    }
+
+    /**
+     * The same of a part of the source, or of more than there is: the output cells divide {@code
+     * length} source cells from {@code start} on, and those beyond the border read what is there.
+     *
+     * @param start where the first output cell begins, source cells; may be negative
+     */
+    public static ResampleAxis antialiasedBicubic(
+            Memory memory, int from, int to, double start, double length) {
+        double step = length / to;
+        double scale = Math.max(1, step);
         double support = 2 * scale;
         int taps = Math.min(from, 2 * (int) Math.ceil(support) + 1);
         ResampleAxis axis = allocate(memory, from, to, taps);
         double[] weights = new double[taps];
         for (int i = 0; i < to; i++) {
-            double centre = (i + 0.5) * ((double) from / to);
+            double centre = Math.clamp(start + (i + 0.5) * step, 0, from);
             int first = Math.max(0, (int) (centre - support + 0.5));
             int end = Math.min(from, (int) (centre + support + 0.5));
             double sum = 0;

@@ -85,6 +85,23 @@ public final class Defaults {
                 windows(WindowOptions.Weight.UNIFORM));
     }
 
+    /**
+     * Phases of DemoFusion; see {@link io.github.asg4j.plan.PhaseCourse}.
+     *
+     * @param windows local views
+     */
+    public record Phases(
+            double skipExponent,
+            double dilatedExponent,
+            double blurExponent,
+            double blur,
+            Windows windows) {}
+
+    /** DemoFusion's code; the blur is that of its examples, windows are CutDiffusion's. */
+    public static Phases demoFusion() {
+        return new Phases(3, 1, 1, 0.8, windows(WindowOptions.Weight.UNIFORM));
+    }
+
     /** MultiDiffusion's code, with windows half of the native size apart. */
     static Windows multiDiffusion() {
         return new Windows(

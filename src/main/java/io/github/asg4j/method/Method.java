@@ -25,6 +25,11 @@ public interface Method {
      */
     List<Stage> stages(Setting setting);
 
+    /** Whether a given picture may take the place of one that is drawn first. */
+    default boolean takesPicture() {
+        return false;
+    }
+
     /** How a picture that is not square is cut. */
     default GuideOptions.PatchAspect aspect(GenerationRequest request) {
         GuideOptions.PatchAspect asked = request.guide().patchAspect();
@@ -62,6 +67,7 @@ public interface Method {
         methods.put("direct", new Direct());
         methods.put("multidiffusion", new MultiDiffusion());
         methods.put("cutdiffusion", new CutDiffusion());
+        methods.put("demofusion", new DemoFusion());
         methods.put("scalecrafter", new ScaleCrafter());
         return Collections.unmodifiableMap(methods);
     }

@@ -42,6 +42,18 @@ final class Stages {
 
     /** Windows over the whole canvas from step {@code first} to the end. */
     static Stage.Windows windows(Setting setting, Defaults.Windows usual, int first, String name) {
+        var canvas = setting.canvas();
+        return windows(setting, usual, canvas.height(), canvas.width(), first, name);
+    }
+
+    /** Windows over a canvas of {@code height} x {@code width} latent cells. */
+    static Stage.Windows windows(
+            Setting setting,
+            Defaults.Windows usual,
+            int height,
+            int width,
+            int first,
+            String name) {
         WindowOptions options = setting.request().windows();
         var canvas = setting.canvas();
         double guidanceScale =
@@ -50,8 +62,8 @@ final class Stages {
         return new Stage.Windows(
                 first,
                 setting.steps() - first,
-                axis(canvas.height(), canvas.nativeHeight(), options, usual),
-                axis(canvas.width(), canvas.nativeWidth(), options, usual),
+                axis(height, canvas.nativeHeight(), options, usual),
+                axis(width, canvas.nativeWidth(), options, usual),
                 options.weight() == null ? usual.weight() : options.weight(),
                 options.conditioning() == null ? usual.conditioning() : options.conditioning(),
                 guidanceScale,

@@ -24,11 +24,11 @@ public final class LoadedModel implements AutoCloseable {
     private final TextEncoder textEncoder;
     private final Denoiser denoiser;
     private final VaeDecoder vaeDecoder;
+    private @Nullable OrtSession encoderSession;
+    private boolean closed;
 
     /** With run-time dilation, of the same weights; null: not asked for yet. */
     private @Nullable Denoiser dilated;
-
-    private boolean closed;
 
     private LoadedModel(Bundle bundle, List<OrtSession> sessions, int threads) {
         this.bundle = bundle;
@@ -163,11 +163,36 @@ public final class LoadedModel implements AutoCloseable {
         return vaeDecoder;
     }
 
+    /**
+     * The VAE's encoder, loaded when a start picture first needs it.
+     *
+     * @throws BadBundleException if it cannot be loaded, or is not what the manifest says
+     * @throws IllegalStateException if the bundle has none; the planner has seen to it
+     */
+    public synchronized VaeEncoder vaeEncoder() {
+        if (closed) {
+            throw new IllegalStateException(bundle.place() + " is closed");
+        }
+        String file = bundle.manifest().vae().encoder();
+        if (file == null) {
+            throw new IllegalStateException(bundle.place() + " has no vae.encoder");
+        }
+        OrtSession session = encoderSession;
+        if (session == null) {
+            session = session(bundle, file, vaeThreads());
+            encoderSession = session;
+        }
+        return new VaeEncoder(session, bundle.manifest().latent());
+    }
+
     /** Frees the networks; what is still bound to one keeps it until it is closed. Idempotent. */
     @Override
     public synchronized void close() {
         closed = true;
         vaeDecoder.close();
+        if (encoderSession != null) {
+            encoderSession.close();
+        }
         sessions.reversed().forEach(OrtSession::close);
     }
 }

@@ -21,6 +21,9 @@ import java.util.Map;
 public record MemoryEstimate(
         long weights, long latents, long workers, long attention, long picture) {
 
+    /** Canvases that a phase holds besides the noise of its windows. */
+    private static final double PHASE_CANVASES = 10;
+
     public long total() {
         return weights + latents + workers + attention + picture;
     }
@@ -48,11 +51,22 @@ public record MemoryEstimate(
                     switch (s) {
                         case Stage.Patches p -> view * (2.0 * p.views() + 1.5 * p.steps());
                         case Stage.Windows w -> view * w.views();
+                        case Stage.Phase p ->
+                                view * p.local().views()
+                                        + PHASE_CANVASES
+                                                * canvas.patchPlane()
+                                                * p.dilatedViews()
+                                                * 4;
                         case Stage.Dilated d -> view * (d.dampedSteps() > 0 ? 3 : 1);
                     };
             double tokens =
                     Math.ceil((double) s.viewHeight() / attentionScale)
                             * Math.ceil((double) s.viewWidth() / attentionScale);
+            if (s instanceof Stage.Phase) {
+                buffers = Math.max(buffers, 2.0 * rows * canvas.patchPlane() * 4);
+                double cells = (double) canvas.y().patch() * canvas.x().patch();
+                tokens = Math.max(tokens, cells / ((double) attentionScale * attentionScale));
+            }
             attention = Math.max(attention, rows * tokens * tokens * 4);
         }
         double pixels = (double) canvas.heightPixels() * canvas.widthPixels();

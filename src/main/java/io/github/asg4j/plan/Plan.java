@@ -74,9 +74,14 @@ public record Plan(
         map.put("calls", stage.calls(viewBatch).size());
         map.put("guidance_scale", stage.guidanceScale());
         map.put("barriers", stage.barriers());
-        if (stage instanceof Stage.Windows w) {
-            map.put("canvas_latents", List.of(w.x().canvas(), w.y().canvas()));
-            map.put("grid", List.of(w.x().count(), w.y().count()));
+        Stage.Windows windows = stage.canvasWindows();
+        if (windows != null) {
+            map.put("canvas_latents", List.of(windows.x().canvas(), windows.y().canvas()));
+            map.put("grid", List.of(windows.x().count(), windows.y().count()));
+        }
+        if (stage instanceof Stage.Phase phase) {
+            map.put("dilated_views", phase.dilatedViews());
+            map.put("dilated_latents", List.of(phase.dilatedWidth(), phase.dilatedHeight()));
         }
         map.putAll(stage.settings());
         if (stage instanceof Stage.Dilated d) {

@@ -48,6 +48,11 @@ public sealed interface Stage {
         return (long) calls(viewBatch).size() * steps();
     }
 
+    /** The windows over the stage's canvas, which say how large it is; null: the final canvas. */
+    default @Nullable Windows canvasWindows() {
+        return null;
+    }
+
     /**
      * Native-size patches that are each a sub-sampled view of the whole picture (stage 1), then
      * relocated to the canvas.
@@ -136,6 +141,11 @@ public sealed interface Stage {
         }
 
         @Override
+        public Windows canvasWindows() {
+            return this;
+        }
+
+        @Override
         public Map<String, Object> settings() {
             Map<String, Object> map = new LinkedHashMap<>();
             if (views() > 1) {
@@ -175,6 +185,93 @@ public sealed interface Stage {
         @Override
         public int barriers() {
             return steps;
+        }
+    }
+
+    /**
+     * A phase of DemoFusion (arXiv 2311.16973): the phase before, enlarged and noised, is denoised by
+     * overlapping windows and by dilated views, which hold every s-th cell of the canvas.
+     *
+     * @param number s: the canvas has s x s times the cells of a picture of native size
+     * @param local windows over the phase's canvas, all steps
+     * @param guidanceScale of the dilated views
+     * @param course how skip residual, dilated views and their blur weigh over the steps
+     */
+    record Phase(int number, Windows local, double guidanceScale, PhaseCourse course)
+            implements Stage {
+        @Override
+        public int firstStep() {
+            return local.firstStep();
+        }
+
+        @Override
+        public int steps() {
+            return local.steps();
+        }
+
+        /** Windows first, then dilated views. */
+        @Override
+        public int views() {
+            return local.views() + dilatedViews();
+        }
+
+        public int dilatedViews() {
+            return number * number;
+        }
+
+        /** Latent rows of a dilated view. */
+        public int dilatedHeight() {
+            return local.y().canvas() / number;
+        }
+
+        /** Latent columns of a dilated view. */
+        public int dilatedWidth() {
+            return local.x().canvas() / number;
+        }
+
+        /** Of a window. */
+        @Override
+        public int viewHeight() {
+            return local.viewHeight();
+        }
+
+        /** Of a window. */
+        @Override
+        public int viewWidth() {
+            return local.viewWidth();
+        }
+
+        @Override
+        public String name() {
+            return local.name();
+        }
+
+        @Override
+        public Windows canvasWindows() {
+            return local;
+        }
+
+        /** A call has windows or dilated views, which may differ in size and guidance scale. */
+        @Override
+        public List<Call> calls(int viewBatch) {
+            List<Call> calls = new ArrayList<>(local.calls(viewBatch));
+            calls.addAll(Stage.calls(local.views(), dilatedViews(), viewBatch));
+            return List.copyOf(calls);
+        }
+
+        @Override
+        public Map<String, Object> settings() {
+            Map<String, Object> map = new LinkedHashMap<>(local.settings());
+            if (local.guidanceScale() != guidanceScale) {
+                map.put("stage2_guidance_scale", local.guidanceScale());
+            }
+            map.putAll(course.settings());
+            return map;
+        }
+
+        @Override
+        public int barriers() {
+            return steps();
         }
     }
 
@@ -297,9 +394,13 @@ public sealed interface Stage {
      * is left. Fixed by the request, never by the devices at hand.
      */
     default List<Call> calls(int viewBatch) {
+        return calls(0, views(), viewBatch);
+    }
+
+    private static List<Call> calls(int first, int views, int viewBatch) {
         List<Call> calls = new ArrayList<>();
-        for (int first = 0; first < views(); first += viewBatch) {
-            calls.add(new Call(first, Math.min(viewBatch, views() - first)));
+        for (int i = 0; i < views; i += viewBatch) {
+            calls.add(new Call(first + i, Math.min(viewBatch, views - i)));
         }
         return List.copyOf(calls);
     }

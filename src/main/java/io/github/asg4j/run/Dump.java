@@ -16,9 +16,10 @@ import java.util.Locale;
 
 /**
  * Writes what a generation went through as .npy files: {@code text_hidden} [3, T, D], {@code
- * text_pooled} [3, P] (unconditional, prompt, background prompt), {@code noise} (scaled, [N, C, h, w]), and per
- * step {@code stage1-KKK-latents} (un-shuffled), {@code -guide}, {@code -mask}, {@code
- * stage2-KKK-latents}.
+ * text_pooled} [3, P] (unconditional, prompt, background prompt), {@code noise} (scaled, [N, C, h,
+ * w]), {@code start} [1, C, h, w], the encoded start picture, and per step {@code
+ * stage1-KKK-latents} (un-shuffled), {@code -guide}, {@code -mask}, {@code stage2-KKK-latents},
+ * {@code phaseS-KKK-latents}.
  */
 final class Dump {
     private final Path folder;
@@ -33,7 +34,14 @@ final class Dump {
         this.memory = memory;
     }
 
-    void write(Conditioning conditioning, MemorySegment noise, Iterable<StageRun> stages) {
+    /**
+     * @param start latents of the start picture [C, h, w]; NULL: none
+     */
+    void write(
+            Conditioning conditioning,
+            MemorySegment noise,
+            MemorySegment start,
+            Iterable<StageRun> stages) {
         long tokens = conditioning.tokenWeights().byteSize() / 4;
         long hidden = conditioning.hidden().byteSize() / 4 / Conditioning.ROWS / tokens;
         save("text_hidden", conditioning.hidden(), Conditioning.ROWS, tokens, hidden);
@@ -45,6 +53,9 @@ final class Dump {
         long h = canvas.y().patch();
         long w = canvas.x().patch();
         save("noise", noise, canvas.patches(), c, h, w);
+        if (start.byteSize() > 0) {
+            save("start", start, 1, c, h, w);
+        }
         for (StageRun stage : stages) {
             for (int k = 0; k < stage.stage.steps(); k++) {
                 String name = String.format(Locale.ROOT, "%s-%03d-", stage.stage.name(), k);
@@ -57,10 +68,11 @@ final class Dump {
                     if (patches.masks().length > 0) {
                         save(name + "mask", patches.masks()[k], h, w);
                     }
-                } else if (stage.stage instanceof Stage.Windows win) {
-                    save(name + "latents", latents, 1, c, win.y().canvas(), win.x().canvas());
-                } else if (stage.stage instanceof Stage.Dilated d) {
-                    save(name + "latents", latents, 1, c, d.height(), d.width());
+                } else {
+                    Stage.Windows own = stage.stage.canvasWindows();
+                    long height = own == null ? canvas.height() : own.y().canvas();
+                    long width = own == null ? canvas.width() : own.x().canvas();
+                    save(name + "latents", latents, 1, c, height, width);
                 }
             }
         }

@@ -27,6 +27,14 @@ final class NonFinite {
         }
     }
 
+    static void checkEncoded(Kernels kernels, MemorySegment latents) {
+        if (kernels.firstNonFinite(latents, latents.byteSize() / 4) >= 0) {
+            throw new BadBundleException(
+                    "the VAE encoder returned a NaN or an infinity for the start picture: export it"
+                            + " with --precision fp32, or use a VAE that is safe in fp16");
+        }
+    }
+
     static void check(Kernels kernels, MemorySegment picture) {
         if (kernels.firstNonFinite(picture, picture.byteSize() / 4) >= 0) {
             throw new BadBundleException(

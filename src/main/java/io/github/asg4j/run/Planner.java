@@ -53,6 +53,7 @@ public final class Planner {
                         latent.nativeWidth(),
                         method.aspect(request));
         int steps = request.steps().orElse(manifest.defaults().steps());
+        checkPicture(request, method);
         List<Stage> stages =
                 method.stages(
                         new Setting(request, manifest, canvas, steps, guidanceScale(request)));
@@ -120,6 +121,19 @@ public final class Planner {
                 scheduler(request),
                 request.spacing(),
                 request.eta().orElse(sampling(request).eta()));
+    }
+
+    private static void checkPicture(GenerationRequest request, Method method) {
+        if (request.image() != null && !method.takesPicture()) {
+            List<String> takers =
+                    Method.names().stream().filter(n -> Method.of(n).takesPicture()).toList();
+            throw new BadRequestException(
+                    "the method "
+                            + request.method()
+                            + " starts from noise and takes no --image: leave it out, or use"
+                            + " --method "
+                            + String.join(" or ", takers));
+        }
     }
 
     /** Whether the bundle has the maps that the stages weigh with. */

@@ -215,6 +215,8 @@ public final class Runner {
             decoded =
                     memory.floats(
                             3L * canvas.heightPixels() * canvas.widthPixels(), "decoded picture");
+            MemorySegment given =
+                    request.image() == null ? MemorySegment.NULL : encode(request.image());
             Schedule schedule = planner.schedule(request);
             Tables tables = new Tables(schedule, memory);
             event("text", 0, 1);
@@ -223,16 +225,36 @@ public final class Runner {
             MemorySegment patches = memory.floats(canvas.plane(), "initial noise");
             MemorySegment latents = memory.floats(canvas.plane(), "initial canvas");
             initialNoise(patches, latents, (float) schedule.initScale());
-            MemorySegment last = build(tables, texts.conditioning(), patches, latents);
+            MemorySegment from = request.image() == null ? latents : given;
+            MemorySegment last = build(tables, texts.conditioning(), patches, from);
             work();
             if (dump) {
                 new Dump(request.dumpDirectory(), plan, kernels, memory)
-                        .write(texts.conditioning(), patches, stages);
+                        .write(texts.conditioning(), patches, given, stages);
             }
             event("vae", 0, 1);
             GeneratedImage image = picture(last, report(texts));
             event("vae", 1, 1);
             return image;
+        }
+
+        /** Latents [C, h, w] of a start picture at native size (SPEC §9). */
+        private MemorySegment encode(Path picture) {
+            long clock = System.nanoTime();
+            Manifest.Latent latent = bundle.manifest().latent();
+            MemorySegment start = memory.floats(canvas.patchPlane(), "start picture's latents");
+            try (Memory reading = new Memory("the start picture")) {
+                MemorySegment pixels =
+                        GivenPicture.read(
+                                picture, canvas, kernels, reading, (float) (1 / 127.5), -1);
+                model.vaeEncoder().encode(pixels, canvas.y().patch(), canvas.x().patch(), start);
+            }
+            NonFinite.checkEncoded(kernels, start);
+            long n = canvas.patchPlane();
+            kernels.scaleShift(start, start, n, 1, (float) -latent.shift());
+            kernels.scaleShift(start, start, n, (float) latent.scaling(), 0);
+            vaeNanos += System.nanoTime() - clock;
+            return start;
         }
 
         /** The text side of a request. */
@@ -384,13 +406,19 @@ public final class Runner {
             }
         }
 
-        /** Sets up stages and workers; returns where the last latents will be. */
+        /**
+         * Sets up stages and workers; returns where the last latents will be.
+         *
+         * @param from what the first stage starts from: the canvas's noise, or a start picture
+         */
         private MemorySegment build(
                 Tables tables,
                 Conditioning conditioning,
                 MemorySegment patches,
-                MemorySegment latents) {
-            MemorySegment current = latents;
+                MemorySegment from) {
+            MemorySegment current = from;
+            MemorySegment anchor = memory.allocate(2 * Double.BYTES, "moments of the first phase");
+            boolean firstPhase = true;
             for (Stage stage : plan.stages()) {
                 switch (stage) {
                     case Stage.Patches p -> {
@@ -449,6 +477,25 @@ public final class Runner {
                                         memory);
                         stages.add(run);
                         current = run.latentsAfter(win.steps() - 1, kernels, memory);
+                    }
+                    case Stage.Phase phase -> {
+                        PhaseRun run =
+                                new PhaseRun(
+                                        phase,
+                                        plan.viewBatch(),
+                                        conditioning,
+                                        tables,
+                                        request.seed(),
+                                        devices.size(),
+                                        current,
+                                        anchor,
+                                        firstPhase,
+                                        dump,
+                                        keep.previews(),
+                                        memory);
+                        stages.add(run);
+                        firstPhase = false;
+                        current = run.result();
                     }
                 }
             }
@@ -644,7 +691,8 @@ public final class Runner {
 
         private GeneratedImage preview(
                 StageRun run, MemorySegment clean, Map<String, Object> report) {
-            if (run.stage instanceof Stage.Windows win
+            Stage.Windows win = run.stage.canvasWindows();
+            if (win != null
                     && (win.y().canvas() < canvas.height() || win.x().canvas() < canvas.width())) {
                 int factor = canvas.y().factor();
                 Crop all = new Crop(0, 0, win.y().canvas() * factor, win.x().canvas() * factor);
@@ -715,6 +763,9 @@ public final class Runner {
                 map.put("background_windows", objectMask.backgroundWindows());
             }
             map.put("paper_defaults", request.paperDefaults());
+            if (request.image() != null) {
+                map.put("image", request.image().toString());
+            }
             map.put("devices", workers.stream().map(Worker::name).toList());
             map.put("lost_devices", board.lostDevices());
             map.put("view_batch", plan.viewBatch());

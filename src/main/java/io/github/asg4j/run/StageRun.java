@@ -60,6 +60,11 @@ abstract class StageRun {
         return min;
     }
 
+    /** Steps of the stage that the join has made what it makes of them; under the board's lock. */
+    int joinedSteps() {
+        return total(join()) == 1 ? completedSteps() : done[join()];
+    }
+
     /** Latents after step {@code step}, as they are dumped: un-shuffled patches, or the canvas. */
     abstract MemorySegment latentsAfter(int step, Kernels kernels, Memory memory);
 
@@ -80,9 +85,7 @@ abstract class StageRun {
     /** Whether the requested preview is complete; under the board's lock. */
     final boolean previewReady() {
         // a stage that steps in its join has the preview only after that
-        return previewStep >= 0
-                && completedSteps() > previewStep
-                && (total(join()) == 1 || done[join()] > previewStep);
+        return previewStep >= 0 && completedSteps() > previewStep && joinedSteps() > previewStep;
     }
 
     /** Predicted clean latents [C, H, W] of the requested preview, once it is ready. */

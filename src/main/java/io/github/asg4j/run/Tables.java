@@ -34,6 +34,14 @@ final class Tables {
         }
     }
 
+    float alpha(int k) {
+        return StepRow.get(rows[k], StepRow.ALPHA);
+    }
+
+    float sigma(int k) {
+        return StepRow.get(rows[k], StepRow.SIGMA);
+    }
+
     float inScale(int k) {
         return StepRow.get(rows[k], StepRow.IN_SCALE);
     }

@@ -29,7 +29,7 @@ public interface WorkerHook {
      * Where a worker stands.
      *
      * @param worker index of the worker
-     * @param stage "stage1", "stage2" or "denoise"
+     * @param stage name of the stage, as in events
      * @param unit index of the call; the last unit of a stage joins all calls
      * @param joins whether the unit is the one that joins
      * @param step step within the stage

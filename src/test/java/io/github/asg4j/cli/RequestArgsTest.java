@@ -8,6 +8,7 @@ import io.github.asg4j.DilationOptions;
 import io.github.asg4j.EngineOptions;
 import io.github.asg4j.GenerationRequest;
 import io.github.asg4j.GuideOptions;
+import io.github.asg4j.PhaseOptions;
 import io.github.asg4j.WindowOptions;
 
 import org.junit.jupiter.api.Test;
@@ -42,6 +43,11 @@ class RequestArgsTest {
         return request(option, value, b -> b.windows(change.apply(WindowOptions.DEFAULT)));
     }
 
+    private static Arguments phases(
+            String option, String value, UnaryOperator<PhaseOptions> change) {
+        return request(option, value, b -> b.phases(change.apply(PhaseOptions.DEFAULT)));
+    }
+
     private static Arguments dilation(
             String option, String value, UnaryOperator<DilationOptions> change) {
         return request(option, value, b -> b.dilation(change.apply(DilationOptions.DEFAULT)));
@@ -60,6 +66,7 @@ class RequestArgsTest {
                 request("--eta", "0.25", b -> b.eta(0.25)),
                 request("--view-batch", "3", b -> b.viewBatch(3)),
                 request("--view-batch", "auto", b -> b),
+                request("--image", "p.png", b -> b.image(Path.of("p.png"))),
                 request("--latents", "z.npy", b -> b.latents(Path.of("z.npy"))),
                 request("--dump", "d", b -> b.dumpDirectory(Path.of("d"))),
                 guide("--guide-weight", "0.5", g -> g.withWeight(0.5)),
@@ -111,6 +118,10 @@ class RequestArgsTest {
                         "--background-guidance-scale",
                         "1.5",
                         w -> w.withBackgroundGuidanceScale(1.5)),
+                phases("--cosine-scale-1", "2", p -> p.withSkipExponent(2)),
+                phases("--cosine-scale-2", "0.5", p -> p.withDilatedExponent(0.5)),
+                phases("--cosine-scale-3", "4", p -> p.withBlurExponent(4)),
+                phases("--blur", "1.25", p -> p.withBlur(1.25)),
                 dilation(
                         "--dilate",
                         "mid_block=2,up_blocks.0=2.5",

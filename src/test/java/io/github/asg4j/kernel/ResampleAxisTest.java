@@ -55,6 +55,27 @@ class ResampleAxisTest {
         }
     }
 
+    /** Enlarged twice with two more source cells on each side: the inner part is what it was. */
+    @Test
+    void aLargerPartIsTheWholeWithABorder() {
+        try (Memory memory = new Memory("test")) {
+            ResampleAxis whole = ResampleAxis.antialiasedBicubic(memory, 10, 20);
+            ResampleAxis part = ResampleAxis.antialiasedBicubic(memory, 10, 28, -2, 14);
+            assertEquals(whole.taps(), part.taps());
+            long row = 4L * whole.taps();
+            long inside = 20 * row;
+            assertEquals(-1, whole.weight().mismatch(part.weight().asSlice(4 * row, inside)));
+            assertEquals(-1, whole.index().mismatch(part.index().asSlice(4 * row, inside)));
+            for (int i = 0; i < 3; i++) { // beyond the border all cells are the same
+                assertEquals(
+                        -1,
+                        part.weight()
+                                .asSlice(i * row, row)
+                                .mismatch(part.weight().asSlice(0, row)));
+            }
+        }
+    }
+
     @Test
     void refusesAnEmptyAxis() {
         try (Memory memory = new Memory("test")) {

@@ -322,6 +322,56 @@ class LoadedModelTest {
         }
     }
 
+    /** A picture of the demo's size comes back from its latents about as it was. */
+    @Test
+    void encodesWhatItDecodes() {
+        Bundle demo = Bundle.open(null, false);
+        try (LoadedModel model = LoadedModel.open(demo, 1)) {
+            int h = demo.manifest().latent().nativeHeight();
+            int w = demo.manifest().latent().nativeWidth();
+            int f = demo.manifest().latent().vaeFactor();
+            MemorySegment image = memory.floats(3L * h * f * w * f, "image");
+            for (long i = 0; i < image.byteSize() / 4; i++) { // a horizon: light above dark
+                boolean above = i / ((long) w * f) % ((long) h * f) < (long) h * f / 2;
+                image.setAtIndex(ValueLayout.JAVA_FLOAT, i, above ? 0.6f : -0.4f);
+            }
+            long count = (long) demo.manifest().latent().channels() * h * w;
+            MemorySegment latents = memory.floats(count, "latents");
+            MemorySegment back = memory.floats(image.byteSize() / 4, "image");
+            model.vaeEncoder().encode(image, h, w, latents);
+            model.vaeDecoder().decode(latents, h, w, back, new JavaKernels());
+            double distance = 0;
+            for (long i = 0; i < image.byteSize() / 4; i++) {
+                distance +=
+                        Math.abs(
+                                image.getAtIndex(ValueLayout.JAVA_FLOAT, i)
+                                        - back.getAtIndex(ValueLayout.JAVA_FLOAT, i));
+            }
+            double mean = distance / (image.byteSize() / 4.0);
+            // The demo's VAE is small; upside down would be a distance of 1.
+            assertTrue(mean < 0.2, "mean distance " + mean);
+        }
+    }
+
+    @Test
+    void theEncoderIsWhatTheManifestSays() throws IOException {
+        copy(Tiny.bundle());
+        Path manifest = folder.resolve(Manifest.FILE_NAME);
+        String text = Files.readString(manifest);
+        Files.writeString(
+                manifest,
+                text.replace(
+                        "\"encoder\": \"vae_encoder.onnx\"", "\"encoder\": \"vae_decoder.onnx\""));
+        try (LoadedModel model = open(folder)) {
+            BadBundleException e = assertThrows(BadBundleException.class, model::vaeEncoder);
+            assertTrue(e.getMessage().contains("vae_decoder.onnx"), e.getMessage());
+            assertTrue(e.getMessage().contains("\"latents\""), e.getMessage());
+        }
+        LoadedModel closed = open(Tiny.bundle());
+        closed.close();
+        assertThrows(IllegalStateException.class, closed::vaeEncoder);
+    }
+
     private LoadedModel open(Path bundle) {
         Bundle opened = Bundle.openFolder(bundle, new VerifiedFiles(null), false);
         return LoadedModel.open(opened, 1);

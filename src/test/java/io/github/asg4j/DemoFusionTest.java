@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.github.asg4j;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertNotEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+import java.awt.image.BufferedImage;
+import java.io.IOException;
+import java.nio.file.DirectoryStream;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.List;
+import java.util.Map;
+
+import javax.imageio.ImageIO;
+
+/** Phases of growing size, and pictures to start from; values are in {@link GoldenPipelineTest}. */
+class DemoFusionTest {
+    @TempDir private Path folder = Path.of("");
+
+    private static GenerationRequest.Builder request() {
+        return Tiny.request().method("demofusion").steps(4);
+    }
+
+    private static GeneratedImage draw(GenerationRequest.Builder request) {
+        try (Engine engine = Engine.open(Tiny.options(2))) {
+            return engine.submit(request.build()).join();
+        }
+    }
+
+    /** Colours that run over the picture. */
+    private Path picture(int width, int height) throws IOException {
+        BufferedImage image = new BufferedImage(width, height, BufferedImage.TYPE_INT_RGB);
+        for (int y = 0; y < height; y++) {
+            for (int x = 0; x < width; x++) {
+                image.setRGB(x, y, ((x * 255 / width) << 16) | ((y * 255 / height) << 8) | 0x40);
+            }
+        }
+        Path file = folder.resolve(width + "x" + height + ".png");
+        assertTrue(ImageIO.write(image, "png", file.toFile()));
+        return file;
+    }
+
+    @Test
+    void atNativeSizeItIsDirectInference() {
+        assertEquals(
+                Tiny.hash(draw(request().size(64, 64).method("direct"))),
+                Tiny.hash(draw(request().size(64, 64))));
+    }
+
+    @Test
+    void thePlanHasAPhaseForEverySize() {
+        Map<String, Object> plan;
+        try (Engine engine = Engine.open(Tiny.options(2))) {
+            plan = engine.plan(request().size(192, 128).viewBatch(2).build());
+        }
+        List<?> stages = (List<?>) plan.get("stages");
+        assertEquals(3, stages.size());
+        Map<?, ?> last = (Map<?, ?>) stages.get(2);
+        assertEquals("phase3", last.get("name"));
+        assertEquals(List.of(24, 18), last.get("canvas_latents"));
+        assertEquals(List.of(5, 4), last.get("grid"));
+        assertEquals(9, last.get("dilated_views"));
+        assertEquals(List.of(8, 6), last.get("dilated_latents"));
+        assertEquals(5 * 4 + 9, last.get("views"));
+        assertEquals(10 + 5, last.get("calls"), "no call has views of both kinds");
+        assertEquals(4L * (1 + (3 * 2 + 4) + (5 * 4 + 9)), plan.get("guided_evaluations"));
+        assertEquals(3 * 4, plan.get("barriers"), "one a step");
+    }
+
+    @Test
+    void everyKnobChangesThePictureAndIsReported() {
+        GeneratedImage usual = draw(request());
+        assertEquals(3.0, usual.report().get("cosine_scale_1"));
+        assertEquals(0.8, usual.report().get("blur"));
+        assertEquals("uniform", usual.report().get("window_weight"));
+        PhaseOptions plain = PhaseOptions.DEFAULT;
+        for (PhaseOptions options :
+                List.of(
+                        plain.withSkipExponent(2),
+                        plain.withDilatedExponent(2),
+                        plain.withBlurExponent(2),
+                        plain.withBlur(1.5))) {
+            assertNotEquals(
+                    Tiny.hash(usual), Tiny.hash(draw(request().phases(options))), "" + options);
+        }
+        GeneratedImage windows =
+                draw(request().windows(WindowOptions.DEFAULT.withGuidanceScale(2)));
+        assertEquals(2.0, windows.report().get("stage2_guidance_scale"));
+        assertNotEquals(Tiny.hash(usual), Tiny.hash(windows));
+        assertEquals(7.5, draw(request().paperDefaults(true)).report().get("guidance_scale"));
+    }
+
+    @Test
+    void previewsHaveTheSizeOfTheirPhase() {
+        List<GeneratedImage> previews = Collections.synchronizedList(new ArrayList<>());
+        GenerationListener listener =
+                new GenerationListener() {
+                    @Override
+                    public void onEvent(GenerationEvent event) {}
+
+                    @Override
+                    public int previewEvery() {
+                        return 1;
+                    }
+
+                    @Override
+                    public void onPreview(GeneratedImage preview) {
+                        previews.add(preview);
+                    }
+                };
+        try (Engine engine = Engine.open(Tiny.options(2), p -> DeterminismTest.sleep(5))) {
+            GeneratedImage image = engine.submit(request().build(), listener).join();
+            assertEquals(Tiny.hash(draw(request())), Tiny.hash(image), "watching changes it");
+        }
+        for (GeneratedImage preview : previews) {
+            String stage = (String) preview.report().get("preview_stage");
+            assertEquals("phase1".equals(stage) ? 64 : 128, preview.width(), stage);
+        }
+        assertTrue(
+                previews.stream().anyMatch(p -> "phase2".equals(p.report().get("preview_stage"))));
+    }
+
+    @Test
+    void aPictureTakesThePlaceOfTheFirstPhase() throws IOException {
+        GeneratedImage given = draw(request().image(picture(64, 64)));
+        assertEquals(folder.resolve("64x64.png").toString(), given.report().get("image"));
+        assertNotEquals(Tiny.hash(draw(request())), Tiny.hash(given));
+        // 4 steps, phase 1 (a window and a dilated view) and phase 2 (nine and four).
+        assertEquals(4L * (1 + 1 + 9 + 4), given.report().get("guided_evaluations"));
+        try (Engine engine = Engine.open(Tiny.options(3), p -> DeterminismTest.sleep(1))) {
+            GenerationRequest same = request().image(picture(64, 64)).build();
+            assertEquals(Tiny.hash(given), Tiny.hash(engine.submit(same).join()));
+        }
+        draw(request().size(64, 64).image(picture(500, 490))); // resized, phase 1 alone
+    }
+
+    @Test
+    void picturesThatCannotBeAreRefused() throws IOException {
+        refused("starts from noise and takes no --image", request().method("direct"), 64, 64);
+        refused("--size 128x96", request(), 400, 300);
+        refused("--size 64x128", request(), 60, 120);
+        Path none = folder.resolve("none.png");
+        BadRequestException missing =
+                assertThrows(BadRequestException.class, () -> draw(request().image(none)));
+        assertTrue(missing.getMessage().contains(none.toString()), missing.getMessage());
+        BadRequestException both =
+                assertThrows(
+                        BadRequestException.class,
+                        () -> request().image(none).latents(Path.of("z.npy")).build());
+        assertTrue(both.getMessage().contains("not from both"), both.getMessage());
+    }
+
+    private void refused(String part, GenerationRequest.Builder request, int width, int height)
+            throws IOException {
+        Path file = picture(width, height);
+        BadRequestException e =
+                assertThrows(BadRequestException.class, () -> draw(request.image(file)));
+        assertTrue(e.getMessage().contains(part), e.getMessage());
+    }
+
+    @Test
+    void aBundleWithoutEncoderSaysHowToGetOne() throws IOException {
+        Path bundle = Files.createDirectory(folder.resolve("bundle"));
+        try (DirectoryStream<Path> files = Files.newDirectoryStream(Tiny.bundle())) {
+            for (Path file : files) {
+                Files.copy(file, bundle.resolve(file.getFileName()));
+            }
+        }
+        Path manifest = bundle.resolve("manifest.json");
+        Files.writeString(
+                manifest,
+                Files.readString(manifest)
+                        .replace("\"encoder\": \"vae_encoder.onnx\"", "\"encoder\": null"));
+        GenerationRequest request = request().image(picture(64, 64)).build();
+        try (Engine engine = Engine.open(Tiny.options(1).withModel(bundle))) {
+            BadRequestException e =
+                    assertThrows(BadRequestException.class, () -> engine.submit(request).join());
+            assertTrue(e.getMessage().contains("vae_encoder.onnx"), e.getMessage());
+            assertTrue(e.getMessage().contains("onnx-export"), e.getMessage());
+        }
+    }
+}
