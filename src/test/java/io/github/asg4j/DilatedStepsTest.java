@@ -8,7 +8,6 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import io.github.asg4j.kernel.KernelChoice;
 import io.github.asg4j.run.WorkerHook;
 
-import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -26,14 +25,7 @@ class DilatedStepsTest {
             Map.of("down_blocks", 1.0, "mid_block", 1.0, "up_blocks", 1.0);
     private static final Map<String, Double> TWO = Map.of("mid_block", 2.0, "up_blocks.0", 2.0);
 
-    @TempDir private static Path folder;
-
-    private static Path tiny;
-
-    @BeforeAll
-    static void copyBundle() {
-        tiny = Tiny.changed("tiny-methods", folder, manifest -> manifest.remove("upscalers"));
-    }
+    private static final Path TINY = Tiny.resource("tiny-methods");
 
     /** 2x1 native sizes of the demo, 4x2 of tiny; four steps, three dilated and two damped. */
     private static GenerationRequest.Builder request() {
@@ -52,7 +44,7 @@ class DilatedStepsTest {
     }
 
     private static EngineOptions options(int workers) {
-        return EngineOptions.DEFAULT.withModel(tiny).withDevices("cpu:" + workers);
+        return EngineOptions.DEFAULT.withModel(TINY).withDevices("cpu:" + workers);
     }
 
     private static final EngineOptions DEMO = EngineOptions.DEFAULT.withDevices("cpu:2");

@@ -4,7 +4,6 @@ package io.github.asg4j;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assertions.fail;
-import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
@@ -29,6 +28,7 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Set;
+import java.util.stream.IntStream;
 import java.util.stream.Stream;
 
 /**
@@ -52,29 +52,23 @@ class GoldenPipelineTest {
             methods.add(golden.get("settings").get("method").asText());
             tests.add(DynamicTest.dynamicTest(golden.get("name").asText(), () -> check(golden)));
         }
-        assertTrue(methods.containsAll(Engine.methods()), "methods with golden cases: " + methods);
+        assertEquals(Set.copyOf(Engine.methods()), methods, "methods with golden cases");
         return tests.stream();
     }
 
     private void check(JsonNode golden) throws IOException {
         String name = golden.get("name").asText();
         JsonNode s = golden.get("settings");
-        boolean tiny = golden.get("bundle").asText().equals("tiny");
-        assumeTrue(
-                tiny || s.get("method").asText().equals("scalecrafter"),
-                "the engine cannot read upscalers of tiny-methods yet");
         Path dump = Files.createDirectory(temp.resolve(name));
         String prediction = s.get("prediction").asText();
+        String bundleName = golden.get("bundle").asText();
         Path bundle =
-                tiny && prediction.equals("epsilon")
-                        ? Tiny.bundle()
+                prediction.equals("epsilon")
+                        ? Tiny.resource(bundleName)
                         : Tiny.changed(
-                                golden.get("bundle").asText(),
+                                bundleName,
                                 Files.createDirectory(temp.resolve(name + "-bundle")),
-                                manifest -> {
-                                    manifest.withObject("denoiser").put("prediction", prediction);
-                                    manifest.remove("upscalers");
-                                });
+                                m -> m.withObject("denoiser").put("prediction", prediction));
         GeneratedImage image;
         try (Engine engine =
                 Engine.open(EngineOptions.DEFAULT.withModel(bundle).withDevices("cpu:2"))) {
@@ -84,13 +78,7 @@ class GoldenPipelineTest {
             assertEquals(golden.get("background").size(), image.report().get("background_windows"));
         }
         try (Arena arena = Arena.ofConfined()) {
-            Case c =
-                    new Case(
-                            s,
-                            GOLDENS.resolve("cases").resolve(golden.get("name").asText()),
-                            dump,
-                            image,
-                            arena);
+            Case c = new Case(golden, GOLDENS.resolve("cases").resolve(name), dump, image, arena);
             for (JsonNode file : golden.get("files")) {
                 c.check(file.asText());
             }
@@ -185,80 +173,70 @@ class GoldenPipelineTest {
     }
 
     /** One case: the folder of its golden arrays beside what the engine dumped. */
-    private record Case(
-            JsonNode settings, Path golden, Path dump, GeneratedImage image, Arena arena) {
+    private record Case(JsonNode entry, Path golden, Path dump, GeneratedImage image, Arena arena) {
         void check(String file) throws IOException {
             switch (file) {
                 case "initial.npy" -> steps(file, List.of(dump.resolve("noise.npy")));
-                case "start.npy" -> steps(file, List.of(dump.resolve("start.npy")));
-                case "stage1.npy" -> series(file, "stage1-%03d-latents.npy");
-                case "guides.npy" -> series(file, "stage1-%03d-guide.npy");
+                case "start.npy", "rgb.npy" -> steps(file, List.of(dump.resolve(file)));
+                case "stage1.npy" -> steps(file, dumped("stage1", "latents", length(file)));
+                case "guides.npy" -> steps(file, dumped("stage1", "guide", length(file)));
                 case "masks.npy" -> keyMasks(file);
-                case "stage2.npy" -> stage2(file);
+                case "stage2.npy" -> steps(file, canvas(length(file)));
                 case "phase1.npy", "phase2.npy", "phase3.npy" ->
-                        series(file, file.replace(".npy", "-%03d-latents.npy"));
+                        steps(file, dumped(file.replace(".npy", ""), "latents", length(file)));
                 case "latents.npy", "image.npy" -> {} // follow from the last step
                 case "rgb8.npy" -> rgb8(file);
                 default -> fail(golden + ": nothing checks " + file);
             }
         }
 
-        /** The last stage, and before it the dilated one where there is one. */
-        private void stage2(String file) {
-            List<Path> dumped = new ArrayList<>();
-            int dilated = 0;
-            for (int k = 0; k < read(golden.resolve(file)).shape()[0]; k++) {
-                Path path = dump.resolve(String.format(Locale.ROOT, "dilated-%03d-latents.npy", k));
-                if (Files.exists(path)) {
-                    dilated++;
-                } else {
-                    String pattern = lastStage() + "-%03d-latents.npy";
-                    path = dump.resolve(String.format(Locale.ROOT, pattern, k - dilated));
-                }
-                dumped.add(path);
-            }
-            steps(file, dumped);
+        /** The steps on the canvas, of one stage or of two. */
+        private List<Path> canvas(int steps) {
+            String method = entry.get("settings").get("method").asText();
+            int dilated = entry.get("plan").path("dilated_steps").asInt(0);
+            List<Path> files = new ArrayList<>(dumped("dilated", "latents", dilated));
+            boolean second = method.equals("asg") || method.equals("cutdiffusion");
+            files.addAll(dumped(second ? "stage2" : "denoise", "latents", steps - dilated));
+            return files;
         }
 
-        private String lastStage() {
-            String method = settings.get("method").asText();
-            return method.equals("asg") || method.equals("cutdiffusion") ? "stage2" : "denoise";
+        private List<Path> dumped(String stage, String what, int steps) {
+            return IntStream.range(0, steps)
+                    .mapToObj(k -> String.format(Locale.ROOT, "%s-%03d-%s.npy", stage, k, what))
+                    .map(dump::resolve)
+                    .toList();
         }
 
-        private void series(String file, String pattern) {
-            List<Path> dumped = new ArrayList<>();
-            for (int k = 0; k < read(golden.resolve(file)).shape()[0]; k++) {
-                dumped.add(dump.resolve(String.format(Locale.ROOT, pattern, k)));
-            }
-            steps(file, dumped);
+        private int length(String file) {
+            return (int) read(golden.resolve(file)).shape()[0];
         }
 
         /** One after the other, so that the first step that differs is named. */
-        private void steps(String file, List<Path> dumped) {
+        private void steps(String file, List<Path> files) {
             MemorySegment expected = read(golden.resolve(file)).data();
-            long per = expected.byteSize() / dumped.size();
-            for (int k = 0; k < dumped.size(); k++) {
+            long per = expected.byteSize() / files.size();
+            for (int k = 0; k < files.size(); k++) {
                 close(
                         golden.resolve(file) + ", step " + k,
                         expected.asSlice(k * per, per),
-                        read(dumped.get(k)).data());
+                        read(files.get(k)).data());
             }
         }
 
         /** The golden masks are of every slot; the key patch's is that of slot 0. */
         private void keyMasks(String file) {
-            if (!settings.get("mask").asText().equals("key")) {
+            if (!entry.get("settings").get("mask").asText().equals("key")) {
                 return;
             }
             Npy.Array masks = read(golden.resolve(file));
             long step = masks.data().byteSize() / masks.shape()[0];
             long slot = step / masks.shape()[1];
-            for (int k = 0; k < masks.shape()[0]; k++) {
-                Path dumped = dump.resolve(String.format(Locale.ROOT, "stage1-%03d-mask.npy", k));
+            List<Path> files = dumped("stage1", "mask", (int) masks.shape()[0]);
+            for (int k = 0; k < files.size(); k++) {
                 close(
                         golden.resolve(file) + ", step " + k,
                         masks.data().asSlice(k * step, slot),
-                        read(dumped).data());
+                        read(files.get(k)).data());
             }
         }
 

@@ -10,6 +10,9 @@ import java.net.URISyntaxException;
 import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.security.MessageDigest;
+import java.security.NoSuchAlgorithmException;
+import java.util.HexFormat;
 import java.util.function.Consumer;
 
 /** The analytic bundles of src/test/resources, and engines on them. */
@@ -39,6 +42,46 @@ public final class Tiny {
         return resource("tiny-stepless");
     }
 
+    /** The tiny bundle with upscalers of src/test/resources/upscaler, which see 20 pixels around. */
+    public static Path withUpscalers(Path folder, int... scales) {
+        return changed(
+                "tiny",
+                folder,
+                manifest -> {
+                    for (int scale : scales) {
+                        String file = "upscaler_x" + scale + ".onnx";
+                        byte[] bytes = copy(resource("upscaler").resolve(file), folder);
+                        manifest.withArray("upscalers")
+                                .addObject()
+                                .put("file", file)
+                                .put("scale", scale)
+                                .put("overlap", 20);
+                        manifest.withObject("files")
+                                .putObject(file)
+                                .put("bytes", bytes.length)
+                                .put("sha256", sha256(bytes));
+                    }
+                });
+    }
+
+    private static byte[] copy(Path file, Path folder) {
+        try {
+            byte[] bytes = Files.readAllBytes(file);
+            Files.write(folder.resolve(file.getFileName()), bytes);
+            return bytes;
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+
+    private static String sha256(byte[] bytes) {
+        try {
+            return HexFormat.of().formatHex(MessageDigest.getInstance("SHA-256").digest(bytes));
+        } catch (NoSuchAlgorithmException e) {
+            throw new IllegalStateException(e);
+        }
+    }
+
     /** A copy in {@code folder} of the bundle {@code name} with another manifest. */
     static Path changed(String name, Path folder, Consumer<ObjectNode> change) {
         try {
@@ -59,7 +102,11 @@ public final class Tiny {
     }
 
     static EngineOptions options(int workers) {
-        return EngineOptions.DEFAULT.withModel(bundle()).withDevices("cpu:" + workers);
+        return options(bundle(), workers);
+    }
+
+    static EngineOptions options(Path bundle, int workers) {
+        return EngineOptions.DEFAULT.withModel(bundle).withDevices("cpu:" + workers);
     }
 
     /** 2x, eight steps, seed 7. */

@@ -49,7 +49,8 @@ public final class PngParameters {
                     "dilation_course",
                     "dilated_steps",
                     "damped_dilation",
-                    "damped_steps");
+                    "damped_steps",
+                    "upscalers");
 
     private PngParameters() {}
 
