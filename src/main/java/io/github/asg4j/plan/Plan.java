@@ -27,7 +27,10 @@ public record Plan(
         int viewBatch,
         MemoryEstimate memory) {
 
-    /** One per latent and step; a pair of a conditional and an unconditional row is one. */
+    /**
+     * One per latent and step; a pair of a conditional and an unconditional row is one, a row that
+     * is run beside such a pair a half.
+     */
     public long guidedEvaluations() {
         return stages.stream().mapToLong(Stage::evaluations).sum();
     }
