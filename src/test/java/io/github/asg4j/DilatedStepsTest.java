@@ -9,7 +9,6 @@ import io.github.asg4j.kernel.KernelChoice;
 import io.github.asg4j.run.WorkerHook;
 
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
