@@ -54,7 +54,7 @@ abstract class StageRun extends Units {
         return min;
     }
 
-    /** Steps of the stage that the join has made what it makes of them; under the board's lock. */
+    /** Steps whose result the join has made; under the board's lock. */
     int joinedSteps() {
         return total(join()) == 1 ? completedSteps() : done[join()];
     }
