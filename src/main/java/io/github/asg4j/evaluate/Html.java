@@ -111,7 +111,7 @@ public sealed interface Html {
      * @param height pixels
      * @param alt what those read who do not see it
      */
-    record Picture(byte[] png, int width, int height, String alt) implements Html {
+    record Png(byte[] png, int width, int height, String alt) implements Html {
         /** A multiple of 3, so that the pieces need no padding between them. */
         private static final int CHUNK_BYTES = 3 << 14;
 

@@ -79,7 +79,7 @@ class HtmlTest {
         for (int length : new int[] {1, 2, 3, 49_151, 49_152, 49_153, 100_000}) {
             byte[] file = new byte[length];
             random.nextBytes(file);
-            String image = written(new Html.Picture(file, 4, 3, "a \"ball\""));
+            String image = written(new Html.Png(file, 4, 3, "a \"ball\""));
             assertTrue(image.startsWith("<img alt=\"a &quot;ball&quot;\" width=\"4\" "), image);
             String start = "src=\"data:image/png;base64,";
             String data =
