@@ -98,8 +98,7 @@ public final class ComparisonPage {
             main.add(page.sweep());
         }
         main.add(page.colophon());
-        return new HtmlPage(
-                page.base.prompt() + " · asg4j compare", List.of("zoom.js"), main);
+        return new HtmlPage(page.base.prompt() + " · asg4j compare", List.of("zoom.js"), main);
     }
 
     private static Html.Element paragraph(String text) {
@@ -118,7 +117,8 @@ public final class ComparisonPage {
         Html.Element header =
                 element(
                         "header",
-                        element("p", "Methods for pictures beyond the native size").classed("kicker"),
+                        element("p", "Methods for pictures beyond the native size")
+                                .classed("kicker"),
                         element("h1", "“" + base.prompt() + "”"),
                         paragraph(size(anyReport) + ", seed " + base.seed() + ". " + sameness())
                                 .classed("lede"),
@@ -131,7 +131,8 @@ public final class ComparisonPage {
                                 paragraph(
                                         "The "
                                                 + which
-                                                + " is longer than the text encoder takes; left out: “"
+                                                + " is longer than the text encoder takes; left"
+                                                + " out: “"
                                                 + left
                                                 + "”."));
             }
@@ -188,12 +189,12 @@ public final class ComparisonPage {
     private String defaults() {
         return base.paperDefaults()
                 ? "Everything else is as each method's own paper or published code has it; where a"
-                        + " paper asks for another scheduler, η or guidance scale, that is used, and"
-                        + " the pictures are then not a controlled comparison."
-                : "Everything else is each method's default in this engine, listed under its picture."
-                        + " The noise is drawn once per native-size patch: methods that begin with"
-                        + " the full canvas get these patches interleaved on it, methods that begin"
-                        + " at native size get the first one, as the native picture does.";
+                      + " paper asks for another scheduler, η or guidance scale, that is used, and"
+                      + " the pictures are then not a controlled comparison."
+                : "Everything else is each method's default in this engine, listed under its"
+                      + " picture. The noise is drawn once per native-size patch: methods that"
+                      + " begin with the full canvas get these patches interleaved on it, methods"
+                      + " that begin at native size get the first one, as the native picture does.";
     }
 
     private Set<String> valuesOf(String key) {
@@ -297,7 +298,10 @@ public final class ComparisonPage {
             boolean once = SHARED.containsKey(key) && valuesOf(key).size() == 1;
             boolean nothing = setting.getValue() instanceof List<?> values && values.isEmpty();
             if (!NO_SETTINGS.contains(key) && !once && !nothing) {
-                list = list.add(element("dt", spoken(key)), element("dd", plain(setting.getValue())));
+                list =
+                        list.add(
+                                element("dt", spoken(key)),
+                                element("dd", plain(setting.getValue())));
             }
         }
         if (d.report().get("times_ms") instanceof Map<?, ?> times) {
@@ -331,7 +335,8 @@ public final class ComparisonPage {
     }
 
     /** A column of the table of numbers. */
-    private record Column(String title, String meaning, java.util.function.Function<Drawn, String> of) {}
+    private record Column(
+            String title, String meaning, java.util.function.Function<Drawn, String> of) {}
 
     private List<Column> columns() {
         List<Column> columns = new ArrayList<>();
@@ -464,9 +469,9 @@ public final class ComparisonPage {
                 element("div", element("table", element("thead", head), body).classed("maps"))
                         .classed("scroll"),
                 note(
-                        "Mean over heads and chosen tokens. Dark to light: each block's map from its"
-                                + " least to its greatest value (point at it for the numbers), M"
-                                + " from 0 to 1."));
+                        "Mean over heads and chosen tokens. Dark to light: each block's map from"
+                            + " its least to its greatest value (point at it for the numbers), M"
+                            + " from 0 to 1."));
     }
 
     private static List<AttentionReport> thinned(List<AttentionReport> all) {
@@ -542,10 +547,10 @@ public final class ComparisonPage {
         return section(
                 "Guide weight",
                 paragraph(
-                        "The weight w of the guidance, without and with mask (the paper's Fig. 8 and"
-                                + " 9), pixel interaction in every step. All pictures of the first"
-                                + " column are one and the same: without guidance there is nothing"
-                                + " to mask."),
+                        "The weight w of the guidance, without and with mask (the paper's Fig. 8"
+                            + " and 9), pixel interaction in every step. All pictures of the first"
+                            + " column are one and the same: without guidance there is nothing to"
+                            + " mask."),
                 element("div", matrix).classed("scroll"));
     }
 
@@ -634,7 +639,8 @@ public final class ComparisonPage {
     }
 
     private static String mebibytes(long bytes) {
-        return String.format(Locale.ROOT, bytes < 10 * MEBIBYTE ? "%.1f" : "%.0f", bytes / MEBIBYTE);
+        return String.format(
+                Locale.ROOT, bytes < 10 * MEBIBYTE ? "%.1f" : "%.0f", bytes / MEBIBYTE);
     }
 
     /** {@code guide_weight} is "Guide weight". */

@@ -15,8 +15,7 @@ public sealed interface Drawing {
      * @param report settings and measurements, as of {@link io.github.asg4j.GeneratedImage}
      * @param objects counted in it; empty: nobody counts here, or not what the prompt asks for
      */
-    record Drawn(
-            byte[] png, int width, int height, Map<String, Object> report, OptionalInt objects)
+    record Drawn(byte[] png, int width, int height, Map<String, Object> report, OptionalInt objects)
             implements Drawing {}
 
     /**

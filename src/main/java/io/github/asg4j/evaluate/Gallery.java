@@ -243,8 +243,7 @@ public record Gallery(
                                 MemorySegment.ofBuffer(image.rgb()),
                                 PngParameters.text(shot.request(), report));
                 OptionalInt objects = counter.apply(image);
-                drawings.put(
-                        shot, new Drawn(png, image.width(), image.height(), report, objects));
+                drawings.put(shot, new Drawn(png, image.width(), image.height(), report, objects));
             } catch (AsgException e) {
                 refused(shot, e);
             }
@@ -282,8 +281,7 @@ public record Gallery(
          */
         private static boolean resetProcessPeak() {
             try {
-                Files.writeString(
-                        Path.of("/proc/self/clear_refs"), "5", StandardOpenOption.WRITE);
+                Files.writeString(Path.of("/proc/self/clear_refs"), "5", StandardOpenOption.WRITE);
                 return true;
             } catch (IOException e) {
                 return false;

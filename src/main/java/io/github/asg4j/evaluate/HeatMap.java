@@ -64,8 +64,7 @@ final class HeatMap {
     }
 
     byte[] png() {
-        return PngWriter.encode(
-                map.width(), map.height(), MemorySegment.ofArray(pixels()), "");
+        return PngWriter.encode(map.width(), map.height(), MemorySegment.ofArray(pixels()), "");
     }
 
     private static void colour(float part, byte[] rgb, int at) {
