@@ -23,6 +23,7 @@ import picocli.CommandLine.Spec;
 
 import java.io.File;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collection;
 import java.util.LinkedHashMap;
@@ -131,7 +132,7 @@ final class CompareCommand implements Callable<Integer> {
         Set<String> known = cli.engines().methods();
         return page.methods == null
                 ? List.copyOf(known)
-                : List.copyOf(several("--methods", page.methods, known));
+                : List.copyOf(several("--methods", page.methods, List.of(ALL), known));
     }
 
     private Set<Comparison.Figure> figures() {
@@ -146,19 +147,37 @@ final class CompareCommand implements Callable<Integer> {
         if (page.figures.equalsIgnoreCase(NONE)) {
             return Set.of();
         }
-        return several("--figures", page.figures, known.keySet()).stream()
+        return several("--figures", page.figures, List.of(ALL, NONE), known.keySet()).stream()
                 .map(known::get)
                 .collect(Collectors.toSet());
     }
 
-    /** The members of a list as given, each once; all of {@code known} for "all". */
-    private Collection<String> several(String option, String list, Collection<String> known) {
+    /**
+     * The members of a list as given, each once; all of {@code known} for "all".
+     *
+     * @param words that stand for a list
+     */
+    private Collection<String> several(
+            String option, String list, List<String> words, Collection<String> known) {
         if (list.equalsIgnoreCase(ALL)) {
             return known;
         }
+        List<String> allowed = new ArrayList<>(words);
+        allowed.addAll(known);
         Set<String> chosen = new LinkedHashSet<>();
         for (String name : list.split(",", -1)) {
-            chosen.add(Values.choice(command, option, name.strip(), known));
+            chosen.add(Values.choice(command, option, name.strip(), allowed));
+        }
+        for (String word : words) {
+            if (chosen.contains(word)) {
+                throw new ParameterException(
+                        command.commandLine(),
+                        "Invalid value for option '"
+                                + option
+                                + "': '"
+                                + word
+                                + "' cannot be part of a list");
+            }
         }
         return chosen;
     }

@@ -49,4 +49,10 @@ record MethodText(String title, String paper, String idea) {
             default -> new MethodText(method, "", "");
         };
     }
+
+    /** Paper and idea; empty if there is neither. */
+    String sentence() {
+        String text = idea.isEmpty() ? "" : ReportText.capitalised(idea) + ".";
+        return paper.isEmpty() ? text : text + " " + paper + ".";
+    }
 }

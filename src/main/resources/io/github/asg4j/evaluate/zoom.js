@@ -162,6 +162,7 @@
     button.addEventListener("click", () => actions[button.dataset.action](button));
   }
   const size = bar.querySelector("input");
+  size.value = parseFloat(getComputedStyle(root).getPropertyValue("--card"));
   size.addEventListener("input", () => root.style.setProperty("--card", size.value + "rem"));
 
   bar.hidden = false;
