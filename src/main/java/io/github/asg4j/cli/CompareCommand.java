@@ -54,8 +54,8 @@ import java.util.stream.Collectors;
         footerHeading = "%nExamples:%n",
         footer = {
             "  asg compare --prompt \"a red ball on grass\" --seed 7",
-            "  asg compare --prompt \"a red ball on grass\" --methods asg,direct --figures none"
-                    + " --size 512x512 --out page.html",
+            "  asg compare --prompt \"a blue cube\" --methods asg,direct --figures none --out"
+                + " page.html",
             "",
             "A method that the bundle, the machine or the size does not allow is left out; the page"
                     + " says why."

@@ -15,7 +15,7 @@ record MethodText(String title, String paper, String idea) {
             case "asg" ->
                     new MethodText(
                             "ASGDiffusion",
-                            "arXiv 2412.06163",
+                            "arXiv\u00a02412.06163",
                             "native-size patches guided by the first through its attention mask,"
                                     + " then overlapping windows");
             case "direct" ->
@@ -23,23 +23,23 @@ record MethodText(String title, String paper, String idea) {
             case "multidiffusion" ->
                     new MethodText(
                             "MultiDiffusion",
-                            "arXiv 2302.08113",
+                            "arXiv\u00a02302.08113",
                             "overlapping windows, averaged in every step");
             case "cutdiffusion" ->
                     new MethodText(
                             "CutDiffusion",
-                            "arXiv 2404.15141",
+                            "arXiv\u00a02404.15141",
                             "native-size patches that exchange pixels, then overlapping windows");
             case "demofusion" ->
                     new MethodText(
                             "DemoFusion",
-                            "arXiv 2311.16973",
+                            "arXiv\u00a02311.16973",
                             "native size first, then phases of growing size with skip residual and"
                                     + " dilated sampling");
             case "scalecrafter" ->
                     new MethodText(
                             "ScaleCrafter",
-                            "arXiv 2310.07702",
+                            "arXiv\u00a02310.07702",
                             "the whole canvas, convolutions re-dilated in the first steps");
             case "superres" ->
                     new MethodText(
