@@ -55,7 +55,7 @@ import java.util.stream.Collectors;
         footer = {
             "  asg compare --prompt \"a red ball on grass\" --seed 7",
             "  asg compare --prompt \"a blue cube\" --methods asg,direct --figures none --out"
-                + " page.html",
+                    + " page.html",
             "",
             "A method that the bundle, the machine or the size does not allow is left out; the page"
                     + " says why."
