@@ -6,6 +6,7 @@ import io.github.asg4j.EngineOptions;
 import io.github.asg4j.Generation;
 import io.github.asg4j.GenerationListener;
 import io.github.asg4j.GenerationRequest;
+import io.github.asg4j.evaluate.Artist;
 
 import java.util.Map;
 import java.util.Set;
@@ -34,13 +35,7 @@ interface EngineFactory {
     }
 
     /** What the commands use of an {@link Engine}. */
-    interface Handle extends AutoCloseable {
-        Generation submit(GenerationRequest request, GenerationListener listener);
-
-        Map<String, Object> plan(GenerationRequest request);
-
-        Map<String, Object> describe();
-
+    interface Handle extends Artist, AutoCloseable {
         @Override
         void close();
     }

@@ -18,7 +18,6 @@ import picocli.CommandLine.Spec;
 
 import java.lang.foreign.MemorySegment;
 import java.nio.file.Path;
-import java.text.Normalizer;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
@@ -43,8 +42,6 @@ import java.util.concurrent.Callable;
             "            5 output cannot be written, 130 cancelled."
         })
 final class GenerateCommand implements Callable<Integer> {
-    private static final int MAX_SLUG_CHARACTERS = 60;
-
     private final Cli cli;
     private final Interruption interruption;
 
@@ -87,7 +84,7 @@ final class GenerateCommand implements Callable<Integer> {
         }
         GenerationRequest request =
                 requestArgs.request(prompt, cli.engines().methods(), cli.seeds());
-        Path file = outputArgs.out != null ? outputArgs.out : defaultFile(request);
+        Path file = outputArgs.out != null ? outputArgs.out : DefaultFile.of(request, ".png");
         if (outputArgs.quiet) {
             Cli.logWarningsOnly();
         }
@@ -101,7 +98,7 @@ final class GenerateCommand implements Callable<Integer> {
         try (EngineFactory.Handle engine = cli.engines().open(engineArgs.options())) {
             long loaded = System.nanoTime();
             GeneratedImage image;
-            try (Progress progress = new Progress(cli.err(), style())) {
+            try (Progress progress = new Progress(cli.err(), style(), "")) {
                 Generation generation = engine.submit(request, progress);
                 interruption.watch(generation);
                 image = generation.join();
@@ -184,19 +181,5 @@ final class GenerateCommand implements Callable<Integer> {
     /** Milliseconds with one decimal. */
     private static double milliseconds(long nanos) {
         return Math.rint(nanos / 1e5) / 10;
-    }
-
-    /** ./SLUG-SEED.png; ASCII, so that every locale has a name for the file. */
-    private static Path defaultFile(GenerationRequest request) {
-        String slug =
-                Normalizer.normalize(request.prompt(), Normalizer.Form.NFD)
-                        .replaceAll("\\p{M}+", "")
-                        .toLowerCase(Locale.ROOT)
-                        .replaceAll("[^a-z0-9]+", "-")
-                        .replaceAll("^-|-$", "");
-        if (slug.length() > MAX_SLUG_CHARACTERS) {
-            slug = slug.substring(0, MAX_SLUG_CHARACTERS).replaceAll("-$", "");
-        }
-        return Path.of((slug.isEmpty() ? "picture" : slug) + "-" + request.seed() + ".png");
     }
 }

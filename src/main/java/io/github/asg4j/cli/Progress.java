@@ -24,14 +24,19 @@ final class Progress implements GenerationListener, AutoCloseable {
 
     private final PrintStream err;
     private final Style style;
+    private final String label;
     private int printedWidth;
     private long printedNanos = Long.MIN_VALUE;
     private String finishedStage = "";
     private boolean closed;
 
-    Progress(PrintStream err, Style style) {
+    /**
+     * @param label what is drawn, before the bar; empty: nothing
+     */
+    Progress(PrintStream err, Style style, String label) {
         this.err = err;
         this.style = style;
+        this.label = label;
     }
 
     @Override
@@ -54,7 +59,7 @@ final class Progress implements GenerationListener, AutoCloseable {
                         || printedNanos == Long.MIN_VALUE
                         || now - printedNanos >= MIN_NANOS_BETWEEN_BARS) {
                     printedNanos = now;
-                    show(bar(event));
+                    show(label + bar(event));
                 }
             }
         }

@@ -21,14 +21,13 @@ import java.util.function.LongSupplier;
 
 /** What becomes a {@link GenerationRequest}. A field that is null was not given. */
 final class RequestArgs {
-    static final List<String> SCHEDULERS = List.of("euler", "ddim");
-    static final List<String> SPACINGS = List.of("leading", "trailing", "linspace");
-
     @Spec(Spec.Target.MIXEE)
     @SuppressWarnings("NullAway.Init") // set by picocli
     private CommandSpec command;
 
-    @Mixin private Picture picture = new Picture();
+    @Mixin private PictureArgs picture = new PictureArgs();
+
+    @Mixin private Choice choice = new Choice();
 
     @Mixin private Guide guide = new Guide();
 
@@ -40,30 +39,7 @@ final class RequestArgs {
 
     @Mixin private Tensors tensors = new Tensors();
 
-    static final class Picture {
-        @Option(
-                names = "--prompt",
-                paramLabel = "TEXT",
-                order = HelpSections.PICTURE + 1,
-                description = "what to draw; required by generate")
-        @Nullable String prompt;
-
-        @Option(
-                names = "--negative-prompt",
-                paramLabel = "TEXT",
-                order = HelpSections.PICTURE + 2,
-                description = "what to steer away from (default: nothing)")
-        @Nullable String negativePrompt;
-
-        @Option(
-                names = "--size",
-                paramLabel = "WxH",
-                order = HelpSections.PICTURE + 3,
-                description =
-                        "pixels, multiples of the model's VAE factor, as in 256x192"
-                                + " (default: 2x native)")
-        @Nullable String size;
-
+    static final class Choice {
         @Option(
                 names = "--method",
                 paramLabel = "NAME",
@@ -73,50 +49,6 @@ final class RequestArgs {
         @Nullable String method;
 
         @Option(
-                names = "--steps",
-                paramLabel = "N",
-                order = HelpSections.PICTURE + 5,
-                description = "denoising steps, 1..1000 (default: the bundle's)")
-        @Nullable Integer steps;
-
-        @Option(
-                names = "--guidance-scale",
-                paramLabel = "X",
-                order = HelpSections.PICTURE + 6,
-                description =
-                        "how closely to follow the prompt; 1: no classifier-free guidance"
-                                + " (default: the bundle's)")
-        @Nullable Double guidanceScale;
-
-        @Option(
-                names = "--seed",
-                paramLabel = "N",
-                order = HelpSections.PICTURE + 7,
-                description = "same seed, same picture (default: random, printed)")
-        @Nullable Long seed;
-
-        @Option(
-                names = "--scheduler",
-                paramLabel = "euler|ddim",
-                order = HelpSections.PICTURE + 8,
-                description = "sampler (default: the bundle's)")
-        @Nullable String scheduler;
-
-        @Option(
-                names = "--spacing",
-                paramLabel = "leading|trailing|linspace",
-                order = HelpSections.PICTURE + 9,
-                description = "spacing of the timesteps (default: the bundle's)")
-        @Nullable String spacing;
-
-        @Option(
-                names = "--eta",
-                paramLabel = "X",
-                order = HelpSections.PICTURE + 10,
-                description = "stochasticity of ddim, 0..1 (default: 0)")
-        @Nullable Double eta;
-
-        @Option(
                 names = "--image",
                 paramLabel = "FILE",
                 order = HelpSections.PICTURE + 13,
@@ -124,23 +56,6 @@ final class RequestArgs {
                         "a PNG or JPEG picture to enlarge instead of drawing one, made native size"
                                 + " first; demofusion, superres")
         @Nullable Path image;
-
-        @Option(
-                names = "--view-batch",
-                paramLabel = "N|auto",
-                order = HelpSections.PICTURE + 11,
-                description =
-                        "views in one UNet call; may change the last bits of the picture"
-                                + " (default: ${DEFAULT-VALUE}, fixed by the plan)")
-        @Nullable String viewBatch;
-
-        @Option(
-                names = "--paper-defaults",
-                order = HelpSections.PICTURE + 12,
-                description =
-                        "what is not given is as the method's paper and code have it, not as this"
-                                + " engine's evaluation chose it")
-        boolean paperDefaults;
     }
 
     static final class Guide {
@@ -400,7 +315,7 @@ final class RequestArgs {
     }
 
     @Nullable String prompt() {
-        return picture.prompt;
+        return picture.prompt();
     }
 
     /**
@@ -411,39 +326,12 @@ final class RequestArgs {
      * @throws io.github.asg4j.BadRequestException if a value is out of its range
      */
     GenerationRequest request(String prompt, Collection<String> methods, LongSupplier randomSeed) {
-        GenerationRequest.Builder request = GenerationRequest.builder(prompt);
-        if (picture.negativePrompt != null) {
-            request.negativePrompt(picture.negativePrompt);
+        GenerationRequest.Builder request = picture.request(prompt, randomSeed);
+        if (choice.method != null) {
+            request.method(Values.choice(command, "--method", choice.method, methods));
         }
-        if (picture.size != null) {
-            Size size = Values.size(command, "--size", picture.size);
-            request.size(size.width(), size.height());
-        }
-        if (picture.method != null) {
-            request.method(Values.choice(command, "--method", picture.method, methods));
-        }
-        if (picture.steps != null) {
-            request.steps(picture.steps);
-        }
-        if (picture.guidanceScale != null) {
-            request.guidanceScale(picture.guidanceScale);
-        }
-        request.seed(picture.seed != null ? picture.seed : randomSeed.getAsLong());
-        if (picture.scheduler != null) {
-            request.scheduler(Values.choice(command, "--scheduler", picture.scheduler, SCHEDULERS));
-        }
-        if (picture.spacing != null) {
-            request.spacing(Values.choice(command, "--spacing", picture.spacing, SPACINGS));
-        }
-        if (picture.eta != null) {
-            request.eta(picture.eta);
-        }
-        request.paperDefaults(picture.paperDefaults);
-        if (picture.viewBatch != null && !picture.viewBatch.equalsIgnoreCase("auto")) {
-            request.viewBatch(Values.integer(command, "--view-batch", picture.viewBatch, "auto"));
-        }
-        if (picture.image != null) {
-            request.image(picture.image);
+        if (choice.image != null) {
+            request.image(choice.image);
         }
         if (tensors.latents != null) {
             request.latents(tensors.latents);

@@ -145,7 +145,7 @@ public final class Npy {
                             + " array of shape "
                             + Arrays.toString(shape));
         }
-        OutputFile.write(file, OutputFile::open, out -> write(out, type, data, shape));
+        OutputFile.write(file, out -> write(out, type, data, shape));
     }
 
     private static void write(OutputStream out, Type type, MemorySegment data, long[] shape)

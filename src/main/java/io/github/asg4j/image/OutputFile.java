@@ -23,7 +23,7 @@ import java.util.concurrent.atomic.AtomicLong;
  * then moved into place. Whatever fails, the temporary file is deleted and an existing file stays
  * as it was.
  */
-final class OutputFile {
+public final class OutputFile {
     /** Longest file name of the usual Linux file systems, in bytes. */
     private static final int MAX_NAME_BYTES = 255;
 
@@ -34,7 +34,7 @@ final class OutputFile {
 
     /** Writes the content; its exceptions end the writing. */
     @FunctionalInterface
-    interface Content {
+    public interface Content {
         void writeTo(OutputStream out) throws IOException;
     }
 
@@ -50,8 +50,14 @@ final class OutputFile {
     }
 
     /**
+     * Writes a file; an existing one is replaced when the new one is complete.
+     *
      * @throws OutputException if the file cannot be written; says why and what to do
      */
+    public static void write(Path file, Content content) {
+        write(file, OutputFile::open, content);
+    }
+
     static void write(Path file, Opener opener, Content content) {
         Path target = target(file);
         Path temporary = temporaryFor(target);
@@ -79,7 +85,7 @@ final class OutputFile {
      * @param bytes the most that the file will have; 0: unknown
      * @throws OutputException if {@code file} could not be written
      */
-    static void check(Path file, long bytes) {
+    public static void check(Path file, long bytes) {
         Path name = file.getFileName();
         if (name == null || name.toString().isEmpty()) {
             throw new OutputException("'" + file + "' names no file: give one, as in picture.png");

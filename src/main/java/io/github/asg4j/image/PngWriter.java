@@ -5,8 +5,10 @@ import io.github.asg4j.CancelledException;
 import io.github.asg4j.GeneratedImage;
 import io.github.asg4j.OutputException;
 
+import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.OutputStream;
+import java.io.UncheckedIOException;
 import java.lang.foreign.MemorySegment;
 import java.nio.file.Path;
 import java.util.Iterator;
@@ -87,12 +89,33 @@ public final class PngWriter {
             String parameters,
             BooleanSupplier cancelled,
             OutputFile.Opener opener) {
+        RowImage image = rows(width, height, rgb, cancelled);
+        OutputFile.write(file, opener, out -> encode(image, parameters, out));
+    }
+
+    /**
+     * A picture as the bytes of a PNG file.
+     *
+     * @param rgb RGB8, row-major, {@code width * height * 3} bytes
+     * @param parameters text of the chunk {@link #KEYWORD}; empty: none
+     */
+    public static byte[] encode(int width, int height, MemorySegment rgb, String parameters) {
+        ByteArrayOutputStream out = new ByteArrayOutputStream();
+        try {
+            encode(rows(width, height, rgb, () -> false), parameters, out);
+        } catch (IOException e) {
+            throw new UncheckedIOException("an array cannot be written", e);
+        }
+        return out.toByteArray();
+    }
+
+    private static RowImage rows(
+            int width, int height, MemorySegment rgb, BooleanSupplier cancelled) {
         if (width < 1 || height < 1 || rgb.byteSize() != (long) width * height * CHANNELS) {
             throw new IllegalArgumentException(
                     rgb.byteSize() + " bytes are no RGB8 picture of " + width + "x" + height);
         }
-        RowImage image = new RowImage(width, height, rgb, cancelled);
-        OutputFile.write(file, opener, out -> encode(image, parameters, out));
+        return new RowImage(width, height, rgb, cancelled);
     }
 
     private static void encode(RowImage image, String parameters, OutputStream out)

@@ -8,6 +8,8 @@ import static org.junit.jupiter.api.Assumptions.assumeTrue;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 import java.io.BufferedReader;
 import java.io.IOException;
@@ -32,6 +34,7 @@ class InterruptionTest {
             FakeEngines engines = new FakeEngines();
             engines.endless = true;
             engines.deaf = Boolean.getBoolean("asg.test.deaf");
+            engines.description.put("native_size", List.of(8, 8));
             engines.whileDrawing = () -> System.err.println(STARTED);
             Cli cli = new Cli(engines, System.out, System.err, false, () -> FakeEngines.SEED);
             System.exit(cli.run(args));
@@ -45,7 +48,7 @@ class InterruptionTest {
         assumeTrue(env.waitFor() == 0, "env --default-signal (coreutils 8.31)");
     }
 
-    private Process start(boolean deaf) throws IOException {
+    private Process start(String command, boolean deaf) throws IOException {
         return new ProcessBuilder(
                         "env",
                         "--default-signal=INT",
@@ -55,12 +58,12 @@ class InterruptionTest {
                         "-cp",
                         System.getProperty("java.class.path"),
                         EndlessMain.class.getName(),
-                        "generate",
+                        command,
                         "--prompt",
                         "a ball",
                         "--json",
                         "--out",
-                        folder.resolve("a.png").toString())
+                        folder.resolve("a").toString())
                 .redirectErrorStream(true)
                 .start();
     }
@@ -83,9 +86,10 @@ class InterruptionTest {
         }
     }
 
-    @Test
-    void cancelsAndLeavesNoFile() throws Exception {
-        Process process = start(false);
+    @ParameterizedTest
+    @ValueSource(strings = {"generate", "compare"})
+    void cancelsAndLeavesNoFile(String command) throws Exception {
+        Process process = start(command, false);
         assertEquals("asg: cancelled in step 3 of 50", interrupt(process));
         assertEquals(130, process.exitValue());
         assertEquals(List.of(), files());
@@ -93,7 +97,7 @@ class InterruptionTest {
 
     @Test
     void doesNotWaitForeverForTheGeneration() throws Exception {
-        Process process = start(true);
+        Process process = start("generate", true);
         assertEquals("asg: leaving while a UNet call is still running", interrupt(process));
         assertEquals(130, process.exitValue());
         assertEquals(List.of(), files());

@@ -116,6 +116,9 @@ class PngWriterTest {
         PngWriter.write(
                 second, WIDTH, HEIGHT, MemorySegment.ofArray(pixels), "some text", () -> false);
         assertEquals(-1, Files.mismatch(first, second));
+        assertArrayEquals(
+                Files.readAllBytes(first),
+                PngWriter.encode(WIDTH, HEIGHT, MemorySegment.ofArray(pixels), "some text"));
     }
 
     @ParameterizedTest

@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.github.asg4j.cli;
+
+import io.github.asg4j.GenerationRequest;
+
+import org.jspecify.annotations.Nullable;
+
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Spec;
+
+import java.util.List;
+import java.util.function.LongSupplier;
+
+/** What is asked of a picture, whatever the method. A field that is null was not given. */
+final class PictureArgs {
+    static final List<String> SCHEDULERS = List.of("euler", "ddim");
+    static final List<String> SPACINGS = List.of("leading", "trailing", "linspace");
+
+    @Spec(Spec.Target.MIXEE)
+    @SuppressWarnings("NullAway.Init") // set by picocli
+    private CommandSpec command;
+
+    @Mixin private Options given = new Options();
+
+    static final class Options {
+        @Option(
+                names = "--prompt",
+                paramLabel = "TEXT",
+                order = HelpSections.PICTURE + 1,
+                description = "what to draw; required by generate and compare")
+        @Nullable String prompt;
+
+        @Option(
+                names = "--negative-prompt",
+                paramLabel = "TEXT",
+                order = HelpSections.PICTURE + 2,
+                description = "what to steer away from (default: nothing)")
+        @Nullable String negativePrompt;
+
+        @Option(
+                names = "--size",
+                paramLabel = "WxH",
+                order = HelpSections.PICTURE + 3,
+                description =
+                        "pixels, multiples of the model's VAE factor, as in 256x192"
+                                + " (default: 2x native)")
+        @Nullable String size;
+
+        @Option(
+                names = "--steps",
+                paramLabel = "N",
+                order = HelpSections.PICTURE + 5,
+                description = "denoising steps, 1..1000 (default: the bundle's)")
+        @Nullable Integer steps;
+
+        @Option(
+                names = "--guidance-scale",
+                paramLabel = "X",
+                order = HelpSections.PICTURE + 6,
+                description =
+                        "how closely to follow the prompt; 1: no classifier-free guidance"
+                                + " (default: the bundle's)")
+        @Nullable Double guidanceScale;
+
+        @Option(
+                names = "--seed",
+                paramLabel = "N",
+                order = HelpSections.PICTURE + 7,
+                description = "same seed, same picture (default: random, printed)")
+        @Nullable Long seed;
+
+        @Option(
+                names = "--scheduler",
+                paramLabel = "euler|ddim",
+                order = HelpSections.PICTURE + 8,
+                description = "sampler (default: the bundle's)")
+        @Nullable String scheduler;
+
+        @Option(
+                names = "--spacing",
+                paramLabel = "leading|trailing|linspace",
+                order = HelpSections.PICTURE + 9,
+                description = "spacing of the timesteps (default: the bundle's)")
+        @Nullable String spacing;
+
+        @Option(
+                names = "--eta",
+                paramLabel = "X",
+                order = HelpSections.PICTURE + 10,
+                description = "stochasticity of ddim, 0..1 (default: 0)")
+        @Nullable Double eta;
+
+        @Option(
+                names = "--view-batch",
+                paramLabel = "N|auto",
+                order = HelpSections.PICTURE + 11,
+                description =
+                        "views in one UNet call; may change the last bits of the picture"
+                                + " (default: ${DEFAULT-VALUE}, fixed by the plan)")
+        @Nullable String viewBatch;
+
+        @Option(
+                names = "--paper-defaults",
+                order = HelpSections.PICTURE + 12,
+                description =
+                        "what is not given is as the method's paper and code have it, not as this"
+                                + " engine's evaluation chose it")
+        boolean paperDefaults;
+    }
+
+    @Nullable String prompt() {
+        return given.prompt;
+    }
+
+    /**
+     * A request with the method's defaults.
+     *
+     * @param randomSeed asked when no seed was given
+     * @throws picocli.CommandLine.ParameterException if an option's value is none of the allowed
+     */
+    GenerationRequest.Builder request(String prompt, LongSupplier randomSeed) {
+        GenerationRequest.Builder request = GenerationRequest.builder(prompt);
+        if (given.negativePrompt != null) {
+            request.negativePrompt(given.negativePrompt);
+        }
+        if (given.size != null) {
+            Size size = Values.size(command, "--size", given.size);
+            request.size(size.width(), size.height());
+        }
+        if (given.steps != null) {
+            request.steps(given.steps);
+        }
+        if (given.guidanceScale != null) {
+            request.guidanceScale(given.guidanceScale);
+        }
+        request.seed(given.seed != null ? given.seed : randomSeed.getAsLong());
+        if (given.scheduler != null) {
+            request.scheduler(Values.choice(command, "--scheduler", given.scheduler, SCHEDULERS));
+        }
+        if (given.spacing != null) {
+            request.spacing(Values.choice(command, "--spacing", given.spacing, SPACINGS));
+        }
+        if (given.eta != null) {
+            request.eta(given.eta);
+        }
+        request.paperDefaults(given.paperDefaults);
+        if (given.viewBatch != null && !given.viewBatch.equalsIgnoreCase("auto")) {
+            request.viewBatch(Values.integer(command, "--view-batch", given.viewBatch, "auto"));
+        }
+        return request;
+    }
+}

@@ -1,0 +1,276 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.github.asg4j.evaluate;
+
+import static io.github.asg4j.evaluate.Html.element;
+
+import io.github.asg4j.GenerationRequest;
+import io.github.asg4j.evaluate.Comparison.Figure;
+import io.github.asg4j.evaluate.Drawing.Drawn;
+
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+
+/** The pictures of a comparison on one page, to be looked at side by side. */
+public final class ComparisonPage {
+    /** Keys of a report that are no setting, or are said elsewhere on the page. */
+    private static final Set<String> NO_SETTINGS =
+            Set.of(
+                    "width",
+                    "height",
+                    "seed",
+                    "method",
+                    "prompt",
+                    "negative_prompt",
+                    "prompt_cut",
+                    "negative_prompt_cut",
+                    "paper_defaults",
+                    "devices",
+                    "threads_per_worker",
+                    "kernels",
+                    "barriers",
+                    "guided_evaluations",
+                    "unet_runs",
+                    "model",
+                    "version",
+                    "bundle_sha256",
+                    "pixels_sha256",
+                    "peak_bytes",
+                    "host_bytes",
+                    "process_peak_bytes",
+                    "times_ms");
+
+    private static final String CONTROLLED =
+            "Everything else is a method’s default in this engine and is listed under its picture."
+                    + " The noise is drawn once, a Gaussian latent for each native-size patch:"
+                    + " methods that begin with the whole canvas get the patches interleaved on it,"
+                    + " methods that begin at native size get the first, as the native picture"
+                    + " does.";
+
+    private static final String PAPERS =
+            "Everything else is as each method’s paper or published code has it, listed under its"
+                    + " picture. Where that includes another scheduler, η or guidance scale, the"
+                    + " pictures show each method as its authors run it, and are no controlled"
+                    + " comparison.";
+
+    private final Gallery gallery;
+    private final Comparison comparison;
+    private final GenerationRequest base;
+    private final Map<String, Drawn> drawn;
+    private final SharedSettings shared;
+    private final PictureView views;
+
+    /** The first of the methods' pictures: what it says of the page's settings all others say. */
+    private final Drawn first;
+
+    private ComparisonPage(Gallery gallery) {
+        this.gallery = gallery;
+        comparison = gallery.comparison();
+        base = comparison.base();
+        drawn = gallery.methods();
+        shared = new SharedSettings(drawn.values());
+        first = drawn.values().iterator().next();
+        views = new PictureView(base.prompt(), first);
+    }
+
+    /** The page of a gallery in which at least one method was drawn. */
+    public static HtmlPage of(Gallery gallery) {
+        ComparisonPage page = new ComparisonPage(gallery);
+        AsgFigures figures = new AsgFigures(gallery, page.views);
+        List<Html> body = new ArrayList<>();
+        body.add(page.header());
+        body.add(bar());
+        body.add(page.methods());
+        body.add(page.numbers());
+        if (!gallery.attention().isEmpty()) {
+            body.add(figures.attention());
+        }
+        if (gallery.comparison().shows(Figure.ABLATION)) {
+            body.add(figures.ablation());
+        }
+        if (gallery.comparison().shows(Figure.SWEEP)) {
+            body.add(figures.sweep());
+        }
+        body.add(page.colophon());
+        return new HtmlPage(page.base.prompt() + " · asg4j compare", List.of("zoom.js"), body);
+    }
+
+    private Html header() {
+        String start = ReportText.size(first) + ", seed " + base.seed() + ". ";
+        return element(
+                        "header",
+                        element("p", "Pictures beyond a model’s native size, method by method")
+                                .classed("kicker"),
+                        element("h1", "“" + base.prompt() + "”"),
+                        element("p", start + sameness()).classed("lede"),
+                        element("p", base.paperDefaults() ? PAPERS : CONTROLLED))
+                .add(cut("prompt", "prompt_cut"))
+                .add(cut("negative prompt", "negative_prompt_cut"));
+    }
+
+    private String sameness() {
+        List<String> same = new ArrayList<>(shared.common());
+        same.add(
+                base.negativePrompt().isBlank()
+                        ? "no negative prompt"
+                        : "the negative prompt “" + base.negativePrompt() + "”");
+        same.add("the same starting noise");
+        String text = "All methods: " + String.join(", ", same) + ".";
+        List<String> different =
+                shared.different().stream().map(key -> key.replace('_', ' ')).toList();
+        return different.isEmpty()
+                ? text
+                : text + " They differ in " + String.join(", ", different) + ": see the table.";
+    }
+
+    private List<Html> cut(String what, String key) {
+        String left = ReportText.value(first, key);
+        return left.isEmpty()
+                ? List.of()
+                : List.of(
+                        element(
+                                "p",
+                                "The "
+                                        + what
+                                        + " is longer than the text encoder takes; left out: “"
+                                        + left
+                                        + "”."));
+    }
+
+    private static Html bar() {
+        Html size =
+                element("input")
+                        .with("type", "range")
+                        .with("min", "8")
+                        .with("max", "48")
+                        .with("aria-label", "Size of the pictures");
+        String hint =
+                "All pictures move together: wheel or pinch zooms, drag or arrow keys pan, double"
+                        + " click resets.";
+        return element(
+                        "div",
+                        button("out", "−").with("aria-label", "Zoom out"),
+                        element("output", "1.0×").with("aria-live", "off"),
+                        button("in", "+").with("aria-label", "Zoom in"),
+                        button("reset", "Reset"),
+                        button("pixels", "Show pixels").with("aria-pressed", "false"),
+                        element("label", element("span", "Size"), size),
+                        element("p", hint).classed("hint"))
+                .classed("bar")
+                .with("role", "toolbar")
+                .with("aria-label", "All pictures")
+                .with("hidden", "");
+    }
+
+    private static Html.Element button(String action, String text) {
+        return element("button", text).with("type", "button").with("data-action", action);
+    }
+
+    private Html methods() {
+        List<Html> figures = new ArrayList<>();
+        figures.add(reference());
+        for (String name : comparison.methods()) {
+            figures.add(method(name));
+        }
+        return element(
+                "section", element("h2", "Methods"), element("div").classed("grid").add(figures));
+    }
+
+    private Html reference() {
+        Drawing drawing = gallery.get(gallery.reference());
+        Html.Element caption = element("figcaption", element("strong", "Native size"));
+        if (drawing instanceof Drawn d) {
+            String what =
+                    ReportText.size(d) + ", enlarged: the size that the model was trained for.";
+            caption = caption.add(measures(d), element("div", what));
+        }
+        return element("figure", views.of(drawing, "at native size"), caption);
+    }
+
+    private Html method(String name) {
+        MethodText method = MethodText.of(name);
+        Drawing drawing = gallery.get(comparison.method(name));
+        Html.Element caption = element("figcaption", element("strong", method.title()));
+        if (drawing instanceof Drawn d) {
+            caption = caption.add(measures(d));
+        }
+        caption = caption.add(element("div", method.sentence()));
+        if (drawing instanceof Drawn d) {
+            caption = caption.add(settings(d));
+        }
+        return element("figure", views.of(drawing, "by " + method.title()), caption);
+    }
+
+    private static Html measures(Drawn d) {
+        List<String> parts = new ArrayList<>();
+        parts.add(ReportText.seconds(d) + " s");
+        parts.add(ReportText.value(d, "guided_evaluations") + " evaluations");
+        d.objects().ifPresent(count -> parts.add(ReportText.objects(count)));
+        return element("div", String.join(" · ", parts)).classed("measures");
+    }
+
+    private Html settings(Drawn d) {
+        Html.Element list = element("dl");
+        for (String key : d.report().keySet()) {
+            String value = ReportText.value(d, key);
+            boolean said = SharedSettings.KEYS.contains(key) && shared.same(key);
+            if (!NO_SETTINGS.contains(key) && !said && !value.isEmpty()) {
+                list = list.add(term(ReportText.spoken(key), value));
+            }
+        }
+        list = list.add(term("Milliseconds", ReportText.value(d, "times_ms")));
+        return element("details", element("summary", "Settings"), list);
+    }
+
+    private static List<Html> term(String name, String value) {
+        return value.isEmpty() ? List.of() : List.of(element("dt", name), element("dd", value));
+    }
+
+    private Html numbers() {
+        Map<String, Drawing> rows = new LinkedHashMap<>();
+        rows.put("Native size", gallery.get(gallery.reference()));
+        for (String name : comparison.methods()) {
+            rows.put(MethodText.of(name).title(), gallery.get(comparison.method(name)));
+        }
+        NumbersTable numbers = new NumbersTable(drawn.values());
+        return element(
+                        "section",
+                        element("h2", "Numbers"),
+                        element("div", numbers.table(rows)).classed("scroll").with("tabindex", "0"))
+                .add(numbers.notes());
+    }
+
+    private Html colophon() {
+        Map<String, Object> machine = gallery.machine();
+        Html.Element list = element("dl");
+        for (String key :
+                List.of(
+                        "model",
+                        "bundle_sha256",
+                        "devices",
+                        "threads_per_worker",
+                        "kernels",
+                        "onnxruntime")) {
+            String name =
+                    switch (key) {
+                        case "bundle_sha256" -> "Bundle SHA-256";
+                        case "onnxruntime" -> "ONNX Runtime";
+                        default -> ReportText.spoken(key);
+                    };
+            list = list.add(term(name, ReportText.plain(machine.get(key))));
+        }
+        list = list.add(term("asg4j", ReportText.value(first, "version")));
+        return element(
+                "section",
+                element("h2", "How it was drawn"),
+                list,
+                element(
+                                "p",
+                                "The pictures are PNG files that carry their settings: what reads"
+                                        + " the text “parameters” of a picture can tell how to draw"
+                                        + " it again.")
+                        .classed("note"));
+    }
+}

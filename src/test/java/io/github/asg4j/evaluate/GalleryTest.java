@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.github.asg4j.evaluate;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertInstanceOf;
+import static org.junit.jupiter.api.Assertions.assertSame;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.github.asg4j.AsgException;
+import io.github.asg4j.BadBundleException;
+import io.github.asg4j.BadRequestException;
+import io.github.asg4j.CancelledException;
+import io.github.asg4j.DeviceException;
+import io.github.asg4j.GenerationRequest;
+import io.github.asg4j.GuideOptions.Space;
+import io.github.asg4j.OutOfMemoryException;
+import io.github.asg4j.evaluate.Comparison.Figure;
+import io.github.asg4j.evaluate.Drawing.Drawn;
+import io.github.asg4j.evaluate.Drawing.Refused;
+
+import org.junit.jupiter.api.Test;
+
+import java.util.HashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.OptionalInt;
+import java.util.Set;
+
+/** What a comparison draws, in which order, and what it makes of failures. */
+class GalleryTest {
+    private final FakeArtist artist = new FakeArtist();
+    private final FakeArtist.Ear ear = new FakeArtist.Ear();
+
+    private static Comparison comparison(Set<Figure> figures, String... methods) {
+        GenerationRequest base =
+                GenerationRequest.builder("a ball").negativePrompt("a cube").seed(7).build();
+        return new Comparison(base, List.of(methods), figures);
+    }
+
+    private Gallery draw(Comparison comparison) {
+        return Gallery.draw(comparison, artist, ear, image -> OptionalInt.empty());
+    }
+
+    @Test
+    void methodsDifferInNothingElse() {
+        Gallery gallery = draw(comparison(Set.of(), "asg", "direct"));
+        Set<GenerationRequest> requests = new HashSet<>();
+        for (GenerationRequest request : artist.drawn) {
+            requests.add(request.toBuilder().method("any").size(0, 0).build());
+        }
+        assertEquals(1, requests.size(), requests.toString());
+        assertEquals(
+                List.of("native size", "asg", "direct"),
+                gallery.drawings().keySet().stream().map(Shot::name).toList());
+        assertEquals(
+                FakeArtist.NATIVE_WIDTH,
+                assertInstanceOf(Drawn.class, gallery.get(gallery.reference())).width());
+    }
+
+    @Test
+    void nothingIsDrawnTwice() {
+        Comparison all = comparison(Set.of(Figure.values()), "asg", "direct");
+        draw(all);
+        // Native, two methods, no guidance, two spaces with two masks and four weights.
+        assertEquals(1 + 2 + 1 + 2 * 2 * 4, artist.drawn.size());
+        assertEquals(artist.drawn.size(), new HashSet<>(artist.drawn).size());
+        assertEquals("20/20 ", ear.heard.getLast().substring(0, 6));
+    }
+
+    @Test
+    void paperDefaultsGuideNoiseOnly() {
+        GenerationRequest base = GenerationRequest.builder("a ball").paperDefaults(true).build();
+        draw(new Comparison(base, List.of("asg"), Set.of(Figure.ABLATION)));
+        assertEquals(1 + 1 + 1 + 2, artist.drawn.size());
+        assertTrue(artist.drawn.stream().allMatch(GenerationRequest::paperDefaults));
+        assertTrue(artist.drawn.stream().noneMatch(r -> r.guide().space() == Space.LATENT));
+    }
+
+    @Test
+    void figuresNeedAsg() {
+        Gallery gallery = draw(comparison(Set.of(Figure.values()), "direct"));
+        assertEquals(2, artist.drawn.size());
+        assertEquals(List.of(), gallery.attention());
+    }
+
+    @Test
+    void attentionIsOfAsgsOwnPicture() {
+        Gallery gallery = draw(comparison(Set.of(Figure.values()), "direct", "asg"));
+        assertEquals(3, gallery.attention().size());
+        assertEquals(
+                List.of(),
+                draw(comparison(Set.of(Figure.SWEEP), "asg")).attention(),
+                "not asked for");
+    }
+
+    @Test
+    void nativeSizeComesFirstThenByMemory() {
+        artist.bytes.putAll(Map.of("a", 30L, "b", 20L, "c", 10L));
+        Gallery gallery = draw(comparison(Set.of(), "a", "b", "c"));
+        assertEquals(
+                List.of("direct", "c", "b", "a"),
+                artist.drawn.stream().map(GenerationRequest::method).toList());
+        assertEquals(List.of("a", "b", "c"), List.copyOf(gallery.methods().keySet()));
+    }
+
+    @Test
+    void methodThatCannotBePlannedOrDrawnIsRefused() {
+        artist.unplannable.put("a", new BadRequestException("no dilated_file: export again"));
+        artist.failing.put("b", new OutOfMemoryException("needs 9 GiB"));
+        artist.failing.put("c", new BadBundleException("non-finite in step 3"));
+        Gallery gallery = draw(comparison(Set.of(), "a", "b", "c", "d"));
+        assertEquals(
+                new Refused("no dilated_file: export again"),
+                gallery.get(gallery.comparison().method("a")));
+        assertEquals(new Refused("needs 9 GiB"), gallery.get(gallery.comparison().method("b")));
+        assertEquals(Set.of("d"), gallery.methods().keySet());
+        assertEquals("1/4 native size", ear.heard.getFirst());
+    }
+
+    @Test
+    void nothingIsDrawnIfNoMethodCanBe() {
+        AsgException first = new BadRequestException("size 100x100 is no multiple of 8");
+        artist.unplannable.put("a", first);
+        artist.unplannable.put("b", new BadRequestException("another"));
+        assertSame(
+                first,
+                assertThrows(
+                        BadRequestException.class, () -> draw(comparison(Set.of(), "a", "b"))));
+        assertEquals(List.of(), artist.drawn);
+    }
+
+    @Test
+    void nativePictureAloneIsNoComparison() {
+        artist.failing.put("a", new OutOfMemoryException("needs 9 GiB"));
+        assertThrows(OutOfMemoryException.class, () -> draw(comparison(Set.of(), "a")));
+    }
+
+    @Test
+    void whatEndsAllEndsAll() {
+        for (RuntimeException failure :
+                List.of(
+                        new CancelledException("cancelled"),
+                        new DeviceException("all lost"),
+                        new IllegalStateException("a bug"))) {
+            artist.failing.put("b", failure);
+            assertSame(
+                    failure,
+                    assertThrows(
+                            failure.getClass(), () -> draw(comparison(Set.of(), "a", "b", "c"))));
+        }
+        assertTrue(artist.drawn.stream().noneMatch(r -> r.method().equals("c")));
+    }
+
+    @Test
+    @SuppressWarnings("unchecked")
+    void numbersSayWhatWasDrawnAndWhatWasNot() {
+        artist.unplannable.put("b", new BadRequestException("cannot"));
+        Gallery gallery =
+                Gallery.draw(
+                        comparison(Set.of(), "a", "b"),
+                        artist,
+                        ear,
+                        image -> image.width() > 8 ? OptionalInt.of(3) : OptionalInt.empty());
+        Map<String, Object> numbers = gallery.numbers();
+        assertEquals(7L, numbers.get("seed"));
+        List<Map<String, Object>> pictures = (List<Map<String, Object>>) numbers.get("pictures");
+        assertEquals(3, pictures.size());
+        assertFalse(pictures.get(0).containsKey("objects"));
+        assertEquals("a", pictures.get(1).get("name"));
+        assertEquals(3, pictures.get(1).get("objects"));
+        assertEquals(10, pictures.get(1).get("guided_evaluations"));
+        assertEquals(Map.of("name", "b", "method", "b", "refused", "cannot"), pictures.get(2));
+    }
+}
