@@ -99,6 +99,7 @@ class ScaleCrafterTest {
                         Manifest.DENOISER_INPUTS,
                         List.of()),
                 new Manifest.Vae("vae_decoder.onnx", null, "fp32", null),
+                List.of(),
                 new Manifest.Scheduler(
                         "euler", "scaled_linear", 0.00085, 0.012, 1000, "leading", 1),
                 new Manifest.Conditioning(true, true, true),
