@@ -5,9 +5,9 @@ package io.github.asg4j;
  * Progress of a generation.
  *
  * @param stage "text", "stage1" (patches), "stage2" (windows after them), "denoise" (a method's
- *     only stage), "phase1", "phase2", ... (DemoFusion), "vae"
- * @param step steps of the stage that all workers have completed
- * @param of steps of the stage
+ *     only stage), "phase1", "phase2", ... (DemoFusion, superres), "vae", "upscale"
+ * @param step steps of the stage that all workers have completed; of "upscale": tiles
+ * @param of steps of the stage, or tiles
  * @param elapsedNanos since the work on this request began
  */
 public record GenerationEvent(String stage, int step, int of, long elapsedNanos) {}

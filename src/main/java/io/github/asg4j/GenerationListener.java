@@ -11,7 +11,10 @@ public interface GenerationListener {
         return 0;
     }
 
-    /** A picture of the predicted clean latents so far, at the size of the final picture. */
+    /**
+     * A picture of the predicted clean latents so far: at the size of the final picture, or of what
+     * it will be enlarged from.
+     */
     default void onPreview(GeneratedImage preview) {}
 
     /** Whether {@link #onPatches} is wanted: costs one VAE decode per patch. */

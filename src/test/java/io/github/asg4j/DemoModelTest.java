@@ -35,6 +35,24 @@ class DemoModelTest {
     }
 
     @Test
+    void enlargesARedBallOnGrass() {
+        try (Engine engine = Engine.open(EngineOptions.DEFAULT.withDevices("cpu:2"))) {
+            GeneratedImage ball =
+                    engine.submit(
+                                    GenerationRequest.builder("a red ball on grass")
+                                            .method("superres")
+                                            .seed(1)
+                                            .steps(20)
+                                            .build())
+                            .join();
+            assertEquals(256, ball.width());
+            assertEquals(List.of("upscaler_x2.onnx"), ball.report().get("upscalers"));
+            assertTrue(share(ball, 1) > 0.3, "green pixels: " + share(ball, 1));
+            assertTrue(share(ball, 0) > 0.01, "red pixels: " + share(ball, 0));
+        }
+    }
+
+    @Test
     void reportsWhatTheCommandLinePrints() {
         try (Engine engine = Engine.open(EngineOptions.DEFAULT.withDevices("cpu:1"))) {
             Map<String, Object> report =

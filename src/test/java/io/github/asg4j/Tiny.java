@@ -7,6 +7,10 @@ import java.net.URISyntaxException;
 import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.security.MessageDigest;
+import java.security.NoSuchAlgorithmException;
+import java.util.HexFormat;
+import java.util.function.UnaryOperator;
 
 /** The analytic bundles of src/test/resources, and engines on them. */
 public final class Tiny {
@@ -37,19 +41,56 @@ public final class Tiny {
 
     /** The tiny bundle with another prediction type in its manifest. */
     static Path withPrediction(Path folder, String prediction) {
+        return changed(
+                folder,
+                json ->
+                        json.replace(
+                                "\"prediction\": \"epsilon\"",
+                                "\"prediction\": \"" + prediction + "\""));
+    }
+
+    /** The tiny bundle with upscalers of src/test/resources/upscaler, which see 20 pixels around. */
+    public static Path withUpscalers(Path folder, int... scales) {
         try {
-            try (DirectoryStream<Path> files = Files.newDirectoryStream(bundle())) {
-                for (Path file : files) {
-                    Files.copy(file, folder.resolve(file.getFileName()));
-                }
+            StringBuilder entries = new StringBuilder();
+            StringBuilder files = new StringBuilder();
+            for (int scale : scales) {
+                String file = "upscaler_x" + scale + ".onnx";
+                byte[] bytes = Files.readAllBytes(resource("upscaler").resolve(file));
+                Files.write(folder.resolve(file), bytes);
+                String sha256 =
+                        HexFormat.of()
+                                .formatHex(MessageDigest.getInstance("SHA-256").digest(bytes));
+                entries.append(entries.isEmpty() ? "" : ", ")
+                        .append(
+                                "{\"file\": \"%s\", \"scale\": %d, \"overlap\": 20}"
+                                        .formatted(file, scale));
+                files.append(
+                        "\"%s\": {\"bytes\": %d, \"sha256\": \"%s\"}, "
+                                .formatted(file, bytes.length, sha256));
+            }
+            return changed(
+                    folder,
+                    json ->
+                            json.replace(
+                                            "\"scheduler\":",
+                                            "\"upscalers\": [" + entries + "], \"scheduler\":")
+                                    .replace("\"files\": {", "\"files\": {" + files));
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        } catch (NoSuchAlgorithmException e) {
+            throw new IllegalStateException(e);
+        }
+    }
+
+    /** A copy of the tiny bundle with another manifest. */
+    private static Path changed(Path folder, UnaryOperator<String> change) {
+        try (DirectoryStream<Path> files = Files.newDirectoryStream(bundle())) {
+            for (Path file : files) {
+                Files.copy(file, folder.resolve(file.getFileName()));
             }
             Path manifest = folder.resolve("manifest.json");
-            String json = Files.readString(manifest);
-            Files.writeString(
-                    manifest,
-                    json.replace(
-                            "\"prediction\": \"epsilon\"",
-                            "\"prediction\": \"" + prediction + "\""));
+            Files.writeString(manifest, change.apply(Files.readString(manifest)));
             return folder;
         } catch (IOException e) {
             throw new UncheckedIOException(e);
@@ -57,7 +98,11 @@ public final class Tiny {
     }
 
     static EngineOptions options(int workers) {
-        return EngineOptions.DEFAULT.withModel(bundle()).withDevices("cpu:" + workers);
+        return options(bundle(), workers);
+    }
+
+    static EngineOptions options(Path bundle, int workers) {
+        return EngineOptions.DEFAULT.withModel(bundle).withDevices("cpu:" + workers);
     }
 
     /** 2x, eight steps, seed 7. */

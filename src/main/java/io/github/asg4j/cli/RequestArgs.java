@@ -119,7 +119,7 @@ final class RequestArgs {
                 order = HelpSections.PICTURE + 13,
                 description =
                         "a PNG or JPEG picture to enlarge instead of drawing one, made native size"
-                                + " first; demofusion")
+                                + " first; demofusion, superres")
         @Nullable Path image;
 
         @Option(

@@ -44,7 +44,8 @@ public final class PngParameters {
                     "cosine_scale_1",
                     "cosine_scale_2",
                     "cosine_scale_3",
-                    "blur");
+                    "blur",
+                    "upscalers");
 
     private PngParameters() {}
 

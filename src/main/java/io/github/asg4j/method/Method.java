@@ -5,6 +5,7 @@ import io.github.asg4j.BadRequestException;
 import io.github.asg4j.GenerationRequest;
 import io.github.asg4j.GuideOptions;
 import io.github.asg4j.plan.Stage;
+import io.github.asg4j.plan.Upscaling;
 
 import org.jspecify.annotations.Nullable;
 
@@ -24,6 +25,15 @@ public interface Method {
      * @throws BadRequestException for what the method or the bundle cannot do
      */
     List<Stage> stages(Setting setting);
+
+    /**
+     * What becomes of the decoded picture; null: it is of the size asked for.
+     *
+     * @throws BadRequestException for what the bundle cannot do
+     */
+    default @Nullable Upscaling upscaling(Setting setting) {
+        return null;
+    }
 
     /** Whether a given picture may take the place of one that is drawn first. */
     default boolean takesPicture() {
@@ -68,6 +78,7 @@ public interface Method {
         methods.put("multidiffusion", new MultiDiffusion());
         methods.put("cutdiffusion", new CutDiffusion());
         methods.put("demofusion", new DemoFusion());
+        methods.put("superres", new SuperRes());
         return Collections.unmodifiableMap(methods);
     }
 

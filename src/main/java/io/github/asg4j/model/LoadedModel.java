@@ -9,7 +9,9 @@ import io.github.asg4j.ort.OrtSession;
 import org.jspecify.annotations.Nullable;
 
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 
@@ -24,6 +26,7 @@ public final class LoadedModel implements AutoCloseable {
     private final Denoiser denoiser;
     private final VaeDecoder vaeDecoder;
     private final Bundle bundle;
+    private final Map<Manifest.Upscaler, Upscaler> upscalers = new HashMap<>();
     private @Nullable OrtSession encoderSession;
     private boolean closed;
 
@@ -52,7 +55,7 @@ public final class LoadedModel implements AutoCloseable {
      * Loads all networks at the same time, each on a thread of its own: the cold start is that of
      * the largest one.
      *
-     * @param threads of each run of the denoiser and the text encoders, at least 1
+     * @param threads of each run of the denoiser, the text encoders and upscalers, at least 1
      * @throws BadBundleException a graph cannot be loaded, or is not what the manifest says
      */
     public static LoadedModel open(Bundle bundle, int threads) {
@@ -130,9 +133,7 @@ public final class LoadedModel implements AutoCloseable {
      * @throws IllegalStateException if the bundle has none; the planner has seen to it
      */
     public synchronized VaeEncoder vaeEncoder() {
-        if (closed) {
-            throw new IllegalStateException(bundle.place() + " is closed");
-        }
+        requireOpen();
         String file = bundle.manifest().vae().encoder();
         if (file == null) {
             throw new IllegalStateException(bundle.place() + " has no vae.encoder");
@@ -145,10 +146,32 @@ public final class LoadedModel implements AutoCloseable {
         return new VaeEncoder(session, bundle.manifest().latent());
     }
 
+    /**
+     * An upscaler of the bundle, loaded when it is first asked for.
+     *
+     * @throws BadBundleException the graph cannot be loaded, or is not what the manifest says
+     */
+    public synchronized Upscaler upscaler(Manifest.Upscaler entry) {
+        requireOpen();
+        Upscaler known = upscalers.get(entry);
+        if (known == null) {
+            known = new Upscaler(session(bundle, entry.file(), threads), entry);
+            upscalers.put(entry, known);
+        }
+        return known;
+    }
+
+    private void requireOpen() {
+        if (closed) {
+            throw new IllegalStateException(bundle.place() + " is closed");
+        }
+    }
+
     /** Frees the networks; what is still bound to one keeps it until it is closed. Idempotent. */
     @Override
     public synchronized void close() {
         closed = true;
+        upscalers.values().forEach(Upscaler::close);
         vaeDecoder.close();
         if (encoderSession != null) {
             encoderSession.close();

@@ -25,6 +25,7 @@ import java.util.Set;
  * @param textEncoders in the order in which their hidden states are joined
  * @param denoiser the UNet
  * @param vae the autoencoder
+ * @param upscalers networks that enlarge a picture, each by another scale; may be empty
  * @param scheduler the noise schedule the model was trained with
  * @param conditioning what the denoiser wants beside the text
  * @param defaults settings where a request gives none
@@ -39,6 +40,7 @@ public record Manifest(
         List<TextEncoder> textEncoders,
         Denoiser denoiser,
         Vae vae,
+        List<Upscaler> upscalers,
         Scheduler scheduler,
         Conditioning conditioning,
         Defaults defaults,
@@ -72,6 +74,7 @@ public record Manifest(
 
     public Manifest {
         textEncoders = List.copyOf(textEncoders);
+        upscalers = List.copyOf(upscalers);
         files = Collections.unmodifiableMap(new LinkedHashMap<>(files));
     }
 
@@ -153,6 +156,14 @@ public record Manifest(
     public record TiledDecoder(String front, String tail, int scale, int halo) {}
 
     /**
+     * @param file the graph: {@code image [B, 3, h, w]} to {@code upscaled [B, 3, h * scale, w *
+     *     scale]}, RGB in [0, 1]
+     * @param scale output pixels per input pixel and axis
+     * @param overlap input pixels beside a tile that are computed and thrown away
+     */
+    public record Upscaler(String file, int scale, int overlap) {}
+
+    /**
      * @param type default scheduler, "euler" or "ddim"
      * @param betaSchedule "scaled_linear" or "linear"
      * @param betaStart variance added by the first training step
@@ -221,6 +232,7 @@ public record Manifest(
                 "text_encoders",
                 "denoiser",
                 "vae",
+                "upscalers",
                 "scheduler",
                 "conditioning",
                 "defaults",
@@ -241,6 +253,7 @@ public record Manifest(
                 textEncoders,
                 denoiser,
                 vae(root.get("vae"), files),
+                upscalers(root.optional("upscalers"), files),
                 scheduler,
                 conditioning(root.get("conditioning"), denoiser, textEncoders),
                 defaults(root.get("defaults"), scheduler),
@@ -347,6 +360,24 @@ public record Manifest(
                 file(json.get("tail"), files),
                 json.get("scale").integer(1, 64),
                 json.get("halo").integer(0, 1024));
+    }
+
+    private static List<Upscaler> upscalers(@Nullable Json json, Map<String, FileEntry> files) {
+        List<Upscaler> upscalers = new ArrayList<>();
+        Set<Integer> scales = new HashSet<>();
+        for (Json entry : json == null ? List.<Json>of() : json.items(0, 16)) {
+            entry.onlyKeys("file", "scale", "overlap");
+            int scale = entry.get("scale").integer(2, 16);
+            if (!scales.add(scale)) {
+                throw entry.get("scale").expected("a scale that no other upscaler has");
+            }
+            upscalers.add(
+                    new Upscaler(
+                            file(entry.get("file"), files),
+                            scale,
+                            entry.get("overlap").integer(0, 1024)));
+        }
+        return upscalers;
     }
 
     private static Scheduler scheduler(Json json) {

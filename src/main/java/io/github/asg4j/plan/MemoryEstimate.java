@@ -3,6 +3,8 @@ package io.github.asg4j.plan;
 
 import io.github.asg4j.OutOfMemoryException;
 
+import org.jspecify.annotations.Nullable;
+
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -10,13 +12,13 @@ import java.util.Map;
 /**
  * Bytes a request takes, by part. Weights and our own buffers are exact; a network's working memory
  * is a lower bound: the attention scores of its finest attending level, which outgrow all else on
- * large views.
+ * large views. That of upscalers is left out: their tiles are small.
  *
  * @param weights of all networks, shared by the workers
  * @param latents board: latents, guides, masks, window outputs
- * @param workers model inputs and outputs of all workers
+ * @param workers inputs and outputs of the networks that all workers run
  * @param attention lower bound of a UNet call's working memory, times the workers
- * @param picture decoded float picture, tile sums, RGB8
+ * @param picture decoded float picture, tile sums, enlarged pictures, RGB8
  */
 public record MemoryEstimate(
         long weights, long latents, long workers, long attention, long picture) {
@@ -36,6 +38,7 @@ public record MemoryEstimate(
     public static MemoryEstimate of(
             Canvas canvas,
             List<Stage> stages,
+            @Nullable Upscaling upscaling,
             int viewBatch,
             int workers,
             long weights,
@@ -69,12 +72,19 @@ public record MemoryEstimate(
             attention = Math.max(attention, rows * tokens * tokens * 4);
         }
         double pixels = (double) canvas.heightPixels() * canvas.widthPixels();
+        double decoded = pixels;
+        double enlarged = 0;
+        if (upscaling != null) {
+            decoded /= canvas.patches();
+            enlarged = upscaling.pictureBytes();
+            buffers += upscaling.workerBytes(); // a worker keeps both
+        }
         return new MemoryEstimate(
                 weights,
                 (long) latents,
                 (long) (buffers * workers),
                 (long) (attention * workers),
-                (long) (pixels * (3 * 4 + 4 + 3 + 3)));
+                (long) (decoded * (3 * 4 + 4) + enlarged + pixels * (3 + 3)));
     }
 
     /**

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.github.asg4j.plan;
 
+import org.jspecify.annotations.Nullable;
+
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -11,6 +13,7 @@ import java.util.Map;
  * @param method name of the method
  * @param canvas what is drawn on
  * @param stages in order
+ * @param upscaling what becomes of the decoded picture; null: it is of the size asked for
  * @param steps of the schedule
  * @param viewBatch views per call, or fewer in a step's last one
  * @param memory bytes it takes
@@ -19,6 +22,7 @@ public record Plan(
         String method,
         Canvas canvas,
         List<Stage> stages,
+        @Nullable Upscaling upscaling,
         int steps,
         int viewBatch,
         MemoryEstimate memory) {
@@ -35,13 +39,17 @@ public record Plan(
 
     /** Moments at which all workers wait for each other. */
     public int barriers() {
-        return stages.stream().mapToInt(Stage::barriers).sum();
+        int passes = upscaling == null ? 0 : upscaling.passes().size();
+        return stages.stream().mapToInt(Stage::barriers).sum() + passes;
     }
 
     /** What was decided by the method and the request, by the names of reports; in order. */
     public Map<String, Object> settings() {
         Map<String, Object> map = new LinkedHashMap<>();
         stages.forEach(s -> map.putAll(s.settings()));
+        if (upscaling != null) {
+            map.putAll(upscaling.settings());
+        }
         return map;
     }
 
@@ -58,6 +66,9 @@ public record Plan(
         map.put("steps", steps);
         map.put("view_batch", viewBatch);
         map.put("stages", stages.stream().map(s -> describe(s)).toList());
+        if (upscaling != null) {
+            map.put("upscaling", upscaling.describe());
+        }
         map.put("barriers", barriers());
         map.put("guided_evaluations", guidedEvaluations());
         map.put("unet_runs", unetRuns());

@@ -17,10 +17,10 @@ import java.util.StringJoiner;
  * at its last step boundary, so the calls of a lost worker are redone by the others from there.
  */
 final class Board {
-    /** No unit left for this worker in this stage. */
-    static final int STAGE_DONE = -1;
+    /** No unit left for this worker in this part of the work. */
+    static final int PART_DONE = -1;
 
-    private final List<StageRun> stages = new ArrayList<>();
+    private final List<Units> parts = new ArrayList<>();
     private final @Nullable Throwable[] lost;
     private int alive;
     private int finished;
@@ -31,21 +31,30 @@ final class Board {
         this.alive = workers;
     }
 
-    /** Adds a stage, its units shared out in turn; before the workers start. */
-    synchronized void add(StageRun stage) {
-        stages.add(stage);
-        for (int unit = 0; unit < stage.units(); unit++) {
-            stage.owner[unit] = unit % lost.length;
+    /** Adds work; before the workers start on it. */
+    synchronized void add(Units part) {
+        parts.add(part);
+        for (int unit = 0; part.sharedOutInTurn() && unit < part.units(); unit++) {
+            part.owner[unit] = unit % lost.length;
         }
     }
 
+    /** Before the workers that are left start on parts that were added. */
+    synchronized void begin() {
+        finished = lost.length - alive;
+    }
+
+    synchronized boolean isLost(Worker worker) {
+        return lost[worker.index] != null;
+    }
+
     /**
-     * The unit that {@code worker} does next in {@code stage}: of those it owns and whose inputs are
-     * there, the one furthest behind. Waits while there is none.
+     * The unit that {@code worker} does next in {@code part}: of those it owns or may take and whose
+     * inputs are there, the one furthest behind. Waits while there is none.
      *
-     * @return the unit, or {@link #STAGE_DONE}
+     * @return the unit, or {@link #PART_DONE}
      */
-    synchronized int next(StageRun stage, Worker worker) {
+    synchronized int next(Units part, Worker worker) {
         long start = System.nanoTime();
         try {
             while (true) {
@@ -55,20 +64,24 @@ final class Board {
                 }
                 int best = -1;
                 boolean open = false;
-                for (int unit = 0; unit < stage.units(); unit++) {
-                    if (stage.done[unit] < stage.total(unit)) {
+                for (int unit = 0; unit < part.units(); unit++) {
+                    if (part.done[unit] < part.total(unit)) {
                         open = true;
-                        if (stage.owner[unit] == worker.index
-                                && (best < 0 || stage.done[unit] < stage.done[best])
-                                && stage.ready(unit)) {
+                        boolean may =
+                                part.owner[unit] == worker.index
+                                        || part.owner[unit] == Units.NOBODY;
+                        if (may
+                                && (best < 0 || part.done[unit] < part.done[best])
+                                && part.ready(unit)) {
                             best = unit;
                         }
                     }
                 }
                 if (!open) {
-                    return STAGE_DONE;
+                    return PART_DONE;
                 }
                 if (best >= 0) {
+                    part.owner[best] = worker.index;
                     return best;
                 }
                 await();
@@ -79,8 +92,8 @@ final class Board {
     }
 
     /** {@code unit} has completed its step: its results are in host memory. */
-    synchronized void complete(StageRun stage, int unit) {
-        stage.done[unit]++;
+    synchronized void complete(Units part, int unit) {
+        part.done[unit]++;
         notifyAll();
     }
 
@@ -124,14 +137,14 @@ final class Board {
             fail(new DeviceException("all devices are lost: " + reasons, cause));
             return;
         }
-        for (StageRun stage : stages) {
+        for (Units part : parts) {
             int heir = worker.index;
-            for (int unit = 0; unit < stage.units(); unit++) {
-                if (stage.owner[unit] == worker.index) {
+            for (int unit = 0; unit < part.units(); unit++) {
+                if (part.owner[unit] == worker.index) {
                     do {
                         heir = (heir + 1) % lost.length;
                     } while (lost[heir] != null);
-                    stage.owner[unit] = heir;
+                    part.owner[unit] = heir;
                 }
             }
         }

@@ -7,6 +7,7 @@ import io.github.asg4j.kernel.Kernels;
 import io.github.asg4j.plan.Canvas;
 import io.github.asg4j.plan.Plan;
 import io.github.asg4j.plan.Stage;
+import io.github.asg4j.plan.Upscaling;
 
 import org.jspecify.annotations.Nullable;
 
@@ -19,7 +20,7 @@ import java.util.Locale;
  * text_pooled} [3, P] (unconditional, prompt, background prompt), {@code noise} (scaled, [N, C, h,
  * w]), {@code start} [1, C, h, w], the encoded start picture, and per step {@code
  * stage1-KKK-latents} (un-shuffled), {@code -guide}, {@code -mask}, {@code stage2-KKK-latents},
- * {@code phaseS-KKK-latents}.
+ * {@code phaseS-KKK-latents}; of superres {@code rgb} [3, H, W], the enlarged picture.
  */
 final class Dump {
     private final Path folder;
@@ -75,6 +76,13 @@ final class Dump {
                 }
             }
         }
+    }
+
+    /** The enlarged picture of the whole canvas, in [0, 1]: {@code rgb} [3, H, W]. */
+    static void picture(@Nullable Path folder, MemorySegment picture, Upscaling upscaling) {
+        long[] shape = {3, upscaling.height(), upscaling.width()};
+        Path file = java.util.Objects.requireNonNull(folder).resolve("rgb.npy");
+        Npy.write(file, Npy.Type.FLOAT32, picture, shape);
     }
 
     private void save(String name, MemorySegment data, long... shape) {

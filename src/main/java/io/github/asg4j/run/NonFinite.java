@@ -42,4 +42,13 @@ final class NonFinite {
                             + " fp32, or use a VAE that is safe in fp16");
         }
     }
+
+    static void check(Kernels kernels, MemorySegment tile, String upscaler) {
+        if (kernels.firstNonFinite(tile, tile.byteSize() / 4) >= 0) {
+            throw new BadBundleException(
+                    upscaler
+                            + " returned a NaN or an infinity from a picture in [0, 1]: add it to"
+                            + " the bundle again, from weights in fp32");
+        }
+    }
 }

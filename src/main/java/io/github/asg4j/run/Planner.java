@@ -11,6 +11,7 @@ import io.github.asg4j.plan.Canvas;
 import io.github.asg4j.plan.MemoryEstimate;
 import io.github.asg4j.plan.Plan;
 import io.github.asg4j.plan.Stage;
+import io.github.asg4j.plan.Upscaling;
 import io.github.asg4j.schedule.Schedule;
 
 import java.util.ArrayList;
@@ -54,9 +55,9 @@ public final class Planner {
                         method.aspect(request));
         int steps = request.steps().orElse(manifest.defaults().steps());
         checkPicture(request, method);
-        List<Stage> stages =
-                method.stages(
-                        new Setting(request, manifest, canvas, steps, guidanceScale(request)));
+        Setting setting = new Setting(request, manifest, canvas, steps, guidanceScale(request));
+        List<Stage> stages = method.stages(setting);
+        Upscaling upscaling = method.upscaling(setting);
         checkMasks(request, stages);
         int viewBatch = request.viewBatch().orElse(CPU_VIEW_BATCH);
         int scale =
@@ -65,9 +66,11 @@ public final class Planner {
                 request.method(),
                 canvas,
                 stages,
+                upscaling,
                 steps,
                 viewBatch,
-                MemoryEstimate.of(canvas, stages, viewBatch, workers, weightBytes, scale));
+                MemoryEstimate.of(
+                        canvas, stages, upscaling, viewBatch, workers, weightBytes, scale));
     }
 
     private static int pixels(int wanted, int nativePixels) {

@@ -16,6 +16,7 @@ import io.github.asg4j.PatchReport;
 import io.github.asg4j.device.Memory;
 import io.github.asg4j.image.Npy;
 import io.github.asg4j.kernel.Kernels;
+import io.github.asg4j.kernel.Resize;
 import io.github.asg4j.model.Bundle;
 import io.github.asg4j.model.ClipTokenizer;
 import io.github.asg4j.model.LoadedModel;
@@ -24,6 +25,7 @@ import io.github.asg4j.model.TextEncoder;
 import io.github.asg4j.plan.Canvas;
 import io.github.asg4j.plan.Plan;
 import io.github.asg4j.plan.Stage;
+import io.github.asg4j.plan.Upscaling;
 import io.github.asg4j.schedule.Schedule;
 
 import org.jspecify.annotations.Nullable;
@@ -171,6 +173,8 @@ public final class Runner {
         private boolean listenerThrew;
         private long textNanos;
         private long vaeNanos;
+        private long upscaleNanos;
+        private int tilesSeen;
 
         Drawing(
                 GenerationRequest request,
@@ -199,10 +203,20 @@ public final class Runner {
                                 + folder
                                 + " is no folder that can be written to: create it");
             }
-            vaeInput = memory.floats(canvas.plane(), "VAE input");
+            Upscaling upscaling = plan.upscaling();
+            long cells = upscaling == null ? canvas.plane() : canvas.patchPlane();
+            long factor = bundle.manifest().latent().vaeFactor();
+            vaeInput = memory.floats(cells, "VAE input");
             decoded =
                     memory.floats(
-                            3L * canvas.heightPixels() * canvas.widthPixels(), "decoded picture");
+                            3 * cells / canvas.channels() * factor * factor, "decoded picture");
+            for (int i = 0; i < devices.size(); i++) {
+                workers.add(new Worker(i, kernels, hook));
+            }
+            if (upscaling != null && request.image() != null) {
+                readPicture(request.image());
+                return enlarge(upscaling, new Cut("", ""));
+            }
             MemorySegment given =
                     request.image() == null ? MemorySegment.NULL : encode(request.image());
             Schedule schedule = planner.schedule(request);
@@ -221,7 +235,15 @@ public final class Runner {
                         .write(texts.conditioning(), patches, given, stages);
             }
             event("vae", 0, 1);
-            GeneratedImage image = picture(last, report(texts));
+            if (upscaling != null) {
+                long clock = System.nanoTime();
+                decode(last, canvas.y().patch(), canvas.x().patch());
+                UnitRange.enter(kernels, decoded);
+                vaeNanos = System.nanoTime() - clock;
+                event("vae", 1, 1);
+                return enlarge(upscaling, texts.cut());
+            }
+            GeneratedImage image = picture(last, report(texts.cut()));
             event("vae", 1, 1);
             return image;
         }
@@ -246,7 +268,10 @@ public final class Runner {
         }
 
         /** The text side of a request. */
-        private record Texts(Conditioning conditioning, String cut, String negativeCut) {}
+        private record Texts(Conditioning conditioning, Cut cut) {}
+
+        /** What was beyond the text encoder of prompt and negative prompt. */
+        private record Cut(String prompt, String negativePrompt) {}
 
         private Texts encode() {
             long clock = System.nanoTime();
@@ -281,8 +306,7 @@ public final class Runner {
             textNanos = System.nanoTime() - clock;
             return new Texts(
                     new Conditioning(model.denoiser(), canvas, hidden, pooled, weights, real),
-                    prompt.cut(),
-                    negative.cut());
+                    new Cut(prompt.cut(), negative.cut()));
         }
 
         private void encodeRow(
@@ -395,7 +419,7 @@ public final class Runner {
         }
 
         /**
-         * Sets up stages and workers; returns where the last latents will be.
+         * Sets up the stages; returns where the last latents will be.
          *
          * @param from what the first stage starts from: the canvas's noise, or a start picture
          */
@@ -472,9 +496,6 @@ public final class Runner {
                     }
                 }
             }
-            for (int i = 0; i < devices.size(); i++) {
-                workers.add(new Worker(i, kernels, hook));
-            }
             for (StageRun stage : stages) {
                 board.add(stage);
                 stepsSeen.add(0);
@@ -502,25 +523,35 @@ public final class Runner {
             return MemorySegment.NULL;
         }
 
-        /** Lets the workers go, reports progress, returns when all have ended. */
+        /** Draws: lets the workers go, reports progress, returns when all have ended. */
         private void work() {
+            if (keep.previews()) {
+                requestPreview(stages.getFirst());
+            }
+            carryOut(stages, this::progress);
+        }
+
+        /**
+         * Lets the workers do parts of the work in order; {@code progress} is called now and then.
+         */
+        private void carryOut(List<? extends Units> parts, Runnable progress) {
+            board.begin();
             cancellation.onCancel(
                     () -> {
                         board.fail(new CancelledException("the generation was cancelled"));
                         workers.forEach(Worker::terminate);
                     });
             for (Worker worker : workers) {
-                devices.get(worker.index).execute(() -> work(worker));
+                if (!board.isLost(worker)) {
+                    devices.get(worker.index).execute(() -> work(worker, parts));
+                }
             }
             try {
-                if (keep.previews()) {
-                    requestPreview(stages.getFirst());
-                }
                 while (!board.allFinished()) {
                     board.awaitChange(POLL_MILLIS);
-                    progress();
+                    progress.run();
                 }
-                progress();
+                progress.run();
             } catch (AsgException e) {
                 board.fail(e);
             } finally {
@@ -537,16 +568,16 @@ public final class Runner {
             }
         }
 
-        /** The life of one worker within a request. */
-        private void work(Worker worker) {
+        /** What one worker does of some parts. */
+        private void work(Worker worker, List<? extends Units> parts) {
             try {
-                for (StageRun stage : stages) {
+                for (Units part : parts) {
                     int unit;
-                    while ((unit = board.next(stage, worker)) != Board.STAGE_DONE) {
-                        int step = stage.done[unit];
-                        worker.beforeStep(stage, unit, step);
-                        if (stage.execute(worker, unit, step)) {
-                            board.complete(stage, unit);
+                    while ((unit = board.next(part, worker)) != Board.PART_DONE) {
+                        int step = part.done[unit];
+                        worker.beforeStep(part, unit, step);
+                        if (part.execute(worker, unit, step)) {
+                            board.complete(part, unit);
                         }
                     }
                 }
@@ -652,14 +683,84 @@ public final class Runner {
         /** What is cut out of a decoded picture, pixels. */
         private record Crop(int top, int left, int height, int width) {}
 
+        /** The picture asked for in the canvas. */
+        private Crop crop() {
+            return new Crop(
+                    canvas.y().cropPixels(),
+                    canvas.x().cropPixels(),
+                    canvas.y().pixels(),
+                    canvas.x().pixels());
+        }
+
         private GeneratedImage picture(MemorySegment latents, Map<String, Object> report) {
-            Crop crop =
-                    new Crop(
-                            canvas.y().cropPixels(),
-                            canvas.x().cropPixels(),
-                            canvas.y().pixels(),
-                            canvas.x().pixels());
-            return picture(latents, crop, canvas.height(), canvas.width(), report);
+            return picture(latents, crop(), canvas.height(), canvas.width(), report);
+        }
+
+        /** A given picture, stretched to native size, takes the place of a decoded one. */
+        private void readPicture(Path file) {
+            try (Memory reading = new Memory("the start picture")) {
+                MemorySegment given =
+                        GivenPicture.read(file, canvas, kernels, reading, (float) (1 / 255.0), 0);
+                decoded.copyFrom(given);
+            }
+            UnitRange.clamp(decoded);
+        }
+
+        /** Enlarges {@code decoded}, native size in [0, 1], tile by tile, then resamples it. */
+        private GeneratedImage enlarge(Upscaling upscaling, Cut cut) {
+            long clock = System.nanoTime();
+            MemorySegment enlarged = decoded;
+            if (upscaling.tiles() > 0) {
+                event(TileRun.NAME, 0, upscaling.tiles());
+                try (TileRun run = new TileRun(upscaling, model, decoded, devices.size(), memory)) {
+                    board.add(run);
+                    carryOut(List.of(run), () -> progress(run));
+                    enlarged = run.enlarged();
+                }
+            }
+            if (upscaling.resamples()) {
+                Upscaling.Pass last = upscaling.passes().getLast();
+                MemorySegment resampled =
+                        memory.floats(
+                                3L * upscaling.height() * upscaling.width(), "resampled picture");
+                Resize.antialiasedBicubic(
+                                memory,
+                                3,
+                                last.outHeight(),
+                                last.outWidth(),
+                                upscaling.height(),
+                                upscaling.width())
+                        .run(kernels, resampled, enlarged);
+                UnitRange.clamp(resampled);
+                enlarged = resampled;
+            }
+            if (dump) {
+                Dump.picture(request.dumpDirectory(), enlarged, upscaling);
+            }
+            Crop crop = crop();
+            ByteBuffer rgb = ByteBuffer.allocate(crop.width() * crop.height() * 3);
+            UnitRange.rgb8(
+                    rgb,
+                    enlarged,
+                    upscaling.height(),
+                    upscaling.width(),
+                    crop.top(),
+                    crop.left(),
+                    crop.height(),
+                    crop.width());
+            upscaleNanos = System.nanoTime() - clock;
+            return image(rgb, crop, report(cut));
+        }
+
+        private void progress(TileRun run) {
+            int tiles;
+            synchronized (board) {
+                tiles = run.completed();
+            }
+            if (tiles > tilesSeen) {
+                tilesSeen = tiles;
+                event(run.name(), tiles, run.units());
+            }
         }
 
         private GeneratedImage preview(
@@ -678,6 +779,15 @@ public final class Runner {
         private GeneratedImage picture(
                 MemorySegment latents, Crop crop, int h, int w, Map<String, Object> report) {
             long clock = System.nanoTime();
+            MemorySegment image = decode(latents, h, w);
+            int factor = bundle.manifest().latent().vaeFactor();
+            ByteBuffer rgb = rgb8(image, h * factor, w * factor, crop);
+            vaeNanos += System.nanoTime() - clock;
+            return image(rgb, crop, report);
+        }
+
+        /** Decodes latents [C, h, w], at most the canvas, to [3, h * f, w * f]. */
+        private MemorySegment decode(MemorySegment latents, int h, int w) {
             Manifest.Latent latent = bundle.manifest().latent();
             long cells = (long) canvas.channels() * h * w;
             MemorySegment input = vaeInput.asSlice(0, cells * 4);
@@ -687,27 +797,35 @@ public final class Runner {
                     input, latents, cells, (float) (1 / latent.scaling()), (float) latent.shift());
             model.vaeDecoder().decode(input, h, w, image, kernels);
             NonFinite.check(kernels, image);
+            return image;
+        }
+
+        /** A crop of a picture [3, height, width] in [-1, 1] as RGB8. */
+        private ByteBuffer rgb8(MemorySegment image, int height, int width, Crop crop) {
             ByteBuffer rgb = ByteBuffer.allocate(crop.width() * crop.height() * 3);
             try (Memory rows = new Memory("RGB8")) {
                 MemorySegment out = rows.allocate(rgb.capacity(), "RGB8");
                 kernels.rgb8(
                         out,
                         image,
-                        h * factor,
-                        w * factor,
+                        height,
+                        width,
                         crop.top(),
                         crop.left(),
                         crop.height(),
                         crop.width());
                 rgb.put(out.asByteBuffer()).flip();
             }
-            vaeNanos += System.nanoTime() - clock;
+            return rgb;
+        }
+
+        private GeneratedImage image(ByteBuffer rgb, Crop crop, Map<String, Object> report) {
             report.put("pixels_sha256", sha256(rgb.duplicate()));
             finishTimes(report);
             return new GeneratedImage(crop.width(), crop.height(), rgb, report);
         }
 
-        private Map<String, Object> report(Texts texts) {
+        private Map<String, Object> report(Cut cut) {
             Map<String, Object> map = new LinkedHashMap<>();
             map.put("width", canvas.x().pixels());
             map.put("height", canvas.y().pixels());
@@ -715,8 +833,8 @@ public final class Runner {
             map.put("method", request.method());
             map.put("prompt", request.prompt());
             map.put("negative_prompt", request.negativePrompt());
-            map.put("prompt_cut", texts.cut());
-            map.put("negative_prompt_cut", texts.negativeCut());
+            map.put("prompt_cut", cut.prompt());
+            map.put("negative_prompt_cut", cut.negativePrompt());
             map.put("steps", plan.steps());
             Manifest manifest = bundle.manifest();
             map.put("scheduler", planner.scheduler(request));
@@ -767,6 +885,9 @@ public final class Runner {
             times.put("exchange", mean(w -> w.exchangeNanos));
             times.put("wait", mean(w -> w.waitNanos));
             times.put("vae", millis(vaeNanos));
+            if (plan.upscaling() != null) {
+                times.put("upscale", millis(upscaleNanos));
+            }
             report.put("times_ms", times);
         }
 

@@ -10,46 +10,40 @@ import java.util.List;
 
 /**
  * A stage at work. Its units are its calls, in the order of their views, and one more that joins
- * them: the stage switch, or the step of the canvas. {@code done} and {@code owner} belong to the
- * {@link Board}'s monitor.
+ * them: the stage switch, or the step of the canvas.
  */
-abstract class StageRun {
+abstract class StageRun extends Units {
     final Stage stage;
     final List<Stage.Call> calls;
-    final int[] done;
-    final int[] owner;
 
     /** Step whose predicted clean latents are wanted, -1: none; guarded by the board. */
     private int previewStep = -1;
 
     StageRun(Stage stage, int viewBatch) {
+        super(stage.calls(viewBatch).size() + 1);
         this.stage = stage;
         this.calls = stage.calls(viewBatch);
-        this.done = new int[calls.size() + 1];
-        this.owner = new int[calls.size() + 1];
     }
 
-    final int units() {
-        return calls.size() + 1;
+    @Override
+    final String name() {
+        return stage.name();
+    }
+
+    @Override
+    final boolean joins(int unit) {
+        return unit == join();
+    }
+
+    @Override
+    final boolean sharedOutInTurn() {
+        return true;
     }
 
     /** The unit that joins all calls. */
     final int join() {
         return calls.size();
     }
-
-    /** Steps that {@code unit} has in all. */
-    abstract int total(int unit);
-
-    /** Whether all that the next step of {@code unit} reads is there; under the board's lock. */
-    abstract boolean ready(int unit);
-
-    /**
-     * Carries out one step of a unit.
-     *
-     * @return false if it has to be begun again, because this worker has work to do before
-     */
-    abstract boolean execute(Worker worker, int unit, int step);
 
     /** Steps of the stage that all calls have completed; under the board's lock. */
     int completedSteps() {

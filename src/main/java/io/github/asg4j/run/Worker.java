@@ -66,23 +66,30 @@ final class Worker implements AutoCloseable {
         return b;
     }
 
-    void beforeStep(StageRun stage, int unit, int step) {
+    void beforeStep(Units part, int unit, int step) {
         if (hook.enabled()) {
             hook.before(
-                    new WorkerHook.Point(
-                            index, stage.stage.name(), unit, unit == stage.join(), step, spoil));
+                    new WorkerHook.Point(index, part.name(), unit, part.joins(unit), step, spoil));
         }
     }
 
-    /** Runs the network and counts its time. */
+    /** Runs the denoiser and counts its time. */
     void run(CallBuffers b) {
         long start = System.nanoTime();
-        running = b.binding;
         try {
-            b.binding.run();
+            run(b.binding);
+        } finally {
+            unetNanos += System.nanoTime() - start;
+        }
+    }
+
+    /** Runs a network so that {@link #terminate} can end it. */
+    void run(Binding binding) {
+        running = binding;
+        try {
+            binding.run();
         } finally {
             running = null;
-            unetNanos += System.nanoTime() - start;
         }
     }
 

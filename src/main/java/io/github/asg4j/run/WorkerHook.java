@@ -30,7 +30,7 @@ public interface WorkerHook {
      *
      * @param worker index of the worker
      * @param stage name of the stage, as in events
-     * @param unit index of the call; the last unit of a stage joins all calls
+     * @param unit index of the call, or of the tile; the last unit of a stage joins all calls
      * @param joins whether the unit is the one that joins
      * @param step step within the stage
      * @param spoil overwrites all memory the worker owns with NaN, as a lost device would

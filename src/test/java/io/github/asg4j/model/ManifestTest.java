@@ -108,6 +108,41 @@ class ManifestTest {
                         .contains("vae.tiled_decoder.halo: found -9"));
     }
 
+    @Test
+    void upscalers() throws IOException {
+        FakeBundle fake = new FakeBundle();
+        assertEquals(List.of(), parse(fake.manifest()).upscalers());
+        fake.files.put("x2.onnx", new byte[1]);
+        fake.files.put("x4.onnx", new byte[1]);
+        String json =
+                fake.manifest()
+                        .replace(
+                                "\"scheduler\":",
+                                "\"upscalers\": [{\"file\": \"x4.onnx\", \"scale\": 4,"
+                                        + " \"overlap\": 32}, {\"file\": \"x2.onnx\", \"scale\":"
+                                        + " 2, \"overlap\": 0}], \"scheduler\":");
+        assertEquals(
+                List.of(
+                        new Manifest.Upscaler("x4.onnx", 4, 32),
+                        new Manifest.Upscaler("x2.onnx", 2, 0)),
+                parse(json).upscalers());
+        assertTrue(
+                refusal(json.replace("\"scale\": 2, \"overlap\"", "\"scale\": 4, \"overlap\""))
+                        .contains("upscalers[1].scale: found 4, expected a scale that no other"));
+        assertTrue(
+                refusal(json.replace("\"scale\": 2, \"overlap\"", "\"scale\": 1, \"overlap\""))
+                        .contains("upscalers[1].scale: found 1, expected an integer from 2"));
+        assertTrue(
+                refusal(json.replace("\"overlap\": 32", "\"overlap\": -1"))
+                        .contains("upscalers[0].overlap: found -1"));
+        assertTrue(
+                refusal(json.replace("\"overlap\": 32", "\"border\": 32"))
+                        .contains("upscalers[0].border"));
+        assertTrue(
+                refusal(json.replace("\"file\": \"x2.onnx\"", "\"file\": \"x3.onnx\""))
+                        .contains("upscalers[1].file: found \"x3.onnx\""));
+    }
+
     /** Old text, new text, then what the message has to say: field, found, expected. */
     @ParameterizedTest
     @CsvSource(

@@ -144,6 +144,7 @@ class VaeDecoderTest {
                 m.textEncoders(),
                 m.denoiser(),
                 new Manifest.Vae("vae_decoder.onnx", null, "fp32", parts),
+                m.upscalers(),
                 m.scheduler(),
                 m.conditioning(),
                 m.defaults(),

@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.github.asg4j.run;
+
+import io.github.asg4j.device.Memory;
+import io.github.asg4j.model.LoadedModel;
+import io.github.asg4j.model.Upscaler;
+import io.github.asg4j.ort.Binding;
+import io.github.asg4j.plan.Upscaling;
+
+import org.jspecify.annotations.Nullable;
+
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.util.ArrayList;
+import java.util.List;
+
+/**
+ * A picture enlarged tile by tile. Its units are the tiles of all passes, each taken by whoever is
+ * idle; those of a pass are ready when all of the pass before are done. A tile is computed alone and
+ * from the same input whoever takes it, so the picture does not depend on the number of workers.
+ */
+final class TileRun extends Units implements AutoCloseable {
+    static final String NAME = "upscale";
+
+    private final List<Part> parts = new ArrayList<>();
+    private final List<Upscaler> upscalers = new ArrayList<>();
+
+    /** What goes into a pass, and behind it what comes out of the last: float32 [3, h, w]. */
+    private final List<MemorySegment> pictures = new ArrayList<>();
+
+    private final @Nullable TileBuffers[] buffers;
+    private final long inFloats;
+    private final long outFloats;
+
+    /** A tile of a pass; {@code before}: tiles of all passes before. */
+    private record Part(Upscaling.Pass pass, int index, int before, Upscaling.Tile tile) {}
+
+    /**
+     * @param picture float32 [3, h, w] in [0, 1], what the first pass takes
+     * @param memory for what the passes give
+     */
+    TileRun(
+            Upscaling upscaling,
+            LoadedModel model,
+            MemorySegment picture,
+            int workers,
+            Memory memory) {
+        super(upscaling.tiles());
+        pictures.add(picture);
+        long in = 0;
+        long out = 0;
+        for (Upscaling.Pass pass : upscaling.passes()) {
+            upscalers.add(model.upscaler(pass.upscaler()));
+            pictures.add(
+                    memory.floats(3L * pass.outHeight() * pass.outWidth(), "enlarged picture"));
+            int before = parts.size();
+            int index = pictures.size() - 2;
+            pass.tiles().forEach(tile -> parts.add(new Part(pass, index, before, tile)));
+            in = Math.max(in, pass.tileFloats());
+            out = Math.max(out, pass.upscaledTileFloats());
+        }
+        inFloats = in;
+        outFloats = out;
+        buffers = new TileBuffers[workers];
+    }
+
+    /** What the last pass gives, float32 [3, h, w] in [0, 1]. */
+    MemorySegment enlarged() {
+        return pictures.getLast();
+    }
+
+    /** Tiles that are done; under the board's lock. */
+    int completed() {
+        int completed = 0;
+        for (int d : done) {
+            completed += d;
+        }
+        return completed;
+    }
+
+    @Override
+    String name() {
+        return NAME;
+    }
+
+    @Override
+    boolean joins(int unit) {
+        return false;
+    }
+
+    @Override
+    boolean sharedOutInTurn() {
+        return false;
+    }
+
+    @Override
+    int total(int unit) {
+        return 1;
+    }
+
+    @Override
+    boolean ready(int unit) {
+        for (int i = 0; i < parts.get(unit).before(); i++) {
+            if (done[i] == 0) {
+                return false;
+            }
+        }
+        return true;
+    }
+
+    @Override
+    boolean execute(Worker worker, int unit, int step) {
+        Part part = parts.get(unit);
+        Upscaling.Pass pass = part.pass();
+        Upscaling.Tile tile = part.tile();
+        TileBuffers b = buffers[worker.index];
+        if (b == null) {
+            b = new TileBuffers(worker, inFloats, outFloats);
+            buffers[worker.index] = b;
+        }
+        b.bind(upscalers.get(part.index()), tile.seenHeight(), tile.seenWidth());
+        MemorySegment from = pictures.get(part.index());
+        for (int plane = 0; plane < 3; plane++) {
+            for (int y = 0; y < tile.seenHeight(); y++) {
+                long at = ((long) plane * pass.height() + tile.seenTop() + y) * pass.width();
+                MemorySegment.copy(
+                        from,
+                        4 * (at + tile.seenLeft()),
+                        b.in,
+                        4L * (plane * tile.seenHeight() + y) * tile.seenWidth(),
+                        4L * tile.seenWidth());
+            }
+        }
+        b.run(worker);
+        NonFinite.check(worker.kernels, b.upscaled, pass.upscaler().file());
+        keepCore(b.upscaled, pictures.get(part.index() + 1), pass, tile);
+        return true;
+    }
+
+    /** Copies what is not border, clamped to [0, 1]. */
+    private static void keepCore(
+            MemorySegment upscaled, MemorySegment to, Upscaling.Pass pass, Upscaling.Tile tile) {
+        int scale = pass.upscaler().scale();
+        int top = (tile.top() - tile.seenTop()) * scale;
+        int left = (tile.left() - tile.seenLeft()) * scale;
+        for (int plane = 0; plane < 3; plane++) {
+            for (int y = 0; y < tile.height() * scale; y++) {
+                long from =
+                        ((long) plane * tile.seenHeight() * scale + top + y)
+                                        * tile.seenWidth()
+                                        * scale
+                                + left;
+                long row = (long) plane * pass.outHeight() + (long) tile.top() * scale + y;
+                long at = row * pass.outWidth() + (long) tile.left() * scale;
+                for (int x = 0; x < tile.width() * scale; x++) {
+                    float value = upscaled.getAtIndex(ValueLayout.JAVA_FLOAT, from + x);
+                    to.setAtIndex(ValueLayout.JAVA_FLOAT, at + x, Math.clamp(value, 0f, 1f));
+                }
+            }
+        }
+    }
+
+    @Override
+    public void close() {
+        for (TileBuffers b : buffers) {
+            if (b != null) {
+                b.close();
+            }
+        }
+    }
+
+    /** One worker's tile before and after, bound to one upscaler and size at a time. */
+    private static final class TileBuffers implements AutoCloseable {
+        private final MemorySegment wholeIn;
+        private final MemorySegment wholeOut;
+        private MemorySegment in = MemorySegment.NULL;
+        private MemorySegment upscaled = MemorySegment.NULL;
+        private @Nullable Upscaler bound;
+        private @Nullable Binding binding;
+        private int height;
+        private int width;
+
+        TileBuffers(Worker worker, long inFloats, long outFloats) {
+            wholeIn = worker.floats(inFloats, "tile");
+            wholeOut = worker.floats(outFloats, "enlarged tile");
+        }
+
+        void bind(Upscaler upscaler, int h, int w) {
+            if (upscaler == bound && h == height && w == width) {
+                return;
+            }
+            close();
+            int scale = upscaler.entry().scale();
+            in = wholeIn.asSlice(0, 12L * h * w);
+            upscaled = wholeOut.asSlice(0, 12L * h * scale * w * scale);
+            binding = upscaler.bind(in, upscaled, h, w);
+            bound = upscaler;
+            height = h;
+            width = w;
+        }
+
+        void run(Worker worker) {
+            if (binding != null) {
+                worker.run(binding);
+            }
+        }
+
+        @Override
+        public void close() {
+            if (binding != null) {
+                binding.close();
+                binding = null;
+                bound = null;
+            }
+        }
+    }
+}

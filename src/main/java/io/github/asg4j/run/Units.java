@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.github.asg4j.run;
+
+import java.util.Arrays;
+
+/**
+ * Work cut into units, each of one or more steps, that the {@link Board} hands to workers. {@code
+ * done} and {@code owner} belong to the board's monitor.
+ */
+abstract class Units {
+    /** Owner of a unit that whoever is idle may take. */
+    static final int NOBODY = -1;
+
+    /** Completed steps by unit. */
+    final int[] done;
+
+    /** Worker by unit. */
+    final int[] owner;
+
+    Units(int count) {
+        done = new int[count];
+        owner = new int[count];
+        Arrays.fill(owner, NOBODY);
+    }
+
+    final int units() {
+        return done.length;
+    }
+
+    /** In events and messages. */
+    abstract String name();
+
+    /** Whether {@code unit} joins all others. */
+    abstract boolean joins(int unit);
+
+    /** Whether units belong to the workers in turn from the start, as what they keep does. */
+    abstract boolean sharedOutInTurn();
+
+    /** Steps that {@code unit} has in all. */
+    abstract int total(int unit);
+
+    /** Whether all that the next step of {@code unit} reads is there; under the board's lock. */
+    abstract boolean ready(int unit);
+
+    /**
+     * Carries out one step of a unit.
+     *
+     * @return false if it has to be begun again, because this worker has work to do before
+     */
+    abstract boolean execute(Worker worker, int unit, int step);
+}

@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.github.asg4j;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertNotEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.github.asg4j.image.PngWriter;
+import io.github.asg4j.kernel.KernelChoice;
+import io.github.asg4j.run.WorkerHook;
+
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.io.TempDir;
+
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ConcurrentHashMap;
+
+/** A native picture enlarged by the small random RRDBNets of resources upscaler/. */
+@Timeout(120)
+class SuperResTest {
+    @TempDir private Path temp;
+    private Path bundle;
+
+    @BeforeEach
+    void bundle() throws Exception {
+        bundle = Tiny.withUpscalers(Files.createDirectory(temp.resolve("bundle")), 2, 4);
+    }
+
+    private static GenerationRequest.Builder request() {
+        return Tiny.request().method("superres");
+    }
+
+    private GeneratedImage draw(int workers, WorkerHook hook, GenerationRequest.Builder request) {
+        try (Engine engine = Engine.open(Tiny.options(bundle, workers), hook)) {
+            return engine.submit(request.build()).join();
+        }
+    }
+
+    private GeneratedImage draw(GenerationRequest.Builder request) {
+        return draw(2, WorkerHook.NONE, request);
+    }
+
+    /** 8x: a pass of x4 over one tile, one of x2 over two. */
+    @Test
+    void theSameBytesForAnyNumberOfWorkersAndAnyKernels() {
+        GenerationRequest.Builder request = request().size(512, 64);
+        GeneratedImage one = draw(1, WorkerHook.NONE, request);
+        assertEquals(3, one.report().get("upscaler_tiles"));
+        assertEquals(
+                List.of("upscaler_x4.onnx", "upscaler_x2.onnx"), one.report().get("upscalers"));
+        assertEquals(8L, one.report().get("guided_evaluations"));
+        for (int workers : new int[] {2, 4}) {
+            assertEquals(Tiny.hash(one), Tiny.hash(draw(workers, WorkerHook.NONE, request)));
+        }
+        for (String kernels : KernelChoice.usable()) {
+            try (Engine engine =
+                    Engine.open(Tiny.options(bundle, 2).withKernels(kernels), WorkerHook.NONE)) {
+                assertEquals(
+                        Tiny.hash(one), Tiny.hash(engine.submit(request.build()).join()), kernels);
+            }
+        }
+    }
+
+    /** Lost before its first tile and after; lost in phase 1, so that it is missing for the tiles. */
+    @Test
+    void theOthersTakeOverTheTilesOfALostWorker() {
+        GenerationRequest.Builder request = request().size(512, 64);
+        String expected = Tiny.hash(draw(1, WorkerHook.NONE, request));
+        for (String stage : List.of("upscale", "phase1")) {
+            Set<Integer> lost = ConcurrentHashMap.newKeySet();
+            WorkerHook hook =
+                    point -> {
+                        if (lost.contains(point.worker())
+                                || (lost.isEmpty() && point.stage().equals(stage))) {
+                            lost.add(point.worker());
+                            point.spoil().run();
+                            throw new IllegalStateException("unplugged");
+                        }
+                    };
+            GeneratedImage image = draw(3, hook, request);
+            assertEquals(1, lost.size(), "the loss did not happen");
+            assertEquals(
+                    List.of("cpu#" + lost.iterator().next()), image.report().get("lost_devices"));
+            assertEquals(expected, Tiny.hash(image));
+        }
+    }
+
+    @Test
+    void tellsOfEveryTile() {
+        List<GenerationEvent> events = new ArrayList<>();
+        try (Engine engine = Engine.open(Tiny.options(bundle, 1))) {
+            engine.submit(request().size(512, 64).build(), events::add).join();
+        }
+        List<String> stages = events.stream().map(GenerationEvent::stage).distinct().toList();
+        assertEquals(List.of("text", "phase1", "vae", "upscale"), stages);
+        List<GenerationEvent> tiles =
+                events.stream().filter(e -> e.stage().equals("upscale")).toList();
+        assertEquals(0, tiles.getFirst().step());
+        assertEquals(3, tiles.getLast().step());
+        assertTrue(tiles.stream().allMatch(e -> e.of() == 3));
+    }
+
+    @Test
+    void cancelledBetweenTiles() {
+        long before = Engine.nativeBytesInUse();
+        CompletableFuture<Generation> running = new CompletableFuture<>();
+        Set<Integer> begun = ConcurrentHashMap.newKeySet();
+        WorkerHook hook =
+                point -> {
+                    if (point.stage().equals("upscale")) {
+                        begun.add(point.unit());
+                        running.join().cancel();
+                    }
+                };
+        try (Engine engine = Engine.open(Tiny.options(bundle, 1), hook)) {
+            Generation generation = engine.submit(request().size(512, 64).build());
+            running.complete(generation);
+            assertThrows(CancelledException.class, generation::join);
+            assertEquals(Set.of(0), begun);
+            assertEquals(before, Engine.nativeBytesInUse());
+        }
+    }
+
+    /** At native size nothing is enlarged: but for rounding it is direct inference. */
+    @Test
+    void atNativeSizeItIsDirectInference() {
+        GeneratedImage direct = draw(request().method("direct").size(64, 64));
+        GeneratedImage image = draw(request().size(64, 64));
+        assertEquals(0, image.report().get("upscaler_tiles"));
+        for (int i = 0; i < direct.rgb().remaining(); i++) {
+            int difference = (direct.rgb().get(i) & 255) - (image.rgb().get(i) & 255);
+            assertTrue(Math.abs(difference) <= 1, "byte " + i + " differs by " + difference);
+        }
+    }
+
+    @Test
+    void thePlanSaysWhatIsEnlarged() {
+        try (Engine engine = Engine.open(Tiny.options(bundle, 2))) {
+            Map<String, Object> plan = engine.plan(request().size(192, 136).build());
+            assertEquals(List.of(3, 3), plan.get("patches"));
+            if (!(plan.get("upscaling") instanceof Map<?, ?> upscaling)) {
+                throw new AssertionError(plan);
+            }
+            assertEquals(1, upscaling.get("tiles"));
+            assertEquals(8 + 1, plan.get("barriers"));
+            assertEquals(List.of(192, 144), upscaling.get("resampled_to"));
+            GeneratedImage image = draw(request().size(192, 136));
+            assertEquals(192, image.width());
+            assertEquals(136, image.height());
+            assertTrue(
+                    image.report().get("times_ms") instanceof Map<?, ?> times
+                            && times.get("upscale") instanceof Double ms
+                            && ms > 0);
+        }
+    }
+
+    @Test
+    void aGivenPictureIsEnlargedWhateverThePrompt() throws Exception {
+        Path given = picture(50, 49);
+        GenerationRequest.Builder request = request().image(given);
+        GeneratedImage image = draw(request);
+        assertEquals(128, image.width());
+        assertEquals(0L, image.report().get("guided_evaluations"));
+        assertEquals(Tiny.hash(image), Tiny.hash(draw(1, WorkerHook.NONE, request.seed(8))));
+        assertNotEquals(Tiny.hash(image), Tiny.hash(draw(request().image(picture(49, 50)))));
+        BadRequestException e =
+                assertThrows(
+                        BadRequestException.class,
+                        () -> draw(request().image(temp.resolve("none.png"))));
+        assertTrue(e.getMessage().contains("none.png"), e.getMessage());
+    }
+
+    @Test
+    void methodsThatStartFromNoiseTakeNoPicture() throws Exception {
+        Path given = picture(50, 49);
+        try (Engine engine = Engine.open(Tiny.options(bundle, 1))) {
+            BadRequestException e =
+                    assertThrows(
+                            BadRequestException.class,
+                            () -> engine.submit(Tiny.request().image(given).build()));
+            assertTrue(e.getMessage().contains("asg starts from noise"), e.getMessage());
+            assertTrue(e.getMessage().contains("superres"), e.getMessage());
+        }
+    }
+
+    @Test
+    void aBundleWithoutUpscalersSaysHowToAddOne() {
+        try (Engine engine = Engine.open(Tiny.options(1))) {
+            BadRequestException e =
+                    assertThrows(BadRequestException.class, () -> engine.submit(request().build()));
+            assertTrue(e.getMessage().contains("no upscalers in its manifest"), e.getMessage());
+            assertTrue(e.getMessage().contains("python -m asg4j_export.upscaler"), e.getMessage());
+            assertEquals(64, engine.submit(request().size(64, 64).build()).join().width());
+        }
+    }
+
+    private Path picture(int width, int height) {
+        Path file = temp.resolve(width + "x" + height + ".png");
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment rgb = arena.allocate(3L * width * height);
+            for (long i = 0; i < rgb.byteSize(); i++) {
+                rgb.set(ValueLayout.JAVA_BYTE, i, (byte) (i * 7 % 251));
+            }
+            PngWriter.write(file, width, height, rgb, "", () -> false);
+        }
+        return file;
+    }
+}

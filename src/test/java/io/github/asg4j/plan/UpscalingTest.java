@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.github.asg4j.plan;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.github.asg4j.model.Manifest;
+
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+import java.util.Arrays;
+import java.util.List;
+
+/** Which upscalers run, and over which tiles. */
+class UpscalingTest {
+    /** Each time the smallest that suffices, else the largest, in whatever order they are listed. */
+    @ParameterizedTest
+    @CsvSource({
+        "1, 2, ''",
+        "2, 2, 2",
+        "3, 2, 2 2",
+        "4, 2, 2 2",
+        "5, 2, 2 2 2",
+        "2, 4 2, 2",
+        "3, 4 2, 4",
+        "4, 2 4, 4",
+        "5, 2 4, 4 2",
+        "8, 4 2, 4 2",
+        "9, 2 4, 4 4",
+        "16, 2 4, 4 4",
+        "2, 4, 4",
+        "7, 3 2, 3 3",
+        "6, 3 2, 3 2"
+    })
+    void theSmallestThatSuffices(int scale, String available, String expected) {
+        Upscaling upscaling = Upscaling.of(40, 56, scale, upscalers(available));
+        assertEquals(
+                expected,
+                String.join(
+                        " ",
+                        upscaling.passes().stream().map(p -> "" + p.upscaler().scale()).toList()));
+        assertEquals(40 * scale, upscaling.height());
+        assertEquals(56 * scale, upscaling.width());
+        int reached = 1;
+        for (Upscaling.Pass pass : upscaling.passes()) {
+            assertEquals(40 * reached, pass.height());
+            assertEquals(56 * reached, pass.width());
+            reached *= pass.upscaler().scale();
+        }
+        assertTrue(reached >= scale);
+        assertEquals(reached > scale, upscaling.resamples());
+    }
+
+    @ParameterizedTest
+    @CsvSource({
+        "128, 128, 16, 1",
+        "192, 192, 16, 1",
+        "193, 192, 16, 2",
+        "256, 512, 16, 6",
+        "640, 200, 0, 8",
+        "1024, 1024, 300, 36"
+    })
+    void coresCoverThePictureOnce(int height, int width, int overlap, int count) {
+        var pass = new Upscaling.Pass(new Manifest.Upscaler("x", 2, overlap), height, width);
+        int[] seen = new int[height * width];
+        for (Upscaling.Tile t : pass.tiles()) {
+            assertTrue(t.height() <= 192 && t.width() <= 192);
+            for (int y = t.top(); y < t.top() + t.height(); y++) {
+                for (int x = t.left(); x < t.left() + t.width(); x++) {
+                    seen[y * width + x]++;
+                }
+            }
+            assertBorder(t.top(), t.height(), t.seenTop(), t.seenHeight(), height, overlap);
+            assertBorder(t.left(), t.width(), t.seenLeft(), t.seenWidth(), width, overlap);
+            assertTrue(3L * t.seenHeight() * t.seenWidth() <= pass.tileFloats());
+        }
+        assertTrue(Arrays.stream(seen).allMatch(n -> n == 1));
+        assertEquals(count, pass.tiles().size());
+    }
+
+    private static void assertBorder(
+            int start, int extent, int seenStart, int seenExtent, int whole, int overlap) {
+        assertEquals(Math.min(overlap, start), start - seenStart);
+        assertEquals(
+                Math.min(overlap, whole - start - extent), seenStart + seenExtent - start - extent);
+    }
+
+    @Test
+    void bytes() {
+        Upscaling upscaling = Upscaling.of(128, 256, 3, upscalers("2"));
+        // 256 x 512, 512 x 1024, then its rows and the picture of 384 x 768
+        assertEquals(
+                12L * (256 * 512 + 512 * 1024 + 512 * 768 + 384 * 768), upscaling.pictureBytes());
+        // seen at most: 208 of 256 rows, 224 of 512 columns
+        assertEquals(12L * 208 * 224 * (1 + 4), upscaling.workerBytes());
+        assertEquals(2 + 6, upscaling.tiles());
+    }
+
+    private static List<Manifest.Upscaler> upscalers(String scales) {
+        return Arrays.stream(scales.split(" "))
+                .map(s -> new Manifest.Upscaler("x" + s, Integer.parseInt(s), 16))
+                .toList();
+    }
+}
