@@ -25,7 +25,7 @@ from .render import NATIVE, render, sample_crops, sample_scenes, sample_subjects
 
 SHAPE = Shape(scale=2, features=32, blocks=2, growth=8)
 _RELATIVE_NOISE = 0.06  # on latents, as in train_vae.py
-_THROUGH_VAE, _DEGRADED = 0.6, 0.25  # shares of the pairs; the rest is only shrunk
+_THROUGH_VAE, _DEGRADED = 0.7, 0.15  # shares of the pairs; the rest is only shrunk
 _SIDE = 64  # of a stored small picture
 _MARGIN = 8  # cut off on every side, where the autoencoder sees a border that a whole picture does not have there
 _CROP = 32  # side of what one step sees of a small picture
@@ -95,7 +95,8 @@ def _loss(output: torch.Tensor, target: torch.Tensor, texture: bool) -> torch.Te
     dx, dy = error[..., 1:] - error[..., :-1], error[..., 1:, :] - error[..., :-1, :]
     loss = error.abs().mean() + 0.3 * (dx.abs().mean() + dy.abs().mean())
     if texture:
-        loss = loss + 0.3 * (_texture_energy(output) - _texture_energy(target)).abs().mean()
+        for a, b in ((output, target), (F.avg_pool2d(output, 2), F.avg_pool2d(target, 2))):
+            loss = loss + 0.6 * (_texture_energy(a) - _texture_energy(b)).abs().mean()
     return loss
 
 
@@ -153,7 +154,7 @@ def train(vae: AutoencoderKL, out: Path, minutes: float, count: int, batch: int,
     total, start, elapsed, saved, smooth = minutes * 60, time.process_time(), before, before, 0.0
     while elapsed < total:
         x, y = _batch(small, large, batch, generator)
-        loss = _loss(net(x), y, texture=elapsed > 0.6 * total)
+        loss = _loss(net(x), y, texture=elapsed > 0.4 * total)
         optimizer.zero_grad()
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(parameters, 1.0)
