@@ -134,7 +134,7 @@ def _livelier(model: torch.nn.Module) -> None:
     """Random weights as they come give nearly even attention and a faint picture; larger ones let errors show."""
     for name, parameter in model.named_parameters():
         if parameter.ndim > 1 and ("to_q" in name or "to_k" in name or "add_q_proj" in name or "add_k_proj" in name):
-            parameter.mul_(4)
+            parameter.mul_(2)
 
 
 def _vae(family: str) -> AutoencoderKL:
