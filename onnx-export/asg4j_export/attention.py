@@ -33,6 +33,16 @@ class _MultiHeadAttention(torch.autograd.Function):
         return output
 
 
+def narrow(model: torch.nn.Module, *tensors: torch.Tensor) -> list[torch.Tensor]:
+    """float32 inputs of a graph in the precision of the network."""
+    return [x if model.dtype == torch.float32 else x.to(model.dtype) for x in tensors]
+
+
+def widen(tensor: torch.Tensor) -> torch.Tensor:
+    """In float32; what is that already stays itself, where .float() would trace a Cast."""
+    return tensor if tensor.dtype == torch.float32 else tensor.float()
+
+
 def attend(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, heads: int, upcast: bool = False) -> torch.Tensor:
     """Attention of [B, T, heads*d]; ``upcast``: in float32 whatever the tensors are."""
     if not upcast or query.dtype == torch.float32:
@@ -45,7 +55,7 @@ def attention_map(query: torch.Tensor, key: torch.Tensor, heads: int, weights: t
 
     ``query`` [B, queries, heads*d] and ``key`` [B, T, heads*d]; ``weights`` [B, T].
     """
-    query, key = (x.float().unflatten(2, (heads, -1)).transpose(1, 2) for x in (query, key))
+    query, key = (widen(x).unflatten(2, (heads, -1)).transpose(1, 2) for x in (query, key))
     scores = torch.matmul(query * query.shape[3] ** -0.5, key.transpose(2, 3)).softmax(-1)
     return torch.matmul(scores, weights[:, None, :, None]).squeeze(3).mean(1)
 

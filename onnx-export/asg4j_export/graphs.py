@@ -7,7 +7,7 @@ from diffusers import AutoencoderKL, SD3Transformer2DModel, UNet2DConditionModel
 from diffusers.models.attention_processor import Attention
 from transformers import T5EncoderModel
 
-from .attention import FusedAttention, JointAttention, TokenWeights
+from .attention import FusedAttention, JointAttention, TokenWeights, narrow, widen
 
 
 class PlainAttention:
@@ -123,16 +123,6 @@ class JointDenoiser(torch.nn.Module):
             mean = sum(layer.map for layer in self._processors[first:end]) / (end - first)
             maps.append(mean.reshape(-1, sample.shape[2] // self.patch, sample.shape[3] // self.patch))
         return (velocity, *maps)
-
-
-def narrow(model: torch.nn.Module, *tensors: torch.Tensor) -> list[torch.Tensor]:
-    """float32 inputs of a graph in the precision of the network."""
-    return [x if model.dtype == torch.float32 else x.to(model.dtype) for x in tensors]
-
-
-def widen(tensor: torch.Tensor) -> torch.Tensor:
-    """An output of a graph: float32 whatever the network's precision."""
-    return tensor if tensor.dtype == torch.float32 else tensor.float()
 
 
 class TextEncoder(torch.nn.Module):

@@ -63,9 +63,9 @@ PUBLISHED_SD3 = dict(
 _SMALL_UNET = dict(norm_num_groups=4, cross_attention_dim=32)
 SMALL_UNETS = {
     # Eight heads on every level; widths are multiples of them.
-    "sd15": PUBLISHED_UNETS["sd15"] | _SMALL_UNET | dict(sample_size=16, block_out_channels=(16, 16, 16, 16)),
+    "sd15": PUBLISHED_UNETS["sd15"] | _SMALL_UNET | dict(sample_size=16, block_out_channels=(8, 8, 16, 16)),
     # Heads of one width, more of them on deeper levels.
-    "sd21": PUBLISHED_UNETS["sd21"] | _SMALL_UNET | dict(sample_size=16, block_out_channels=(8, 16, 16, 16), attention_head_dim=(1, 2, 2, 2)),
+    "sd21": PUBLISHED_UNETS["sd21"] | _SMALL_UNET | dict(sample_size=16, block_out_channels=(8, 8, 16, 16), attention_head_dim=(1, 1, 2, 2)),
     "sdxl": PUBLISHED_UNETS["sdxl"] | _SMALL_UNET | dict(
         sample_size=16, block_out_channels=(8, 16, 16), attention_head_dim=(1, 2, 2), transformer_layers_per_block=(1, 1, 2),
         cross_attention_dim=32 + 48, addition_time_embed_dim=8, projection_class_embeddings_input_dim=6 * 8 + 40,

@@ -19,7 +19,7 @@ import java.util.function.LongSupplier;
 
 /** What becomes a {@link GenerationRequest}. A field that is null was not given. */
 final class RequestArgs {
-    static final List<String> SCHEDULERS = List.of("euler", "ddim");
+    static final List<String> SCHEDULERS = List.of("euler", "ddim", "flow_euler");
     static final List<String> SPACINGS = List.of("leading", "trailing", "linspace");
 
     @Spec(Spec.Target.MIXEE)

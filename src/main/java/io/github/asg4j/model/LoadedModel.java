@@ -27,7 +27,11 @@ public final class LoadedModel implements AutoCloseable {
         this.sessions = sessions;
         Manifest manifest = bundle.manifest();
         int encoders = manifest.textEncoders().size();
-        textEncoder = new TextEncoder(sessions.subList(0, encoders), manifest.textEncoders());
+        textEncoder = 
+                new TextEncoder(
+                        sessions.subList(0, encoders),
+                        manifest.textEncoders(),
+                        manifest.conditioning());
         denoiser =
                 new Denoiser(
                         sessions.get(encoders),
