@@ -27,7 +27,7 @@ public final class LoadedModel implements AutoCloseable {
         this.sessions = sessions;
         Manifest manifest = bundle.manifest();
         int encoders = manifest.textEncoders().size();
-        textEncoder = 
+        textEncoder =
                 new TextEncoder(
                         sessions.subList(0, encoders),
                         manifest.textEncoders(),

@@ -71,11 +71,7 @@ public final class TextEncoder {
     }
 
     private static Part part(
-            OrtSession session,
-            Manifest.TextEncoder entry,
-            int row,
-            int column,
-            int pooledColumn) {
+            OrtSession session, Manifest.TextEncoder entry, int row, int column, int pooledColumn) {
         GraphContract graph = new GraphContract(session);
         graph.onlyInputs(List.of(IDS));
         graph.input(IDS, "int64", GraphContract.ANY, entry.length());

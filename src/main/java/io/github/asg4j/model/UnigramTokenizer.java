@@ -211,7 +211,8 @@ public final class UnigramTokenizer implements Tokenizer {
         if (text.isEmpty()) {
             return;
         }
-        for (String word : splitsAtSpace ? text.split("\\p{IsWhite_Space}+") : new String[] {text}) {
+        for (String word :
+                splitsAtSpace ? text.split("\\p{IsWhite_Space}+") : new String[] {text}) {
             if (!word.isEmpty()) {
                 encodeMarked(mark(word), out);
             }

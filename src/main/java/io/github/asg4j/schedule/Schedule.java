@@ -188,8 +188,7 @@ public record Schedule(String name, String spacing, double eta, double initScale
         return flow(model, steps);
     }
 
-    private static void only(
-            String what, @Nullable String asked, String only, List<String> names) {
+    private static void only(String what, @Nullable String asked, String only, List<String> names) {
         if (asked != null && !known(what, asked, names).equals(only)) {
             throw new BadRequestException(
                     "the "

@@ -76,7 +76,8 @@ class ClipTokenizerTest {
     }
 
     private static ClipTokenizer parse(String json) {
-        return (ClipTokenizer) Tokenizer.parse("tokenizer.json", json.getBytes(StandardCharsets.UTF_8));
+        return (ClipTokenizer)
+                Tokenizer.parse("tokenizer.json", json.getBytes(StandardCharsets.UTF_8));
     }
 
     private static ClipTokenizer tokenizer() throws IOException {

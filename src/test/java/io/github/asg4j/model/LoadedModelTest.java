@@ -180,7 +180,8 @@ class LoadedModelTest {
         int[] ids = new int[LENGTH];
         MemorySegment hidden = memory.allocate(model.textEncoder().hiddenBytes(), "hidden");
         assertThrows(
-                IllegalStateException.class, () -> model.textEncoder().encode(List.of(ids), hidden, null));
+                IllegalStateException.class,
+                () -> model.textEncoder().encode(List.of(ids), hidden, null));
     }
 
     /** What the manifest says, and what the graph is not. */

@@ -35,8 +35,9 @@ class ManifestTest {
         assertEquals("demo", m.name());
         assertEquals("Apache-2.0", m.licence());
         assertEquals("test 1", m.madeBy());
-        assertEquals(new Manifest.Latent(
-                        4, 16, 24, 8, 0.18215, 0, 4, Manifest.Latent.UNLIMITED), m.latent());
+        assertEquals(
+                new Manifest.Latent(4, 16, 24, 8, 0.18215, 0, 4, Manifest.Latent.UNLIMITED),
+                m.latent());
         assertEquals(
                 List.of(
                         new Manifest.TextEncoder(
@@ -61,8 +62,7 @@ class ManifestTest {
         assertEquals(
                 new Manifest.Vae("vae_decoder.onnx", "vae_encoder.onnx", "fp32", null), m.vae());
         assertEquals(
-                new Manifest.Betas(
-                        "euler", "scaled_linear", 0.00085, 0.012, 1000, "leading", 1),
+                new Manifest.Betas("euler", "scaled_linear", 0.00085, 0.012, 1000, "leading", 1),
                 m.scheduler());
         assertEquals(new Manifest.Conditioning(true, true, true, 0, 0), m.conditioning());
         assertEquals(new Manifest.Defaults(50, 5.0), m.defaults());

@@ -280,7 +280,8 @@ class ScheduleTest {
             for (int k = 0; k < 4; k++) {
                 MemorySegment row = table.asSlice(k * StepRow.BYTES, StepRow.BYTES);
                 assertEquals(1, StepRow.get(row, StepRow.INV_ALPHA));
-                assertEquals((float) (1 / s.rows().get(k).sigma()), StepRow.get(row, StepRow.KAPPA));
+                assertEquals(
+                        (float) (1 / s.rows().get(k).sigma()), StepRow.get(row, StepRow.KAPPA));
             }
         }
     }
