@@ -117,11 +117,11 @@ class ClipTokenizerOracleTest {
         return true;
     }
 
-    private static String hex(String text) {
+    static String hex(String text) {
         return HexFormat.ofDelimiter(" ").formatHex(text.getBytes(StandardCharsets.UTF_16BE));
     }
 
-    private static List<String> allTexts() {
+    static List<String> allTexts() {
         List<String> texts = new ArrayList<>(handPicked());
         everyCodePoint(texts);
         Random random = new Random(SEED);
