@@ -90,8 +90,6 @@ class FamiliesTest {
                 largest = Math.max(largest, Math.abs(e));
                 worst = Math.max(worst, Float.isNaN(a) ? Double.MAX_VALUE : Math.abs(e - a));
             }
-            System.out.printf(
-                    "%s %s: %.1e%n", golden.getParent().getFileName(), what, worst / largest);
             assertTrue(
                     worst <= 1e-3 * largest,
                     what + ": differs by " + worst + ", largest value " + largest);
@@ -188,6 +186,17 @@ class FamiliesTest {
                             () -> engine.submit(large.method("direct").build()));
             assertTrue(refused.getMessage().contains("at most 384x384"), refused.getMessage());
             assertEquals(512, engine.submit(large.method("asg").build()).join().width());
+        }
+    }
+
+    /** Attention of these bundles is one operator: no scores of all pairs of tokens are counted. */
+    @Test
+    void wholeCanvasesFitIntoMemory() {
+        try (Engine engine = open("sdxl")) {
+            GenerationRequest large =
+                    GenerationRequest.builder("grass").method("direct").size(4096, 4096).build();
+            var bytes = (Map<?, ?>) engine.plan(large).get("bytes");
+            assertEquals(0L, bytes.get("attention"));
         }
     }
 

@@ -68,6 +68,8 @@ public record Manifest(
 
     private static final int REQUIRED_INPUTS = 3;
     private static final List<String> JOINS = List.of("channels", "tokens");
+    private static final String FUSED = "fused";
+    private static final List<String> ATTENTIONS = List.of("plain", FUSED);
     private static final String FLOW = "flow";
     private static final String FLOW_SOLVER = "flow_euler";
 
@@ -133,6 +135,7 @@ public record Manifest(
      * @param precision type of the weights, "fp32" or "fp16"
      * @param inputs inputs of the graph, of {@link #DENOISER_INPUTS}
      * @param masks its attention maps
+     * @param fusedAttention attention is one operator, which keeps no scores of all pairs of tokens
      */
     public record Denoiser(
             String file,
@@ -140,7 +143,8 @@ public record Manifest(
             String prediction,
             String precision,
             List<String> inputs,
-            List<Mask> masks) {
+            List<Mask> masks,
+            boolean fusedAttention) {
         public Denoiser {
             inputs = List.copyOf(inputs);
             masks = List.copyOf(masks);
@@ -344,7 +348,8 @@ public record Manifest(
     }
 
     private static Denoiser denoiser(Json json, Map<String, FileEntry> files) {
-        json.onlyKeys("file", "dilated_file", "prediction", "precision", "inputs", "masks");
+        json.onlyKeys(
+                "file", "dilated_file", "prediction", "precision", "inputs", "masks", "attention");
         List<String> inputs = new ArrayList<>();
         for (Json input : json.get("inputs").items(REQUIRED_INPUTS, DENOISER_INPUTS.size())) {
             String name = input.oneOf(DENOISER_INPUTS);
@@ -386,13 +391,15 @@ public record Manifest(
                     .expected("attention maps if and only if token_weights is an input");
         }
         Json dilated = json.optional("dilated_file");
+        Json attention = json.optional("attention");
         return new Denoiser(
                 file(json.get("file"), files),
                 dilated == null ? null : file(dilated, files),
                 json.get("prediction").oneOf(PREDICTIONS),
                 json.get("precision").oneOf(PRECISIONS),
                 inputs,
-                masks);
+                masks,
+                attention != null && attention.oneOf(ATTENTIONS).equals(FUSED));
     }
 
     private static Vae vae(Json json, Map<String, FileEntry> files) {

@@ -21,6 +21,9 @@ import java.util.Map;
 public record MemoryEstimate(
         long weights, long latents, long workers, long attention, long picture) {
 
+    /** Attention as one operator, in blocks: its working memory is small beside all else. */
+    public static final int NO_SCORES = 0;
+
     public long total() {
         return weights + latents + workers + attention + picture;
     }
@@ -28,7 +31,8 @@ public record MemoryEstimate(
     /**
      * Estimates for {@code workers} workers.
      *
-     * @param attentionScale latent cells per token of the finest attending level
+     * @param attentionScale latent cells per token of the finest attending level; {@link
+     *     #NO_SCORES} where attention keeps no scores
      */
     public static MemoryEstimate of(
             Canvas canvas,
@@ -49,10 +53,12 @@ public record MemoryEstimate(
                         case Stage.Patches p -> view * (2.0 * p.views() + 1.5 * p.steps());
                         case Stage.Windows w -> view * w.views();
                     };
-            double tokens =
-                    Math.ceil((double) s.viewHeight() / attentionScale)
-                            * Math.ceil((double) s.viewWidth() / attentionScale);
-            attention = Math.max(attention, rows * tokens * tokens * 4);
+            if (attentionScale != NO_SCORES) {
+                double tokens =
+                        Math.ceil((double) s.viewHeight() / attentionScale)
+                                * Math.ceil((double) s.viewWidth() / attentionScale);
+                attention = Math.max(attention, rows * tokens * tokens * 4);
+            }
         }
         double pixels = (double) canvas.heightPixels() * canvas.widthPixels();
         return new MemoryEstimate(

@@ -59,8 +59,11 @@ public final class Planner {
         checkMasks(request, stages);
         checkViews(request, stages);
         int viewBatch = request.viewBatch().orElse(CPU_VIEW_BATCH);
+        Manifest.Denoiser denoiser = manifest.denoiser();
         int scale =
-                manifest.denoiser().masks().stream().mapToInt(Manifest.Mask::scale).min().orElse(8);
+                denoiser.fusedAttention()
+                        ? MemoryEstimate.NO_SCORES
+                        : denoiser.masks().stream().mapToInt(Manifest.Mask::scale).min().orElse(8);
         return new Plan(
                 request.method(),
                 canvas,

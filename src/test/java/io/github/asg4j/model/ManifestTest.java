@@ -57,7 +57,8 @@ class ManifestTest {
                         Manifest.DENOISER_INPUTS,
                         List.of(
                                 new Manifest.Mask("mask_up0", "up_blocks.0", 4, true),
-                                new Manifest.Mask("mask_up1", "up_blocks.1", 2, true))),
+                                new Manifest.Mask("mask_up1", "up_blocks.1", 2, true)),
+                        false),
                 m.denoiser());
         assertEquals(
                 new Manifest.Vae("vae_decoder.onnx", "vae_encoder.onnx", "fp32", null), m.vae());
