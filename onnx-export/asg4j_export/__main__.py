@@ -24,6 +24,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--name", help="the model's name in the manifest (default: the checkpoint's)")
     parser.add_argument("--licence", help="the weights' licence (default: what model_index.json says)")
     parser.add_argument("--precision", choices=PRECISIONS, default="fp32", help="of the denoiser and the text encoders (default: fp32)")
+    parser.add_argument("--vae-precision", choices=PRECISIONS, default="fp32", help="fp16 keeps a fp32 decoder beside it, for pictures that overflow (default: fp32)")
     parser.add_argument("--lora", action="append", default=[], metavar="FILE:WEIGHT", help="merged into the weights; may be given several times")
     parser.add_argument("--vae", type=Path, metavar="FOLDER", help="another autoencoder than the checkpoint's")
     parser.add_argument("--config", type=Path, metavar="FOLDER", help="for a single file: a diffusers folder of its family, weights not needed")
@@ -36,7 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
                 folder = stack.enter_context(unpacked(folder, args.config, args.precision, args.out.parent))
             loras = tuple(Lora.read(text) for text in args.lora)
             checkpoint = Checkpoint.open(folder, args.precision, loras, args.vae)
-            manifest = export(checkpoint, args.out, args.name or args.checkpoint.stem, args.licence)
+            manifest = export(checkpoint, args.out, args.name or args.checkpoint.stem, args.licence, args.vae_precision)
     except ExportError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -52,7 +52,7 @@ class Graph:
     precision: str = "fp32"
 
 
-def export(checkpoint: Checkpoint | Path, out: Path, name: str | None = None, licence: str | None = None) -> dict:
+def export(checkpoint: Checkpoint | Path, out: Path, name: str | None = None, licence: str | None = None, vae_precision: str = "fp32") -> dict:
     """Writes the bundle and returns its manifest. The folder ``out`` appears whole or not at all."""
     if isinstance(checkpoint, Path):
         checkpoint = Checkpoint.open(checkpoint)
@@ -64,7 +64,7 @@ def export(checkpoint: Checkpoint | Path, out: Path, name: str | None = None, li
     folder = Path(tempfile.mkdtemp(prefix=out.name + ".", dir=out.parent))
     try:
         with _plain_errors(folder):
-            manifest = _build(checkpoint, folder)
+            manifest = _build(checkpoint, folder, vae_precision)
             manifest["name"] = name or checkpoint.folder.name
             manifest["licence"] = licence or checkpoint.index.get("licence", "see the checkpoint")
             manifest["files"] = {path.name: _fingerprint(path) for path in sorted(folder.iterdir())}
@@ -79,7 +79,7 @@ def export(checkpoint: Checkpoint | Path, out: Path, name: str | None = None, li
     return manifest
 
 
-def _build(checkpoint: Checkpoint, folder: Path) -> dict:
+def _build(checkpoint: Checkpoint, folder: Path, vae_precision: str) -> dict:
     """Writes all files but the manifest; one part of the checkpoint is in memory at a time."""
     prediction, scheduler = checkpoint.scheduler()
     config = checkpoint.config(checkpoint.denoiser_part)
@@ -93,7 +93,7 @@ def _build(checkpoint: Checkpoint, folder: Path) -> dict:
     progress.start(checkpoint.denoiser_part)
     denoiser_entry, latent, text_time = _denoiser(checkpoint, folder, text, prediction)
     progress.start("vae")
-    vae_entry, vae_latent = _vae(checkpoint, folder)
+    vae_entry, vae_latent = _vae(checkpoint, folder, vae_precision)
     progress.end()
 
     joint = checkpoint.denoiser_part == "transformer"
@@ -212,18 +212,30 @@ def _denoiser(checkpoint: Checkpoint, folder: Path, text: _TextPlan, prediction:
     return entry, {"native_size": native, "unet_multiple": multiple} | extra, text_time
 
 
-def _vae(checkpoint: Checkpoint, folder: Path) -> tuple[dict, dict]:
+def _vae(checkpoint: Checkpoint, folder: Path, precision: str) -> tuple[dict, dict]:
     """The manifest's ``vae`` and the autoencoder's share of ``latent``.
 
-    Always in fp32: SDXL's overflows in halves, and it runs once a picture.
+    In fp32 unless asked otherwise: SDXL's overflows in halves, and it runs once a picture. In fp16 the decoder is there in fp32 too,
+    and the engine decodes what overflows once more.
     """
     vae = checkpoint.load("vae", "fp32")
     factor = 2 ** (len(vae.config.block_out_channels) - 1)
-    tiled_graphs, tiled = _tiled_decoder(vae)
-    for graph in (*_vae_graphs(vae, factor), *tiled_graphs):
+    entry = {"decoder": "vae_decoder.onnx", "encoder": "vae_encoder.onnx", "precision": precision}
+    if precision == "fp32":
+        decoder, encoder = _vae_graphs(vae, factor)
+        tiled_graphs, entry["tiled_decoder"] = _tiled_decoder(vae)
+        graphs = [decoder, encoder, *tiled_graphs]
+    else:
+        halves = checkpoint.load("vae", precision)
+        decoder, _ = _vae_graphs(halves, factor, precision=precision)
+        tiled_graphs, entry["tiled_decoder"] = _tiled_decoder(halves, precision=precision)
+        exact, encoder = _vae_graphs(vae, factor, "_fp32")
+        exact_graphs, exact_entry = _tiled_decoder(vae, "_fp32")
+        entry["fallback"] = {"decoder": exact.file, "precision": "fp32", "tiled_decoder": exact_entry}
+        graphs = [decoder, encoder, *tiled_graphs, exact, *exact_graphs]
+    for graph in graphs:
         _write(graph, folder)
     latent = {"vae_factor": factor, "scaling": vae.config.scaling_factor, "shift": vae.config.shift_factor or 0.0}
-    entry = {"decoder": "vae_decoder.onnx", "encoder": "vae_encoder.onnx", "precision": "fp32", "tiled_decoder": tiled}
     return entry, latent
 
 
@@ -266,19 +278,19 @@ def _denoiser_graph(
     return Graph("denoiser.onnx", denoiser, denoiser.input_names, denoiser.output_names, axes, examples, precision)
 
 
-def _vae_graphs(vae: AutoencoderKL, factor: int) -> list[Graph]:
+def _vae_graphs(vae: AutoencoderKL, factor: int, suffix: str = "", precision: str = "fp32") -> list[Graph]:
     channels = vae.config.latent_channels
     size = {0: "batch", 2: "height", 3: "width"}
     big = {0: "batch", 2: f"height*{factor}", 3: f"width*{factor}"}
     latents = [torch.randn(b, channels, h, w) / vae.config.scaling_factor for b, h, w in ((2, 8, 8), (1, 16, 12), (3, 8, 20))]
     images = [torch.rand(b, 3, h * factor, w * factor) * 2 - 1 for b, h, w in ((2, 4, 4), (1, 8, 6), (3, 4, 10))]
     return [
-        Graph("vae_decoder.onnx", VaeDecoder(vae), ["latents"], ["image"], {"latents": size, "image": big}, [(x,) for x in latents]),
+        Graph(f"vae_decoder{suffix}.onnx", VaeDecoder(vae), ["latents"], ["image"], {"latents": size, "image": big}, [(x,) for x in latents], precision),
         Graph("vae_encoder.onnx", VaeEncoder(vae), ["image"], ["latents"], {"image": big, "latents": size}, [(x,) for x in images]),
     ]
 
 
-def _tiled_decoder(vae: AutoencoderKL) -> tuple[list[Graph], dict[str, object]]:
+def _tiled_decoder(vae: AutoencoderKL, suffix: str = "", precision: str = "fp32") -> tuple[list[Graph], dict[str, object]]:
     """The decoder once more, in the two parts that decode large pictures in tiles (vae_stats.py)."""
     front, tail = VaeFront(vae), VaeTail(vae)
     front_axes, tail_axes = tiled_axes()
@@ -292,10 +304,10 @@ def _tiled_decoder(vae: AutoencoderKL) -> tuple[list[Graph], dict[str, object]]:
         cores = [(torch.arange(n) >= 2).float() for n in x.shape[2:]]
         examples.append((x, statistics, *cores))
     graphs = [
-        Graph("vae_front.onnx", front, front.input_names, front.output_names, front_axes, [(x,) for x in latents]),
-        Graph("vae_tail.onnx", tail, tail.input_names, tail.output_names, tail_axes, examples),
+        Graph(f"vae_front{suffix}.onnx", front, front.input_names, front.output_names, front_axes, [(x,) for x in latents], precision),
+        Graph(f"vae_tail{suffix}.onnx", tail, tail.input_names, tail.output_names, tail_axes, examples, precision),
     ]
-    return graphs, tiled_entry(front, tail)
+    return graphs, tiled_entry(front, tail, suffix)
 
 
 def _write(graph: Graph, folder: Path) -> None:

@@ -183,6 +183,23 @@ def test_halves(bundles, checkpoints, tmp_path, family):
     assert kinds == {onnx.TensorProto.FLOAT16}
 
 
+def test_vae_in_halves(checkpoints, tmp_path):
+    """The decoder in fp16, whole and in parts, with the fp32 one beside it for what overflows."""
+    assert main([str(checkpoints("sdxl")), "--out", str(tmp_path / "halves"), "--vae-precision", "fp16"]) == 0
+    vae = manifest_of(tmp_path / "halves")["vae"]
+    assert vae["precision"] == "fp16" and vae["fallback"]["precision"] == "fp32"
+    latents = np.random.default_rng(0).standard_normal((1, 4, 8, 12), np.float32)
+    pictures = []
+    for decoder in (vae, vae["fallback"]):
+        pictures.append([])
+        for file in (decoder["decoder"], decoder["tiled_decoder"]["front"]):
+            pictures[-1].append(onnxruntime.InferenceSession(str(tmp_path / "halves" / file)).run(None, {"latents": latents})[0])
+        model = onnx.load(tmp_path / "halves" / decoder["tiled_decoder"]["tail"])
+        assert {i.type.tensor_type.elem_type for i in model.graph.input} == {onnx.TensorProto.FLOAT}
+    for halves, exact in zip(*pictures):
+        assert halves.dtype == np.float32 and 0 < np.linalg.norm(halves - exact) < 2e-2 * np.linalg.norm(exact)
+
+
 def test_sd3_without_t5(tmp_path):
     families.write("sd3", tmp_path / "checkpoint", t5=False)
     exporter.export(tmp_path / "checkpoint", tmp_path / "bundle")

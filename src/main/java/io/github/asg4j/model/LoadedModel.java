@@ -42,7 +42,8 @@ public final class LoadedModel implements AutoCloseable {
         vaeDecoder =
                 new VaeDecoder(
                         sessions.get(encoders + 1),
-                        manifest,
+                        manifest.latent(),
+                        manifest.vae(),
                         file -> session(bundle, file, vaeThreads()));
     }
 

@@ -165,12 +165,14 @@ public record Manifest(
      * @param precision type of the weights, "fp32" or "fp16"
      * @param tiledDecoder the decoder in two parts, for pictures too large to decode whole; null:
      *     none
+     * @param fallback the decoder in fp32, for pictures that overflow in this one; null: none
      */
     public record Vae(
             String decoder,
             @Nullable String encoder,
             String precision,
-            @Nullable TiledDecoder tiledDecoder) {}
+            @Nullable TiledDecoder tiledDecoder,
+            @Nullable Vae fallback) {}
 
     /**
      * @param front the graph from latents to features, run whole
@@ -403,14 +405,26 @@ public record Manifest(
     }
 
     private static Vae vae(Json json, Map<String, FileEntry> files) {
-        json.onlyKeys("decoder", "encoder", "precision", "tiled_decoder");
+        json.onlyKeys("decoder", "encoder", "precision", "tiled_decoder", "fallback");
+        Json fallback = json.optional("fallback");
+        return vae(json, files, fallback == null ? null : vaeFallback(fallback, files));
+    }
+
+    private static Vae vaeFallback(Json json, Map<String, FileEntry> files) {
+        json.onlyKeys("decoder", "precision", "tiled_decoder");
+        json.get("precision").oneOf(List.of("fp32"));
+        return vae(json, files, null);
+    }
+
+    private static Vae vae(Json json, Map<String, FileEntry> files, @Nullable Vae fallback) {
         Json encoder = json.optional("encoder");
         Json tiled = json.optional("tiled_decoder");
         return new Vae(
                 file(json.get("decoder"), files),
                 encoder == null ? null : file(encoder, files),
                 json.get("precision").oneOf(PRECISIONS),
-                tiled == null ? null : tiledDecoder(tiled, files));
+                tiled == null ? null : tiledDecoder(tiled, files),
+                fallback);
     }
 
     private static TiledDecoder tiledDecoder(Json json, Map<String, FileEntry> files) {
