@@ -91,7 +91,7 @@ final class RequestArgs {
 
         @Option(
                 names = "--scheduler",
-                paramLabel = "euler|ddim",
+                paramLabel = "euler|ddim|flow_euler",
                 order = HelpSections.PICTURE + 8,
                 description = "sampler (default: the bundle's)")
         @Nullable String scheduler;
