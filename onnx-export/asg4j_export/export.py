@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import gc
 import hashlib
+import io
 import json
 import shutil
 import sys
@@ -316,24 +317,30 @@ def _write(graph: Graph, folder: Path) -> None:
     path = folder / graph.file
     with torch.no_grad():
         expected = [graph.module(*example) for example in graph.examples]
-    with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
-        file = Path(scratch) / "graph.onnx"
-        with warnings.catch_warnings(), torch.no_grad():
-            warnings.simplefilter("ignore")
-            torch.onnx.export(
-                graph.module,
-                graph.examples[0],
-                str(file),
-                input_names=graph.input_names,
-                output_names=graph.output_names,
-                dynamic_axes=graph.dynamic_axes,
-                opset_version=OPSET,
-                dynamo=False,
-            )
-        model = onnx.load(file, load_external_data=False)
-        for node in model.graph.node:
-            node.doc_string = ""
-        storage.write(model, Path(scratch), path)
+    beside = storage.too_large(graph.module)
+    buffer = io.BytesIO()
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            graph.module,
+            graph.examples[0],
+            buffer,
+            input_names=graph.input_names,
+            output_names=graph.output_names,
+            dynamic_axes=graph.dynamic_axes,
+            opset_version=OPSET,
+            dynamo=False,
+            # Large weights stay where they are: as inputs they are neither folded nor written.
+            export_params=not beside,
+            do_constant_folding=not beside,
+        )
+    model = onnx.load_from_string(buffer.getvalue())
+    for node in model.graph.node:
+        node.doc_string = ""
+    if beside:
+        storage.write_beside(model, graph.input_names, graph.module.state_dict(), path)
+    else:
+        storage.write(model, path)
     del model
     error = _parity(graph, path, expected)
     size = sum(part.stat().st_size for part in folder.glob(graph.file + "*"))
@@ -342,7 +349,7 @@ def _write(graph: Graph, folder: Path) -> None:
 
 def _parity(graph: Graph, path: Path, expected: list) -> float:
     options, skipped = onnxruntime.SessionOptions(), []
-    if path.with_name(path.name + ".data").exists():
+    if storage.data_file(path).exists():
         # As few copies of large weights as can be: no layouts of the CPU's own, no casts done ahead.
         options.add_session_config_entry("session.disable_prepacking", "1")
         skipped = ["ConstantFolding"]

@@ -3,85 +3,113 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 import onnx
+import torch
 from onnx import TensorProto, helper, numpy_helper
 
-#: Protobuf ends at 2 GB: beyond this a graph's weights lie in one file beside it.
+#: Protobuf ends at 2 GB: with more than this, a graph's weights lie in one file beside it.
 INLINE_BYTES = 1_900_000_000
 
 _SMALLEST = 256  # values; what is smaller stays in the graph as it is
 _PAGE = 4096  # ONNX Runtime maps weights that begin on a page
 
 
-def write(model: onnx.ModelProto, source: Path, path: Path, inline_bytes: int = INLINE_BYTES) -> None:
-    """Writes the graph, whose weights may lie in files of the folder ``source``, and its weights.
+def data_file(path: Path) -> Path:
+    """Where the weights of a graph lie that does not hold them itself."""
+    return path.with_name(path.name + ".data")
 
-    Weights go into the graph, or tensor by tensor into ``path`` + ".data" if they would be more than ``inline_bytes``; one tensor
-    is held in memory at a time. Files of ``source`` are deleted as they are read.
+
+def too_large(module: torch.nn.Module) -> bool:
+    """Whether the module's weights have to lie beside its graph."""
+    return sum(x.numel() * x.element_size() for x in module.state_dict().values()) > INLINE_BYTES
+
+
+def write(model: onnx.ModelProto, path: Path) -> None:
+    """Writes a graph that holds its weights."""
+    tensors = [(t.name, numpy_helper.to_array(t), t) for t in model.graph.initializer]
+    casts = []
+    for name, value, tensor in tensors:
+        half = _half(value)
+        if half is not None:
+            tensor.CopyFrom(numpy_helper.from_array(half, name + ".fp16"))
+            casts.append(_cast(name))
+    _prepend(model, casts)
+    onnx.checker.check_model(model)
+    path.write_bytes(model.SerializeToString(deterministic=True))
+
+
+def write_beside(model: onnx.ModelProto, inputs: list[str], weights: Mapping[str, torch.Tensor], path: Path) -> None:
+    """Writes a graph whose weights are graph inputs, and its weights into ``path`` + ".data", one after the other.
+
+    Every graph input that is not in ``inputs`` is a weight of that name in ``weights``. No more than one of them is copied at a time.
     """
-    total = sum(onnx.helper.tensor_dtype_to_np_dtype(t.data_type).itemsize * int(np.prod(t.dims)) for t in model.graph.initializer)
-    if total <= inline_bytes:
-        _halve_all(model, source, None)
-        onnx.checker.check_model(model)
-        path.write_bytes(model.SerializeToString(deterministic=True))
-        return
-    with open(path.with_name(path.name + ".data"), "wb") as data:
-        _halve_all(model, source, data)
+    graph = model.graph
+    names = [value.name for value in graph.input if value.name not in inputs]
+    kept = [value for value in graph.input if value.name in inputs]
+    del graph.input[:]
+    graph.input.extend(kept)
+    transposed = _take_transposes(graph, set(names))
+    casts = []
+    with open(data_file(path), "wb") as data:
+        for name in names:
+            value = weights[name].detach().numpy()
+            if name in transposed:
+                name, value = transposed[name], np.ascontiguousarray(value.T)
+            half = _half(value)
+            if half is not None:
+                casts.append(_cast(name))
+                name, value = name + ".fp16", half
+            tensor = numpy_helper.from_array(value, name)
+            if value.size >= _SMALLEST:
+                _move(tensor, data)
+            graph.initializer.append(tensor)
+    _prepend(model, casts)
     path.write_bytes(model.SerializeToString(deterministic=True))
     onnx.checker.check_model(str(path))
 
 
-def _halve_all(model: onnx.ModelProto, source: Path, data: BinaryIO | None) -> None:
-    """Stores every weight that half precision holds exactly as fp16 behind a Cast, which loading folds away.
-
-    Nothing is rounded: a checkpoint in fp16 gives bit-equal fp32 weights at half the size.
-    """
-    casts = []
-    for tensor in model.graph.initializer:
-        file = _file(tensor, source)
-        value = numpy_helper.to_array(tensor, str(source))
-        name = tensor.name
-        half = _half(value) if tensor.data_type == TensorProto.FLOAT else None
-        if half is not None:
-            tensor.CopyFrom(numpy_helper.from_array(half, name + ".fp16"))
-            casts.append(helper.make_node("Cast", [name + ".fp16"], [name], name=name + ".cast", to=TensorProto.FLOAT))
-        elif file is not None:
-            tensor.CopyFrom(numpy_helper.from_array(value, name))
-        if data is not None and value.size >= _SMALLEST:
-            _move(tensor, data)
-        if file is not None:
-            file.unlink()
-    nodes = list(model.graph.node)
-    del model.graph.node[:]
-    model.graph.node.extend(casts + nodes)
+def _take_transposes(graph: onnx.GraphProto, names: set[str]) -> dict[str, str]:
+    """Removes the transposes of matrices that are weights used nowhere else; the weight's name -> that of its transpose."""
+    uses = Counter(value for node in graph.node for value in node.input)
+    taken = [n for n in graph.node if n.op_type == "Transpose" and n.input[0] in names and uses[n.input[0]] == 1
+             and list(n.attribute[0].ints) == [1, 0]]
+    for node in taken:
+        graph.node.remove(node)
+    return {node.input[0]: node.output[0] for node in taken}
 
 
 def _half(value: np.ndarray) -> np.ndarray | None:
-    if value.size < _SMALLEST:
+    """The same values in half precision, where it holds them exactly: a checkpoint in fp16 gives bit-equal fp32 weights at half the size."""
+    if value.dtype != np.float32 or value.size < _SMALLEST:
         return None
     with np.errstate(over="ignore"):
         half = value.astype(np.float16)
     return half if np.array_equal(half.astype(np.float32), value) else None
 
 
-def _file(tensor: TensorProto, source: Path) -> Path | None:
-    if tensor.data_location != TensorProto.EXTERNAL:
-        return None
-    return source / next(entry.value for entry in tensor.external_data if entry.key == "location")
+def _cast(name: str) -> onnx.NodeProto:
+    """Back to fp32; ONNX Runtime folds it when it loads."""
+    return helper.make_node("Cast", [name + ".fp16"], [name], name=name + ".cast", to=TensorProto.FLOAT)
+
+
+def _prepend(model: onnx.ModelProto, casts: list[onnx.NodeProto]) -> None:
+    nodes = list(model.graph.node)
+    del model.graph.node[:]
+    model.graph.node.extend(casts + nodes)
 
 
 def _move(tensor: TensorProto, data: BinaryIO) -> None:
     """Appends the tensor's bytes to the open file and leaves a reference in the graph."""
     data.write(b"\0" * (-data.tell() % _PAGE))
-    offset = data.tell()
+    offset, length = data.tell(), len(tensor.raw_data)
     data.write(tensor.raw_data)
-    length = len(tensor.raw_data)
     tensor.ClearField("raw_data")
     tensor.data_location = TensorProto.EXTERNAL
-    del tensor.external_data[:]
     for key, text in (("location", Path(data.name).name), ("offset", str(offset)), ("length", str(length))):
         tensor.external_data.add(key=key, value=text)

@@ -194,7 +194,7 @@ class FamiliesTest {
     void wholeCanvasesFitIntoMemory() {
         try (Engine engine = open("sdxl")) {
             GenerationRequest large =
-                    GenerationRequest.builder("grass").method("direct").size(4096, 4096).build();
+                    GenerationRequest.builder("grass").method("direct").size(2048, 2048).build();
             var bytes = (Map<?, ?>) engine.plan(large).get("bytes");
             assertEquals(0L, bytes.get("attention"));
         }

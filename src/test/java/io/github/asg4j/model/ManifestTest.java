@@ -61,7 +61,8 @@ class ManifestTest {
                         false),
                 m.denoiser());
         assertEquals(
-                new Manifest.Vae("vae_decoder.onnx", "vae_encoder.onnx", "fp32", null, null), m.vae());
+                new Manifest.Vae("vae_decoder.onnx", "vae_encoder.onnx", "fp32", null, null),
+                m.vae());
         assertEquals(
                 new Manifest.Betas("euler", "scaled_linear", 0.00085, 0.012, 1000, "leading", 1),
                 m.scheduler());

@@ -79,7 +79,8 @@ class VaeDecoderTest {
     @ParameterizedTest
     @CsvSource({"32, 32, 16, 8", "19, 45, 18, 8", "9, 40, 24, 12", "33, 16, 16, 8"})
     void featheredTilesOfALocalDecoderGiveTheWholeDecode(int h, int w, int tile, int overlap) {
-        try (VaeDecoder decoder = decoder(Tiny.resource("tiny"), "vae_decoder.onnx", vae(null, null))) {
+        try (VaeDecoder decoder =
+                decoder(Tiny.resource("tiny"), "vae_decoder.onnx", vae(null, null))) {
             MemorySegment latents = scene(h, w);
             MemorySegment whole = decode(decoder, latents, h, w, WHOLE);
             MemorySegment tiled =
