@@ -2,7 +2,8 @@
 """The authors' CutDiffusion pipeline on the demo checkpoint, with the engine's noise, permutations and jitter, against `./asg generate --method cutdiffusion`.
 
 ``python tests/official_cutdiffusion.py CUTDIFFUSION_PY [--steps N] [--seed N]``; CUTDIFFUSION_PY is cutdiffusion.py of lmbxmu/CutDiffusion (Apache-2.0), which is not
-part of this repository. Imports that today's diffusers no longer has are left out when it is read. Prints how far the last latents are apart, and both times.
+part of this repository. All views of a step go into one batch: with smaller ones the pipeline scales the input of every batch but the first by the next
+step's sigma, since its scheduler has counted on (README's view_batch_size 1 does so). Imports that today's diffusers no longer has are left out when it is read. Prints how far the last latents are apart, and both times.
 """
 
 from __future__ import annotations
@@ -103,7 +104,7 @@ def theirs(file: Path, steps: int, seed: int) -> tuple[np.ndarray, float]:
         pipeline(
             prompt_embeds=encoded.last_hidden_state, pooled_prompt_embeds=encoded.text_embeds,
             negative_prompt_embeds=torch.zeros_like(encoded.last_hidden_state), negative_pooled_prompt_embeds=torch.zeros_like(encoded.text_embeds),
-            height=SIDE, width=SIDE, num_inference_steps=steps, guidance_scale=5.0, multi_guidance_scale=5.0, view_batch_size=1,
+            height=SIDE, width=SIDE, num_inference_steps=steps, guidance_scale=5.0, multi_guidance_scale=5.0, view_batch_size=16,
             stride=NATIVE // 2, shuffle=True, proportion=0.5, output_type="latent", callback=lambda i, t, x: kept.append(x.numpy().copy()))
         return kept[-1], time.monotonic() - started
     finally:
