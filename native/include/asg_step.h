@@ -14,8 +14,8 @@ typedef struct asg_step {
     float step_x;     // x' = step_x * x + step_e * e (+ step_n * n)
     float step_e;
     float step_n;
-    float inv_alpha;  // 1 / alpha
-    float kappa;      // alpha / sigma
+    float inv_alpha;  // 1 / alpha; of a flow, whose estimate is of the velocity, 1
+    float kappa;      // alpha / sigma; of a flow 1 / sigma
     float reserved[5];
 } asg_step;
 

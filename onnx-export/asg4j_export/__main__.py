@@ -3,21 +3,41 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
-from .export import ExportError, export
+# Set before anything of Hugging Face loads: an exporter that downloads is not wanted.
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+from .checkpoint import PRECISIONS, Checkpoint, unpacked  # noqa: E402
+from .errors import ExportError  # noqa: E402
+from .export import export  # noqa: E402
+from .lora import Lora  # noqa: E402
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(prog="asg4j_export", description="Turns a diffusers checkpoint folder into an asg4j model bundle.")
-    parser.add_argument("checkpoint", type=Path, help="folder with model_index.json, unet/, vae/, text_encoder/, ...")
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="asg4j_export", description="Turns a diffusers checkpoint into an asg4j model bundle.")
+    parser.add_argument("checkpoint", type=Path, help="folder with model_index.json, unet/ or transformer/, vae/, text_encoder/, ...; or one .safetensors file")
     parser.add_argument("--out", type=Path, required=True, help="the bundle's folder; an earlier bundle there is replaced")
-    parser.add_argument("--name", help="the model's name in the manifest (default: the checkpoint folder's name)")
+    parser.add_argument("--name", help="the model's name in the manifest (default: the checkpoint's)")
     parser.add_argument("--licence", help="the weights' licence (default: what model_index.json says)")
-    args = parser.parse_args()
+    parser.add_argument("--precision", choices=PRECISIONS, default="fp32", help="of the denoiser and the text encoders (default: fp32)")
+    parser.add_argument("--vae-precision", choices=PRECISIONS, default="fp32", help="fp16 keeps a fp32 decoder beside it, for pictures that overflow (default: fp32)")
+    parser.add_argument("--lora", action="append", default=[], metavar="FILE:WEIGHT", help="merged into the weights; may be given several times")
+    parser.add_argument("--vae", type=Path, metavar="FOLDER", help="another autoencoder than the checkpoint's")
+    parser.add_argument("--config", type=Path, metavar="FOLDER", help="for a single file: a diffusers folder of its family, weights not needed")
+    args = parser.parse_args(arguments)
     try:
-        manifest = export(args.checkpoint, args.out, args.name, args.licence)
+        with ExitStack() as stack:
+            folder = args.checkpoint
+            if folder.is_file():
+                args.out.parent.mkdir(parents=True, exist_ok=True)
+                folder = stack.enter_context(unpacked(folder, args.config, args.precision, args.out.parent))
+            loras = tuple(Lora.read(text) for text in args.lora)
+            checkpoint = Checkpoint.open(folder, args.precision, loras, args.vae)
+            manifest = export(checkpoint, args.out, args.name or args.checkpoint.stem, args.licence, args.vae_precision)
     except ExportError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

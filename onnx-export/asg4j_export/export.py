@@ -1,13 +1,19 @@
-"""A diffusers checkpoint folder becomes a bundle: ONNX graphs, tokenizers and a manifest."""
+"""A diffusers checkpoint becomes a bundle: ONNX graphs, tokenizers and a manifest."""
 
 from __future__ import annotations
 
+import errno
+import gc
 import hashlib
 import io
 import json
 import shutil
+import sys
 import tempfile
+import time
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,24 +21,25 @@ import numpy as np
 import onnx
 import onnxruntime
 import torch
-from diffusers import AutoencoderKL, UNet2DConditionModel
-from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
+from diffusers import AutoencoderKL
 
-from . import __version__
+from . import __version__, storage
+from .checkpoint import Checkpoint
 from .dilation import DilatedDenoiser
-from .graphs import Denoiser, TextEncoder, VaeDecoder, VaeEncoder, halve_storage, share_storage
+from .errors import ExportError
+from .graphs import Denoiser, JointDenoiser, T5TextEncoder, TextEncoder, VaeDecoder, VaeEncoder
 from .vae_stats import VaeFront, VaeTail, tiled_axes, tiled_entry
 
 FORMAT_VERSION = 1
 OPSET = 17
-TOLERANCE = 2e-4  # largest error of ONNX Runtime against PyTorch, relative to the output's largest value
+DILATED_FILE = "denoiser_dilated.onnx"
+#: error of ONNX Runtime against PyTorch: fp32 the largest, relative to the output's largest value; fp16, where both round
+#: in places of their own, the root mean square, relative to the output's
+TOLERANCE = {"fp32": 2e-4, "fp16": 3e-2}
 
-_SCHEDULERS = {"EulerDiscreteScheduler": "euler", "DDIMScheduler": "ddim", "PNDMScheduler": "ddim"}
-_TEXT_MODELS = {"CLIPTextModel": CLIPTextModel, "CLIPTextModelWithProjection": CLIPTextModelWithProjection}
+T5_LENGTH = 256  # tokens that SD3's pipeline takes by default
 
-
-class ExportError(Exception):
-    """The checkpoint cannot become a bundle; the message says why."""
+__all__ = ["ExportError", "export"]
 
 
 @dataclass
@@ -45,108 +52,27 @@ class Graph:
     output_names: list[str]
     dynamic_axes: dict[str, dict[int, str]]
     examples: list[tuple[torch.Tensor, ...]]
+    precision: str = "fp32"
     weights_of: str | None = None  # an earlier graph with the same weights
 
 
-def export(checkpoint: Path, out: Path, name: str | None = None, licence: str | None = None) -> dict:
+def export(checkpoint: Checkpoint | Path, out: Path, name: str | None = None, licence: str | None = None, vae_precision: str = "fp32") -> dict:
     """Writes the bundle and returns its manifest. The folder ``out`` appears whole or not at all."""
-    index = _read(checkpoint / "model_index.json")
+    if isinstance(checkpoint, Path):
+        checkpoint = Checkpoint.open(checkpoint)
     if out.exists() and any(out.iterdir()) and not (out / "manifest.json").exists():
         raise ExportError(f"{out} is not empty and holds no bundle; choose another folder")
-    torch.manual_seed(0)
-    unet = _load(UNet2DConditionModel, checkpoint / "unet")
-    vae = _load(AutoencoderKL, checkpoint / "vae")
-    encoders = [key for key in ("text_encoder", "text_encoder_2") if (checkpoint / key).is_dir()]
-    denoiser = Denoiser(unet)
-    penultimate = len(encoders) > 1  # SDXL takes the last but one layer of both
-
-    graphs, text_entries, tokenizers = [], [], {}
-    width = 0
-    for key in encoders:
-        class_name = index[key][1]
-        if class_name not in _TEXT_MODELS:
-            raise ExportError(f"{key} is a {class_name}; known are {', '.join(_TEXT_MODELS)}")
-        model = _load(_TEXT_MODELS[class_name], checkpoint / key)
-        encoder = TextEncoder(model, penultimate)
-        suffix = key.removeprefix("text_encoder")
-        length = model.config.max_position_embeddings
-        graphs.append(_text_graph(f"{key}.onnx", encoder, model.config.vocab_size, length))
-        tokenizers[f"tokenizer{suffix}.json"] = _tokenizer(checkpoint / f"tokenizer{suffix}")
-        text_entries.append({
-            "file": f"{key}.onnx",
-            "tokenizer": f"tokenizer{suffix}.json",
-            "length": length,
-            "hidden": encoder.output_names[0],
-            "pooled": "text_embeds" if encoder.pools else None,
-        })
-        width += model.config.hidden_size
-    if width != unet.config.cross_attention_dim:
-        raise ExportError(f"text encoders give {width} channels, the UNet takes {unet.config.cross_attention_dim}")
-
-    factor = 2 ** (len(vae.config.block_out_channels) - 1)
-    length = text_entries[0]["length"]
-    pooled = _load_projection_width(checkpoint, encoders) if denoiser.text_time else 0
-    graphs.append(_denoiser_graph(denoiser, length, pooled))
-    try:
-        dilated = DilatedDenoiser(denoiser)
-    except ValueError as error:
-        raise ExportError(str(error)) from error
-    graphs.append(_dilated_graph(dilated, graphs[-1]))
-    graphs += _vae_graphs(vae, factor)
-    tiled_graphs, tiled_entry = _tiled_decoder(vae)
-    graphs += tiled_graphs
-
     out.parent.mkdir(parents=True, exist_ok=True)
+    _require_disk(checkpoint, out.parent)
+    torch.manual_seed(0)
     folder = Path(tempfile.mkdtemp(prefix=out.name + ".", dir=out.parent))
     try:
-        for graph in graphs:
-            error = _write(graph, folder / graph.file)
-            print(f"{graph.file}: {(folder / graph.file).stat().st_size:,} bytes, error {error:.1e}", flush=True)
-        for file, text in tokenizers.items():
-            (folder / file).write_text(text, encoding="utf-8")
-        native = unet.config.sample_size
-        manifest = {
-            "format_version": FORMAT_VERSION,
-            "name": name or checkpoint.name,
-            "licence": licence or index.get("licence", "see the checkpoint"),
-            "made_by": f"asg4j_export {__version__}",
-            "latent": {
-                "channels": unet.config.in_channels,
-                "native_size": [native, native] if isinstance(native, int) else list(native),
-                "vae_factor": factor,
-                "scaling": vae.config.scaling_factor,
-                "shift": vae.config.shift_factor or 0.0,
-                "unet_multiple": 2 ** (len(unet.config.block_out_channels) - 1),
-            },
-            "text_encoders": text_entries,
-            "denoiser": {
-                "file": "denoiser.onnx",
-                "dilated_file": "denoiser_dilated.onnx",
-                "dilation_groups": dilated.groups,
-                "prediction": _scheduler(checkpoint)["prediction"],
-                "precision": "fp32",
-                "inputs": denoiser.input_names,
-                "masks": [
-                    {"output": f"mask_up{block}", "block": f"up_blocks.{block}", "scale": scale}
-                    for block, scale in denoiser.blocks
-                ],
-            },
-            "vae": {
-                "decoder": "vae_decoder.onnx",
-                "encoder": "vae_encoder.onnx",
-                "precision": "fp32",
-                "tiled_decoder": tiled_entry,
-            },
-            "scheduler": {k: v for k, v in _scheduler(checkpoint).items() if k != "prediction"},
-            "conditioning": {
-                "time_ids": denoiser.text_time,
-                "pooled": denoiser.text_time,
-                "empty_negative_is_zero": bool(index.get("force_zeros_for_empty_prompt", False)),
-            },
-            "defaults": {"steps": 50, "guidance_scale": 5.0 if denoiser.text_time else 7.5},
-            "files": {path.name: _fingerprint(path) for path in sorted(folder.iterdir())},
-        }
-        (folder / "manifest.json").write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        with _plain_errors(folder):
+            manifest = _build(checkpoint, folder, vae_precision)
+            manifest["name"] = name or checkpoint.folder.name
+            manifest["licence"] = licence or checkpoint.index.get("licence", "see the checkpoint")
+            manifest["files"] = {path.name: _fingerprint(path) for path in sorted(folder.iterdir())}
+            (folder / "manifest.json").write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         folder.chmod(0o755)
         if out.exists():
             shutil.rmtree(out)
@@ -157,110 +83,235 @@ def export(checkpoint: Path, out: Path, name: str | None = None, licence: str | 
     return manifest
 
 
-# ---------------------------------------------------------------------------------------------- checkpoint
+def _build(checkpoint: Checkpoint, folder: Path, vae_precision: str) -> dict:
+    """Writes all files but the manifest; one part of the checkpoint is in memory at a time."""
+    prediction, scheduler = checkpoint.scheduler()
+    config = checkpoint.config(checkpoint.denoiser_part)
+    text = _TextPlan.of(checkpoint, config)
+    progress = _Progress(len(checkpoint.encoders) + 2)
 
+    entries = []
+    for part in checkpoint.encoders:
+        progress.start(part)
+        entries.append(_text_encoder(checkpoint, part, folder, text))
+    progress.start(checkpoint.denoiser_part)
+    denoiser_entry, latent, text_time = _denoiser(checkpoint, folder, text, prediction)
+    progress.start("vae")
+    vae_entry, vae_latent = _vae(checkpoint, folder, vae_precision)
+    progress.end()
 
-def _read(path: Path) -> dict:
-    if not path.is_file():
-        raise ExportError(f"{path} is missing: not a diffusers checkpoint folder")
-    return json.loads(path.read_text(encoding="utf-8"))
-
-
-def _load(model_class: type, folder: Path) -> torch.nn.Module:
-    if not folder.is_dir():
-        raise ExportError(f"{folder} is missing: not a diffusers checkpoint folder")
-    extra = {"attn_implementation": "eager"} if "Text" in model_class.__name__ else {}
-    return model_class.from_pretrained(folder, torch_dtype=torch.float32, **extra).float().eval().requires_grad_(False)
-
-
-def _load_projection_width(checkpoint: Path, encoders: list[str]) -> int:
-    return _read(checkpoint / encoders[-1] / "config.json")["projection_dim"]
-
-
-def _tokenizer(folder: Path) -> str:
-    file = folder / "tokenizer.json"
-    if file.is_file():
-        return file.read_text(encoding="utf-8")
-    text = CLIPTokenizer.from_pretrained(folder).backend_tokenizer.to_str()
-    return json.dumps(json.loads(text), ensure_ascii=False, indent=1) + "\n"
-
-
-def _scheduler(checkpoint: Path) -> dict:
-    config = _read(checkpoint / "scheduler" / "scheduler_config.json")
-    if config["_class_name"] not in _SCHEDULERS:
-        raise ExportError(f"scheduler {config['_class_name']} is unknown; known are {', '.join(_SCHEDULERS)}")
-    return {
-        "type": _SCHEDULERS[config["_class_name"]],
-        "beta_schedule": config["beta_schedule"],
-        "beta_start": config["beta_start"],
-        "beta_end": config["beta_end"],
-        "train_steps": config["num_train_timesteps"],
-        "spacing": config.get("timestep_spacing", "leading"),
-        "steps_offset": config.get("steps_offset", 0),
-        "prediction": config.get("prediction_type", "epsilon"),
+    joint = checkpoint.denoiser_part == "transformer"
+    conditioning = {
+        "time_ids": text_time,
+        "pooled": "text_embeds" in denoiser_entry["inputs"],
+        "empty_negative_is_zero": bool(checkpoint.index.get("force_zeros_for_empty_prompt", False)),
     }
+    if joint:
+        conditioning |= {"hidden_width": text.width, "zero_tokens": text.zero_tokens}
+    return {
+        "format_version": FORMAT_VERSION,
+        "name": "",
+        "licence": "",
+        "made_by": f"asg4j_export {__version__}",
+        "latent": {
+            "channels": config["in_channels"], "native_size": latent.pop("native_size"), **vae_latent, **latent,
+        },
+        "text_encoders": entries,
+        "denoiser": denoiser_entry,
+        "vae": vae_entry,
+        "scheduler": scheduler,
+        "conditioning": conditioning,
+        "defaults": {"steps": 28, "guidance_scale": 7.0} if joint else {"steps": 50, "guidance_scale": 5.0 if text_time else 7.5},
+    }
+
+
+# ------------------------------------------------------------------------------------------------------ parts
+
+
+@dataclass(frozen=True)
+class _TextPlan:
+    """How the encoders' outputs become the denoiser's text: ``width`` channels, ``tokens`` rows, ``pooled`` channels."""
+
+    width: int
+    tokens: int
+    pooled: int
+    penultimate: bool
+    zero_tokens: int
+
+    @staticmethod
+    def of(checkpoint: Checkpoint, denoiser: dict) -> "_TextPlan":
+        configs = {part: checkpoint.config(part) for part in checkpoint.encoders}
+        clips = {part: c for part, c in configs.items() if "d_model" not in c}
+        beside = sum(c["hidden_size"] for c in clips.values())
+        length = next(iter(clips.values()))["max_position_embeddings"]
+        if checkpoint.denoiser_part == "transformer":
+            width = denoiser["joint_attention_dim"]
+            if beside > width or any(c["d_model"] != width for c in configs.values() if "d_model" in c):
+                raise ExportError(f"text encoders give {beside} channels and T5's, the transformer takes {width}")
+            pooled = sum(c["projection_dim"] for c in clips.values())
+            if pooled != denoiser["pooled_projection_dim"]:
+                raise ExportError(f"text encoders pool {pooled} channels, the transformer takes {denoiser['pooled_projection_dim']}")
+            has_t5 = len(configs) > len(clips)
+            return _TextPlan(width, length + T5_LENGTH, pooled, True, 0 if has_t5 else T5_LENGTH)
+        width = denoiser["cross_attention_dim"]
+        if beside != width:
+            raise ExportError(f"text encoders give {beside} channels, the UNet takes {width}")
+        text_time = denoiser.get("addition_embed_type") == "text_time"
+        pooled = configs[checkpoint.encoders[-1]]["projection_dim"] if text_time else 0
+        return _TextPlan(width, length, pooled, len(clips) > 1, 0)
+
+
+def _text_encoder(checkpoint: Checkpoint, part: str, folder: Path, text: _TextPlan) -> dict:
+    model = checkpoint.load(part)
+    t5 = hasattr(model.config, "d_model")
+    encoder = T5TextEncoder(model) if t5 else TextEncoder(model, text.penultimate)
+    suffix = part.removeprefix("text_encoder")
+    length = T5_LENGTH if t5 else model.config.max_position_embeddings
+    content, padding = checkpoint.tokenizer(part)
+    (folder / f"tokenizer{suffix}.json").write_text(content, encoding="utf-8")
+    _write(_text_graph(f"{part}.onnx", encoder, model.config.vocab_size, length, padding, checkpoint.precision), folder)
+    entry = {
+        "file": f"{part}.onnx",
+        "tokenizer": f"tokenizer{suffix}.json",
+        "length": length,
+        "hidden": encoder.output_names[0],
+        "pooled": "text_embeds" if encoder.pools and text.pooled else None,
+    }
+    return entry | ({"join": "tokens"} if t5 else {})
+
+
+def _denoiser(checkpoint: Checkpoint, folder: Path, text: _TextPlan, prediction: str) -> tuple[dict, dict, bool]:
+    """The manifest's ``denoiser``, the denoiser's share of ``latent``, and whether it takes time_ids."""
+    model = checkpoint.load(checkpoint.denoiser_part)
+    config = model.config
+    joint = checkpoint.denoiser_part == "transformer"
+    if joint:
+        if config.qk_norm is not None or config.dual_attention_layers:
+            raise ExportError("the transformer is one of Stable Diffusion 3.5; only that of Stable Diffusion 3 can be exported")
+        denoiser = JointDenoiser(model)
+        multiple, text_time = config.patch_size, False
+        # The published advice for U4 (which layers): the middle third.
+        masks = [
+            {"output": f"mask_joint{group}", "block": f"transformer_blocks.{first}-{end - 1}", "scale": config.patch_size, "default": group == 1}
+            for group, (first, end) in enumerate(denoiser.ranges)
+        ]
+        extra = {"max_size": config.pos_embed_max_size * config.patch_size}
+    else:
+        denoiser = Denoiser(model, checkpoint.known_pipeline)
+        multiple, text_time = 2 ** (len(config.block_out_channels) - 1), denoiser.text_time
+        masks = [{"output": f"mask_up{block}", "block": f"up_blocks.{block}", "scale": scale} for block, scale in denoiser.blocks]
+        extra = {}
+    native = config.sample_size
+    native = [native, native] if isinstance(native, int) else list(native)
+    plain = _denoiser_graph(denoiser, config.in_channels, native[0], multiple, text, masks, checkpoint.precision)
+    _write(plain, folder)
+    dilated = None if joint else DilatedDenoiser(denoiser)  # SD3 has no convolutions to dilate
+    if dilated and (checkpoint.precision == "fp16" or storage.too_large(denoiser)):
+        print("  no dilated graph (scalecrafter): only for fp32 weights below 1.9 GB so far", file=sys.stderr, flush=True)
+        dilated = None
+    if dilated:
+        _write(_dilated_graph(dilated, plain), folder)
+    entry = {
+        "file": "denoiser.onnx",
+        "dilated_file": DILATED_FILE if dilated else None,
+        **({"dilation_groups": dilated.groups} if dilated else {}),
+        "prediction": prediction,
+        "precision": checkpoint.precision,
+        "inputs": denoiser.input_names,
+        "masks": masks,
+    }
+    if checkpoint.known_pipeline:
+        entry["attention"] = "fused"
+    return entry, {"native_size": native, "unet_multiple": multiple} | extra, text_time
+
+
+def _vae(checkpoint: Checkpoint, folder: Path, precision: str) -> tuple[dict, dict]:
+    """The manifest's ``vae`` and the autoencoder's share of ``latent``.
+
+    In fp32 unless asked otherwise: SDXL's overflows in halves, and it runs once a picture. In fp16 the decoder is there in fp32 too,
+    and the engine decodes what overflows once more.
+    """
+    vae = checkpoint.load("vae", "fp32")
+    factor = 2 ** (len(vae.config.block_out_channels) - 1)
+    entry = {"decoder": "vae_decoder.onnx", "encoder": "vae_encoder.onnx", "precision": precision}
+    if precision == "fp32":
+        decoder, encoder = _vae_graphs(vae, factor)
+        tiled_graphs, entry["tiled_decoder"] = _tiled_decoder(vae)
+        graphs = [decoder, encoder, *tiled_graphs]
+    else:
+        halves = checkpoint.load("vae", precision)
+        decoder, _ = _vae_graphs(halves, factor, precision=precision)
+        tiled_graphs, entry["tiled_decoder"] = _tiled_decoder(halves, precision=precision)
+        exact, encoder = _vae_graphs(vae, factor, "_fp32")
+        exact_graphs, exact_entry = _tiled_decoder(vae, "_fp32")
+        entry["fallback"] = {"decoder": exact.file, "precision": "fp32", "tiled_decoder": exact_entry}
+        graphs = [decoder, encoder, *tiled_graphs, exact, *exact_graphs]
+    for graph in graphs:
+        _write(graph, folder)
+    latent = {"vae_factor": factor, "scaling": vae.config.scaling_factor, "shift": vae.config.shift_factor or 0.0}
+    return entry, latent
 
 
 # -------------------------------------------------------------------------------------------------- graphs
 
 
-def _text_graph(file: str, encoder: TextEncoder, vocabulary: int, length: int) -> Graph:
+def _text_graph(file: str, encoder: TextEncoder | T5TextEncoder, vocabulary: int, length: int, padding: int, precision: str) -> Graph:
     axes = {"input_ids": {0: "batch", 1: "tokens"}, encoder.output_names[0]: {0: "batch", 1: "tokens"}}
     if encoder.pools:
         axes["text_embeds"] = {0: "batch"}
     examples = [(torch.randint(0, vocabulary, (batch, length)),) for batch in (2, 1, 3)]
     for (ids,) in examples:
-        ids[:, length // 2 :] = encoder.model.config.eos_token_id
-    return Graph(file, encoder, ["input_ids"], encoder.output_names, axes, examples)
+        ids[:, length // 2 :] = padding
+    return Graph(file, encoder, ["input_ids"], encoder.output_names, axes, examples, precision)
 
 
-def _denoiser_graph(denoiser: Denoiser, length: int, pooled: int) -> Graph:
-    config = denoiser.unet.config
-    native = config.sample_size if isinstance(config.sample_size, int) else config.sample_size[0]
-    multiple = 2 ** (len(config.block_out_channels) - 1)
+def _denoiser_graph(
+    denoiser: Denoiser | JointDenoiser, channels: int, native: int, multiple: int, text: _TextPlan, masks: list[dict], precision: str
+) -> Graph:
     axes = {name: {0: "batch"} for name in denoiser.input_names + denoiser.output_names}
     axes["sample"] |= {2: "height", 3: "width"}
     axes["noise"] |= {2: "height", 3: "width"}
     axes["encoder_hidden_states"][1] = axes["token_weights"][1] = "tokens"
-    for block, scale in denoiser.blocks:
-        axes[f"mask_up{block}"] |= {1: f"height/{scale}", 2: f"width/{scale}"}
+    for mask in masks:
+        axes[mask["output"]] |= {1: f"height/{mask['scale']}", 2: f"width/{mask['scale']}"}
 
     def example(batch: int, height: int, width: int) -> tuple[torch.Tensor, ...]:
-        extra = [torch.randn(batch, pooled), torch.rand(batch, 6) * 8 * native] if denoiser.text_time else []
-        return (
-            torch.randn(batch, config.in_channels, height, width),
-            torch.randint(0, 1000, (batch,)).float(),
-            torch.randn(batch, length, config.cross_attention_dim),
-            *extra,
-            torch.rand(batch, length),
-        )
+        inputs = {
+            "sample": torch.randn(batch, channels, height, width),
+            "timestep": torch.randint(0, 1000, (batch,)).float(),
+            "encoder_hidden_states": torch.randn(batch, text.tokens, text.width),
+            "text_embeds": torch.randn(batch, text.pooled),
+            "time_ids": torch.rand(batch, 6) * 8 * native,
+            "token_weights": torch.rand(batch, text.tokens),
+        }
+        return tuple(inputs[name] for name in denoiser.input_names)
 
     small = min(native, 4 * multiple)
     examples = [example(2, small, small), example(1, small, small + multiple), example(3, 2 * small, small)]
-    return Graph("denoiser.onnx", denoiser, denoiser.input_names, denoiser.output_names, axes, examples)
+    return Graph("denoiser.onnx", denoiser, denoiser.input_names, denoiser.output_names, axes, examples, precision)
 
 
 def _dilated_graph(dilated: DilatedDenoiser, plain: Graph) -> Graph:
     """ScaleCrafter's graph: the same at run-time dilations."""
-    names = dilated.input_names
-    factors = [[2.0] * len(dilated.groups), [1.0 + 0.5 * (i % 5) for i in range(len(dilated.groups))], [1.0] * len(dilated.groups)]
+    count = len(dilated.groups)
+    factors = [[2.0] * count, [1.0 + 0.5 * (i % 5) for i in range(count)], [1.0] * count]
     examples = [(*example, torch.tensor(f)) for example, f in zip(plain.examples, factors, strict=True)]
-    return Graph("denoiser_dilated.onnx", dilated, names, dilated.output_names, plain.dynamic_axes, examples, weights_of=plain.file)
+    return Graph(DILATED_FILE, dilated, dilated.input_names, dilated.output_names, plain.dynamic_axes, examples, weights_of=plain.file)
 
 
-def _vae_graphs(vae: AutoencoderKL, factor: int) -> list[Graph]:
+def _vae_graphs(vae: AutoencoderKL, factor: int, suffix: str = "", precision: str = "fp32") -> list[Graph]:
     channels = vae.config.latent_channels
     size = {0: "batch", 2: "height", 3: "width"}
     big = {0: "batch", 2: f"height*{factor}", 3: f"width*{factor}"}
     latents = [torch.randn(b, channels, h, w) / vae.config.scaling_factor for b, h, w in ((2, 8, 8), (1, 16, 12), (3, 8, 20))]
     images = [torch.rand(b, 3, h * factor, w * factor) * 2 - 1 for b, h, w in ((2, 4, 4), (1, 8, 6), (3, 4, 10))]
     return [
-        Graph("vae_decoder.onnx", VaeDecoder(vae), ["latents"], ["image"], {"latents": size, "image": big}, [(x,) for x in latents]),
+        Graph(f"vae_decoder{suffix}.onnx", VaeDecoder(vae), ["latents"], ["image"], {"latents": size, "image": big}, [(x,) for x in latents], precision),
         Graph("vae_encoder.onnx", VaeEncoder(vae), ["image"], ["latents"], {"image": big, "latents": size}, [(x,) for x in images]),
     ]
 
 
-def _tiled_decoder(vae: AutoencoderKL) -> tuple[list[Graph], dict[str, object]]:
+def _tiled_decoder(vae: AutoencoderKL, suffix: str = "", precision: str = "fp32") -> tuple[list[Graph], dict[str, object]]:
     """The decoder once more, in the two parts that decode large pictures in tiles (vae_stats.py)."""
     front, tail = VaeFront(vae), VaeTail(vae)
     front_axes, tail_axes = tiled_axes()
@@ -274,14 +325,19 @@ def _tiled_decoder(vae: AutoencoderKL) -> tuple[list[Graph], dict[str, object]]:
         cores = [(torch.arange(n) >= 2).float() for n in x.shape[2:]]
         examples.append((x, statistics, *cores))
     graphs = [
-        Graph("vae_front.onnx", front, front.input_names, front.output_names, front_axes, [(x,) for x in latents]),
-        Graph("vae_tail.onnx", tail, tail.input_names, tail.output_names, tail_axes, examples),
+        Graph(f"vae_front{suffix}.onnx", front, front.input_names, front.output_names, front_axes, [(x,) for x in latents], precision),
+        Graph(f"vae_tail{suffix}.onnx", tail, tail.input_names, tail.output_names, tail_axes, examples, precision),
     ]
-    return graphs, tiled_entry(front, tail)
+    return graphs, tiled_entry(front, tail, suffix)
 
 
-def _write(graph: Graph, path: Path) -> float:
-    """Exports one graph into one file and returns its error; raises if ONNX Runtime disagrees with PyTorch."""
+def _write(graph: Graph, folder: Path) -> None:
+    """Exports one graph; raises if ONNX Runtime disagrees with PyTorch."""
+    started = time.monotonic()
+    path = folder / graph.file
+    with torch.no_grad():
+        expected = [graph.module(*example) for example in graph.examples]
+    beside = storage.too_large(graph.module)
     buffer = io.BytesIO()
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")
@@ -294,39 +350,102 @@ def _write(graph: Graph, path: Path) -> float:
             dynamic_axes=graph.dynamic_axes,
             opset_version=OPSET,
             dynamo=False,
+            # Large weights stay where they are: as inputs they are neither folded nor written.
+            export_params=not beside,
+            do_constant_folding=not beside,
         )
     model = onnx.load_from_string(buffer.getvalue())
     for node in model.graph.node:
         node.doc_string = ""
-    halve_storage(model)
-    onnx.checker.check_model(model)
-    if graph.weights_of is not None:
-        share_storage(model, path.with_name(graph.weights_of))
-    path.write_bytes(model.SerializeToString(deterministic=True))
-    return _parity(graph, path)
+    if beside:
+        storage.write_beside(model, graph.input_names, graph.module.state_dict(), path)
+    else:
+        storage.write(model, path, folder / graph.weights_of if graph.weights_of else None)
+    del model
+    error = _parity(graph, path, expected)
+    size = sum(part.stat().st_size for part in folder.glob(graph.file + "*"))
+    print(f"  {graph.file}: {size:,} bytes, error {error:.1e}, {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
 
 
-@torch.no_grad()
-def _parity(graph: Graph, path: Path) -> float:
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+def _parity(graph: Graph, path: Path, expected: list) -> float:
+    options, skipped = onnxruntime.SessionOptions(), []
+    if storage.data_file(path).exists():
+        # As few copies of large weights as can be: no layouts of the CPU's own, no casts done ahead.
+        options.add_session_config_entry("session.disable_prepacking", "1")
+        skipped = ["ConstantFolding"]
+    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"], disabled_optimizers=skipped)
     if [i.name for i in session.get_inputs()] != graph.input_names:
         raise ExportError(f"{path.name}: the exported graph lost an input: {[i.name for i in session.get_inputs()]}")
+    tolerance = TOLERANCE[graph.precision]
     worst = 0.0
-    for example in graph.examples:
-        expected = graph.module(*example)
-        expected = expected if isinstance(expected, tuple) else (expected,)
+    for example, outputs in zip(graph.examples, expected):
+        outputs = outputs if isinstance(outputs, tuple) else (outputs,)
         actual = session.run(graph.output_names, {n: x.numpy() for n, x in zip(graph.input_names, example)})
-        for output, a, b in zip(graph.output_names, actual, expected):
+        for output, a, b in zip(graph.output_names, actual, outputs):
             b = b.numpy()
             if a.shape != b.shape:
                 raise ExportError(f"{path.name}: {output} has shape {a.shape}, expected {b.shape}")
-            error = float(np.abs(a - b).max() / max(1e-12, np.abs(b).max()))
+            error = _error(a, b, graph.precision)
             worst = max(worst, error)
-            if not error <= TOLERANCE:
-                raise ExportError(f"{path.name}: {output} differs from PyTorch by {error:.1e} of its largest value, allowed {TOLERANCE:.0e}")
+            if not error <= tolerance:
+                raise ExportError(f"{path.name}: {output} differs from PyTorch by {error:.1e}, allowed {tolerance:.0e}")
     return worst
 
 
+def _error(actual: np.ndarray, expected: np.ndarray, precision: str) -> float:
+    measure = np.max if precision == "fp32" else lambda x: np.sqrt(np.mean(np.square(x, dtype=np.float64)))
+    return float(measure(np.abs(actual - expected)) / max(1e-12, measure(np.abs(expected))))
+
+
+# ------------------------------------------------------------------------------------------------- surroundings
+
+
+class _Progress:
+    """One line a part on standard error."""
+
+    def __init__(self, parts: int):
+        self._parts = parts
+        self._done = 0
+        self._started = time.monotonic()
+
+    def start(self, part: str) -> None:
+        self._done += 1
+        gc.collect()
+        print(f"[{self._done}/{self._parts}] {part}", file=sys.stderr, flush=True)
+
+    def end(self) -> None:
+        print(f"done in {time.monotonic() - self._started:.0f} s", file=sys.stderr, flush=True)
+
+
+def _require_disk(checkpoint: Checkpoint, place: Path) -> None:
+    """A bundle, and while it is written one graph a second time, takes about the checkpoint's weights."""
+    weights = {p: sum(f.stat().st_size for f in checkpoint.path(p).glob("*.safetensors")) for p in (checkpoint.denoiser_part, "vae", *checkpoint.encoders)}
+    needed = sum(weights.values()) + max(weights.values())
+    free = shutil.disk_usage(place).free
+    if needed > free:
+        raise ExportError(f"{place} has {free / 2**30:.1f} GiB free, about {needed / 2**30:.1f} GiB are needed: choose another --out")
+
+
+@contextmanager
+def _plain_errors(folder: Path) -> Iterator[None]:
+    """What runs out becomes a message that says so."""
+    try:
+        yield
+    except MemoryError as error:
+        raise ExportError("out of memory: close other programs, or use --precision fp16") from error
+    except RuntimeError as error:
+        if "allocate memory" not in str(error):
+            raise
+        raise ExportError("out of memory: close other programs, or use --precision fp16") from error
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        raise ExportError(f"the disk of {folder.parent} is full: choose another --out") from error
+
+
 def _fingerprint(path: Path) -> dict:
-    content = path.read_bytes()
-    return {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+    digest = hashlib.sha256()
+    with open(path, "rb") as content:
+        while chunk := content.read(1 << 22):
+            digest.update(chunk)
+    return {"bytes": path.stat().st_size, "sha256": digest.hexdigest()}

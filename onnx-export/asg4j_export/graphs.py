@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
-import mmap
-from pathlib import Path
-
-import numpy as np
-import onnx
 import torch
-from diffusers import AutoencoderKL, UNet2DConditionModel
+from diffusers import AutoencoderKL, SD3Transformer2DModel, UNet2DConditionModel
 from diffusers.models.attention_processor import Attention
-from onnx import TensorProto, helper, numpy_helper
+from transformers import T5EncoderModel
+
+from .attention import FusedAttention, JointAttention, TokenWeights, narrow, widen
 
 
 class PlainAttention:
@@ -21,7 +17,7 @@ class PlainAttention:
     ``mean over heads of sum_j softmax(QK'/sqrt(d))[:, :, j] * token_weights[:, j]`` of the last call.
     """
 
-    def __init__(self, weights: "TokenWeights | None" = None):
+    def __init__(self, weights: TokenWeights | None = None):
         self._weights = weights
         self.map: torch.Tensor | None = None
 
@@ -48,30 +44,25 @@ class PlainAttention:
         return attn.to_out[1](attn.to_out[0](output)) / attn.rescale_output_factor
 
 
-class TokenWeights:
-    """Carries the graph input ``token_weights`` to the attention processors."""
-
-    value: torch.Tensor
-
-
 class Denoiser(torch.nn.Module):
     """A UNet with one attention map per up block that has cross-attention."""
 
-    def __init__(self, unet: UNet2DConditionModel):
+    def __init__(self, unet: UNet2DConditionModel, fused: bool = False):
         super().__init__()
         self.unet = unet
+        attention = FusedAttention if fused else PlainAttention
         self.text_time = unet.config.addition_embed_type == "text_time"
         self._weights = TokenWeights()
         levels = len(unet.config.block_out_channels)
-        self._processors: dict[int, list[PlainAttention]] = {}
-        processors: dict[str, PlainAttention] = {}
+        self._processors: dict[int, list[PlainAttention | FusedAttention]] = {}
+        processors: dict[str, PlainAttention | FusedAttention] = {}
         for name in unet.attn_processors:
             parts = name.split(".")
             if parts[0] == "up_blocks" and parts[-2] == "attn2":
-                processor = PlainAttention(self._weights)
+                processor = attention(self._weights)
                 self._processors.setdefault(int(parts[1]), []).append(processor)
             else:
-                processor = PlainAttention()
+                processor = attention()
             processors[name] = processor
         unet.set_attn_processor(processors)
         #: (up block, latent size / map size), in the order of the outputs
@@ -90,13 +81,48 @@ class Denoiser(torch.nn.Module):
         *extra, token_weights = rest
         self._weights.value = token_weights
         added = {"text_embeds": extra[0], "time_ids": extra[1]} if self.text_time else None
-        noise = self.unet(sample, timestep, encoder_hidden_states, added_cond_kwargs=added, return_dict=False)[0]
+        own, states = narrow(self.unet, sample, encoder_hidden_states)
+        noise = widen(self.unet(own, timestep, states, added_cond_kwargs=added, return_dict=False)[0])
         maps = []
         for block, scale in self.blocks:
             layers = self._processors[block]
             mean = sum(layer.map for layer in layers) / len(layers)
             maps.append(mean.reshape(-1, sample.shape[2] // scale, sample.shape[3] // scale))
         return (noise, *maps)
+
+
+class JointDenoiser(torch.nn.Module):
+    """SD3's transformer, with one attention map for each third of its joint blocks."""
+
+    input_names = ["sample", "timestep", "encoder_hidden_states", "text_embeds", "token_weights"]
+    groups = 3
+
+    def __init__(self, transformer: SD3Transformer2DModel):
+        super().__init__()
+        self.transformer = transformer
+        self.patch = transformer.config.patch_size
+        self._weights = TokenWeights()
+        layers = len(transformer.transformer_blocks)
+        self._processors = [JointAttention(self._weights) for _ in range(layers)]
+        for block, processor in zip(transformer.transformer_blocks, self._processors):
+            block.attn.set_processor(processor)
+        cuts = [layers * group // self.groups for group in range(self.groups + 1)]
+        #: (first layer, one past the last) of each group
+        self.ranges = list(zip(cuts, cuts[1:]))
+
+    @property
+    def output_names(self) -> list[str]:
+        return ["noise", *(f"mask_joint{group}" for group in range(self.groups))]
+
+    def forward(self, sample, timestep, encoder_hidden_states, text_embeds, token_weights):
+        self._weights.value = token_weights
+        own, states, pooled = narrow(self.transformer, sample, encoder_hidden_states, text_embeds)
+        velocity = widen(self.transformer(own, states, pooled, timestep, return_dict=False)[0])
+        maps = []
+        for first, end in self.ranges:
+            mean = sum(layer.map for layer in self._processors[first:end]) / (end - first)
+            maps.append(mean.reshape(-1, sample.shape[2] // self.patch, sample.shape[3] // self.patch))
+        return (velocity, *maps)
 
 
 class TextEncoder(torch.nn.Module):
@@ -116,7 +142,21 @@ class TextEncoder(torch.nn.Module):
     def forward(self, input_ids):
         output = self.model(input_ids, output_hidden_states=self.penultimate)
         hidden = output.hidden_states[-2] if self.penultimate else output.last_hidden_state
-        return (hidden, output.text_embeds) if self.pools else hidden
+        return (widen(hidden), widen(output.text_embeds)) if self.pools else widen(hidden)
+
+
+class T5TextEncoder(torch.nn.Module):
+    """A T5 encoder, over all tokens, padding too, as SD3 was trained."""
+
+    output_names = ["last_hidden_state"]
+    pools = False
+
+    def __init__(self, model: T5EncoderModel):
+        super().__init__()
+        self.model = model
+
+    def forward(self, input_ids):
+        return widen(self.model(input_ids).last_hidden_state)
 
 
 class VaeDecoder(torch.nn.Module):
@@ -125,7 +165,7 @@ class VaeDecoder(torch.nn.Module):
         self.vae = vae
 
     def forward(self, latents):
-        return self.vae.decode(latents, return_dict=False)[0]
+        return widen(self.vae.decode(*narrow(self.vae, latents), return_dict=False)[0])
 
 
 class VaeEncoder(torch.nn.Module):
@@ -134,58 +174,4 @@ class VaeEncoder(torch.nn.Module):
         self.vae = vae
 
     def forward(self, image):
-        return self.vae.encode(image, return_dict=False)[0].mean
-
-
-def halve_storage(model: onnx.ModelProto, smallest: int = 256) -> None:
-    """Stores every weight that half precision holds exactly as fp16 behind a Cast, which loading folds away.
-
-    Nothing is rounded: a checkpoint in fp16 gives bit-equal fp32 weights at half the size.
-    """
-    casts = []
-    for tensor in model.graph.initializer:
-        if tensor.data_type != TensorProto.FLOAT:
-            continue
-        value = numpy_helper.to_array(tensor)
-        if value.size < smallest:
-            continue
-        with np.errstate(over="ignore"):
-            half = value.astype(np.float16)
-        if not np.array_equal(half.astype(np.float32), value):
-            continue
-        name = tensor.name
-        tensor.CopyFrom(numpy_helper.from_array(half, name + ".fp16"))
-        casts.append(helper.make_node("Cast", [name + ".fp16"], [name], name=name + ".cast", to=TensorProto.FLOAT))
-    nodes = list(model.graph.node)
-    del model.graph.node[:]
-    model.graph.node.extend(casts + nodes)
-
-
-def share_storage(model: onnx.ModelProto, other: Path, smallest: int = 256) -> None:
-    """Takes every weight of ``model`` that the ONNX file ``other`` holds from there, as external data, instead of storing it.
-
-    ONNX's external data is any run of bytes of any file beside the graph: here that of the weight inside ``other``.
-    """
-    places = _weights(other)
-    for tensor in model.graph.initializer:
-        place = places.get(hashlib.sha256(tensor.raw_data).digest())
-        if place is None or len(tensor.raw_data) < smallest:
-            continue
-        tensor.ClearField("raw_data")
-        tensor.data_location = TensorProto.EXTERNAL
-        for key, value in zip(("location", "offset", "length"), place):
-            tensor.external_data.add(key=key, value=str(value))
-
-
-def _weights(path: Path) -> dict[bytes, tuple[str, int, int]]:
-    """Where the weights of a graph lie: by the SHA-256 of their bytes the file, and offset and length in it."""
-    places = {}
-    with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        end = 0
-        for tensor in onnx.load(path, load_external_data=False).graph.initializer:
-            raw = tensor.raw_data
-            if raw:
-                offset = content.find(raw, end)  # tensors are written one after the other
-                end = offset + len(raw)
-                places.setdefault(hashlib.sha256(raw).digest(), (path.name, offset, len(raw)))
-    return places
+        return widen(self.vae.encode(*narrow(self.vae, image), return_dict=False)[0].mean)

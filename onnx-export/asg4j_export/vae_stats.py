@@ -14,6 +14,8 @@ import torch
 import torch.nn.functional as F
 from diffusers import AutoencoderKL
 
+from .attention import narrow, widen
+
 
 class VaeFront(torch.nn.Module):
     """latents [1, C, h, w] -> features [1, C', scale*h, scale*w], before the last upsampling."""
@@ -26,17 +28,19 @@ class VaeFront(torch.nn.Module):
         self.post_quant = vae.post_quant_conv if vae.config.use_post_quant_conv else torch.nn.Identity()
         self.decoder = vae.decoder
         self.blocks = len(vae.decoder.up_blocks) - 1
+        self.dtype = vae.dtype
         #: features per latent cell and axis
         self.scale = 2 ** (self.blocks - 1)
 
     def forward(self, latents):
-        x = self.decoder.mid_block(self.decoder.conv_in(self.post_quant(latents)))
+        (x,) = narrow(self, latents)
+        x = self.decoder.mid_block(self.decoder.conv_in(self.post_quant(x)))
         for index, block in enumerate(self.decoder.up_blocks[: self.blocks]):
             for resnet in block.resnets:
                 x = resnet(x, None)
             if index + 1 < self.blocks:
                 x = block.upsamplers[0](x)
-        return x
+        return widen(x)
 
 
 class VaeTail(torch.nn.Module):
@@ -55,6 +59,7 @@ class VaeTail(torch.nn.Module):
         self.upsampler = decoder.up_blocks[-2].upsamplers[0]
         self.resnets = decoder.up_blocks[-1].resnets
         self.norm_out, self.conv_out = decoder.conv_norm_out, decoder.conv_out
+        self.dtype = vae.dtype
         self.norms = 2 * len(self.resnets) + 1
         self.groups = self.norm_out.num_groups
         # Each convolution at the picture's resolution reaches one pixel further, half a feature cell.
@@ -65,7 +70,8 @@ class VaeTail(torch.nn.Module):
         core = rows[:, None] * columns[None, :]
         moments: list[torch.Tensor] = []
 
-        def norm(module: torch.nn.GroupNorm, x: torch.Tensor) -> torch.Tensor:
+        def norm(module: torch.nn.GroupNorm, narrow_x: torch.Tensor) -> torch.Tensor:
+            x = widen(narrow_x)  # sums over a tile are beyond half precision
             grouped = x.reshape(self.groups, -1, x.shape[2], x.shape[3])
             cells = core.sum() * (module.num_channels // self.groups)
             mean = (grouped * core).sum((1, 2, 3)) / cells
@@ -73,18 +79,18 @@ class VaeTail(torch.nn.Module):
             mean_given, variance_given = norm_stats[len(moments)]
             moments.append(torch.stack([mean, deviation.sum((1, 2, 3)) / cells]))
             per_group = module.num_channels // self.groups
-            gain = module.weight * torch.rsqrt(variance_given + module.eps).repeat_interleave(per_group)
-            offset = module.bias - mean_given.repeat_interleave(per_group) * gain
-            return x * gain[None, :, None, None] + offset[None, :, None, None]
+            gain = widen(module.weight) * torch.rsqrt(variance_given + module.eps).repeat_interleave(per_group)
+            offset = widen(module.bias) - mean_given.repeat_interleave(per_group) * gain
+            return narrow(self, x * gain[None, :, None, None] + offset[None, :, None, None])[0]
 
-        x = self.upsampler(features)
+        x = self.upsampler(*narrow(self, features))
         for resnet in self.resnets:
             y = resnet.conv1(F.silu(norm(resnet.norm1, x)))
             y = resnet.conv2(F.silu(norm(resnet.norm2, y)))
             x = x if resnet.conv_shortcut is None else resnet.conv_shortcut(x)
             x = (x + y) / resnet.output_scale_factor
         image = self.conv_out(F.silu(norm(self.norm_out, x)))
-        return image, torch.stack(moments)
+        return widen(image), torch.stack(moments)
 
 
 def tiled_axes() -> tuple[dict[str, dict[int, str]], dict[str, dict[int, str]]]:
@@ -99,6 +105,6 @@ def tiled_axes() -> tuple[dict[str, dict[int, str]], dict[str, dict[int, str]]]:
     return front, tail
 
 
-def tiled_entry(front: VaeFront, tail: VaeTail) -> dict[str, object]:
+def tiled_entry(front: VaeFront, tail: VaeTail, suffix: str = "") -> dict[str, object]:
     """The manifest's ``vae.tiled_decoder``."""
-    return {"front": "vae_front.onnx", "tail": "vae_tail.onnx", "scale": front.scale, "halo": tail.halo}
+    return {"front": f"vae_front{suffix}.onnx", "tail": f"vae_tail{suffix}.onnx", "scale": front.scale, "halo": tail.halo}

@@ -25,15 +25,15 @@ def unshuffle(shuffled, p):
 
 def guide_of(row, space, x0, e0):
     """What the key patch tells the others: its noise estimate, or its predicted clean latent."""
-    return e0 if space == "noise" else (x0 - row.sigma * e0) / row.alpha
+    return e0 if space == "noise" else (x0 - row.sigma * e0) / row.cleanScale
 
 
 def guided(row, space, x, e, G, wM):
     """Eq. 3 / Eq. 4 on noise estimates; or the same pull on predicted clean latents."""
     if space == "noise":
         return e + wM * (G - e)
-    d = (x - row.sigma * e) / row.alpha
-    return e - wM * (row.alpha / row.sigma * (G - d))
+    d = (x - row.sigma * e) / row.cleanScale
+    return e - wM * (row.cleanScale / row.sigma * (G - d))
 
 
 def guide_weight(settings, k, t1):

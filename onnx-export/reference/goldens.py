@@ -195,6 +195,32 @@ def schedule_vectors(steps_list=(1, 4, 16, 20, 50)):
                                         "as shipped, float32": f"{worst_plain:.1e}"}, "cases": cases}
 
 
+# ---- flow.json
+
+def flow_vectors(steps_list=(1, 2, 4, 20, 28, 50)):
+    """Flow matching's tables, and where diffusers arrives with the same network outputs."""
+    import torch
+    from diffusers import FlowMatchEulerDiscreteScheduler
+
+    x0, outputs, noise = stepping_inputs()
+    cases = []
+    for shift in (3.0, 1.0):
+        for steps in steps_list:
+            table = schedule.flow_euler(steps, shift)
+            ours = step_by_table(table, x0, outputs, noise)
+            s = FlowMatchEulerDiscreteScheduler(shift=shift)
+            s.set_timesteps(steps)
+            x = torch.from_numpy(x0)
+            for k, t in enumerate(s.timesteps):
+                x = s.step(torch.from_numpy(outputs[k]), t, x).prev_sample
+            columns = [*schedule.COLUMNS, "cleanScale"]
+            rows = {c: [float(getattr(r, c)) for r in table.rows] for c in columns}
+            assert relative(rows["timestep"], s.timesteps.numpy()) < 1e-6, (shift, steps)
+            assert relative(ours, x.numpy()) < 1e-6, (shift, steps)
+            cases.append({"shift": shift, "steps": steps, "rows": rows, "result": ours.tolist(), "diffusers": x.tolist()})
+    return {"train_steps": 1000, "x": x0.tolist(), "model_outputs": outputs.tolist(), "cases": cases}
+
+
 # ---- plan.json
 
 PIXELS = {8: (8, 24, 64, 72, 80, 88, 96, 104, 128, 136, 144, 152, 192, 208, 256, 520),
@@ -236,6 +262,7 @@ def plan_vectors():
 def write_vectors(folder):
     write_json(folder / "philox.json", philox_vectors())
     write_json(folder / "schedules.json", schedule_vectors())
+    write_json(folder / "flow.json", flow_vectors())
     write_json(folder / "plan.json", plan_vectors())
 
 

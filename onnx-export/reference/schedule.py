@@ -8,7 +8,10 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Row:
-    """x = alpha * x0 + sigma * noise; e = predM * m + predX * x; x' = stepX * x + stepE * e + stepN * n."""
+    """x = alpha * x0 + sigma * noise; e = predM * m + predX * x; x' = stepX * x + stepE * e + stepN * n.
+
+    e estimates the noise, or of a flow the velocity: x = cleanScale * x0 + sigma * e.
+    """
 
     timestep: float
     alpha: float
@@ -19,13 +22,18 @@ class Row:
     stepX: float
     stepE: float
     stepN: float
+    cleanScale: float | None = None  # alpha; of a flow 1
+
+    def __post_init__(self):
+        if self.cleanScale is None:
+            object.__setattr__(self, "cleanScale", self.alpha)
 
     def rounded(self, real):
         """The same row in another floating-point type."""
         return Row(*(real(np.float32(v)) if real is np.float32 else real(v) for v in astuple(self)))
 
 
-COLUMNS = [f.name for f in fields(Row)]
+COLUMNS = [f.name for f in fields(Row) if f.name != "cleanScale"]
 
 
 @dataclass(frozen=True)
@@ -90,6 +98,15 @@ def ddim(steps, spacing="leading", prediction="epsilon", eta=0.0, offset=1, abar
         predict = (1.0, 0.0) if prediction == "epsilon" else (alpha, sigma)
         rows.append(Row(t[k], alpha, sigma, 1.0, *predict, step_x, step_e, s))
     return Table(tuple(rows), np.sqrt(a_p), np.sqrt(1.0 - a_p), 1.0)
+
+
+def flow_euler(steps, shift=3.0, train=1000):
+    """Flow matching: x = (1 - sigma) x0 + sigma n, the network gives the velocity n - x0 (arXiv 2403.03206)."""
+    def shifted(sigma):
+        return shift * sigma / (1.0 + (shift - 1.0) * sigma)
+    sigma = np.append(shifted(np.linspace(1.0, shifted(1.0 / train), steps)), 0.0)
+    rows = [Row(train * s, 1.0 - s, s, 1.0, 1.0, 0.0, 1.0, after - s, 0.0, 1.0) for s, after in zip(sigma, sigma[1:])]
+    return Table(tuple(rows), 1.0, 0.0, 1.0)
 
 
 def table(scheduler, steps, spacing="leading", prediction="epsilon", eta=0.0):

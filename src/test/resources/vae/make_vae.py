@@ -3,6 +3,8 @@
 
 from pathlib import Path
 
+import numpy as np
+import onnx
 import torch
 from asg4j_export.vae_stats import VaeFront, VaeTail, tiled_axes
 from diffusers import AutoencoderKL
@@ -44,4 +46,18 @@ stats = torch.stack([torch.zeros(tail.norms, tail.groups), torch.ones(tail.norms
 save(Whole(), "vae_decoder.onnx", (["latents"], ["image"]), whole_axes, latents)
 save(front, "vae_front.onnx", (front.input_names, front.output_names), axes[0], latents)
 save(tail, "vae_tail.onnx", (tail.input_names, tail.output_names), axes[1], features, stats, torch.ones(h), torch.ones(w))
+
+
+def overflow(file):
+    """The same graph with infinities in the picture, as a decoder in half precision may give."""
+    model = onnx.load(HERE / file)
+    node = next(node for node in model.graph.node if "image" in node.output)
+    node.output[list(node.output).index("image")] = "finite"
+    model.graph.initializer.append(onnx.numpy_helper.from_array(np.float32("inf"), "infinity"))
+    model.graph.node.append(onnx.helper.make_node("Mul", ["finite", "infinity"], ["image"]))
+    onnx.save(model, HERE / file.replace(".onnx", "_overflow.onnx"))
+
+
+overflow("vae_decoder.onnx")
+overflow("vae_tail.onnx")
 print("scale", front.scale, "halo", tail.halo, "norms", tail.norms, "groups", tail.groups)

@@ -6,8 +6,8 @@ import io.github.asg4j.kernel.KernelChoice;
 import io.github.asg4j.kernel.KernelSelfTest;
 import io.github.asg4j.method.Method;
 import io.github.asg4j.model.Bundle;
-import io.github.asg4j.model.ClipTokenizer;
 import io.github.asg4j.model.LoadedModel;
+import io.github.asg4j.model.Tokenizer;
 import io.github.asg4j.ort.OrtRuntime;
 import io.github.asg4j.run.Planner;
 import io.github.asg4j.run.Runner;
@@ -31,6 +31,7 @@ import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.SynchronousQueue;
 import java.util.concurrent.ThreadPoolExecutor;
 import java.util.concurrent.TimeUnit;
+import java.util.stream.IntStream;
 
 /**
  * A loaded model and the devices that draw with it. Open once, use from any thread: requests are
@@ -63,7 +64,10 @@ public final class Engine implements AutoCloseable {
         List<ExecutorService> threads = new ArrayList<>();
         try {
             model = LoadedModel.open(bundle, devices.threadsPerWorker());
-            ClipTokenizer tokenizer = bundle.tokenizer(0);
+            List<Tokenizer> tokenizers =
+                    IntStream.range(0, bundle.manifest().textEncoders().size())
+                            .mapToObj(bundle::tokenizer)
+                            .toList();
             planner = new Planner(bundle.manifest(), devices.workers());
             for (int i = 0; i < devices.workers(); i++) {
                 threads.add(Executors.newSingleThreadExecutor(daemon("asg-cpu#" + i)));
@@ -74,7 +78,7 @@ public final class Engine implements AutoCloseable {
                             model,
                             kernels.kernels(),
                             planner,
-                            tokenizer,
+                            tokenizers,
                             threads,
                             memoryLimit(options),
                             VERSION,

@@ -15,7 +15,7 @@ import java.util.function.LongSupplier;
 
 /** What is asked of a picture, whatever the method. A field that is null was not given. */
 final class PictureArgs {
-    static final List<String> SCHEDULERS = List.of("euler", "ddim");
+    static final List<String> SCHEDULERS = List.of("euler", "ddim", "flow_euler");
     static final List<String> SPACINGS = List.of("leading", "trailing", "linspace");
 
     @Spec(Spec.Target.MIXEE)
@@ -73,7 +73,7 @@ final class PictureArgs {
 
         @Option(
                 names = "--scheduler",
-                paramLabel = "euler|ddim",
+                paramLabel = "euler|ddim|flow_euler",
                 order = HelpSections.PICTURE + 8,
                 description = "sampler (default: the bundle's)")
         @Nullable String scheduler;

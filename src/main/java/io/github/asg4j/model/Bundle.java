@@ -139,9 +139,9 @@ public final class Bundle {
     }
 
     /** The tokenizer of text encoder {@code index}. */
-    public ClipTokenizer tokenizer(int index) {
+    public Tokenizer tokenizer(int index) {
         String name = manifest.textEncoders().get(index).tokenizer();
-        return ClipTokenizer.parse(files.place(name), read(name));
+        return Tokenizer.parse(files.place(name), read(name));
     }
 
     /**

@@ -22,7 +22,7 @@ import java.util.PriorityQueue;
  * the UTF-8 bytes of each piece are merged by rank, its last byte marked as the end of a word.
  * Immutable and thread-safe. Character classes and lower case are those of the JDK's Unicode.
  */
-public final class ClipTokenizer {
+public final class ClipTokenizer implements Tokenizer {
     private static final String SPLIT =
             "'s|'t|'re|'ve|'m|'ll|'d|[\\p{L}]+|[\\p{N}]|[^\\s\\p{L}\\p{N}]+";
     private static final String SPLIT_WITH_MARKS = "<\\|startoftext\\|>|<\\|endoftext\\|>|" + SPLIT;
@@ -55,17 +55,7 @@ public final class ClipTokenizer {
     private final int eosId;
     private final int padId;
 
-    /**
-     * A prompt as the text encoder takes it.
-     *
-     * @param ids token ids {@code [length]}: begin mark, tokens, end mark, padding
-     * @param realTokens tokens between the marks
-     * @param cut the text that did not fit, as far as it can be read back from its tokens; empty:
-     *     everything fitted
-     */
-    public record Tokens(int[] ids, int realTokens, String cut) {}
-
-    private ClipTokenizer(Json root) {
+    ClipTokenizer(Json root) {
         checkNormalizer(root.get("normalizer"));
         splitsMarks = checkPreTokenizer(root.get("pre_tokenizer"));
         Json model = root.get("model");
@@ -127,7 +117,7 @@ public final class ClipTokenizer {
         return padId;
     }
 
-    /** One more than the largest id: the rows that the encoder's embedding table needs. */
+    @Override
     public int idLimit() {
         return tokens.keySet().stream().mapToInt(id -> id).max().orElse(NONE) + 1;
     }
@@ -137,6 +127,7 @@ public final class ClipTokenizer {
      * of an added token, such as the end mark's, becomes that token, as with the original. Half a
      * surrogate pair counts as U+FFFD.
      */
+    @Override
     public Tokens encode(String text, int length) {
         if (length < 2) {
             throw new IllegalArgumentException("length is " + length + ": both marks need 2");
@@ -150,7 +141,7 @@ public final class ClipTokenizer {
         System.arraycopy(ids.values, 0, padded, 1, real);
         padded[real + 1] = eosId;
         Arrays.fill(padded, real + 2, length, padId);
-        return new Tokens(padded, real, decode(ids, real));
+        return new Tokens(padded, 1, real, decode(ids, real));
     }
 
     /** Ids without marks, padding or cut, for tests against other implementations. */

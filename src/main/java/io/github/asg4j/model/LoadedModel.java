@@ -39,12 +39,17 @@ public final class LoadedModel implements AutoCloseable {
         this.sessions = new ArrayList<>(sessions);
         Manifest manifest = bundle.manifest();
         int encoders = manifest.textEncoders().size();
-        textEncoder = new TextEncoder(sessions.subList(0, encoders), manifest.textEncoders());
+        textEncoder =
+                new TextEncoder(
+                        sessions.subList(0, encoders),
+                        manifest.textEncoders(),
+                        manifest.conditioning());
         denoiser = denoiser(sessions.get(encoders), List.of());
         vaeDecoder =
                 new VaeDecoder(
                         sessions.get(encoders + 1),
-                        manifest,
+                        manifest.latent(),
+                        manifest.vae(),
                         file -> session(bundle, file, vaeThreads()));
     }
 

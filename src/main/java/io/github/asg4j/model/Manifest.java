@@ -10,6 +10,7 @@ import java.util.Collections;
 import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Set;
 
@@ -51,9 +52,9 @@ public record Manifest(
     /** The newest layout that this release reads. */
     public static final int FORMAT_VERSION = 1;
 
-    public static final List<String> PREDICTIONS = List.of("epsilon", "v");
+    public static final List<String> PREDICTIONS = List.of("epsilon", "v", "flow");
     public static final List<String> PRECISIONS = List.of("fp32", "fp16");
-    public static final List<String> SCHEDULERS = List.of("euler", "ddim");
+    public static final List<String> SCHEDULERS = List.of("euler", "ddim", "flow_euler");
     public static final List<String> BETA_SCHEDULES = List.of("scaled_linear", "linear");
     public static final List<String> SPACINGS = List.of("leading", "trailing", "linspace");
 
@@ -68,6 +69,11 @@ public record Manifest(
                     "token_weights");
 
     private static final int REQUIRED_INPUTS = 3;
+    private static final List<String> JOINS = List.of("channels", "tokens");
+    private static final String FUSED = "fused";
+    private static final List<String> ATTENTIONS = List.of("plain", FUSED);
+    private static final String FLOW = "flow";
+    private static final String FLOW_SOLVER = "flow_euler";
 
     private static final String INSIDE =
             "a path inside the bundle, relative and with / between folders";
@@ -86,6 +92,8 @@ public record Manifest(
      * @param scaling VAE input = latents / scaling + shift
      * @param shift see {@code scaling}
      * @param unetMultiple latent height and width of every denoiser call are multiples of it
+     * @param maxSize latent height and width that a denoiser call can have at most, {@link
+     *     #UNLIMITED} where nothing bounds it (SD3's table of positions does)
      */
     public record Latent(
             int channels,
@@ -94,7 +102,18 @@ public record Manifest(
             int vaeFactor,
             double scaling,
             double shift,
-            int unetMultiple) {}
+            int unetMultiple,
+            int maxSize) {
+        public static final int UNLIMITED = Integer.MAX_VALUE;
+    }
+
+    /** How an encoder's hidden states are joined to those of the encoders before it. */
+    public enum Join {
+        /** Beside them, along the channels (SDXL's two encoders). */
+        CHANNELS,
+        /** After them, along the tokens (SD3's T5). */
+        TOKENS
+    }
 
     /**
      * @param file the graph
@@ -102,19 +121,26 @@ public record Manifest(
      * @param length tokens per prompt, begin and end mark included
      * @param hidden graph output {@code [B, length, D]} that conditions the denoiser
      * @param pooled graph output {@code [B, P]}; null: this encoder gives none
+     * @param join where its hidden states go
      */
     public record TextEncoder(
-            String file, String tokenizer, int length, String hidden, @Nullable String pooled) {}
+            String file,
+            String tokenizer,
+            int length,
+            String hidden,
+            @Nullable String pooled,
+            Join join) {}
 
     /**
      * @param file the graph
      * @param dilatedFile the graph with run-time dilation on the same weights; null: none
      * @param dilationGroups groups of convolutions, one per entry of that graph's input {@code
      *     dilation [G]}; empty if and only if there is none
-     * @param prediction "epsilon" or "v"
+     * @param prediction "epsilon", "v" or "flow"
      * @param precision type of the weights, "fp32" or "fp16"
      * @param inputs inputs of the graph, of {@link #DENOISER_INPUTS}
      * @param masks its attention maps
+     * @param fusedAttention attention is one operator, which keeps no scores of all pairs of tokens
      */
     public record Denoiser(
             String file,
@@ -123,7 +149,8 @@ public record Manifest(
             String prediction,
             String precision,
             List<String> inputs,
-            List<Mask> masks) {
+            List<Mask> masks,
+            boolean fusedAttention) {
         public Denoiser {
             dilationGroups = List.copyOf(dilationGroups);
             inputs = List.copyOf(inputs);
@@ -135,8 +162,9 @@ public record Manifest(
      * @param output graph output {@code [B, h/scale, w/scale]}
      * @param block name of the up block it comes from
      * @param scale latent cells per cell of the map and axis
+     * @param usual whether it is used where a request names no blocks
      */
-    public record Mask(String output, String block, int scale) {}
+    public record Mask(String output, String block, int scale, boolean usual) {}
 
     /**
      * @param decoder the graph from latents to pixels
@@ -144,12 +172,14 @@ public record Manifest(
      * @param precision type of the weights, "fp32" or "fp16"
      * @param tiledDecoder the decoder in two parts, for pictures too large to decode whole; null:
      *     none
+     * @param fallback the decoder in fp32, for pictures that overflow in this one; null: none
      */
     public record Vae(
             String decoder,
             @Nullable String encoder,
             String precision,
-            @Nullable TiledDecoder tiledDecoder) {}
+            @Nullable TiledDecoder tiledDecoder,
+            @Nullable Vae fallback) {}
 
     /**
      * @param front the graph from latents to features, run whole
@@ -158,6 +188,15 @@ public record Manifest(
      * @param halo features around a tile that its convolutions reach
      */
     public record TiledDecoder(String front, String tail, int scale, int halo) {}
+
+    /** The noise schedule the model was trained with, and the solver it is used with. */
+    public sealed interface Scheduler {
+        /** Default solver, one of {@link #SCHEDULERS}. */
+        String type();
+
+        /** Length of the training schedule. */
+        int trainSteps();
+    }
 
     /**
      * @param file the graph: {@code image [B, 3, h, w]} to {@code upscaled [B, 3, h * scale, w *
@@ -168,7 +207,9 @@ public record Manifest(
     public record Upscaler(String file, int scale, int overlap) {}
 
     /**
-     * @param type default scheduler, "euler" or "ddim"
+     * The schedule of a model that predicts noise or v.
+     *
+     * @param type "euler" or "ddim"
      * @param betaSchedule "scaled_linear" or "linear"
      * @param betaStart variance added by the first training step
      * @param betaEnd variance added by the last training step
@@ -176,21 +217,40 @@ public record Manifest(
      * @param spacing "leading", "trailing" or "linspace"
      * @param stepsOffset added to every timestep of leading spacing
      */
-    public record Scheduler(
+    public record Betas(
             String type,
             String betaSchedule,
             double betaStart,
             double betaEnd,
             int trainSteps,
             String spacing,
-            int stepsOffset) {}
+            int stepsOffset)
+            implements Scheduler {}
+
+    /**
+     * The schedule of a model that predicts the flow's velocity.
+     *
+     * @param type "flow_euler"
+     * @param trainSteps length of the training schedule
+     * @param shift how far the noise levels are moved up, 1: not at all
+     */
+    public record Flow(String type, int trainSteps, double shift) implements Scheduler {}
 
     /**
      * @param timeIds the denoiser takes sizes and crop position as SDXL's does
      * @param pooled the denoiser takes the pooled text embedding
      * @param emptyNegativeIsZero without a negative prompt its embeddings are zeros
+     * @param hiddenWidth channels of the text the denoiser takes; narrower hidden states are filled
+     *     up with zeros; 0: as wide as the encoders together
+     * @param zeroTokens rows of zeros after the encoders' tokens, in the place of an encoder that the
+     *     bundle leaves out
      */
-    public record Conditioning(boolean timeIds, boolean pooled, boolean emptyNegativeIsZero) {}
+    public record Conditioning(
+            boolean timeIds,
+            boolean pooled,
+            boolean emptyNegativeIsZero,
+            int hiddenWidth,
+            int zeroTokens) {}
 
     /**
      * @param steps denoising steps
@@ -247,7 +307,7 @@ public record Manifest(
         for (Json encoder : root.get("text_encoders").items(1, 3)) {
             textEncoders.add(textEncoder(encoder, files));
         }
-        Scheduler scheduler = scheduler(root.get("scheduler"));
+        Scheduler scheduler = scheduler(root.get("scheduler"), denoiser);
         return new Manifest(
                 formatVersion,
                 root.get("name").name(),
@@ -265,7 +325,14 @@ public record Manifest(
     }
 
     private static Latent latent(Json json) {
-        json.onlyKeys("channels", "native_size", "vae_factor", "scaling", "shift", "unet_multiple");
+        json.onlyKeys(
+                "channels",
+                "native_size",
+                "vae_factor",
+                "scaling",
+                "shift",
+                "unet_multiple",
+                "max_size");
         int multiple = json.get("unet_multiple").integer(1, 1024);
         List<Json> size = json.get("native_size").items(2, 2);
         for (Json extent : size) {
@@ -280,18 +347,23 @@ public record Manifest(
                 json.get("vae_factor").integer(1, 64),
                 json.get("scaling").number(1e-6, 1e6),
                 json.get("shift").number(-1e6, 1e6),
-                multiple);
+                multiple,
+                optional(json, "max_size", 1, Latent.UNLIMITED, Latent.UNLIMITED));
     }
 
     private static TextEncoder textEncoder(Json json, Map<String, FileEntry> files) {
-        json.onlyKeys("file", "tokenizer", "length", "hidden", "pooled");
+        json.onlyKeys("file", "tokenizer", "length", "hidden", "pooled", "join");
         Json pooled = json.optional("pooled");
+        Json join = json.optional("join");
         return new TextEncoder(
                 file(json.get("file"), files),
                 file(json.get("tokenizer"), files),
                 json.get("length").integer(3, 4096),
                 json.get("hidden").name(),
-                pooled == null ? null : pooled.name());
+                pooled == null ? null : pooled.name(),
+                join == null
+                        ? Join.CHANNELS
+                        : Join.valueOf(join.oneOf(JOINS).toUpperCase(Locale.ROOT)));
     }
 
     private static Denoiser denoiser(Json json, Map<String, FileEntry> files) {
@@ -302,7 +374,8 @@ public record Manifest(
                 "prediction",
                 "precision",
                 "inputs",
-                "masks");
+                "masks",
+                "attention");
         List<String> inputs = new ArrayList<>();
         for (Json input : json.get("inputs").items(REQUIRED_INPUTS, DENOISER_INPUTS.size())) {
             String name = input.oneOf(DENOISER_INPUTS);
@@ -320,12 +393,14 @@ public record Manifest(
         Set<String> outputs = new HashSet<>();
         Set<String> blocks = new HashSet<>();
         for (Json mask : json.get("masks").items(0, 64)) {
-            mask.onlyKeys("output", "block", "scale");
+            mask.onlyKeys("output", "block", "scale", "default");
+            Json usual = mask.optional("default");
             Mask entry =
                     new Mask(
                             mask.get("output").name(),
                             mask.get("block").name(),
-                            mask.get("scale").integer(1, 1024));
+                            mask.get("scale").integer(1, 1024),
+                            usual == null || usual.bool());
             if (!outputs.add(entry.output())) {
                 throw mask.get("output").expected("a name that no other mask has");
             }
@@ -334,24 +409,24 @@ public record Manifest(
             }
             masks.add(entry);
         }
+        if (!masks.isEmpty() && masks.stream().noneMatch(Mask::usual)) {
+            throw json.get("masks").expected("at least one with default true");
+        }
         if (inputs.contains("token_weights") == masks.isEmpty()) {
             throw json.get("masks")
                     .expected("attention maps if and only if token_weights is an input");
         }
         Json dilated = json.optional("dilated_file");
-        Json prediction = json.get("prediction");
-        if (prediction.isText() && prediction.text().equals("flow")) {
-            throw prediction.expected(
-                    "one of epsilon, v: flow matching (SD3) is not supported by this release");
-        }
+        Json attention = json.optional("attention");
         return new Denoiser(
                 file(json.get("file"), files),
                 dilated == null ? null : file(dilated, files),
                 dilationGroups(json, dilated != null),
-                prediction.oneOf(PREDICTIONS),
+                json.get("prediction").oneOf(PREDICTIONS),
                 json.get("precision").oneOf(PRECISIONS),
                 inputs,
-                masks);
+                masks,
+                attention != null && attention.oneOf(ATTENTIONS).equals(FUSED));
     }
 
     private static List<String> dilationGroups(Json denoiser, boolean dilated) {
@@ -377,14 +452,26 @@ public record Manifest(
     }
 
     private static Vae vae(Json json, Map<String, FileEntry> files) {
-        json.onlyKeys("decoder", "encoder", "precision", "tiled_decoder");
+        json.onlyKeys("decoder", "encoder", "precision", "tiled_decoder", "fallback");
+        Json fallback = json.optional("fallback");
+        return vae(json, files, fallback == null ? null : vaeFallback(fallback, files));
+    }
+
+    private static Vae vaeFallback(Json json, Map<String, FileEntry> files) {
+        json.onlyKeys("decoder", "precision", "tiled_decoder");
+        json.get("precision").oneOf(List.of("fp32"));
+        return vae(json, files, null);
+    }
+
+    private static Vae vae(Json json, Map<String, FileEntry> files, @Nullable Vae fallback) {
         Json encoder = json.optional("encoder");
         Json tiled = json.optional("tiled_decoder");
         return new Vae(
                 file(json.get("decoder"), files),
                 encoder == null ? null : file(encoder, files),
                 json.get("precision").oneOf(PRECISIONS),
-                tiled == null ? null : tiledDecoder(tiled, files));
+                tiled == null ? null : tiledDecoder(tiled, files),
+                fallback);
     }
 
     private static TiledDecoder tiledDecoder(Json json, Map<String, FileEntry> files) {
@@ -414,9 +501,20 @@ public record Manifest(
         return upscalers;
     }
 
-    private static Scheduler scheduler(Json json) {
+    private static Scheduler scheduler(Json json, Denoiser denoiser) {
         // Before the keys: schedulers of other families have other keys.
-        String type = json.get("type").oneOf(SCHEDULERS);
+        Json named = json.get("type");
+        String type = named.oneOf(SCHEDULERS);
+        if (type.equals(FLOW_SOLVER) != denoiser.prediction().equals(FLOW)) {
+            throw named.expected(FLOW_SOLVER + " if and only if denoiser.prediction is " + FLOW);
+        }
+        if (type.equals(FLOW_SOLVER)) {
+            json.onlyKeys("type", "train_steps", "shift");
+            return new Flow(
+                    type,
+                    json.get("train_steps").integer(2, 100_000),
+                    json.get("shift").number(1e-3, 1e3));
+        }
         json.onlyKeys(
                 "type",
                 "beta_schedule",
@@ -427,7 +525,7 @@ public record Manifest(
                 "steps_offset");
         double betaStart = json.get("beta_start").number(1e-9, 0.999);
         int trainSteps = json.get("train_steps").integer(2, 100_000);
-        return new Scheduler(
+        return new Betas(
                 type,
                 json.get("beta_schedule").oneOf(BETA_SCHEDULES),
                 betaStart,
@@ -439,7 +537,8 @@ public record Manifest(
 
     private static Conditioning conditioning(
             Json json, Denoiser denoiser, List<TextEncoder> textEncoders) {
-        json.onlyKeys("time_ids", "pooled", "empty_negative_is_zero");
+        json.onlyKeys(
+                "time_ids", "pooled", "empty_negative_is_zero", "hidden_width", "zero_tokens");
         Json timeIds = json.get("time_ids");
         Json pooled = json.get("pooled");
         if (timeIds.bool() != denoiser.inputs().contains("time_ids")) {
@@ -452,7 +551,16 @@ public record Manifest(
             throw pooled.expected("false, or a pooled output in one of text_encoders");
         }
         return new Conditioning(
-                timeIds.bool(), pooled.bool(), json.get("empty_negative_is_zero").bool());
+                timeIds.bool(),
+                pooled.bool(),
+                json.get("empty_negative_is_zero").bool(),
+                optional(json, "hidden_width", 1, 1 << 20, 0),
+                optional(json, "zero_tokens", 0, 4096, 0));
+    }
+
+    private static int optional(Json json, String key, int min, int max, int otherwise) {
+        Json value = json.optional(key);
+        return value == null ? otherwise : value.integer(min, max);
     }
 
     private static Defaults defaults(Json json, Scheduler scheduler) {

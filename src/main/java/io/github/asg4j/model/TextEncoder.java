@@ -11,57 +11,100 @@ import org.jspecify.annotations.Nullable;
 
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.stream.IntStream;
 
 /**
- * Token ids to what conditions the denoiser: the text encoders of a bundle, their hidden states
- * joined along the channels, their pooled embeddings one after the other. Thread-safe.
+ * Token ids to what conditions the denoiser: the text encoders of a bundle. Their hidden states are
+ * joined as the manifest says, in groups of encoders that share their tokens' rows and lie beside
+ * each other along the channels; a narrower group is filled up with zeros, and rows of zeros stand
+ * for an encoder that the bundle leaves out. Pooled embeddings follow each other. Thread-safe.
  */
 public final class TextEncoder {
     private static final String IDS = "input_ids";
 
-    private final List<Part> parts;
-    private final int length;
+    private final List<Part> parts = new ArrayList<>();
+    private final int rows;
+    private final int width;
 
-    /** One encoder: hidden [1, length, width], pooled [1, pooledWidth], 0 without. */
+    /**
+     * One encoder: hidden [1, length, width], pooled [1, pooledWidth], 0 without; its place in the
+     * joined states and in the joined pooled embedding.
+     */
     private record Part(
-            OrtSession session, Manifest.TextEncoder entry, int width, int pooledWidth) {}
+            OrtSession session,
+            Manifest.TextEncoder entry,
+            int width,
+            int pooledWidth,
+            int row,
+            int column,
+            int pooledColumn) {}
 
-    TextEncoder(List<OrtSession> sessions, List<Manifest.TextEncoder> entries) {
-        length = entries.getFirst().length();
-        parts =
-                IntStream.range(0, sessions.size())
-                        .mapToObj(i -> part(sessions.get(i), entries.get(i)))
-                        .toList();
+    TextEncoder(
+            List<OrtSession> sessions,
+            List<Manifest.TextEncoder> entries,
+            Manifest.Conditioning conditioning) {
+        int row = 0;
+        int column = 0;
+        int pooledColumn = 0;
+        int widest = 0;
+        for (int i = 0; i < entries.size(); i++) {
+            Manifest.TextEncoder entry = entries.get(i);
+            if (i > 0 && entry.join() == Manifest.Join.TOKENS) {
+                row += entries.get(i - 1).length();
+                column = 0;
+            }
+            Part part = part(sessions.get(i), entry, row, column, pooledColumn);
+            parts.add(part);
+            column += part.width();
+            pooledColumn += part.pooledWidth();
+            widest = Math.max(widest, column);
+        }
+        rows = row + entries.getLast().length() + conditioning.zeroTokens();
+        width = conditioning.hiddenWidth() == 0 ? widest : conditioning.hiddenWidth();
+        if (widest > width) {
+            throw new GraphContract(sessions.getFirst())
+                    .fault("hidden states", widest + " channels", "at most " + width);
+        }
     }
 
-    private Part part(OrtSession session, Manifest.TextEncoder entry) {
+    private static Part part(
+            OrtSession session, Manifest.TextEncoder entry, int row, int column, int pooledColumn) {
         GraphContract graph = new GraphContract(session);
         graph.onlyInputs(List.of(IDS));
-        graph.input(IDS, "int64", GraphContract.ANY, length);
+        graph.input(IDS, "int64", GraphContract.ANY, entry.length());
         TensorInfo hidden =
                 graph.output(
-                        entry.hidden(), "float32", GraphContract.ANY, length, GraphContract.ANY);
+                        entry.hidden(),
+                        "float32",
+                        GraphContract.ANY,
+                        entry.length(),
+                        GraphContract.ANY);
         int pooledWidth = 0;
         if (entry.pooled() != null) {
             TensorInfo pooled =
                     graph.output(entry.pooled(), "float32", GraphContract.ANY, GraphContract.ANY);
             pooledWidth = graph.fixed(pooled, 1);
         }
-        return new Part(session, entry, graph.fixed(hidden, 2), pooledWidth);
+        return new Part(
+                session, entry, graph.fixed(hidden, 2), pooledWidth, row, column, pooledColumn);
     }
 
-    /** T: tokens of a prompt. */
+    /** T: rows of the hidden states, the tokens of all encoders. */
     public int length() {
-        return length;
+        return rows;
+    }
+
+    /** Where the rows of an encoder's tokens begin. */
+    public int firstRow(int encoder) {
+        return parts.get(encoder).row();
     }
 
     /** D: channels of the hidden states. */
     public int hiddenWidth() {
-        return parts.stream().mapToInt(Part::width).sum();
+        return width;
     }
 
     /** P: channels of the pooled embedding, 0 without one. */
@@ -71,7 +114,7 @@ public final class TextEncoder {
 
     /** Bytes of the hidden states of one prompt, float32 [T, D]. */
     public long hiddenBytes() {
-        return 4L * length * hiddenWidth();
+        return 4L * rows * width;
     }
 
     /** Bytes of the pooled embedding of one prompt, float32 [P]. */
@@ -79,16 +122,11 @@ public final class TextEncoder {
         return 4L * pooledWidth();
     }
 
-    /** {@link #encode(List, MemorySegment, MemorySegment)} for a bundle with one text encoder. */
-    public void encode(int[] ids, MemorySegment hidden, @Nullable MemorySegment pooled) {
-        encode(List.of(ids), hidden, pooled);
-    }
-
     /**
      * Encodes one prompt.
      *
-     * @param ids for each text encoder the {@link #length()} ids of its own tokenizer
-     * @param hidden off-heap, {@link #hiddenBytes()}
+     * @param ids for each text encoder the ids of its own tokenizer, as many as its length
+     * @param hidden off-heap, {@link #hiddenBytes()}; all of it is written
      * @param pooled off-heap, {@link #pooledBytes()}; null: not wanted
      */
     public void encode(List<int[]> ids, MemorySegment hidden, @Nullable MemorySegment pooled) {
@@ -103,23 +141,15 @@ public final class TextEncoder {
         if (pooled != null) {
             requireBytes("pooled embedding", pooled, pooledBytes());
         }
-        int column = 0;
-        int pooledColumn = 0;
+        hidden.fill((byte) 0);
         for (int i = 0; i < parts.size(); i++) {
-            Part part = parts.get(i);
-            encode(part, ids.get(i), hidden, column, pooled, pooledColumn);
-            column += part.width();
-            pooledColumn += part.pooledWidth();
+            encode(parts.get(i), ids.get(i), hidden, pooled);
         }
     }
 
     private void encode(
-            Part part,
-            int[] ids,
-            MemorySegment hidden,
-            int column,
-            @Nullable MemorySegment pooled,
-            int pooledColumn) {
+            Part part, int[] ids, MemorySegment hidden, @Nullable MemorySegment pooled) {
+        int length = part.entry().length();
         if (ids.length != length) {
             throw new IllegalArgumentException(
                     ids.length + " token ids are given, the text encoder takes " + length);
@@ -129,19 +159,19 @@ public final class TextEncoder {
             for (int t = 0; t < length; t++) {
                 input.setAtIndex(ValueLayout.JAVA_LONG, t, ids[t]);
             }
-            // A single encoder writes in place; several ones are interleaved token by token.
-            int width = hiddenWidth();
+            // As wide as the joined states, it writes in place; else they are copied row by row.
+            long row = 4L * part.width();
             MemorySegment own =
                     part.width() == width
-                            ? hidden
-                            : memory.floats((long) length * part.width(), part.entry().hidden());
+                            ? hidden.asSlice(part.row() * row, length * row)
+                            : memory.allocate(length * row, part.entry().hidden());
             Map<String, Tensor> outputs = new LinkedHashMap<>();
             outputs.put(part.entry().hidden(), Tensor.floats(own, 1, length, part.width()));
             if (pooled != null && part.entry().pooled() != null) {
                 outputs.put(
                         part.entry().pooled(),
                         Tensor.floats(
-                                pooled.asSlice(4L * pooledColumn, 4L * part.pooledWidth()),
+                                pooled.asSlice(4L * part.pooledColumn(), 4L * part.pooledWidth()),
                                 1,
                                 part.pooledWidth()));
             }
@@ -151,12 +181,8 @@ public final class TextEncoder {
             }
             if (part.width() != width) {
                 for (int t = 0; t < length; t++) {
-                    MemorySegment.copy(
-                            own,
-                            4L * t * part.width(),
-                            hidden,
-                            4L * ((long) t * width + column),
-                            4L * part.width());
+                    long to = 4L * ((long) (part.row() + t) * width + part.column());
+                    MemorySegment.copy(own, t * row, hidden, to, row);
                 }
             }
         }

@@ -24,16 +24,22 @@ import java.util.function.Function;
  * the tile; feathering only blurs the seams. A bundle with a {@code tiled_decoder} has the decoder
  * in two parts instead (onnx-export/asg4j_export/vae_stats.py): its front runs whole, its tail in
  * tiles with the statistics of the whole picture, which gives the whole decode but for rounding.
+ *
+ * <p>A decoder in half precision may overflow (SDXL's does). What it gives is looked through, and
+ * decoded once more by the bundle's fp32 decoder if there is one.
  */
 public final class VaeDecoder implements AutoCloseable {
+    private static final System.Logger LOG = System.getLogger(VaeDecoder.class.getName());
     private static final long ANY = GraphContract.ANY;
 
     private final OrtSession decoder;
-    private final Manifest manifest;
+    private final Manifest.Latent latent;
+    private final Manifest.Vae vae;
     private final Function<String, OrtSession> loader;
     private final int channels;
     private final int factor;
     private @Nullable Parts parts;
+    private @Nullable VaeDecoder fallback;
     private boolean closed;
 
     /**
@@ -72,19 +78,25 @@ public final class VaeDecoder implements AutoCloseable {
 
     /**
      * @param decoder closed with this object
-     * @param loader opens the parts of the tiled decoder when a picture first needs them
+     * @param loader opens the parts of the tiled decoder, and the fallback, when a picture first
+     *     needs them
      */
-    VaeDecoder(OrtSession decoder, Manifest manifest, Function<String, OrtSession> loader) {
+    VaeDecoder(
+            OrtSession decoder,
+            Manifest.Latent latent,
+            Manifest.Vae vae,
+            Function<String, OrtSession> loader) {
         this.decoder = decoder;
-        this.manifest = manifest;
+        this.latent = latent;
+        this.vae = vae;
         this.loader = loader;
-        channels = manifest.latent().channels();
-        factor = manifest.latent().vaeFactor();
+        channels = latent.channels();
+        factor = latent.vaeFactor();
         GraphContract graph = new GraphContract(decoder);
         graph.onlyInputs(List.of("latents"));
         graph.input("latents", "float32", ANY, channels, ANY, ANY);
         graph.output("image", "float32", ANY, 3, ANY, ANY);
-        Manifest.TiledDecoder tiled = manifest.vae().tiledDecoder();
+        Manifest.TiledDecoder tiled = vae.tiledDecoder();
         if (tiled != null && factor % tiled.scale() != 0) {
             throw new BadBundleException(
                     Manifest.FILE_NAME
@@ -108,7 +120,7 @@ public final class VaeDecoder implements AutoCloseable {
      * @param h latent rows
      * @param w latent columns
      * @param out float32 [3, h * f, w * f], about -1 to 1
-     * @param kernels to blend tiles with
+     * @param kernels to blend tiles with, and to look for values that are not finite
      * @param tiling when and how to decode in tiles
      */
     public void decode(
@@ -118,10 +130,47 @@ public final class VaeDecoder implements AutoCloseable {
             MemorySegment out,
             Kernels kernels,
             Tiling tiling) {
+        decodeOnce(latents, h, w, out, kernels, tiling);
+        if (vae.fallback() != null && kernels.firstNonFinite(out, out.byteSize() / 4) >= 0) {
+            LOG.log(
+                    System.Logger.Level.WARNING,
+                    decoder.name()
+                            + " overflows on this picture: decoded again by "
+                            + vae.fallback().decoder());
+            fallback(vae.fallback()).decode(latents, h, w, out, kernels, tiling);
+        }
+    }
+
+    private synchronized VaeDecoder fallback(Manifest.Vae entry) {
+        if (closed) {
+            throw new IllegalStateException(decoder.name() + " is closed");
+        }
+        VaeDecoder loaded = fallback;
+        if (loaded == null) {
+            OrtSession session = loader.apply(entry.decoder());
+            try {
+                loaded = new VaeDecoder(session, latent, entry, loader);
+                fallback = loaded;
+            } finally {
+                if (loaded == null) {
+                    session.close();
+                }
+            }
+        }
+        return loaded;
+    }
+
+    private void decodeOnce(
+            MemorySegment latents,
+            int h,
+            int w,
+            MemorySegment out,
+            Kernels kernels,
+            Tiling tiling) {
         if ((long) h * w <= tiling.wholeCells() || (h <= tiling.tile() && w <= tiling.tile())) {
             run(decoder, "latents", latents(latents, h, w), "image", image(out, h, w));
-        } else if (manifest.vae().tiledDecoder() != null) {
-            exactTiles(latents, h, w, out, manifest.vae().tiledDecoder(), tiling.tile());
+        } else if (vae.tiledDecoder() != null) {
+            exactTiles(latents, h, w, out, vae.tiledDecoder(), tiling.tile());
         } else {
             featheredTiles(latents, h, w, out, kernels, tiling);
         }
@@ -475,13 +524,16 @@ public final class VaeDecoder implements AutoCloseable {
         }
     }
 
-    /** Closes the decoder and its parts. Idempotent. */
+    /** Closes the decoder, its parts and its fallback. Idempotent. */
     @Override
     public synchronized void close() {
         if (!closed) {
             closed = true;
             if (parts != null) {
                 parts.close();
+            }
+            if (fallback != null) {
+                fallback.close();
             }
             decoder.close();
         }

@@ -26,6 +26,9 @@ public record MemoryEstimate(
     /** Canvases that a phase holds besides the noise of its windows. */
     private static final double PHASE_CANVASES = 10;
 
+    /** Attention as one operator, in blocks: its working memory is small beside all else. */
+    public static final int NO_SCORES = 0;
+
     public long total() {
         return weights + latents + workers + attention + picture;
     }
@@ -33,7 +36,8 @@ public record MemoryEstimate(
     /**
      * Estimates for {@code workers} workers.
      *
-     * @param attentionScale latent cells per token of the finest attending level
+     * @param attentionScale latent cells per token of the finest attending level; {@link
+     *     #NO_SCORES} where attention keeps no scores
      */
     public static MemoryEstimate of(
             Canvas canvas,
@@ -62,15 +66,19 @@ public record MemoryEstimate(
                                                 * 4;
                         case Stage.Dilated d -> view * (d.dampedSteps() > 0 ? 3 : 1);
                     };
-            double tokens =
-                    Math.ceil((double) s.viewHeight() / attentionScale)
-                            * Math.ceil((double) s.viewWidth() / attentionScale);
             if (s instanceof Stage.Phase) {
                 buffers = Math.max(buffers, 2.0 * rows * canvas.patchPlane() * 4);
-                double cells = (double) canvas.y().patch() * canvas.x().patch();
-                tokens = Math.max(tokens, cells / ((double) attentionScale * attentionScale));
             }
-            attention = Math.max(attention, rows * tokens * tokens * 4);
+            if (attentionScale != NO_SCORES) {
+                double tokens =
+                        Math.ceil((double) s.viewHeight() / attentionScale)
+                                * Math.ceil((double) s.viewWidth() / attentionScale);
+                if (s instanceof Stage.Phase) {
+                    double cells = (double) canvas.y().patch() * canvas.x().patch();
+                    tokens = Math.max(tokens, cells / ((double) attentionScale * attentionScale));
+                }
+                attention = Math.max(attention, rows * tokens * tokens * 4);
+            }
         }
         double pixels = (double) canvas.heightPixels() * canvas.widthPixels();
         double decoded = pixels;

@@ -59,9 +59,13 @@ public final class Planner {
         List<Stage> stages = method.stages(setting);
         Upscaling upscaling = method.upscaling(setting);
         checkMasks(request, stages);
+        checkViews(request, stages);
         int viewBatch = request.viewBatch().orElse(CPU_VIEW_BATCH);
+        Manifest.Denoiser denoiser = manifest.denoiser();
         int scale =
-                manifest.denoiser().masks().stream().mapToInt(Manifest.Mask::scale).min().orElse(8);
+                denoiser.fusedAttention()
+                        ? MemoryEstimate.NO_SCORES
+                        : denoiser.masks().stream().mapToInt(Manifest.Mask::scale).min().orElse(8);
         return new Plan(
                 request.method(),
                 canvas,
@@ -92,10 +96,13 @@ public final class Planner {
                                 .orElse(manifest.defaults().guidanceScale()));
     }
 
-    /** The scheduler's name. */
+    /** The scheduler's name. A flow has one solver, whatever a method usually takes. */
     String scheduler(GenerationRequest request) {
         String asked = request.scheduler();
-        String usual = sampling(request).scheduler();
+        String usual =
+                manifest.scheduler() instanceof Manifest.Flow
+                        ? null
+                        : sampling(request).scheduler();
         return asked != null ? asked : usual != null ? usual : manifest.scheduler().type();
     }
 
@@ -109,21 +116,57 @@ public final class Planner {
      * @throws BadRequestException for an unknown scheduler or spacing, or too many steps
      */
     public Schedule schedule(GenerationRequest request) {
-        Manifest.Scheduler s = manifest.scheduler();
-        return Schedule.of(
-                new Schedule.Settings(
-                        s.type(),
-                        manifest.denoiser().prediction(),
-                        s.betaSchedule(),
-                        s.betaStart(),
-                        s.betaEnd(),
-                        s.trainSteps(),
-                        s.spacing(),
-                        s.stepsOffset()),
-                request.steps().orElse(manifest.defaults().steps()),
-                scheduler(request),
-                request.spacing(),
-                request.eta().orElse(sampling(request).eta()));
+        int steps = request.steps().orElse(manifest.defaults().steps());
+        String name = scheduler(request);
+        String spacing = request.spacing();
+        return switch (manifest.scheduler()) {
+            case Manifest.Flow flow ->
+                    Schedule.of(
+                            new Schedule.FlowSettings(flow.trainSteps(), flow.shift()),
+                            steps,
+                            name,
+                            spacing,
+                            request.eta().orElse(0));
+            case Manifest.Betas betas ->
+                    Schedule.of(
+                            new Schedule.Settings(
+                                    betas.type(),
+                                    manifest.denoiser().prediction(),
+                                    betas.betaSchedule(),
+                                    betas.betaStart(),
+                                    betas.betaEnd(),
+                                    betas.trainSteps(),
+                                    betas.spacing(),
+                                    betas.stepsOffset()),
+                            steps,
+                            name,
+                            spacing,
+                            request.eta().orElse(sampling(request).eta()));
+        };
+    }
+
+    /** Whether the denoiser can take views of these sizes. */
+    private void checkViews(GenerationRequest request, List<Stage> stages) {
+        int max = manifest.latent().maxSize();
+        int factor = manifest.latent().vaeFactor();
+        for (Stage stage : stages) {
+            if (stage.viewHeight() > max || stage.viewWidth() > max) {
+                throw new BadRequestException(
+                        request.method()
+                                + " draws this picture in views of "
+                                + stage.viewWidth() * factor
+                                + "x"
+                                + stage.viewHeight() * factor
+                                + " pixels, the bundle \""
+                                + manifest.name()
+                                + "\" has positions for at most "
+                                + max * factor
+                                + "x"
+                                + max * factor
+                                + ": ask for a smaller picture, or for a method that draws in"
+                                + " patches, such as --method asg");
+            }
+        }
     }
 
     private static void checkPicture(GenerationRequest request, Method method) {
@@ -181,7 +224,9 @@ public final class Planner {
             chosen.add(found);
         }
         return guide.maskBlocks().isEmpty()
-                ? java.util.stream.IntStream.range(0, masks.size()).toArray()
+                ? java.util.stream.IntStream.range(0, masks.size())
+                        .filter(i -> masks.get(i).usual())
+                        .toArray()
                 : chosen.stream().mapToInt(Integer::intValue).sorted().distinct().toArray();
     }
 }

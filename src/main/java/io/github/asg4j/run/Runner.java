@@ -18,10 +18,10 @@ import io.github.asg4j.image.Npy;
 import io.github.asg4j.kernel.Kernels;
 import io.github.asg4j.kernel.Resize;
 import io.github.asg4j.model.Bundle;
-import io.github.asg4j.model.ClipTokenizer;
 import io.github.asg4j.model.LoadedModel;
 import io.github.asg4j.model.Manifest;
 import io.github.asg4j.model.TextEncoder;
+import io.github.asg4j.model.Tokenizer;
 import io.github.asg4j.plan.Canvas;
 import io.github.asg4j.plan.Plan;
 import io.github.asg4j.plan.Stage;
@@ -61,13 +61,14 @@ public final class Runner {
     private final LoadedModel model;
     private final Kernels kernels;
     private final Planner planner;
-    private final ClipTokenizer tokenizer;
+    private final List<Tokenizer> tokenizers;
     private final List<ExecutorService> devices;
     private final long memoryLimit;
     private final String version;
     private final WorkerHook hook;
 
     /**
+     * @param tokenizers one per text encoder
      * @param devices one single-threaded executor per worker
      * @param memoryLimit bytes a request may take
      * @param version of the library, for the report
@@ -77,7 +78,7 @@ public final class Runner {
             LoadedModel model,
             Kernels kernels,
             Planner planner,
-            ClipTokenizer tokenizer,
+            List<Tokenizer> tokenizers,
             List<ExecutorService> devices,
             long memoryLimit,
             String version,
@@ -86,7 +87,7 @@ public final class Runner {
         this.model = model;
         this.kernels = kernels;
         this.planner = planner;
-        this.tokenizer = tokenizer;
+        this.tokenizers = List.copyOf(tokenizers);
         this.devices = List.copyOf(devices);
         this.memoryLimit = memoryLimit;
         this.version = version;
@@ -288,9 +289,8 @@ public final class Runner {
         private Texts encode() {
             long clock = System.nanoTime();
             Manifest manifest = bundle.manifest();
-            int length = manifest.textEncoders().getFirst().length();
-            ClipTokenizer.Tokens prompt = tokenizer.encode(request.prompt(), length);
-            ClipTokenizer.Tokens negative = tokenizer.encode(request.negativePrompt(), length);
+            List<Tokenizer.Tokens> prompt = tokens(request.prompt());
+            List<Tokenizer.Tokens> negative = tokens(request.negativePrompt());
             TextEncoder encoder = model.textEncoder();
             long rows = Conditioning.ROWS;
             MemorySegment hidden = memory.allocate(rows * encoder.hiddenBytes(), "text embeddings");
@@ -309,51 +309,78 @@ public final class Runner {
             String background = request.windows().backgroundPrompt();
             encodeRow(
                     encoder,
-                    background == null ? prompt : tokenizer.encode(background, length),
+                    background == null ? prompt : tokens(background),
                     hidden,
                     pooled,
                     Conditioning.BACKGROUND);
-            MemorySegment weights = memory.floats(length, "token weights");
-            int real = tokenWeights(prompt, weights);
+            MemorySegment weights = memory.floats(encoder.length(), "token weights");
+            int real = tokenWeights(encoder, prompt, weights);
             textNanos = System.nanoTime() - clock;
             return new Texts(
                     new Conditioning(model.denoiser(), canvas, hidden, pooled, weights, real),
-                    new Cut(prompt.cut(), negative.cut()));
+                    new Cut(cut(prompt), cut(negative)));
+        }
+
+        /** A prompt as each text encoder takes it. */
+        private List<Tokenizer.Tokens> tokens(String prompt) {
+            List<Manifest.TextEncoder> encoders = bundle.manifest().textEncoders();
+            List<Tokenizer.Tokens> tokens = new ArrayList<>();
+            for (int i = 0; i < encoders.size(); i++) {
+                tokens.add(tokenizers.get(i).encode(prompt, encoders.get(i).length()));
+            }
+            return tokens;
+        }
+
+        /** What every encoder leaves out: what the one with the most room does. */
+        private static String cut(List<Tokenizer.Tokens> prompt) {
+            return prompt.stream()
+                    .map(Tokenizer.Tokens::cut)
+                    .min(java.util.Comparator.comparingInt(String::length))
+                    .orElse("");
         }
 
         private void encodeRow(
                 TextEncoder encoder,
-                ClipTokenizer.Tokens tokens,
+                List<Tokenizer.Tokens> tokens,
                 MemorySegment hidden,
                 @Nullable MemorySegment pooled,
                 int row) {
             encoder.encode(
-                    tokens.ids(),
+                    tokens.stream().map(Tokenizer.Tokens::ids).toList(),
                     hidden.asSlice(row * encoder.hiddenBytes(), encoder.hiddenBytes()),
                     pooled == null
                             ? null
                             : pooled.asSlice(row * encoder.pooledBytes(), encoder.pooledBytes()));
         }
 
-        /** Weight 1 for every real token, or for those asked for; how many there are. */
-        private int tokenWeights(ClipTokenizer.Tokens prompt, MemorySegment weights) {
+        /**
+         * Weight 1 for every real token of every encoder, or for those asked for, which are the
+         * first encoder's; how many real tokens the first one has.
+         */
+        private int tokenWeights(
+                TextEncoder encoder, List<Tokenizer.Tokens> prompt, MemorySegment weights) {
+            Tokenizer.Tokens first = prompt.getFirst();
             List<Integer> wanted = request.guide().maskTokens();
             for (int index : wanted) {
-                if (index >= prompt.realTokens()) {
+                if (index >= first.realTokens()) {
                     throw new BadRequestException(
                             "mask token "
                                     + index
                                     + " is not there: the prompt has tokens 0 to "
-                                    + (prompt.realTokens() - 1));
+                                    + (first.realTokens() - 1));
                 }
-                weights.setAtIndex(ValueLayout.JAVA_FLOAT, index + 1L, 1);
+                weights.setAtIndex(ValueLayout.JAVA_FLOAT, first.first() + index, 1);
             }
-            if (wanted.isEmpty()) {
-                for (int i = 0; i < prompt.realTokens(); i++) {
-                    weights.setAtIndex(ValueLayout.JAVA_FLOAT, i + 1L, 1);
+            for (int i = 0; wanted.isEmpty() && i < prompt.size(); i++) {
+                Tokenizer.Tokens tokens = prompt.get(i);
+                for (int t = 0; t < tokens.realTokens(); t++) {
+                    weights.setAtIndex(
+                            ValueLayout.JAVA_FLOAT,
+                            (long) encoder.firstRow(i) + tokens.first() + t,
+                            1);
                 }
             }
-            return prompt.realTokens();
+            return first.realTokens();
         }
 
         /** Noise patch by patch (SPEC §1, §7), the canvas its relocation; scaled to start from. */

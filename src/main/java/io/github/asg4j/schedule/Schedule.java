@@ -24,8 +24,10 @@ import java.util.List;
  */
 public record Schedule(String name, String spacing, double eta, double initScale, List<Row> rows) {
 
-    private static final List<String> NAMES = List.of("euler", "ddim");
-    private static final List<String> SPACINGS = List.of("leading", "trailing", "linspace");
+    private static final String FLOW_EULER = "flow_euler";
+    private static final String LINSPACE = "linspace";
+    private static final List<String> NAMES = List.of("euler", "ddim", FLOW_EULER);
+    private static final List<String> SPACINGS = List.of("leading", "trailing", LINSPACE);
 
     public Schedule {
         rows = List.copyOf(rows);
@@ -54,9 +56,21 @@ public record Schedule(String name, String spacing, double eta, double initScale
             int stepsOffset) {}
 
     /**
-     * Coefficients of one step: x = alpha * x0 + sigma * noise; network input inScale * x; noise
-     * estimate e = predM * m + predX * x from the network output m; step x' = stepX * x + stepE * e
-     * + stepN * n with n of N(0, 1).
+     * The schedule of a model that was trained by flow matching (Lipman et al. 2023, Esser et al.
+     * 2024) and predicts the velocity, noise minus clean latents.
+     *
+     * @param trainSteps length of the training schedule
+     * @param shift how far the noise levels are moved up (Esser et al. 2024, Eq. 23), 1: not at all
+     */
+    public record FlowSettings(int trainSteps, double shift) {}
+
+    /**
+     * Coefficients of one step: x = alpha * x0 + sigma * noise; network input inScale * x; estimate
+     * e = predM * m + predX * x from the network output m; step x' = stepX * x + stepE * e + stepN *
+     * n with n of N(0, 1). The estimate is of the noise, of a flow of the velocity: x = cleanScale *
+     * x0 + sigma * e.
+     *
+     * @param cleanScale alpha; of a flow 1, whatever alpha is
      */
     public record Row(
             double timestep,
@@ -67,7 +81,22 @@ public record Schedule(String name, String spacing, double eta, double initScale
             double predX,
             double stepX,
             double stepE,
-            double stepN) {}
+            double stepN,
+            double cleanScale) {
+        /** A row whose estimate is of the noise. */
+        Row(
+                double timestep,
+                double alpha,
+                double sigma,
+                double inScale,
+                double predM,
+                double predX,
+                double stepX,
+                double stepE,
+                double stepN) {
+            this(timestep, alpha, sigma, inScale, predM, predX, stepX, stepE, stepN, alpha);
+        }
+    }
 
     /** The solvers there are. */
     public static List<String> names() {
@@ -97,18 +126,17 @@ public record Schedule(String name, String spacing, double eta, double initScale
             @Nullable String spacing,
             double eta) {
         String solver = known("scheduler", name == null ? model.type() : name, NAMES);
+        if (solver.equals(FLOW_EULER)) {
+            throw new BadRequestException(
+                    "the scheduler "
+                            + FLOW_EULER
+                            + " is for models of flow matching, this one predicts "
+                            + model.prediction()
+                            + ": choose euler or ddim");
+        }
         String places =
                 known("timestep spacing", spacing == null ? model.spacing() : spacing, SPACINGS);
-        if (steps < 1 || steps > model.trainSteps()) {
-            throw new BadRequestException(
-                    "steps is "
-                            + steps
-                            + ": the model was trained on "
-                            + model.trainSteps()
-                            + " noise levels, choose 1 to "
-                            + model.trainSteps()
-                            + " steps");
-        }
+        checkSteps(steps, model.trainSteps());
         if (!(eta >= 0 && eta <= 1)) {
             throw new BadRequestException("eta is " + eta + ": it has to be between 0 and 1");
         }
@@ -132,6 +160,57 @@ public record Schedule(String name, String spacing, double eta, double initScale
         return solver.equals("euler")
                 ? euler(model.prediction(), places, abar, timesteps)
                 : ddim(model.prediction(), places, abar, timesteps, eta);
+    }
+
+    /**
+     * The table for a request to a model of flow matching; its only solver is Euler's method.
+     *
+     * @param model how the model was trained
+     * @param steps 1..trainSteps
+     * @param name solver, "flow_euler"; null: that
+     * @param spacing "linspace"; null: that
+     * @param eta 0
+     * @throws BadRequestException another solver or spacing, or steps or eta out of range
+     */
+    public static Schedule of(
+            FlowSettings model,
+            int steps,
+            @Nullable String name,
+            @Nullable String spacing,
+            double eta) {
+        only("scheduler", name, FLOW_EULER, NAMES);
+        only("timestep spacing", spacing, LINSPACE, SPACINGS);
+        checkSteps(steps, model.trainSteps());
+        if (eta != 0) {
+            throw new BadRequestException(
+                    "eta is " + eta + ": a model of flow matching adds no noise, it has to be 0");
+        }
+        return flow(model, steps);
+    }
+
+    private static void only(String what, @Nullable String asked, String only, List<String> names) {
+        if (asked != null && !known(what, asked, names).equals(only)) {
+            throw new BadRequestException(
+                    "the "
+                            + what
+                            + " "
+                            + asked
+                            + " is not for models of flow matching: choose "
+                            + only);
+        }
+    }
+
+    private static void checkSteps(int steps, int trainSteps) {
+        if (steps < 1 || steps > trainSteps) {
+            throw new BadRequestException(
+                    "steps is "
+                            + steps
+                            + ": the model was trained on "
+                            + trainSteps
+                            + " noise levels, choose 1 to "
+                            + trainSteps
+                            + " steps");
+        }
     }
 
     /** Denoising steps; one less than there are rows. */
@@ -163,8 +242,8 @@ public record Schedule(String name, String spacing, double eta, double initScale
             StepRow.set(out, StepRow.STEP_X, (float) row.stepX());
             StepRow.set(out, StepRow.STEP_E, (float) row.stepE());
             StepRow.set(out, StepRow.STEP_N, (float) row.stepN());
-            StepRow.set(out, StepRow.INV_ALPHA, (float) (1 / row.alpha()));
-            float kappa = row.sigma() == 0 ? 0 : (float) (row.alpha() / row.sigma());
+            StepRow.set(out, StepRow.INV_ALPHA, (float) (1 / row.cleanScale()));
+            float kappa = row.sigma() == 0 ? 0 : (float) (row.cleanScale() / row.sigma());
             StepRow.set(out, StepRow.KAPPA, kappa);
         }
     }
@@ -306,5 +385,43 @@ public record Schedule(String name, String spacing, double eta, double initScale
         }
         rows.add(new Row(0, Math.sqrt(previous), Math.sqrt(1 - previous), 1, 1, 0, 1, 0, 0));
         return new Schedule("ddim", spacing, eta, 1, rows);
+    }
+
+    /**
+     * Euler's method on a flow from noise to picture, x = (1 - sigma) x0 + sigma n, with levels that
+     * are equally spaced in time and shifted. The last trained level is shifted twice, as in
+     * diffusers: once by the training schedule and once with all others.
+     */
+    private static Schedule flow(FlowSettings model, int steps) {
+        double train = model.trainSteps();
+        double last = shifted(1 / train, model.shift());
+        double[] sigmas = new double[steps + 1];
+        for (int k = 0; k < steps; k++) {
+            double time = k == 0 ? 1 : 1 + k * ((last - 1) / (steps - 1));
+            sigmas[k] = shifted(time, model.shift());
+        }
+        List<Row> rows = new ArrayList<>();
+        for (int k = 0; k < steps; k++) {
+            double sigma = sigmas[k];
+            rows.add(
+                    new Row(
+                            train * sigma,
+                            1 - sigma,
+                            sigma,
+                            1,
+                            1,
+                            0,
+                            1,
+                            sigmas[k + 1] - sigma,
+                            0,
+                            1));
+        }
+        rows.add(new Row(0, 1, 0, 1, 1, 0, 1, 0, 0));
+        return new Schedule(FLOW_EULER, LINSPACE, 0, 1, rows);
+    }
+
+    /** A noise level moved up (Esser et al. 2024, Eq. 23). */
+    private static double shifted(double sigma, double shift) {
+        return shift * sigma / (1 + (shift - 1) * sigma);
     }
 }

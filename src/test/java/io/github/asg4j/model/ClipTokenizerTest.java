@@ -76,7 +76,8 @@ class ClipTokenizerTest {
     }
 
     private static ClipTokenizer parse(String json) {
-        return ClipTokenizer.parse("tokenizer.json", json.getBytes(StandardCharsets.UTF_8));
+        return (ClipTokenizer)
+                Tokenizer.parse("tokenizer.json", json.getBytes(StandardCharsets.UTF_8));
     }
 
     private static ClipTokenizer tokenizer() throws IOException {
@@ -86,7 +87,7 @@ class ClipTokenizerTest {
     @Test
     void paddedWithTheEndMarkUnlessTheFileSaysOtherwise() throws IOException {
         ClipTokenizer tokenizer = tokenizer();
-        ClipTokenizer.Tokens tokens = tokenizer.encode("a red ball", 10);
+        Tokenizer.Tokens tokens = tokenizer.encode("a red ball", 10);
         int real = tokens.realTokens();
         assertEquals(tokenizer.encodeAll("a red ball").length, real);
         assertEquals(10, tokens.ids().length);
@@ -112,7 +113,7 @@ class ClipTokenizerTest {
 
     @Test
     void emptyPromptHasNoRealToken() throws IOException {
-        ClipTokenizer.Tokens tokens = tokenizer().encode(" \t", 4);
+        Tokenizer.Tokens tokens = tokenizer().encode(" \t", 4);
         assertArrayEquals(new int[] {805, 806, 806, 806}, tokens.ids());
         assertEquals(0, tokens.realTokens());
     }
@@ -121,14 +122,14 @@ class ClipTokenizerTest {
     void longPromptIsCutAndSaysWhatWasCut() throws IOException {
         ClipTokenizer tokenizer = tokenizer();
         int kept = tokenizer.encodeAll("a red ball on grass").length;
-        ClipTokenizer.Tokens tokens =
+        Tokenizer.Tokens tokens =
                 tokenizer.encode("A red ball on grass, crème 🎉 lighthouse!", kept + 2);
         assertEquals(kept, tokens.realTokens());
         assertEquals(kept + 2, tokens.ids().length);
         assertEquals(806, tokens.ids()[kept + 1]);
         assertEquals(", crème 🎉 lighthouse !", tokens.cut());
 
-        ClipTokenizer.Tokens exact = tokenizer.encode("a red ball on grass", kept + 2);
+        Tokenizer.Tokens exact = tokenizer.encode("a red ball on grass", kept + 2);
         assertEquals("", exact.cut());
         assertEquals(0, tokenizer.encode("a red ball", 2).realTokens());
         assertThrows(IllegalArgumentException.class, () -> tokenizer.encode("a", 1));
@@ -176,7 +177,7 @@ class ClipTokenizerTest {
         refused(json.replace("\"NFC\"", "\"NFD\""), "normalizer.normalizers[0].type", "NFD", "NFC");
         refused(json.replace("[\\\\p{N}]", "[\\\\p{N}]+"), "pre_tokenizer.pretokenizers[0]");
         refused(json.replace("\"</w>\",\n\"fuse", "\"##\",\n\"fuse"), "model.end_of_word_suffix");
-        refused(json.replace("\"BPE\"", "\"Unigram\""), "model.type", "Unigram");
+        refused(json.replace("\"BPE\"", "\"WordPiece\""), "model.type", "WordPiece");
         refused(json.replace("\"fuse_unk\": false", "\"fuse_unk\": true"), "model.fuse_unk");
         refused(json.replace("\"dropout\": null", "\"dropout\": 0.1"), "model.dropout");
         refused(json.replace("\"lstrip\": false", "\"lstrip\": true"), "added_tokens[0].lstrip");

@@ -73,20 +73,20 @@ class LoadedModelTest {
             MemorySegment alone = memory.allocate(encoder.hiddenBytes(), "hidden");
             int[] ids = new int[LENGTH];
             ids[1] = 3;
-            encoder.encode(ids, hidden, pooled);
-            encoder.encode(ids, alone, null);
+            encoder.encode(List.of(ids), hidden, pooled);
+            encoder.encode(List.of(ids), alone, null);
             assertEquals(-1, hidden.mismatch(alone), "the pooled output changes nothing");
             assertTrue(norm(hidden) > 0 && norm(pooled) > 0);
             ids[1] = 4;
-            encoder.encode(ids, alone, null);
+            encoder.encode(List.of(ids), alone, null);
             assertTrue(hidden.mismatch(alone) >= 0, "another token gives other states");
 
             assertThrows(
                     IllegalArgumentException.class,
-                    () -> encoder.encode(new int[LENGTH - 1], hidden, pooled));
+                    () -> encoder.encode(List.of(new int[LENGTH - 1]), hidden, pooled));
             assertThrows(
                     IllegalArgumentException.class,
-                    () -> encoder.encode(ids, hidden.asSlice(4), pooled));
+                    () -> encoder.encode(List.of(ids), hidden.asSlice(4), pooled));
             assertThrows(
                     IllegalArgumentException.class,
                     () -> encoder.encode(List.of(ids, ids), hidden, pooled));
@@ -184,7 +184,8 @@ class LoadedModelTest {
         int[] ids = new int[LENGTH];
         MemorySegment hidden = memory.allocate(model.textEncoder().hiddenBytes(), "hidden");
         assertThrows(
-                IllegalStateException.class, () -> model.textEncoder().encode(ids, hidden, null));
+                IllegalStateException.class,
+                () -> model.textEncoder().encode(List.of(ids), hidden, null));
     }
 
     /** The demo's weights lie in denoiser.onnx, for both graphs; in the jar as in a folder. */

@@ -35,7 +35,9 @@ class ManifestTest {
         assertEquals("demo", m.name());
         assertEquals("Apache-2.0", m.licence());
         assertEquals("test 1", m.madeBy());
-        assertEquals(new Manifest.Latent(4, 16, 24, 8, 0.18215, 0, 4), m.latent());
+        assertEquals(
+                new Manifest.Latent(4, 16, 24, 8, 0.18215, 0, 4, Manifest.Latent.UNLIMITED),
+                m.latent());
         assertEquals(
                 List.of(
                         new Manifest.TextEncoder(
@@ -43,7 +45,8 @@ class ManifestTest {
                                 "tokenizer.json",
                                 77,
                                 "last_hidden_state",
-                                "text_embeds")),
+                                "text_embeds",
+                                Manifest.Join.CHANNELS)),
                 m.textEncoders());
         assertEquals(
                 new Manifest.Denoiser(
@@ -54,16 +57,17 @@ class ManifestTest {
                         "fp32",
                         Manifest.DENOISER_INPUTS,
                         List.of(
-                                new Manifest.Mask("mask_up0", "up_blocks.0", 4),
-                                new Manifest.Mask("mask_up1", "up_blocks.1", 2))),
+                                new Manifest.Mask("mask_up0", "up_blocks.0", 4, true),
+                                new Manifest.Mask("mask_up1", "up_blocks.1", 2, true)),
+                        false),
                 m.denoiser());
         assertEquals(
-                new Manifest.Vae("vae_decoder.onnx", "vae_encoder.onnx", "fp32", null), m.vae());
+                new Manifest.Vae("vae_decoder.onnx", "vae_encoder.onnx", "fp32", null, null),
+                m.vae());
         assertEquals(
-                new Manifest.Scheduler(
-                        "euler", "scaled_linear", 0.00085, 0.012, 1000, "leading", 1),
+                new Manifest.Betas("euler", "scaled_linear", 0.00085, 0.012, 1000, "leading", 1),
                 m.scheduler());
-        assertEquals(new Manifest.Conditioning(true, true, true), m.conditioning());
+        assertEquals(new Manifest.Conditioning(true, true, true, 0, 0), m.conditioning());
         assertEquals(new Manifest.Defaults(50, 5.0), m.defaults());
         assertEquals(6, m.files().size());
         assertEquals(3, m.files().get("denoiser.weights").bytes());
@@ -198,7 +202,7 @@ class ManifestTest {
                 "mask_up1 | mask_up0 | denoiser.masks[1].output | mask_up0 | no other mask",
                 "up_blocks.1 | up_blocks.0 | denoiser.masks[1].block | up_blocks.0 | no other mask",
                 "\"epsilon\" | \"sample\" | denoiser.prediction | \"sample\" | epsilon, v",
-                "\"epsilon\" | \"flow\" | denoiser.prediction | \"flow\" | flow matching (SD3)",
+                "\"epsilon\" | \"flow\" | scheduler.type | \"euler\" | flow_euler",
                 "\"time_ids\", | \"size_ids\", | denoiser.inputs[4] | \"size_ids\" | one of sample",
                 "\"time_ids\", | \"sample\", | denoiser.inputs[4] | \"sample\" | once",
                 "[\"sample\", \"timestep\", | [\"sample\", | denoiser.inputs | a list |"

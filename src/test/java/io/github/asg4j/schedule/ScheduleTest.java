@@ -215,11 +215,90 @@ class ScheduleTest {
         assertEquals(1000, Schedule.of(SDXL, 1000, null, "trailing", 0).steps());
     }
 
+    Stream<JsonNode> flows() {
+        return resource("/goldens/flow.json").get("cases").valueStream();
+    }
+
+    private static Schedule flow(JsonNode c) {
+        var model = new Schedule.FlowSettings(1000, c.get("shift").asDouble());
+        return Schedule.of(model, c.get("steps").asInt(), null, null, 0);
+    }
+
+    @ParameterizedTest
+    @MethodSource("flows")
+    void flowTableIsThatOfTheReference(JsonNode c) {
+        Schedule s = flow(c);
+        assertEquals("flow_euler", s.name());
+        assertEquals(1, s.initScale());
+        for (int k = 0; k < s.steps(); k++) {
+            Schedule.Row row = s.rows().get(k);
+            JsonNode t = c.get("rows");
+            near(t.get("timestep").get(k).asDouble(), row.timestep(), "timestep");
+            near(t.get("alpha").get(k).asDouble(), row.alpha(), "alpha");
+            near(t.get("sigma").get(k).asDouble(), row.sigma(), "sigma");
+            near(t.get("stepE").get(k).asDouble(), row.stepE(), "stepE");
+            near(t.get("cleanScale").get(k).asDouble(), row.cleanScale(), "cleanScale");
+            assertEquals(
+                    new Schedule.Row(
+                            row.timestep(),
+                            row.alpha(),
+                            row.sigma(),
+                            t.get("inScale").get(k).asDouble(),
+                            t.get("predM").get(k).asDouble(),
+                            t.get("predX").get(k).asDouble(),
+                            t.get("stepX").get(k).asDouble(),
+                            row.stepE(),
+                            t.get("stepN").get(k).asDouble(),
+                            row.cleanScale()),
+                    row);
+        }
+        assertEquals(new Schedule.Row(0, 1, 0, 1, 1, 0, 1, 0, 0), s.rows().getLast());
+    }
+
+    @ParameterizedTest
+    @MethodSource("flows")
+    void flowStepsLikeDiffusers(JsonNode c) {
+        JsonNode inputs = resource("/goldens/flow.json");
+        for (int i = 0; i < inputs.get("x").size(); i++) {
+            double x = inputs.get("x").get(i).asDouble();
+            for (int k = 0; k < c.get("steps").asInt(); k++) {
+                x +=
+                        flow(c).rows().get(k).stepE()
+                                * inputs.get("model_outputs").get(k).get(i).asDouble();
+            }
+            assertEquals(c.get("diffusers").get(i).asDouble(), x, 1e-6 * 4);
+        }
+    }
+
+    /** At the first step alpha is 0: nothing may be divided by it. */
+    @Test
+    void flowIsWrittenFinite() {
+        Schedule s = Schedule.of(new Schedule.FlowSettings(1000, 3), 4, "flow_euler", null, 0);
+        try (Memory memory = new Memory("test")) {
+            MemorySegment table = memory.allocate(s.bytes(), "table");
+            s.write(table);
+            for (int k = 0; k < 4; k++) {
+                MemorySegment row = table.asSlice(k * StepRow.BYTES, StepRow.BYTES);
+                assertEquals(1, StepRow.get(row, StepRow.INV_ALPHA));
+                assertEquals(
+                        (float) (1 / s.rows().get(k).sigma()), StepRow.get(row, StepRow.KAPPA));
+            }
+        }
+    }
+
+    @Test
+    void flowHasOneSolver() {
+        var model = new Schedule.FlowSettings(1000, 3);
+        refused("choose flow_euler", () -> Schedule.of(model, 4, "ddim", null, 0));
+        refused("choose linspace", () -> Schedule.of(model, 4, null, "leading", 0));
+        refused("euler, ddim, flow_euler", () -> Schedule.of(model, 4, "pndm", null, 0));
+        refused("has to be 0", () -> Schedule.of(model, 4, null, null, 0.5));
+        refused("1 to 1000", () -> Schedule.of(model, 1001, null, null, 0));
+        refused("choose euler or ddim", () -> Schedule.of(SDXL, 4, "flow_euler", null, 0));
+    }
+
     @Test
     void unknownTrainingIsABadBundle() {
-        Schedule.Settings flow =
-                new Schedule.Settings("euler", "flow", "linear", 0.1, 0.2, 1000, "leading", 1);
-        assertThrows(BadBundleException.class, () -> Schedule.of(flow, 4, null, null, 0));
         Schedule.Settings cosine =
                 new Schedule.Settings("euler", "v", "cosine", 0.1, 0.2, 1000, "leading", 1);
         assertThrows(BadBundleException.class, () -> Schedule.of(cosine, 4, null, null, 0));

@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Attention processors that export as ONNX Runtime's own operator, with the attention maps beside it.
+
+``com.microsoft::MultiHeadAttention`` has kernels on the CPU and, with flash attention, on CUDA. Exported as that, no pattern has to
+be found by an optimiser afterwards, and the map's branch, which computes its scores itself, cannot stand in a fusion's way.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from diffusers.models.attention_processor import Attention
+
+
+class TokenWeights:
+    """Carries the graph input ``token_weights`` to the attention processors."""
+
+    value: torch.Tensor
+
+
+class _MultiHeadAttention(torch.autograd.Function):
+    """softmax(QK'/sqrt(d))V of [B, T, heads*d] tensors."""
+
+    @staticmethod
+    def forward(ctx, query, key, value, heads):
+        query, key, value = (x.unflatten(2, (heads, -1)).transpose(1, 2) for x in (query, key, value))
+        return F.scaled_dot_product_attention(query, key, value).transpose(1, 2).flatten(2)
+
+    @staticmethod
+    def symbolic(g, query, key, value, heads):
+        output = g.op("com.microsoft::MultiHeadAttention", query, key, value, num_heads_i=heads)
+        output.setType(query.type())
+        return output
+
+
+def narrow(model: torch.nn.Module, *tensors: torch.Tensor) -> list[torch.Tensor]:
+    """float32 inputs of a graph in the precision of the network."""
+    return [x if model.dtype == torch.float32 else x.to(model.dtype) for x in tensors]
+
+
+def widen(tensor: torch.Tensor) -> torch.Tensor:
+    """In float32; what is that already stays itself, where .float() would trace a Cast."""
+    return tensor if tensor.dtype == torch.float32 else tensor.float()
+
+
+def attend(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, heads: int, upcast: bool = False) -> torch.Tensor:
+    """Attention of [B, T, heads*d]; ``upcast``: in float32 whatever the tensors are."""
+    if not upcast or query.dtype == torch.float32:
+        return _MultiHeadAttention.apply(query, key, value, heads)
+    return _MultiHeadAttention.apply(query.float(), key.float(), value.float(), heads).to(query.dtype)
+
+
+def attention_map(query: torch.Tensor, key: torch.Tensor, heads: int, weights: torch.Tensor) -> torch.Tensor:
+    """[B, queries]: mean over heads of sum_j softmax(QK'/sqrt(d))[:, :, j] * weights[:, j], in float32.
+
+    ``query`` [B, queries, heads*d] and ``key`` [B, T, heads*d]; ``weights`` [B, T].
+    """
+    query, key = (widen(x).unflatten(2, (heads, -1)).transpose(1, 2) for x in (query, key))
+    scores = torch.matmul(query * query.shape[3] ** -0.5, key.transpose(2, 3)).softmax(-1)
+    return torch.matmul(scores, weights[:, None, :, None]).squeeze(3).mean(1)
+
+
+class FusedAttention:
+    """Self- and cross-attention of a UNet; keeps the map of its last call where ``weights`` is given."""
+
+    def __init__(self, weights: TokenWeights | None = None):
+        self._weights = weights
+        self.map: torch.Tensor | None = None
+
+    def __call__(
+        self,
+        attn: Attention,
+        hidden_states: torch.Tensor,
+        encoder_hidden_states: torch.Tensor | None = None,
+        attention_mask: torch.Tensor | None = None,
+        temb: torch.Tensor | None = None,
+        **kwargs: object,
+    ) -> torch.Tensor:
+        if attention_mask is not None or hidden_states.ndim != 3:
+            raise ValueError("only unmasked attention over tokens can be exported")
+        context = hidden_states if encoder_hidden_states is None else encoder_hidden_states
+        query, key = attn.to_q(hidden_states), attn.to_k(context)
+        if self._weights is not None:
+            self.map = attention_map(query, key, attn.heads, self._weights.value)
+        output = attend(query, key, attn.to_v(context), attn.heads, attn.upcast_attention)
+        return attn.to_out[1](attn.to_out[0](output)) / attn.rescale_output_factor
+
+
+class JointAttention:
+    """SD3's attention over image and text tokens together, image first.
+
+    The map's scores are those of image queries and text keys alone, so its softmax is over the text: the full one would
+    cost 24 * 4096 * 4429 values a layer.
+    """
+
+    def __init__(self, weights: TokenWeights):
+        self._weights = weights
+        self.map: torch.Tensor | None = None
+
+    def __call__(
+        self, attn: Attention, hidden_states: torch.Tensor, encoder_hidden_states: torch.Tensor, **kwargs: object
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        tokens = hidden_states.shape[1]
+        query, key, value = attn.to_q(hidden_states), attn.to_k(hidden_states), attn.to_v(hidden_states)
+        text_key = attn.add_k_proj(encoder_hidden_states)
+        self.map = attention_map(query, text_key, attn.heads, self._weights.value)
+        joint = attend(
+            torch.cat([query, attn.add_q_proj(encoder_hidden_states)], 1),
+            torch.cat([key, text_key], 1),
+            torch.cat([value, attn.add_v_proj(encoder_hidden_states)], 1),
+            attn.heads,
+        )
+        image, text = joint[:, :tokens], joint[:, tokens:]
+        if not attn.context_pre_only:
+            text = attn.to_add_out(text)
+        return attn.to_out[1](attn.to_out[0](image)), text

@@ -1,0 +1,226 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A checkpoint in diffusers' layout: which family it is, and its parts loaded one by one."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from diffusers import (
+    AutoencoderKL,
+    SD3Transformer2DModel,
+    StableDiffusion3Pipeline,
+    StableDiffusionPipeline,
+    StableDiffusionXLPipeline,
+    UNet2DConditionModel,
+)
+from transformers import AutoTokenizer, CLIPTextModel, CLIPTextModelWithProjection, T5EncoderModel
+
+from .errors import ExportError
+from .lora import Lora, merge
+
+PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16}
+
+#: pipelines whose attention is exported as ONNX Runtime's operator, and the class that reads their single files
+PIPELINES = {
+    "StableDiffusionPipeline": StableDiffusionPipeline,
+    "StableDiffusionXLPipeline": StableDiffusionXLPipeline,
+    "StableDiffusion3Pipeline": StableDiffusion3Pipeline,
+}
+#: the demo model's index names no pipeline of its own
+_GENERIC = "DiffusionPipeline"
+
+_MODELS = {
+    model.__name__: model
+    for model in (UNet2DConditionModel, SD3Transformer2DModel, AutoencoderKL, CLIPTextModel, CLIPTextModelWithProjection, T5EncoderModel)
+}
+_DIFFUSION_SCHEDULERS = {"EulerDiscreteScheduler": "euler", "DDIMScheduler": "ddim", "PNDMScheduler": "ddim"}
+_FLOW_SCHEDULER = "FlowMatchEulerDiscreteScheduler"
+_PREDICTIONS = {"epsilon": "epsilon", "v_prediction": "v"}
+
+#: module in memory and what tracing copies of it
+_LOADED = 2.2
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A folder with model_index.json; ``vae_folder`` replaces its autoencoder."""
+
+    folder: Path
+    index: dict
+    precision: str
+    loras: tuple[Lora, ...] = ()
+    vae_folder: Path | None = None
+
+    @staticmethod
+    def open(folder: Path, precision: str = "fp32", loras: tuple[Lora, ...] = (), vae_folder: Path | None = None) -> "Checkpoint":
+        index = read_json(folder / "model_index.json")
+        pipeline = index.get("_class_name")
+        if pipeline not in (*PIPELINES, _GENERIC):
+            raise ExportError(f"{folder} is a {pipeline}; known are {', '.join(PIPELINES)}")
+        if vae_folder is not None and not (vae_folder / "config.json").is_file():
+            vae_folder = vae_folder / "vae"
+        checkpoint = Checkpoint(folder, index, precision, loras, vae_folder)
+        for part in (checkpoint.denoiser_part, "vae", "scheduler", *checkpoint.encoders):
+            if not checkpoint.path(part).is_dir():
+                raise ExportError(f"{checkpoint.path(part)} is missing: not a whole diffusers checkpoint")
+        parts = {"denoiser", *checkpoint.encoders}
+        for lora in loras:
+            for part in lora.changes.keys() - parts:
+                raise ExportError(f"LoRA {lora.file} changes {part}, which {folder} does not have")
+        return checkpoint
+
+    @property
+    def known_pipeline(self) -> bool:
+        return self.index["_class_name"] in PIPELINES
+
+    @property
+    def denoiser_part(self) -> str:
+        return "transformer" if "transformer" in self.index else "unet"
+
+    @property
+    def encoders(self) -> list[str]:
+        """Parts that encode text, in the pipeline's order; a part that the index leaves out (T5) is not among them."""
+        names = ("text_encoder", "text_encoder_2", "text_encoder_3")
+        return [name for name in names if self.index.get(name, [None, None])[1] is not None]
+
+    def path(self, part: str) -> Path:
+        return self.vae_folder if part == "vae" and self.vae_folder is not None else self.folder / part
+
+    def config(self, part: str) -> dict:
+        return read_json(self.path(part) / "config.json")
+
+    def load(self, part: str, precision: str | None = None) -> torch.nn.Module:
+        """The part's network with LoRA merged, for inference."""
+        name = self.index[part][1] if part in self.encoders else self.config(part).get("_class_name")
+        if name not in _MODELS:
+            raise ExportError(f"{part} is a {name}; known are {', '.join(_MODELS)}")
+        dtype = PRECISIONS[precision or self.precision]
+        _require_memory(self.path(part), dtype)
+        extra: dict[str, str] = {"attn_implementation": "eager"} if part in self.encoders else {}
+        files = [file.name for file in self.path(part).glob("*.safetensors")]
+        if files and all(".fp16." in file for file in files):
+            extra["variant"] = "fp16"
+        try:
+            model = _MODELS[name].from_pretrained(self.path(part), torch_dtype=dtype, **extra)
+        except (OSError, ValueError) as error:
+            raise ExportError(f"{self.path(part)} cannot be loaded: {error}") from error
+        if dtype == torch.float32:
+            model = model.float()
+        model = model.eval().requires_grad_(False)
+        merge(self.loras, "denoiser" if part == self.denoiser_part else part, model)
+        return model
+
+    def tokenizer(self, part: str) -> tuple[str, int]:
+        """tokenizer.json of an encoder and the id it pads with, named in the file where it is not the end mark's."""
+        folder = self.folder / part.replace("text_encoder", "tokenizer")
+        if not folder.is_dir():
+            raise ExportError(f"{folder} is missing: not a whole diffusers checkpoint")
+        tokenizer = AutoTokenizer.from_pretrained(folder)
+        file = folder / "tokenizer.json"
+        text = file.read_text(encoding="utf-8") if file.is_file() else None
+        padding = tokenizer.pad_token_id
+        if text is None or padding != tokenizer.eos_token_id:
+            content = json.loads(text or tokenizer.backend_tokenizer.to_str())
+            if padding != tokenizer.eos_token_id:
+                content["padding"] = {
+                    "strategy": "BatchLongest", "direction": "Right", "pad_to_multiple_of": None,
+                    "pad_id": padding, "pad_type_id": 0, "pad_token": tokenizer.pad_token,
+                }
+            content["truncation"] = None
+            text = json.dumps(content, ensure_ascii=False, indent=1) + "\n"
+        return text, padding
+
+    def scheduler(self) -> tuple[str, dict]:
+        """What the network predicts, and the manifest's ``scheduler``."""
+        config = read_json(self.folder / "scheduler" / "scheduler_config.json")
+        name = config["_class_name"]
+        if name == _FLOW_SCHEDULER:
+            for option in ("use_dynamic_shifting", "use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas", "shift_terminal", "invert_sigmas"):
+                if config.get(option):
+                    raise ExportError(f"scheduler {name}: {option} = {config[option]} is not supported")
+            return "flow", {"type": "flow_euler", "train_steps": config["num_train_timesteps"], "shift": config["shift"]}
+        if name not in _DIFFUSION_SCHEDULERS:
+            raise ExportError(f"scheduler {name} is unknown; known are {', '.join((*_DIFFUSION_SCHEDULERS, _FLOW_SCHEDULER))}")
+        prediction = config.get("prediction_type", "epsilon")
+        if prediction not in _PREDICTIONS:
+            raise ExportError(f"scheduler {name}: prediction_type {prediction} is unknown; known are {', '.join(_PREDICTIONS)}")
+        return _PREDICTIONS[prediction], {
+            "type": _DIFFUSION_SCHEDULERS[name],
+            "beta_schedule": config["beta_schedule"],
+            "beta_start": config["beta_start"],
+            "beta_end": config["beta_end"],
+            "train_steps": config["num_train_timesteps"],
+            "spacing": config.get("timestep_spacing", "leading"),
+            "steps_offset": config.get("steps_offset", 0),
+        }
+
+
+def read_json(path: Path) -> dict:
+    if not path.is_file():
+        raise ExportError(f"{path} is missing: not a diffusers checkpoint folder")
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ExportError(f"{path} is not JSON: {error}") from error
+
+
+@contextmanager
+def unpacked(file: Path, config: Path | None, precision: str, scratch: Path) -> Iterator[Path]:
+    """A single .safetensors file as a checkpoint folder, which is deleted at the end.
+
+    The file holds weights only; ``config`` is a folder of the same family in diffusers' layout (its .json files and tokenizers
+    are enough), since nothing is downloaded.
+    """
+    if config is None:
+        raise ExportError(
+            f"{file} holds weights only: give --config FOLDER, a diffusers folder of the same family with model_index.json, the"
+            " config.json of every part, tokenizers and scheduler (its weights are not needed)"
+        )
+    pipeline = PIPELINES.get(read_json(config / "model_index.json").get("_class_name"))
+    if pipeline is None:
+        raise ExportError(f"--config {config}: the pipeline is unknown; known are {', '.join(PIPELINES)}")
+    folder = Path(tempfile.mkdtemp(prefix="checkpoint.", dir=scratch))
+    try:
+        try:
+            loaded = pipeline.from_single_file(str(file), config=str(config), local_files_only=True, torch_dtype=PRECISIONS[precision])
+        except (OSError, ValueError, KeyError, RuntimeError) as error:
+            raise ExportError(f"{file} cannot be read as a {pipeline.__name__}: {error}") from error
+        loaded.save_pretrained(folder)
+        del loaded
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _require_memory(folder: Path, dtype: torch.dtype) -> None:
+    """Refuses before loading what cannot fit, where the system says how much memory is free."""
+    stored = sum(file.stat().st_size for file in folder.glob("*.safetensors"))
+    halves = any(".fp16." in file.name for file in folder.glob("*.safetensors")) or _stored_in_halves(folder)
+    needed = stored * _LOADED * (dtype.itemsize / (2 if halves else 4))
+    try:
+        free = int(re.search(r"MemAvailable:\s+(\d+) kB", Path("/proc/meminfo").read_text()).group(1)) * 1024
+    except (OSError, AttributeError):
+        return
+    if needed > free:
+        raise ExportError(
+            f"{folder.name} needs about {needed / 2**30:.1f} GiB of memory, {free / 2**30:.1f} GiB are free: close other programs"
+            + ("" if dtype == torch.float16 else ", or use --precision fp16")
+        )
+
+
+def _stored_in_halves(folder: Path) -> bool:
+    """Whether the first safetensors file begins with tensors of 16 bits."""
+    for file in folder.glob("*.safetensors"):
+        with open(file, "rb") as content:
+            length = int.from_bytes(content.read(8), "little")
+            header = json.loads(content.read(length))
+        return any(entry.get("dtype") in ("F16", "BF16") for name, entry in header.items() if name != "__metadata__")
+    return False

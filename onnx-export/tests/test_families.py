@@ -1,0 +1,365 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Small checkpoints of the four families become bundles: manifests, graphs, maps, fused operators, LoRA, refusals."""
+
+import json
+from collections import Counter
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+from diffusers import SD3Transformer2DModel, UNet2DConditionModel
+from diffusers.models.attention_processor import Attention
+from safetensors.torch import save_file
+
+import families
+from asg4j_export import export as exporter
+from asg4j_export import storage
+from asg4j_export.__main__ import main
+from asg4j_export.checkpoint import Checkpoint
+from asg4j_export.errors import ExportError
+from asg4j_export.lora import Lora, merge
+
+
+@pytest.fixture(scope="session")
+def checkpoints(tmp_path_factory):
+    """Checkpoint folders by family, made when asked for."""
+    made = {}
+
+    def checkpoint(family):
+        if family not in made:
+            made[family] = families.write(family, tmp_path_factory.mktemp("checkpoints") / family)
+        return made[family]
+
+    return checkpoint
+
+
+@pytest.fixture(scope="session")
+def bundles(checkpoints, tmp_path_factory):
+    made = {}
+
+    def bundle(family):
+        if family not in made:
+            made[family] = tmp_path_factory.mktemp("bundles") / family
+            exporter.export(checkpoints(family), made[family])
+        return made[family]
+
+    return bundle
+
+
+def manifest_of(bundle):
+    return json.loads((bundle / "manifest.json").read_text())
+
+
+EXPECTED = {
+    "sd15": dict(prediction="epsilon", scheduler="ddim", encoders=1, time_ids=False, pooled=False, zero=False, guidance=7.5,
+                 masks=["up_blocks.1", "up_blocks.2", "up_blocks.3"], latent=(4, 8, 0.18215, 0.0)),
+    "sd21": dict(prediction="v", scheduler="ddim", encoders=1, time_ids=False, pooled=False, zero=False, guidance=7.5,
+                 masks=["up_blocks.1", "up_blocks.2", "up_blocks.3"], latent=(4, 8, 0.18215, 0.0)),
+    "sdxl": dict(prediction="epsilon", scheduler="euler", encoders=2, time_ids=True, pooled=True, zero=True, guidance=5.0,
+                 masks=["up_blocks.0", "up_blocks.1"], latent=(4, 4, 0.13025, 0.0)),
+    "sd3": dict(prediction="flow", scheduler="flow_euler", encoders=3, time_ids=False, pooled=True, zero=False, guidance=7.0,
+                masks=["transformer_blocks.0-1", "transformer_blocks.2-3", "transformer_blocks.4-5"], latent=(16, 2, 1.5305, 0.0609)),
+}
+
+
+@pytest.mark.parametrize("family", EXPECTED)
+def test_manifest(bundles, family):
+    manifest, expected = manifest_of(bundles(family)), EXPECTED[family]
+    latent = manifest["latent"]
+    assert (latent["channels"], latent["unet_multiple"], latent["scaling"], latent["shift"]) == expected["latent"]
+    assert latent["native_size"] == [16, 16] and latent["vae_factor"] == 8
+    assert manifest["denoiser"]["prediction"] == expected["prediction"]
+    assert manifest["scheduler"]["type"] == expected["scheduler"]
+    assert [mask["block"] for mask in manifest["denoiser"]["masks"]] == expected["masks"]
+    assert len(manifest["text_encoders"]) == expected["encoders"]
+    assert manifest["conditioning"] | dict(
+        time_ids=expected["time_ids"], pooled=expected["pooled"], empty_negative_is_zero=expected["zero"]) == manifest["conditioning"]
+    assert manifest["defaults"]["guidance_scale"] == expected["guidance"]
+    if family == "sd3":
+        assert manifest["scheduler"] == {"type": "flow_euler", "train_steps": 1000, "shift": 3.0}
+        assert manifest["conditioning"]["hidden_width"] == 64 and manifest["conditioning"]["zero_tokens"] == 0
+        assert manifest["text_encoders"][2] | dict(join="tokens", length=256, pooled=None) == manifest["text_encoders"][2]
+        assert latent["max_size"] == 48
+        assert [mask["default"] for mask in manifest["denoiser"]["masks"]] == [False, True, False]
+
+
+def test_padding_is_recorded_where_it_is_not_the_end_mark(bundles):
+    pads = [json.loads((bundles("sdxl") / file).read_text()).get("padding") for file in ("tokenizer.json", "tokenizer_2.json")]
+    assert pads[0] is None and pads[1]["pad_id"] == 0
+
+
+def operators(path):
+    return Counter(node.op_type for node in onnx.load(path, load_external_data=False).graph.node)
+
+
+def test_sdxl_has_70_self_and_70_cross_attentions(checkpoints, tmp_path):
+    """The published depth, [1, 2, 10] transformer layers a level, at small widths."""
+    checkpoint = Checkpoint.open(families.write("sdxl", tmp_path / "deep", layers=(1, 2, 10)))
+    text = exporter._TextPlan.of(checkpoint, checkpoint.config("unet"))
+    exporter._denoiser(checkpoint, tmp_path, text, "epsilon")
+    graph = onnx.load(tmp_path / "denoiser.onnx").graph
+    fused = [node for node in graph.node if node.op_type == "MultiHeadAttention"]
+    assert all(node.domain == "com.microsoft" for node in fused)
+    # Keys of cross-attention are projected from the text; those of self-attention from what the queries are.
+    producers = {output: node for node in graph.node for output in node.output}
+    cross = [node for node in fused if producers[node.input[1]].input[0] == "encoder_hidden_states"]
+    assert (len(fused) - len(cross), len(cross)) == (70, 70)
+    # The branches of the maps, and nothing else, have a softmax of their own.
+    assert operators(tmp_path / "denoiser.onnx")["Softmax"] == 3 * 10 + 3 * 2
+
+
+@pytest.mark.parametrize("family,attentions,maps", [("sd15", 32, 9), ("sd21", 32, 9), ("sd3", 6, 6)])
+def test_attention_is_one_operator(bundles, family, attentions, maps):
+    found = operators(bundles(family) / "denoiser.onnx")
+    assert (found["MultiHeadAttention"], found["Softmax"]) == (attentions, maps)
+
+
+def feed(bundle, batch, height, width, seed=0):
+    manifest = manifest_of(bundle)
+    session = onnxruntime.InferenceSession(str(bundle / "denoiser.onnx"), providers=["CPUExecutionProvider"])
+    rng = np.random.default_rng(seed)
+    tokens = 333 if manifest["denoiser"]["prediction"] == "flow" else 77
+    widths = {i.name: i.shape[-1] for i in session.get_inputs()}
+    inputs = {
+        "sample": rng.standard_normal((batch, manifest["latent"]["channels"], height, width), np.float32),
+        "timestep": np.full(batch, 500, np.float32),
+        "encoder_hidden_states": rng.standard_normal((batch, tokens, widths["encoder_hidden_states"]), np.float32),
+        "token_weights": np.ones((batch, tokens), np.float32),
+    }
+    if "text_embeds" in widths:
+        inputs["text_embeds"] = rng.standard_normal((batch, widths["text_embeds"]), np.float32)
+    if "time_ids" in widths:
+        inputs["time_ids"] = np.full((batch, 6), 128, np.float32)
+    return session, inputs
+
+
+@pytest.mark.parametrize("family", EXPECTED)
+@pytest.mark.parametrize("batch,height,width", [(1, 16, 16), (3, 8, 24)])
+def test_maps(bundles, family, batch, height, width):
+    """All tokens together take the whole attention, wherever one looks."""
+    session, inputs = feed(bundles(family), batch, height, width)
+    noise, *maps = session.run(None, inputs)
+    assert noise.shape == inputs["sample"].shape
+    for mask, entry in zip(maps, manifest_of(bundles(family))["denoiser"]["masks"]):
+        assert mask.shape == (batch, height // entry["scale"], width // entry["scale"])
+        assert np.allclose(mask, 1, atol=1e-5)
+
+
+def test_joint_map_is_image_rows_against_text_columns(bundles, checkpoints):
+    """Against the scores of diffusers' own SD3 transformer: softmax over the text columns of the image's rows."""
+    session, inputs = feed(bundles("sd3"), 1, 8, 12)
+    inputs["token_weights"][:] = 0
+    inputs["token_weights"][:, [2, 80]] = 1
+    ours = session.run(["mask_joint1"], inputs)[0]
+    network = SD3Transformer2DModel.from_pretrained(checkpoints("sd3") / "transformer", torch_dtype=torch.float32).eval()
+    seen = []
+
+    def spy(module: Attention, arguments, keywords):
+        image, text = keywords["hidden_states"], keywords["encoder_hidden_states"]
+        query, key = (x.unflatten(2, (module.heads, -1)) for x in (module.to_q(image), module.add_k_proj(text)))
+        scores = torch.einsum("bqhd,bkhd->bhqk", query, key) / query.shape[3] ** 0.5
+        seen.append(scores.softmax(3)[0, :, :, [2, 80]].sum(2).mean(0))
+
+    for block in network.transformer_blocks[2:4]:
+        block.attn.register_forward_pre_hook(spy, with_kwargs=True)
+    t = {name: torch.from_numpy(value) for name, value in inputs.items()}
+    with torch.no_grad():
+        network(t["sample"], t["encoder_hidden_states"], t["text_embeds"], t["timestep"])
+    assert np.allclose(ours.reshape(-1), torch.stack(seen).mean(0).numpy(), atol=1e-5)
+
+
+@pytest.mark.parametrize("family", ["sdxl", "sd3"])
+def test_halves(bundles, checkpoints, tmp_path, family):
+    """fp16 graphs keep float32 inputs and outputs and say nearly the same."""
+    exporter.export(Checkpoint.open(checkpoints(family), "fp16"), tmp_path / "halves")
+    assert manifest_of(tmp_path / "halves")["denoiser"]["precision"] == "fp16"
+    session, inputs = feed(tmp_path / "halves", 1, 16, 16)
+    assert {i.type for i in session.get_inputs()} == {o.type for o in session.get_outputs()} == {"tensor(float)"}
+    expected, halves = (feed(b, 1, 16, 16)[0].run(["noise"], inputs)[0] for b in (bundles(family), tmp_path / "halves"))
+    assert np.linalg.norm(halves - expected) < 2e-2 * np.linalg.norm(expected)
+    kinds = {t.data_type for t in onnx.load(tmp_path / "halves" / "denoiser.onnx").graph.initializer if np.prod(t.dims) >= 256}
+    assert kinds == {onnx.TensorProto.FLOAT16}
+
+
+def test_vae_in_halves(checkpoints, tmp_path):
+    """The decoder in fp16, whole and in parts, with the fp32 one beside it for what overflows."""
+    assert main([str(checkpoints("sdxl")), "--out", str(tmp_path / "halves"), "--vae-precision", "fp16"]) == 0
+    vae = manifest_of(tmp_path / "halves")["vae"]
+    assert vae["precision"] == "fp16" and vae["fallback"]["precision"] == "fp32"
+    latents = np.random.default_rng(0).standard_normal((1, 4, 8, 12), np.float32)
+    pictures = []
+    for decoder in (vae, vae["fallback"]):
+        pictures.append([])
+        for file in (decoder["decoder"], decoder["tiled_decoder"]["front"]):
+            pictures[-1].append(onnxruntime.InferenceSession(str(tmp_path / "halves" / file)).run(None, {"latents": latents})[0])
+        model = onnx.load(tmp_path / "halves" / decoder["tiled_decoder"]["tail"])
+        assert {i.type.tensor_type.elem_type for i in model.graph.input} == {onnx.TensorProto.FLOAT}
+    for halves, exact in zip(*pictures):
+        assert halves.dtype == np.float32 and 0 < np.linalg.norm(halves - exact) < 2e-2 * np.linalg.norm(exact)
+
+
+def test_sd3_without_t5(tmp_path):
+    families.write("sd3", tmp_path / "checkpoint", t5=False)
+    exporter.export(tmp_path / "checkpoint", tmp_path / "bundle")
+    manifest = manifest_of(tmp_path / "bundle")
+    assert len(manifest["text_encoders"]) == 2 and manifest["conditioning"]["zero_tokens"] == 256
+
+
+def test_weights_beside_the_graph(bundles, checkpoints, tmp_path, monkeypatch):
+    """Above the limit all weights lie in one file, on pages, and the graph computes the same."""
+    monkeypatch.setattr(storage, "INLINE_BYTES", 100_000)
+    exporter.export(checkpoints("sdxl"), tmp_path / "beside")
+    data = tmp_path / "beside" / "denoiser.onnx.data"
+    assert data.name in manifest_of(tmp_path / "beside")["files"]
+    graph = onnx.load(tmp_path / "beside" / "denoiser.onnx", load_external_data=False).graph
+    places = [{e.key: e.value for e in t.external_data} for t in graph.initializer if t.external_data]
+    assert {place["location"] for place in places} == {data.name}
+    assert all(int(place["offset"]) % 4096 == 0 for place in places)
+    session, inputs = feed(tmp_path / "beside", 1, 16, 16)
+    for ours, inline in zip(session.run(None, inputs), feed(bundles("sdxl"), 1, 16, 16)[0].run(None, inputs)):
+        assert np.allclose(ours, inline, rtol=0, atol=1e-6 * np.abs(inline).max())
+
+
+# ------------------------------------------------------------------------------------------------------- LoRA
+
+
+def lora_tensors(names, shapes, layout, alpha=3.0):
+    """The same random low-rank changes under each layout's names: {module: (down, up)} and the file's tensors."""
+    torch.manual_seed(1)
+    matrices = {name: (torch.randn(2, shapes[name][1]), torch.randn(shapes[name][0], 2)) for name in names}
+    tensors = {}
+    for name, (down, up) in matrices.items():
+        if layout == "kohya":
+            flat = "lora_unet_" + name.replace(".", "_")
+            tensors |= {f"{flat}.lora_down.weight": down, f"{flat}.lora_up.weight": up, f"{flat}.alpha": torch.tensor(alpha)}
+        else:
+            down_key, up_key = {"peft": ("lora_A", "lora_B"), "diffusers": ("lora.down", "lora.up")}[layout]
+            tensors |= {f"unet.{name}.{down_key}.weight": down, f"unet.{name}.{up_key}.weight": up}
+    return matrices, tensors
+
+
+NAMES = ["down_blocks.0.attentions.0.transformer_blocks.0.attn1.to_q", "up_blocks.1.attentions.1.transformer_blocks.0.attn2.to_out.0",
+         "mid_block.attentions.0.transformer_blocks.0.ff.net.0.proj"]
+
+
+@pytest.mark.parametrize("layout,scale", [("kohya", 1.5), ("peft", 1.0), ("diffusers", 1.0)])
+def test_merged_lora_is_the_side_path(checkpoints, tmp_path, layout, scale):
+    """Against LoRA's own form, y = W x + weight * alpha/rank * up(down(x)), computed beside every layer."""
+    plain, merged = (UNet2DConditionModel.from_pretrained(checkpoints("sd15") / "unet", torch_dtype=torch.float32).eval() for _ in range(2))
+    shapes = {name: plain.get_submodule(name).weight.shape for name in NAMES}
+    matrices, tensors = lora_tensors(NAMES, shapes, layout)
+    save_file(tensors, tmp_path / "style.safetensors")
+    merge([Lora.read(f"{tmp_path / 'style.safetensors'}:0.5")], "denoiser", merged)
+    for name, (down, up) in matrices.items():
+        plain.get_submodule(name).register_forward_hook(
+            lambda module, x, y, down=down, up=up: y + 0.5 * scale * (x[0] @ down.T @ up.T))
+    inputs = (torch.randn(1, 4, 16, 16), torch.tensor([500.0]), torch.randn(1, 77, 32))
+    with torch.no_grad():
+        expected, actual = plain(*inputs).sample, merged(*inputs).sample
+    assert torch.allclose(expected, actual, atol=1e-4 * expected.abs().max().item())
+    assert not torch.allclose(expected, UNet2DConditionModel.from_pretrained(checkpoints("sd15") / "unet", torch_dtype=torch.float32)(*inputs).sample, atol=1e-2)
+
+
+def test_original_block_names_of_sdxl():
+    """kohya's files for SDXL name the blocks as Stability does; diffusers' own conversion is the oracle."""
+    from diffusers.loaders.lora_conversion_utils import _maybe_map_sgm_blocks_to_diffusers
+
+    from asg4j_export.lora import _from_original
+
+    unet = families.denoiser("sdxl")
+    names = ["input_blocks_4_1_transformer_blocks_0_attn1_to_q", "input_blocks_8_1_proj_in", "middle_block_1_transformer_blocks_1_ff_net_2",
+             "output_blocks_0_1_transformer_blocks_1_attn2_to_k", "output_blocks_5_1_proj_out"]
+    theirs = _maybe_map_sgm_blocks_to_diffusers({f"lora_unet_{name}.lora_down.weight": torch.zeros(1) for name in names}, unet.config)
+    renamed = {key.replace("input_blocks", "down_blocks").replace("middle_block", "mid_block").replace("output_blocks", "up_blocks") for key in theirs}
+    assert {f"lora_unet_{_from_original(name)}.lora_down.weight" for name in names} == renamed
+    modules = {name.replace(".", "_") for name, _ in unet.named_modules()}
+    resnets = ["input_blocks_1_0_in_layers_2", "input_blocks_3_0_op", "middle_block_2_out_layers_3", "output_blocks_2_2_conv",
+               "output_blocks_8_0_skip_connection", "input_blocks_7_0_emb_layers_1"]
+    assert {_from_original(name) for name in names + resnets} <= modules
+
+
+def test_text_encoder_lora(checkpoints, tmp_path):
+    down, up = torch.randn(2, 48), torch.randn(48, 2)
+    save_file({"lora_te2_text_model_encoder_layers_1_self_attn_q_proj.lora_down.weight": down,
+               "lora_te2_text_model_encoder_layers_1_self_attn_q_proj.lora_up.weight": up}, tmp_path / "a.safetensors")
+    before = Checkpoint.open(checkpoints("sdxl")).load("text_encoder_2").state_dict()
+    after = Checkpoint.open(checkpoints("sdxl"), loras=(Lora.read(str(tmp_path / "a.safetensors")),)).load("text_encoder_2").state_dict()
+    changed = [name for name in before if not torch.equal(before[name], after[name])]
+    assert len(changed) == 1 and changed[0].endswith("encoder.layers.1.self_attn.q_proj.weight")
+    assert torch.allclose(after[changed[0]] - before[changed[0]], up @ down, atol=1e-5)
+
+
+# --------------------------------------------------------------------------------------------------- bad input
+
+
+def fails(arguments, capsys):
+    assert main([str(a) for a in arguments]) == 1
+    return capsys.readouterr().err
+
+
+def test_not_a_checkpoint(tmp_path, capsys):
+    assert "model_index.json is missing: not a diffusers checkpoint" in fails([tmp_path, "--out", tmp_path / "b"], capsys)
+    assert not (tmp_path / "b").exists()
+
+
+def copy(checkpoint, folder, **index):
+    folder.mkdir()
+    for path in checkpoint.iterdir():
+        if path.name != "model_index.json":
+            (folder / path.name).symlink_to(path)
+    content = json.loads((checkpoint / "model_index.json").read_text()) | index
+    (folder / "model_index.json").write_text(json.dumps(content))
+    return folder
+
+
+def test_unknown_family(checkpoints, tmp_path, capsys):
+    folder = copy(checkpoints("sd15"), tmp_path / "other", _class_name="FluxPipeline")
+    assert "is a FluxPipeline; known are StableDiffusionPipeline" in fails([folder, "--out", tmp_path / "b"], capsys)
+
+
+def test_missing_part(checkpoints, tmp_path, capsys):
+    folder = copy(checkpoints("sdxl"), tmp_path / "part")
+    (folder / "text_encoder_2").unlink()
+    assert "text_encoder_2 is missing" in fails([folder, "--out", tmp_path / "b"], capsys)
+
+
+def test_disk_and_memory(checkpoints, tmp_path, capsys, monkeypatch):
+    from asg4j_export import checkpoint as parts
+
+    monkeypatch.setattr(parts, "_LOADED", 1e9)
+    assert "of memory" in fails([checkpoints("sd15"), "--out", tmp_path / "b"], capsys)
+    monkeypatch.setattr(exporter.shutil, "disk_usage", lambda path: type("usage", (), {"free": 1000}))
+    assert "GiB are needed: choose another --out" in fails([checkpoints("sd15"), "--out", tmp_path / "b"], capsys)
+
+
+def test_full_disk_while_writing(checkpoints, tmp_path, capsys, monkeypatch):
+    def write(*arguments):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(storage, "write", write)
+    assert "is full: choose another --out" in fails([checkpoints("sd15"), "--out", tmp_path / "b"], capsys)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_disagreement_writes_nothing(checkpoints, tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(exporter.TOLERANCE, "fp32", 1e-12)
+    assert "differs from PyTorch by" in fails([checkpoints("sd15"), "--out", tmp_path / "b"], capsys)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_lora_for_another_model(checkpoints, tmp_path, capsys):
+    file = tmp_path / "x.safetensors"
+    save_file({"lora_unet_no_such_block.lora_down.weight": torch.zeros(1, 4), "lora_unet_no_such_block.lora_up.weight": torch.zeros(4, 1)}, file)
+    assert "has no module no_such_block" in fails([checkpoints("sd15"), "--out", tmp_path / "b", "--lora", f"{file}:1"], capsys)
+    save_file({"lora_unet_x.hada_w1_a": torch.zeros(1)}, file)
+    assert "only plain LoRA can be merged" in fails([checkpoints("sd15"), "--out", tmp_path / "b", "--lora", file], capsys)
+    save_file({"lora_te2_x.lora_down.weight": torch.zeros(1, 4), "lora_te2_x.lora_up.weight": torch.zeros(4, 1)}, file)
+    assert "changes text_encoder_2, which" in fails([checkpoints("sd15"), "--out", tmp_path / "b", "--lora", file], capsys)
+    assert "is no file" in fails([checkpoints("sd15"), "--out", tmp_path / "b", "--lora", tmp_path / "none.safetensors"], capsys)
+
+
+def test_single_file_needs_configurations(tmp_path, capsys):
+    save_file({"x": torch.zeros(1)}, tmp_path / "model.safetensors")
+    assert "give --config FOLDER" in fails([tmp_path / "model.safetensors", "--out", tmp_path / "b"], capsys)

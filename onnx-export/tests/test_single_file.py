@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A single .safetensors file in Stability's layout becomes the bundle that the checkpoint folder becomes."""
+
+import json
+import re
+import shutil
+
+import families
+from asg4j_export.__main__ import main
+from safetensors.torch import load_file, save_file
+
+_RESNET = {"norm1": "in_layers.0", "conv1": "in_layers.2", "time_emb_proj": "emb_layers.1", "norm2": "out_layers.0", "conv2": "out_layers.3",
+           "conv_shortcut": "skip_connection"}
+_UNET = {"time_embedding.linear_1": "time_embed.0", "time_embedding.linear_2": "time_embed.2", "conv_in": "input_blocks.0.0",
+         "conv_norm_out": "out.0", "conv_out": "out.2"}
+
+
+def unet_name(key):
+    for ours, theirs in _UNET.items():
+        if key.startswith(ours + "."):
+            return theirs + key.removeprefix(ours)
+    match = re.match(r"(down|up)_blocks\.(\d)\.(resnets|attentions|downsamplers|upsamplers)\.(\d)\.(.*)", key)
+    if match:
+        side, level, kind, layer, rest = match[1], int(match[2]), match[3], int(match[4]), match[5]
+        place = 3 * level + layer
+        if kind == "downsamplers":
+            return f"input_blocks.{3 * level + 3}.0.{rest.replace('conv', 'op')}"
+        if kind == "upsamplers":
+            return f"output_blocks.{3 * level + 2}.{1 if level == 0 else 2}.{rest}"
+        blocks = f"input_blocks.{place + 1}" if side == "down" else f"output_blocks.{place}"
+        return f"{blocks}.{1 if kind == 'attentions' else 0}.{rest if kind == 'attentions' else resnet(rest)}"
+    match = re.match(r"mid_block\.(resnets|attentions)\.(\d)\.(.*)", key)
+    return f"middle_block.{1 if match[1] == 'attentions' else 2 * int(match[2])}.{match[3] if match[1] == 'attentions' else resnet(match[3])}"
+
+
+def resnet(rest):
+    module, _, kind = rest.rpartition(".")
+    return f"{_RESNET[module]}.{kind}"
+
+
+def vae_name(key):
+    key = key.replace("conv_shortcut", "nin_shortcut").replace("conv_norm_out", "norm_out")
+    key = re.sub(r"down_blocks\.(\d)\.resnets", r"down.\1.block", key)
+    key = re.sub(r"down_blocks\.(\d)\.downsamplers\.0", r"down.\1.downsample", key)
+    key = re.sub(r"up_blocks\.(\d)\.resnets", lambda m: f"up.{3 - int(m[1])}.block", key)
+    key = re.sub(r"up_blocks\.(\d)\.upsamplers\.0", lambda m: f"up.{3 - int(m[1])}.upsample", key)
+    key = re.sub(r"mid_block\.resnets\.(\d)", lambda m: f"mid.block_{int(m[1]) + 1}", key)
+    for ours, theirs in (("group_norm", "norm"), ("to_q", "q"), ("to_k", "k"), ("to_v", "v"), ("to_out.0", "proj_out")):
+        key = key.replace(f"mid_block.attentions.0.{ours}", f"mid.attn_1.{theirs}")
+    return key
+
+
+def single_file(checkpoint, path):
+    tensors = {"model.diffusion_model." + unet_name(k): v for k, v in load_file(checkpoint / "unet" / "diffusion_pytorch_model.safetensors").items()}
+    for key, value in load_file(checkpoint / "vae" / "diffusion_pytorch_model.safetensors").items():
+        linear = "attentions" in key and value.ndim == 2  # 1 x 1 convolutions there
+        tensors["first_stage_model." + vae_name(key)] = value[:, :, None, None].contiguous() if linear else value
+    for key, value in load_file(checkpoint / "text_encoder" / "model.safetensors").items():
+        tensors["cond_stage_model.transformer.text_model." + key.removeprefix("text_model.")] = value
+    save_file(tensors, path)
+
+
+def test_same_bundle(tmp_path):
+    checkpoint = families.write("sd15", tmp_path / "checkpoint")
+    single_file(checkpoint, tmp_path / "model.safetensors")
+    assert main([str(checkpoint), "--out", str(tmp_path / "expected"), "--name", "same"]) == 0
+    # Configurations alone, as --config asks for.
+    shutil.copytree(checkpoint, tmp_path / "config", ignore=shutil.ignore_patterns("*.safetensors"))
+    arguments = [str(tmp_path / "model.safetensors"), "--config", str(tmp_path / "config"), "--out", str(tmp_path / "bundle"), "--name", "same"]
+    assert main(arguments) == 0
+    files = [json.loads((tmp_path / name / "manifest.json").read_text())["files"] for name in ("expected", "bundle")]
+    assert files[0] == files[1]
+    assert {path.name for path in tmp_path.iterdir()} == {"checkpoint", "config", "model.safetensors", "expected", "bundle"}

@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.github.asg4j;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertNotEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+
+import io.github.asg4j.image.Npy;
+
+import org.junit.jupiter.api.DynamicTest;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.TestFactory;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+
+import java.io.IOException;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.stream.Stream;
+
+/**
+ * The four families on small checkpoints with random weights, of the published build
+ * (onnx-export/tests/family_goldens.py): against what the pipelines of diffusers make of the same
+ * prompt and noise, and through every method.
+ */
+class FamiliesTest {
+    private static final Path FAMILIES = Tiny.resource("families");
+
+    /** What the small bundles leave out, by method. */
+    private static final Map<String, String> MISSING =
+            Map.of("scalecrafter", "dilated", "superres", "upscaler");
+
+    @TempDir Path temp;
+
+    private static Engine open(String family) {
+        return Engine.open(
+                EngineOptions.DEFAULT.withModel(FAMILIES.resolve(family)).withDevices("cpu:2"));
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"sd15", "sd21", "sdxl", "sd3"})
+    void drawsWhatThePipelineOfDiffusersDraws(String family) throws IOException {
+        Path golden = FAMILIES.resolve("goldens").resolve(family);
+        JsonNode s = new ObjectMapper().readTree(golden.resolve("settings.json").toFile());
+        int steps = s.get("steps").asInt();
+        try (Engine engine = open(family)) {
+            engine.submit(
+                            GenerationRequest.builder(s.get("prompt").asText())
+                                    .method("direct")
+                                    .size(s.get("size").asInt(), s.get("size").asInt())
+                                    .steps(steps)
+                                    .guidanceScale(s.get("guidance_scale").asDouble())
+                                    .latents(golden.resolve("noise.npy"))
+                                    .dumpDirectory(temp)
+                                    .build())
+                    .join();
+        }
+        close("text", golden.resolve("hidden.npy"), temp.resolve("text_hidden.npy"));
+        if (Files.exists(golden.resolve("pooled.npy"))) {
+            close("pooled", golden.resolve("pooled.npy"), temp.resolve("text_pooled.npy"));
+        }
+        close(
+                "latents",
+                golden.resolve("latents.npy"),
+                temp.resolve("denoise-%03d-latents.npy".formatted(steps - 1)));
+    }
+
+    /** Relative to the largest value; the engine's text has a further row, for the background. */
+    private static void close(String what, Path golden, Path file) {
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment expected = Npy.read(golden, Npy.Type.FLOAT32, arena).data();
+            MemorySegment actual = Npy.read(file, Npy.Type.FLOAT32, arena).data();
+            assertTrue(actual.byteSize() >= expected.byteSize(), what);
+            double largest = 0;
+            double worst = 0;
+            for (long i = 0; i < expected.byteSize() / 4; i++) {
+                float e = expected.getAtIndex(ValueLayout.JAVA_FLOAT, i);
+                float a = actual.getAtIndex(ValueLayout.JAVA_FLOAT, i);
+                largest = Math.max(largest, Math.abs(e));
+                worst = Math.max(worst, Float.isNaN(a) ? Double.MAX_VALUE : Math.abs(e - a));
+            }
+            assertTrue(
+                    worst <= 1e-3 * largest,
+                    what + ": differs by " + worst + ", largest value " + largest);
+        }
+    }
+
+    @TestFactory
+    Stream<DynamicTest> everyMethod() {
+        return Stream.of("sd15", "sd21", "sdxl", "sd3")
+                .flatMap(
+                        family ->
+                                Engine.methods().stream()
+                                        .map(
+                                                method ->
+                                                        DynamicTest.dynamicTest(
+                                                                family + " " + method,
+                                                                () -> draws(family, method))));
+    }
+
+    private static void draws(String family, String method) {
+        GenerationRequest request =
+                GenerationRequest.builder("a red ball on grass")
+                        .method(method)
+                        .size(256, 192)
+                        .steps(3)
+                        .seed(7)
+                        .build();
+        try (Engine engine = open(family)) {
+            if (MISSING.containsKey(method)) {
+                var refused = assertThrows(BadRequestException.class, () -> engine.submit(request));
+                assertTrue(
+                        refused.getMessage().contains(MISSING.get(method)), refused.getMessage());
+                return;
+            }
+            GeneratedImage image = engine.submit(request).join();
+            assertEquals(256 * 192 * 3, image.rgb().remaining());
+            assertTrue(values(image).size() > 16, "nearly one colour");
+        }
+    }
+
+    private static Set<Byte> values(GeneratedImage image) {
+        Set<Byte> values = new java.util.HashSet<>();
+        for (int i = 0; i < image.rgb().remaining(); i++) {
+            values.add(image.rgb().get(image.rgb().position() + i));
+        }
+        return values;
+    }
+
+    private static GenerationRequest.Builder asg() {
+        return GenerationRequest.builder("a red ball on grass").size(256, 256).steps(4).seed(7);
+    }
+
+    /** Guided on the velocity and on clean latents, from the step on where alpha is 0. */
+    @ParameterizedTest
+    @ValueSource(strings = {"NOISE", "LATENT"})
+    void guidesAFlow(String space) {
+        GuideOptions guide =
+                GuideOptions.DEFAULT
+                        .withSpace(GuideOptions.Space.valueOf(space))
+                        .withWeight(0.7)
+                        .withStaleness(1);
+        try (Engine engine = open("sd3")) {
+            String guided = Tiny.hash(engine.submit(asg().guide(guide).build()).join());
+            String free = Tiny.hash(engine.submit(asg().guide(guide.withWeight(0)).build()).join());
+            assertNotEquals(free, guided);
+        }
+    }
+
+    @Test
+    void mapsOfJointBlocksCanBeChosen() {
+        GuideOptions guide = GuideOptions.DEFAULT.withWeight(0.7);
+        try (Engine engine = open("sd3")) {
+            String usual = Tiny.hash(engine.submit(asg().guide(guide).build()).join());
+            for (String block : List.of("transformer_blocks.2-3", "transformer_blocks.0-1")) {
+                String chosen =
+                        Tiny.hash(
+                                engine.submit(
+                                                asg().guide(guide.withMaskBlocks(List.of(block)))
+                                                        .build())
+                                        .join());
+                assertEquals(block.endsWith("2-3"), chosen.equals(usual), block);
+            }
+        }
+    }
+
+    @Test
+    void positionsBoundAView() {
+        try (Engine engine = open("sd3")) {
+            GenerationRequest.Builder large =
+                    GenerationRequest.builder("grass").size(512, 128).steps(1);
+            var refused =
+                    assertThrows(
+                            BadRequestException.class,
+                            () -> engine.submit(large.method("direct").build()));
+            assertTrue(refused.getMessage().contains("at most 384x384"), refused.getMessage());
+            assertEquals(512, engine.submit(large.method("asg").build()).join().width());
+        }
+    }
+
+    /** Attention of these bundles is one operator: no scores of all pairs of tokens are counted. */
+    @Test
+    void wholeCanvasesFitIntoMemory() {
+        try (Engine engine = open("sdxl")) {
+            GenerationRequest large =
+                    GenerationRequest.builder("grass").method("direct").size(2048, 2048).build();
+            var bytes = (Map<?, ?>) engine.plan(large).get("bytes");
+            assertEquals(0L, bytes.get("attention"));
+        }
+    }
+
+    @Test
+    void aFlowHasItsOwnSolver() {
+        try (Engine engine = open("sd3")) {
+            GeneratedImage image =
+                    engine.submit(asg().method("multidiffusion").steps(1).build()).join();
+            assertEquals("flow_euler", image.report().get("scheduler"));
+            var refused =
+                    assertThrows(
+                            BadRequestException.class,
+                            () -> engine.submit(asg().scheduler("ddim").build()));
+            assertTrue(refused.getMessage().contains("choose flow_euler"), refused.getMessage());
+        }
+    }
+}
