@@ -96,8 +96,7 @@ final class FakeEngines implements EngineFactory {
             public Generation submit(GenerationRequest request, GenerationListener listener) {
                 requests.add(request);
                 if (endless) {
-                    whileDrawing.run();
-                    return new Endless(deaf, new CompletableFuture<>());
+                    return new Endless(deaf, whileDrawing, new CompletableFuture<>());
                 }
                 return new Finished(draw(request, listener));
             }
@@ -171,7 +170,11 @@ final class FakeEngines implements EngineFactory {
         }
     }
 
-    private record Endless(boolean deaf, CompletableFuture<GeneratedImage> future)
+    /**
+     * @param joined run once somebody waits for it: by then Ctrl-C knows what to cancel
+     */
+    private record Endless(
+            boolean deaf, Runnable joined, CompletableFuture<GeneratedImage> future)
             implements Generation {
         @Override
         public void cancel() {
@@ -182,6 +185,7 @@ final class FakeEngines implements EngineFactory {
 
         @Override
         public GeneratedImage join() {
+            joined.run();
             return new Finished(future).join();
         }
     }

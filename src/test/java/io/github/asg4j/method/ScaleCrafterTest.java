@@ -88,7 +88,15 @@ class ScaleCrafterTest {
                 "a model",
                 "Apache-2.0",
                 "test",
-                new Manifest.Latent(4, model.nativeSize, model.nativeSize, 8, 1, 0, model.multiple),
+                new Manifest.Latent(
+                        4,
+                        model.nativeSize,
+                        model.nativeSize,
+                        8,
+                        1,
+                        0,
+                        model.multiple,
+                        Manifest.Latent.UNLIMITED),
                 List.of(),
                 new Manifest.Denoiser(
                         "denoiser.onnx",
@@ -97,12 +105,13 @@ class ScaleCrafterTest {
                         "epsilon",
                         "fp32",
                         Manifest.DENOISER_INPUTS,
-                        List.of()),
-                new Manifest.Vae("vae_decoder.onnx", null, "fp32", null),
+                        List.of(),
+                        false),
+                new Manifest.Vae("vae_decoder.onnx", null, "fp32", null, null),
                 List.of(),
-                new Manifest.Scheduler(
+                new Manifest.Betas(
                         "euler", "scaled_linear", 0.00085, 0.012, 1000, "leading", 1),
-                new Manifest.Conditioning(true, true, true),
+                new Manifest.Conditioning(true, true, true, 0, 0),
                 new Manifest.Defaults(50, 5),
                 Map.of());
     }
