@@ -12,7 +12,7 @@ import java.util.Map;
 /**
  * Bytes a request takes, by part. Weights and our own buffers are exact; a network's working memory
  * is a lower bound: the attention scores of its finest attending level, which outgrow all else on
- * large views. That of upscalers is left out: their tiles are small.
+ * large views. That of upscalers is left out: it grows with their width, which the manifest does not say.
  *
  * @param weights of all networks, shared by the workers
  * @param latents board: latents, guides, masks, window outputs
