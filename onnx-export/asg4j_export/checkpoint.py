@@ -34,7 +34,7 @@ PIPELINES = {
     "StableDiffusionXLPipeline": StableDiffusionXLPipeline,
     "StableDiffusion3Pipeline": StableDiffusion3Pipeline,
 }
-#: the demo model's index names no pipeline of its own
+#: what the demo model's index says, and an index that says nothing: attention is exported plainly
 _GENERIC = "DiffusionPipeline"
 
 _MODELS = {
@@ -62,7 +62,7 @@ class Checkpoint:
     @staticmethod
     def open(folder: Path, precision: str = "fp32", loras: tuple[Lora, ...] = (), vae_folder: Path | None = None) -> "Checkpoint":
         index = read_json(folder / "model_index.json")
-        pipeline = index.get("_class_name")
+        pipeline = index.get("_class_name", _GENERIC)
         if pipeline not in (*PIPELINES, _GENERIC):
             raise ExportError(f"{folder} is a {pipeline}; known are {', '.join(PIPELINES)}")
         if vae_folder is not None and not (vae_folder / "config.json").is_file():
@@ -79,7 +79,7 @@ class Checkpoint:
 
     @property
     def known_pipeline(self) -> bool:
-        return self.index["_class_name"] in PIPELINES
+        return self.index.get("_class_name") in PIPELINES
 
     @property
     def denoiser_part(self) -> str:

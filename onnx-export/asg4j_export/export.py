@@ -204,11 +204,11 @@ def _denoiser(checkpoint: Checkpoint, folder: Path, text: _TextPlan, prediction:
     native = config.sample_size
     native = [native, native] if isinstance(native, int) else list(native)
     plain = _denoiser_graph(denoiser, config.in_channels, native[0], multiple, text, masks, checkpoint.precision)
-    _write(plain, folder)
     dilated = None if joint else DilatedDenoiser(denoiser)  # SD3 has no convolutions to dilate
     if dilated and (checkpoint.precision == "fp16" or storage.too_large(denoiser)):
         print("  no dilated graph (scalecrafter): only for fp32 weights below 1.9 GB so far", file=sys.stderr, flush=True)
         dilated = None
+    _write(plain, folder)
     if dilated:
         _write(_dilated_graph(dilated, plain), folder)
     entry = {
@@ -332,12 +332,26 @@ def _tiled_decoder(vae: AutoencoderKL, suffix: str = "", precision: str = "fp32"
 
 
 def _write(graph: Graph, folder: Path) -> None:
-    """Exports one graph; raises if ONNX Runtime disagrees with PyTorch."""
+    """Exports one graph; raises if ONNX Runtime disagrees with PyTorch. A large module loses its weights."""
     started = time.monotonic()
     path = folder / graph.file
     with torch.no_grad():
         expected = [graph.module(*example) for example in graph.examples]
-    beside = storage.too_large(graph.module)
+    if storage.too_large(graph.module):
+        # As inputs, weights are neither folded nor written by the tracer.
+        model = _trace(graph, export_params=False, do_constant_folding=False)
+        storage.write_beside(model, graph.input_names, graph.module.state_dict(), path)
+        _release(graph.module)
+    else:
+        model = _trace(graph)
+        storage.write(model, path, folder / graph.weights_of if graph.weights_of else None)
+    del model
+    error = _parity(graph, path, expected)
+    size = sum(part.stat().st_size for part in folder.glob(graph.file + "*"))
+    print(f"  {graph.file}: {size:,} bytes, error {error:.1e}, {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
+
+
+def _trace(graph: Graph, **options: bool) -> onnx.ModelProto:
     buffer = io.BytesIO()
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")
@@ -350,21 +364,18 @@ def _write(graph: Graph, folder: Path) -> None:
             dynamic_axes=graph.dynamic_axes,
             opset_version=OPSET,
             dynamo=False,
-            # Large weights stay where they are: as inputs they are neither folded nor written.
-            export_params=not beside,
-            do_constant_folding=not beside,
+            **options,
         )
     model = onnx.load_from_string(buffer.getvalue())
     for node in model.graph.node:
         node.doc_string = ""
-    if beside:
-        storage.write_beside(model, graph.input_names, graph.module.state_dict(), path)
-    else:
-        storage.write(model, path, folder / graph.weights_of if graph.weights_of else None)
-    del model
-    error = _parity(graph, path, expected)
-    size = sum(part.stat().st_size for part in folder.glob(graph.file + "*"))
-    print(f"  {graph.file}: {size:,} bytes, error {error:.1e}, {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
+    return model
+
+
+def _release(module: torch.nn.Module) -> None:
+    """Frees the weights of a large module, which is of no use afterwards: ONNX Runtime is about to load them once more."""
+    for tensor in (*module.parameters(), *module.buffers()):
+        tensor.data = torch.empty(0, dtype=tensor.dtype)
 
 
 def _parity(graph: Graph, path: Path, expected: list) -> float:

@@ -173,8 +173,7 @@ final class FakeEngines implements EngineFactory {
     /**
      * @param joined run once somebody waits for it: by then Ctrl-C knows what to cancel
      */
-    private record Endless(
-            boolean deaf, Runnable joined, CompletableFuture<GeneratedImage> future)
+    private record Endless(boolean deaf, Runnable joined, CompletableFuture<GeneratedImage> future)
             implements Generation {
         @Override
         public void cancel() {

@@ -109,8 +109,7 @@ class ScaleCrafterTest {
                         false),
                 new Manifest.Vae("vae_decoder.onnx", null, "fp32", null, null),
                 List.of(),
-                new Manifest.Betas(
-                        "euler", "scaled_linear", 0.00085, 0.012, 1000, "leading", 1),
+                new Manifest.Betas("euler", "scaled_linear", 0.00085, 0.012, 1000, "leading", 1),
                 new Manifest.Conditioning(true, true, true, 0, 0),
                 new Manifest.Defaults(50, 5),
                 Map.of());
