@@ -17,12 +17,14 @@ import torch.nn.functional as F
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
+from .errors import ExportError
+
 _RESIDUAL = 0.2  # of a dense block and of a block of dense blocks
 _SLOPE = 0.2  # of every leaky rectifier
 _CONVS = 5  # of a dense block
 
 
-class WeightsError(Exception):
+class WeightsError(ExportError):
     """The file holds no RRDBNet; the message says what was found and what was expected."""
 
 

@@ -5,15 +5,16 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
+import shutil
 import sys
 import tempfile
 from pathlib import Path
 
 import torch
 
-from .export import FORMAT_VERSION, ExportError, Graph, _fingerprint, _write
-from .rrdbnet import RRDBNet, WeightsError, load
+from .errors import ExportError
+from .export import FORMAT_VERSION, Graph, _fingerprint, _write
+from .rrdbnet import RRDBNet, load
 
 OVERLAP = 32  # pixels beside a tile that are thrown away: what BSRGAN's own tiles share
 _MANIFEST = "manifest.json"
@@ -33,21 +34,19 @@ def add(weights: Path, bundle: Path, overlap: int = OVERLAP) -> dict:
     net = load(weights)
     file = f"upscaler_x{net.shape.scale}.onnx"
     entry = {"file": file, "scale": net.shape.scale, "overlap": overlap}
-    descriptor, name = tempfile.mkstemp(prefix=f".{file}.", dir=bundle)
-    os.close(descriptor)
-    new = Path(name)
+    folder = Path(tempfile.mkdtemp(prefix=f".{file}.", dir=bundle))
+    new = folder / file
     try:
-        error = _write(_graph(file, net), new)
-        print(f"{file}: {net.shape}, {new.stat().st_size:,} bytes, error {error:.1e}", flush=True)
+        print(net.shape, file=sys.stderr, flush=True)
+        _write(_graph(file, net), folder)
         others = [e for e in manifest.get("upscalers", []) if e["scale"] != entry["scale"]]
         if file in manifest["files"]:
             files = {k: v for k, v in manifest["files"].items() if k != file}
             _replace(bundle, manifest | {"upscalers": others, "files": files})
         fingerprint = _fingerprint(new)
-        new.chmod(0o644)
         new.replace(bundle / file)
     finally:
-        new.unlink(missing_ok=True)
+        shutil.rmtree(folder, ignore_errors=True)
     entries = sorted([*others, entry], key=lambda e: e["scale"])
     files = dict(sorted((manifest["files"] | {file: fingerprint}).items()))
     _replace(bundle, manifest | {"upscalers": entries, "files": files})
@@ -100,7 +99,7 @@ def main() -> int:
     args = parser.parse_args()
     try:
         add(args.weights, args.into, args.overlap)
-    except (ExportError, WeightsError) as error:
+    except ExportError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0

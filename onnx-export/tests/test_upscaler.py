@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import save_file
 
 from asg4j_export import upscaler
-from asg4j_export.export import ExportError
+from asg4j_export.errors import ExportError
 from asg4j_export.rrdbnet import RRDBNet, Shape, WeightsError, load
 
 SMALL = {2: Shape(2, 8, 2, 4), 4: Shape(4, 8, 1, 6)}
