@@ -32,7 +32,6 @@ from .vae_stats import VaeFront, VaeTail, tiled_axes, tiled_entry
 
 FORMAT_VERSION = 1
 OPSET = 17
-DILATED_FILE = "denoiser_dilated.onnx"
 #: error of ONNX Runtime against PyTorch: fp32 the largest, relative to the output's largest value; fp16, where both round
 #: in places of their own, the root mean square, relative to the output's
 TOLERANCE = {"fp32": 2e-4, "fp16": 3e-2}
@@ -184,8 +183,7 @@ def _denoiser(checkpoint: Checkpoint, folder: Path, text: _TextPlan, prediction:
     """The manifest's ``denoiser``, the denoiser's share of ``latent``, and whether it takes time_ids."""
     model = checkpoint.load(checkpoint.denoiser_part)
     config = model.config
-    joint = checkpoint.denoiser_part == "transformer"
-    if joint:
+    if checkpoint.denoiser_part == "transformer":
         if config.qk_norm is not None or config.dual_attention_layers:
             raise ExportError("the transformer is one of Stable Diffusion 3.5; only that of Stable Diffusion 3 can be exported")
         denoiser = JointDenoiser(model)
@@ -204,17 +202,22 @@ def _denoiser(checkpoint: Checkpoint, folder: Path, text: _TextPlan, prediction:
     native = config.sample_size
     native = [native, native] if isinstance(native, int) else list(native)
     plain = _denoiser_graph(denoiser, config.in_channels, native[0], multiple, text, masks, checkpoint.precision)
-    dilated = None if joint else DilatedDenoiser(denoiser)  # SD3 has no convolutions to dilate
-    if dilated and (checkpoint.precision == "fp16" or storage.too_large(denoiser)):
-        print("  no dilated graph (scalecrafter): only for fp32 weights below 1.9 GB so far", file=sys.stderr, flush=True)
-        dilated = None
+    lost = storage.too_large(model)
     _write(plain, folder)
-    if dilated:
+    dilation = {"dilated_file": None}
+    if isinstance(denoiser, Denoiser):
+        if lost:
+            model = checkpoint.load(checkpoint.denoiser_part)
+            denoiser = Denoiser(model, checkpoint.known_pipeline)
+        try:
+            dilated = DilatedDenoiser(denoiser)
+        except ValueError as error:
+            raise ExportError(str(error)) from error
         _write(_dilated_graph(dilated, plain), folder)
+        dilation = {"dilated_file": "denoiser_dilated.onnx", "dilation_groups": dilated.groups}
     entry = {
         "file": "denoiser.onnx",
-        "dilated_file": DILATED_FILE if dilated else None,
-        **({"dilation_groups": dilated.groups} if dilated else {}),
+        **dilation,
         "prediction": prediction,
         "precision": checkpoint.precision,
         "inputs": denoiser.input_names,
@@ -293,10 +296,10 @@ def _denoiser_graph(
 
 def _dilated_graph(dilated: DilatedDenoiser, plain: Graph) -> Graph:
     """ScaleCrafter's graph: the same at run-time dilations."""
-    count = len(dilated.groups)
-    factors = [[2.0] * count, [1.0 + 0.5 * (i % 5) for i in range(count)], [1.0] * count]
+    names = dilated.input_names
+    factors = [[2.0] * len(dilated.groups), [1.0 + 0.5 * (i % 5) for i in range(len(dilated.groups))], [1.0] * len(dilated.groups)]
     examples = [(*example, torch.tensor(f)) for example, f in zip(plain.examples, factors, strict=True)]
-    return Graph(DILATED_FILE, dilated, dilated.input_names, dilated.output_names, plain.dynamic_axes, examples, weights_of=plain.file)
+    return Graph("denoiser_dilated.onnx", dilated, names, dilated.output_names, plain.dynamic_axes, examples, plain.precision, plain.file)
 
 
 def _vae_graphs(vae: AutoencoderKL, factor: int, suffix: str = "", precision: str = "fp32") -> list[Graph]:
@@ -337,14 +340,15 @@ def _write(graph: Graph, folder: Path) -> None:
     path = folder / graph.file
     with torch.no_grad():
         expected = [graph.module(*example) for example in graph.examples]
+    shared = None if graph.weights_of is None else folder / graph.weights_of
     if storage.too_large(graph.module):
         # As inputs, weights are neither folded nor written by the tracer.
         model = _trace(graph, export_params=False, do_constant_folding=False)
-        storage.write_beside(model, graph.input_names, graph.module.state_dict(), path)
+        storage.write_beside(model, graph.input_names, graph.module.state_dict(), path, shared)
         _release(graph.module)
     else:
         model = _trace(graph)
-        storage.write(model, path, folder / graph.weights_of if graph.weights_of else None)
+        storage.write(model, path, shared)
     del model
     error = _parity(graph, path, expected)
     size = sum(part.stat().st_size for part in folder.glob(graph.file + "*"))
@@ -379,12 +383,12 @@ def _release(module: torch.nn.Module) -> None:
 
 
 def _parity(graph: Graph, path: Path, expected: list) -> float:
-    options, skipped = onnxruntime.SessionOptions(), []
+    options = onnxruntime.SessionOptions()
     if storage.data_file(path).exists():
         # As few copies of large weights as can be: no layouts of the CPU's own, no casts done ahead.
         options.add_session_config_entry("session.disable_prepacking", "1")
-        skipped = ["ConstantFolding"]
-    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"], disabled_optimizers=skipped)
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     if [i.name for i in session.get_inputs()] != graph.input_names:
         raise ExportError(f"{path.name}: the exported graph lost an input: {[i.name for i in session.get_inputs()]}")
     tolerance = TOLERANCE[graph.precision]

@@ -33,7 +33,10 @@ def too_large(module: torch.nn.Module) -> bool:
 
 
 def write(model: onnx.ModelProto, path: Path, shared: Path | None = None) -> None:
-    """Writes a graph that holds its weights, but for those that the graph ``shared`` beside it holds already."""
+    """Writes a graph that holds its weights; those that the earlier graph ``shared`` holds are taken from there.
+
+    ONNX's external data is any run of bytes of any file beside the graph: here that of the weight inside ``shared``.
+    """
     tensors = [(t.name, numpy_helper.to_array(t), t) for t in model.graph.initializer]
     casts = []
     for name, value, tensor in tensors:
@@ -44,15 +47,26 @@ def write(model: onnx.ModelProto, path: Path, shared: Path | None = None) -> Non
     _prepend(model, casts)
     onnx.checker.check_model(model)
     if shared is not None:
-        _share(model, shared)
+        share(model, shared)
     path.write_bytes(model.SerializeToString(deterministic=True))
 
 
-def write_beside(model: onnx.ModelProto, inputs: list[str], weights: Mapping[str, torch.Tensor], path: Path) -> None:
+def share(model: onnx.ModelProto, other: Path) -> None:
+    """Takes every weight that the graph ``other`` holds, itself or beside itself, from there."""
+    places = _weights(other)
+    for tensor in model.graph.initializer:
+        place = places.get(_digest(tensor.raw_data))
+        if place is not None and len(tensor.raw_data) >= _SMALLEST:
+            _refer(tensor, *place)
+
+
+def write_beside(model: onnx.ModelProto, inputs: list[str], weights: Mapping[str, torch.Tensor], path: Path, shared: Path | None = None) -> None:
     """Writes a graph whose weights are graph inputs, and its weights into ``path`` + ".data", one after the other.
 
     Every graph input that is not in ``inputs`` is a weight of that name in ``weights``. No more than one of them is copied at a time.
+    Weights of the earlier graph ``shared`` are taken from its file; if those are all, there is no file of this graph's own.
     """
+    places = {} if shared is None else _weights(shared)
     graph = model.graph
     names = [value.name for value in graph.input if value.name not in inputs]
     kept = [value for value in graph.input if value.name in inputs]
@@ -71,8 +85,11 @@ def write_beside(model: onnx.ModelProto, inputs: list[str], weights: Mapping[str
                 name, value = name + ".fp16", half
             tensor = numpy_helper.from_array(value, name)
             if value.size >= _SMALLEST:
-                _move(tensor, data)
+                place = places.get(_digest(tensor.raw_data))
+                _refer(tensor, *(place or _append(tensor, data)))
             graph.initializer.append(tensor)
+    if data_file(path).stat().st_size == 0:
+        data_file(path).unlink()
     _prepend(model, casts)
     path.write_bytes(model.SerializeToString(deterministic=True))
     onnx.checker.check_model(str(path))
@@ -86,34 +103,6 @@ def _take_transposes(graph: onnx.GraphProto, names: set[str]) -> dict[str, str]:
     for node in taken:
         graph.node.remove(node)
     return {node.input[0]: node.output[0] for node in taken}
-
-
-def _share(model: onnx.ModelProto, other: Path) -> None:
-    """Takes every weight of ``model`` that the ONNX file ``other`` holds from there, as external data, instead of storing it.
-
-    ONNX's external data is any run of bytes of any file beside the graph: here that of the weight inside ``other``.
-    """
-    places = _places(other)
-    for tensor in model.graph.initializer:
-        place = places.get(hashlib.sha256(tensor.raw_data).digest())
-        if place is None or len(tensor.raw_data) < _SMALLEST:
-            continue
-        tensor.ClearField("raw_data")
-        _refer(tensor, *place)
-
-
-def _places(path: Path) -> dict[bytes, tuple[str, int, int]]:
-    """Where the weights of a graph lie: by the SHA-256 of their bytes the file, and offset and length in it."""
-    places = {}
-    with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        end = 0
-        for tensor in onnx.load(path, load_external_data=False).graph.initializer:
-            raw = tensor.raw_data
-            if raw:
-                offset = content.find(raw, end)  # tensors are written one after the other
-                end = offset + len(raw)
-                places.setdefault(hashlib.sha256(raw).digest(), (path.name, offset, len(raw)))
-    return places
 
 
 def _half(value: np.ndarray) -> np.ndarray | None:
@@ -136,16 +125,40 @@ def _prepend(model: onnx.ModelProto, casts: list[onnx.NodeProto]) -> None:
     model.graph.node.extend(casts + nodes)
 
 
-def _move(tensor: TensorProto, data: BinaryIO) -> None:
-    """Appends the tensor's bytes to the open file and leaves a reference in the graph."""
+def _append(tensor: TensorProto, data: BinaryIO) -> tuple[str, int, int]:
+    """Appends the tensor's bytes to the open file; file, offset and length."""
     data.write(b"\0" * (-data.tell() % _PAGE))
-    offset, length = data.tell(), len(tensor.raw_data)
+    offset = data.tell()
     data.write(tensor.raw_data)
-    tensor.ClearField("raw_data")
-    _refer(tensor, Path(data.name).name, offset, length)
+    return Path(data.name).name, offset, len(tensor.raw_data)
 
 
 def _refer(tensor: TensorProto, location: str, offset: int, length: int) -> None:
+    """Leaves a reference in the graph instead of the tensor's bytes."""
+    tensor.ClearField("raw_data")
     tensor.data_location = TensorProto.EXTERNAL
     for key, value in (("location", location), ("offset", offset), ("length", length)):
         tensor.external_data.add(key=key, value=str(value))
+
+
+def _digest(raw: bytes) -> bytes:
+    return hashlib.sha256(raw).digest()
+
+
+def _weights(path: Path) -> dict[bytes, tuple[str, int, int]]:
+    """Where the weights of a graph lie: by the SHA-256 of their bytes the file, and offset and length in it."""
+    beside = data_file(path)
+    file = beside if beside.exists() else path
+    places = {}
+    with open(file, "rb") as opened, mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        end = 0
+        for tensor in onnx.load(path, load_external_data=False).graph.initializer:
+            if file == beside and tensor.data_location == TensorProto.EXTERNAL:
+                entry = {e.key: e.value for e in tensor.external_data}
+                offset, length = int(entry["offset"]), int(entry["length"])
+                places.setdefault(_digest(content[offset : offset + length]), (file.name, offset, length))
+            elif file == path and tensor.raw_data:
+                offset = content.find(tensor.raw_data, end)  # tensors are written one after the other
+                end = offset + len(tensor.raw_data)
+                places.setdefault(_digest(tensor.raw_data), (file.name, offset, len(tensor.raw_data)))
+    return places

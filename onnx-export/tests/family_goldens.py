@@ -17,6 +17,7 @@ import families
 import numpy as np
 import onnx
 import torch
+from asg4j_export import storage
 from asg4j_export.export import _fingerprint, export
 from diffusers import DDIMScheduler, DiffusionPipeline
 
@@ -41,8 +42,9 @@ def main() -> None:
 def shorten(bundle: Path) -> None:
     """Numbers instead of paths as names of nodes and of the tensors between them."""
     manifest = json.loads((bundle / "manifest.json").read_text())
-    for file in bundle.glob("*.onnx"):
-        model = onnx.load(file)
+    # The dilated graph last: its weights lie in the plain one, whose bytes move.
+    models = {file: onnx.load(file) for file in sorted(bundle.glob("*.onnx"), key=lambda file: "dilated" in file.name)}
+    for file, model in models.items():
         graph = model.graph
         kept = {value.name for value in (*graph.input, *graph.output)}
         names: dict[str, str] = {"": ""}
@@ -57,6 +59,8 @@ def shorten(bundle: Path) -> None:
             for values in (node.input, node.output):
                 values[:] = [short(name) for name in values]
         del graph.value_info[:]
+        if "dilated" in file.name:
+            storage.share(model, bundle / "denoiser.onnx")
         file.write_bytes(model.SerializeToString(deterministic=True))
         manifest["files"][file.name] = _fingerprint(file)
     (bundle / "manifest.json").write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 
 from asg4j_export.demo.model import build_unet
 from asg4j_export.dilation import DilatedDenoiser, groups
-from asg4j_export.export import _denoiser_graph, _dilated_graph, _write
+from asg4j_export.export import _denoiser_graph, _dilated_graph, _TextPlan, _write
 from asg4j_export.graphs import Denoiser
 
 GROUPS = [
@@ -28,10 +28,12 @@ def exported(tmp_path_factory):
     torch.manual_seed(0)
     unet = build_unet(widths=(16, 16, 16), heads=(2, 2, 2)).half().float().eval().requires_grad_(False)
     denoiser = Denoiser(unet)
-    plain = _denoiser_graph(denoiser, 32, 128)
-    _write(plain, folder / plain.file)
+    text = _TextPlan(width=128, tokens=32, pooled=128, penultimate=False, zero_tokens=0)
+    masks = [{"output": f"mask_up{block}", "scale": scale} for block, scale in denoiser.blocks]
+    plain = _denoiser_graph(denoiser, 4, 16, 4, text, masks, "fp32")
+    _write(plain, folder)
     dilated = _dilated_graph(DilatedDenoiser(denoiser), plain)
-    _write(dilated, folder / dilated.file)
+    _write(dilated, folder)
     return folder, denoiser
 
 

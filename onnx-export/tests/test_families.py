@@ -179,6 +179,13 @@ def test_halves(bundles, checkpoints, tmp_path, family):
     assert {i.type for i in session.get_inputs()} == {o.type for o in session.get_outputs()} == {"tensor(float)"}
     expected, halves = (feed(b, 1, 16, 16)[0].run(["noise"], inputs)[0] for b in (bundles(family), tmp_path / "halves"))
     assert np.linalg.norm(halves - expected) < 2e-2 * np.linalg.norm(expected)
+    if family == "sdxl":
+        dilated = onnxruntime.InferenceSession(str(tmp_path / "halves" / "denoiser_dilated.onnx"), providers=["CPUExecutionProvider"])
+        groups = len(manifest_of(tmp_path / "halves")["denoiser"]["dilation_groups"])
+        same = dilated.run(["noise"], inputs | {"dilation": np.ones(groups, np.float32)})[0]
+        assert np.linalg.norm(same - expected) < 2e-2 * np.linalg.norm(expected)
+        stored = onnx.load(tmp_path / "halves" / "denoiser_dilated.onnx", load_external_data=False).graph.initializer
+        assert {e.value for t in stored for e in t.external_data if e.key == "location"} == {"denoiser.onnx"}
     kinds = {t.data_type for t in onnx.load(tmp_path / "halves" / "denoiser.onnx").graph.initializer if np.prod(t.dims) >= 256}
     assert kinds == {onnx.TensorProto.FLOAT16}
 
@@ -217,6 +224,10 @@ def test_weights_beside_the_graph(bundles, checkpoints, tmp_path, monkeypatch):
     places = [{e.key: e.value for e in t.external_data} for t in graph.initializer if t.external_data]
     assert {place["location"] for place in places} == {data.name}
     assert all(int(place["offset"]) % 4096 == 0 for place in places)
+    # The dilated graph takes its weights from there too.
+    assert not (tmp_path / "beside" / "denoiser_dilated.onnx.data").exists()
+    dilated = onnx.load(tmp_path / "beside" / "denoiser_dilated.onnx", load_external_data=False).graph
+    assert {e.value for t in dilated.initializer for e in t.external_data if e.key == "location"} == {data.name}
     session, inputs = feed(tmp_path / "beside", 1, 16, 16)
     for ours, inline in zip(session.run(None, inputs), feed(bundles("sdxl"), 1, 16, 16)[0].run(None, inputs)):
         assert np.allclose(ours, inline, rtol=0, atol=1e-6 * np.abs(inline).max())
