@@ -22,7 +22,7 @@ typedef long long asg_i64;
 
 // ---- Random numbers (§1) ----
 
-enum { ASG_INITIAL_NOISE = 0, ASG_STEP_NOISE = 1, ASG_PERMUTATION = 2, ASG_JITTER = 3 };
+enum { ASG_INITIAL_NOISE = 0, ASG_STEP_NOISE = 1, ASG_PERMUTATION = 2, ASG_JITTER = 3, ASG_PHASE_NOISE = 4 };
 
 struct asg_words {
     asg_u32 r0, r1, r2, r3;
@@ -260,6 +260,56 @@ ASG_FN float asg_bilinear(float a00, float a01, float a10, float a11, float fy, 
     float top = a00 + fx * (a01 - a00);
     float bottom = a10 + fx * (a11 - a10);
     return top + fy * (bottom - top);
+}
+
+// ---- Phases (§9) ----
+
+ASG_FN float asg_blend(float x, float y, float a, float b) { return a * x + b * y; }
+
+// Standard deviation of `count` values whose squared distances from their mean sum to `squares`.
+ASG_FN double asg_deviation(double squares, asg_i64 count) {
+    return count > 1 ? asg_sqrt(squares / (double)(count - 1)) : 0.0;
+}
+
+// v * scale + shift has the moments `to` (mean, standard deviation) where v has `from`.
+struct asg_affine {
+    float scale, shift;
+};
+
+ASG_FN asg_affine asg_match(const double* from, const double* to) {
+    double quotient = from[1] == 0.0 ? 1.0 : to[1] / from[1];
+    asg_affine f;
+    f.scale = (float)quotient;
+    f.shift = (float)(to[0] - from[0] * quotient);
+    return f;
+}
+
+// Cell i of a line of `extent` cells, `stride` apart, blurred by an odd number of taps; cells outside read 0.
+ASG_FN float asg_blurred(const float* line, asg_i64 stride, asg_i64 i, asg_i64 extent, const float* weights, int taps) {
+    float sum = 0.0f;
+    for (int tap = 0; tap < taps; ++tap) {
+        asg_i64 cell = i + tap - taps / 2;
+        float v = cell >= 0 && cell < extent ? line[cell * stride] : 0.0f;
+        float term = weights[tap] * v;
+        sum = tap == 0 ? term : sum + term;
+    }
+    return sum;
+}
+
+// The source cell of an index of a table; outside it is the cell at the border.
+ASG_FN asg_i64 asg_border(int index, asg_i64 extent) {
+    return index < 0 ? 0 : (index < extent ? (asg_i64)index : extent - 1);
+}
+
+// A cell resampled from a line of `extent` cells, `stride` apart; index, weight [taps] are its row of the table.
+ASG_FN float asg_resampled(const float* line, asg_i64 stride, asg_i64 extent, const int* index, const float* weight,
+                           int taps) {
+    float sum = 0.0f;
+    for (int tap = 0; tap < taps; ++tap) {
+        float term = weight[tap] * line[asg_border(index[tap], extent) * stride];
+        sum = tap == 0 ? term : sum + term;
+    }
+    return sum;
 }
 
 // ---- Picture (§8) ----

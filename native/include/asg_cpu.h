@@ -22,7 +22,7 @@
 #define ASG_CPU_API
 #endif
 
-#define ASG_CPU_ABI_VERSION 1
+#define ASG_CPU_ABI_VERSION 2
 
 #ifdef __cplusplus
 extern "C" {
@@ -136,6 +136,29 @@ ASG_CPU_API int32_t asg_divide_tiles_f32(int32_t tier, float* sum, const float* 
 // out uint8 [out_height, out_width, 3], image [3, height, width]; the crop at (top, left) is wholly inside (§8).
 ASG_CPU_API int32_t asg_rgb8_f32(int32_t tier, uint8_t* out, const float* image, int32_t height, int32_t width,
                                  int32_t top, int32_t left, int32_t out_height, int32_t out_width);
+
+// out, x, y [count]: a * x + b * y (§9). out may be x or y.
+ASG_CPU_API int32_t asg_blend_f32(int32_t tier, float* out, const float* x, const float* y, int64_t count, float a,
+                                  float b);
+
+// out float64 [2], in [count]: mean and standard deviation (§9).
+ASG_CPU_API int32_t asg_moments_f32(int32_t tier, double* out, const float* in, int64_t count);
+
+// out, in [count], from, to float64 [2]: values of the moments `from` get the moments `to` (§9). out may be in.
+ASG_CPU_API int32_t asg_match_moments_f32(int32_t tier, float* out, const float* in, const double* from,
+                                          const double* to, int64_t count);
+
+// out, work, in [channels, h, w], weights [taps], taps odd: blurs along x, then along y (§9).
+ASG_CPU_API int32_t asg_blur_f32(int32_t tier, float* out, float* work, const float* in, const float* weights,
+                                 int32_t channels, int32_t h, int32_t w, int32_t taps);
+
+// out [planes, out_height, out_width], work [planes, in_height, out_width], in [planes, in_height, in_width], index_y,
+// weight_y [out_height, taps_y], index_x, weight_x [out_width, taps_x]: resizes along x, then along y (§9). Any index
+// is good; one outside reads the cell at the border.
+ASG_CPU_API int32_t asg_resample_f32(int32_t tier, float* out, float* work, const float* in, const int32_t* index_y,
+                                     const float* weight_y, const int32_t* index_x, const float* weight_x,
+                                     int32_t planes, int32_t in_height, int32_t in_width, int32_t out_height,
+                                     int32_t out_width, int32_t taps_y, int32_t taps_x);
 
 // Index of the first NaN or infinity of data [count], count if there is none; a negative asg_status.
 ASG_CPU_API int64_t asg_first_non_finite_f32(int32_t tier, const float* data, int64_t count);

@@ -323,6 +323,66 @@ int32_t asg_rgb8_f32(int32_t tier, uint8_t* out, const float* image, int32_t hei
     return ASG_OK;
 }
 
+int32_t asg_blend_f32(int32_t tier, float* out, const float* x, const float* y, int64_t count, float a, float b) {
+    Check check(tier);
+    check.tensor(out, count).tensor(x, count).tensor(y, count);
+    if (check.failed()) {
+        return check.status;
+    }
+    tables[tier]->blend(out, x, y, count, a, b);
+    return ASG_OK;
+}
+
+int32_t asg_moments_f32(int32_t tier, double* out, const float* in, int64_t count) {
+    Check check(tier);
+    check.tensor(out, 4).tensor(in, count);
+    if (check.failed()) {
+        return check.status;
+    }
+    tables[tier]->moments(out, in, count);
+    return ASG_OK;
+}
+
+int32_t asg_match_moments_f32(int32_t tier, float* out, const float* in, const double* from, const double* to,
+                              int64_t count) {
+    Check check(tier);
+    check.tensor(out, count).tensor(in, count).tensor(from, 4).tensor(to, 4);
+    if (check.failed()) {
+        return check.status;
+    }
+    tables[tier]->match_moments(out, in, from, to, count);
+    return ASG_OK;
+}
+
+int32_t asg_blur_f32(int32_t tier, float* out, float* work, const float* in, const float* weights, int32_t channels,
+                     int32_t h, int32_t w, int32_t taps) {
+    Check check(tier);
+    check.tensor(out, channels, h, w).tensor(work, channels, h, w).tensor(in, channels, h, w).tensor(weights, taps);
+    check.option(taps % 2 == 1);
+    if (check.failed()) {
+        return check.status;
+    }
+    tables[tier]->blur(out, work, in, weights, channels, h, w, taps);
+    return ASG_OK;
+}
+
+int32_t asg_resample_f32(int32_t tier, float* out, float* work, const float* in, const int32_t* index_y,
+                         const float* weight_y, const int32_t* index_x, const float* weight_x, int32_t planes,
+                         int32_t in_height, int32_t in_width, int32_t out_height, int32_t out_width, int32_t taps_y,
+                         int32_t taps_x) {
+    Check check(tier);
+    check.tensor(out, planes, out_height, out_width).tensor(work, planes, in_height, out_width);
+    check.tensor(in, planes, in_height, in_width);
+    check.tensor(index_y, out_height, taps_y).tensor(weight_y, out_height, taps_y);
+    check.tensor(index_x, out_width, taps_x).tensor(weight_x, out_width, taps_x);
+    if (check.failed()) {
+        return check.status;
+    }
+    tables[tier]->resample(out, work, in, index_y, weight_y, index_x, weight_x, planes, in_height, in_width,
+                           out_height, out_width, taps_y, taps_x);
+    return ASG_OK;
+}
+
 int64_t asg_first_non_finite_f32(int32_t tier, const float* data, int64_t count) {
     Check check(tier);
     check.tensor(data, count);

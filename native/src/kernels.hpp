@@ -43,6 +43,14 @@ struct Kernels {
     void (*divide_tiles)(float* sum, const float* weight_sum, int64_t channels, int64_t area);
     void (*rgb8)(uint8_t* out, const float* image, int64_t height, int64_t width, int64_t top, int64_t left,
                  int64_t out_height, int64_t out_width);
+    void (*blend)(float* out, const float* x, const float* y, int64_t count, float a, float b);
+    void (*moments)(double* out, const float* in, int64_t count);
+    void (*match_moments)(float* out, const float* in, const double* from, const double* to, int64_t count);
+    void (*blur)(float* out, float* work, const float* in, const float* weights, int64_t channels, int64_t h,
+                 int64_t w, int taps);
+    void (*resample)(float* out, float* work, const float* in, const int32_t* index_y, const float* weight_y,
+                     const int32_t* index_x, const float* weight_x, int64_t planes, int64_t in_height,
+                     int64_t in_width, int64_t out_height, int64_t out_width, int taps_y, int taps_x);
     int64_t (*first_non_finite)(const float* data, int64_t count);
 };
 

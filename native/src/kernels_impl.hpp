@@ -191,17 +191,26 @@ void add_map(float* sum, const float* map, int64_t views, int h, int w, int map_
     }
 }
 
-float mean_of(const float* v, int64_t area) {
+// Sum of term(v[i]) in float64: 256 partial sums, partial t of i = t, t + 256, ..., then a tree over them.
+template <typename Term>
+double tree_sum(const float* v, int64_t count, Term term) {
     double partial[256] = {0.0};
-    for (int64_t i = 0; i < area; ++i) {
-        partial[i & 255] += (double)v[i];
+    for (int64_t start = 0; start < count; start += 256) {
+        const int64_t n = least(256, count - start);
+        for (int64_t t = 0; t < n; ++t) {
+            partial[t] += term((double)v[start + t]);
+        }
     }
     for (int half = 128; half > 0; half /= 2) {
         for (int t = 0; t < half; ++t) {
             partial[t] += partial[t + half];
         }
     }
-    return (float)(partial[0] / (double)area);
+    return partial[0];
+}
+
+double mean_of(const float* v, int64_t count) {
+    return tree_sum(v, count, [](double value) { return value; }) / (double)count;
 }
 
 void normalise_plane(float* v, int64_t area, float block_scale, int norm) {
@@ -233,7 +242,7 @@ void normalise_plane(float* v, int64_t area, float block_scale, int norm) {
             break;
         }
         default: {
-            const float mean = mean_of(v, area);
+            const float mean = (float)mean_of(v, area);
             for (int64_t i = 0; i < area; ++i) {
                 v[i] = v[i] >= mean ? 1.0f : 0.0f;
             }
@@ -435,6 +444,99 @@ void rgb8(uint8_t* out, const float* image, int64_t height, int64_t width, int64
     }
 }
 
+void blend(float* out, const float* x, const float* y, int64_t count, float a, float b) {
+    ASG_INDEPENDENT
+    for (int64_t i = 0; i < count; ++i) {
+        out[i] = asg_blend(x[i], y[i], a, b);
+    }
+}
+
+void moments(double* out, const float* in, int64_t count) {
+    const double mean = mean_of(in, count);
+    const double squares = tree_sum(in, count, [mean](double value) { return (value - mean) * (value - mean); });
+    out[0] = mean;
+    out[1] = asg_deviation(squares, count);
+}
+
+void match_moments(float* out, const float* in, const double* from, const double* to, int64_t count) {
+    const asg_affine f = asg_match(from, to);
+    scale_shift(out, in, count, f.scale, f.shift);
+}
+
+// sum[i] = weight * v[i], or with a first term before it sum[i] + weight * v[i].
+void tap_row(float* sum, const float* v, float weight, bool first, int64_t count) {
+    if (first) {
+        scaled_row(sum, v, count, weight);
+        return;
+    }
+    ASG_INDEPENDENT
+    for (int64_t i = 0; i < count; ++i) {
+        sum[i] = sum[i] + weight * v[i];
+    }
+}
+
+// The same for a row of zeros, which is not nothing: -0 + 0 is 0.
+void tap_outside(float* sum, float weight, bool first, int64_t count) {
+    const float term = weight * 0.0f;
+    for (int64_t i = 0; i < count; ++i) {
+        sum[i] = first ? term : sum[i] + term;
+    }
+}
+
+void blur(float* out, float* work, const float* in, const float* weights, int64_t channels, int64_t h, int64_t w,
+          int taps) {
+    const int64_t reach = taps / 2;
+    const int64_t begin = least(reach, w);  // columns begin .. end - 1 have all their taps inside
+    const int64_t end = most(begin, w - reach);
+    for (int64_t row = 0; row < channels * h; ++row) {
+        const float* source = in + row * w;
+        float* sum = work + row * w;
+        for (int64_t x = 0; x < begin; ++x) {
+            sum[x] = asg_blurred(source, 1, x, w, weights, taps);
+        }
+        for (int tap = 0; tap < taps && begin < end; ++tap) {
+            tap_row(sum + begin, source + begin + tap - reach, weights[tap], tap == 0, end - begin);
+        }
+        for (int64_t x = end; x < w; ++x) {
+            sum[x] = asg_blurred(source, 1, x, w, weights, taps);
+        }
+    }
+    for (int64_t c = 0; c < channels; ++c) {
+        for (int64_t y = 0; y < h; ++y) {
+            float* sum = out + (c * h + y) * w;
+            for (int tap = 0; tap < taps; ++tap) {
+                const int64_t from = y + tap - reach;
+                if (from < 0 || from >= h) {
+                    tap_outside(sum, weights[tap], tap == 0, w);
+                } else {
+                    tap_row(sum, work + (c * h + from) * w, weights[tap], tap == 0, w);
+                }
+            }
+        }
+    }
+}
+
+void resample(float* out, float* work, const float* in, const int32_t* index_y, const float* weight_y,
+              const int32_t* index_x, const float* weight_x, int64_t planes, int64_t in_height, int64_t in_width,
+              int64_t out_height, int64_t out_width, int taps_y, int taps_x) {
+    for (int64_t row = 0; row < planes * in_height; ++row) {
+        for (int64_t x = 0; x < out_width; ++x) {
+            work[row * out_width + x] =
+                asg_resampled(in + row * in_width, 1, in_width, index_x + x * taps_x, weight_x + x * taps_x, taps_x);
+        }
+    }
+    for (int64_t plane = 0; plane < planes; ++plane) {
+        for (int64_t y = 0; y < out_height; ++y) {
+            float* sum = out + (plane * out_height + y) * out_width;
+            for (int tap = 0; tap < taps_y; ++tap) {
+                const int64_t from = asg_border(index_y[y * taps_y + tap], in_height);
+                tap_row(sum, work + (plane * in_height + from) * out_width, weight_y[y * taps_y + tap], tap == 0,
+                        out_width);
+            }
+        }
+    }
+}
+
 int64_t first_non_finite(const float* data, int64_t count) {
     const int64_t block = 1024;  // searched only when the count of its non-finite values is not 0
     for (int64_t start = 0; start < count; start += block) {
@@ -457,6 +559,7 @@ int64_t first_non_finite(const float* data, int64_t count) {
 extern const Kernels ASG_TABLE = {normal,       interact,       model_input,     gather_windows, guide,
                                   guided_step,  combine,        add_map,         normalise_mask, relocate,
                                   cut,          window_step,    scale_shift,     add_tile,       divide_tiles,
-                                  rgb8,         first_non_finite};
+                                  rgb8,         blend,          moments,         match_moments,  blur,
+                                  resample,     first_non_finite};
 
 }  // namespace asg

@@ -108,6 +108,16 @@ void elementwise(int64_t n) {
         same("normalise_mask", 2 * n, n,
              [&](int32_t t, float* out) { return asg_normalise_mask_f32(t, out, 2, n, 3, norm); });
     }
+    same("blend", n, n, [&](int32_t t, float* out) { return asg_blend_f32(t, out, out, b.get(), n, 0.3f, -1.2f); });
+    const std::unique_ptr<double[]> from(new double[2]{0.1, 0.7}), to(new double[2]{-0.2, 1.9});
+    same("moments", 4, n, [&](int32_t t, float* out) {
+        const std::unique_ptr<double[]> found(new double[2]);
+        const int32_t status = asg_moments_f32(t, found.get(), a.get(), n);
+        std::memcpy(out, found.get(), 2 * sizeof(double));
+        return status;
+    });
+    same("match_moments", n, n,
+         [&](int32_t t, float* out) { return asg_match_moments_f32(t, out, out, from.get(), to.get(), n); });
     same("divide_tiles", 2 * n, n, [&](int32_t t, float* out) { return asg_divide_tiles_f32(t, out, a.get(), 2, n); });
     for (int32_t t : tiers()) {
         expect(asg_first_non_finite_f32(t, a.get(), n) == n, "first_non_finite", n);
@@ -156,6 +166,25 @@ void planes(int32_t h, int32_t w) {
                                 w + 3, 2, 3, h, w);
     });
 
+    for (int32_t taps : {1, 5, 15}) {
+        const Floats weights(taps, 15);
+        same("blur", plane, size, [&](int32_t t, float* out) {
+            const Floats work(plane);
+            return asg_blur_f32(t, out, work.get(), canvas.get(), weights.get(), channels, h, w, taps);
+        });
+    }
+
+    const Floats weights(4 * 11, 16);
+    const std::unique_ptr<int32_t[]> index(new int32_t[4 * 11]);
+    for (int32_t i = 0; i < 4 * 11; ++i) {
+        index[(size_t)i] = i % 13 == 0 ? INT32_MIN : i % 13 == 1 ? INT32_MAX : i % 13 - 3;
+    }
+    same("resample", channels * 11 * 9, size, [&](int32_t t, float* out) {
+        const Floats work(channels * h * 9);
+        return asg_resample_f32(t, out, work.get(), canvas.get(), index.get(), weights.get(), index.get(),
+                                weights.get(), channels, h, w, 11, 9, 4, 4);
+    });
+
     const Floats image(3 * h * w, 14);
     const size_t bytes = (size_t)(3 * h * w);
     const std::unique_ptr<uint8_t[]> expected(new uint8_t[bytes]);
@@ -195,6 +224,7 @@ void statuses() {
     expect(asg_interact_f32(s, p, p, 3, 2, 4, 1, 0, 0, 0) == ASG_BAD_OPTION, "slots beyond the last", 0);
     expect(asg_normalise_mask_f32(s, p, 1, 4, 1, 3) == ASG_BAD_OPTION, "norm 3", 0);
     expect(asg_rgb8_f32(s, (uint8_t*)p, p, 1, 1, 0, 1, 1, 1) == ASG_BAD_OPTION, "crop outside", 0);
+    expect(asg_blur_f32(s, p, p, p, p, 1, 1, 1, 2) == ASG_BAD_OPTION, "even taps", 0);
     expect(asg_guided_step_f32(s, p, p, nullptr, p, nullptr, nullptr, nullptr, &noisy, 1, 1, 4, 0, 1, 1,
                                ASG_GUIDE_NONE) == ASG_BAD_OPTION,
            "noise missing", 0);

@@ -29,7 +29,7 @@ public final class CpuLibrary {
     public static final int AVX512 = 2;
 
     /** ASG_CPU_ABI_VERSION of the header that this class was written for. */
-    static final int ABI_VERSION = 1;
+    static final int ABI_VERSION = 2;
 
     private static final long STATUS_NAME_BYTES = 64;
 
@@ -53,6 +53,11 @@ public final class CpuLibrary {
             MethodHandle addTile,
             MethodHandle divideTiles,
             MethodHandle rgb8,
+            MethodHandle blend,
+            MethodHandle moments,
+            MethodHandle matchMoments,
+            MethodHandle blur,
+            MethodHandle resample,
             MethodHandle firstNonFinite) {}
 
     /** How loading went: functions, or the reason why there are none. */
@@ -326,6 +331,67 @@ public final class CpuLibrary {
                         JAVA_INT,
                         ADDRESS,
                         ADDRESS,
+                        JAVA_INT,
+                        JAVA_INT,
+                        JAVA_INT,
+                        JAVA_INT,
+                        JAVA_INT,
+                        JAVA_INT),
+                function(
+                        symbols,
+                        "asg_blend_f32",
+                        JAVA_INT,
+                        JAVA_INT,
+                        ADDRESS,
+                        ADDRESS,
+                        ADDRESS,
+                        JAVA_LONG,
+                        JAVA_FLOAT,
+                        JAVA_FLOAT),
+                function(
+                        symbols,
+                        "asg_moments_f32",
+                        JAVA_INT,
+                        JAVA_INT,
+                        ADDRESS,
+                        ADDRESS,
+                        JAVA_LONG),
+                function(
+                        symbols,
+                        "asg_match_moments_f32",
+                        JAVA_INT,
+                        JAVA_INT,
+                        ADDRESS,
+                        ADDRESS,
+                        ADDRESS,
+                        ADDRESS,
+                        JAVA_LONG),
+                function(
+                        symbols,
+                        "asg_blur_f32",
+                        JAVA_INT,
+                        JAVA_INT,
+                        ADDRESS,
+                        ADDRESS,
+                        ADDRESS,
+                        ADDRESS,
+                        JAVA_INT,
+                        JAVA_INT,
+                        JAVA_INT,
+                        JAVA_INT),
+                function(
+                        symbols,
+                        "asg_resample_f32",
+                        JAVA_INT,
+                        JAVA_INT,
+                        ADDRESS,
+                        ADDRESS,
+                        ADDRESS,
+                        ADDRESS,
+                        ADDRESS,
+                        ADDRESS,
+                        ADDRESS,
+                        JAVA_INT,
                         JAVA_INT,
                         JAVA_INT,
                         JAVA_INT,
@@ -930,6 +996,125 @@ public final class CpuLibrary {
                     left,
                     outHeight,
                     outWidth);
+        }
+    }
+
+    public static void blend(
+            int tier,
+            MemorySegment out,
+            MemorySegment x,
+            MemorySegment y,
+            long count,
+            float a,
+            float b) {
+        int status;
+        try {
+            status = (int) functions().blend.invokeExact(tier, out, x, y, count, a, b);
+        } catch (Throwable e) {
+            throw unexpected("asg_blend_f32", e);
+        }
+        if (status != 0) {
+            throw failed("asg_blend_f32", status, "count", count);
+        }
+    }
+
+    public static void moments(int tier, MemorySegment out, MemorySegment in, long count) {
+        int status;
+        try {
+            status = (int) functions().moments.invokeExact(tier, out, in, count);
+        } catch (Throwable e) {
+            throw unexpected("asg_moments_f32", e);
+        }
+        if (status != 0) {
+            throw failed("asg_moments_f32", status, "count", count);
+        }
+    }
+
+    public static void matchMoments(
+            int tier,
+            MemorySegment out,
+            MemorySegment in,
+            MemorySegment from,
+            MemorySegment to,
+            long count) {
+        int status;
+        try {
+            status = (int) functions().matchMoments.invokeExact(tier, out, in, from, to, count);
+        } catch (Throwable e) {
+            throw unexpected("asg_match_moments_f32", e);
+        }
+        if (status != 0) {
+            throw failed("asg_match_moments_f32", status, "count", count);
+        }
+    }
+
+    public static void blur(
+            int tier,
+            MemorySegment out,
+            MemorySegment work,
+            MemorySegment in,
+            MemorySegment weights,
+            int channels,
+            int h,
+            int w,
+            int taps) {
+        int status;
+        try {
+            status =
+                    (int)
+                            functions()
+                                    .blur
+                                    .invokeExact(
+                                            tier, out, work, in, weights, channels, h, w, taps);
+        } catch (Throwable e) {
+            throw unexpected("asg_blur_f32", e);
+        }
+        if (status != 0) {
+            throw failed("asg_blur_f32", status, "channels h w taps", channels, h, w, taps);
+        }
+    }
+
+    public static void resample(
+            int tier,
+            MemorySegment out,
+            MemorySegment work,
+            MemorySegment in,
+            MemorySegment indexY,
+            MemorySegment weightY,
+            MemorySegment indexX,
+            MemorySegment weightX,
+            int planes,
+            int inHeight,
+            int inWidth,
+            int outHeight,
+            int outWidth,
+            int tapsY,
+            int tapsX) {
+        int status;
+        try {
+            status =
+                    (int)
+                            functions()
+                                    .resample
+                                    .invokeExact(
+                                            tier, out, work, in, indexY, weightY, indexX, weightX,
+                                            planes, inHeight, inWidth, outHeight, outWidth, tapsY,
+                                            tapsX);
+        } catch (Throwable e) {
+            throw unexpected("asg_resample_f32", e);
+        }
+        if (status != 0) {
+            throw failed(
+                    "asg_resample_f32",
+                    status,
+                    "planes inHeight inWidth outHeight outWidth tapsY tapsX",
+                    planes,
+                    inHeight,
+                    inWidth,
+                    outHeight,
+                    outWidth,
+                    tapsY,
+                    tapsX);
         }
     }
 

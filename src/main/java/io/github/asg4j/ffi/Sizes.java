@@ -21,15 +21,28 @@ public final class Sizes {
      */
     public static void requireFloats(
             MemorySegment segment, long count, String operation, String tensor) {
-        requireBytes(segment, times(count, 4), operation, tensor);
-        if ((segment.address() & 3) != 0) {
+        requireElements(segment, count, 4, operation, tensor);
+    }
+
+    /** As {@link #requireFloats}, for float64 aligned to 8 bytes. */
+    public static void requireDoubles(
+            MemorySegment segment, long count, String operation, String tensor) {
+        requireElements(segment, count, 8, operation, tensor);
+    }
+
+    private static void requireElements(
+            MemorySegment segment, long count, int bytes, String operation, String tensor) {
+        requireBytes(segment, times(count, bytes), operation, tensor);
+        if ((segment.address() & (bytes - 1)) != 0) {
             throw new IllegalArgumentException(
                     operation
                             + ": "
                             + tensor
                             + " starts at address 0x"
                             + Long.toHexString(segment.address())
-                            + ", which is not a multiple of 4; allocate it with that alignment");
+                            + ", which is not a multiple of "
+                            + bytes
+                            + "; allocate it with that alignment");
         }
     }
 

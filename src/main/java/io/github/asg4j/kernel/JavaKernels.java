@@ -12,6 +12,7 @@ import java.util.Arrays;
  */
 public final class JavaKernels implements Kernels {
     private static final ValueLayout.OfFloat F32 = ValueLayout.JAVA_FLOAT;
+    private static final ValueLayout.OfDouble F64 = ValueLayout.JAVA_DOUBLE;
     private static final ThreadLocal<Scratch> SCRATCH = ThreadLocal.withInitial(Scratch::new);
 
     /** A crop of a row of the canvas: the partial sums of windowStep. */
@@ -345,12 +346,17 @@ public final class JavaKernels implements Kernels {
         for (long i = begin; i < end; i++) {
             partial[(int) ((i - begin) & 255)] += get(mask, i);
         }
+        return (float) (total(partial) / (end - begin));
+    }
+
+    /** The tree over 256 partial sums. */
+    private static double total(double[] partial) {
         for (int half = 128; half > 0; half /= 2) {
             for (int t = 0; t < half; t++) {
                 partial[t] += partial[t + half];
             }
         }
-        return (float) (partial[0] / (end - begin));
+        return partial[0];
     }
 
     @Override
@@ -602,6 +608,154 @@ public final class JavaKernels implements Kernels {
                 }
             }
         }
+    }
+
+    @Override
+    public void blend(
+            MemorySegment out, MemorySegment x, MemorySegment y, long count, float a, float b) {
+        KernelChecks.blend(out, x, y, count);
+        for (long i = 0; i < count; i++) {
+            set(out, i, a * get(x, i) + b * get(y, i));
+        }
+    }
+
+    @Override
+    public void moments(MemorySegment out, MemorySegment in, long count) {
+        KernelChecks.moments(out, in, count);
+        double[] partial = SCRATCH.get().partial;
+        Arrays.fill(partial, 0);
+        for (long i = 0; i < count; i++) {
+            partial[(int) (i & 255)] += get(in, i);
+        }
+        double mean = total(partial) / count;
+        Arrays.fill(partial, 0);
+        for (long i = 0; i < count; i++) {
+            double d = get(in, i) - mean;
+            partial[(int) (i & 255)] += d * d;
+        }
+        out.set(F64, 0, mean);
+        out.set(F64, 8, count > 1 ? Math.sqrt(total(partial) / (count - 1)) : 0);
+    }
+
+    @Override
+    public void matchMoments(
+            MemorySegment out, MemorySegment in, long count, MemorySegment from, MemorySegment to) {
+        KernelChecks.matchMoments(out, in, count, from, to);
+        double stdFrom = from.get(F64, 8);
+        double quotient = stdFrom == 0 ? 1 : to.get(F64, 8) / stdFrom;
+        float scale = (float) quotient;
+        float shift = (float) (to.get(F64, 0) - from.get(F64, 0) * quotient);
+        for (long i = 0; i < count; i++) {
+            set(out, i, get(in, i) * scale + shift);
+        }
+    }
+
+    @Override
+    public void blur(
+            MemorySegment out,
+            MemorySegment work,
+            MemorySegment in,
+            int channels,
+            int h,
+            int w,
+            MemorySegment weights,
+            int taps) {
+        KernelChecks.blur(out, work, in, channels, h, w, weights, taps);
+        for (int c = 0; c < channels; c++) {
+            long plane = (long) c * h * w;
+            for (int y = 0; y < h; y++) {
+                for (int x = 0; x < w; x++) {
+                    long row = plane + (long) y * w;
+                    set(work, row + x, blurred(in, row, 1, x, w, weights, taps));
+                }
+            }
+            for (int y = 0; y < h; y++) {
+                for (int x = 0; x < w; x++) {
+                    long column = plane + x;
+                    set(out, column + (long) y * w, blurred(work, column, w, y, h, weights, taps));
+                }
+            }
+        }
+    }
+
+    /** Cell i of a line of {@code extent} cells, {@code stride} apart. */
+    private static float blurred(
+            MemorySegment in,
+            long line,
+            long stride,
+            int i,
+            int extent,
+            MemorySegment weights,
+            int taps) {
+        float sum = 0;
+        for (int tap = 0; tap < taps; tap++) {
+            long cell = (long) i + tap - taps / 2;
+            float v = cell >= 0 && cell < extent ? get(in, line + cell * stride) : 0;
+            float term = get(weights, tap) * v;
+            sum = tap == 0 ? term : sum + term;
+        }
+        return sum;
+    }
+
+    @Override
+    public void resample(
+            MemorySegment out,
+            MemorySegment work,
+            MemorySegment in,
+            int planes,
+            int inHeight,
+            int inWidth,
+            int outHeight,
+            int outWidth,
+            MemorySegment indexY,
+            MemorySegment weightY,
+            int tapsY,
+            MemorySegment indexX,
+            MemorySegment weightX,
+            int tapsX) {
+        KernelChecks.resample(
+                out, work, in, planes, inHeight, inWidth, outHeight, outWidth, indexY, weightY,
+                tapsY, indexX, weightX, tapsX);
+        for (int plane = 0; plane < planes; plane++) {
+            for (int y = 0; y < inHeight; y++) {
+                long row = (long) plane * inHeight + y;
+                for (int x = 0; x < outWidth; x++) {
+                    set(
+                            work,
+                            row * outWidth + x,
+                            resampled(in, row * inWidth, 1, x, inWidth, indexX, weightX, tapsX));
+                }
+            }
+            for (int y = 0; y < outHeight; y++) {
+                for (int x = 0; x < outWidth; x++) {
+                    long column = (long) plane * inHeight * outWidth + x;
+                    set(
+                            out,
+                            ((long) plane * outHeight + y) * outWidth + x,
+                            resampled(work, column, outWidth, y, inHeight, indexY, weightY, tapsY));
+                }
+            }
+        }
+    }
+
+    /** Output cell i of a line of {@code extent} cells, {@code stride} apart. */
+    private static float resampled(
+            MemorySegment in,
+            long line,
+            long stride,
+            int i,
+            int extent,
+            MemorySegment index,
+            MemorySegment weight,
+            int taps) {
+        float sum = 0;
+        for (int tap = 0; tap < taps; tap++) {
+            long at = (long) i * taps + tap;
+            long cell = Math.clamp(index.get(ValueLayout.JAVA_INT, at * 4), 0, extent - 1);
+            float term = get(weight, at) * get(in, line + cell * stride);
+            sum = tap == 0 ? term : sum + term;
+        }
+        return sum;
     }
 
     @Override

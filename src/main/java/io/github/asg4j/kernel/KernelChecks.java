@@ -2,6 +2,7 @@
 package io.github.asg4j.kernel;
 
 import static io.github.asg4j.ffi.Sizes.requireBytes;
+import static io.github.asg4j.ffi.Sizes.requireDoubles;
 import static io.github.asg4j.ffi.Sizes.requireExtent;
 import static io.github.asg4j.ffi.Sizes.requireFloats;
 import static io.github.asg4j.ffi.Sizes.requireRange;
@@ -253,6 +254,79 @@ final class KernelChecks {
         inside("rgb8", height, width, top, left, outHeight, outWidth);
         requireBytes(out, volume(3, outHeight, outWidth), "rgb8", "out");
         requireFloats(image, volume(3, height, width), "rgb8", "image");
+    }
+
+    static void blend(MemorySegment out, MemorySegment x, MemorySegment y, long count) {
+        requireExtent(count, "blend", "count");
+        requireFloats(out, count, "blend", "out");
+        requireFloats(x, count, "blend", "x");
+        requireFloats(y, count, "blend", "y");
+    }
+
+    static void moments(MemorySegment out, MemorySegment in, long count) {
+        requireExtent(count, "moments", "count");
+        requireDoubles(out, 2, "moments", "out");
+        requireFloats(in, count, "moments", "in");
+    }
+
+    static void matchMoments(
+            MemorySegment out, MemorySegment in, long count, MemorySegment from, MemorySegment to) {
+        requireExtent(count, "matchMoments", "count");
+        requireFloats(out, count, "matchMoments", "out");
+        requireFloats(in, count, "matchMoments", "in");
+        requireDoubles(from, 2, "matchMoments", "from");
+        requireDoubles(to, 2, "matchMoments", "to");
+    }
+
+    static void blur(
+            MemorySegment out,
+            MemorySegment work,
+            MemorySegment in,
+            int channels,
+            int h,
+            int w,
+            MemorySegment weights,
+            int taps) {
+        planes("blur", channels, h, w);
+        requireExtent(taps, "blur", "taps");
+        if (taps % 2 == 0) {
+            throw new IllegalArgumentException("blur: taps is " + taps + ", has to be odd");
+        }
+        requireFloats(out, volume(channels, h, w), "blur", "out");
+        requireFloats(work, volume(channels, h, w), "blur", "work");
+        requireFloats(in, volume(channels, h, w), "blur", "in");
+        requireFloats(weights, taps, "blur", "weights");
+    }
+
+    static void resample(
+            MemorySegment out,
+            MemorySegment work,
+            MemorySegment in,
+            int planes,
+            int inHeight,
+            int inWidth,
+            int outHeight,
+            int outWidth,
+            MemorySegment indexY,
+            MemorySegment weightY,
+            int tapsY,
+            MemorySegment indexX,
+            MemorySegment weightX,
+            int tapsX) {
+        requireExtent(planes, "resample", "planes");
+        requireExtent(inHeight, "resample", "inHeight");
+        requireExtent(inWidth, "resample", "inWidth");
+        requireExtent(outHeight, "resample", "outHeight");
+        requireExtent(outWidth, "resample", "outWidth");
+        requireExtent(tapsY, "resample", "tapsY");
+        requireExtent(tapsX, "resample", "tapsX");
+        requireFloats(out, volume(planes, outHeight, outWidth), "resample", "out");
+        requireFloats(work, volume(planes, inHeight, outWidth), "resample", "work");
+        requireFloats(in, volume(planes, inHeight, inWidth), "resample", "in");
+        requireFloats(indexY, times(outHeight, tapsY), "resample", "indexY");
+        requireFloats(weightY, times(outHeight, tapsY), "resample", "weightY");
+        requireFloats(indexX, times(outWidth, tapsX), "resample", "indexX");
+        requireFloats(weightX, times(outWidth, tapsX), "resample", "weightX");
     }
 
     static void firstNonFinite(MemorySegment data, long count) {

@@ -116,6 +116,29 @@ public final class KernelSelfTest {
                     MemorySegment row) {
                 k.scaleShift(out, x, COUNT, 0.18f, 0.06f);
             }
+        },
+        MOMENTS {
+            @Override
+            void run(
+                    Kernels k,
+                    MemorySegment out,
+                    MemorySegment x,
+                    MemorySegment m,
+                    MemorySegment row) {
+                k.moments(out, x, COUNT);
+            }
+        },
+        BLUR {
+            @Override
+            void run(
+                    Kernels k,
+                    MemorySegment out,
+                    MemorySegment x,
+                    MemorySegment m,
+                    MemorySegment row) {
+                MemorySegment work = out.asSlice(COUNT / 2 * 4);
+                k.blur(out, work, x, CHANNELS, HEIGHT, WIDTH, row, 5);
+            }
         };
 
         abstract void run(

@@ -21,6 +21,7 @@ public interface Kernels {
     int STEP_NOISE = 1;
     int PERMUTATION = 2;
     int JITTER = 3;
+    int PHASE_NOISE = 4;
 
     /** Step argument of {@link #interact} for latents that are not shuffled. */
     int UNSHUFFLED = -1;
@@ -292,6 +293,83 @@ public interface Kernels {
             int left,
             int outHeight,
             int outWidth);
+
+    /**
+     * {@code out[i] = a * x[i] + b * y[i]} (§9).
+     *
+     * @param out [count]; may be {@code x} or {@code y} itself
+     * @param x [count]
+     * @param y [count]
+     */
+    void blend(MemorySegment out, MemorySegment x, MemorySegment y, long count, float a, float b);
+
+    /**
+     * Mean and standard deviation, with count - 1 in its denominator, of all values (§9).
+     *
+     * @param out float64 [2]: mean, standard deviation (0 for one value)
+     * @param in [count]
+     */
+    void moments(MemorySegment out, MemorySegment in, long count);
+
+    /**
+     * Scales and shifts values of the moments {@code from} so that they have the moments {@code to}
+     * (§9); values that are all equal are only shifted.
+     *
+     * @param out [count]; may be {@code in} itself
+     * @param in [count]
+     * @param from float64 [2], as {@link #moments} writes them
+     * @param to float64 [2]
+     */
+    void matchMoments(
+            MemorySegment out, MemorySegment in, long count, MemorySegment from, MemorySegment to);
+
+    /**
+     * Separable blur, first along x, then along y; cells outside read 0 (§9).
+     *
+     * @param out [channels, h, w]
+     * @param work [channels, h, w], overwritten
+     * @param in [channels, h, w]
+     * @param weights [taps], the same along both axes
+     * @param taps odd
+     */
+    void blur(
+            MemorySegment out,
+            MemorySegment work,
+            MemorySegment in,
+            int channels,
+            int h,
+            int w,
+            MemorySegment weights,
+            int taps);
+
+    /**
+     * Resizes planes, first along x, then along y, by tables ({@link ResampleAxis}): output cell i of
+     * an axis is the sum of weight[i, t] * source cell index[i, t] over t (§9). An index outside the
+     * source reads the cell at its border.
+     *
+     * @param out [planes, outHeight, outWidth]
+     * @param work [planes, inHeight, outWidth], overwritten
+     * @param in [planes, inHeight, inWidth]
+     * @param indexY int32 [outHeight, tapsY]
+     * @param weightY [outHeight, tapsY]
+     * @param indexX int32 [outWidth, tapsX]
+     * @param weightX [outWidth, tapsX]
+     */
+    void resample(
+            MemorySegment out,
+            MemorySegment work,
+            MemorySegment in,
+            int planes,
+            int inHeight,
+            int inWidth,
+            int outHeight,
+            int outWidth,
+            MemorySegment indexY,
+            MemorySegment weightY,
+            int tapsY,
+            MemorySegment indexX,
+            MemorySegment weightX,
+            int tapsX);
 
     /** Index of the first NaN or infinity of data [count], -1 if there is none. */
     long firstNonFinite(MemorySegment data, long count);

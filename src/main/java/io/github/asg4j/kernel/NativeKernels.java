@@ -332,6 +332,64 @@ public final class NativeKernels implements Kernels {
     }
 
     @Override
+    public void blend(
+            MemorySegment out, MemorySegment x, MemorySegment y, long count, float a, float b) {
+        KernelChecks.blend(out, x, y, count);
+        CpuLibrary.blend(tier, out, x, y, count, a, b);
+    }
+
+    @Override
+    public void moments(MemorySegment out, MemorySegment in, long count) {
+        KernelChecks.moments(out, in, count);
+        CpuLibrary.moments(tier, out, in, count);
+    }
+
+    @Override
+    public void matchMoments(
+            MemorySegment out, MemorySegment in, long count, MemorySegment from, MemorySegment to) {
+        KernelChecks.matchMoments(out, in, count, from, to);
+        CpuLibrary.matchMoments(tier, out, in, from, to, count);
+    }
+
+    @Override
+    public void blur(
+            MemorySegment out,
+            MemorySegment work,
+            MemorySegment in,
+            int channels,
+            int h,
+            int w,
+            MemorySegment weights,
+            int taps) {
+        KernelChecks.blur(out, work, in, channels, h, w, weights, taps);
+        CpuLibrary.blur(tier, out, work, in, weights, channels, h, w, taps);
+    }
+
+    @Override
+    public void resample(
+            MemorySegment out,
+            MemorySegment work,
+            MemorySegment in,
+            int planes,
+            int inHeight,
+            int inWidth,
+            int outHeight,
+            int outWidth,
+            MemorySegment indexY,
+            MemorySegment weightY,
+            int tapsY,
+            MemorySegment indexX,
+            MemorySegment weightX,
+            int tapsX) {
+        KernelChecks.resample(
+                out, work, in, planes, inHeight, inWidth, outHeight, outWidth, indexY, weightY,
+                tapsY, indexX, weightX, tapsX);
+        CpuLibrary.resample(
+                tier, out, work, in, indexY, weightY, indexX, weightX, planes, inHeight, inWidth,
+                outHeight, outWidth, tapsY, tapsX);
+    }
+
+    @Override
     public long firstNonFinite(MemorySegment data, long count) {
         KernelChecks.firstNonFinite(data, count);
         long index = CpuLibrary.firstNonFinite(tier, data, count);

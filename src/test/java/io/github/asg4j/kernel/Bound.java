@@ -14,6 +14,11 @@ record Bound(double value, double error) {
         return new Bound(exact, 0);
     }
 
+    /** A float64 value rounded once to float32. */
+    static Bound rounded(double value) {
+        return rounded(value, 0);
+    }
+
     Bound plus(Bound b) {
         return rounded(value + b.value, error + b.error);
     }
@@ -38,7 +43,7 @@ record Bound(double value, double error) {
         return new Bound(value, carried + HALF_ULP * (Math.abs(value) + carried) + 0x1p-150);
     }
 
-    boolean admits(float actual) {
+    boolean admits(double actual) {
         // 2^-40: the oracle's own float64 roundings.
         return Math.abs(actual - value) <= error + 0x1p-40 * Math.abs(value);
     }

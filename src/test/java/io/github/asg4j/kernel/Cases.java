@@ -40,6 +40,10 @@ final class Cases {
         c.tiles();
         c.pictures();
         c.searches();
+        c.blends();
+        c.moments();
+        c.blurs();
+        c.resamples();
         return c.cases;
     }
 
@@ -880,5 +884,233 @@ final class Cases {
                                 }
                             });
         }
+    }
+
+    private void blends() {
+        for (int count : COUNTS) {
+            for (String inPlace : new String[] {"", "x", "y"}) {
+                float[] x = gaussians(count);
+                float[] y = gaussians(count);
+                KernelCase c = add("blend", "count " + count + " into " + inPlace);
+                if (inPlace.isEmpty()) {
+                    c.buffer("out", garbage(count));
+                }
+                c.buffer("x", x).buffer("y", y);
+                if (!inPlace.isEmpty()) {
+                    c.alias("out", inPlace);
+                }
+                c.call((k, b) -> k.blend(b.get("out"), b.get("x"), b.get("y"), count, 0.73f, -1.9f))
+                        .expect(
+                                "out",
+                                i -> of(0.73f).times(of(x[i])).plus(of(-1.9f).times(of(y[i]))));
+            }
+        }
+    }
+
+    private void moments() {
+        for (int count : COUNTS) {
+            float[] in = KernelCase.array(count, i -> (float) (3 + random.nextGaussian()));
+            double sum = 0;
+            for (float v : in) {
+                sum += v;
+            }
+            double mean = sum / count;
+            double squares = 0;
+            for (float v : in) {
+                squares += (v - mean) * (v - mean);
+            }
+            double deviation = count == 1 ? 0 : Math.sqrt(squares / (count - 1));
+            // Two orders of at most 4,099 float64 additions of values up to 10, and their squares.
+            double error = 2 * 4_099 * 0x1p-53 * 100;
+            add("moments", "count " + count)
+                    .buffer("out", new double[] {-777, -777})
+                    .buffer("in", in)
+                    .call((k, b) -> k.moments(b.get("out"), b.get("in"), count))
+                    .expect("out", i -> new Bound(i == 0 ? mean : deviation, error));
+        }
+        double[][] pairs = {{0.3, 2.5, -1.75, 0.6}, {3, 0, 0.1, 5}, {-1, 1e-3, 2, 40}};
+        for (int count : COUNTS) {
+            for (boolean inPlace : new boolean[] {false, true}) {
+                double[] p = pairs[count % pairs.length];
+                double quotient = p[1] == 0 ? 1 : p[3] / p[1];
+                float[] in = gaussians(count);
+                KernelCase c = add("matchMoments", "count " + count + (inPlace ? " in place" : ""));
+                if (!inPlace) {
+                    c.buffer("out", garbage(count));
+                }
+                c.buffer("in", in)
+                        .buffer("from", new double[] {p[0], p[1]})
+                        .buffer("to", new double[] {p[2], p[3]});
+                if (inPlace) {
+                    c.alias("out", "in");
+                }
+                c.call(
+                                (k, b) ->
+                                        k.matchMoments(
+                                                b.get("out"),
+                                                b.get("in"),
+                                                count,
+                                                b.get("from"),
+                                                b.get("to")))
+                        .expect(
+                                "out",
+                                i ->
+                                        of(in[i])
+                                                .times(Bound.rounded(quotient))
+                                                .plus(Bound.rounded(p[2] - p[0] * quotient)));
+            }
+        }
+    }
+
+    private void blurs() {
+        int[][] planes = {{1, 1}, {1, 3}, {7, 1}, {3, 5}, {8, 31}, {17, 16}, {2, 67}};
+        for (int[] p : planes) {
+            for (int taps : new int[] {1, 3, 5, 7, 15}) {
+                blur(1 + (p[1] + taps) % 3, p[0], p[1], taps);
+            }
+        }
+    }
+
+    private void blur(int channels, int h, int w, int taps) {
+        int count = channels * h * w;
+        float[] in = gaussians(count);
+        float[] weights = positives(taps);
+        add("blur", channels + "x" + h + "x" + w + " taps " + taps)
+                .buffer("out", garbage(count))
+                .buffer("work", garbage(count))
+                .buffer("in", in)
+                .buffer("weights", weights)
+                .call(
+                        (k, b) ->
+                                k.blur(
+                                        b.get("out"),
+                                        b.get("work"),
+                                        b.get("in"),
+                                        channels,
+                                        h,
+                                        w,
+                                        b.get("weights"),
+                                        taps))
+                .expect(
+                        "out",
+                        i -> {
+                            int plane = i / (h * w) * h * w;
+                            int y = i / w % h;
+                            int x = i % w;
+                            Bound[] rows = new Bound[taps];
+                            for (int ty = 0; ty < taps; ty++) {
+                                int sy = y + ty - (taps - 1) / 2;
+                                float[] row = new float[taps];
+                                for (int tx = 0; tx < taps; tx++) {
+                                    int sx = x + tx - (taps - 1) / 2;
+                                    boolean inside = sy >= 0 && sy < h && sx >= 0 && sx < w;
+                                    row[tx] = inside ? in[plane + sy * w + sx] : 0;
+                                }
+                                rows[ty] = weighted(weights, 0, taps, t -> of(row[t]));
+                            }
+                            return weighted(weights, 0, taps, t -> rows[t]);
+                        });
+    }
+
+    /** Sum of {@code weights[from + t] * value(t)} in the order of t. */
+    private static Bound weighted(float[] weights, int from, int taps, KernelCase.Expected values) {
+        Bound sum = of(weights[from]).times(values.at(0));
+        for (int t = 1; t < taps; t++) {
+            sum = sum.plus(of(weights[from + t]).times(values.at(t)));
+        }
+        return sum;
+    }
+
+    private void resamples() {
+        int[][] shapes = { // planes, in, out, taps
+            {1, 1, 1, 1, 1, 1, 1},
+            {2, 3, 5, 7, 4, 4, 4},
+            {1, 8, 31, 3, 17, 5, 2},
+            {4, 5, 3, 10, 33, 4, 4}
+        };
+        for (int[] s : shapes) {
+            int planes = s[0];
+            int ih = s[1];
+            int iw = s[2];
+            int oh = s[3];
+            int ow = s[4];
+            int ty = s[5];
+            int tx = s[6];
+            float[] in = gaussians(planes * ih * iw);
+            int[] indexY = indices(oh * ty, ih);
+            int[] indexX = indices(ow * tx, iw);
+            float[] weightY = gaussians(oh * ty);
+            float[] weightX = gaussians(ow * tx);
+            add("resample", Arrays.toString(s))
+                    .buffer("out", garbage(planes * oh * ow))
+                    .buffer("work", garbage(planes * ih * ow))
+                    .buffer("in", in)
+                    .buffer("indexY", indexY)
+                    .buffer("weightY", weightY)
+                    .buffer("indexX", indexX)
+                    .buffer("weightX", weightX)
+                    .call(
+                            (k, b) ->
+                                    k.resample(
+                                            b.get("out"),
+                                            b.get("work"),
+                                            b.get("in"),
+                                            planes,
+                                            ih,
+                                            iw,
+                                            oh,
+                                            ow,
+                                            b.get("indexY"),
+                                            b.get("weightY"),
+                                            ty,
+                                            b.get("indexX"),
+                                            b.get("weightX"),
+                                            tx))
+                    .expect(
+                            "out",
+                            i -> {
+                                int plane = i / (oh * ow);
+                                int y = i / ow % oh;
+                                int x = i % ow;
+                                return weighted(
+                                        weightY,
+                                        y * ty,
+                                        ty,
+                                        t -> {
+                                            int cy = Math.clamp(indexY[y * ty + t], 0, ih - 1);
+                                            int row = (plane * ih + cy) * iw;
+                                            return weighted(
+                                                    weightX,
+                                                    x * tx,
+                                                    tx,
+                                                    u ->
+                                                            of(
+                                                                    in[
+                                                                            row
+                                                                                    + Math.clamp(
+                                                                                            indexX[
+                                                                                                    x
+                                                                                                                    * tx
+                                                                                                            + u],
+                                                                                            0,
+                                                                                            iw
+                                                                                                    - 1)]));
+                                        });
+                            });
+        }
+    }
+
+    /** Of cells inside and around an axis, and two that no arithmetic may overflow on. */
+    private int[] indices(int count, int extent) {
+        int[] indices = new int[count];
+        for (int i = 0; i < count; i++) {
+            indices[i] =
+                    switch (random.nextInt(8)) {
+                        case 0 -> Integer.MIN_VALUE;
+                        case 1 -> Integer.MAX_VALUE;
+                        default -> random.nextInt(extent + 4) - 2;
+                    };
+        }
+        return indices;
     }
 }

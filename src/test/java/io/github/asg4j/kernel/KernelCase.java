@@ -48,7 +48,7 @@ final class KernelCase {
         this.label = label;
     }
 
-    /** float[], int[] or byte[]: one element each. */
+    /** float[], double[], int[] or byte[]: one element each. */
     KernelCase buffer(String name, Object content) {
         contents.put(name, content);
         return this;
@@ -79,10 +79,7 @@ final class KernelCase {
     }
 
     long bytes(String name) {
-        Object content = contents.get(name);
-        return content instanceof byte[] b
-                ? b.length
-                : 4L * java.lang.reflect.Array.getLength(content);
+        return source(contents.get(name)).byteSize();
     }
 
     Buffers allocate(Allocator allocator) {
@@ -95,15 +92,31 @@ final class KernelCase {
     }
 
     private static MemorySegment fill(MemorySegment segment, Object content) {
-        MemorySegment source =
-                switch (content) {
-                    case float[] a -> MemorySegment.ofArray(a);
-                    case int[] a -> MemorySegment.ofArray(a);
-                    case byte[] a -> MemorySegment.ofArray(a);
-                    default -> throw new IllegalArgumentException(content.toString());
-                };
-        MemorySegment.copy(source, 0, segment, 0, source.byteSize());
-        return segment;
+        return segment.copyFrom(source(content));
+    }
+
+    private static MemorySegment source(Object content) {
+        return switch (content) {
+            case float[] a -> MemorySegment.ofArray(a);
+            case double[] a -> MemorySegment.ofArray(a);
+            case int[] a -> MemorySegment.ofArray(a);
+            case byte[] a -> MemorySegment.ofArray(a);
+            default -> throw new IllegalArgumentException(String.valueOf(content));
+        };
+    }
+
+    /** The values of a float32 or float64 buffer. */
+    double[] values(String name, Buffers buffers) {
+        MemorySegment segment = buffers.get(name);
+        if (contents.get(name) instanceof double[]) {
+            return segment.toArray(ValueLayout.JAVA_DOUBLE);
+        }
+        float[] floats = floats(segment);
+        double[] values = new double[floats.length];
+        for (int i = 0; i < floats.length; i++) {
+            values[i] = floats[i];
+        }
+        return values;
     }
 
     void run(Kernels kernels, Buffers buffers) {

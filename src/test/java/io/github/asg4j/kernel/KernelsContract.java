@@ -47,19 +47,17 @@ abstract class KernelsContract {
                 KernelCase.Buffers buffers = c.allocate((name, bytes) -> arena.allocate(bytes, 4));
                 c.run(kernels, buffers);
                 for (Map.Entry<String, KernelCase.Expected> e : c.expected().entrySet()) {
-                    check(c, e.getKey(), buffers.get(e.getKey()), e.getValue());
+                    check(c, e.getKey(), c.values(e.getKey(), buffers), e.getValue());
                 }
             }
         }
     }
 
-    private void check(
-            KernelCase c, String name, MemorySegment actual, KernelCase.Expected expected) {
-        float[] values = KernelCase.floats(actual);
+    private void check(KernelCase c, String name, double[] values, KernelCase.Expected expected) {
         for (int i = 0; i < values.length; i++) {
             Bound bound = expected.at(i);
             boolean good =
-                    Double.isNaN(bound.value()) ? Float.isNaN(values[i]) : bound.admits(values[i]);
+                    Double.isNaN(bound.value()) ? Double.isNaN(values[i]) : bound.admits(values[i]);
             if (!good) {
                 throw new AssertionError(
                         kernels.name()
@@ -146,6 +144,29 @@ abstract class KernelsContract {
             kernels.relocate(canvas, patches, 3, 2, 3, 5, 7);
             kernels.cut(back, canvas, 3, 2, 3, 5, 7);
             assertEquals(-1, patches.mismatch(back));
+        }
+    }
+
+    /** The moments of matched values are the wanted ones; equal values are only shifted. */
+    @Test
+    void matchedValuesHaveTheMoments() {
+        int count = 4 * 33 * 17;
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment x = arena.allocate(count * 4L, 4);
+            MemorySegment from = arena.allocate(16, 8);
+            MemorySegment to = arena.allocateFrom(ValueLayout.JAVA_DOUBLE, -0.75, 3.25);
+            MemorySegment found = arena.allocate(16, 8);
+            kernels.normal(x, count, 1, 0, 0, Kernels.INITIAL_NOISE, 0.3f);
+            kernels.moments(from, x, count);
+            kernels.matchMoments(x, x, count, from, to);
+            kernels.moments(found, x, count);
+            assertEquals(-0.75, found.get(ValueLayout.JAVA_DOUBLE, 0), 1e-6);
+            assertEquals(3.25, found.get(ValueLayout.JAVA_DOUBLE, 8), 1e-6);
+
+            MemorySegment flat = arena.allocateFrom(ValueLayout.JAVA_FLOAT, 2, 2, 2);
+            kernels.moments(from, flat, 3);
+            kernels.matchMoments(flat, flat, 3, from, to);
+            assertArrayEquals(new float[] {-0.75f, -0.75f, -0.75f}, KernelCase.floats(flat));
         }
     }
 
@@ -386,6 +407,9 @@ abstract class KernelsContract {
             refused("space is 0", () -> kernels.guide(a, a, a, a, 1, step, 1, 0));
             refused("left is 1", () -> kernels.rgb8(a, a, 2, 2, 0, 1, 1, 2));
             refused("top is -1", () -> kernels.addTile(a, a, 1, 2, 2, a, -1, 0, 1, 1, a, a));
+            refused("taps is 2", () -> kernels.blur(a, a, a, 1, 1, 1, a, 2));
+            refused("tapsX is 0", () -> kernels.resample(a, a, a, 1, 1, 1, 1, 1, a, a, 1, a, a, 0));
+            refused("multiple of 8", () -> kernels.moments(a.asSlice(4), a, 1));
             refused("multiple of 4", () -> kernels.scaleShift(a.asSlice(1), a, 1, 1, 1));
             refused(
                     "on the heap",
