@@ -1,28 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // mask [views, area], in place: sums of `blocks` maps become weights in [0, 1] (§5). All views in one launch, a block
 // each; the plane (64 KiB at 128 x 128) stays in the first-level cache between the passes.
-#include "asg_device.cuh"
-
-// The sum of one float64 of every thread, in the order of §5, for all threads.
-ASG_FN double asg_block_sum(double v) {
-    __shared__ double partial[ASG_THREADS];
-    const int t = (int)threadIdx.x;
-    partial[t] = v;
-    for (int half = ASG_THREADS / 2; half > 0; half /= 2) {
-        __syncthreads();
-        if (t < half) {
-            partial[t] += partial[t + half];
-        }
-    }
-    __syncthreads();
-    return partial[0];
-}
+#include "asg_block.cuh"
 
 // Smallest and largest of all threads' values, for all threads: low and high.
 ASG_FN void asg_block_range(float& low, float& high) {
     __shared__ float lows[ASG_THREADS];
     __shared__ float highs[ASG_THREADS];
     const int t = (int)threadIdx.x;
+    __syncthreads();  // the range before is read
     lows[t] = low;
     highs[t] = high;
     for (int half = ASG_THREADS / 2; half > 0; half /= 2) {
@@ -53,11 +39,7 @@ ASG_KERNEL asg_normalise_mask_f32(float* mask, int views, asg_i64 area, int bloc
         const bool flat = (norm == 1 ? high : high - low) < 1e-8f;
         float mean = 0.0f;
         if (norm == 2 && !flat) {
-            double partial = 0.0;
-            for (asg_i64 i = threadIdx.x; i < area; i += ASG_THREADS) {
-                partial += (double)v[i];
-            }
-            mean = (float)(asg_block_sum(partial) / (double)area);
+            mean = (float)(asg_tree_sum(v, area, [](double value) { return value; }) / (double)area);
         }
         const float factor = 1.0f / (norm == 1 ? high : high - low);
         for (asg_i64 i = threadIdx.x; i < area; i += ASG_THREADS) {
@@ -66,6 +48,5 @@ ASG_KERNEL asg_normalise_mask_f32(float* mask, int views, asg_i64 area, int bloc
                    : norm == 1 ? v[i] * factor
                    : v[i] >= mean ? 1.0f : 0.0f;
         }
-        __syncthreads();
     }
 }

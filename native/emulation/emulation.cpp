@@ -2,6 +2,7 @@
 // Runs the CUDA kernels on the CPU for the tests: the same sources, called for every thread of every block. What it
 // cannot show is speed, and what NVRTC makes of the code; what it does show is arithmetic, indices, bounds (guard pages,
 // alignment traps) and missing barriers (threads in any order).
+#include <setjmp.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +15,8 @@
 
 #include "../../kernels/add_map.cu"
 #include "../../kernels/add_tile.cu"
+#include "../../kernels/blend.cu"
+#include "../../kernels/blur.cu"
 #include "../../kernels/combine.cu"
 #include "../../kernels/cut.cu"
 #include "../../kernels/divide_tiles.cu"
@@ -22,10 +25,13 @@
 #include "../../kernels/guide.cu"
 #include "../../kernels/guided_step.cu"
 #include "../../kernels/interact.cu"
+#include "../../kernels/match_moments.cu"
 #include "../../kernels/model_input.cu"
+#include "../../kernels/moments.cu"
 #include "../../kernels/normal.cu"
 #include "../../kernels/normalise_mask.cu"
 #include "../../kernels/relocate.cu"
+#include "../../kernels/resample.cu"
 #include "../../kernels/rgb8.cu"
 #include "../../kernels/scale_shift.cu"
 #include "../../kernels/window_step.cu"
@@ -58,76 +64,118 @@ struct Entry {
 #define ENTRY_WITH_BARRIERS(name) {#name, Call<name>::run, true}
 
 const Entry ENTRIES[] = {
-    ENTRY(asg_add_map_f32),         ENTRY(asg_add_map_f16),
-    ENTRY(asg_add_tile_f32),        ENTRY(asg_add_tile_f16),
-    ENTRY(asg_combine_f32),         ENTRY(asg_combine_f16),
-    ENTRY(asg_cut_f32),             ENTRY(asg_divide_tiles_f32),
-    ENTRY(asg_first_non_finite_f32), ENTRY(asg_first_non_finite_f16),
-    ENTRY(asg_gather_windows_f32),  ENTRY(asg_gather_windows_f16),
-    ENTRY(asg_guide_f32),           ENTRY(asg_guide_f16),
-    ENTRY(asg_guided_step_f32),     ENTRY(asg_guided_step_f16),
-    ENTRY(asg_interact_f32),        ENTRY(asg_model_input_f32),
-    ENTRY(asg_model_input_f16),     ENTRY(asg_normal_f32),
+    ENTRY(asg_add_map_f32),
+    ENTRY(asg_add_map_f16),
+    ENTRY(asg_add_tile_f32),
+    ENTRY(asg_add_tile_f16),
+    ENTRY(asg_blend_f32),
+    ENTRY(asg_blur_f32),
+    ENTRY(asg_combine_f32),
+    ENTRY(asg_combine_f16),
+    ENTRY(asg_cut_f32),
+    ENTRY(asg_divide_tiles_f32),
+    ENTRY(asg_first_non_finite_f32),
+    ENTRY(asg_first_non_finite_f16),
+    ENTRY(asg_gather_windows_f32),
+    ENTRY(asg_gather_windows_f16),
+    ENTRY(asg_guide_f32),
+    ENTRY(asg_guide_f16),
+    ENTRY(asg_guided_step_f32),
+    ENTRY(asg_guided_step_f16),
+    ENTRY(asg_interact_f32),
+    ENTRY(asg_match_moments_f32),
+    ENTRY(asg_model_input_f32),
+    ENTRY(asg_model_input_f16),
+    ENTRY_WITH_BARRIERS(asg_moments_f32),
+    ENTRY(asg_normal_f32),
     ENTRY_WITH_BARRIERS(asg_normalise_mask_f32),
-    ENTRY(asg_relocate_f32),        ENTRY(asg_rgb8_f32),
-    ENTRY(asg_rgb8_f16),            ENTRY(asg_scale_shift_f32),
-    ENTRY(asg_scale_shift_f16),     ENTRY_WITH_BARRIERS(asg_window_step_f32),
+    ENTRY(asg_relocate_f32),
+    ENTRY(asg_resample_f32),
+    ENTRY(asg_rgb8_f32),
+    ENTRY(asg_rgb8_f16),
+    ENTRY(asg_scale_shift_f32),
+    ENTRY(asg_scale_shift_f16),
+    ENTRY_WITH_BARRIERS(asg_window_step_f32),
 };
 
 // ---- Threads of a block that meet at barriers ----
 
 enum { STACK = 64 * 1024 };
 
+// Lives as long as the process and runs one thread of every block; ucontext gives it a stack, jumps (which make no
+// system call) take turns.
 struct Fiber {
-    ucontext_t context;
+    jmp_buf at;
     bool done;
 };
 
-ucontext_t scheduler;
+jmp_buf scheduler;
 Fiber fibers[ASG_THREADS];
-char* stacks;  // kept for the process's life
+bool started = false;
 int running = -1;
 const Entry* entry;
 void** arguments;
 
+void turn_to_scheduler() {
+    if (_setjmp(fibers[running].at) == 0) {
+        _longjmp(scheduler, 1);
+    }
+}
+
+void turn_to(int fiber) {
+    running = fiber;
+    threadIdx = {(unsigned)fiber, 0, 0};
+    if (_setjmp(scheduler) == 0) {
+        _longjmp(fibers[fiber].at, 1);
+    }
+}
+
 void fiber_main() {
-    entry->run(arguments);
-    fibers[running].done = true;
+    for (;;) {
+        turn_to_scheduler();
+        entry->run(arguments);
+        fibers[running].done = true;
+    }
+}
+
+void start_fibers() {
+    for (running = 0; running < ASG_THREADS; ++running) {
+        ucontext_t context;
+        getcontext(&context);
+        context.uc_stack.ss_sp = malloc(STACK);
+        context.uc_stack.ss_size = STACK;
+        context.uc_link = nullptr;
+        makecontext(&context, fiber_main, 0);
+        if (_setjmp(scheduler) == 0) {
+            setcontext(&context);
+        }
+    }
+    running = -1;
+    started = true;
 }
 
 // The i-th thread to run: ascending, descending, or scattered by an odd factor.
-unsigned nth(unsigned i, unsigned threads, int order) {
-    return order == 0 ? i : order == 1 ? threads - 1 - i : (i * 167 + 13) % threads;
+unsigned nth(unsigned i, int order) {
+    return order == 0 ? i : order == 1 ? ASG_THREADS - 1 - i : (i * 167 + 13) % ASG_THREADS;
 }
 
-void run_with_barriers(unsigned threads, int order) {
-    if (!stacks) {
-        stacks = static_cast<char*>(malloc((size_t)ASG_THREADS * STACK));
+void run_with_barriers(int order) {
+    if (!started) {
+        start_fibers();
     }
-    for (unsigned t = 0; t < threads; ++t) {
-        Fiber& fiber = fibers[t];
+    for (Fiber& fiber : fibers) {
         fiber.done = false;
-        getcontext(&fiber.context);
-        fiber.context.uc_stack.ss_sp = stacks + (size_t)t * STACK;
-        fiber.context.uc_stack.ss_size = STACK;
-        fiber.context.uc_link = &scheduler;
-        makecontext(&fiber.context, fiber_main, 0);
     }
     // Each round takes every thread to its next barrier. CUDA wants all threads of a block at each barrier.
-    for (unsigned alive = threads; alive > 0;) {
-        unsigned finished = 0;
-        for (unsigned i = 0; i < threads; ++i) {
-            running = (int)nth(i, threads, order);
-            if (!fibers[running].done) {
-                threadIdx = {(unsigned)running, 0, 0};
-                swapcontext(&scheduler, &fibers[running].context);
-                finished += fibers[running].done;
-            }
+    for (int finished = 0; finished == 0;) {
+        for (int i = 0; i < ASG_THREADS; ++i) {
+            const int t = (int)nth((unsigned)i, order);
+            turn_to(t);
+            finished += fibers[t].done;
         }
-        if (finished != 0 && finished != alive) {
+        if (finished != 0 && finished != ASG_THREADS) {
             abort();  // some threads ended while others wait at a barrier
         }
-        alive -= finished;
     }
     running = -1;
 }
@@ -138,7 +186,7 @@ void __syncthreads() {
     if (running < 0) {
         abort();  // a kernel with barriers that is not entered as one
     }
-    swapcontext(&fibers[running].context, &scheduler);
+    turn_to_scheduler();
 }
 
 #define EXPORT extern "C" __attribute__((visibility("default")))
@@ -163,11 +211,11 @@ EXPORT int32_t asg_emulate(const char* name, uint32_t grid_x, uint32_t grid_y, u
             const uint64_t i = order == 1 ? blocks - 1 - b : b;
             blockIdx = {(unsigned)(i % grid_x), (unsigned)(i / grid_x % grid_y), (unsigned)(i / grid_x / grid_y)};
             if (candidate.barriers) {
-                run_with_barriers(block, order);
+                run_with_barriers(order);
                 continue;
             }
             for (unsigned t = 0; t < block; ++t) {
-                threadIdx = {nth(t, block, order), 0, 0};
+                threadIdx = {nth(t, order), 0, 0};
                 candidate.run(params);
             }
         }

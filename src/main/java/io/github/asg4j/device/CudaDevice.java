@@ -6,7 +6,9 @@ import io.github.asg4j.ffi.CudaApi;
 
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayDeque;
+import java.util.ArrayList;
 import java.util.Deque;
+import java.util.List;
 import java.util.concurrent.atomic.AtomicLong;
 
 /**
@@ -184,28 +186,26 @@ public final class CudaDevice implements AutoCloseable {
             rest = new ArrayDeque<>(owned);
         }
         makeCurrent();
-        RuntimeException first = null;
+        List<RuntimeException> failures = new ArrayList<>();
         while (!rest.isEmpty()) {
-            first = attempt(rest.pop(), first);
+            attempt(rest.pop(), failures);
         }
-        first = attempt(() -> api.releasePrimaryContext(ordinal), first);
-        if (first != null) {
+        attempt(() -> api.releasePrimaryContext(ordinal), failures);
+        if (!failures.isEmpty()) {
+            RuntimeException first = failures.removeFirst();
+            failures.forEach(first::addSuppressed);
             throw first;
         }
     }
 
-    private static RuntimeException attempt(AutoCloseable resource, RuntimeException first) {
+    private static void attempt(AutoCloseable resource, List<RuntimeException> failures) {
         try {
             resource.close();
         } catch (RuntimeException e) {
-            if (first == null) {
-                return e;
-            }
-            first.addSuppressed(e);
+            failures.add(e);
         } catch (Exception e) {
             throw new AssertionError("close of ours throws no checked exception", e);
         }
-        return first;
     }
 
     @Override

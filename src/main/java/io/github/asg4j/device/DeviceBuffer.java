@@ -3,6 +3,7 @@ package io.github.asg4j.device;
 
 import io.github.asg4j.OutOfMemoryException;
 
+import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 
 /**
@@ -11,6 +12,10 @@ import java.lang.foreign.MemorySegment;
  */
 public final class DeviceBuffer implements AutoCloseable {
     private final CudaDevice device;
+
+    /** Only for the segment's scope: who keeps the segment beyond {@link #close} is found out. */
+    private final Arena arena = Arena.ofShared();
+
     private final MemorySegment segment;
     private final String label;
     private final boolean pinned;
@@ -18,7 +23,7 @@ public final class DeviceBuffer implements AutoCloseable {
 
     private DeviceBuffer(CudaDevice device, long address, long bytes, String label, boolean pinned) {
         this.device = device;
-        this.segment = sized(address, bytes);
+        this.segment = sized(address, bytes, arena);
         this.label = label;
         this.pinned = pinned;
     }
@@ -43,8 +48,8 @@ public final class DeviceBuffer implements AutoCloseable {
 
     /** Exactly {@code bytes} at {@code address}, so that every check of sizes holds. */
     @SuppressWarnings("restricted")
-    private static MemorySegment sized(long address, long bytes) {
-        return MemorySegment.ofAddress(address).reinterpret(bytes);
+    private static MemorySegment sized(long address, long bytes, Arena arena) {
+        return MemorySegment.ofAddress(address).reinterpret(bytes, arena, null);
     }
 
     /**
@@ -65,6 +70,7 @@ public final class DeviceBuffer implements AutoCloseable {
             return;
         }
         closed = true;
+        arena.close();
         device.disown(this);
         if (pinned) {
             device.api.freeHost(segment.address());

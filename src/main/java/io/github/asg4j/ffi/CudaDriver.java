@@ -112,36 +112,50 @@ public final class CudaDriver implements CudaApi {
      * @throws DeviceException if there is no driver, it is broken, or it sees no device
      */
     public static CudaDriver open() {
-        CudaDriver driver = new CudaDriver(lookup());
-        int status = driver.invoke(driver.function("cuInit", JAVA_INT), 0);
-        driver.check("cuInit", status);
+        String path = System.getProperty(PATH_PROPERTY, "");
+        if (!path.isEmpty()) {
+            return open(Path.of(path));
+        }
+        try {
+            return initialised(lookup(LIBRARY));
+        } catch (IllegalArgumentException e) {
+            throw new DeviceException(
+                    "no NVIDIA driver: "
+                            + LIBRARY
+                            + " cannot be opened; install the driver (580 or newer, for CUDA 13), and"
+                            + " start a container with the GPU (--gpus all)",
+                    e);
+        }
+    }
+
+    /** As {@link #open()}, from a file. */
+    static CudaDriver open(Path library) {
+        try {
+            return initialised(lookup(library.toString()));
+        } catch (IllegalArgumentException e) {
+            throw new DeviceException(
+                    library
+                            + " cannot be opened: correct -D"
+                            + PATH_PROPERTY
+                            + " or leave it out",
+                    e);
+        }
+    }
+
+    private static CudaDriver initialised(SymbolLookup symbols) {
+        CudaDriver driver = new CudaDriver(symbols);
+        driver.check("cuInit", driver.invoke(driver.function("cuInit", JAVA_INT), 0));
         return driver;
     }
 
     @SuppressWarnings("restricted")
-    private static SymbolLookup lookup() {
-        String path = System.getProperty(PATH_PROPERTY, "");
+    private static SymbolLookup lookup(String library) {
         try {
-            return path.isEmpty()
-                    ? SymbolLookup.libraryLookup(LIBRARY, Arena.global())
-                    : SymbolLookup.libraryLookup(Path.of(path), Arena.global());
+            return SymbolLookup.libraryLookup(library, Arena.global());
         } catch (IllegalCallerException e) {
             throw new DeviceException(
                     "this JVM does not allow native code; start it with"
                             + " --enable-native-access=ALL-UNNAMED",
-                    e);
-        } catch (IllegalArgumentException e) {
-            throw new DeviceException(
-                    path.isEmpty()
-                            ? "no NVIDIA driver: "
-                                    + LIBRARY
-                                    + " cannot be opened; install the driver (580 or newer, for"
-                                    + " CUDA 13), and in a container start it with the GPU"
-                                    + " (--gpus all)"
-                            : path
-                                    + " cannot be opened: correct -D"
-                                    + PATH_PROPERTY
-                                    + " or leave it out",
                     e);
         }
     }

@@ -2,6 +2,7 @@
 package io.github.asg4j.ffi;
 
 import java.io.IOException;
+import java.lang.System.Logger.Level;
 import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
 import java.nio.file.InvalidPathException;
@@ -29,6 +30,8 @@ import java.util.function.UnaryOperator;
  * </ol>
  */
 public final class CudaLibraries {
+    private static final System.Logger LOG = System.getLogger(CudaLibraries.class.getName());
+
     public static final String PROPERTY = "asg.cuda.path";
 
     private final UnaryOperator<String> environment;
@@ -124,7 +127,7 @@ public final class CudaLibraries {
                 try {
                     add(found, Path.of(folder));
                 } catch (InvalidPathException e) {
-                    continue; // no such folder can exist
+                    LOG.log(Level.DEBUG, "no folder can have this name", e);
                 }
             }
         }

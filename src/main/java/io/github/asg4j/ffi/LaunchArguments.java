@@ -60,6 +60,9 @@ public final class LaunchArguments {
 
     private LaunchArguments tensor(
             MemorySegment tensor, long size, boolean reads, boolean writes) {
+        if (!tensor.scope().isAlive()) {
+            throw new IllegalStateException("the memory of parameter " + count + " is freed");
+        }
         long address = tensor.address();
         addresses[count] = address;
         bytes[count] = address == 0 ? 0 : size;
