@@ -5,6 +5,7 @@ import io.github.asg4j.DeviceException;
 
 import org.bytedeco.javacpp.BytePointer;
 import org.bytedeco.javacpp.Loader;
+import org.bytedeco.onnxruntime.CUDAProviderOptions;
 import org.bytedeco.onnxruntime.ConstTensorTypeAndShapeInfo;
 import org.bytedeco.onnxruntime.Env;
 import org.bytedeco.onnxruntime.IoBinding;
@@ -14,6 +15,7 @@ import org.bytedeco.onnxruntime.OrtMemoryInfo;
 import org.bytedeco.onnxruntime.RunOptions;
 import org.bytedeco.onnxruntime.Session;
 import org.bytedeco.onnxruntime.SessionOptions;
+import org.bytedeco.onnxruntime.StringStringMap;
 import org.bytedeco.onnxruntime.StringVector;
 import org.bytedeco.onnxruntime.TypeInfo;
 import org.bytedeco.onnxruntime.Value;
@@ -44,6 +46,7 @@ final class OrtNatives {
             List.of(
                     onnxruntime.class,
                     BytePointer.class,
+                    CUDAProviderOptions.class,
                     ConstTensorTypeAndShapeInfo.class,
                     Env.class,
                     IoBinding.class,
@@ -53,6 +56,7 @@ final class OrtNatives {
                     RunOptions.class,
                     Session.class,
                     SessionOptions.class,
+                    StringStringMap.class,
                     StringVector.class,
                     TypeInfo.class,
                     Value.class);
