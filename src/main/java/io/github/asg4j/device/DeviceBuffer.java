@@ -21,7 +21,8 @@ public final class DeviceBuffer implements AutoCloseable {
     private final boolean pinned;
     private boolean closed;
 
-    private DeviceBuffer(CudaDevice device, long address, long bytes, String label, boolean pinned) {
+    private DeviceBuffer(
+            CudaDevice device, long address, long bytes, String label, boolean pinned) {
         this.device = device;
         this.segment = sized(address, bytes, arena);
         this.label = label;

@@ -87,8 +87,7 @@ public interface CudaApi {
     void copyDeviceToDevice(long to, long from, long bytes, long stream);
 
     /** Between the devices of two contexts; the driver stages through the host if it has to. */
-    void copyPeer(
-            long to, long toContext, long from, long fromContext, long bytes, long stream);
+    void copyPeer(long to, long toContext, long from, long fromContext, long bytes, long stream);
 
     void setBytes(long to, byte value, long bytes, long stream);
 

@@ -122,8 +122,8 @@ public final class CudaDriver implements CudaApi {
             throw new DeviceException(
                     "no NVIDIA driver: "
                             + LIBRARY
-                            + " cannot be opened; install the driver (580 or newer, for CUDA 13), and"
-                            + " start a container with the GPU (--gpus all)",
+                            + " cannot be opened; install the driver (580 or newer, for CUDA 13),"
+                            + " and start a container with the GPU (--gpus all)",
                     e);
         }
     }
@@ -134,10 +134,7 @@ public final class CudaDriver implements CudaApi {
             return initialised(lookup(library.toString()));
         } catch (IllegalArgumentException e) {
             throw new DeviceException(
-                    library
-                            + " cannot be opened: correct -D"
-                            + PATH_PROPERTY
-                            + " or leave it out",
+                    library + " cannot be opened: correct -D" + PATH_PROPERTY + " or leave it out",
                     e);
         }
     }
@@ -614,8 +611,9 @@ public final class CudaDriver implements CudaApi {
         return switch (status) {
             case 3 -> ": the driver is not initialised; is its kernel module loaded (nvidia-smi)?";
             case 100 -> ": no GPU is visible; check nvidia-smi and CUDA_VISIBLE_DEVICES";
-            case 35, 803 -> ": the driver is too old or does not fit its kernel module; install"
-                    + " 580 or newer and restart";
+            case 35, 803 ->
+                    ": the driver is too old or does not fit its kernel module; install"
+                            + " 580 or newer and restart";
             case 200, 209 -> ": the machine code is not of this GPU's architecture";
             case 700, 715, 716, 717, 718, 719 ->
                     ": the device's context is lost; this process cannot use it any more";

@@ -91,7 +91,10 @@ public final class CudaLibraries {
 
     /** The first file of that name. */
     public Optional<Path> find(String name) {
-        return folders().stream().map(f -> f.resolve(name)).filter(Files::isRegularFile).findFirst();
+        return folders().stream()
+                .map(f -> f.resolve(name))
+                .filter(Files::isRegularFile)
+                .findFirst();
     }
 
     /** What to say where {@code name} is missing. */

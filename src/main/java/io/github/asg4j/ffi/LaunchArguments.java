@@ -58,8 +58,7 @@ public final class LaunchArguments {
         return tensor(tensor, size, true, true);
     }
 
-    private LaunchArguments tensor(
-            MemorySegment tensor, long size, boolean reads, boolean writes) {
+    private LaunchArguments tensor(MemorySegment tensor, long size, boolean reads, boolean writes) {
         if (!tensor.scope().isAlive()) {
             throw new IllegalStateException("the memory of parameter " + count + " is freed");
         }

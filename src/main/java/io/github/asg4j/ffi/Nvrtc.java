@@ -78,7 +78,8 @@ public final class Nvrtc {
         logSize = function(symbols, "nvrtcGetProgramLogSize", ADDRESS, ADDRESS);
         log = function(symbols, "nvrtcGetProgramLog", ADDRESS, ADDRESS);
         destroyProgram = function(symbols, "nvrtcDestroyProgram", ADDRESS);
-        errorString = link(symbols, "nvrtcGetErrorString", FunctionDescriptor.of(ADDRESS, JAVA_INT));
+        errorString =
+                link(symbols, "nvrtcGetErrorString", FunctionDescriptor.of(ADDRESS, JAVA_INT));
     }
 
     /** NVRTC asks the system for its built-ins by name alone; once open, they are found. */
@@ -243,8 +244,7 @@ public final class Nvrtc {
             MemorySegment texts,
             MemorySegment names) {
         try {
-            return (int)
-                    createProgram.invokeExact(handle, source, name, headers, texts, names);
+            return (int) createProgram.invokeExact(handle, source, name, headers, texts, names);
         } catch (Throwable e) {
             throw unexpected(e);
         }

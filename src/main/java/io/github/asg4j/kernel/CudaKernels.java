@@ -155,16 +155,7 @@ public final class CudaKernels implements Kernels, AutoCloseable {
             float scale,
             int copies) {
         KernelChecks.gatherWindows(
-                out,
-                canvas,
-                channels,
-                canvasHeight,
-                canvasWidth,
-                starts,
-                views,
-                h,
-                w,
-                copies);
+                out, canvas, channels, canvasHeight, canvasWidth, starts, views, h, w, copies);
         long planes = (long) views * channels;
         arguments
                 .clear()
@@ -179,11 +170,7 @@ public final class CudaKernels implements Kernels, AutoCloseable {
                 .add(w)
                 .add(copies)
                 .add(scale);
-        launch(
-                CudaOperation.GATHER_WINDOWS,
-                blocks((long) h * w, PACK),
-                second(planes),
-                1);
+        launch(CudaOperation.GATHER_WINDOWS, blocks((long) h * w, PACK), second(planes), 1);
     }
 
     @Override
@@ -253,9 +240,7 @@ public final class CudaKernels implements Kernels, AutoCloseable {
                 .reads(uncond, size)
                 .reads(cond, size)
                 .reads(guided ? guide : MemorySegment.NULL, bytes(channels * area))
-                .reads(
-                        guided ? mask : MemorySegment.NULL,
-                        bytes(maskPerView ? views * area : area))
+                .reads(guided ? mask : MemorySegment.NULL, bytes(maskPerView ? views * area : area))
                 .reads(noisy ? noise : MemorySegment.NULL, size)
                 .add(step, StepRow.BYTES)
                 .add(views)
@@ -672,11 +657,7 @@ public final class CudaKernels implements Kernels, AutoCloseable {
     public long firstNonFinite(MemorySegment data, long count) {
         KernelChecks.firstNonFinite(data, count);
         stream.fill(found.segment(), (byte) 0x7F, Long.BYTES);
-        arguments
-                .clear()
-                .updates(found.segment(), Long.BYTES)
-                .reads(data, bytes(count))
-                .add(count);
+        arguments.clear().updates(found.segment(), Long.BYTES).reads(data, bytes(count)).add(count);
         launch(CudaOperation.FIRST_NON_FINITE, blocks(count, PACK));
         stream.download(foundOnHost.segment(), found.segment(), Long.BYTES);
         stream.synchronize();

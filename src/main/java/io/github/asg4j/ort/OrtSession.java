@@ -14,7 +14,6 @@ import org.bytedeco.onnxruntime.SessionOptions;
 import org.bytedeco.onnxruntime.StringVector;
 import org.bytedeco.onnxruntime.TypeInfo;
 import org.bytedeco.onnxruntime.global.onnxruntime;
-
 import org.jspecify.annotations.Nullable;
 
 import java.io.IOException;

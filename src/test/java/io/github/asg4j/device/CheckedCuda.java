@@ -46,7 +46,8 @@ public final class CheckedCuda implements CudaApi {
     private record Access(long from, long to, boolean write, int actor, long time, String what) {}
 
     /** A download that the host does not see yet, or an upload whose source it may not touch. */
-    private record Pending(MemorySegment host, byte[] content, boolean upload, int actor, long time) {}
+    private record Pending(
+            MemorySegment host, byte[] content, boolean upload, int actor, long time) {}
 
     private static final class Stream {
         final int actor;
@@ -116,8 +117,7 @@ public final class CheckedCuda implements CudaApi {
     }
 
     private void touch(Stream stream, long address, long bytes, boolean write, String what) {
-        Access mine =
-                new Access(address, address + bytes, write, stream.actor, now, what);
+        Access mine = new Access(address, address + bytes, write, stream.actor, now, what);
         for (Access other : accesses) {
             boolean overlap = other.from < mine.to && mine.from < other.to;
             if (overlap
@@ -162,7 +162,8 @@ public final class CheckedCuda implements CudaApi {
         touch(stream, address, bytes, write, what);
     }
 
-    private void pinned(Stream stream, MemorySegment memory, long bytes, boolean write, String what) {
+    private void pinned(
+            Stream stream, MemorySegment memory, long bytes, boolean write, String what) {
         long address = memory.address();
         Entry<Long, Long> below = hostAllocations.floorEntry(address);
         if (below == null || bytes > below.getValue() - (address - below.getKey())) {

@@ -125,8 +125,7 @@ class CheckedCudaTest {
         CudaStream stream = second.newStream();
         AssertionError e =
                 assertThrows(
-                        AssertionError.class,
-                        () -> stream.fill(buffer.segment(), (byte) 0, BYTES));
+                        AssertionError.class, () -> stream.fill(buffer.segment(), (byte) 0, BYTES));
         assertTrue(e.getMessage().contains("another device"), e.getMessage());
     }
 }

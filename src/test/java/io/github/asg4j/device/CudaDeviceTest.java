@@ -152,7 +152,9 @@ class CudaDeviceTest {
             OutOfMemoryException e =
                     assertThrows(
                             OutOfMemoryException.class, () -> device.allocate(10_001, "masks"));
-            assertTrue(e.getMessage().startsWith("cuda:0 (Emulated), masks: cuMemAlloc"), e::getMessage);
+            assertTrue(
+                    e.getMessage().startsWith("cuda:0 (Emulated), masks: cuMemAlloc"),
+                    e::getMessage);
             assertTrue(e.getMessage().contains("CUDA_ERROR_OUT_OF_MEMORY (2)"), e.getMessage());
             assertEquals(0, device.bytesInUse());
         }

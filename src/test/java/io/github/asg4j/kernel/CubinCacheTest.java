@@ -87,7 +87,10 @@ class CubinCacheTest {
         int expected = 1;
         for (byte[] damaged :
                 new byte[][] {
-                    flipped, {}, java.util.Arrays.copyOf(good, 20), java.util.Arrays.copyOf(good, 36)
+                    flipped,
+                    {},
+                    java.util.Arrays.copyOf(good, 20),
+                    java.util.Arrays.copyOf(good, 36)
                 }) {
             Files.write(file, damaged);
             assertArrayEquals(CUBIN, get());

@@ -88,7 +88,8 @@ class CudaLaunchTest {
                     contents.put(
                             name,
                             MemorySegment.ofArray(
-                                    before.get(name).toArray(java.lang.foreign.ValueLayout.JAVA_BYTE)));
+                                    before.get(name)
+                                            .toArray(java.lang.foreign.ValueLayout.JAVA_BYTE)));
                 }
                 int first = api.launches().size();
                 c.run(kernels, before);

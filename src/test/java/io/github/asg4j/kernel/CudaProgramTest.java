@@ -62,7 +62,8 @@ class CudaProgramTest {
         try (CudaDevice device = CudaDevice.open(EmulatedCuda.open(Machine.USUAL), 0)) {
             DeviceException e =
                     assertThrows(DeviceException.class, () -> load(device, cache.toString()));
-            assertTrue(e.getMessage().startsWith("libnvrtc.so.13 was not found in ["), e::getMessage);
+            assertTrue(
+                    e.getMessage().startsWith("libnvrtc.so.13 was not found in ["), e::getMessage);
             assertTrue(e.getMessage().contains("nvidia-cuda-nvrtc"), e.getMessage());
         }
     }

@@ -87,7 +87,10 @@ class HalfKernelsTest {
             float next = Float.float16ToFloat((short) (bits + 1));
             for (float v :
                     new float[] {
-                        expected, Math.nextUp(expected), Math.nextDown(expected), (expected + next) / 2
+                        expected,
+                        Math.nextUp(expected),
+                        Math.nextDown(expected),
+                        (expected + next) / 2
                     }) {
                 short rounded = (short) toHalf.invokeExact(v);
                 if (Float.isNaN(v)) {
@@ -98,7 +101,8 @@ class HalfKernelsTest {
             }
         }
         for (float v : new float[] {65519.99f, 65520, 1e30f, -1e30f, 1e-30f, -1e-30f, 2.98e-8f}) {
-            assertEquals(Float.floatToFloat16(v), (short) toHalf.invokeExact(v), () -> "float " + v);
+            assertEquals(
+                    Float.floatToFloat16(v), (short) toHalf.invokeExact(v), () -> "float " + v);
         }
     }
 
@@ -113,9 +117,21 @@ class HalfKernelsTest {
                     n(c),
                     n(2),
                     n(0.3f));
-            same("scale_shift", new Network(new float[count]), new Ours(values(count)), n(c), n(5.5f), n(0.1f));
+            same(
+                    "scale_shift",
+                    new Network(new float[count]),
+                    new Ours(values(count)),
+                    n(c),
+                    n(5.5f),
+                    n(0.1f));
             for (Parameter uncond : new Parameter[] {new Network(values(count)), new Null()}) {
-                same("combine", new Ours(new float[count]), uncond, new Network(values(count)), n(c), n(7.5f));
+                same(
+                        "combine",
+                        new Ours(new float[count]),
+                        uncond,
+                        new Network(values(count)),
+                        n(c),
+                        n(7.5f));
                 for (int space = 1; space <= 2; space++) {
                     same(
                             "guide",
@@ -217,8 +233,7 @@ class HalfKernelsTest {
                 MemorySegment narrow = MemorySegment.ofArray(new byte[expected.length / 2]);
                 for (int k = 0; k < expected.length / 4; k++) {
                     float v = wide.get(ValueLayout.JAVA_FLOAT_UNALIGNED, 4L * k);
-                    narrow.set(
-                            ValueLayout.JAVA_SHORT_UNALIGNED, 2L * k, Float.floatToFloat16(v));
+                    narrow.set(ValueLayout.JAVA_SHORT_UNALIGNED, 2L * k, Float.floatToFloat16(v));
                 }
                 expected = narrow.toArray(ValueLayout.JAVA_BYTE);
             }
@@ -240,7 +255,8 @@ class HalfKernelsTest {
             for (Parameter parameter : parameters) {
                 MemorySegment tensor = MemorySegment.NULL;
                 switch (parameter) {
-                    case Network p -> tensor = half ? halves(arena, p.values) : floats(arena, p.values);
+                    case Network p ->
+                            tensor = half ? halves(arena, p.values) : floats(arena, p.values);
                     case Ours p -> tensor = floats(arena, p.values);
                     case Indices p -> tensor = arena.allocateFrom(ValueLayout.JAVA_INT, p.values);
                     case Bytes p -> tensor = arena.allocate(p.count, 16).fill((byte) 0x7F);

@@ -37,7 +37,8 @@ class KernelCompilationTest {
     private static final Pattern ENTRY = Pattern.compile("Compiling entry function '(\\w+)'");
     private static final Pattern FRAME =
             Pattern.compile(
-                    "(\\d+) bytes stack frame, (\\d+) bytes spill stores, (\\d+) bytes spill loads");
+                    "(\\d+) bytes stack frame, (\\d+) bytes spill stores, (\\d+) bytes spill"
+                        + " loads");
     private static final Pattern USED =
             Pattern.compile("Used (\\d+) registers(?:.* (\\d+) bytes smem)?");
 
@@ -54,8 +55,7 @@ class KernelCompilationTest {
             for (CudaOperation operation : CudaOperation.values()) {
                 String what = operation.source() + ".cu for sm_" + architecture;
                 Nvrtc.Result result =
-                        code.compile(
-                                nvrtc, operation.source(), architecture, "--ptxas-options=-v");
+                        code.compile(nvrtc, operation.source(), architecture, "--ptxas-options=-v");
                 assertEquals("", result.error(), () -> what + "\n" + result.log());
                 assertTrue(!result.log().contains("warning"), () -> what + "\n" + result.log());
                 assertEquals(0x7F, result.cubin()[0], what + " gives an ELF file");
@@ -101,7 +101,8 @@ class KernelCompilationTest {
                 .append(nvrtc.version())
                 .append(", registers of a thread by architecture; no kernel spills.\n\n");
         text.append("| kernel |");
-        ARCHITECTURES.forEach(architecture -> text.append(" sm_").append(architecture).append(" |"));
+        ARCHITECTURES.forEach(
+                architecture -> text.append(" sm_").append(architecture).append(" |"));
         text.append(" shared, bytes | stack, bytes |\n|---|");
         text.append("---|".repeat(ARCHITECTURES.size() + 2)).append('\n');
         table.forEach(

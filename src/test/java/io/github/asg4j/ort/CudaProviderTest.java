@@ -50,7 +50,8 @@ class CudaProviderTest {
             DeviceException e =
                     assertThrows(DeviceException.class, () -> CudaProvider.find(libraries()));
             assertTrue(
-                    e.getMessage().startsWith(name + " was not found in [" + folder), e::getMessage);
+                    e.getMessage().startsWith(name + " was not found in [" + folder),
+                    e::getMessage);
             assertTrue(e.getMessage().contains("; install "), e.getMessage());
             Files.writeString(folder.resolve(name), "");
         }
@@ -79,15 +80,12 @@ class CudaProviderTest {
                                         + "libonnxruntime_providers_cuda.so")
                         == null,
                 "skipped: this build has the natives");
-        try (CudaDevice device =
-                        CudaDevice.open(EmulatedCuda.open(EmulatedCuda.Machine.USUAL), 0);
+        try (CudaDevice device = CudaDevice.open(EmulatedCuda.open(EmulatedCuda.Machine.USUAL), 0);
                 CudaStream stream = device.newStream()) {
             DeviceException e =
                     assertThrows(
                             DeviceException.class,
-                            () ->
-                                    CudaProvider.on(
-                                            stream, CudaProvider.NO_LIMIT, libraries()));
+                            () -> CudaProvider.on(stream, CudaProvider.NO_LIMIT, libraries()));
             assertTrue(e.getMessage().contains("ASG_GPU=1 ./asg"), e.getMessage());
         }
     }
