@@ -61,8 +61,8 @@ public final class CudaProgram {
                                                 libraries.missing(
                                                         Nvrtc.LIBRARY,
                                                         "install CUDA 13's NVRTC (package"
-                                                            + " cuda-nvrtc-13-1, or the Python"
-                                                            + " wheel nvidia-cuda-nvrtc)")));
+                                                                + " cuda-nvrtc-13-1, or the Python"
+                                                                + " wheel nvidia-cuda-nvrtc)")));
         try {
             return new Nvrtc(path);
         } catch (NativeLoadException e) {

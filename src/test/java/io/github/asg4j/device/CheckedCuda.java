@@ -31,7 +31,6 @@ import java.util.TreeMap;
  * <p>The host counts as one, whatever its threads.
  */
 public final class CheckedCuda implements CudaApi {
-    private static final int HOST = 0;
     private static final byte NOT_THERE_YET = (byte) 0xA5;
 
     /** A range of bytes that a kernel was launched with. */
@@ -73,7 +72,7 @@ public final class CheckedCuda implements CudaApi {
     private final Map<Long, List<Long>> peers = new HashMap<>();
     private final ThreadLocal<Long> current = ThreadLocal.withInitial(() -> 0L);
     private long[] host = {};
-    private int actors = 1;
+    private int actors;
     private long now;
 
     public CheckedCuda(CudaApi api) {

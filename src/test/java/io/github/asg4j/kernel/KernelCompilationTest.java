@@ -38,7 +38,7 @@ class KernelCompilationTest {
     private static final Pattern FRAME =
             Pattern.compile(
                     "(\\d+) bytes stack frame, (\\d+) bytes spill stores, (\\d+) bytes spill"
-                        + " loads");
+                            + " loads");
     private static final Pattern USED =
             Pattern.compile("Used (\\d+) registers(?:.* (\\d+) bytes smem)?");
 
