@@ -44,10 +44,12 @@ enum {
     PEER_ACCESS_ALREADY_ENABLED = 704,
 };
 
+// What cuDeviceGet adds to the number of a device: a handle is not a number.
+enum { FIRST_HANDLE = 40 };
+
 enum { MAX_DEVICES = 8, STREAM_NON_BLOCKING = 1, EVENT_BLOCKING_SYNC = 1, EVENT_DISABLE_TIMING = 2, HOST_PORTABLE = 1 };
 
 struct Context {
-    int device;
     int retained;
     std::set<CUcontext> peers;
 };
@@ -91,7 +93,7 @@ CUresult enter(const char* function, bool needs_context) {
     return needs_context && !current ? INVALID_CONTEXT : SUCCESS;
 }
 
-bool is_device(CUdevice device) { return device >= 0 && device < devices; }
+bool is_device(CUdevice device) { return device >= FIRST_HANDLE && device < FIRST_HANDLE + devices; }
 
 bool is_context(CUcontext context) {
     return context >= contexts && context < contexts + devices && context->retained > 0;
@@ -157,6 +159,13 @@ EXPORT CUresult cuDeviceGetCount(int* count) {
     return SUCCESS;
 }
 
+EXPORT CUresult cuDeviceGet(CUdevice* device, int ordinal) {
+    ENTER("cuDeviceGet", false)
+    REQUIRE(ordinal >= 0 && ordinal < devices, INVALID_DEVICE);
+    *device = FIRST_HANDLE + ordinal;
+    return SUCCESS;
+}
+
 EXPORT CUresult cuDeviceGetName(char* name, int length, CUdevice device) {
     ENTER("cuDeviceGetName", false)
     REQUIRE(is_device(device), INVALID_DEVICE);
@@ -176,16 +185,15 @@ EXPORT CUresult cuDeviceGetAttribute(int* value, int attribute, CUdevice device)
 EXPORT CUresult cuDevicePrimaryCtxRetain(CUcontext* context, CUdevice device) {
     ENTER("cuDevicePrimaryCtxRetain", false)
     REQUIRE(is_device(device), INVALID_DEVICE);
-    contexts[device].device = device;
-    ++contexts[device].retained;
-    *context = &contexts[device];
+    *context = &contexts[device - FIRST_HANDLE];
+    ++(*context)->retained;
     return SUCCESS;
 }
 
 EXPORT CUresult cuDevicePrimaryCtxRelease_v2(CUdevice device) {
     ENTER("cuDevicePrimaryCtxRelease", false)
-    REQUIRE(is_device(device) && contexts[device].retained > 0, INVALID_CONTEXT);
-    --contexts[device].retained;
+    REQUIRE(is_device(device) && contexts[device - FIRST_HANDLE].retained > 0, INVALID_CONTEXT);
+    --contexts[device - FIRST_HANDLE].retained;
     return SUCCESS;
 }
 

@@ -182,6 +182,22 @@ public final class CudaDriver implements CudaApi {
         return readInt("cuDeviceGetCount", function("cuDeviceGetCount", ADDRESS));
     }
 
+    /** Handle of the device of a number. */
+    private int handle(int device) {
+        MethodHandle get = function("cuDeviceGet", ADDRESS, JAVA_INT);
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment handle = arena.allocate(JAVA_INT);
+            int status;
+            try {
+                status = (int) get.invokeExact(handle, device);
+            } catch (Throwable e) {
+                throw unexpected(e);
+            }
+            check("cuDeviceGet", status);
+            return handle.get(JAVA_INT, 0);
+        }
+    }
+
     @Override
     public String deviceName(int device) {
         MethodHandle name = function("cuDeviceGetName", ADDRESS, JAVA_INT, JAVA_INT);
@@ -189,7 +205,7 @@ public final class CudaDriver implements CudaApi {
             MemorySegment text = arena.allocate(NAME_BYTES);
             int status;
             try {
-                status = (int) name.invokeExact(text, (int) NAME_BYTES, device);
+                status = (int) name.invokeExact(text, (int) NAME_BYTES, handle(device));
             } catch (Throwable e) {
                 throw unexpected(e);
             }
@@ -205,7 +221,7 @@ public final class CudaDriver implements CudaApi {
             MemorySegment value = arena.allocate(JAVA_INT);
             int status;
             try {
-                status = (int) get.invokeExact(value, attribute, device);
+                status = (int) get.invokeExact(value, attribute, handle(device));
             } catch (Throwable e) {
                 throw unexpected(e);
             }
@@ -219,13 +235,13 @@ public final class CudaDriver implements CudaApi {
         return readLong(
                 "cuDevicePrimaryCtxRetain",
                 function("cuDevicePrimaryCtxRetain", ADDRESS, JAVA_INT),
-                device);
+                handle(device));
     }
 
     @Override
     public void releasePrimaryContext(int device) {
         MethodHandle release = function("cuDevicePrimaryCtxRelease_v2", JAVA_INT);
-        check("cuDevicePrimaryCtxRelease", invoke(release, device));
+        check("cuDevicePrimaryCtxRelease", invoke(release, handle(device)));
     }
 
     @Override
@@ -428,7 +444,7 @@ public final class CudaDriver implements CudaApi {
             MemorySegment answer = arena.allocate(JAVA_INT);
             int status;
             try {
-                status = (int) can.invokeExact(answer, device, peerDevice);
+                status = (int) can.invokeExact(answer, handle(device), handle(peerDevice));
             } catch (Throwable e) {
                 throw unexpected(e);
             }

@@ -86,7 +86,7 @@ public final class DeviceModelReport {
         System.out.println(
                 format(
                         "| %dx | %s | %.2f | %.2f | %.2fx | %.2f s | %.2fx | %s | %.2f / %.2f /"
-                            + " %.2f / %.2f |",
+                                + " %.2f / %.2f |",
                         scale,
                         staleness == 0 ? "synchronous" : "asynchronous",
                         single.total / 1e3,
