@@ -8,7 +8,6 @@ ASG_FN void asg_block_range(float& low, float& high) {
     __shared__ float lows[ASG_THREADS];
     __shared__ float highs[ASG_THREADS];
     const int t = (int)threadIdx.x;
-    __syncthreads();  // the range before is read
     lows[t] = low;
     highs[t] = high;
     for (int half = ASG_THREADS / 2; half > 0; half /= 2) {
@@ -28,7 +27,7 @@ ASG_KERNEL asg_normalise_mask_f32(float* mask, int views, asg_i64 area, int bloc
     for (asg_i64 view = blockIdx.x; view < views; view += gridDim.x) {
         float* v = mask + view * area;
         float low = v[0] * block_scale, high = low;  // of an element that thread 0 owns: read before it is written
-        __syncthreads();
+        __syncthreads();  // also: the range of the view before is read
         for (asg_i64 i = threadIdx.x; i < area; i += ASG_THREADS) {
             const float scaled = v[i] * block_scale;
             v[i] = scaled;

@@ -36,9 +36,8 @@ ASG_KERNEL asg_window_step_f32(float* out, const float* x, const float* __restri
                 mine = top < tile_y + TILE_HEIGHT && top + h > tile_y && left < tile_x + TILE_WIDTH &&
                        left + w > tile_x;
             }
-            __syncthreads();  // the list of the chunk before is read
             meets[t] = mine;
-            __syncthreads();
+            __syncthreads();  // also: the list of the chunk before is read
             if (mine || t == ASG_THREADS - 1) {
                 int place = 0;
                 for (int i = 0; i < t; ++i) {
