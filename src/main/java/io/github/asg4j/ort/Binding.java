@@ -56,6 +56,7 @@ public final class Binding implements AutoCloseable {
                 owner.name() + " (" + signatures(inputs) + " -> " + signatures(outputs) + ")";
         try {
             options = keep(new RunOptions());
+            owner.configure(options);
             io = keep(new IoBinding(session));
             inputs.forEach((name, tensor) -> io.BindInput(name, value(tensor)));
             outputs.forEach((name, tensor) -> io.BindOutput(name, value(tensor)));
@@ -78,10 +79,10 @@ public final class Binding implements AutoCloseable {
     }
 
     private Value value(Tensor tensor) {
-        OrtMemoryInfo host = OrtRuntime.hostMemory().asOrtMemoryInfo();
+        OrtMemoryInfo place = owner.tensorMemory().asOrtMemoryInfo();
         return keep(
                 Value.CreateTensor(
-                        host,
+                        place,
                         keep(new OrtSession.Address(tensor.data())),
                         tensor.data().byteSize(),
                         tensor.shape(),
@@ -93,7 +94,7 @@ public final class Binding implements AutoCloseable {
     }
 
     /**
-     * Runs the model and waits for it.
+     * Runs the model and waits for it; on a GPU only enqueues it on the session's stream.
      *
      * @throws CancelledException {@link #terminate()} was called before or during the run; outputs
      *     are then undefined

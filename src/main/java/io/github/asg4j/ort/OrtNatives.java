@@ -7,6 +7,7 @@ import org.bytedeco.javacpp.BytePointer;
 import org.bytedeco.javacpp.Loader;
 import org.bytedeco.javacpp.PointerPointer;
 import org.bytedeco.javacpp.SizeTPointer;
+import org.bytedeco.onnxruntime.CUDAProviderOptions;
 import org.bytedeco.onnxruntime.ConstTensorTypeAndShapeInfo;
 import org.bytedeco.onnxruntime.Env;
 import org.bytedeco.onnxruntime.IoBinding;
@@ -20,6 +21,7 @@ import org.bytedeco.onnxruntime.RunOptions;
 import org.bytedeco.onnxruntime.Session;
 import org.bytedeco.onnxruntime.SessionOptions;
 import org.bytedeco.onnxruntime.Status;
+import org.bytedeco.onnxruntime.StringStringMap;
 import org.bytedeco.onnxruntime.StringVector;
 import org.bytedeco.onnxruntime.TypeInfo;
 import org.bytedeco.onnxruntime.Value;
@@ -50,6 +52,7 @@ final class OrtNatives {
             List.of(
                     onnxruntime.class,
                     BytePointer.class,
+                    CUDAProviderOptions.class,
                     ConstTensorTypeAndShapeInfo.class,
                     Env.class,
                     IoBinding.class,
@@ -65,6 +68,7 @@ final class OrtNatives {
                     SessionOptions.class,
                     SizeTPointer.class,
                     Status.class,
+                    StringStringMap.class,
                     StringVector.class,
                     TypeInfo.class,
                     Value.class);

@@ -117,7 +117,8 @@ public final class OrtRuntime {
                         || lower.contains("invalid"));
     }
 
-    private static String text(RuntimeException e) {
+    /** One line of what ONNX Runtime says. */
+    static String text(RuntimeException e) {
         String message = e.getMessage();
         return message == null ? e.toString() : message.strip().replaceAll("\\s*\\R\\s*", " ");
     }

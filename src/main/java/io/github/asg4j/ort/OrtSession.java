@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.github.asg4j.ort;
 
+import io.github.asg4j.AsgException;
 import io.github.asg4j.BadBundleException;
 
 import org.bytedeco.javacpp.BytePointer;
@@ -8,11 +9,14 @@ import org.bytedeco.javacpp.Pointer;
 import org.bytedeco.javacpp.PointerPointer;
 import org.bytedeco.javacpp.SizeTPointer;
 import org.bytedeco.onnxruntime.ConstTensorTypeAndShapeInfo;
+import org.bytedeco.onnxruntime.MemoryInfo;
+import org.bytedeco.onnxruntime.RunOptions;
 import org.bytedeco.onnxruntime.Session;
 import org.bytedeco.onnxruntime.SessionOptions;
 import org.bytedeco.onnxruntime.StringVector;
 import org.bytedeco.onnxruntime.TypeInfo;
 import org.bytedeco.onnxruntime.global.onnxruntime;
+import org.jspecify.annotations.Nullable;
 
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
@@ -54,14 +58,16 @@ public final class OrtSession implements AutoCloseable {
 
     private final String name;
     private final Session session;
+    private final @Nullable CudaProvider provider;
     private final SequencedMap<String, TensorInfo> inputs;
     private final SequencedMap<String, TensorInfo> outputs;
     private int openBindings;
     private boolean closed;
 
-    private OrtSession(String name, Session session) {
+    private OrtSession(String name, Session session, @Nullable CudaProvider provider) {
         this.name = name;
         this.session = session;
+        this.provider = provider;
         this.inputs = describe(session, true);
         this.outputs = describe(session, false);
     }
@@ -73,6 +79,21 @@ public final class OrtSession implements AutoCloseable {
      * @throws BadBundleException no such file, or not a model that ONNX Runtime can run
      */
     public static OrtSession open(Path file, int threads) {
+        return open(file, threads, null);
+    }
+
+    /**
+     * Loads a model file onto a GPU. Tensors that are bound to it have to be in the memory of that
+     * device, and {@link Binding#run} only enqueues.
+     *
+     * @throws BadBundleException no such file, or not a model that ONNX Runtime can run
+     * @throws io.github.asg4j.DeviceException the device cannot be used
+     */
+    public static OrtSession open(Path file, CudaProvider provider) {
+        return open(file, 1, provider);
+    }
+
+    private static OrtSession open(Path file, int threads, @Nullable CudaProvider provider) {
         String name = file.toString();
         long bytes;
         try {
@@ -89,7 +110,11 @@ public final class OrtSession implements AutoCloseable {
                             + ": a model is expected; copy or export the bundle again");
         }
         try (BytePointer path = new BytePointer(file.toAbsolutePath().toString())) {
-            return open(name, threads, options -> new Session(OrtRuntime.env(), path, options));
+            return open(
+                    name,
+                    threads,
+                    provider,
+                    options -> new Session(OrtRuntime.env(), path, options));
         }
     }
 
@@ -107,6 +132,24 @@ public final class OrtSession implements AutoCloseable {
             Map<String, MemorySegment> externalData,
             String name,
             int threads) {
+        return open(model, externalData, name, threads, null);
+    }
+
+    /** As {@link #open(Path, CudaProvider)}, from host memory, which may be freed afterwards. */
+    public static OrtSession open(
+            MemorySegment model,
+            Map<String, MemorySegment> externalData,
+            String name,
+            CudaProvider provider) {
+        return open(model, externalData, name, 1, provider);
+    }
+
+    private static OrtSession open(
+            MemorySegment model,
+            Map<String, MemorySegment> externalData,
+            String name,
+            int threads,
+            @Nullable CudaProvider provider) {
         if (model.byteSize() == 0) {
             throw new BadBundleException(
                     name + " is empty: a model is expected; copy or export the bundle again");
@@ -115,6 +158,7 @@ public final class OrtSession implements AutoCloseable {
             return open(
                     name,
                     threads,
+                    provider,
                     options -> {
                         addExternalData(options, externalData);
                         return new Session(OrtRuntime.env(), bytes, model.byteSize(), options);
@@ -151,7 +195,8 @@ public final class OrtSession implements AutoCloseable {
         }
     }
 
-    private static OrtSession open(String name, int threads, Opener opener) {
+    private static OrtSession open(
+            String name, int threads, @Nullable CudaProvider provider, Opener opener) {
         OrtRuntime.initialise();
         Session session;
         try (SessionOptions options = new SessionOptions()) {
@@ -161,15 +206,32 @@ public final class OrtSession implements AutoCloseable {
             options.SetGraphOptimizationLevel(onnxruntime.ORT_ENABLE_ALL);
             options.SetDeterministicCompute(true);
             options.AddConfigEntry("session.intra_op.allow_spinning", "0");
+            if (provider != null) {
+                provider.configure(options);
+            }
             session = opener.open(options);
+        } catch (AsgException e) {
+            throw e;
         } catch (RuntimeException e) {
             throw OrtRuntime.loadFailure(name, e);
         }
         try {
-            return new OrtSession(name, session);
+            return new OrtSession(name, session, provider);
         } catch (RuntimeException e) {
             session.close();
             throw OrtRuntime.loadFailure(name, e);
+        }
+    }
+
+    /** Describes the memory of the tensors that are bound. */
+    MemoryInfo tensorMemory() {
+        return provider == null ? OrtRuntime.hostMemory() : provider.memory();
+    }
+
+    /** Prepares the options of a run. */
+    void configure(RunOptions options) {
+        if (provider != null) {
+            provider.configure(options);
         }
     }
 

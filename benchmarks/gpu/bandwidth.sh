@@ -1,0 +1,14 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# On a machine with an NVIDIA GPU: bytes per second of every kernel at 64 MB tensors as a share of a copy on the same
+# device, and the cost of a launch. Not run on a GPU yet: NOTES.md has no numbers of it.
+set -eu
+cd "$(dirname "$0")/../.."
+[ -e /dev/nvidiactl ] || { echo "bandwidth.sh: this machine has no NVIDIA GPU" >&2; exit 1; }
+jdk=$(./asg --print-jdk)
+export JAVA_HOME="$jdk"
+export MAVEN_OPTS="${MAVEN_OPTS:-} --sun-misc-unsafe-memory-access=allow --enable-native-access=ALL-UNNAMED"
+mvn -q -B -ntp -Dasg.launcher install
+mvn -q -B -ntp -f benchmarks/pom.xml package
+exec "$jdk/bin/java" --enable-native-access=ALL-UNNAMED \
+    -cp benchmarks/target/benchmarks.jar io.github.asg4j.benchmarks.GpuBandwidth "$@"

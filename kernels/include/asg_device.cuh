@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the kernels share: 16-byte accesses and grid-stride loops. A kernel is a plain function of pointers, extents
+// and scalars, in the order of native/include/asg_cpu.h, that works for any grid of blocks of its own block size.
+//
+// _f32: all tensors are float32. _f16: the tensors of the networks (what goes in, what comes out) are binary16;
+// latents, guides, masks, sums and step noise stay float32, and so does all arithmetic.
+//
+// The same files compile as C++ for the tests (native/emulation), which then run this very code on the CPU.
+#ifndef ASG_DEVICE_CUH
+#define ASG_DEVICE_CUH
+
+#include "asg_half.cuh"
+
+#define ASG_THREADS 256  // of a block
+
+#ifdef __CUDACC__
+#define ASG_KERNEL extern "C" __global__ void __launch_bounds__(ASG_THREADS)
+#else
+#define ASG_KERNEL extern "C" void
+#endif
+
+// N elements that are loaded and stored together, in accesses of at most 16 bytes.
+template <typename T, int N>
+struct alignas(N * sizeof(T) < 16 ? N * sizeof(T) : 16) asg_pack {
+    T v[N];
+};
+
+// Elements of a network's type in 16 bytes.
+template <typename T>
+struct asg_width {
+    enum { value = 16 / sizeof(T) };
+};
+
+template <int N>
+struct asg_count {
+    enum { value = N };
+};
+
+// Reads N elements as float32.
+template <typename T, int N>
+ASG_FN void asg_read(float (&to)[N], const T* from) {
+    const asg_pack<T, N> pack = *reinterpret_cast<const asg_pack<T, N>*>(from);
+    for (int k = 0; k < N; ++k) {
+        to[k] = asg_to_float(pack.v[k]);
+    }
+}
+
+// Writes N float32 values, each rounded to T.
+template <typename T, int N>
+ASG_FN void asg_write(T* to, const float (&from)[N]) {
+    asg_pack<T, N> pack;
+    for (int k = 0; k < N; ++k) {
+        asg_from_float(pack.v[k], from[k]);
+    }
+    *reinterpret_cast<asg_pack<T, N>*>(to) = pack;
+}
+
+// Whether all pointers are multiples of 16 bytes; null is.
+template <typename... P>
+ASG_FN bool asg_aligned(const P*... pointers) {
+    return ((reinterpret_cast<asg_u64>(pointers) | ...) & 15) == 0;
+}
+
+// Calls body(asg_count<N>(), i) for packs of elements i .. i + N - 1 of 0 .. count - 1, shared out over the grid's x
+// axis, and body(asg_count<1>(), i) for the rest; without `packs` for all of them.
+template <int N, typename Body>
+ASG_FN void asg_for_each(asg_i64 count, bool packs, Body body) {
+    const asg_i64 thread = (asg_i64)blockIdx.x * blockDim.x + threadIdx.x;
+    const asg_i64 threads = (asg_i64)gridDim.x * blockDim.x;
+    const asg_i64 whole = packs ? count / N : 0;
+    for (asg_i64 i = thread; i < whole; i += threads) {
+        body(asg_count<N>(), i * N);
+    }
+    for (asg_i64 i = whole * N + thread; i < count; i += threads) {
+        body(asg_count<1>(), i);
+    }
+}
+
+#endif

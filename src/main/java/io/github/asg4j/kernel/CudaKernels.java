@@ -1,0 +1,677 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.github.asg4j.kernel;
+
+import static io.github.asg4j.kernel.CudaOperation.BLOCK;
+
+import io.github.asg4j.device.CudaDevice;
+import io.github.asg4j.device.CudaStream;
+import io.github.asg4j.device.DeviceBuffer;
+import io.github.asg4j.ffi.LaunchArguments;
+
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+
+/**
+ * The operations on a stream of a GPU. Tensors are in the memory of its device; a {@link StepRow} is
+ * in host memory and read before the call returns. Every call but {@link #firstNonFinite} only
+ * enqueues: results are there for later work of the stream, or after an event or {@link
+ * CudaStream#synchronize}. One thread, that of the stream.
+ */
+public final class CudaKernels implements Kernels, AutoCloseable {
+    private static final int TILE_WIDTH = 32; // of window_step.cu
+    private static final int TILE_HEIGHT = BLOCK / TILE_WIDTH;
+    private static final int MAX_GRID_YZ = 65535;
+
+    /** Blocks of a grid-stride loop: twice what a multiprocessor holds at a time. */
+    private static final int BLOCKS_PER_MULTIPROCESSOR = 16;
+
+    /** float32 elements in 16 bytes: what a thread takes at a time. */
+    private static final int PACK = 4;
+
+    private static final long DOUBLES_OF_MOMENTS = 2 * Double.BYTES;
+
+    private final CudaStream stream;
+    private final CudaProgram program;
+    private final int maxBlocks;
+    private final Arena arena = Arena.ofShared();
+    private final LaunchArguments arguments = new LaunchArguments(arena);
+    private final DeviceBuffer found;
+    private final DeviceBuffer foundOnHost;
+
+    public CudaKernels(CudaStream stream, CudaProgram program) {
+        this.stream = stream;
+        this.program = program;
+        CudaDevice device = stream.device();
+        maxBlocks = BLOCKS_PER_MULTIPROCESSOR * device.multiprocessors();
+        found = device.allocate(Long.BYTES, "index of a non-finite value");
+        foundOnHost = device.allocateHost(Long.BYTES, "index of a non-finite value");
+    }
+
+    @Override
+    public String name() {
+        return "cuda";
+    }
+
+    /** Blocks for so many elements, {@code each} to a thread. */
+    private int blocks(long elements, int each) {
+        long needed = (elements - 1) / ((long) BLOCK * each) + 1;
+        return (int) Math.min(needed, maxBlocks);
+    }
+
+    private static int second(long extent) {
+        return (int) Math.min(extent, MAX_GRID_YZ);
+    }
+
+    private void launch(CudaOperation operation, int gridX) {
+        launch(operation, gridX, 1, 1);
+    }
+
+    private void launch(CudaOperation operation, int gridX, int gridY, int gridZ) {
+        stream.launch(program.function(operation), gridX, gridY, gridZ, BLOCK, arguments);
+    }
+
+    private static long bytes(long floats) {
+        return floats * Float.BYTES;
+    }
+
+    private static long bytes(long a, long b, long c) {
+        return a * b * c * Float.BYTES;
+    }
+
+    @Override
+    public void normal(
+            MemorySegment out,
+            long count,
+            long seed,
+            long firstElement,
+            int step,
+            int purpose,
+            float scale) {
+        KernelChecks.normal(out, count, step, purpose);
+        arguments
+                .clear()
+                .writes(out, bytes(count))
+                .add(count)
+                .add(seed)
+                .add(firstElement)
+                .add(step)
+                .add(purpose)
+                .add(scale);
+        launch(CudaOperation.NORMAL, blocks(count, 1));
+    }
+
+    @Override
+    public void interact(
+            MemorySegment out,
+            int firstSlot,
+            int slots,
+            MemorySegment in,
+            int patches,
+            long plane,
+            long seed,
+            int fromStep,
+            int toStep) {
+        KernelChecks.interact(out, firstSlot, slots, in, patches, plane, fromStep, toStep);
+        arguments
+                .clear()
+                .writes(out, bytes(slots * plane))
+                .reads(in, bytes(patches * plane))
+                .add(firstSlot)
+                .add(slots)
+                .add(patches)
+                .add(plane)
+                .add(seed)
+                .add(fromStep)
+                .add(toStep);
+        launch(CudaOperation.INTERACT, blocks(plane, 1));
+    }
+
+    @Override
+    public void modelInput(
+            MemorySegment out, MemorySegment in, long count, float scale, int copies) {
+        KernelChecks.modelInput(out, in, count, copies);
+        arguments
+                .clear()
+                .writes(out, bytes(copies * count))
+                .reads(in, bytes(count))
+                .add(count)
+                .add(copies)
+                .add(scale);
+        launch(CudaOperation.MODEL_INPUT, blocks(count, PACK));
+    }
+
+    @Override
+    public void gatherWindows(
+            MemorySegment out,
+            MemorySegment canvas,
+            int channels,
+            int canvasHeight,
+            int canvasWidth,
+            MemorySegment starts,
+            int views,
+            int h,
+            int w,
+            float scale,
+            int copies) {
+        KernelChecks.gatherWindows(
+                out, canvas, channels, canvasHeight, canvasWidth, starts, views, h, w, copies);
+        long planes = (long) views * channels;
+        arguments
+                .clear()
+                .writes(out, bytes(copies * planes, h, w))
+                .reads(canvas, bytes(channels, canvasHeight, canvasWidth))
+                .reads(starts, bytes(2L * views))
+                .add(channels)
+                .add(canvasHeight)
+                .add(canvasWidth)
+                .add(views)
+                .add(h)
+                .add(w)
+                .add(copies)
+                .add(scale);
+        launch(CudaOperation.GATHER_WINDOWS, blocks((long) h * w, PACK), second(planes), 1);
+    }
+
+    @Override
+    public void guide(
+            MemorySegment out,
+            MemorySegment x,
+            MemorySegment uncond,
+            MemorySegment cond,
+            long count,
+            MemorySegment step,
+            float guidanceScale,
+            int space) {
+        KernelChecks.guide(out, x, uncond, cond, count, step, space);
+        arguments
+                .clear()
+                .writes(out, bytes(count))
+                .reads(x, bytes(count))
+                .reads(uncond, bytes(count))
+                .reads(cond, bytes(count))
+                .add(step, StepRow.BYTES)
+                .add(count)
+                .add(guidanceScale)
+                .add(space);
+        launch(CudaOperation.GUIDE, blocks(count, PACK));
+    }
+
+    @Override
+    public void guidedStep(
+            MemorySegment out,
+            MemorySegment x,
+            MemorySegment uncond,
+            MemorySegment cond,
+            MemorySegment guide,
+            MemorySegment mask,
+            boolean maskPerView,
+            MemorySegment noise,
+            int views,
+            int channels,
+            long area,
+            MemorySegment step,
+            float guidanceScale,
+            float weight,
+            int space) {
+        KernelChecks.guidedStep(
+                out,
+                x,
+                uncond,
+                cond,
+                guide,
+                mask,
+                maskPerView,
+                noise,
+                views,
+                channels,
+                area,
+                step,
+                space);
+        KernelChecks.noisePresent(noise, StepRow.get(step, StepRow.STEP_N), "guidedStep");
+        long planes = (long) views * channels;
+        long size = bytes(planes * area);
+        boolean guided = space != GUIDE_NONE;
+        boolean noisy = StepRow.get(step, StepRow.STEP_N) != 0;
+        arguments
+                .clear()
+                .writes(out, size)
+                .reads(x, size)
+                .reads(uncond, size)
+                .reads(cond, size)
+                .reads(guided ? guide : MemorySegment.NULL, bytes(channels * area))
+                .reads(guided ? mask : MemorySegment.NULL, bytes(maskPerView ? views * area : area))
+                .reads(noisy ? noise : MemorySegment.NULL, size)
+                .add(step, StepRow.BYTES)
+                .add(views)
+                .add(channels)
+                .add(area)
+                .add(maskPerView ? 1 : 0)
+                .add(guidanceScale)
+                .add(weight)
+                .add(space);
+        launch(CudaOperation.GUIDED_STEP, blocks(area, PACK), second(planes), 1);
+    }
+
+    @Override
+    public void combine(
+            MemorySegment out,
+            MemorySegment uncond,
+            MemorySegment cond,
+            long count,
+            float guidanceScale) {
+        KernelChecks.combine(out, uncond, cond, count);
+        arguments
+                .clear()
+                .writes(out, bytes(count))
+                .reads(uncond, bytes(count))
+                .reads(cond, bytes(count))
+                .add(count)
+                .add(guidanceScale);
+        launch(CudaOperation.COMBINE, blocks(count, PACK));
+    }
+
+    @Override
+    public void addMap(
+            MemorySegment sum,
+            int views,
+            int h,
+            int w,
+            MemorySegment map,
+            int mapHeight,
+            int mapWidth,
+            boolean first) {
+        KernelChecks.addMap(sum, views, h, w, map, mapHeight, mapWidth);
+        long size = bytes(views, h, w);
+        arguments.clear();
+        if (first) {
+            arguments.writes(sum, size);
+        } else {
+            arguments.updates(sum, size);
+        }
+        arguments
+                .reads(map, bytes(views, mapHeight, mapWidth))
+                .add(views)
+                .add(h)
+                .add(w)
+                .add(mapHeight)
+                .add(mapWidth)
+                .add(first ? 1 : 0);
+        launch(CudaOperation.ADD_MAP, blocks((long) h * w, PACK), second(views), 1);
+    }
+
+    @Override
+    public void normaliseMask(MemorySegment mask, int views, long area, int blocks, int norm) {
+        KernelChecks.normaliseMask(mask, views, area, blocks, norm);
+        arguments
+                .clear()
+                .updates(mask, bytes(views * area))
+                .add(views)
+                .add(area)
+                .add(blocks)
+                .add(norm);
+        launch(CudaOperation.NORMALISE_MASK, views);
+    }
+
+    @Override
+    public void relocate(
+            MemorySegment canvas,
+            MemorySegment patches,
+            int channels,
+            int gridHeight,
+            int gridWidth,
+            int h,
+            int w) {
+        KernelChecks.grid("relocate", canvas, patches, channels, gridHeight, gridWidth, h, w);
+        grid(CudaOperation.RELOCATE, canvas, patches, channels, gridHeight, gridWidth, h, w);
+    }
+
+    @Override
+    public void cut(
+            MemorySegment patches,
+            MemorySegment canvas,
+            int channels,
+            int gridHeight,
+            int gridWidth,
+            int h,
+            int w) {
+        KernelChecks.grid("cut", canvas, patches, channels, gridHeight, gridWidth, h, w);
+        grid(CudaOperation.CUT, patches, canvas, channels, gridHeight, gridWidth, h, w);
+    }
+
+    private void grid(
+            CudaOperation operation,
+            MemorySegment out,
+            MemorySegment in,
+            int channels,
+            int gridHeight,
+            int gridWidth,
+            int h,
+            int w) {
+        long count = (long) channels * gridHeight * h * gridWidth * w;
+        arguments
+                .clear()
+                .writes(out, bytes(count))
+                .reads(in, bytes(count))
+                .add(channels)
+                .add(gridHeight)
+                .add(gridWidth)
+                .add(h)
+                .add(w);
+        launch(operation, blocks(count, 1));
+    }
+
+    @Override
+    public void windowStep(
+            MemorySegment out,
+            MemorySegment x,
+            int channels,
+            int canvasHeight,
+            int canvasWidth,
+            MemorySegment windows,
+            MemorySegment starts,
+            int views,
+            int h,
+            int w,
+            MemorySegment weightY,
+            MemorySegment weightX,
+            MemorySegment noise,
+            MemorySegment step) {
+        KernelChecks.windowStep(
+                out,
+                x,
+                channels,
+                canvasHeight,
+                canvasWidth,
+                windows,
+                starts,
+                views,
+                h,
+                w,
+                weightY,
+                weightX,
+                noise,
+                step);
+        KernelChecks.noisePresent(noise, StepRow.get(step, StepRow.STEP_N), "windowStep");
+        int tilesY = (canvasHeight - 1) / TILE_HEIGHT + 1;
+        if (tilesY > MAX_GRID_YZ) {
+            throw new IllegalArgumentException(
+                    "windowStep: canvasHeight is "
+                            + canvasHeight
+                            + ", a grid reaches "
+                            + MAX_GRID_YZ * TILE_HEIGHT);
+        }
+        long size = bytes(channels, canvasHeight, canvasWidth);
+        boolean noisy = StepRow.get(step, StepRow.STEP_N) != 0;
+        arguments
+                .clear()
+                .writes(out, size)
+                .reads(x, size)
+                .reads(windows, bytes((long) views * channels, h, w))
+                .reads(starts, bytes(2L * views))
+                .reads(weightY, bytes(h))
+                .reads(weightX, bytes(w))
+                .reads(noisy ? noise : MemorySegment.NULL, size)
+                .add(step, StepRow.BYTES)
+                .add(channels)
+                .add(canvasHeight)
+                .add(canvasWidth)
+                .add(views)
+                .add(h)
+                .add(w);
+        launch(
+                CudaOperation.WINDOW_STEP,
+                (canvasWidth - 1) / TILE_WIDTH + 1,
+                tilesY,
+                second(channels));
+    }
+
+    @Override
+    public void scaleShift(
+            MemorySegment out, MemorySegment in, long count, float scale, float shift) {
+        KernelChecks.scaleShift(out, in, count);
+        arguments
+                .clear()
+                .writes(out, bytes(count))
+                .reads(in, bytes(count))
+                .add(count)
+                .add(scale)
+                .add(shift);
+        launch(CudaOperation.SCALE_SHIFT, blocks(count, PACK));
+    }
+
+    @Override
+    public void addTile(
+            MemorySegment sum,
+            MemorySegment weightSum,
+            int channels,
+            int height,
+            int width,
+            MemorySegment tile,
+            int top,
+            int left,
+            int tileHeight,
+            int tileWidth,
+            MemorySegment weightY,
+            MemorySegment weightX) {
+        KernelChecks.addTile(
+                sum,
+                weightSum,
+                channels,
+                height,
+                width,
+                tile,
+                top,
+                left,
+                tileHeight,
+                tileWidth,
+                weightY,
+                weightX);
+        arguments
+                .clear()
+                .updates(sum, bytes(channels, height, width))
+                .updates(weightSum, bytes((long) height * width))
+                .reads(tile, bytes(channels, tileHeight, tileWidth))
+                .reads(weightY, bytes(tileHeight))
+                .reads(weightX, bytes(tileWidth))
+                .add(channels)
+                .add(height)
+                .add(width)
+                .add(top)
+                .add(left)
+                .add(tileHeight)
+                .add(tileWidth);
+        launch(CudaOperation.ADD_TILE, blocks((long) tileHeight * tileWidth, 1));
+    }
+
+    @Override
+    public void divideTiles(MemorySegment sum, MemorySegment weightSum, int channels, long area) {
+        KernelChecks.divideTiles(sum, weightSum, channels, area);
+        arguments
+                .clear()
+                .updates(sum, bytes(channels * area))
+                .reads(weightSum, bytes(area))
+                .add(channels)
+                .add(area);
+        launch(CudaOperation.DIVIDE_TILES, blocks(area, PACK), second(channels), 1);
+    }
+
+    @Override
+    public void rgb8(
+            MemorySegment out,
+            MemorySegment image,
+            int height,
+            int width,
+            int top,
+            int left,
+            int outHeight,
+            int outWidth) {
+        KernelChecks.rgb8(out, image, height, width, top, left, outHeight, outWidth);
+        long pixels = (long) outHeight * outWidth;
+        arguments
+                .clear()
+                .writes(out, 3 * pixels)
+                .reads(image, bytes(3, height, width))
+                .add(height)
+                .add(width)
+                .add(top)
+                .add(left)
+                .add(outHeight)
+                .add(outWidth);
+        launch(CudaOperation.RGB8, blocks(pixels, PACK));
+    }
+
+    @Override
+    public void blend(
+            MemorySegment out, MemorySegment x, MemorySegment y, long count, float a, float b) {
+        KernelChecks.blend(out, x, y, count);
+        arguments
+                .clear()
+                .writes(out, bytes(count))
+                .reads(x, bytes(count))
+                .reads(y, bytes(count))
+                .add(count)
+                .add(a)
+                .add(b);
+        launch(CudaOperation.BLEND, blocks(count, PACK));
+    }
+
+    @Override
+    public void moments(MemorySegment out, MemorySegment in, long count) {
+        KernelChecks.moments(out, in, count);
+        arguments.clear().writes(out, DOUBLES_OF_MOMENTS).reads(in, bytes(count)).add(count);
+        launch(CudaOperation.MOMENTS, 1);
+    }
+
+    @Override
+    public void matchMoments(
+            MemorySegment out, MemorySegment in, long count, MemorySegment from, MemorySegment to) {
+        KernelChecks.matchMoments(out, in, count, from, to);
+        arguments
+                .clear()
+                .writes(out, bytes(count))
+                .reads(in, bytes(count))
+                .reads(from, DOUBLES_OF_MOMENTS)
+                .reads(to, DOUBLES_OF_MOMENTS)
+                .add(count);
+        launch(CudaOperation.MATCH_MOMENTS, blocks(count, PACK));
+    }
+
+    @Override
+    public void blur(
+            MemorySegment out,
+            MemorySegment work,
+            MemorySegment in,
+            int channels,
+            int h,
+            int w,
+            MemorySegment weights,
+            int taps) {
+        KernelChecks.blur(out, work, in, channels, h, w, weights, taps);
+        blurAxis(work, in, channels, h, w, weights, taps, false);
+        blurAxis(out, work, channels, h, w, weights, taps, true);
+    }
+
+    private void blurAxis(
+            MemorySegment out,
+            MemorySegment in,
+            int channels,
+            int h,
+            int w,
+            MemorySegment weights,
+            int taps,
+            boolean alongY) {
+        long count = (long) channels * h * w;
+        arguments
+                .clear()
+                .writes(out, bytes(count))
+                .reads(in, bytes(count))
+                .reads(weights, bytes(taps))
+                .add((long) channels)
+                .add(h)
+                .add(w)
+                .add(taps)
+                .add(alongY ? 1 : 0);
+        launch(CudaOperation.BLUR, blocks(count, 1));
+    }
+
+    @Override
+    public void resample(
+            MemorySegment out,
+            MemorySegment work,
+            MemorySegment in,
+            int planes,
+            int inHeight,
+            int inWidth,
+            int outHeight,
+            int outWidth,
+            MemorySegment indexY,
+            MemorySegment weightY,
+            int tapsY,
+            MemorySegment indexX,
+            MemorySegment weightX,
+            int tapsX) {
+        KernelChecks.resample(
+                out, work, in, planes, inHeight, inWidth, outHeight, outWidth, indexY, weightY,
+                tapsY, indexX, weightX, tapsX);
+        resampleAxis(
+                work, in, planes, inHeight, inWidth, inHeight, outWidth, indexX, weightX, tapsX,
+                false);
+        resampleAxis(
+                out, work, planes, inHeight, outWidth, outHeight, outWidth, indexY, weightY, tapsY,
+                true);
+    }
+
+    private void resampleAxis(
+            MemorySegment out,
+            MemorySegment in,
+            int planes,
+            int inHeight,
+            int inWidth,
+            int outHeight,
+            int outWidth,
+            MemorySegment index,
+            MemorySegment weight,
+            int taps,
+            boolean alongY) {
+        long count = (long) planes * outHeight * outWidth;
+        long table = bytes((long) taps * (alongY ? outHeight : outWidth));
+        arguments
+                .clear()
+                .writes(out, bytes(count))
+                .reads(in, bytes(planes, inHeight, inWidth))
+                .reads(index, table)
+                .reads(weight, table)
+                .add(planes)
+                .add(inHeight)
+                .add(inWidth)
+                .add(outHeight)
+                .add(outWidth)
+                .add(taps)
+                .add(alongY ? 1 : 0);
+        launch(CudaOperation.RESAMPLE, blocks(count, 1));
+    }
+
+    /** Waits for the stream. */
+    @Override
+    public long firstNonFinite(MemorySegment data, long count) {
+        KernelChecks.firstNonFinite(data, count);
+        stream.fill(found.segment(), (byte) 0x7F, Long.BYTES);
+        arguments.clear().updates(found.segment(), Long.BYTES).reads(data, bytes(count)).add(count);
+        launch(CudaOperation.FIRST_NON_FINITE, blocks(count, PACK));
+        stream.download(foundOnHost.segment(), found.segment(), Long.BYTES);
+        stream.synchronize();
+        long index = foundOnHost.segment().get(ValueLayout.JAVA_LONG, 0);
+        return index < count ? index : -1;
+    }
+
+    /** After all work of the stream. Idempotent. */
+    @Override
+    public void close() {
+        foundOnHost.close();
+        found.close();
+        if (arena.scope().isAlive()) {
+            arena.close();
+        }
+    }
+}

@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.github.asg4j.ort;
+
+import io.github.asg4j.AsgException;
+import io.github.asg4j.DeviceException;
+import io.github.asg4j.device.CudaStream;
+import io.github.asg4j.ffi.CudaLibraries;
+
+import org.bytedeco.javacpp.BytePointer;
+import org.bytedeco.javacpp.Loader;
+import org.bytedeco.onnxruntime.CUDAProviderOptions;
+import org.bytedeco.onnxruntime.MemoryInfo;
+import org.bytedeco.onnxruntime.RunOptions;
+import org.bytedeco.onnxruntime.SessionOptions;
+import org.bytedeco.onnxruntime.StringStringMap;
+import org.bytedeco.onnxruntime.global.onnxruntime;
+
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+
+/**
+ * ONNX Runtime's CUDA provider on a stream of ours: a run enqueues its kernels behind ours and
+ * returns without waiting, all tensors are in the memory of the device. One session to a stream.
+ */
+public final class CudaProvider {
+    /** No limit on ONNX Runtime's arena beyond the device's memory. */
+    public static final long NO_LIMIT = 0;
+
+    private static final String PROVIDER = "libonnxruntime_providers_cuda.so";
+
+    /** What the provider is linked with, dependencies first, and what to install for each. */
+    private static final Map<String, String> LIBRARIES = libraries();
+
+    private final int device;
+    private final long stream;
+    private final long arenaLimit;
+    private final MemoryInfo memory;
+
+    private CudaProvider(int device, long stream, long arenaLimit) {
+        this.device = device;
+        this.stream = stream;
+        this.arenaLimit = arenaLimit;
+        this.memory =
+                new MemoryInfo(
+                        "Cuda",
+                        onnxruntime.OrtDeviceAllocator,
+                        device,
+                        onnxruntime.OrtMemTypeDefault);
+    }
+
+    private static Map<String, String> libraries() {
+        Map<String, String> fixes = new LinkedHashMap<>();
+        String toolkit = "install CUDA 13 (package cuda-libraries-13-1, or the Python wheel ";
+        fixes.put("libcudart.so.13", toolkit + "nvidia-cuda-runtime)");
+        fixes.put("libcublasLt.so.13", toolkit + "nvidia-cublas)");
+        fixes.put("libcublas.so.13", toolkit + "nvidia-cublas)");
+        fixes.put("libcufft.so.12", toolkit + "nvidia-cufft)");
+        fixes.put(
+                "libcudnn.so.9",
+                "install cuDNN 9 for CUDA 13 (package cudnn9-cuda-13, or the Python wheel"
+                        + " nvidia-cudnn-cu13)");
+        return fixes;
+    }
+
+    /**
+     * For sessions that run on {@code stream}, which has to outlive them.
+     *
+     * @param arenaLimit bytes of ONNX Runtime's arena, {@link #NO_LIMIT}: none; its libraries'
+     *     workspaces come on top
+     * @throws DeviceException if the build lacks the CUDA natives, or the machine one of CUDA's
+     *     libraries
+     */
+    public static CudaProvider on(CudaStream stream, long arenaLimit, CudaLibraries libraries) {
+        unpack();
+        for (Path library : find(libraries)) {
+            load(library);
+        }
+        OrtRuntime.initialise();
+        return new CudaProvider(stream.device().ordinal(), stream.handle(), arenaLimit);
+    }
+
+    /** Unpacks the provider beside ONNX Runtime, where that looks for it. */
+    private static void unpack() {
+        String extension = System.getProperty("org.bytedeco.javacpp.platform.extension", "");
+        String resource =
+                "/org/bytedeco/onnxruntime/" + Loader.getPlatform() + extension + "/" + PROVIDER;
+        try {
+            if (Loader.cacheResource(CudaProvider.class, resource) != null) {
+                return;
+            }
+        } catch (IOException e) {
+            throw new DeviceException(
+                    PROVIDER
+                            + " cannot be unpacked: "
+                            + e
+                            + "; make ~/.javacpp/cache writable or name another folder with"
+                            + " -Dorg.bytedeco.javacpp.cachedir=DIR",
+                    e);
+        }
+        throw new DeviceException(
+                "this build has no CUDA natives ("
+                        + resource
+                        + "): build it with ASG_GPU=1 ./asg, or mvn -Pgpu, or use --devices cpu:N");
+    }
+
+    /**
+     * All libraries of CUDA that the provider needs, in the order in which they are loaded.
+     *
+     * @throws DeviceException that names the first one that is missing and what to install
+     */
+    static List<Path> find(CudaLibraries libraries) {
+        List<Path> found = new ArrayList<>();
+        LIBRARIES.forEach(
+                (name, fix) ->
+                        found.add(
+                                libraries
+                                        .find(name)
+                                        .orElseThrow(
+                                                () ->
+                                                        new DeviceException(
+                                                                libraries.missing(name, fix)))));
+        return found;
+    }
+
+    /** ONNX Runtime asks the system for them by name alone; once loaded, they are found. */
+    @SuppressWarnings("restricted")
+    private static void load(Path library) {
+        try {
+            System.load(library.toAbsolutePath().toString());
+        } catch (UnsatisfiedLinkError e) {
+            throw new DeviceException(
+                    library
+                            + " cannot be loaded: "
+                            + e.getMessage()
+                            + "; it has to be of CUDA 13 and complete",
+                    e);
+        }
+    }
+
+    /**
+     * The provider's options. Those that are not here have ONNX Runtime's defaults; prefer_nhwc and
+     * enable_cuda_graph are among them until they are measured.
+     */
+    static Map<String, String> options(int device, long stream, long arenaLimit) {
+        Map<String, String> options = new LinkedHashMap<>();
+        options.put("device_id", Integer.toString(device));
+        options.put("has_user_compute_stream", "1");
+        options.put("user_compute_stream", Long.toUnsignedString(stream));
+        options.put("use_ep_level_unified_stream", "1");
+        options.put("do_copy_in_default_stream", "1"); // 0 may race, says its own documentation
+        // EXHAUSTIVE, the default, measures anew for every shape of input.
+        options.put("cudnn_conv_algo_search", "HEURISTIC");
+        options.put("fuse_conv_bias", "0");
+        // The other strategy doubles: a model may reserve twice what it needs.
+        options.put("arena_extend_strategy", "kSameAsRequested");
+        if (arenaLimit != NO_LIMIT) {
+            options.put("gpu_mem_limit", Long.toString(arenaLimit));
+            options.put("cudnn_conv_use_max_workspace", "0");
+        }
+        return options;
+    }
+
+    /** Makes sessions with these options run on the stream. */
+    void configure(SessionOptions session) {
+        // Weights outside the arena, so that the arena can be shrunk between pictures.
+        session.AddConfigEntry("session.use_device_allocator_for_initializers", "1");
+        try (CUDAProviderOptions cuda = new CUDAProviderOptions();
+                StringStringMap map = new StringStringMap()) {
+            for (Map.Entry<String, String> option :
+                    options(device, stream, arenaLimit).entrySet()) {
+                try (BytePointer key = new BytePointer(option.getKey())) {
+                    map.put(key, option.getValue());
+                }
+            }
+            cuda.Update(map);
+            session.AppendExecutionProvider_CUDA_V2(cuda.asOrtCUDAProviderOptionsV2());
+        } catch (RuntimeException e) {
+            throw failure(e);
+        }
+    }
+
+    private AsgException failure(RuntimeException e) {
+        return new DeviceException(
+                "ONNX Runtime cannot use cuda:" + device + ": " + OrtRuntime.text(e), e);
+    }
+
+    /** Makes a run return when its work is enqueued. */
+    void configure(RunOptions run) {
+        run.AddConfigEntry("disable_synchronize_execution_providers", "1");
+    }
+
+    /** Describes the memory of tensors that are bound. */
+    MemoryInfo memory() {
+        return memory;
+    }
+}
