@@ -29,7 +29,7 @@ from .render import NATIVE
 
 MODEL_FILE = Path(__file__).with_name("counter.safetensors")
 PATCH = 48  # side of the network's input
-_SMALLEST = 0.015  # share of a native picture
+SMALLEST = 0.015  # share of a native picture
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ def components(mask: np.ndarray, scale: float) -> list[tuple[int, tuple[slice, s
         return []
     sizes = np.bincount(labels.ravel())[1:]
     boxes = ndimage.find_objects(labels)
-    found = [(int(size), box) for size, box in zip(sizes, boxes) if size >= _SMALLEST / scale**2 * mask.size]
+    found = [(int(size), box) for size, box in zip(sizes, boxes) if size >= SMALLEST / scale**2 * mask.size]
     return sorted(found, key=lambda item: -item[0])
 
 
