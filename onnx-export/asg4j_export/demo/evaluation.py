@@ -1,7 +1,7 @@
 """Gives the demo bundle what ``asg eval`` needs: object counter, feature network and truth, under the key ``evaluation``.
 
-``python -m asg4j_export.demo.evaluation BUNDLE`` writes objects.json, namer.onnx, features.onnx and truth*, and lists
-them in the manifest; every other file stays as it is. The truth is rendered pictures of the fixed prompts at each size.
+``python -m asg4j_export.demo.evaluation BUNDLE`` writes prompts.txt, objects.json, namer.onnx, features.onnx and truth*,
+and lists them in the manifest; every other file stays as it is. The truth is rendered pictures of the fixed prompts at each size.
 """
 
 from __future__ import annotations
@@ -46,6 +46,9 @@ def objects() -> dict:
     return {
         "native_side": NATIVE,
         "smallest_share": count.SMALLEST,
+        "farthest": count.FARTHEST,
+        "margin": count.MARGIN,
+        "mean_margin": count.MEAN_MARGIN,
         "patch": count.PATCH,
         "shapes": list(SHAPES),
         "colours": list(COLOURS),
@@ -132,13 +135,15 @@ def main() -> None:
         error = _write(graph, args.bundle / graph.file)
         print(f"{graph.file}: {(args.bundle / graph.file).stat().st_size:,} bytes, error {error:.1e}", flush=True)
     vae = AutoencoderKL.from_pretrained(args.vae, torch_dtype=torch.float32).float().eval()
+    (args.bundle / "prompts.txt").write_bytes(PROMPTS.read_bytes())
     manifest["evaluation"] = {
+        "prompts": "prompts.txt",
         "features": "features.onnx",
         "objects": {"models": "objects.json", "namer": "namer.onnx"},
         "truth": truth(args.bundle, vae),
     }
     entry = manifest["evaluation"]
-    ours = [entry["features"], *entry["objects"].values(), entry["truth"]["statistics"]]
+    ours = [entry["prompts"], entry["features"], *entry["objects"].values(), entry["truth"]["statistics"]]
     ours += [size[kind] for size in entry["truth"]["sizes"] for kind in ("pictures", "crops")]
     for name in ours:
         files[name] = _fingerprint(args.bundle / name)

@@ -223,8 +223,8 @@ def train(folder: Path, pictures: dict[str, torch.Tensor], epochs: int, batch: i
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path, help="for the training set and the state")
-    parser.add_argument("--pictures", type=int, default=4000)
-    parser.add_argument("--epochs", type=int, default=5)
+    parser.add_argument("--pictures", type=int, default=2400)
+    parser.add_argument("--epochs", type=int, default=6)
     args = parser.parse_args()
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)

@@ -6,6 +6,7 @@ import io.github.asg4j.ort.OrtSession;
 import org.jspecify.annotations.Nullable;
 
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.SplittableRandom;
 
@@ -80,6 +81,33 @@ final class FeatureNetwork implements AutoCloseable {
             parts[i] = network.result(FEATURES);
         }
         return new Features(whole, parts, probabilities);
+    }
+
+    /** The rows [1 + crops, d + classes] of a file: probabilities stand in the first. */
+    float[][] packed(Features features) {
+        int classes = features.probabilities() == null ? 0 : features.probabilities().length;
+        float[][] rows = new float[1 + features.crops().length][];
+        rows[0] = Arrays.copyOf(features.whole(), width() + classes);
+        if (features.probabilities() != null) {
+            System.arraycopy(features.probabilities(), 0, rows[0], width(), classes);
+        }
+        for (int i = 0; i < features.crops().length; i++) {
+            rows[1 + i] = Arrays.copyOf(features.crops()[i], width() + classes);
+        }
+        return rows;
+    }
+
+    /** The inverse of {@link #packed}. */
+    Features unpacked(float[][] rows) {
+        int d = width();
+        float[][] crops = new float[rows.length - 1][];
+        for (int i = 0; i < crops.length; i++) {
+            crops[i] = Arrays.copyOf(rows[1 + i], d);
+        }
+        return new Features(
+                Arrays.copyOf(rows[0], d),
+                crops,
+                classifies() ? Arrays.copyOfRange(rows[0], d, rows[0].length) : null);
     }
 
     @Override

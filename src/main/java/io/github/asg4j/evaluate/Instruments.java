@@ -11,6 +11,7 @@ import io.github.asg4j.ort.OrtSession;
 import org.jspecify.annotations.Nullable;
 
 import java.io.IOException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.security.MessageDigest;
@@ -127,6 +128,14 @@ public final class Instruments implements AutoCloseable {
     /** SHA-256 of the bundle, 64 hexadecimal digits. */
     public String bundleSha256() {
         return bundle.bundleSha256();
+    }
+
+    /** The bundle's prompts for evaluations, one a line; null: it has none. */
+    public @Nullable String prompts() {
+        Manifest.Evaluation own = bundle.manifest().evaluation();
+        return own == null || own.prompts() == null
+                ? null
+                : new String(bundle.read(own.prompts()), StandardCharsets.UTF_8);
     }
 
     public @Nullable ObjectCounter counter() {

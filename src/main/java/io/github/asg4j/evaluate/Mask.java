@@ -115,8 +115,13 @@ final class Mask {
         return count;
     }
 
-    /** The components of at least {@code smallest} pixels, biggest first. */
-    List<Component> components(double smallest) {
+    /**
+     * The components of at least {@code smallest} pixels whose values are at least {@code
+     * smallestMean} on the mean, biggest first.
+     *
+     * @param values one a pixel
+     */
+    List<Component> components(double smallest, float[] values, double smallestMean) {
         List<Component> found = new ArrayList<>();
         BitSet rest = (BitSet) set.clone();
         Deque<Integer> open = new ArrayDeque<>();
@@ -124,12 +129,14 @@ final class Mask {
             rest.clear(start);
             open.push(start);
             int pixels = 0;
+            double sum = 0;
             int[] box = {height, width, 0, 0};
             while (!open.isEmpty()) {
                 int at = open.pop();
                 int y = at / width;
                 int x = at % width;
                 pixels++;
+                sum += values[at];
                 box[0] = Math.min(box[0], y);
                 box[1] = Math.min(box[1], x);
                 box[2] = Math.max(box[2], y + 1);
@@ -143,7 +150,7 @@ final class Mask {
                     }
                 }
             }
-            if (pixels >= smallest) {
+            if (pixels >= smallest && sum / pixels >= smallestMean) {
                 found.add(new Component(pixels, box[0], box[1], box[2], box[3]));
             }
         }

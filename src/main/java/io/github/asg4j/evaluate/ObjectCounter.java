@@ -9,16 +9,13 @@ import java.util.List;
 
 /**
  * Counts in a picture what its caption promises: a pixel belongs to the object if the caption's
- * colour explains it better than the caption's background, holes are filled, specks opened away, and
- * components of at least a share of a native picture count. A small network names shape and colour
- * of the biggest. The same as {@code onnx-export/asg4j_export/demo/count.py}, step by step.
+ * colour explains it clearly better than the caption's background, holes are filled, specks opened
+ * away, and components of at least a share of a native picture count if their colour is beyond doubt
+ * on the mean. A small network names shape and colour of the biggest. The same as {@code onnx-export/asg4j_export/demo/count.py}, step by step.
  *
  * <p>It sees objects of the caption's colour only. One thread at a time.
  */
 public final class ObjectCounter implements AutoCloseable {
-    /** Distances beyond this say "neither": what neither explains is background. */
-    private static final double FARTHEST = 60;
-
     /** The network sees the box of the component, squared and this much larger. */
     private static final double MARGIN = 1.2;
 
@@ -47,9 +44,13 @@ public final class ObjectCounter implements AutoCloseable {
         Subject subject = subject(caption);
         double scale = scale(picture);
         Picture small = analysed(picture);
-        Mask mask = mask(small, subject);
+        float[] margins = margins(small, subject);
+        Mask mask = mask(small, margins);
         List<Mask.Component> found =
-                mask.components(models.smallestShare() / (scale * scale) * mask.pixels());
+                mask.components(
+                        models.smallestShare() / (scale * scale) * mask.pixels(),
+                        margins,
+                        models.meanMargin());
         if (found.isEmpty()) {
             return new Finding(0, "none", "none", 0, false, false);
         }
@@ -68,7 +69,8 @@ public final class ObjectCounter implements AutoCloseable {
 
     /** The pixels of the caption's object, at the size of {@link #analysed}. */
     Mask mask(Picture picture, String caption) {
-        return mask(analysed(picture), subject(caption));
+        Picture small = analysed(picture);
+        return mask(small, margins(small, subject(caption)));
     }
 
     private Subject subject(String caption) {
@@ -90,24 +92,34 @@ public final class ObjectCounter implements AutoCloseable {
         return shrink == 1 ? picture : picture.averaged(shrink);
     }
 
-    private Mask mask(Picture small, Subject subject) {
+    private Mask mask(Picture small, float[] margins) {
+        BitSet set = new BitSet(margins.length);
+        for (int i = 0; i < margins.length; i++) {
+            set.set(i, margins[i] > models.margin());
+        }
+        return Mask.of(small.width(), small.height(), set).filled().opened();
+    }
+
+    /** By how much the caption's colour explains each pixel better than its background. */
+    private float[] margins(Picture small, Subject subject) {
         Picture x = small.smoothed();
         ColourModel object = models.colourModels().get(subject.colour());
         List<ColourModel> grounds = models.backgroundModels().get(subject.background());
-        BitSet set = new BitSet(x.pixels());
         float[] planes = x.planes();
         int n = x.pixels();
+        float[] margins = new float[n];
         for (int i = 0; i < n; i++) {
             double red = planes[i];
             double green = planes[n + i];
             double blue = planes[2 * n + i];
-            double background = FARTHEST;
+            double background = models.farthest();
             for (ColourModel ground : grounds) {
                 background = Math.min(background, ground.distance(red, green, blue));
             }
-            set.set(i, object.distance(red, green, blue) < background);
+            double foreground = Math.min(models.farthest(), object.distance(red, green, blue));
+            margins[i] = (float) (background - foreground);
         }
-        return Mask.of(x.width(), x.height(), set).filled().opened();
+        return margins;
     }
 
     /** The component for the network: bilinear at twice its size, then means of 2 x 2. */

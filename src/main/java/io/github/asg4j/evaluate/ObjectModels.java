@@ -19,6 +19,9 @@ import java.util.Map;
  *
  * @param nativeSide pixels, square root of a native picture's area
  * @param smallestShare of a native picture, below which a component is no object
+ * @param farthest squared distance from which on a colour explains nothing
+ * @param margin by which the object's colour has to explain a pixel better than the background
+ * @param meanMargin likewise, on the mean over a component
  * @param patch side of the naming network's input in pixels
  * @param shapes names, in the order of the network's scores
  * @param colours names, in the order of the network's scores
@@ -29,6 +32,9 @@ import java.util.Map;
 record ObjectModels(
         int nativeSide,
         double smallestShare,
+        double farthest,
+        double margin,
+        double meanMargin,
         int patch,
         List<String> shapes,
         List<String> colours,
@@ -65,6 +71,9 @@ record ObjectModels(
             return new ObjectModels(
                     root.required("native_side").intValue(),
                     root.required("smallest_share").doubleValue(),
+                    root.required("farthest").doubleValue(),
+                    root.required("margin").doubleValue(),
+                    root.required("mean_margin").doubleValue(),
                     root.required("patch").intValue(),
                     shapes,
                     colours,

@@ -91,6 +91,19 @@ public final class Picture {
         return planes;
     }
 
+    /** RGB8, row-major, {@code width * height * 3} bytes; values are clamped to [0, 1]. */
+    byte[] rgb8() {
+        byte[] rgb = new byte[planes.length];
+        int n = pixels();
+        for (int i = 0; i < n; i++) {
+            for (int c = 0; c < CHANNELS; c++) {
+                float value = Math.clamp(planes[c * n + i], 0f, 1f);
+                rgb[CHANNELS * i + c] = (byte) Math.round(value * 255);
+            }
+        }
+        return rgb;
+    }
+
     /** Luma of ITU-R BT.601, {@code [height, width]}. */
     float[] luma() {
         int n = pixels();

@@ -263,11 +263,15 @@ public record Manifest(
     /**
      * @param features a network from pictures {@code [B, 3, h, w]} to features {@code [B, d]}; null:
      *     none
+     * @param prompts one a line; null: none
      * @param objects counts what captions promise; null: captions promise nothing that can be counted
      * @param truth features and sharpness of true pictures; null: none
      */
     public record Evaluation(
-            @Nullable String features, @Nullable Objects objects, @Nullable Truth truth) {}
+            @Nullable String prompts,
+            @Nullable String features,
+            @Nullable Objects objects,
+            @Nullable Truth truth) {}
 
     /**
      * @param models vocabulary and colours, JSON
@@ -612,7 +616,8 @@ public record Manifest(
         if (json == null) {
             return null;
         }
-        json.onlyKeys("features", "objects", "truth");
+        json.onlyKeys("prompts", "features", "objects", "truth");
+        Json prompts = json.optional("prompts");
         Json features = json.optional("features");
         Json objects = json.optional("objects");
         Json truth = json.optional("truth");
@@ -620,6 +625,7 @@ public record Manifest(
             throw truth.refused("is of no use without features");
         }
         return new Evaluation(
+                prompts == null ? null : file(prompts, files),
                 features == null ? null : file(features, files),
                 objects == null ? null : objects(objects, files),
                 truth == null ? null : truth(truth, files));
