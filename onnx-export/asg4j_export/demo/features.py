@@ -55,7 +55,7 @@ class Heads(torch.nn.Module):
     """What the features are trained for; not part of the network that is exported."""
 
     CLASSES = {"shape": len(SHAPES) + 1, "colour": len(COLOURS) + 1, "background": len(BACKGROUNDS), "objects": MAX_OBJECTS + 1}
-    AMOUNTS = ("zoom", "blur", "noise", "autoencoder", "patchwork")
+    AMOUNTS = {"zoom": 0.7, "blur": 0.6, "noise": 0.03, "autoencoder": 0.5, "patchwork": 0.45}  # and their spread
 
     def __init__(self) -> None:
         super().__init__()
@@ -64,7 +64,8 @@ class Heads(torch.nn.Module):
 
     def loss(self, features: torch.Tensor, labels: dict[str, torch.Tensor]) -> torch.Tensor:
         x = features.relu()
-        total = F.smooth_l1_loss(self.amounts(x), labels["amounts"]) * 4
+        spread = torch.tensor(list(self.AMOUNTS.values()))
+        total = (((self.amounts(x) * spread - labels["amounts"]) / spread) ** 2).mean(0).sum()
         for name, head in self.classes.items():
             total = total + F.cross_entropy(head(x), labels[name], ignore_index=_NONE)
         return total
@@ -164,7 +165,7 @@ def _batch(pictures: dict[str, torch.Tensor], index: torch.Tensor) -> tuple[torc
     # Half of another picture: what is in it is not what the label says.
     for name in labels:
         labels[name] = torch.where(patchwork, torch.full_like(labels[name], _NONE), labels[name])
-    amounts = [pictures["zoom"][index], blur, noise * 10, pictures["autoencoder"][index], patchwork.float()]
+    amounts = [pictures["zoom"][index], blur, noise, pictures["autoencoder"][index], patchwork.float()]
     return x, labels | {"amounts": torch.stack(amounts, 1)}
 
 
@@ -223,8 +224,8 @@ def train(folder: Path, pictures: dict[str, torch.Tensor], epochs: int, batch: i
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path, help="for the training set and the state")
-    parser.add_argument("--pictures", type=int, default=2400)
-    parser.add_argument("--epochs", type=int, default=6)
+    parser.add_argument("--pictures", type=int, default=4000)
+    parser.add_argument("--epochs", type=int, default=24)
     args = parser.parse_args()
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)

@@ -31,7 +31,7 @@ REQUIRED = 0.99
 
 
 @torch.no_grad()
-def _treat(vae: AutoencoderKL, image: torch.Tensor, treatment: str, rng: np.random.Generator) -> np.ndarray:
+def treat(vae: AutoencoderKL, image: torch.Tensor, treatment: str, rng: np.random.Generator) -> np.ndarray:
     """An RGB8 picture [h, w, 3] of a render [3, h, w]; blur and noise after the autoencoder would be milder."""
     x = image[None]
     if treatment == "autoencoder":
@@ -73,7 +73,7 @@ def main() -> int:
                 images, _ = render_size(layers[0], width, height, layers[1:])
                 for i, (image, subject) in enumerate(zip(images, subjects)):
                     for treatment in TREATMENTS:
-                        picture = _treat(vae, image, treatment, rng)
+                        picture = treat(vae, image, treatment, rng)
                         found = count.examine(picture, subject)
                         right = found.count == objects
                         hits.setdefault((size, treatment, objects), []).append(right)

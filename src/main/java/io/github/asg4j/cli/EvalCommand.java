@@ -3,10 +3,7 @@ package io.github.asg4j.cli;
 
 import io.github.asg4j.BadRequestException;
 import io.github.asg4j.CancelledException;
-import io.github.asg4j.GeneratedImage;
-import io.github.asg4j.Generation;
-import io.github.asg4j.GenerationListener;
-import io.github.asg4j.GenerationRequest;
+import io.github.asg4j.evaluate.Artist;
 import io.github.asg4j.evaluate.Evaluation;
 import io.github.asg4j.evaluate.EvaluationRow;
 import io.github.asg4j.evaluate.Instruments;
@@ -173,6 +170,9 @@ final class EvalCommand implements Callable<Integer> {
 
     @Override
     public Integer call() {
+        if (requestArgs.prompt() != null) {
+            throw misuse(command, "eval takes no '--prompt': give --prompts FILE");
+        }
         RowPlanner planner = new RowPlanner(command, evalArgs, cli.engines().methods());
         long firstSeed = command.commandLine().getParseResult().matchedOptionValue("--seed", 0L);
         int seeds = seeds();
@@ -184,9 +184,9 @@ final class EvalCommand implements Callable<Integer> {
                                 evalArgs.truth,
                                 evalArgs.clip)) {
             List<String> prompts = prompts(instruments.prompts());
-            Drawer drawer = new Drawer(engine, interruption);
+            Artist artist = new Watched(engine, interruption);
             int pictures = Math.multiplyExact(prompts.size(), seeds);
-            List<EvaluationRow> rows = planner.rows(drawer, pictures, cli.err());
+            List<EvaluationRow> rows = planner.rows(artist, pictures, cli.err());
             try (Evaluation evaluation =
                     Evaluation.open(
                             rows,
@@ -194,7 +194,7 @@ final class EvalCommand implements Callable<Integer> {
                             firstSeed,
                             evalArgs.out,
                             evalArgs.redo,
-                            drawer,
+                            artist,
                             instruments)) {
                 draw(evaluation);
                 print(evaluation, evaluation.summary());
@@ -278,22 +278,6 @@ final class EvalCommand implements Callable<Integer> {
         } else {
             cli.out().println(SummaryTable.text(summary));
             cli.out().println(page);
-        }
-    }
-
-    /** Draws with the engine; ends with Ctrl-C. */
-    record Drawer(EngineFactory.Handle engine, Interruption interruption)
-            implements Evaluation.Drawer {
-        @Override
-        public GeneratedImage draw(GenerationRequest request, GenerationListener listener) {
-            Generation generation = engine.submit(request, listener);
-            interruption.watch(generation);
-            return generation.join();
-        }
-
-        @Override
-        public Map<String, Object> plan(GenerationRequest request) {
-            return engine.plan(request);
         }
     }
 

@@ -3,6 +3,7 @@ package io.github.asg4j.cli;
 
 import io.github.asg4j.BadRequestException;
 import io.github.asg4j.GenerationRequest;
+import io.github.asg4j.evaluate.Artist;
 import io.github.asg4j.evaluate.EvaluationRow;
 
 import org.jspecify.annotations.Nullable;
@@ -47,7 +48,6 @@ final class RowPlanner {
         this.args = args;
         this.methods = methods;
         CommandLine.ParseResult given = command.commandLine().getParseResult();
-        refuse(given, "--prompt", "--prompts FILE");
         refuse(given, "--size", "--sizes");
         refuse(given, "--method", "--methods");
         common = common(given);
@@ -74,8 +74,10 @@ final class RowPlanner {
         }
     }
 
-    private static List<String> common(CommandLine.ParseResult given) {
-        CommandSpec known = CommandSpec.forAnnotatedObject(new Setting());
+    private List<String> common(CommandLine.ParseResult given) {
+        CommandSpec known =
+                CommandSpec.forAnnotatedObject(
+                        new Setting(), command.commandLine().getFactory());
         List<String> words = new ArrayList<>();
         for (OptionSpec option : given.matchedOptionsSet()) {
             String name = option.longestName();
@@ -97,11 +99,11 @@ final class RowPlanner {
     /**
      * All rows. With all methods, those that the bundle cannot do are left out with a warning.
      *
-     * @param drawer plans them
+     * @param artist plans them
      * @param pictures of a row without a limit
      * @param err receives the warnings
      */
-    List<EvaluationRow> rows(EvalCommand.Drawer drawer, int pictures, PrintStream err) {
+    List<EvaluationRow> rows(Artist artist, int pictures, PrintStream err) {
         Map<EvaluationRow.Key, EvaluationRow> rows = new LinkedHashMap<>();
         Set<String> impossible = new LinkedHashSet<>();
         settings()
@@ -110,10 +112,10 @@ final class RowPlanner {
                             Parsed own = parse(name, options);
                             String method = own.value("--method");
                             String size = own.value("--size");
-                            for (Wanted wanted : size == null ? sizes(drawer) : sizes(size)) {
+                            for (Wanted wanted : size == null ? sizes(artist) : sizes(size)) {
                                 for (String each : method == null ? methods() : List.of(method)) {
                                     EvaluationRow row = row(name, options, each, wanted, pictures);
-                                    if (possible(row, method != null, drawer, impossible, err)) {
+                                    if (possible(row, method != null, artist, impossible, err)) {
                                         rows.put(row.key(), row);
                                     }
                                 }
@@ -128,11 +130,11 @@ final class RowPlanner {
     private boolean possible(
             EvaluationRow row,
             boolean named,
-            EvalCommand.Drawer drawer,
+            Artist artist,
             Set<String> impossible,
             PrintStream err) {
         try {
-            drawer.plan(row.requests().of("a picture", 0));
+            artist.plan(row.requests().of("a picture", 0));
             return true;
         } catch (BadRequestException e) {
             if (methodsGiven || named) {
@@ -185,7 +187,7 @@ final class RowPlanner {
 
     private Parsed parse(String name, List<String> options) {
         Setting setting = new Setting();
-        CommandLine line = new CommandLine(setting);
+        CommandLine line = new CommandLine(setting, command.commandLine().getFactory());
         Values.register(line);
         line.setExpandAtFiles(false);
         line.setOverwrittenOptionsAllowed(true);
@@ -227,22 +229,22 @@ final class RowPlanner {
         return chosen;
     }
 
-    private List<Wanted> sizes(EvalCommand.Drawer drawer) {
-        if (args.sizes == null) {
-            Map<String, Object> plan =
-                    drawer.plan(GenerationRequest.builder("a picture").method("direct").build());
-            Size size =
-                    new Size(
-                            ((Number) plan.get("width")).intValue(),
-                            ((Number) plan.get("height")).intValue());
-            return List.of(new Wanted(size, OptionalInt.empty()));
+    /** Those of --sizes, or twice the native size. */
+    private List<Wanted> sizes(Artist artist) {
+        if (args.sizes != null) {
+            return sizes(args.sizes);
         }
-        return sizes(args.sizes);
+        if (artist.describe().get("native_size") instanceof List<?> size
+                && size.get(0) instanceof Integer width
+                && size.get(1) instanceof Integer height) {
+            return List.of(new Wanted(new Size(2 * width, 2 * height), OptionalInt.empty()));
+        }
+        throw new IllegalStateException("the engine does not say the native size");
     }
 
     private List<Wanted> sizes(String list) {
         List<Wanted> sizes = new ArrayList<>();
-        for (String part : args.sizes.split(",", -1)) {
+        for (String part : list.split(",", -1)) {
             String[] pair = part.strip().split(":", 2);
             Size size = Values.size(command, "--sizes", pair[0]);
             OptionalInt most = OptionalInt.empty();

@@ -42,19 +42,11 @@ public final class Evaluation implements AutoCloseable {
     private final List<EvaluationRow> rows;
     private final List<String> prompts;
     private final long firstSeed;
-    private final Drawer drawer;
+    private final Artist artist;
     private final Instruments instruments;
     private final ResultFolder results;
     private final Map<EvaluationRow.Key, Seams> seams = new LinkedHashMap<>();
     private final Map<EvaluationRow.Key, Long> plannedEvaluations = new LinkedHashMap<>();
-
-    /** What draws; {@link #draw} blocks until the picture is there. */
-    public interface Drawer {
-        GeneratedImage draw(GenerationRequest request, GenerationListener listener);
-
-        /** As {@code Engine.plan}. */
-        Map<String, Object> plan(GenerationRequest request);
-    }
 
     /** Told before each picture. */
     @FunctionalInterface
@@ -72,13 +64,13 @@ public final class Evaluation implements AutoCloseable {
             List<EvaluationRow> rows,
             List<String> prompts,
             long firstSeed,
-            Drawer drawer,
+            Artist artist,
             Instruments instruments,
             ResultFolder results) {
         this.rows = List.copyOf(rows);
         this.prompts = List.copyOf(prompts);
         this.firstSeed = firstSeed;
-        this.drawer = drawer;
+        this.artist = artist;
         this.instruments = instruments;
         this.results = results;
     }
@@ -97,14 +89,14 @@ public final class Evaluation implements AutoCloseable {
             long firstSeed,
             Path folder,
             boolean redo,
-            Drawer drawer,
+            Artist artist,
             Instruments instruments) {
         Map<EvaluationRow, Map<String, Object>> plans = new LinkedHashMap<>();
-        rows.forEach(row -> plans.put(row, drawer.plan(row.requests().of("a picture", 0))));
+        rows.forEach(row -> plans.put(row, artist.plan(row.requests().of("a picture", 0))));
         ResultFolder results = ResultFolder.open(folder);
         try {
             Evaluation evaluation =
-                    new Evaluation(rows, prompts, firstSeed, drawer, instruments, results);
+                    new Evaluation(rows, prompts, firstSeed, artist, instruments, results);
             plans.forEach((row, plan) -> evaluation.begin(row, plan, redo));
             return evaluation;
         } catch (RuntimeException e) {
@@ -211,7 +203,7 @@ public final class Evaluation implements AutoCloseable {
         long seed = firstSeed + task.index();
         GenerationRequest request = task.row().requests().of(prompt, seed);
         Listener listener = new Listener();
-        GeneratedImage image = drawer.draw(request, listener);
+        GeneratedImage image = artist.submit(request, listener).join();
         Path file = results.file(key, task.index());
         try {
             Files.createDirectories(file.getParent());

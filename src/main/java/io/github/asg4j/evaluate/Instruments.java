@@ -2,6 +2,7 @@
 package io.github.asg4j.evaluate;
 
 import io.github.asg4j.BadRequestException;
+import io.github.asg4j.GeneratedImage;
 import io.github.asg4j.device.Memory;
 import io.github.asg4j.model.Bundle;
 import io.github.asg4j.model.Manifest;
@@ -21,7 +22,9 @@ import java.util.HashMap;
 import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
+import java.util.OptionalInt;
 
 /**
  * What measures pictures of one bundle: the bundle's own object counter, feature network and truth,
@@ -86,8 +89,8 @@ public final class Instruments implements AutoCloseable {
             features = new FeatureNetwork(OrtSession.open(featureFile, THREADS), sha256(featureFile));
         } else if (own != null && own.features() != null) {
             String file = own.features();
-            String id = bundle.manifest().files().get(file).sha256();
-            features = new FeatureNetwork(session(file), id);
+            Manifest.FileEntry entry = Objects.requireNonNull(bundle.manifest().files().get(file));
+            features = new FeatureNetwork(session(file), entry.sha256());
             ownFeatures = true;
         }
         if (features != null) {
@@ -121,6 +124,14 @@ public final class Instruments implements AutoCloseable {
         }
     }
 
+    /** Objects in a picture of the engine; empty: its prompt promises nothing that can be counted. */
+    public OptionalInt count(GeneratedImage image) {
+        ObjectCounter own = counter;
+        return own != null && image.report().get("prompt") instanceof String p && own.knows(p)
+                ? OptionalInt.of(own.examine(Picture.of(image), p).count())
+                : OptionalInt.empty();
+    }
+
     Manifest manifest() {
         return bundle.manifest();
     }
@@ -138,7 +149,7 @@ public final class Instruments implements AutoCloseable {
                 : new String(bundle.read(own.prompts()), StandardCharsets.UTF_8);
     }
 
-    public @Nullable ObjectCounter counter() {
+    @Nullable ObjectCounter counter() {
         return counter;
     }
 

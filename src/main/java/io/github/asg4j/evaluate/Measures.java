@@ -7,6 +7,7 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.function.ToDoubleFunction;
 
 /**
@@ -36,6 +37,9 @@ final class Measures {
     private final int n;
     private final Bootstrap bootstrap;
     private final Map<String, ToDoubleFunction<int[]>> statistics = new LinkedHashMap<>();
+
+    /** Without differences: constant, or (FID) said by KID better and quicker. */
+    private static final Set<String> NOT_COMPARED = Set.of("guided_evaluations", "fid", "fid_crop");
 
     /** Of shares: hits and misses; for Wilson's interval. */
     private final Map<String, double[]> hits = new LinkedHashMap<>();
@@ -141,7 +145,7 @@ final class Measures {
         }
         double divergence = 0;
         for (int i = 0; i < w.length; i++) {
-            for (int c = 0; c < classes; c++) {
+            for (int c = 0; w[i] > 0 && c < classes; c++) {
                 double p = probabilities.get(i)[c];
                 if (p > 0) {
                     divergence += w[i] * p * Math.log(p / (mean[c] / total));
@@ -211,7 +215,7 @@ final class Measures {
         for (String name : NAMES) {
             ToDoubleFunction<int[]> own = statistics.get(name);
             ToDoubleFunction<int[]> theirs = other.statistics.get(name);
-            if (own != null && theirs != null && !name.equals("guided_evaluations")) {
+            if (own != null && theirs != null && !NOT_COMPARED.contains(name)) {
                 Interval interval =
                         bootstrap.interval(w -> own.applyAsDouble(w) - theirs.applyAsDouble(w));
                 if (!Double.isNaN(interval.value())) {

@@ -61,7 +61,7 @@ record Seams(List<Integer> columns, List<Integer> rows, int cell) {
             borders.add((windows.start(i) + windows.size()) * cell);
         }
         int other = pair(plan.get("canvas_latents"), 1 - axis);
-        borders.addAll(VaeDecoder.tileBorders(manifest, canvas, other));
+        borders.addAll(VaeDecoder.tileBorders(manifest.vae(), cell, canvas, other));
         int crop = (canvas * cell - pixels) / 2;
         return borders.stream()
                 .map(p -> p - crop)

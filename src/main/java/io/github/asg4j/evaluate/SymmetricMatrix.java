@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.github.asg4j.evaluate;
 
+import java.util.Arrays;
+
 /** What FID needs of linear algebra, for matrices of at most a few hundred rows. */
 final class SymmetricMatrix {
-    /** Of the eigenvalues, relative to their spread. */
-    private static final double PRECISION = 1e-13;
+    /** For one eigenvalue; two or three are usual. */
+    private static final int MAX_STEPS = 100;
 
     private SymmetricMatrix() {}
 
@@ -61,8 +63,8 @@ final class SymmetricMatrix {
     }
 
     /**
-     * The eigenvalues, ascending: Householder's reduction to a tridiagonal matrix, then bisection
-     * (Golub and Van Loan, Matrix Computations, 8.3 and 8.4).
+     * The eigenvalues, ascending: Householder's reduction to a tridiagonal matrix, then
+     * QR steps (Golub and Van Loan, Matrix Computations, 8.3).
      *
      * @param a symmetric; only its lower triangle is read
      */
@@ -100,7 +102,9 @@ final class SymmetricMatrix {
         for (int i = 0; i < n; i++) {
             diagonal[i] = m[i][i];
         }
-        return bisected(diagonal, beside);
+        diagonalise(diagonal, beside);
+        Arrays.sort(diagonal);
+        return diagonal;
     }
 
     /** A := H A H with H = I - beta v v^T, rows and columns from {@code first}; lower triangle. */
@@ -126,48 +130,57 @@ final class SymmetricMatrix {
         }
     }
 
-    /** Eigenvalues of a tridiagonal matrix, ascending: bisection on how many lie below a value. */
-    private static double[] bisected(double[] diagonal, double[] beside) {
-        int n = diagonal.length;
-        double low = Double.POSITIVE_INFINITY;
-        double high = Double.NEGATIVE_INFINITY;
-        for (int i = 0; i < n; i++) { // Gershgorin's discs
-            double radius = (i > 0 ? Math.abs(beside[i - 1]) : 0) + Math.abs(beside[i]);
-            low = Math.min(low, diagonal[i] - radius);
-            high = Math.max(high, diagonal[i] + radius);
+    /**
+     * Turns a tridiagonal matrix into its eigenvalues: QR steps with Wilkinson's shift, each a
+     * product of rotations that chase the entry outside of the band downwards.
+     *
+     * @param d the diagonal, then the eigenvalues
+     * @param e beside the diagonal; destroyed
+     */
+    private static void diagonalise(double[] d, double[] e) {
+        double norm = 0;
+        for (int i = 0; i < d.length; i++) {
+            norm = Math.max(norm, Math.abs(d[i]) + Math.abs(e[i]));
         }
-        double[] eigenvalues = new double[n];
-        double from = low;
-        for (int k = 0; k < n; k++) {
-            double a = from;
-            double b = high;
-            double middle = a + (b - a) / 2;
-            while (middle > a && middle < b && b - a > PRECISION * (high - low)) {
-                if (below(diagonal, beside, middle) > k) {
-                    b = middle;
-                } else {
-                    a = middle;
+        double negligible = Math.ulp(norm);
+        int steps = 0;
+        for (int high = d.length - 1; high > 0; ) {
+            int low = high;
+            while (low > 0 && Math.abs(e[low - 1]) > negligible) {
+                low--;
+            }
+            if (low == high) {
+                high--;
+                steps = 0;
+                continue;
+            }
+            if (++steps > MAX_STEPS) {
+                throw new ArithmeticException("eigenvalues do not converge: not finite?");
+            }
+            double half = (d[high - 1] - d[high]) / 2;
+            double side = e[high - 1];
+            double root = half < 0 ? -Math.hypot(half, side) : Math.hypot(half, side);
+            double x = d[low] - (d[high] - side * side / (half + root));
+            double z = e[low];
+            for (int k = low; k < high; k++) {
+                double r = Math.hypot(x, z);
+                double c = r == 0 ? 1 : x / r;
+                double s = r == 0 ? 0 : z / r;
+                if (k > low) {
+                    e[k - 1] = r;
                 }
-                middle = a + (b - a) / 2;
+                double upper = d[k];
+                double lower = d[k + 1];
+                double between = 2 * c * s * e[k];
+                d[k] = c * c * upper + between + s * s * lower;
+                d[k + 1] = s * s * upper - between + c * c * lower;
+                e[k] = c * s * (lower - upper) + (c * c - s * s) * e[k];
+                x = e[k];
+                if (k + 1 < high) {
+                    z = s * e[k + 1];
+                    e[k + 1] *= c;
+                }
             }
-            eigenvalues[k] = middle;
-            from = a;
         }
-        return eigenvalues;
-    }
-
-    /** Eigenvalues below x: the negative pivots of the factorisation of T - x I. */
-    private static int below(double[] diagonal, double[] beside, double x) {
-        int count = 0;
-        double pivot = 1;
-        for (int i = 0; i < diagonal.length; i++) {
-            double coupling = i == 0 ? 0 : beside[i - 1] * beside[i - 1];
-            pivot = diagonal[i] - x - coupling / pivot;
-            if (pivot == 0) {
-                pivot = -Double.MIN_NORMAL;
-            }
-            count += pivot < 0 ? 1 : 0;
-        }
-        return count;
     }
 }

@@ -182,16 +182,17 @@ public final class VaeDecoder implements AutoCloseable {
      * Where tiles meet by {@link Tiling#DEFAULT}, in pixels from the start of one axis of the decoded
      * picture; empty if it is decoded whole.
      *
+     * @param factor pixels per latent cell
      * @param extent latent cells along the axis
      * @param other latent cells along the other axis
      */
-    public static List<Integer> tileBorders(Manifest manifest, int extent, int other) {
+    public static List<Integer> tileBorders(
+            Manifest.Vae vae, int factor, int extent, int other) {
         Tiling tiling = Tiling.DEFAULT;
-        Manifest.TiledDecoder exact = manifest.vae().tiledDecoder();
+        Manifest.TiledDecoder exact = vae.tiledDecoder();
         if ((long) extent * other <= tiling.wholeCells() || extent <= tiling.tile()) {
             return List.of();
         }
-        int factor = manifest.latent().vaeFactor();
         Set<Integer> borders = new TreeSet<>();
         if (exact != null) {
             int core = coreOf(exact, tiling.tile(), extent * exact.scale());
