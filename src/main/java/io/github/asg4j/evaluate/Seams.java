@@ -46,14 +46,10 @@ record Seams(List<Integer> columns, List<Integer> rows, int cell) {
         if (plan.get("stages") instanceof List<?> stages
                 && !stages.isEmpty()
                 && stages.getLast() instanceof Map<?, ?> last
-                && last.get("grid") instanceof List<?> grid
-                && pair(grid, axis) > 1) {
-            windows =
-                    WindowAxis.of(
-                            canvas,
-                            pair(last.get("view_latents"), axis),
-                            pair(last.get("stride_latents"), axis),
-                            0);
+                && pair(last.get("grid"), axis) > 1
+                && pair(last.get("canvas_latents"), axis) == canvas) {
+            int window = pair(last.get("view_latents"), axis);
+            windows = WindowAxis.of(canvas, window, number(last.get("window_stride")), 0);
         }
         SortedSet<Integer> borders = new TreeSet<>();
         for (int i = 0; i < windows.count(); i++) {

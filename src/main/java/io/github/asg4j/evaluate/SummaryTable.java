@@ -21,7 +21,15 @@ public final class SummaryTable {
             return Double.isNaN(value) ? "-" : String.format(Locale.ROOT, format, value * factor);
         }
 
-        /** As "75 (63-84)"; empty: not measured. */
+        /** The value alone, but for shares; empty: not measured. */
+        String shortCell(Map<String, Interval> measures) {
+            Interval interval = measures.get(measure);
+            return interval == null || measure.endsWith("_share")
+                    ? cell(measures)
+                    : number(interval.value());
+        }
+
+        /** As "75 (63..84)"; empty: not measured. */
         String cell(Map<String, Interval> measures) {
             Interval interval = measures.get(measure);
             if (interval == null) {
@@ -65,7 +73,7 @@ public final class SummaryTable {
                 .toList();
     }
 
-    /** Lines of aligned columns; intervals are those of 95 %. */
+    /** Lines of aligned columns; in brackets 95 % intervals, of shares only. */
     public static String text(Summary summary) {
         List<Column> columns = columns(summary);
         List<List<String>> lines = new ArrayList<>();
@@ -78,7 +86,7 @@ public final class SummaryTable {
             line.add(row.key().size());
             line.add(row.key().setting());
             line.add(Integer.toString(row.n()));
-            columns.forEach(column -> line.add(column.cell(row.measures())));
+            columns.forEach(column -> line.add(column.shortCell(row.measures())));
             lines.add(line);
         }
         int[] widths = new int[head.size()];

@@ -10,6 +10,10 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.asg4j.BadRequestException;
 import io.github.asg4j.CancelledException;
+import io.github.asg4j.Engine;
+import io.github.asg4j.EngineOptions;
+import io.github.asg4j.Generation;
+import io.github.asg4j.GenerationListener;
 import io.github.asg4j.GenerationRequest;
 import io.github.asg4j.GuideOptions;
 import io.github.asg4j.OutputException;
@@ -278,6 +282,58 @@ class EvaluationTest {
             assertTrue(page.contains("a red ball on grass"));
         }
         assertTrue(Files.readString(folder.resolve("eval.json")).contains("\"kid\""));
+    }
+
+    /** Everything that an engine reports is where it is looked for. */
+    @Test
+    void realPicturesHaveEveryMeasure() {
+        EvaluationRow row =
+                new EvaluationRow(
+                        new EvaluationRow.Key("asg", 256, 256, "short"),
+                        2,
+                        (prompt, seed) ->
+                                GenerationRequest.builder(prompt)
+                                        .size(256, 256)
+                                        .steps(2)
+                                        .seed(seed)
+                                        .build());
+        try (Engine engine = Engine.open(EngineOptions.DEFAULT.withDevices("cpu:1"));
+                Evaluation evaluation =
+                        Evaluation.open(
+                                List.of(row),
+                                List.of("a pink cone on water", "a yellow cube at night"),
+                                0,
+                                folder,
+                                false,
+                                artist(engine),
+                                instruments)) {
+            evaluation.draw((next, done, of, left) -> {});
+            Map<String, Interval> measures = evaluation.summary().rows().getFirst().measures();
+            List<String> missing = new ArrayList<>(Measures.NAMES);
+            missing.removeAll(measures.keySet());
+            assertEquals(List.of("inception_score", "clip_score"), missing);
+            assertEquals(1, measures.get("seam").value(), 0.6);
+            assertEquals(13, measures.get("guided_evaluations").value());
+        }
+    }
+
+    private static Artist artist(Engine engine) {
+        return new Artist() {
+            @Override
+            public Generation submit(GenerationRequest request, GenerationListener listener) {
+                return engine.submit(request, listener);
+            }
+
+            @Override
+            public Map<String, Object> plan(GenerationRequest request) {
+                return engine.plan(request);
+            }
+
+            @Override
+            public Map<String, Object> describe() {
+                return engine.describe();
+            }
+        };
     }
 
     @Test
