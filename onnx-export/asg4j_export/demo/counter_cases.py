@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Small pictures and what Python measures in them, for the engine's tests: its port has to find the same.
 
 ``python -m asg4j_export.demo.counter_cases ../src/test/resources/io/github/asg4j/evaluate/cases``

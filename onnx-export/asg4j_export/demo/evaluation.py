@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Gives the demo bundle what ``asg eval`` needs: object counter, feature network and truth, under the key ``evaluation``.
 
 ``python -m asg4j_export.demo.evaluation BUNDLE`` writes prompts.txt, objects.json, namer.onnx, features.onnx and truth*,
@@ -132,8 +133,7 @@ def main() -> None:
     files = manifest.pop("files")
     (args.bundle / "objects.json").write_text(json.dumps(objects(), indent=1) + "\n")
     for graph in graphs():
-        error = _write(graph, args.bundle / graph.file)
-        print(f"{graph.file}: {(args.bundle / graph.file).stat().st_size:,} bytes, error {error:.1e}", flush=True)
+        _write(graph, args.bundle)
     vae = AutoencoderKL.from_pretrained(args.vae, torch_dtype=torch.float32).float().eval()
     (args.bundle / "prompts.txt").write_bytes(PROMPTS.read_bytes())
     manifest["evaluation"] = {

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The feature network of the demo's evaluation: 64 numbers of a 128 x 128 picture, for KID and FID.
 
 Trained on renders to tell what is in a picture (shape, colour, background, how many objects, how much it is enlarged) and

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How often the counter is right on rendered pictures whose truth is known.
 
 0 to 4 objects at every size, as rendered, through the autoencoder, blurred, noisy, and blurred and noisy. One line a

@@ -3,10 +3,9 @@ package io.github.asg4j.evaluate;
 
 import io.github.asg4j.BadRequestException;
 import io.github.asg4j.GeneratedImage;
-import io.github.asg4j.device.Memory;
 import io.github.asg4j.model.Bundle;
+import io.github.asg4j.model.LoadedModel;
 import io.github.asg4j.model.Manifest;
-import io.github.asg4j.model.ModelFile;
 import io.github.asg4j.ort.OrtSession;
 
 import org.jspecify.annotations.Nullable;
@@ -103,13 +102,7 @@ public final class Instruments implements AutoCloseable {
     }
 
     private OrtSession session(String file) {
-        try (Memory memory = new Memory("loading " + file)) {
-            return switch (bundle.graph(file, memory)) {
-                case ModelFile.Stored stored -> OrtSession.open(stored.path(), THREADS);
-                case ModelFile.Loaded loaded ->
-                        OrtSession.open(loaded.bytes(), bundle.place() + file, THREADS);
-            };
-        }
+        return LoadedModel.session(bundle, file, THREADS);
     }
 
     private static String sha256(Path file) {
