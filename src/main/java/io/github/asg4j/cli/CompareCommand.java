@@ -185,10 +185,7 @@ final class CompareCommand implements Callable<Integer> {
                         Instruments.open(engineArgs.options().model(), null, null, null);
                 ComparisonProgress progress = new ComparisonProgress(cli.err(), cli.terminal())) {
             return Gallery.draw(
-                    comparison,
-                    new Watched(engine, interruption),
-                    progress,
-                    instruments::count);
+                    comparison, new Watched(engine, interruption), progress, instruments::count);
         }
     }
 

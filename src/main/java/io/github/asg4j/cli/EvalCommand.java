@@ -230,8 +230,7 @@ final class EvalCommand implements Callable<Integer> {
             List<String> prompts =
                     text.lines().map(String::strip).filter(line -> !line.isEmpty()).toList();
             if (prompts.isEmpty()) {
-                throw new BadRequestException(
-                        "'" + file + "' holds no prompt: write one a line");
+                throw new BadRequestException("'" + file + "' holds no prompt: write one a line");
             }
             return prompts;
         } catch (IOException e) {

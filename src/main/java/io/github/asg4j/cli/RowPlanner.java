@@ -30,7 +30,8 @@ import java.util.regex.Pattern;
 final class RowPlanner {
     private static final String ALL = "all";
     private static final String DEFAULT = "default";
-    private static final Pattern SETTING = Pattern.compile("\\s*([^:\\s]+)\\s*:(.*)", Pattern.DOTALL);
+    private static final Pattern SETTING =
+            Pattern.compile("\\s*([^:\\s]+)\\s*:(.*)", Pattern.DOTALL);
     private static final Pattern WORD = Pattern.compile("\"([^\"]*)\"|'([^']*)'|(\\S+)");
 
     private final CommandSpec command;
@@ -42,8 +43,7 @@ final class RowPlanner {
 
     private final boolean methodsGiven;
 
-    RowPlanner(
-            CommandSpec command, EvalCommand.EvalArgs args, Collection<String> methods) {
+    RowPlanner(CommandSpec command, EvalCommand.EvalArgs args, Collection<String> methods) {
         this.command = command;
         this.args = args;
         this.methods = methods;
@@ -76,8 +76,7 @@ final class RowPlanner {
 
     private List<String> common(CommandLine.ParseResult given) {
         CommandSpec known =
-                CommandSpec.forAnnotatedObject(
-                        new Setting(), command.commandLine().getFactory());
+                CommandSpec.forAnnotatedObject(new Setting(), command.commandLine().getFactory());
         List<String> words = new ArrayList<>();
         for (OptionSpec option : given.matchedOptionsSet()) {
             String name = option.longestName();
@@ -141,11 +140,7 @@ final class RowPlanner {
                 throw e;
             }
             if (impossible.add(row.key().method() + row.key().size())) {
-                err.println(
-                        "asg: warning: "
-                                + row.key()
-                                + " is left out: "
-                                + e.getMessage());
+                err.println("asg: warning: " + row.key() + " is left out: " + e.getMessage());
             }
             return false;
         }

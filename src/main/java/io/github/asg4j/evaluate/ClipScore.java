@@ -31,8 +31,7 @@ final class ClipScore implements AutoCloseable {
     private final int length;
     private final Map<String, float[]> known = new HashMap<>();
 
-    private ClipScore(
-            ImageNetwork images, OrtSession texts, ClipTokenizer tokenizer, int length) {
+    private ClipScore(ImageNetwork images, OrtSession texts, ClipTokenizer tokenizer, int length) {
         this.images = images;
         this.texts = texts;
         this.tokenizer = tokenizer;

@@ -150,8 +150,7 @@ public final class Evaluation implements AutoCloseable {
     private List<Task> left() {
         Map<EvaluationRow.Key, Set<Integer>> done = new HashMap<>();
         results.pictures()
-                .forEach(
-                        p -> done.computeIfAbsent(p.key(), k -> new HashSet<>()).add(p.index()));
+                .forEach(p -> done.computeIfAbsent(p.key(), k -> new HashSet<>()).add(p.index()));
         return tasks().stream()
                 .filter(t -> !done.getOrDefault(t.row().key(), Set.of()).contains(t.index()))
                 .toList();
@@ -245,8 +244,7 @@ public final class Evaluation implements AutoCloseable {
         ObjectCounter counter = instruments.counter();
         Finding finding =
                 counter != null && counter.knows(prompt) ? counter.examine(picture, prompt) : null;
-        PatchMeasure patches =
-                report == null ? null : PatchMeasure.of(report, counter, prompt);
+        PatchMeasure patches = report == null ? null : PatchMeasure.of(report, counter, prompt);
         Seams borders = seams.get(key);
         ClipScore clip = instruments.clip();
         Map<String, Object> said = image.report();

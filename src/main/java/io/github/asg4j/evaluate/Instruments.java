@@ -85,7 +85,8 @@ public final class Instruments implements AutoCloseable {
             open.add(counter);
         }
         if (featureFile != null) {
-            features = new FeatureNetwork(OrtSession.open(featureFile, THREADS), sha256(featureFile));
+            features =
+                    new FeatureNetwork(OrtSession.open(featureFile, THREADS), sha256(featureFile));
         } else if (own != null && own.features() != null) {
             String file = own.features();
             Manifest.FileEntry entry = Objects.requireNonNull(bundle.manifest().files().get(file));
@@ -107,8 +108,7 @@ public final class Instruments implements AutoCloseable {
 
     private static String sha256(Path file) {
         try {
-            byte[] digest =
-                    MessageDigest.getInstance("SHA-256").digest(Files.readAllBytes(file));
+            byte[] digest = MessageDigest.getInstance("SHA-256").digest(Files.readAllBytes(file));
             return HexFormat.of().formatHex(digest);
         } catch (IOException e) {
             throw new BadRequestException("cannot read '" + file + "' (" + e + ")", e);

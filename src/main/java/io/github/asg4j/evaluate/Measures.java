@@ -71,10 +71,7 @@ final class Measures {
         }
         mean("clip_score", pictures, DrawnPicture::clipScore);
         if (truth != null) {
-            mean(
-                    "sharpness",
-                    pictures,
-                    p -> truth.relativeSharpness(p.sharpness(), p.prompt()));
+            mean("sharpness", pictures, p -> truth.relativeSharpness(p.sharpness(), p.prompt()));
         }
         mean("seam", pictures, DrawnPicture::seam);
         mean("patch_iou", pictures, DrawnPicture::patchIou);
@@ -120,8 +117,7 @@ final class Measures {
                 pictures.stream()
                         .mapToInt(p -> numbers.computeIfAbsent(p.prompt(), c -> numbers.size()))
                         .toArray();
-        int[] theirs =
-                captions.stream().mapToInt(c -> numbers.getOrDefault(c, -1)).toArray();
+        int[] theirs = captions.stream().mapToInt(c -> numbers.getOrDefault(c, -1)).toArray();
         if (n > 1 && truth.length > 1) {
             KernelDistance kid = new KernelDistance(drawn, own, truth, theirs);
             statistics.put("kid" + suffix, kid::of);
@@ -162,9 +158,7 @@ final class Measures {
     }
 
     private void share(
-            String name,
-            List<DrawnPicture> pictures,
-            java.util.function.Predicate<Finding> test) {
+            String name, List<DrawnPicture> pictures, java.util.function.Predicate<Finding> test) {
         double[] values =
                 pictures.stream()
                         .mapToDouble(

@@ -124,8 +124,7 @@ public final class ObjectCounter implements AutoCloseable {
 
     /** The component for the network: bilinear at twice its size, then means of 2 x 2. */
     private Picture cut(Picture small, Mask.Component box) {
-        double side =
-                Math.max(box.bottom() - box.top(), box.right() - box.left()) * MARGIN + 2;
+        double side = Math.max(box.bottom() - box.top(), box.right() - box.left()) * MARGIN + 2;
         double cy = (box.top() + box.bottom()) / 2.0;
         double cx = (box.left() + box.right()) / 2.0;
         int n = 2 * models.patch();

@@ -54,8 +54,7 @@ record PatchMeasure(double iou, double noise) {
         double square = 0;
         int n = report.latents().remaining();
         for (int i = 0; i < n; i++) {
-            double rest =
-                    report.latents().get(i) - (double) report.alpha() * report.clean().get(i);
+            double rest = report.latents().get(i) - (double) report.alpha() * report.clean().get(i);
             square += rest * rest;
         }
         return Math.sqrt(square / n) / report.sigma();

@@ -120,11 +120,7 @@ public final class Picture {
         for (int c = 0; c < CHANNELS; c++) {
             for (int row = 0; row < h; row++) {
                 System.arraycopy(
-                        planes,
-                        (c * height + y + row) * width + x,
-                        part,
-                        (c * h + row) * w,
-                        w);
+                        planes, (c * height + y + row) * width + x, part, (c * h + row) * w, w);
             }
         }
         return new Picture(w, h, part);

@@ -4,6 +4,7 @@ package io.github.asg4j.evaluate;
 import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.json.JsonMapper;
+
 import io.github.asg4j.BadRequestException;
 import io.github.asg4j.OutputException;
 import io.github.asg4j.image.OutputFile;
@@ -183,10 +184,14 @@ final class ResultFolder implements AutoCloseable {
     /** Where two descriptions part. */
     private static String difference(String before, String now) {
         int at = 0;
-        while (at < Math.min(before.length(), now.length()) && before.charAt(at) == now.charAt(at)) {
+        while (at < Math.min(before.length(), now.length())
+                && before.charAt(at) == now.charAt(at)) {
             at++;
         }
-        int from = Math.max(before.lastIndexOf(' ', Math.max(0, at - 1)), before.lastIndexOf('[', at - 1));
+        int from =
+                Math.max(
+                        before.lastIndexOf(' ', Math.max(0, at - 1)),
+                        before.lastIndexOf('[', at - 1));
         from = Math.max(0, from + 1);
         return "\"" + cut(before, from) + "\" then, \"" + cut(now, from) + "\" now";
     }

@@ -38,20 +38,22 @@ final class SummaryPage {
         body.add(element("h1", "Evaluation"));
         body.add(
                 element(
-                        "p",
-                        "Rows of one size were drawn with the same prompts and seeds. In brackets:"
-                                + " 95 % intervals, Wilson's for shares, of "
-                                + Bootstrap.RESAMPLES
-                                + " resamples of the pictures for the rest. KID and FID of"
-                                + " different N, or of different sizes, cannot be compared.")
+                                "p",
+                                "Rows of one size were drawn with the same prompts and seeds. In"
+                                        + " brackets: 95 % intervals, Wilson's for shares, of "
+                                        + Bootstrap.RESAMPLES
+                                        + " resamples of the pictures for the rest. KID and FID of"
+                                        + " different N, or of different sizes, cannot be"
+                                        + " compared.")
                         .classed("lede"));
         body.add(table(summary.rows(), false));
         body.add(element("h2", "Against the first row of each size"));
         body.add(
                 element(
-                        "p",
-                        "Differences over the pictures that both rows have, resampled together. An"
-                                + " interval without 0 is a difference that is not by chance.")
+                                "p",
+                                "Differences over the pictures that both rows have, resampled"
+                                    + " together. An interval without 0 is a difference that is not"
+                                    + " by chance.")
                         .classed("note"));
         body.add(
                 table(
@@ -98,7 +100,8 @@ final class SummaryPage {
                         (size, held) -> {
                             String text =
                                     held.isEmpty()
-                                            ? size + ": no true pictures of this size to compare"
+                                            ? size
+                                                    + ": no true pictures of this size to compare"
                                                     + " with."
                                             : size
                                                     + ": against "
@@ -134,8 +137,7 @@ final class SummaryPage {
 
     private Html sample(DrawnPicture picture) {
         Picture whole = Picture.read(results.file(picture.key(), picture.index()));
-        double shrink =
-                Math.min(1, (double) SAMPLE_SIDE / Math.max(whole.width(), whole.height()));
+        double shrink = Math.min(1, (double) SAMPLE_SIDE / Math.max(whole.width(), whole.height()));
         Picture small =
                 whole.resized(
                         Math.max(1, (int) Math.round(whole.width() * shrink)),

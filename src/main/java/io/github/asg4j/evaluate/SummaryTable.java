@@ -69,7 +69,9 @@ public final class SummaryTable {
                         column ->
                                 summary.rows().stream()
                                         .anyMatch(
-                                                row -> row.measures().containsKey(column.measure())))
+                                                row ->
+                                                        row.measures()
+                                                                .containsKey(column.measure())))
                 .toList();
     }
 

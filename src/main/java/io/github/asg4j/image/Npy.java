@@ -235,8 +235,7 @@ public final class Npy {
                             + ", readable are 1.0 and 2.0: save a plain array with numpy.save");
         }
         int sizeBytes = version == 1 ? 2 : 4;
-        ByteBuffer size =
-                ByteBuffer.wrap(read(channel, sizeBytes)).order(ByteOrder.LITTLE_ENDIAN);
+        ByteBuffer size = ByteBuffer.wrap(read(channel, sizeBytes)).order(ByteOrder.LITTLE_ENDIAN);
         long length =
                 version == 1
                         ? Short.toUnsignedInt(size.getShort())
@@ -260,7 +259,8 @@ public final class Npy {
         return result;
     }
 
-    private static void readFully(ReadableByteChannel channel, ByteBuffer target) throws IOException {
+    private static void readFully(ReadableByteChannel channel, ByteBuffer target)
+            throws IOException {
         while (target.hasRemaining()) {
             if (channel.read(target) < 0) {
                 throw new EOFException("end of file");

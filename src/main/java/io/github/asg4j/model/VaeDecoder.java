@@ -186,8 +186,7 @@ public final class VaeDecoder implements AutoCloseable {
      * @param extent latent cells along the axis
      * @param other latent cells along the other axis
      */
-    public static List<Integer> tileBorders(
-            Manifest.Vae vae, int factor, int extent, int other) {
+    public static List<Integer> tileBorders(Manifest.Vae vae, int factor, int extent, int other) {
         Tiling tiling = Tiling.DEFAULT;
         Manifest.TiledDecoder exact = vae.tiledDecoder();
         if ((long) extent * other <= tiling.wholeCells() || extent <= tiling.tile()) {

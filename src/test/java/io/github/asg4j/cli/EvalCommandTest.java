@@ -126,7 +126,8 @@ class EvalCommandTest {
                 "--setting",
                 "long: --steps 60 --negative-prompt 'no \"text\" here'");
         List<GenerationRequest> drawn = drawn();
-        assertEquals(List.of(20, 60, 20, 60), drawn.stream().map(r -> r.steps().getAsInt()).toList());
+        assertEquals(
+                List.of(20, 60, 20, 60), drawn.stream().map(r -> r.steps().getAsInt()).toList());
         assertEquals(List.of(40L, 40L, 41L, 41L), drawn.stream().map(r -> r.seed()).toList());
         assertEquals("no \"text\" here", drawn.get(1).negativePrompt());
         assertTrue(drawn.stream().allMatch(GenerationRequest::paperDefaults));
@@ -237,8 +238,7 @@ class EvalCommandTest {
     /** Among all methods those that cannot be done are left out; one that was named is an error. */
     @Test
     void methodsTheBundleCannotDo() throws IOException {
-        engines.unplannable.put(
-                "direct", new BadRequestException("the bundle has no file for it"));
+        engines.unplannable.put("direct", new BadRequestException("the bundle has no file for it"));
         JsonNode all = json();
         assertEquals(List.of("asg 128x128 default 2"), rows(all));
         FakeEngines.Result named = eval("--methods", "direct");

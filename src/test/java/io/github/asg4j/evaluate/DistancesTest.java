@@ -49,7 +49,9 @@ class DistancesTest {
     @Test
     void eigenvaluesOfKnownMatrices() {
         assertArrayEquals(
-                new double[] {1, 3}, SymmetricMatrix.eigenvalues(new double[][] {{2, 1}, {1, 2}}), 1e-12);
+                new double[] {1, 3},
+                SymmetricMatrix.eigenvalues(new double[][] {{2, 1}, {1, 2}}),
+                1e-12);
         assertArrayEquals(
                 new double[] {5}, SymmetricMatrix.eigenvalues(new double[][] {{5}}), 1e-12);
         int n = 40; // second differences: 2 - 2 cos(k pi / (n + 1))
@@ -97,8 +99,7 @@ class DistancesTest {
         assertArrayEquals(new double[] {1, 0, 0}, factor[1], 1e-12);
         assertArrayEquals(new double[] {2, 0, 3}, factor[2], 1e-12);
         double[][] product =
-                SymmetricMatrix.congruent(
-                        factor, new double[][] {{1, 0, 0}, {0, 1, 0}, {0, 0, 1}});
+                SymmetricMatrix.congruent(factor, new double[][] {{1, 0, 0}, {0, 1, 0}, {0, 0, 1}});
         assertArrayEquals(new double[] {9, 0, 6}, product[0], 1e-12); // L^T L
         assertArrayEquals(new double[] {6, 0, 9}, product[2], 1e-12);
     }

@@ -179,13 +179,8 @@ class EvaluationTest {
     void otherOptionsUnderOneNameAreRefusedOrRedone() throws IOException {
         draw(row("asg", "default", 2), row("direct", "default", 2));
         EvaluationRow changed =
-                row(
-                        "asg",
-                        "default",
-                        2,
-                        b -> b.guide(GuideOptions.DEFAULT.withStaleness(0)));
-        String message =
-                assertThrows(BadRequestException.class, () -> draw(changed)).getMessage();
+                row("asg", "default", 2, b -> b.guide(GuideOptions.DEFAULT.withStaleness(0)));
+        String message = assertThrows(BadRequestException.class, () -> draw(changed)).getMessage();
         for (String part : List.of("asg 128x128 default", "OptionalInt[0]", "--redo", "name")) {
             assertTrue(message.contains(part), message);
         }
@@ -205,9 +200,7 @@ class EvaluationTest {
         try (Evaluation first = open(false, row("asg", "default", 1))) {
             assertEquals(0, first.done());
             String message =
-                    assertThrows(
-                                    OutputException.class,
-                                    () -> open(false, row("asg", "default", 1)))
+                    assertThrows(OutputException.class, () -> open(false, row("asg", "default", 1)))
                             .getMessage();
             assertTrue(message.contains("another eval"), message);
         }

@@ -34,7 +34,8 @@ class MaskTest {
         assertEquals(open, open.filled());
         // A gap across a corner is no way out.
         assertEquals(
-                mask(".###", "####", "####", "####"), mask(".###", "#..#", "#..#", "####").filled());
+                mask(".###", "####", "####", "####"),
+                mask(".###", "#..#", "#..#", "####").filled());
     }
 
     @Test
@@ -62,8 +63,7 @@ class MaskTest {
     void componentsOfTooSmallAMeanAreLeftOut() {
         Mask mask = mask("#.#", "#.#");
         float[] values = {1, 0, 4, 3, 0, 6};
-        assertEquals(
-                List.of(new Mask.Component(2, 0, 2, 2, 3)), mask.components(1, values, 2.1));
+        assertEquals(List.of(new Mask.Component(2, 0, 2, 2, 3)), mask.components(1, values, 2.1));
         assertEquals(2, mask.components(1, values, 2).size());
     }
 

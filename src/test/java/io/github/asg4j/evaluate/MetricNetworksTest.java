@@ -110,7 +110,10 @@ class MetricNetworksTest {
                                 BadBundleException.class,
                                 () ->
                                         Instruments.open(
-                                                null, NETWORKS.resolve("clip_text.onnx"), null, null))
+                                                null,
+                                                NETWORKS.resolve("clip_text.onnx"),
+                                                null,
+                                                null))
                         .getMessage();
         assertTrue(message.contains("input_ids") && message.contains("[B, 3, h, w]"), message);
     }

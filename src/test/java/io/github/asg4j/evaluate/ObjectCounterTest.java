@@ -27,8 +27,7 @@ import java.util.List;
  * them. The pictures: {@code python -m asg4j_export.demo.counter_cases}.
  */
 class ObjectCounterTest {
-    private static final Path FOLDER =
-            Path.of("src/test/resources/io/github/asg4j/evaluate/cases");
+    private static final Path FOLDER = Path.of("src/test/resources/io/github/asg4j/evaluate/cases");
 
     private static Instruments instruments;
 

@@ -76,7 +76,14 @@ class PictureMeasuresTest {
             latents[i] = (float) (alpha * clean[i] + sigma * noise * random.nextGaussian());
         }
         return new PatchReport(
-                4, 16, 16, FloatBuffer.wrap(latents), FloatBuffer.wrap(clean), alpha, sigma, List.of());
+                4,
+                16,
+                16,
+                FloatBuffer.wrap(latents),
+                FloatBuffer.wrap(clean),
+                alpha,
+                sigma,
+                List.of());
     }
 
     @Test

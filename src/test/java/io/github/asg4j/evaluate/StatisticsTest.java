@@ -81,7 +81,8 @@ class StatisticsTest {
     void missingValuesAreLeftOut() {
         double[] values = {Double.NaN, 2, 4};
         assertEquals(3, new Bootstrap(3).mean(values).value());
-        assertTrue(Double.isNaN(new Bootstrap(2).mean(new double[] {Double.NaN, Double.NaN}).value()));
+        assertTrue(
+                Double.isNaN(new Bootstrap(2).mean(new double[] {Double.NaN, Double.NaN}).value()));
         Interval single = new Bootstrap(1).mean(new double[] {7});
         assertEquals(7, single.value());
         assertTrue(Double.isNaN(single.low()));
