@@ -39,12 +39,12 @@ final class SummaryPage {
         body.add(
                 element(
                                 "p",
-                                "Rows of one size were drawn with the same prompts and seeds. In"
-                                        + " brackets: 95 % intervals, Wilson's for shares, of "
+                                "Rows of one size were drawn with the same prompts and seeds."
+                                        + " Below each value its 95 % interval, Wilson's for"
+                                        + " shares, of "
                                         + Bootstrap.RESAMPLES
-                                        + " resamples of the pictures for the rest. KID and FID of"
-                                        + " different N, or of different sizes, cannot be"
-                                        + " compared.")
+                                        + " resamples of the pictures for the rest. FID depends on"
+                                        + " n; values of different sizes cannot be compared.")
                         .classed("lede"));
         body.add(table(summary.rows(), false));
         body.add(element("h2", "Against the first row of each size"));
@@ -52,8 +52,8 @@ final class SummaryPage {
                 element(
                                 "p",
                                 "Differences over the pictures that both rows have, resampled"
-                                    + " together. An interval without 0 is a difference that is not"
-                                    + " by chance.")
+                                        + " together. Of twenty intervals about one leaves out 0"
+                                        + " by chance alone.")
                         .classed("note"));
         body.add(
                 table(
@@ -69,7 +69,11 @@ final class SummaryPage {
     }
 
     private Html table(List<Summary.Row> rows, boolean differences) {
-        List<SummaryTable.Column> columns = SummaryTable.columns(summary);
+        List<SummaryTable.Column> columns =
+                SummaryTable.columns(
+                        rows.stream()
+                                .map(row -> differences ? row.differences() : row.measures())
+                                .toList());
         Html.Element head = element("tr");
         for (String title : List.of("method", "size", "setting")) {
             head = head.add(element("th", title));
@@ -86,11 +90,19 @@ final class SummaryPage {
             line = line.add(element("td", Integer.toString(n)).classed("n"));
             Map<String, Interval> shown = differences ? row.differences() : row.measures();
             for (SummaryTable.Column column : columns) {
-                line = line.add(element("td", column.cell(shown)).classed("n"));
+                line = line.add(cell(column, shown));
             }
             body = body.add(line);
         }
         return element("div", element("table", element("thead", head), body)).classed("scroll");
+    }
+
+    private static Html cell(SummaryTable.Column column, Map<String, Interval> shown) {
+        Html.Element cell = element("td", column.value(shown)).classed("n");
+        String interval = column.interval(shown);
+        return interval.isEmpty()
+                ? cell
+                : cell.add(element("br"), element("span", interval).classed("note"));
     }
 
     private List<Html> truth() {

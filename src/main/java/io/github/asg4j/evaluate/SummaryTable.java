@@ -18,27 +18,35 @@ public final class SummaryTable {
      */
     record Column(String title, String measure, String format, double factor) {
         String number(double value) {
-            return Double.isNaN(value) ? "-" : String.format(Locale.ROOT, format, value * factor);
-        }
-
-        /** The value alone, but for shares; empty: not measured. */
-        String shortCell(Map<String, Interval> measures) {
-            Interval interval = measures.get(measure);
-            return interval == null || measure.endsWith("_share")
-                    ? cell(measures)
-                    : number(interval.value());
-        }
-
-        /** As "75 (63..84)"; empty: not measured. */
-        String cell(Map<String, Interval> measures) {
-            Interval interval = measures.get(measure);
-            if (interval == null) {
-                return "";
+            if (Double.isNaN(value)) {
+                return "-";
             }
-            String value = number(interval.value());
-            return Double.isNaN(interval.low()) || interval.low() == interval.high()
-                    ? value
-                    : value + " (" + number(interval.low()) + ".." + number(interval.high()) + ")";
+            String text = String.format(Locale.ROOT, format, value * factor);
+            return text.matches("-[0.]+") ? text.substring(1) : text;
+        }
+
+        /** As "75"; empty: not measured. */
+        String value(Map<String, Interval> measures) {
+            Interval interval = measures.get(measure);
+            return interval == null ? "" : number(interval.value());
+        }
+
+        /** As "63..84"; empty: not measured, or always the same. */
+        String interval(Map<String, Interval> measures) {
+            Interval interval = measures.get(measure);
+            return interval == null
+                            || Double.isNaN(interval.low())
+                            || interval.low() == interval.high()
+                    ? ""
+                    : number(interval.low()) + ".." + number(interval.high());
+        }
+
+        /** As "75 (63..84)" for shares, "1.25" for the rest; empty: not measured. */
+        String cell(Map<String, Interval> measures) {
+            String interval = interval(measures);
+            return interval.isEmpty() || !measure.endsWith("_share")
+                    ? value(measures)
+                    : value(measures) + " (" + interval + ")";
         }
     }
 
@@ -63,21 +71,15 @@ public final class SummaryTable {
     private SummaryTable() {}
 
     /** The columns of which any row has a value. */
-    static List<Column> columns(Summary summary) {
+    static List<Column> columns(List<Map<String, Interval>> rows) {
         return COLUMNS.stream()
-                .filter(
-                        column ->
-                                summary.rows().stream()
-                                        .anyMatch(
-                                                row ->
-                                                        row.measures()
-                                                                .containsKey(column.measure())))
+                .filter(column -> rows.stream().anyMatch(r -> r.containsKey(column.measure())))
                 .toList();
     }
 
     /** Lines of aligned columns; in brackets 95 % intervals, of shares only. */
     public static String text(Summary summary) {
-        List<Column> columns = columns(summary);
+        List<Column> columns = columns(summary.rows().stream().map(Summary.Row::measures).toList());
         List<List<String>> lines = new ArrayList<>();
         List<String> head = new ArrayList<>(List.of("method", "size", "setting", "n"));
         columns.forEach(column -> head.add(column.title()));
@@ -88,7 +90,7 @@ public final class SummaryTable {
             line.add(row.key().size());
             line.add(row.key().setting());
             line.add(Integer.toString(row.n()));
-            columns.forEach(column -> line.add(column.shortCell(row.measures())));
+            columns.forEach(column -> line.add(column.cell(row.measures())));
             lines.add(line);
         }
         int[] widths = new int[head.size()];
