@@ -1,8 +1,9 @@
 """Counts the objects in a picture of the demo and says whether shape and colour are those of its caption.
 
-A pixel belongs to the object if the caption's colour explains it better than the caption's background (Gaussian
+A pixel belongs to the object if the caption's colour explains it clearly better than the caption's background (Gaussian
 colour models). Holes are filled, specks are opened away, and connected components of at least 1.5 %/s^2 of the
-picture count, s being the picture's size over the native one. A small network names shape and colour of the biggest.
+picture count, s being the picture's size over the native one, if their colour is beyond doubt on the mean: a bright stone
+is no white ball. A small network names shape and colour of the biggest.
 
 ``python -m asg4j_export.demo.count FILE.png...`` prints one line a picture. The caption is --prompt, else the PNG's
 text, else the file's name ("a-red-ball-on-grass-7.png"), else line NN of the fixed prompts for "NN.png".
@@ -29,7 +30,10 @@ from .render import NATIVE
 
 MODEL_FILE = Path(__file__).with_name("counter.safetensors")
 PATCH = 48  # side of the network's input
-_SMALLEST = 0.015  # share of a native picture
+SMALLEST = 0.015  # share of a native picture
+FARTHEST = 60.0  # squared distance from which on a colour explains nothing
+MARGIN = 3.0  # by which the object's colour has to explain a pixel better than the background
+MEAN_MARGIN = 8.0  # likewise, on the mean over a component
 
 
 @dataclass(frozen=True)
@@ -92,8 +96,8 @@ def _distance(x: np.ndarray, mean: np.ndarray, covariance: np.ndarray) -> np.nda
     return np.einsum("...i,ij,...j->...", delta, inverse, delta) + np.log(np.linalg.det(covariance))
 
 
-def object_mask(picture: np.ndarray, subject: Subject) -> np.ndarray:
-    """Where the caption's colour beats the caption's background; picture [h, w, 3] in 0..1."""
+def margin(picture: np.ndarray, subject: Subject) -> np.ndarray:
+    """By how much the caption's colour explains each pixel better than its background; picture [h, w, 3] in 0..1."""
     models, _ = _model()
     x = ndimage.uniform_filter(picture, (3, 3, 1), mode="nearest")
     foreground = _distance(x, models["gauss.colour.mean"][subject.colour], models["gauss.colour.covariance"][subject.colour])
@@ -103,20 +107,27 @@ def object_mask(picture: np.ndarray, subject: Subject) -> np.ndarray:
             models["gauss.background.mean"][subject.background], models["gauss.background.covariance"][subject.background]
         )
     ]
-    background = np.minimum.reduce(parts)
-    mask = np.minimum(foreground, 60) < np.minimum(background, 60)
-    mask = ndimage.binary_fill_holes(mask)
-    return ndimage.binary_opening(mask, np.ones((3, 3)))
+    return np.minimum(np.minimum.reduce(parts), FARTHEST) - np.minimum(foreground, FARTHEST)
 
 
-def components(mask: np.ndarray, scale: float) -> list[tuple[int, tuple[slice, slice]]]:
+def object_mask(margins: np.ndarray) -> np.ndarray:
+    """Where the caption's object is, holes filled and specks opened away."""
+    return ndimage.binary_opening(ndimage.binary_fill_holes(margins > MARGIN), np.ones((3, 3)))
+
+
+def components(margins: np.ndarray, scale: float) -> list[tuple[int, tuple[slice, slice]]]:
     """(pixels, box) of every component that counts, biggest first."""
+    mask = object_mask(margins)
     labels, n = ndimage.label(mask, np.ones((3, 3)))
     if n == 0:
         return []
     sizes = np.bincount(labels.ravel())[1:]
-    boxes = ndimage.find_objects(labels)
-    found = [(int(size), box) for size, box in zip(sizes, boxes) if size >= _SMALLEST / scale**2 * mask.size]
+    means = ndimage.mean(margins, labels, np.arange(1, n + 1))
+    found = [
+        (int(size), box)
+        for size, mean, box in zip(sizes, means, ndimage.find_objects(labels))
+        if size >= SMALLEST / scale**2 * mask.size and mean >= MEAN_MARGIN
+    ]
     return sorted(found, key=lambda item: -item[0])
 
 
@@ -135,7 +146,7 @@ def cut_patch(picture: np.ndarray, box: tuple[slice, slice]) -> torch.Tensor:
 def examine(picture: np.ndarray, subject: Subject) -> Finding:
     """Counts in an RGB8 picture [h, w, 3] what its caption promises."""
     small, scale = analysis_picture(picture)
-    found = components(object_mask(small, subject), scale)
+    found = components(margin(small, subject), scale)
     if not found:
         return Finding(0, "none", "none", 0.0, False, False)
     with torch.no_grad():

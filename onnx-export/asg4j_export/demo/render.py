@@ -7,7 +7,7 @@ is a signed distance (negative inside, roughly in local units) and a shade; ligh
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Callable, Sequence
 
 import torch
@@ -296,10 +296,12 @@ def render(
     zoom: torch.Tensor | None = None,
     left: torch.Tensor | None = None,
     top: torch.Tensor | None = None,
+    more: Sequence[Scenes] = (),
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Pictures [n, 3, size, size] in 0..1 and the share of each pixel that the object covers [n, size, size].
 
-    With ``zoom`` z the picture is size*z pixels wide and (left, top) is the crop's corner in those pixels.
+    With ``zoom`` z the picture is size*z pixels wide and (left, top) is the crop's corner in those pixels. The objects
+    of ``more`` are drawn over those of ``scenes``, and cover too.
     """
     n = len(scenes)
     zoom = torch.ones(n) if zoom is None else zoom
@@ -329,13 +331,16 @@ def render(
 
     cover = torch.zeros(n, size, size)
     reach = pixel * size
-    for shape_index in range(len(SHAPES)):
-        rows = (scenes.shape == shape_index).nonzero()[:, 0]
-        if not len(rows):
-            continue
-        part = scenes[rows]
-        function = _SHAPES[shape_index]
-        image[rows], cover[rows] = _draw(part, function, shape_index, image[rows], x[rows], y[rows], pixel[rows], reach[rows], [choice[i] for i in rows.tolist()])
+    for layer in (scenes, *more):
+        for shape_index in range(len(SHAPES)):
+            rows = (layer.shape == shape_index).nonzero()[:, 0]
+            if not len(rows):
+                continue
+            part = layer[rows]
+            function = _SHAPES[shape_index]
+            densities = [choice[i] for i in rows.tolist()]
+            image[rows], alpha = _draw(part, function, shape_index, image[rows], x[rows], y[rows], pixel[rows], reach[rows], densities)
+            cover[rows] = torch.maximum(cover[rows], alpha)
     return image.clamp_(0.0, 1.0), cover
 
 
@@ -373,6 +378,56 @@ def _draw(part, function, shape_index, image, x, y, pixel, width, choice):
     colour = colour * rim[:, None] + highlight[:, None]
     alpha4 = alpha[:, None]
     return image * (1 - alpha4) + colour * alpha4, alpha
+
+
+def render_size(scenes: Scenes, width: int, height: int, more: Sequence[Scenes] = ()) -> tuple[torch.Tensor, torch.Tensor]:
+    """As ``render``, for pictures [n, 3, height, width] of any shape.
+
+    Lengths are in units of sqrt(width * height), so that a wide picture shows objects as large as those of a square one
+    of its area: x goes from 0 to width / unit, y from 0 to height / unit.
+    """
+    if width == height:
+        return render(scenes, width, more=more)
+    unit, side = math.sqrt(width * height), max(width, height)
+    shift = (side - torch.tensor([width, height])) / 2 / unit
+    fits = (textures.TILE - side / unit) / (textures.TILE - 1.0)  # of the offsets, with the square around the picture
+    if fits < 0:
+        raise ValueError(f"{width}x{height} is wider than the textures: at most 1 to {textures.TILE**2:.2f}")
+    layers = [
+        replace(layer, centre=layer.centre + shift, offset=layer.offset * fits, flip=torch.zeros_like(layer.flip))
+        for layer in (scenes, *more)
+    ]
+    image, cover = render(layers[0], side, torch.full((len(scenes),), unit / side), more=layers[1:])
+    top, left = (side - height) // 2, (side - width) // 2
+    return image[:, :, top : top + height, left : left + width], cover[:, top : top + height, left : left + width]
+
+
+def sample_groups(
+    generator: torch.Generator, subjects: Sequence[Subject], count: int, width: int = NATIVE, height: int = NATIVE
+) -> list[Scenes]:
+    """``count`` layers of scenes: each picture of ``width`` x ``height`` gets that many objects, apart from each other.
+
+    Objects are between the smallest that a native picture has, in pixels, and what leaves room for the others.
+    """
+    unit = math.sqrt(width * height)
+    scale = unit / NATIVE
+    extent = torch.tensor([width, height]) / unit
+    gap = 0.04 * max(1 / scale, 0.5)
+    layers = [sample_scenes(generator, subjects) for _ in range(max(1, count))]
+    if count == 0:
+        return [replace(layers[0], shape=torch.full_like(layers[0].shape, -1))]
+    smallest, largest = 0.125 / scale, min(0.30, 0.36 / math.sqrt(count))
+    for i in range(len(subjects)):
+        while True:
+            radius = smallest + (max(largest, smallest) - smallest) * torch.rand(count, generator=generator)
+            low = radius[:, None] * 0.9
+            centre = low + (extent - 2 * low).clamp(min=0) * torch.rand(count, 2, generator=generator)
+            apart = torch.cdist(centre, centre) - 1.08 * (radius[:, None] + radius[None]) - gap
+            if bool((apart + 1e3 * torch.eye(count) > 0).all()):
+                break
+        for layer, r, c in zip(layers, radius, centre):
+            layer.radius[i], layer.centre[i] = r, c
+    return layers
 
 
 def sample_crops(

@@ -68,6 +68,7 @@ record Cli(
         CommandLine asg = new CommandLine(new Root(), factory);
         asg.addSubcommand(new CommandLine(new GenerateCommand(this, interruption), factory));
         asg.addSubcommand(new CommandLine(new CompareCommand(this, interruption), factory));
+        asg.addSubcommand(new CommandLine(new EvalCommand(this, interruption), factory));
         asg.addSubcommand(new CommandLine(new PlanCommand(this), factory));
         asg.addSubcommand(new CommandLine(new DoctorCommand(this), factory));
         asg.getSubcommands().values().forEach(HelpSections::register);

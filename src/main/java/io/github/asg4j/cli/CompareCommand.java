@@ -1,15 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.github.asg4j.cli;
 
-import io.github.asg4j.Generation;
-import io.github.asg4j.GenerationListener;
 import io.github.asg4j.GenerationRequest;
 import io.github.asg4j.OptionNames;
-import io.github.asg4j.evaluate.Artist;
 import io.github.asg4j.evaluate.Comparison;
 import io.github.asg4j.evaluate.ComparisonPage;
 import io.github.asg4j.evaluate.Drawing;
 import io.github.asg4j.evaluate.Gallery;
+import io.github.asg4j.evaluate.Instruments;
 import io.github.asg4j.image.OutputFile;
 
 import org.jspecify.annotations.Nullable;
@@ -31,7 +29,6 @@ import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
-import java.util.OptionalInt;
 import java.util.Set;
 import java.util.concurrent.Callable;
 import java.util.stream.Collectors;
@@ -184,32 +181,11 @@ final class CompareCommand implements Callable<Integer> {
 
     private Gallery draw(Comparison comparison) {
         try (EngineFactory.Handle engine = cli.engines().open(engineArgs.options());
+                Instruments instruments =
+                        Instruments.open(engineArgs.options().model(), null, null, null);
                 ComparisonProgress progress = new ComparisonProgress(cli.err(), cli.terminal())) {
             return Gallery.draw(
-                    comparison,
-                    new Watched(engine, interruption),
-                    progress,
-                    image -> OptionalInt.empty());
-        }
-    }
-
-    /** Ends with Ctrl-C, whichever picture is being drawn. */
-    private record Watched(Artist engine, Interruption interruption) implements Artist {
-        @Override
-        public Generation submit(GenerationRequest request, GenerationListener listener) {
-            Generation generation = engine.submit(request, listener);
-            interruption.watch(generation);
-            return generation;
-        }
-
-        @Override
-        public Map<String, Object> plan(GenerationRequest request) {
-            return engine.plan(request);
-        }
-
-        @Override
-        public Map<String, Object> describe() {
-            return engine.describe();
+                    comparison, new Watched(engine, interruption), progress, instruments::count);
         }
     }
 

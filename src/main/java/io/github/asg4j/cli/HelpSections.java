@@ -18,6 +18,7 @@ import java.util.stream.Collectors;
  * twice silently resets all others of its group there.
  */
 final class HelpSections implements IHelpSectionRenderer {
+    static final int EVALUATION = 0;
     static final int PICTURE = 100;
     static final int STAGE1 = 200;
     static final int STAGE2 = 300;
@@ -32,6 +33,7 @@ final class HelpSections implements IHelpSectionRenderer {
 
     private static final Map<Integer, String> HEADINGS =
             Map.of(
+                    EVALUATION, "Evaluation:",
                     PICTURE, "Picture:",
                     STAGE1,
                             "Stage 1, patches agree on one structure (asg, cutdiffusion; defaults"

@@ -4,6 +4,7 @@ package io.github.asg4j.image;
 import io.github.asg4j.BadRequestException;
 import io.github.asg4j.OutputException;
 
+import java.io.ByteArrayInputStream;
 import java.io.EOFException;
 import java.io.IOException;
 import java.io.OutputStream;
@@ -12,7 +13,9 @@ import java.lang.foreign.SegmentAllocator;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.nio.channels.Channels;
 import java.nio.channels.FileChannel;
+import java.nio.channels.ReadableByteChannel;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
@@ -73,46 +76,7 @@ public final class Npy {
      */
     public static Array read(Path file, Type type, SegmentAllocator allocator) {
         try (FileChannel channel = FileChannel.open(file)) {
-            String header = header(file, channel);
-            String descr = find(DESCR, header, file, "descr");
-            if (!descr.equals(type.descr)) {
-                throw bad(
-                        file,
-                        "holds elements of type '"
-                                + descr
-                                + "', needed is '"
-                                + type.descr
-                                + "': convert with numpy.asarray(a, dtype='"
-                                + type.descr
-                                + "')");
-            }
-            if (find(FORTRAN, header, file, "fortran_order").equals("True")) {
-                throw bad(
-                        file,
-                        "is in Fortran order: save numpy.ascontiguousarray(a) to have it row by"
-                                + " row");
-            }
-            long[] shape = shape(find(SHAPE, header, file, "shape"), file);
-            long bytes = bytes(shape, type, file);
-            long found = channel.size() - channel.position();
-            if (found != bytes) {
-                throw bad(
-                        file,
-                        "has "
-                                + found
-                                + " bytes of data, its shape "
-                                + Arrays.toString(shape)
-                                + " needs "
-                                + bytes
-                                + ": the file is damaged, save it again");
-            }
-            MemorySegment data = allocator.allocate(bytes, type.bytes).asSlice(0, bytes);
-            for (long at = 0; at < bytes; ) {
-                long size = Math.min(CHUNK_BYTES, bytes - at);
-                readFully(channel, data.asSlice(at, size).asByteBuffer());
-                at += size;
-            }
-            return new Array(type, shape, data);
+            return read(file.toString(), channel, channel.size(), type, allocator);
         } catch (NoSuchFileException e) {
             throw new BadRequestException(
                     "there is no file '" + file + "': check the name of the .npy file", e);
@@ -131,13 +95,75 @@ public final class Npy {
     }
 
     /**
+     * Reads the content of a file that is in memory; as {@link #read(Path, Type, SegmentAllocator)}.
+     *
+     * @param name of the file, for messages
+     */
+    public static Array read(String name, byte[] npy, Type type, SegmentAllocator allocator) {
+        try (ReadableByteChannel channel = Channels.newChannel(new ByteArrayInputStream(npy))) {
+            return read(name, channel, npy.length, type, allocator);
+        } catch (IOException e) {
+            throw new BadRequestException(
+                    "'" + name + "' ends in the middle of its header: save it again", e);
+        }
+    }
+
+    private static Array read(
+            String file,
+            ReadableByteChannel channel,
+            long size,
+            Type type,
+            SegmentAllocator allocator)
+            throws IOException {
+        Header header = header(file, channel);
+        String descr = find(DESCR, header.text(), file, "descr");
+        if (!descr.equals(type.descr)) {
+            throw bad(
+                    file,
+                    "holds elements of type '"
+                            + descr
+                            + "', needed is '"
+                            + type.descr
+                            + "': convert with numpy.asarray(a, dtype='"
+                            + type.descr
+                            + "')");
+        }
+        if (find(FORTRAN, header.text(), file, "fortran_order").equals("True")) {
+            throw bad(
+                    file,
+                    "is in Fortran order: save numpy.ascontiguousarray(a) to have it row by row");
+        }
+        long[] shape = shape(find(SHAPE, header.text(), file, "shape"), file);
+        long bytes = bytes(shape, type, file);
+        long found = size - header.bytes();
+        if (found != bytes) {
+            throw bad(
+                    file,
+                    "has "
+                            + found
+                            + " bytes of data, its shape "
+                            + Arrays.toString(shape)
+                            + " needs "
+                            + bytes
+                            + ": the file is damaged, save it again");
+        }
+        MemorySegment data = allocator.allocate(bytes, type.bytes).asSlice(0, bytes);
+        for (long at = 0; at < bytes; ) {
+            long count = Math.min(CHUNK_BYTES, bytes - at);
+            readFully(channel, data.asSlice(at, count).asByteBuffer());
+            at += count;
+        }
+        return new Array(type, shape, data);
+    }
+
+    /**
      * Writes a file of format version 1.0; an existing one is replaced when the new one is complete.
      *
      * @param data row-major, little-endian elements: exactly the product of {@code shape}
      * @throws OutputException if the file cannot be written
      */
     public static void write(Path file, Type type, MemorySegment data, long... shape) {
-        if (data.byteSize() != bytes(shape, type, file)) {
+        if (data.byteSize() != bytes(shape, type, file.toString())) {
             throw new IllegalArgumentException(
                     data.byteSize()
                             + " bytes are no "
@@ -189,8 +215,11 @@ public final class Npy {
         return (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
     }
 
-    /** The header's dictionary; leaves the channel at the first element. */
-    private static String header(Path file, FileChannel channel) throws IOException {
+    /** The header's dictionary, and the bytes of the file before the first element. */
+    private record Header(String text, long bytes) {}
+
+    /** Leaves the channel at the first element. */
+    private static Header header(String file, ReadableByteChannel channel) throws IOException {
         byte[] magic = read(channel, MAGIC.length + 2);
         if (!Arrays.equals(magic, 0, MAGIC.length, MAGIC, 0, MAGIC.length)) {
             throw bad(file, "is no .npy file: it has to be written by numpy.save");
@@ -205,8 +234,8 @@ public final class Npy {
                             + magic[MAGIC.length + 1]
                             + ", readable are 1.0 and 2.0: save a plain array with numpy.save");
         }
-        ByteBuffer size =
-                ByteBuffer.wrap(read(channel, version == 1 ? 2 : 4)).order(ByteOrder.LITTLE_ENDIAN);
+        int sizeBytes = version == 1 ? 2 : 4;
+        ByteBuffer size = ByteBuffer.wrap(read(channel, sizeBytes)).order(ByteOrder.LITTLE_ENDIAN);
         long length =
                 version == 1
                         ? Short.toUnsignedInt(size.getShort())
@@ -220,16 +249,18 @@ public final class Npy {
                             + MAX_HEADER_BYTES
                             + ": save a plain array with numpy.save");
         }
-        return new String(read(channel, (int) length), StandardCharsets.ISO_8859_1);
+        String text = new String(read(channel, (int) length), StandardCharsets.ISO_8859_1);
+        return new Header(text, magic.length + sizeBytes + length);
     }
 
-    private static byte[] read(FileChannel channel, int count) throws IOException {
+    private static byte[] read(ReadableByteChannel channel, int count) throws IOException {
         byte[] result = new byte[count];
         readFully(channel, ByteBuffer.wrap(result));
         return result;
     }
 
-    private static void readFully(FileChannel channel, ByteBuffer target) throws IOException {
+    private static void readFully(ReadableByteChannel channel, ByteBuffer target)
+            throws IOException {
         while (target.hasRemaining()) {
             if (channel.read(target) < 0) {
                 throw new EOFException("end of file");
@@ -237,7 +268,7 @@ public final class Npy {
         }
     }
 
-    private static long[] shape(String text, Path file) {
+    private static long[] shape(String text, String file) {
         String[] extents = text.isBlank() ? new String[0] : text.strip().split("\\s*,\\s*");
         long[] shape = new long[extents.length];
         for (int axis = 0; axis < shape.length; axis++) {
@@ -258,7 +289,7 @@ public final class Npy {
         return shape;
     }
 
-    private static long bytes(long[] shape, Type type, Path file) {
+    private static long bytes(long[] shape, Type type, String file) {
         long bytes = type.bytes;
         try {
             for (long extent : shape) {
@@ -280,7 +311,7 @@ public final class Npy {
         return Pattern.compile("['\"]" + name + "['\"]\\s*:\\s*" + value);
     }
 
-    private static String find(Pattern pattern, String header, Path file, String name) {
+    private static String find(Pattern pattern, String header, String file, String name) {
         Matcher matcher = pattern.matcher(header);
         if (matcher.find()) {
             for (int group = 1; group <= matcher.groupCount(); group++) {
@@ -299,7 +330,7 @@ public final class Npy {
                         + "': save a plain array with numpy.save");
     }
 
-    private static BadRequestException bad(Path file, String what) {
+    private static BadRequestException bad(String file, String what) {
         return new BadRequestException("'" + file + "' " + what);
     }
 }

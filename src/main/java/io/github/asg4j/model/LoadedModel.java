@@ -110,7 +110,13 @@ public final class LoadedModel implements AutoCloseable {
                 Thread.ofPlatform().daemon().name("asg-load")::start);
     }
 
-    private static OrtSession session(Bundle bundle, String file, int threads) {
+    /**
+     * Loads one graph of a bundle; the caller closes it.
+     *
+     * @param threads of each run
+     * @throws BadBundleException the graph cannot be loaded
+     */
+    public static OrtSession session(Bundle bundle, String file, int threads) {
         // ONNX Runtime copies a graph in memory: the bytes are freed at once.
         try (Memory memory = new Memory("loading " + file)) {
             return switch (bundle.graph(file, memory)) {

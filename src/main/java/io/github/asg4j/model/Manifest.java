@@ -30,6 +30,7 @@ import java.util.Set;
  * @param scheduler the noise schedule the model was trained with
  * @param conditioning what the denoiser wants beside the text
  * @param defaults settings where a request gives none
+ * @param evaluation what pictures of this model are measured by; null: nothing
  * @param files size and hash of every file, by path relative to the manifest
  */
 public record Manifest(
@@ -45,6 +46,7 @@ public record Manifest(
         Scheduler scheduler,
         Conditioning conditioning,
         Defaults defaults,
+        @Nullable Evaluation evaluation,
         Map<String, FileEntry> files) {
 
     public static final String FILE_NAME = "manifest.json";
@@ -259,6 +261,43 @@ public record Manifest(
     public record Defaults(int steps, double guidanceScale) {}
 
     /**
+     * @param features a network from pictures {@code [B, 3, h, w]} to features {@code [B, d]}; null:
+     *     none
+     * @param prompts one a line; null: none
+     * @param objects counts what captions promise; null: captions promise nothing that can be counted
+     * @param truth features and sharpness of true pictures; null: none
+     */
+    public record Evaluation(
+            @Nullable String prompts,
+            @Nullable String features,
+            @Nullable Objects objects,
+            @Nullable Truth truth) {}
+
+    /**
+     * @param models vocabulary and colours, JSON
+     * @param namer a network from patches to scores of shapes and colours
+     */
+    public record Objects(String models, String namer) {}
+
+    /**
+     * @param statistics captions and sharpness, JSON
+     * @param sizes by picture size
+     */
+    public record Truth(String statistics, List<TruthSize> sizes) {
+        public Truth {
+            sizes = List.copyOf(sizes);
+        }
+    }
+
+    /**
+     * @param width pixels
+     * @param height pixels
+     * @param pictures features of whole pictures made as small as the network takes, {@code [n, d]}
+     * @param crops features of crops as large as the network takes, {@code [n, d]}
+     */
+    public record TruthSize(int width, int height, String pictures, String crops) {}
+
+    /**
      * @param bytes size
      * @param sha256 64 lower-case hexadecimal digits
      */
@@ -300,6 +339,7 @@ public record Manifest(
                 "scheduler",
                 "conditioning",
                 "defaults",
+                "evaluation",
                 "files");
         Map<String, FileEntry> files = files(root.get("files"));
         Denoiser denoiser = denoiser(root.get("denoiser"), files);
@@ -321,6 +361,7 @@ public record Manifest(
                 scheduler,
                 conditioning(root.get("conditioning"), denoiser, textEncoders),
                 defaults(root.get("defaults"), scheduler),
+                evaluation(root.optional("evaluation"), files),
                 files);
     }
 
@@ -568,6 +609,47 @@ public record Manifest(
         return new Defaults(
                 json.get("steps").integer(1, Math.min(1000, scheduler.trainSteps())),
                 json.get("guidance_scale").number(0, 100));
+    }
+
+    private static @Nullable Evaluation evaluation(
+            @Nullable Json json, Map<String, FileEntry> files) {
+        if (json == null) {
+            return null;
+        }
+        json.onlyKeys("prompts", "features", "objects", "truth");
+        Json prompts = json.optional("prompts");
+        Json features = json.optional("features");
+        Json objects = json.optional("objects");
+        Json truth = json.optional("truth");
+        if (truth != null && features == null) {
+            throw truth.refused("is of no use without features");
+        }
+        return new Evaluation(
+                prompts == null ? null : file(prompts, files),
+                features == null ? null : file(features, files),
+                objects == null ? null : objects(objects, files),
+                truth == null ? null : truth(truth, files));
+    }
+
+    private static Objects objects(Json json, Map<String, FileEntry> files) {
+        json.onlyKeys("models", "namer");
+        return new Objects(file(json.get("models"), files), file(json.get("namer"), files));
+    }
+
+    private static Truth truth(Json json, Map<String, FileEntry> files) {
+        json.onlyKeys("statistics", "sizes");
+        List<TruthSize> sizes = new ArrayList<>();
+        for (Json entry : json.get("sizes").items(1, 64)) {
+            entry.onlyKeys("size", "pictures", "crops");
+            List<Json> size = entry.get("size").items(2, 2);
+            sizes.add(
+                    new TruthSize(
+                            size.get(0).integer(1, 1 << 16),
+                            size.get(1).integer(1, 1 << 16),
+                            file(entry.get("pictures"), files),
+                            file(entry.get("crops"), files)));
+        }
+        return new Truth(file(json.get("statistics"), files), sizes);
     }
 
     private static Map<String, FileEntry> files(Json json) {

@@ -14,6 +14,8 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
+import java.util.TreeSet;
 import java.util.function.Function;
 
 /**
@@ -176,6 +178,50 @@ public final class VaeDecoder implements AutoCloseable {
         }
     }
 
+    /**
+     * Where tiles meet by {@link Tiling#DEFAULT}, in pixels from the start of one axis of the decoded
+     * picture; empty if it is decoded whole.
+     *
+     * @param factor pixels per latent cell
+     * @param extent latent cells along the axis
+     * @param other latent cells along the other axis
+     */
+    public static List<Integer> tileBorders(Manifest.Vae vae, int factor, int extent, int other) {
+        Tiling tiling = Tiling.DEFAULT;
+        Manifest.TiledDecoder exact = vae.tiledDecoder();
+        if ((long) extent * other <= tiling.wholeCells() || extent <= tiling.tile()) {
+            return List.of();
+        }
+        Set<Integer> borders = new TreeSet<>();
+        if (exact != null) {
+            int core = coreOf(exact, tiling.tile(), extent * exact.scale());
+            for (int at = core; at < extent * exact.scale(); at += core) {
+                borders.add(at * (factor / exact.scale()));
+            }
+        } else {
+            int stride = tiling.tile() - tiling.overlap();
+            for (int i = 0; i < count(extent, tiling.tile(), stride); i++) {
+                int start = start(i, extent, tiling.tile(), stride);
+                borders.add(start * factor);
+                borders.add((start + tiling.tile()) * factor);
+            }
+        }
+        borders.remove(0);
+        borders.remove(extent * factor);
+        return List.copyOf(borders);
+    }
+
+    /** Features of a tile along an axis of {@code extent}; it has to hold more than its halos. */
+    private static int tileOf(Manifest.TiledDecoder entry, int tileCells, int extent) {
+        return Math.min(extent, Math.max(tileCells * entry.scale(), 4 * entry.halo()));
+    }
+
+    /** What of a tile is kept. */
+    private static int coreOf(Manifest.TiledDecoder entry, int tileCells, int extent) {
+        int tile = tileOf(entry, tileCells, extent);
+        return tile == extent ? extent : tile - 2 * entry.halo();
+    }
+
     private Tensor latents(MemorySegment data, int h, int w) {
         return Tensor.floats(data, 1, channels, h, w);
     }
@@ -267,9 +313,8 @@ public final class VaeDecoder implements AutoCloseable {
         int scale = entry.scale();
         int fh = h * scale;
         int fw = w * scale;
-        // A tile without its halos has to hold something.
-        int th = Math.min(fh, Math.max(tileCells * scale, 4 * entry.halo()));
-        int tw = Math.min(fw, Math.max(tileCells * scale, 4 * entry.halo()));
+        int th = tileOf(entry, tileCells, fh);
+        int tw = tileOf(entry, tileCells, fw);
         int pixels = factor / scale;
         try (Memory memory = new Memory("VAE tiles")) {
             MemorySegment features = memory.floats((long) both.width() * fh * fw, "features");
@@ -280,8 +325,8 @@ public final class VaeDecoder implements AutoCloseable {
                     "features",
                     Tensor.floats(features, 1, both.width(), fh, fw));
             Tail tail = new Tail(both, memory, th, tw, pixels);
-            int coreY = th == fh ? fh : th - 2 * entry.halo();
-            int coreX = tw == fw ? fw : tw - 2 * entry.halo();
+            int coreY = coreOf(entry, tileCells, fh);
+            int coreX = coreOf(entry, tileCells, fw);
             try (Binding binding = tail.bind()) {
                 // The statistics of norm p are right once those of all norms before it are.
                 for (int pass = 0; pass <= both.norms(); pass++) {

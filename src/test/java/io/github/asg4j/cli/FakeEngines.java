@@ -38,6 +38,9 @@ final class FakeEngines implements EngineFactory {
     /** Thrown by the generation, if any. */
     Throwable failure;
 
+    /** Thrown by plan for a method, if any. */
+    final Map<String, AsgException> unplannable = new LinkedHashMap<>();
+
     /** Run before the picture is done. */
     Runnable whileDrawing = () -> {};
 
@@ -104,6 +107,10 @@ final class FakeEngines implements EngineFactory {
             @Override
             public Map<String, Object> plan(GenerationRequest request) {
                 requests.add(request);
+                AsgException unable = unplannable.get(request.method());
+                if (unable != null) {
+                    throw unable;
+                }
                 Map<String, Object> plan = new LinkedHashMap<>();
                 plan.put("method", request.method());
                 plan.put("canvas_latents", List.of(32, 32));

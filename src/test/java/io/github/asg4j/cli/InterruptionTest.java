@@ -15,6 +15,7 @@ import java.io.BufferedReader;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.TimeUnit;
 import java.util.stream.Collectors;
@@ -48,30 +49,35 @@ class InterruptionTest {
         assumeTrue(env.waitFor() == 0, "env --default-signal (coreutils 8.31)");
     }
 
-    private Process start(String command, boolean deaf) throws IOException {
-        return new ProcessBuilder(
-                        "env",
-                        "--default-signal=INT",
-                        Path.of(System.getProperty("java.home"), "bin", "java").toString(),
-                        "-XX:+UseSerialGC",
-                        "-Dasg.test.deaf=" + deaf,
-                        "-cp",
-                        System.getProperty("java.class.path"),
-                        EndlessMain.class.getName(),
-                        command,
-                        "--prompt",
-                        "a ball",
-                        "--json",
-                        "--out",
-                        folder.resolve("a").toString())
-                .redirectErrorStream(true)
-                .start();
+    private Process start(String command, boolean deaf, String... options) throws IOException {
+        List<String> words =
+                new ArrayList<>(
+                        List.of(
+                                "env",
+                                "--default-signal=INT",
+                                Path.of(System.getProperty("java.home"), "bin", "java").toString(),
+                                "-XX:+UseSerialGC",
+                                "--enable-native-access=ALL-UNNAMED",
+                                "-Dasg.test.deaf=" + deaf,
+                                "-cp",
+                                System.getProperty("java.class.path"),
+                                EndlessMain.class.getName(),
+                                command,
+                                "--json",
+                                "--out",
+                                folder.resolve("a").toString()));
+        words.addAll(List.of(options));
+        return new ProcessBuilder(words).redirectErrorStream(true).start();
     }
 
     /** Sends SIGINT once the generation runs; returns what was printed after that. */
     private String interrupt(Process process) throws Exception {
         try (BufferedReader printed = process.inputReader()) {
-            assertEquals(STARTED, printed.readLine());
+            String line = printed.readLine();
+            while (line != null && line.startsWith("eval: 0 of ")) {
+                line = printed.readLine();
+            }
+            assertEquals(STARTED, line);
             new ProcessBuilder("kill", "-INT", Long.toString(process.pid())).start().waitFor();
             assertTrue(process.waitFor(20, TimeUnit.SECONDS), "still running");
             return printed.lines().collect(Collectors.joining("\n"));
@@ -89,7 +95,7 @@ class InterruptionTest {
     @ParameterizedTest
     @ValueSource(strings = {"generate", "compare"})
     void cancelsAndLeavesNoFile(String command) throws Exception {
-        Process process = start(command, false);
+        Process process = start(command, false, "--prompt", "a ball");
         assertEquals("asg: cancelled in step 3 of 50", interrupt(process));
         assertEquals(130, process.exitValue());
         assertEquals(List.of(), files());
@@ -97,9 +103,20 @@ class InterruptionTest {
 
     @Test
     void doesNotWaitForeverForTheGeneration() throws Exception {
-        Process process = start("generate", true);
+        Process process = start("generate", true, "--prompt", "a ball");
         assertEquals("asg: leaving while a UNet call is still running", interrupt(process));
         assertEquals(130, process.exitValue());
         assertEquals(List.of(), files());
+    }
+
+    @Test
+    void anEvaluationSaysHowToGoOn() throws Exception {
+        Process process = start("eval", false, "--methods", "direct");
+        assertEquals(
+                "asg: stopped after 0 of 64 pictures, which are kept in '"
+                        + folder.resolve("a")
+                        + "': the same command goes on from there",
+                interrupt(process));
+        assertEquals(130, process.exitValue());
     }
 }

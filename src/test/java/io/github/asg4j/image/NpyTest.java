@@ -73,6 +73,23 @@ class NpyTest {
         return e.getMessage();
     }
 
+    @Test
+    void aFileInMemoryIsReadAsOneOnDisk() throws IOException {
+        byte[] bytes = Files.readAllBytes(file(2, SHAPE_2_3, 24));
+        Npy.Array array = Npy.read("b.npy", bytes, Npy.Type.FLOAT32, arena);
+        assertArrayEquals(new long[] {2, 3}, array.shape());
+        assertEquals(24, array.data().byteSize());
+        for (int cut : new int[] {3, 20, bytes.length - 1}) {
+            byte[] part = java.util.Arrays.copyOf(bytes, cut);
+            String message =
+                    assertThrows(
+                                    BadRequestException.class,
+                                    () -> Npy.read("b.npy", part, Npy.Type.FLOAT32, arena))
+                            .getMessage();
+            assertTrue(message.contains("'b.npy'"), message);
+        }
+    }
+
     @ParameterizedTest
     @EnumSource(Npy.Type.class)
     void whatIsWrittenIsRead(Npy.Type type) {

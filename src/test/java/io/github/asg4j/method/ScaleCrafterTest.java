@@ -112,6 +112,7 @@ class ScaleCrafterTest {
                 new Manifest.Betas("euler", "scaled_linear", 0.00085, 0.012, 1000, "leading", 1),
                 new Manifest.Conditioning(true, true, true, 0, 0),
                 new Manifest.Defaults(50, 5),
+                null,
                 Map.of());
     }
 

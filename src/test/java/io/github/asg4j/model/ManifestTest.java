@@ -175,6 +175,42 @@ class ManifestTest {
                         .contains("upscalers[1].file: found \"x3.onnx\""));
     }
 
+    @Test
+    void evaluation() throws IOException {
+        FakeBundle fake = new FakeBundle();
+        assertNull(parse(fake.manifest()).evaluation());
+        for (String name : List.of("f.onnx", "o.json", "n.onnx", "t.json", "p.npy", "c.npy")) {
+            fake.files.put(name, new byte[1]);
+        }
+        String json =
+                fake.manifest()
+                        .replace(
+                                "\"files\": {",
+                                "\"evaluation\": {\"features\": \"f.onnx\", \"objects\":"
+                                        + " {\"models\": \"o.json\", \"namer\": \"n.onnx\"},"
+                                        + " \"truth\": {\"statistics\": \"t.json\", \"sizes\":"
+                                        + " [{\"size\": [256, 128], \"pictures\": \"p.npy\","
+                                        + " \"crops\": \"c.npy\"}]}}, \"files\": {");
+        assertEquals(
+                new Manifest.Evaluation(
+                        null,
+                        "f.onnx",
+                        new Manifest.Objects("o.json", "n.onnx"),
+                        new Manifest.Truth(
+                                "t.json",
+                                List.of(new Manifest.TruthSize(256, 128, "p.npy", "c.npy")))),
+                parse(json).evaluation());
+        assertTrue(
+                refusal(json.replace("\"features\": \"f.onnx\", ", ""))
+                        .contains("evaluation.truth: is of no use without features"));
+        assertTrue(
+                refusal(json.replace("\"n.onnx\"}", "\"x.onnx\"}"))
+                        .contains("evaluation.objects.namer: found \"x.onnx\""));
+        assertTrue(
+                refusal(json.replace("[256, 128]", "[256, 0]"))
+                        .contains("evaluation.truth.sizes[0].size[1]: found 0"));
+    }
+
     /** Old text, new text, then what the message has to say: field, found, expected. */
     @ParameterizedTest
     @CsvSource(

@@ -164,6 +164,21 @@ class VaeDecoderTest {
         }
     }
 
+    @Test
+    void tileBordersAreWhereTilesMeet() {
+        Manifest.TiledDecoder entry = new Manifest.TiledDecoder("front", "tail", 4, 6);
+        // Whole up to 128 x 128 cells.
+        assertEquals(List.of(), VaeDecoder.tileBorders(vae(entry, null), 8, 128, 128));
+        // Tiles of 64 cells keep 61 of them: 12 features of 4 a cell are halo.
+        assertEquals(
+                List.of(61 * 8, 122 * 8), VaeDecoder.tileBorders(vae(entry, null), 8, 160, 128));
+        // Feathered tiles begin every 48 cells, the last one moved back.
+        assertEquals(
+                List.of(48 * 8, 64 * 8, 96 * 8, 112 * 8),
+                VaeDecoder.tileBorders(vae(null, null), 8, 160, 128));
+        assertEquals(List.of(), VaeDecoder.tileBorders(vae(null, null), 8, 64, 1000));
+    }
+
     private static Manifest.Vae vae(Manifest.TiledDecoder parts, Manifest.Vae fallback) {
         return new Manifest.Vae("vae_decoder.onnx", null, "fp32", parts, fallback);
     }

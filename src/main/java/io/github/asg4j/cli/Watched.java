@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.github.asg4j.cli;
+
+import io.github.asg4j.Generation;
+import io.github.asg4j.GenerationListener;
+import io.github.asg4j.GenerationRequest;
+import io.github.asg4j.evaluate.Artist;
+
+import java.util.Map;
+
+/** Draws one picture after the other; Ctrl-C ends whichever is being drawn. */
+record Watched(Artist engine, Interruption interruption) implements Artist {
+    @Override
+    public Generation submit(GenerationRequest request, GenerationListener listener) {
+        Generation generation = engine.submit(request, listener);
+        interruption.watch(generation);
+        return generation;
+    }
+
+    @Override
+    public Map<String, Object> plan(GenerationRequest request) {
+        return engine.plan(request);
+    }
+
+    @Override
+    public Map<String, Object> describe() {
+        return engine.describe();
+    }
+}

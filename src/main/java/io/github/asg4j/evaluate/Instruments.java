@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.github.asg4j.evaluate;
+
+import io.github.asg4j.BadRequestException;
+import io.github.asg4j.GeneratedImage;
+import io.github.asg4j.model.Bundle;
+import io.github.asg4j.model.LoadedModel;
+import io.github.asg4j.model.Manifest;
+import io.github.asg4j.ort.OrtSession;
+
+import org.jspecify.annotations.Nullable;
+
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.security.MessageDigest;
+import java.security.NoSuchAlgorithmException;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.HexFormat;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+import java.util.Optional;
+import java.util.OptionalInt;
+
+/**
+ * What measures pictures of one bundle: the bundle's own object counter, feature network and truth,
+ * or what was given in their place. Whatever is missing measures nothing. One thread at a time.
+ */
+public final class Instruments implements AutoCloseable {
+    private static final int THREADS = 1;
+
+    private final Bundle bundle;
+    private final List<AutoCloseable> open = new ArrayList<>();
+    private final @Nullable Path truthFolder;
+    private final Map<String, Optional<Truth>> truths = new HashMap<>();
+    private @Nullable ObjectCounter counter;
+    private @Nullable FeatureNetwork features;
+    private @Nullable ClipScore clip;
+    private boolean ownFeatures;
+
+    private Instruments(Bundle bundle, @Nullable Path truthFolder) {
+        this.bundle = bundle;
+        this.truthFolder = truthFolder;
+    }
+
+    /**
+     * Opens them.
+     *
+     * @param model folder of the bundle; null: the demo bundle
+     * @param featureFile a feature network in place of the bundle's; null: the bundle's
+     * @param truthFolder true pictures, PNG files in it or in its folders WxH; null: the bundle's
+     * @param clipFolder networks for the CLIP score; null: no CLIP score
+     */
+    public static Instruments open(
+            @Nullable Path model,
+            @Nullable Path featureFile,
+            @Nullable Path truthFolder,
+            @Nullable Path clipFolder) {
+        if (truthFolder != null && !Files.isDirectory(truthFolder)) {
+            throw new BadRequestException(
+                    "the folder of true pictures '" + truthFolder + "' does not exist");
+        }
+        Instruments all = new Instruments(Bundle.open(model, false), truthFolder);
+        try {
+            all.openNetworks(featureFile, clipFolder);
+        } catch (RuntimeException e) {
+            all.close();
+            throw e;
+        }
+        return all;
+    }
+
+    private void openNetworks(@Nullable Path featureFile, @Nullable Path clipFolder) {
+        Manifest.Evaluation own = bundle.manifest().evaluation();
+        Manifest.Objects objects = own == null ? null : own.objects();
+        if (objects != null) {
+            String models = objects.models();
+            counter =
+                    new ObjectCounter(
+                            ObjectModels.parse(bundle.place() + models, bundle.read(models)),
+                            session(objects.namer()));
+            open.add(counter);
+        }
+        if (featureFile != null) {
+            features =
+                    new FeatureNetwork(OrtSession.open(featureFile, THREADS), sha256(featureFile));
+        } else if (own != null && own.features() != null) {
+            String file = own.features();
+            Manifest.FileEntry entry = Objects.requireNonNull(bundle.manifest().files().get(file));
+            features = new FeatureNetwork(session(file), entry.sha256());
+            ownFeatures = true;
+        }
+        if (features != null) {
+            open.add(features);
+        }
+        if (clipFolder != null) {
+            clip = ClipScore.open(clipFolder, THREADS);
+            open.add(clip);
+        }
+    }
+
+    private OrtSession session(String file) {
+        return LoadedModel.session(bundle, file, THREADS);
+    }
+
+    private static String sha256(Path file) {
+        try {
+            byte[] digest = MessageDigest.getInstance("SHA-256").digest(Files.readAllBytes(file));
+            return HexFormat.of().formatHex(digest);
+        } catch (IOException e) {
+            throw new BadRequestException("cannot read '" + file + "' (" + e + ")", e);
+        } catch (NoSuchAlgorithmException e) {
+            throw new AssertionError("every Java platform has SHA-256", e);
+        }
+    }
+
+    /** Objects in a picture of the engine; empty: its prompt promises nothing that can be counted. */
+    public OptionalInt count(GeneratedImage image) {
+        ObjectCounter own = counter;
+        return own != null && image.report().get("prompt") instanceof String p && own.knows(p)
+                ? OptionalInt.of(own.examine(Picture.of(image), p).count())
+                : OptionalInt.empty();
+    }
+
+    Manifest manifest() {
+        return bundle.manifest();
+    }
+
+    /** SHA-256 of the bundle, 64 hexadecimal digits. */
+    public String bundleSha256() {
+        return bundle.bundleSha256();
+    }
+
+    /** The bundle's prompts for evaluations, one a line; null: it has none. */
+    public @Nullable String prompts() {
+        Manifest.Evaluation own = bundle.manifest().evaluation();
+        return own == null || own.prompts() == null
+                ? null
+                : new String(bundle.read(own.prompts()), StandardCharsets.UTF_8);
+    }
+
+    @Nullable ObjectCounter counter() {
+        return counter;
+    }
+
+    @Nullable FeatureNetwork features() {
+        return features;
+    }
+
+    @Nullable ClipScore clip() {
+        return clip;
+    }
+
+    /** True pictures of a size; null: there are none, or no features to compare them by. */
+    @Nullable Truth truth(int width, int height) {
+        FeatureNetwork network = features;
+        if (network == null) {
+            return null;
+        }
+        return truths.computeIfAbsent(
+                        width + "x" + height,
+                        size ->
+                                truthFolder != null
+                                        ? Optional.of(
+                                                Truth.ofFolder(truthFolder, width, height, network))
+                                        : ownFeatures
+                                                ? Optional.ofNullable(
+                                                        Truth.ofBundle(
+                                                                bundle,
+                                                                width,
+                                                                height,
+                                                                network.width()))
+                                                : Optional.empty())
+                .orElse(null);
+    }
+
+    @Override
+    public void close() {
+        for (AutoCloseable each : open.reversed()) {
+            try {
+                each.close();
+            } catch (Exception e) {
+                throw new IllegalStateException("closing " + each, e);
+            }
+        }
+        open.clear();
+    }
+}
