@@ -50,7 +50,7 @@ record DrawnPicture(
             map.put("count", finding.count());
             map.put("shape", finding.shape());
             map.put("colour", finding.colour());
-            map.put("share", Interval.rounded(finding.share()));
+            put(map, "share", finding.share());
             map.put("right_shape", finding.rightShape());
             map.put("right_colour", finding.rightColour());
         }
@@ -111,8 +111,9 @@ record DrawnPicture(
     }
 
     private static void put(Map<String, Object> map, String name, double value) {
-        if (!Double.isNaN(value)) {
-            map.put(name, Interval.rounded(value));
+        Double rounded = Interval.rounded(value);
+        if (rounded != null) {
+            map.put(name, rounded);
         }
     }
 

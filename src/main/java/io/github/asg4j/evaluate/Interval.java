@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.github.asg4j.evaluate;
 
+import org.jspecify.annotations.Nullable;
+
+import java.math.BigDecimal;
+import java.math.MathContext;
 import java.util.LinkedHashMap;
 import java.util.Map;
 
@@ -12,6 +16,8 @@ import java.util.Map;
  * @param high end of the interval
  */
 public record Interval(double value, double low, double high) {
+    private static final int DIGITS = 5;
+
     private static final double Z = 1.959963984540054;
 
     /** Wilson's interval of a share (JASA 22, 1927). */
@@ -26,18 +32,19 @@ public record Interval(double value, double low, double high) {
         return new Interval(p, Math.max(0, centre - half), Math.min(1, centre + half));
     }
 
-    /** For JSON; four significant digits. */
-    Map<String, Object> toMap() {
-        Map<String, Object> map = new LinkedHashMap<>();
+    /** For JSON, which has no NaN: ends that are not known are null. */
+    Map<String, @Nullable Object> toMap() {
+        Map<String, @Nullable Object> map = new LinkedHashMap<>();
         map.put("value", rounded(value));
         map.put("low", rounded(low));
         map.put("high", rounded(high));
         return map;
     }
 
-    static double rounded(double x) {
-        return Double.isFinite(x) && x != 0
-                ? new java.math.BigDecimal(x).round(new java.math.MathContext(5)).doubleValue()
-                : x;
+    /** To five significant digits; null: not finite. */
+    static @Nullable Double rounded(double x) {
+        return Double.isFinite(x)
+                ? new BigDecimal(x).round(new MathContext(DIGITS)).doubleValue()
+                : null;
     }
 }

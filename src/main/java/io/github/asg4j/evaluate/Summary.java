@@ -96,13 +96,9 @@ public record Summary(List<Row> rows, Map<String, Map<String, Object>> truth) {
         map.put("pictures", used.pictures().length);
         map.put("crops", used.crops().length);
         map.put("same_captions", used.captions().stream().noneMatch(String::isEmpty));
-        putNumber(map, "sharpness_spread", truth.spread());
-        putNumber(map, "sharpness_through_autoencoder", truth.throughAutoencoder());
+        map.put("sharpness_spread", Interval.rounded(truth.spread()));
+        map.put("sharpness_through_autoencoder", Interval.rounded(truth.throughAutoencoder()));
         return map;
-    }
-
-    private static void putNumber(Map<String, Object> map, String name, double value) {
-        map.put(name, Double.isNaN(value) ? null : Interval.rounded(value));
     }
 
     /** For {@code --json} and {@code eval.json}. */
