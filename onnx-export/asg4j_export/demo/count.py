@@ -1,9 +1,9 @@
 """Counts the objects in a picture of the demo and says whether shape and colour are those of its caption.
 
 A pixel belongs to the object if the caption's colour explains it clearly better than the caption's background (Gaussian
-colour models). Holes are filled, specks are opened away, and connected components of at least 1.5 %/s^2 of the
-picture count, s being the picture's size over the native one, if their colour is beyond doubt on the mean: a bright stone
-is no white ball. A small network names shape and colour of the biggest.
+colour models). Holes are filled, specks are opened away, and connected components of at least 1.8 %/s^2 of the
+picture count, s being the picture's size over the native one, if their colour is beyond doubt on the mean, by itself and
+beside the biggest's: a bright stone is no white ball, a pinkish smudge no second cone. A small network names shape and colour of the biggest.
 
 ``python -m asg4j_export.demo.count FILE.png...`` prints one line a picture. The caption is --prompt, else the PNG's
 text, else the file's name ("a-red-ball-on-grass-7.png"), else line NN of the fixed prompts for "NN.png".
@@ -30,10 +30,11 @@ from .render import NATIVE
 
 MODEL_FILE = Path(__file__).with_name("counter.safetensors")
 PATCH = 48  # side of the network's input
-SMALLEST = 0.015  # share of a native picture
+SMALLEST = 0.018  # share of a native picture; the smallest cone that is rendered covers 0.020
 FARTHEST = 60.0  # squared distance from which on a colour explains nothing
 MARGIN = 3.0  # by which the object's colour has to explain a pixel better than the background
 MEAN_MARGIN = 8.0  # likewise, on the mean over a component
+RELATIVE_MARGIN = 0.5  # that mean over the biggest component's
 
 
 @dataclass(frozen=True)
@@ -124,11 +125,12 @@ def components(margins: np.ndarray, scale: float) -> list[tuple[int, tuple[slice
     sizes = np.bincount(labels.ravel())[1:]
     means = ndimage.mean(margins, labels, np.arange(1, n + 1))
     found = [
-        (int(size), box)
+        (int(size), float(mean), box)
         for size, mean, box in zip(sizes, means, ndimage.find_objects(labels))
         if size >= SMALLEST / scale**2 * mask.size and mean >= MEAN_MARGIN
     ]
-    return sorted(found, key=lambda item: -item[0])
+    found.sort(key=lambda item: -item[0])
+    return [(size, box) for size, mean, box in found if mean >= RELATIVE_MARGIN * found[0][1]]
 
 
 def cut_patch(picture: np.ndarray, box: tuple[slice, slice]) -> torch.Tensor:

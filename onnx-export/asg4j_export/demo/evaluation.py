@@ -50,6 +50,7 @@ def objects() -> dict:
         "farthest": count.FARTHEST,
         "margin": count.MARGIN,
         "mean_margin": count.MEAN_MARGIN,
+        "relative_margin": count.RELATIVE_MARGIN,
         "patch": count.PATCH,
         "shapes": list(SHAPES),
         "colours": list(COLOURS),

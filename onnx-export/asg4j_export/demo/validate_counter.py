@@ -3,6 +3,8 @@
 
 0 to 4 objects at every size, as rendered, through the autoencoder, blurred, noisy, and blurred and noisy. One line a
 condition, with Wilson 95 % intervals; exits with 1 if a size or a treatment falls below 99 %.
+
+The engine's counter on the same pictures: ``--cases DIR``, then ``mvn test -Dtest=RenderedPicturesTest -Dasg.cases=DIR``.
 """
 
 from __future__ import annotations
@@ -53,12 +55,15 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--sizes", nargs="*", help="as in 256x128 (default: all)")
     parser.add_argument("--wrong", type=Path, help="folder for the pictures that were counted wrongly")
+    parser.add_argument("--cases", type=Path, help="folder for all pictures and what was found, for the engine's counter")
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     torch.set_num_threads(1)
     vae = AutoencoderKL.from_pretrained(args.vae, torch_dtype=torch.float32).float().eval()
-    if args.wrong:
-        args.wrong.mkdir(parents=True, exist_ok=True)
+    for folder in (args.wrong, args.cases):
+        if folder:
+            folder.mkdir(parents=True, exist_ok=True)
+    cases: list[dict] = []
     hits: dict[tuple[str, str, int], list[bool]] = {}
     for width, height in SIZES:
         size = f"{width}x{height}"
@@ -78,6 +83,10 @@ def main() -> int:
                         found = count.examine(picture, subject)
                         right = found.count == objects
                         hits.setdefault((size, treatment, objects), []).append(right)
+                        if args.cases:
+                            file = f"{len(cases):05d}.png"
+                            Image.fromarray(picture).save(args.cases / file, compress_level=1)
+                            cases.append({"file": file, "caption": subject.caption, "objects": objects, "count": found.count})
                         if args.wrong and not right:
                             name = f"{size}-{treatment}-{objects}as{found.count}-{start + i:03d}-{subject.caption}".replace(" ", "-")
                             Image.fromarray(picture).save(args.wrong / f"{name}.png")
@@ -93,6 +102,8 @@ def main() -> int:
     rows += [report(size, lambda s, t, o, size=size: s == size) for size in dict.fromkeys(key[0] for key in hits)]
     rows += [report(f"{n} objects", lambda s, t, o, n=n: o == n) for n in OBJECTS]
     report("all", lambda s, t, o: True)
+    if args.cases:
+        (args.cases / "cases.json").write_text(json.dumps(cases, indent=1) + "\n")
     if args.json:
         args.json.write_text(json.dumps(rows, indent=1) + "\n")
     return 0 if all(row["right"] / row["n"] >= REQUIRED for row in rows) else 1

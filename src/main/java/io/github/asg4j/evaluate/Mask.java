@@ -28,8 +28,17 @@ final class Mask {
         return new Mask(width, height, (BitSet) set.clone());
     }
 
-    /** Pixels that touch by a corner; box with its ends left out. */
-    record Component(int pixels, int top, int left, int bottom, int right) {}
+    /**
+     * Pixels that touch, be it by a corner.
+     *
+     * @param pixels how many
+     * @param mean of their values
+     * @param top of the box around them
+     * @param left of the box
+     * @param bottom of the box, left out
+     * @param right of the box, left out
+     */
+    record Component(int pixels, double mean, int top, int left, int bottom, int right) {}
 
     int width() {
         return width;
@@ -116,12 +125,11 @@ final class Mask {
     }
 
     /**
-     * The components of at least {@code smallest} pixels whose values are at least {@code
-     * smallestMean} on the mean, biggest first.
+     * The components of at least {@code smallest} pixels, biggest first.
      *
      * @param values one a pixel
      */
-    List<Component> components(double smallest, float[] values, double smallestMean) {
+    List<Component> components(double smallest, float[] values) {
         List<Component> found = new ArrayList<>();
         BitSet rest = (BitSet) set.clone();
         Deque<Integer> open = new ArrayDeque<>();
@@ -150,8 +158,8 @@ final class Mask {
                     }
                 }
             }
-            if (pixels >= smallest && sum / pixels >= smallestMean) {
-                found.add(new Component(pixels, box[0], box[1], box[2], box[3]));
+            if (pixels >= smallest) {
+                found.add(new Component(pixels, sum / pixels, box[0], box[1], box[2], box[3]));
             }
         }
         found.sort(Comparator.comparingInt(Component::pixels).reversed());

@@ -11,7 +11,7 @@ import java.util.List;
  * Counts in a picture what its caption promises: a pixel belongs to the object if the caption's
  * colour explains it clearly better than the caption's background, holes are filled, specks opened
  * away, and components of at least a share of a native picture count if their colour is beyond doubt
- * on the mean. A small network names shape and colour of the biggest. The same as {@code onnx-export/asg4j_export/demo/count.py}, step by step.
+ * on the mean, by itself and beside the biggest's. A small network names shape and colour of the biggest. The same as {@code onnx-export/asg4j_export/demo/count.py}, step by step.
  *
  * <p>It sees objects of the caption's colour only. One thread at a time.
  */
@@ -47,10 +47,9 @@ public final class ObjectCounter implements AutoCloseable {
         float[] margins = margins(small, subject);
         Mask mask = mask(small, margins);
         List<Mask.Component> found =
-                mask.components(
-                        models.smallestShare() / (scale * scale) * mask.pixels(),
-                        margins,
-                        models.meanMargin());
+                sure(
+                        mask.components(
+                                models.smallestShare() / (scale * scale) * mask.pixels(), margins));
         if (found.isEmpty()) {
             return new Finding(0, "none", "none", 0, false, false);
         }
@@ -65,6 +64,15 @@ public final class ObjectCounter implements AutoCloseable {
                 (double) biggest.pixels() / mask.pixels(),
                 shape == subject.shape(),
                 colour == subject.colour());
+    }
+
+    /** Those whose colour is beyond doubt, by itself and beside the biggest of them. */
+    private List<Mask.Component> sure(List<Mask.Component> components) {
+        List<Mask.Component> sure =
+                components.stream().filter(c -> c.mean() >= models.meanMargin()).toList();
+        return sure.stream()
+                .filter(c -> c.mean() >= models.relativeMargin() * sure.getFirst().mean())
+                .toList();
     }
 
     /** The pixels of the caption's object, at the size of {@link #analysed}. */

@@ -23,6 +23,7 @@ import java.util.Map;
  * @param farthest squared distance from which on a colour explains nothing
  * @param margin by which the object's colour has to explain a pixel better than the background
  * @param meanMargin likewise, on the mean over a component
+ * @param relativeMargin of a component's mean over the biggest component's
  * @param patch side of the naming network's input in pixels
  * @param shapes names, in the order of the network's scores
  * @param colours names, in the order of the network's scores
@@ -36,6 +37,7 @@ record ObjectModels(
         double farthest,
         double margin,
         double meanMargin,
+        double relativeMargin,
         int patch,
         List<String> shapes,
         List<String> colours,
@@ -75,6 +77,7 @@ record ObjectModels(
                     root.required("farthest").doubleValue(),
                     root.required("margin").doubleValue(),
                     root.required("mean_margin").doubleValue(),
+                    root.required("relative_margin").doubleValue(),
                     root.required("patch").intValue(),
                     shapes,
                     colours,

@@ -22,7 +22,7 @@ class MaskTest {
     }
 
     private static List<Mask.Component> components(Mask mask, double smallest) {
-        return mask.components(smallest, new float[mask.pixels()], 0);
+        return mask.components(smallest, new float[mask.pixels()]);
     }
 
     @Test
@@ -51,20 +51,22 @@ class MaskTest {
         Mask mask = mask("##....", "..#...", "......", "....##", "#...##");
         assertEquals(
                 List.of(
-                        new Mask.Component(4, 3, 4, 5, 6),
-                        new Mask.Component(3, 0, 0, 2, 3),
-                        new Mask.Component(1, 4, 0, 5, 1)),
+                        new Mask.Component(4, 0, 3, 4, 5, 6),
+                        new Mask.Component(3, 0, 0, 0, 2, 3),
+                        new Mask.Component(1, 0, 4, 0, 5, 1)),
                 components(mask, 0));
         assertEquals(2, components(mask, 3).size());
         assertEquals(0, components(mask("...", "..."), 0).size());
     }
 
     @Test
-    void componentsOfTooSmallAMeanAreLeftOut() {
-        Mask mask = mask("#.#", "#.#");
+    void componentsKnowTheMeanOfTheirValues() {
         float[] values = {1, 0, 4, 3, 0, 6};
-        assertEquals(List.of(new Mask.Component(2, 0, 2, 2, 3)), mask.components(1, values, 2.1));
-        assertEquals(2, mask.components(1, values, 2).size());
+        assertEquals(
+                List.of(2.0, 5.0),
+                mask("#.#", "#.#").components(1, values).stream()
+                        .map(Mask.Component::mean)
+                        .toList());
     }
 
     @Test
