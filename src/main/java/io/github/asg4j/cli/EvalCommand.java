@@ -162,6 +162,14 @@ final class EvalCommand implements Callable<Integer> {
         Path out;
 
         @Option(
+                names = "--measure-only",
+                order = HelpSections.OUTPUT + 82,
+                description =
+                        "draw nothing: measure what the folder holds, with the bundle's present"
+                                + " counter, features and truth")
+        boolean measureOnly;
+
+        @Option(
                 names = "--redo",
                 order = HelpSections.OUTPUT + 81,
                 description = "draw rows again that the folder holds with other settings")
@@ -186,7 +194,8 @@ final class EvalCommand implements Callable<Integer> {
             List<String> prompts = prompts(instruments.prompts());
             Artist artist = new Watched(engine, interruption);
             int pictures = Math.multiplyExact(prompts.size(), seeds);
-            List<EvaluationRow> rows = planner.rows(artist, pictures, cli.err());
+            List<EvaluationRow> rows =
+                    evalArgs.measureOnly ? List.of() : planner.rows(artist, pictures, cli.err());
             try (Evaluation evaluation =
                     Evaluation.open(
                             rows,

@@ -15,6 +15,7 @@ import java.util.Map;
  * @param index in the row; pictures of one index have one prompt and seed in all rows
  * @param prompt it was drawn with
  * @param seed it was drawn with
+ * @param countedBy identifies the counter, {@link Instruments#counting}
  * @param finding null: nothing was promised that can be counted
  * @param sharpness of {@link Sharpness}
  * @param seam of {@link Seams}
@@ -30,6 +31,7 @@ record DrawnPicture(
         int index,
         String prompt,
         long seed,
+        String countedBy,
         @Nullable Finding finding,
         double sharpness,
         double seam,
@@ -40,12 +42,32 @@ record DrawnPicture(
         double seconds,
         String pixelsSha256) {
 
+    /** The same picture, counted again. */
+    DrawnPicture counted(String by, @Nullable Finding again) {
+        return new DrawnPicture(
+                key,
+                index,
+                prompt,
+                seed,
+                by,
+                again,
+                sharpness,
+                seam,
+                patchIou,
+                patchNoise,
+                clipScore,
+                guidedEvaluations,
+                seconds,
+                pixelsSha256);
+    }
+
     Map<String, Object> toMap() {
         Map<String, Object> map = new LinkedHashMap<>();
         putKey(map, key);
         map.put("index", index);
         map.put("prompt", prompt);
         map.put("seed", seed);
+        map.put("counted_by", countedBy);
         if (finding != null) {
             map.put("count", finding.count());
             map.put("shape", finding.shape());
@@ -99,6 +121,7 @@ record DrawnPicture(
                 line.required("index").intValue(),
                 line.required("prompt").asText(),
                 line.required("seed").longValue(),
+                line.path("counted_by").asText(),
                 finding,
                 number(line, "sharpness"),
                 number(line, "seam"),

@@ -113,7 +113,7 @@ public final class Evaluation implements AutoCloseable {
                         + " as "
                         + stages
                         + " with "
-                        + instruments.bundleSha256();
+                        + instruments.drawing();
         results.begin(row.key(), how, redo);
         seams.put(row.key(), Seams.of(plan, instruments.manifest()));
         if (plan.get("guided_evaluations") instanceof Number evaluations) {
@@ -241,10 +241,8 @@ public final class Evaluation implements AutoCloseable {
             Picture picture,
             @Nullable PatchReport report) {
         EvaluationRow.Key key = task.row().key();
-        ObjectCounter counter = instruments.counter();
-        Finding finding =
-                counter != null && counter.knows(prompt) ? counter.examine(picture, prompt) : null;
-        PatchMeasure patches = report == null ? null : PatchMeasure.of(report, counter, prompt);
+        PatchMeasure patches =
+                report == null ? null : PatchMeasure.of(report, instruments.counter(), prompt);
         Seams borders = seams.get(key);
         ClipScore clip = instruments.clip();
         Map<String, Object> said = image.report();
@@ -253,7 +251,8 @@ public final class Evaluation implements AutoCloseable {
                 task.index(),
                 prompt,
                 seed,
-                finding,
+                instruments.counting(),
+                finding(picture, prompt),
                 Sharpness.of(picture),
                 borders == null ? Double.NaN : borders.score(picture),
                 patches == null ? Double.NaN : patches.iou(),
@@ -265,6 +264,22 @@ public final class Evaluation implements AutoCloseable {
                         ? ms.doubleValue() / 1000
                         : Double.NaN,
                 String.valueOf(said.get("pixels_sha256")));
+    }
+
+    private @Nullable Finding finding(Picture picture, String prompt) {
+        ObjectCounter counter = instruments.counter();
+        return counter != null && counter.knows(prompt) ? counter.examine(picture, prompt) : null;
+    }
+
+    /** Counts again in the pictures that another counter has seen; they need not be drawn again. */
+    private void countAgain() {
+        String counting = instruments.counting();
+        for (DrawnPicture picture : List.copyOf(results.pictures())) {
+            if (!picture.countedBy().equals(counting)) {
+                Picture png = Picture.read(results.file(picture.key(), picture.index()));
+                results.add(picture.counted(counting, finding(png, picture.prompt())));
+            }
+        }
     }
 
     /**
@@ -304,8 +319,13 @@ public final class Evaluation implements AutoCloseable {
         return features;
     }
 
-    /** The measures of all rows that the folder holds, and writes them as {@code eval.json}. */
+    /**
+     * The measures of all rows that the folder holds, and writes them as {@code eval.json}. With
+     * another counter or feature network than when they were drawn, pictures are measured again; the
+     * agreement of their patches stays as it was.
+     */
     public Summary summary() {
+        countAgain();
         Map<DrawnPicture, FeatureNetwork.Features> features = new LinkedHashMap<>();
         for (DrawnPicture picture : results.pictures()) {
             FeatureNetwork.Features own = features(null, picture.key(), picture.index());

@@ -24,6 +24,7 @@ import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
 import java.util.OptionalInt;
+import java.util.TreeMap;
 
 /**
  * What measures pictures of one bundle: the bundle's own object counter, feature network and truth,
@@ -89,8 +90,7 @@ public final class Instruments implements AutoCloseable {
                     new FeatureNetwork(OrtSession.open(featureFile, THREADS), sha256(featureFile));
         } else if (own != null && own.features() != null) {
             String file = own.features();
-            Manifest.FileEntry entry = Objects.requireNonNull(bundle.manifest().files().get(file));
-            features = new FeatureNetwork(session(file), entry.sha256());
+            features = new FeatureNetwork(session(file), entry(file).sha256());
             ownFeatures = true;
         }
         if (features != null) {
@@ -108,12 +108,9 @@ public final class Instruments implements AutoCloseable {
 
     private static String sha256(Path file) {
         try {
-            byte[] digest = MessageDigest.getInstance("SHA-256").digest(Files.readAllBytes(file));
-            return HexFormat.of().formatHex(digest);
+            return HexFormat.of().formatHex(newSha256().digest(Files.readAllBytes(file)));
         } catch (IOException e) {
             throw new BadRequestException("cannot read '" + file + "' (" + e + ")", e);
-        } catch (NoSuchAlgorithmException e) {
-            throw new AssertionError("every Java platform has SHA-256", e);
         }
     }
 
@@ -129,9 +126,53 @@ public final class Instruments implements AutoCloseable {
         return bundle.manifest();
     }
 
-    /** SHA-256 of the bundle, 64 hexadecimal digits. */
-    public String bundleSha256() {
-        return bundle.bundleSha256();
+    /** Identifies what draws: the bundle without what only measures. */
+    String drawing() {
+        Manifest m = manifest();
+        Map<String, Manifest.FileEntry> files = new TreeMap<>(m.files());
+        Manifest.Evaluation own = m.evaluation();
+        if (own != null) {
+            files.keySet().removeAll(own.files());
+        }
+        return sha256(
+                List.of(
+                        m.latent(),
+                        m.textEncoders(),
+                        m.denoiser(),
+                        m.vae(),
+                        m.upscalers(),
+                        m.scheduler(),
+                        m.conditioning(),
+                        m.defaults(),
+                        files));
+    }
+
+    /** Identifies what counts; "none" where nothing does. */
+    String counting() {
+        Manifest.Evaluation own = manifest().evaluation();
+        Manifest.Objects objects = own == null ? null : own.objects();
+        return objects == null
+                ? "none"
+                : sha256(
+                        List.of(entry(objects.models()).sha256(), entry(objects.namer()).sha256()));
+    }
+
+    private Manifest.FileEntry entry(String file) {
+        return Objects.requireNonNull(manifest().files().get(file));
+    }
+
+    /** Of the parts as text; the first 16 hexadecimal digits. */
+    private static String sha256(List<?> parts) {
+        byte[] text = parts.toString().getBytes(StandardCharsets.UTF_8);
+        return HexFormat.of().formatHex(newSha256().digest(text)).substring(0, 16);
+    }
+
+    private static MessageDigest newSha256() {
+        try {
+            return MessageDigest.getInstance("SHA-256");
+        } catch (NoSuchAlgorithmException e) {
+            throw new AssertionError("every Java platform has SHA-256", e);
+        }
     }
 
     /** The bundle's prompts for evaluations, one a line; null: it has none. */

@@ -271,7 +271,27 @@ public record Manifest(
             @Nullable String prompts,
             @Nullable String features,
             @Nullable Objects objects,
-            @Nullable Truth truth) {}
+            @Nullable Truth truth) {
+
+        /** All that it names: files that measure, and draw nothing. */
+        public Set<String> files() {
+            Set<String> files = new HashSet<>();
+            if (prompts != null) {
+                files.add(prompts);
+            }
+            if (features != null) {
+                files.add(features);
+            }
+            if (objects != null) {
+                files.addAll(List.of(objects.models(), objects.namer()));
+            }
+            if (truth != null) {
+                files.add(truth.statistics());
+                truth.sizes().forEach(s -> files.addAll(List.of(s.pictures(), s.crops())));
+            }
+            return files;
+        }
+    }
 
     /**
      * @param models vocabulary and colours, JSON

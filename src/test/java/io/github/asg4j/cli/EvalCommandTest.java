@@ -186,6 +186,15 @@ class EvalCommandTest {
     }
 
     @Test
+    void measuresWithoutDrawing() throws IOException {
+        json("--methods", "direct");
+        int drawn = drawn().size();
+        JsonNode again = json("--measure-only");
+        assertEquals(List.of("direct 128x128 default 2"), rows(again));
+        assertEquals(drawn, drawn().size());
+    }
+
+    @Test
     void cancelledSaysHowToGoOn() {
         engines.failure = new CancelledException("cancelled in step 3 of 50");
         FakeEngines.Result result = eval("--methods", "direct");

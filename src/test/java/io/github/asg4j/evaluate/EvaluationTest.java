@@ -277,6 +277,26 @@ class EvaluationTest {
         assertTrue(Files.readString(folder.resolve("eval.json")).contains("\"kid\""));
     }
 
+    @Test
+    void picturesOfAnotherCounterAreCountedAgainWithoutDrawing() throws IOException {
+        run(row("asg", "default", 2));
+        Path file = folder.resolve(ResultFolder.RESULTS);
+        String now = "\"counted_by\":\"" + instruments.counting() + "\"";
+        assertTrue(lines().contains(now), lines());
+        Files.writeString(
+                file,
+                lines().replace(now, "\"counted_by\":\"older\"")
+                        .replaceAll("\"count\":\\d+", "\"count\":77"));
+        int drawn = artist.drawn.size();
+        try (Evaluation evaluation = open(false)) {
+            assertTrue(
+                    evaluation.summary().rows().getFirst().measures().get("mean_count").value()
+                            < 77);
+        }
+        assertEquals(drawn, artist.drawn.size());
+        assertTrue(lines().lines().toList().getLast().contains(now), lines());
+    }
+
     /** Everything that an engine reports is where it is looked for. */
     @Test
     void realPicturesHaveEveryMeasure() {
