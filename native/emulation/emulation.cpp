@@ -13,7 +13,6 @@
 
 #include "cuda_on_cpu.hpp"
 
-#include "../../kernels/add_map.cu"
 #include "../../kernels/add_tile.cu"
 #include "../../kernels/blend.cu"
 #include "../../kernels/blur.cu"
@@ -22,14 +21,13 @@
 #include "../../kernels/divide_tiles.cu"
 #include "../../kernels/first_non_finite.cu"
 #include "../../kernels/gather_windows.cu"
-#include "../../kernels/guide.cu"
 #include "../../kernels/guided_step.cu"
 #include "../../kernels/interact.cu"
+#include "../../kernels/mask.cu"
 #include "../../kernels/match_moments.cu"
 #include "../../kernels/model_input.cu"
 #include "../../kernels/moments.cu"
 #include "../../kernels/normal.cu"
-#include "../../kernels/normalise_mask.cu"
 #include "../../kernels/relocate.cu"
 #include "../../kernels/resample.cu"
 #include "../../kernels/rgb8.cu"
@@ -64,8 +62,6 @@ struct Entry {
 #define ENTRY_WITH_BARRIERS(name) {#name, Call<name>::run, true}
 
 const Entry ENTRIES[] = {
-    ENTRY(asg_add_map_f32),
-    ENTRY(asg_add_map_f16),
     ENTRY(asg_add_tile_f32),
     ENTRY(asg_add_tile_f16),
     ENTRY(asg_blend_f32),
@@ -78,17 +74,17 @@ const Entry ENTRIES[] = {
     ENTRY(asg_first_non_finite_f16),
     ENTRY(asg_gather_windows_f32),
     ENTRY(asg_gather_windows_f16),
-    ENTRY(asg_guide_f32),
-    ENTRY(asg_guide_f16),
     ENTRY(asg_guided_step_f32),
     ENTRY(asg_guided_step_f16),
     ENTRY(asg_interact_f32),
+    ENTRY(asg_interact_f16),
+    ENTRY_WITH_BARRIERS(asg_mask_f32),
+    ENTRY_WITH_BARRIERS(asg_mask_f16),
     ENTRY(asg_match_moments_f32),
     ENTRY(asg_model_input_f32),
     ENTRY(asg_model_input_f16),
     ENTRY_WITH_BARRIERS(asg_moments_f32),
     ENTRY(asg_normal_f32),
-    ENTRY_WITH_BARRIERS(asg_normalise_mask_f32),
     ENTRY(asg_relocate_f32),
     ENTRY(asg_resample_f32),
     ENTRY(asg_rgb8_f32),

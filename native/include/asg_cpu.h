@@ -22,7 +22,7 @@
 #define ASG_CPU_API
 #endif
 
-#define ASG_CPU_ABI_VERSION 2
+#define ASG_CPU_ABI_VERSION 3
 
 #ifdef __cplusplus
 extern "C" {
@@ -62,10 +62,11 @@ ASG_CPU_API int32_t asg_normal_f32(int32_t tier, float* out, int64_t count, int6
                                    int32_t step, int32_t purpose, float scale);
 
 // out [slots, plane], in [patches, plane] (§3): slots first_slot .. first_slot + slots - 1 of the frame of to_step out
-// of the whole frame of from_step; -1 is the frame without permutation.
-ASG_CPU_API int32_t asg_interact_f32(int32_t tier, float* out, const float* in, int32_t first_slot, int32_t slots,
-                                     int32_t patches, int64_t plane, int64_t seed, int32_t from_step,
-                                     int32_t to_step);
+// of the whole frame of from_step; -1 is the frame without permutation. sample [copies, slots, plane] or null:
+// scale * out, copies times (§2).
+ASG_CPU_API int32_t asg_interact_f32(int32_t tier, float* out, float* sample, const float* in, int32_t first_slot,
+                                     int32_t slots, int32_t patches, int64_t plane, int64_t seed, int32_t from_step,
+                                     int32_t to_step, int32_t copies, float scale);
 
 // out [copies, count], in [count]: scale * in, copies times (§2).
 ASG_CPU_API int32_t asg_model_input_f32(int32_t tier, float* out, const float* in, int64_t count, int32_t copies,
@@ -77,17 +78,15 @@ ASG_CPU_API int32_t asg_gather_windows_f32(int32_t tier, float* out, const float
                                            int32_t channels, int32_t canvas_height, int32_t canvas_width,
                                            int32_t views, int32_t h, int32_t w, int32_t copies, float scale);
 
-// out, x, cond [count], uncond [count] or null: the key patch's guide (§4). space: ASG_GUIDE_NOISE or _LATENT.
-ASG_CPU_API int32_t asg_guide_f32(int32_t tier, float* out, const float* x, const float* uncond, const float* cond,
-                                  const asg_step* step, int64_t count, float guidance_scale, int32_t space);
-
-// out, x, cond [views, channels, area]; out may be x; uncond alike or null; guide [channels, area], ignored with
-// ASG_GUIDE_NONE; mask [area], with mask_per_view [views, area], or null for 1; noise [views, channels, area] or null,
-// which needs step_n = 0 (§4).
-ASG_CPU_API int32_t asg_guided_step_f32(int32_t tier, float* out, const float* x, const float* uncond,
-                                        const float* cond, const float* guide, const float* mask, const float* noise,
-                                        const asg_step* step, int32_t views, int32_t channels, int64_t area,
-                                        int32_t mask_per_view, float guidance_scale, float weight, int32_t space);
+// out, x, cond [views, channels, area]; out may be x; uncond alike or null; guide [channels, area], ignored where no
+// view is guided; mask [area], with mask_per_view [views, area], or null for 1; noise [views, channels, area] or null,
+// which needs step_n = 0 (§4). keyed: view 0 is the key patch, which is not guided and leaves its guide in guide_out
+// [channels, area], which may be guide, or null; without keyed, or with ASG_GUIDE_NONE, guide_out has to be null.
+ASG_CPU_API int32_t asg_guided_step_f32(int32_t tier, float* out, float* guide_out, const float* x,
+                                        const float* uncond, const float* cond, const float* guide,
+                                        const float* mask, const float* noise, const asg_step* step, int32_t views,
+                                        int32_t channels, int64_t area, int32_t keyed, int32_t mask_per_view,
+                                        float guidance_scale, float weight, int32_t space);
 
 // out, cond [count], uncond [count] or null: classifier-free guidance (§4). out may be uncond or cond.
 ASG_CPU_API int32_t asg_combine_f32(int32_t tier, float* out, const float* uncond, const float* cond, int64_t count,

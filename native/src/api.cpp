@@ -129,16 +129,18 @@ int32_t asg_normal_f32(int32_t tier, float* out, int64_t count, int64_t seed, in
     return ASG_OK;
 }
 
-int32_t asg_interact_f32(int32_t tier, float* out, const float* in, int32_t first_slot, int32_t slots,
-                         int32_t patches, int64_t plane, int64_t seed, int32_t from_step, int32_t to_step) {
+int32_t asg_interact_f32(int32_t tier, float* out, float* sample, const float* in, int32_t first_slot, int32_t slots,
+                         int32_t patches, int64_t plane, int64_t seed, int32_t from_step, int32_t to_step,
+                         int32_t copies, float scale) {
     Check check(tier);
-    check.tensor(out, slots, plane).tensor(in, patches, plane);
+    check.tensor(out, slots, plane).optional(sample, copies, slots, plane).tensor(in, patches, plane);
     check.option(patches <= ASG_MAX_PATCHES && first_slot >= 0 && (int64_t)first_slot + slots <= patches);
     check.option(from_step >= -1 && to_step >= -1);
     if (check.failed()) {
         return check.status;
     }
-    tables[tier]->interact(out, in, first_slot, slots, patches, plane, (uint64_t)seed, from_step, to_step);
+    tables[tier]->interact(out, sample, in, first_slot, slots, patches, plane, (uint64_t)seed, from_step, to_step,
+                           copies, scale);
     return ASG_OK;
 }
 
@@ -166,27 +168,16 @@ int32_t asg_gather_windows_f32(int32_t tier, float* out, const float* canvas, co
     return ASG_OK;
 }
 
-int32_t asg_guide_f32(int32_t tier, float* out, const float* x, const float* uncond, const float* cond,
-                      const asg_step* step, int64_t count, float guidance_scale, int32_t space) {
-    Check check(tier);
-    check.tensor(out, count).tensor(x, count).optional(uncond, count).tensor(cond, count).tensor(step, 16);
-    check.option(space == ASG_GUIDE_NOISE || space == ASG_GUIDE_LATENT);
-    if (check.failed()) {
-        return check.status;
-    }
-    tables[tier]->guide(out, x, uncond, cond, step, count, guidance_scale, space);
-    return ASG_OK;
-}
-
-int32_t asg_guided_step_f32(int32_t tier, float* out, const float* x, const float* uncond, const float* cond,
-                            const float* guide, const float* mask, const float* noise, const asg_step* step,
-                            int32_t views, int32_t channels, int64_t area, int32_t mask_per_view,
-                            float guidance_scale, float weight, int32_t space) {
+int32_t asg_guided_step_f32(int32_t tier, float* out, float* guide_out, const float* x, const float* uncond,
+                            const float* cond, const float* guide, const float* mask, const float* noise,
+                            const asg_step* step, int32_t views, int32_t channels, int64_t area, int32_t keyed,
+                            int32_t mask_per_view, float guidance_scale, float weight, int32_t space) {
     Check check(tier);
     check.tensor(out, views, channels, area).tensor(x, views, channels, area);
     check.optional(uncond, views, channels, area).tensor(cond, views, channels, area).tensor(step, 16);
     check.option(space >= ASG_GUIDE_NONE && space <= ASG_GUIDE_LATENT);
-    check.option(guide || space == ASG_GUIDE_NONE);
+    check.option(guide || space == ASG_GUIDE_NONE || (keyed && views == 1));
+    check.option(!guide_out || (keyed && space != ASG_GUIDE_NONE));
     if (check.failed()) {
         return check.status;
     }
@@ -194,8 +185,8 @@ int32_t asg_guided_step_f32(int32_t tier, float* out, const float* x, const floa
     if (check.failed()) {
         return check.status;
     }
-    tables[tier]->guided_step(out, x, uncond, cond, guide, mask, noise, step, views, channels, area,
-                              mask_per_view != 0, guidance_scale, weight, space);
+    tables[tier]->guided_step(out, guide_out, x, uncond, cond, guide, mask, noise, step, views, channels, area,
+                              keyed != 0, mask_per_view != 0, guidance_scale, weight, space);
     return ASG_OK;
 }
 

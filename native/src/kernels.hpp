@@ -13,17 +13,16 @@ namespace asg {
 struct Kernels {
     void (*normal)(float* out, int64_t count, uint64_t seed, uint64_t first_element, uint32_t step, uint32_t purpose,
                    float scale);
-    void (*interact)(float* out, const float* in, int64_t first_slot, int64_t slots, int patches, int64_t plane,
-                     uint64_t seed, int from_step, int to_step);
+    void (*interact)(float* out, float* sample, const float* in, int64_t first_slot, int64_t slots, int patches,
+                     int64_t plane, uint64_t seed, int from_step, int to_step, int64_t copies, float scale);
     void (*model_input)(float* out, const float* in, int64_t count, int64_t copies, float scale);
     void (*gather_windows)(float* out, const float* canvas, const int32_t* starts, int64_t channels,
                            int64_t canvas_height, int64_t canvas_width, int64_t views, int64_t h, int64_t w,
                            int64_t copies, float scale);
-    void (*guide)(float* out, const float* x, const float* uncond, const float* cond, const asg_step* step,
-                  int64_t count, float guidance_scale, int space);
-    void (*guided_step)(float* out, const float* x, const float* uncond, const float* cond, const float* guide,
-                        const float* mask, const float* noise, const asg_step* step, int64_t views, int64_t channels,
-                        int64_t area, bool mask_per_view, float guidance_scale, float weight, int space);
+    void (*guided_step)(float* out, float* guide_out, const float* x, const float* uncond, const float* cond,
+                        const float* guide, const float* mask, const float* noise, const asg_step* step,
+                        int64_t views, int64_t channels, int64_t area, bool keyed, bool mask_per_view,
+                        float guidance_scale, float weight, int space);
     void (*combine)(float* out, const float* uncond, const float* cond, int64_t count, float guidance_scale);
     void (*add_map)(float* sum, const float* map, int64_t views, int h, int w, int map_height, int map_width,
                     bool first);

@@ -31,13 +31,18 @@ void normal(float* out, int64_t count, uint64_t seed, uint64_t first_element, ui
     }
 }
 
-void interact(float* out, const float* in, int64_t first_slot, int64_t slots, int patches, int64_t plane,
-              uint64_t seed, int from_step, int to_step) {
+void interact(float* out, float* sample, const float* in, int64_t first_slot, int64_t slots, int patches,
+              int64_t plane, uint64_t seed, int from_step, int to_step, int64_t copies, float scale) {
+    const int64_t samples = sample ? copies : 0;
     for (int64_t q = 0; q < plane; ++q) {
         asg_u8 source[ASG_MAX_PATCHES];
         asg_interaction(source, patches, seed, (uint64_t)q, from_step, to_step);
         for (int64_t slot = 0; slot < slots; ++slot) {
-            out[slot * plane + q] = in[source[first_slot + slot] * plane + q];
+            const float v = in[source[first_slot + slot] * plane + q];
+            out[slot * plane + q] = v;
+            for (int64_t copy = 0; copy < samples; ++copy) {
+                sample[(copy * slots + slot) * plane + q] = v * scale;
+            }
         }
     }
 }
@@ -87,25 +92,6 @@ void gather_windows(float* out, const float* canvas, const int32_t* starts, int6
     }
 }
 
-template <bool CFG, int SPACE>
-void guide_row(float* out, const float* x, const float* uncond, const float* cond, const asg_step s, int64_t count,
-               float guidance_scale) {
-    ASG_INDEPENDENT
-    for (int64_t i = 0; i < count; ++i) {
-        float m = CFG ? asg_guided(uncond[i], cond[i], guidance_scale) : cond[i];
-        float e = asg_noise_of(s, m, x[i]);
-        out[i] = SPACE == ASG_GUIDE_LATENT ? asg_clean_of(s, e, x[i]) : e;
-    }
-}
-
-void guide(float* out, const float* x, const float* uncond, const float* cond, const asg_step* step, int64_t count,
-           float guidance_scale, int space) {
-    const bool latent = space == ASG_GUIDE_LATENT;
-    auto row = uncond ? (latent ? guide_row<true, ASG_GUIDE_LATENT> : guide_row<true, ASG_GUIDE_NOISE>)
-                      : (latent ? guide_row<false, ASG_GUIDE_LATENT> : guide_row<false, ASG_GUIDE_NOISE>);
-    row(out, x, uncond, cond, *step, count, guidance_scale);
-}
-
 template <bool CFG, int SPACE, bool MASK, bool NOISE>
 void step_row(float* out, const float* x, const float* uncond, const float* cond, const float* guide,
               const float* mask, const float* noise, const asg_step s, int64_t area, float guidance_scale,
@@ -145,18 +131,54 @@ StepRow choose_step_row(int space, bool mask, bool noise) {
     }
 }
 
-void guided_step(float* out, const float* x, const float* uncond, const float* cond, const float* guide,
-                 const float* mask, const float* noise, const asg_step* step, int64_t views, int64_t channels,
-                 int64_t area, bool mask_per_view, float guidance_scale, float weight, int space) {
+// The key patch: not guided; its guide is a second output.
+template <bool CFG, int SPACE, bool NOISE>
+void key_row(float* out, float* guide_out, const float* x, const float* uncond, const float* cond, const float* noise,
+             const asg_step s, int64_t area, float guidance_scale) {
+    ASG_INDEPENDENT
+    for (int64_t i = 0; i < area; ++i) {
+        float m = CFG ? asg_guided(uncond[i], cond[i], guidance_scale) : cond[i];
+        float e = asg_noise_of(s, m, x[i]);
+        guide_out[i] = SPACE == ASG_GUIDE_NOISE ? e : asg_clean_of(s, e, x[i]);
+        float next = asg_next(s, e, x[i]);
+        out[i] = NOISE ? next + s.step_n * noise[i] : next;
+    }
+}
+
+using KeyRow = void (*)(float*, float*, const float*, const float*, const float*, const float*, asg_step, int64_t,
+                        float);
+
+template <bool CFG>
+KeyRow choose_key_row(int space, bool noise) {
+    return space == ASG_GUIDE_NOISE ? (noise ? key_row<CFG, ASG_GUIDE_NOISE, true> : key_row<CFG, ASG_GUIDE_NOISE, false>)
+                                    : (noise ? key_row<CFG, ASG_GUIDE_LATENT, true>
+                                             : key_row<CFG, ASG_GUIDE_LATENT, false>);
+}
+
+// View by view in ascending order, so that guide may be guide_out.
+void guided_step(float* out, float* guide_out, const float* x, const float* uncond, const float* cond,
+                 const float* guide, const float* mask, const float* noise, const asg_step* step, int64_t views,
+                 int64_t channels, int64_t area, bool keyed, bool mask_per_view, float guidance_scale, float weight,
+                 int space) {
     const bool add_noise = noise && step->step_n != 0.0f;
-    const StepRow row = uncond ? choose_step_row<true>(space, mask, add_noise)
-                               : choose_step_row<false>(space, mask, add_noise);
+    const KeyRow key = uncond ? choose_key_row<true>(space, add_noise) : choose_key_row<false>(space, add_noise);
+    const StepRow plain = uncond ? choose_step_row<true>(ASG_GUIDE_NONE, false, add_noise)
+                                 : choose_step_row<false>(ASG_GUIDE_NONE, false, add_noise);
+    const StepRow guided = uncond ? choose_step_row<true>(space, mask, add_noise)
+                                  : choose_step_row<false>(space, mask, add_noise);
     for (int64_t view = 0; view < views; ++view) {
+        const bool is_key = keyed && view == 0;
         for (int64_t c = 0; c < channels; ++c) {
             const int64_t at = (view * channels + c) * area;
-            row(out + at, x + at, uncond ? uncond + at : nullptr, cond + at, guide ? guide + c * area : nullptr,
-                mask && mask_per_view ? mask + view * area : mask, noise ? noise + at : nullptr, *step, area,
-                guidance_scale, weight);
+            const float* u = uncond ? uncond + at : nullptr;
+            const float* n = noise ? noise + at : nullptr;
+            if (is_key && guide_out) {
+                key(out + at, guide_out + c * area, x + at, u, cond + at, n, *step, area, guidance_scale);
+            } else {
+                const StepRow row = is_key ? plain : guided;
+                row(out + at, x + at, u, cond + at, guide ? guide + c * area : nullptr,
+                    mask && mask_per_view ? mask + view * area : mask, n, *step, area, guidance_scale, weight);
+            }
         }
     }
 }
@@ -556,10 +578,10 @@ int64_t first_non_finite(const float* data, int64_t count) {
 
 }  // namespace
 
-extern const Kernels ASG_TABLE = {normal,       interact,       model_input,     gather_windows, guide,
-                                  guided_step,  combine,        add_map,         normalise_mask, relocate,
-                                  cut,          window_step,    scale_shift,     add_tile,       divide_tiles,
-                                  rgb8,         blend,          moments,         match_moments,  blur,
-                                  resample,     first_non_finite};
+extern const Kernels ASG_TABLE = {normal,         interact,    model_input,    gather_windows, guided_step,
+                                  combine,        add_map,     normalise_mask, relocate,       cut,
+                                  window_step,    scale_shift, add_tile,       divide_tiles,   rgb8,
+                                  blend,          moments,     match_moments,  blur,           resample,
+                                  first_non_finite};
 
 }  // namespace asg

@@ -86,21 +86,18 @@ void elementwise(int64_t n) {
     same("combine", n, n, [&](int32_t t, float* out) { return asg_combine_f32(t, out, a.get(), b.get(), n, 7.5f); });
     same("combine in place", n, n, [&](int32_t t, float* out) { return asg_combine_f32(t, out, a.get(), out, n, 2); });
     same("scale_shift", n, n, [&](int32_t t, float* out) { return asg_scale_shift_f32(t, out, out, n, 5.5f, 0.1f); });
-    for (int32_t space = ASG_GUIDE_NOISE; space <= ASG_GUIDE_LATENT; ++space) {
-        for (const float* uncond : {(const float*)nullptr, (const float*)a.get()}) {
-            same("guide", n, n, [&](int32_t t, float* out) {
-                return asg_guide_f32(t, out, b.get(), uncond, c.get(), &plain, n, 5, space);
-            });
-        }
-    }
     const Floats x(6 * n, 5), uncond(6 * n, 6), cond(6 * n, 7), noise(6 * n, 8), guide(3 * n, 9), mask(2 * n, 10);
     for (int32_t space = ASG_GUIDE_NONE; space <= ASG_GUIDE_LATENT; ++space) {
-        for (int variant = 0; variant < 8; ++variant) {
-            same("guided_step", 6 * n, n, [&](int32_t t, float* out) {
-                return asg_guided_step_f32(t, out, variant & 1 ? x.get() : out, variant & 2 ? uncond.get() : nullptr,
-                                           cond.get(), guide.get(), variant & 4 ? mask.get() : nullptr,
+        for (int variant = 0; variant < 32; ++variant) {
+            const bool keyed = variant & 8, published = keyed && (variant & 16) && space != ASG_GUIDE_NONE;
+            // The guide lies behind the latents; where it is published, it guides view 1 at once.
+            same("guided_step", 9 * n, n, [&](int32_t t, float* out) {
+                float* const guide_out = published ? out + 6 * n : nullptr;
+                return asg_guided_step_f32(t, out, guide_out, variant & 1 ? x.get() : out,
+                                           variant & 2 ? uncond.get() : nullptr, cond.get(),
+                                           published ? guide_out : guide.get(), variant & 4 ? mask.get() : nullptr,
                                            variant & 1 ? noise.get() : nullptr, variant & 1 ? &noisy : &plain, 2, 3, n,
-                                           1, 5, 0.9f, space);
+                                           keyed, 1, 5, 0.9f, space);
             });
         }
     }
@@ -133,7 +130,10 @@ void planes(int32_t h, int32_t w) {
     const int64_t plane = (int64_t)channels * h * w;
     const Floats x(patches * plane, 1);
     same("interact", 3 * plane, size, [&](int32_t t, float* out) {
-        return asg_interact_f32(t, out, x.get(), 2, 3, patches, plane, 7, 4, 5);
+        return asg_interact_f32(t, out, nullptr, x.get(), 2, 3, patches, plane, 7, 4, 5, 0, 1);
+    });
+    same("interact with input", 9 * plane, size, [&](int32_t t, float* out) {
+        return asg_interact_f32(t, out, out + 3 * plane, x.get(), 2, 3, patches, plane, 7, 4, 5, 2, 0.3f);
     });
     same("relocate", patches * plane, size,
          [&](int32_t t, float* out) { return asg_relocate_f32(t, out, x.get(), channels, 2, 3, h, w); });
@@ -220,17 +220,21 @@ void statuses() {
     expect(asg_scale_shift_f32(7, p, p, 4, 1, 1) == ASG_UNKNOWN_TIER, "tier 7", 0);
     expect(asg_scale_shift_f32(-1, p, p, 4, 1, 1) == ASG_UNKNOWN_TIER, "tier -1", 0);
     expect(asg_tier_supported(3) == ASG_UNKNOWN_TIER, "support of tier 3", 0);
-    expect(asg_interact_f32(s, p, p, 0, 1, 257, 1, 0, 0, 0) == ASG_BAD_OPTION, "257 patches", 0);
-    expect(asg_interact_f32(s, p, p, 3, 2, 4, 1, 0, 0, 0) == ASG_BAD_OPTION, "slots beyond the last", 0);
+    expect(asg_interact_f32(s, p, nullptr, p, 0, 1, 257, 1, 0, 0, 0, 1, 1) == ASG_BAD_OPTION, "257 patches", 0);
+    expect(asg_interact_f32(s, p, nullptr, p, 3, 2, 4, 1, 0, 0, 0, 1, 1) == ASG_BAD_OPTION, "slots beyond the last", 0);
     expect(asg_normalise_mask_f32(s, p, 1, 4, 1, 3) == ASG_BAD_OPTION, "norm 3", 0);
     expect(asg_rgb8_f32(s, (uint8_t*)p, p, 1, 1, 0, 1, 1, 1) == ASG_BAD_OPTION, "crop outside", 0);
     expect(asg_blur_f32(s, p, p, p, p, 1, 1, 1, 2) == ASG_BAD_OPTION, "even taps", 0);
-    expect(asg_guided_step_f32(s, p, p, nullptr, p, nullptr, nullptr, nullptr, &noisy, 1, 1, 4, 0, 1, 1,
+    expect(asg_guided_step_f32(s, p, nullptr, p, nullptr, p, nullptr, nullptr, nullptr, &noisy, 1, 1, 4, 0, 0, 1, 1,
                                ASG_GUIDE_NONE) == ASG_BAD_OPTION,
            "noise missing", 0);
-    expect(asg_guided_step_f32(s, p, p, nullptr, p, nullptr, nullptr, p, &noisy, 1, 1, 4, 0, 1, 1, ASG_GUIDE_NOISE) ==
-               ASG_BAD_OPTION,
+    expect(asg_guided_step_f32(s, p, nullptr, p, nullptr, p, nullptr, nullptr, p, &noisy, 1, 1, 4, 0, 0, 1, 1,
+                               ASG_GUIDE_NOISE) == ASG_BAD_OPTION,
            "guide missing", 0);
+    expect(asg_guided_step_f32(s, p, p, p, nullptr, p, p, nullptr, p, &noisy, 1, 1, 4, 0, 0, 1, 1, ASG_GUIDE_NOISE) ==
+               ASG_BAD_OPTION,
+           "guide of no key patch", 0);
+    expect(asg_interact_f32(s, p, p, p, 0, 1, 4, 1, 0, 0, 0, 0, 1) == ASG_BAD_EXTENT, "no copies", 0);
     expect(std::strcmp(asg_status_name(ASG_TOO_LARGE), "ASG_TOO_LARGE") == 0, "status name", 0);
     expect(std::strcmp(asg_status_name(1), "unknown status") == 0, "name of no status", 0);
 }

@@ -29,7 +29,7 @@ public final class CpuLibrary {
     public static final int AVX512 = 2;
 
     /** ASG_CPU_ABI_VERSION of the header that this class was written for. */
-    static final int ABI_VERSION = 2;
+    static final int ABI_VERSION = 3;
 
     private static final long STATUS_NAME_BYTES = 64;
 
@@ -41,7 +41,6 @@ public final class CpuLibrary {
             MethodHandle interact,
             MethodHandle modelInput,
             MethodHandle gatherWindows,
-            MethodHandle guide,
             MethodHandle guidedStep,
             MethodHandle combine,
             MethodHandle addMap,
@@ -146,13 +145,16 @@ public final class CpuLibrary {
                         JAVA_INT,
                         ADDRESS,
                         ADDRESS,
+                        ADDRESS,
                         JAVA_INT,
                         JAVA_INT,
                         JAVA_INT,
                         JAVA_LONG,
                         JAVA_LONG,
                         JAVA_INT,
-                        JAVA_INT),
+                        JAVA_INT,
+                        JAVA_INT,
+                        JAVA_FLOAT),
                 function(
                         symbols,
                         "asg_model_input_f32",
@@ -181,19 +183,6 @@ public final class CpuLibrary {
                         JAVA_FLOAT),
                 function(
                         symbols,
-                        "asg_guide_f32",
-                        JAVA_INT,
-                        JAVA_INT,
-                        ADDRESS,
-                        ADDRESS,
-                        ADDRESS,
-                        ADDRESS,
-                        ADDRESS,
-                        JAVA_LONG,
-                        JAVA_FLOAT,
-                        JAVA_INT),
-                function(
-                        symbols,
                         "asg_guided_step_f32",
                         JAVA_INT,
                         JAVA_INT,
@@ -205,9 +194,11 @@ public final class CpuLibrary {
                         ADDRESS,
                         ADDRESS,
                         ADDRESS,
+                        ADDRESS,
                         JAVA_INT,
                         JAVA_INT,
                         JAVA_LONG,
+                        JAVA_INT,
                         JAVA_INT,
                         JAVA_FLOAT,
                         JAVA_FLOAT,
@@ -484,6 +475,7 @@ public final class CpuLibrary {
     public static void interact(
             int tier,
             MemorySegment out,
+            MemorySegment sample,
             MemorySegment in,
             int firstSlot,
             int slots,
@@ -491,7 +483,9 @@ public final class CpuLibrary {
             long plane,
             long seed,
             int fromStep,
-            int toStep) {
+            int toStep,
+            int copies,
+            float scale) {
         int status;
         try {
             status =
@@ -499,8 +493,8 @@ public final class CpuLibrary {
                             functions()
                                     .interact
                                     .invokeExact(
-                                            tier, out, in, firstSlot, slots, patches, plane, seed,
-                                            fromStep, toStep);
+                                            tier, out, sample, in, firstSlot, slots, patches, plane,
+                                            seed, fromStep, toStep, copies, scale);
         } catch (Throwable e) {
             throw unexpected("asg_interact_f32", e);
         }
@@ -579,43 +573,10 @@ public final class CpuLibrary {
         }
     }
 
-    public static void guide(
-            int tier,
-            MemorySegment out,
-            MemorySegment x,
-            MemorySegment uncond,
-            MemorySegment cond,
-            MemorySegment step,
-            long count,
-            float guidanceScale,
-            int space) {
-        int status;
-        try {
-            status =
-                    (int)
-                            functions()
-                                    .guide
-                                    .invokeExact(
-                                            tier,
-                                            out,
-                                            x,
-                                            uncond,
-                                            cond,
-                                            step,
-                                            count,
-                                            guidanceScale,
-                                            space);
-        } catch (Throwable e) {
-            throw unexpected("asg_guide_f32", e);
-        }
-        if (status != 0) {
-            throw failed("asg_guide_f32", status, "count space", count, space);
-        }
-    }
-
     public static void guidedStep(
             int tier,
             MemorySegment out,
+            MemorySegment guideOut,
             MemorySegment x,
             MemorySegment uncond,
             MemorySegment cond,
@@ -626,6 +587,7 @@ public final class CpuLibrary {
             int views,
             int channels,
             long area,
+            int keyed,
             int maskPerView,
             float guidanceScale,
             float weight,
@@ -639,6 +601,7 @@ public final class CpuLibrary {
                                     .invokeExact(
                                             tier,
                                             out,
+                                            guideOut,
                                             x,
                                             uncond,
                                             cond,
@@ -649,6 +612,7 @@ public final class CpuLibrary {
                                             views,
                                             channels,
                                             area,
+                                            keyed,
                                             maskPerView,
                                             guidanceScale,
                                             weight,

@@ -29,6 +29,9 @@ public final class CudaKernels implements Kernels, AutoCloseable {
     /** float32 elements in 16 bytes: what a thread takes at a time. */
     private static final int PACK = 4;
 
+    /** Maps of a launch: ASG_MAPS of mask.cu. */
+    private static final int MAPS = 8;
+
     private static final long DOUBLES_OF_MOMENTS = 2 * Double.BYTES;
 
     private final CudaStream stream;
@@ -36,6 +39,10 @@ public final class CudaKernels implements Kernels, AutoCloseable {
     private final int maxBlocks;
     private final Arena arena = Arena.ofShared();
     private final LaunchArguments arguments = new LaunchArguments(arena);
+
+    /** asg_map_extents of mask.cu: heights, then widths. */
+    private final MemorySegment mapExtents = arena.allocate(ValueLayout.JAVA_INT, 2L * MAPS);
+
     private final DeviceBuffer found;
     private final DeviceBuffer foundOnHost;
 
@@ -104,6 +111,7 @@ public final class CudaKernels implements Kernels, AutoCloseable {
     @Override
     public void interact(
             MemorySegment out,
+            MemorySegment sample,
             int firstSlot,
             int slots,
             MemorySegment in,
@@ -111,11 +119,15 @@ public final class CudaKernels implements Kernels, AutoCloseable {
             long plane,
             long seed,
             int fromStep,
-            int toStep) {
-        KernelChecks.interact(out, firstSlot, slots, in, patches, plane, fromStep, toStep);
+            int toStep,
+            float scale,
+            int copies) {
+        KernelChecks.interact(
+                out, sample, firstSlot, slots, in, patches, plane, fromStep, toStep, copies);
         arguments
                 .clear()
                 .writes(out, bytes(slots * plane))
+                .writes(sample, bytes(copies, slots, plane))
                 .reads(in, bytes(patches * plane))
                 .add(firstSlot)
                 .add(slots)
@@ -123,7 +135,9 @@ public final class CudaKernels implements Kernels, AutoCloseable {
                 .add(plane)
                 .add(seed)
                 .add(fromStep)
-                .add(toStep);
+                .add(toStep)
+                .add(copies)
+                .add(scale);
         launch(CudaOperation.INTERACT, blocks(plane, 1));
     }
 
@@ -174,32 +188,9 @@ public final class CudaKernels implements Kernels, AutoCloseable {
     }
 
     @Override
-    public void guide(
-            MemorySegment out,
-            MemorySegment x,
-            MemorySegment uncond,
-            MemorySegment cond,
-            long count,
-            MemorySegment step,
-            float guidanceScale,
-            int space) {
-        KernelChecks.guide(out, x, uncond, cond, count, step, space);
-        arguments
-                .clear()
-                .writes(out, bytes(count))
-                .reads(x, bytes(count))
-                .reads(uncond, bytes(count))
-                .reads(cond, bytes(count))
-                .add(step, StepRow.BYTES)
-                .add(count)
-                .add(guidanceScale)
-                .add(space);
-        launch(CudaOperation.GUIDE, blocks(count, PACK));
-    }
-
-    @Override
     public void guidedStep(
             MemorySegment out,
+            MemorySegment guideOut,
             MemorySegment x,
             MemorySegment uncond,
             MemorySegment cond,
@@ -207,6 +198,7 @@ public final class CudaKernels implements Kernels, AutoCloseable {
             MemorySegment mask,
             boolean maskPerView,
             MemorySegment noise,
+            boolean keyed,
             int views,
             int channels,
             long area,
@@ -216,6 +208,7 @@ public final class CudaKernels implements Kernels, AutoCloseable {
             int space) {
         KernelChecks.guidedStep(
                 out,
+                guideOut,
                 x,
                 uncond,
                 cond,
@@ -223,34 +216,42 @@ public final class CudaKernels implements Kernels, AutoCloseable {
                 mask,
                 maskPerView,
                 noise,
+                keyed,
                 views,
                 channels,
                 area,
                 step,
                 space);
         KernelChecks.noisePresent(noise, StepRow.get(step, StepRow.STEP_N), "guidedStep");
-        long planes = (long) views * channels;
-        long size = bytes(planes * area);
-        boolean guided = space != GUIDE_NONE;
+        long size = bytes(views, channels, area);
+        long guideSize = bytes(channels * area);
+        boolean guided = KernelChecks.guides(keyed, views, space);
+        boolean own = guided && guide.address() == guideOut.address();
         boolean noisy = StepRow.get(step, StepRow.STEP_N) != 0;
         arguments
                 .clear()
                 .writes(out, size)
+                .writes(guideOut, guideSize)
                 .reads(x, size)
                 .reads(uncond, size)
                 .reads(cond, size)
-                .reads(guided ? guide : MemorySegment.NULL, bytes(channels * area))
+                .reads(guided ? guide : MemorySegment.NULL, own ? 0 : guideSize)
                 .reads(guided ? mask : MemorySegment.NULL, bytes(maskPerView ? views * area : area))
                 .reads(noisy ? noise : MemorySegment.NULL, size)
                 .add(step, StepRow.BYTES)
                 .add(views)
                 .add(channels)
                 .add(area)
+                .add(keyed ? 1 : 0)
                 .add(maskPerView ? 1 : 0)
                 .add(guidanceScale)
                 .add(weight)
                 .add(space);
-        launch(CudaOperation.GUIDED_STEP, blocks(area, PACK), second(planes), 1);
+        launch(
+                CudaOperation.GUIDED_STEP,
+                blocks(area, PACK),
+                second(channels),
+                own ? 1 : second(views));
     }
 
     @Override
@@ -271,46 +272,47 @@ public final class CudaKernels implements Kernels, AutoCloseable {
         launch(CudaOperation.COMBINE, blocks(count, PACK));
     }
 
+    /** One launch for {@value #MAPS} maps. */
     @Override
-    public void addMap(
-            MemorySegment sum,
+    public void mask(
+            MemorySegment mask,
             int views,
             int h,
             int w,
-            MemorySegment map,
-            int mapHeight,
-            int mapWidth,
-            boolean first) {
-        KernelChecks.addMap(sum, views, h, w, map, mapHeight, mapWidth);
+            MemorySegment[] maps,
+            int[] heights,
+            int[] widths,
+            int norm) {
+        KernelChecks.mask(mask, views, h, w, maps, heights, widths, norm);
         long size = bytes(views, h, w);
-        arguments.clear();
-        if (first) {
-            arguments.writes(sum, size);
-        } else {
-            arguments.updates(sum, size);
+        for (int first = 0; first < maps.length; first += MAPS) {
+            int count = Math.min(MAPS, maps.length - first);
+            arguments.clear();
+            if (first == 0) {
+                arguments.writes(mask, size);
+            } else {
+                arguments.updates(mask, size);
+            }
+            for (int i = 0; i < MAPS; i++) {
+                boolean there = i < count;
+                int height = there ? heights[first + i] : 0;
+                int width = there ? widths[first + i] : 0;
+                mapExtents.setAtIndex(ValueLayout.JAVA_INT, i, height);
+                mapExtents.setAtIndex(ValueLayout.JAVA_INT, MAPS + i, width);
+                arguments.reads(
+                        there ? maps[first + i] : MemorySegment.NULL, bytes(views, height, width));
+            }
+            arguments
+                    .add(mapExtents, mapExtents.byteSize())
+                    .add(count)
+                    .add(views)
+                    .add(h)
+                    .add(w)
+                    .add(first == 0 ? 1 : 0)
+                    .add(maps.length)
+                    .add(first + count == maps.length ? norm : -1);
+            launch(CudaOperation.MASK, views);
         }
-        arguments
-                .reads(map, bytes(views, mapHeight, mapWidth))
-                .add(views)
-                .add(h)
-                .add(w)
-                .add(mapHeight)
-                .add(mapWidth)
-                .add(first ? 1 : 0);
-        launch(CudaOperation.ADD_MAP, blocks((long) h * w, PACK), second(views), 1);
-    }
-
-    @Override
-    public void normaliseMask(MemorySegment mask, int views, long area, int blocks, int norm) {
-        KernelChecks.normaliseMask(mask, views, area, blocks, norm);
-        arguments
-                .clear()
-                .updates(mask, bytes(views * area))
-                .add(views)
-                .add(area)
-                .add(blocks)
-                .add(norm);
-        launch(CudaOperation.NORMALISE_MASK, views);
     }
 
     @Override

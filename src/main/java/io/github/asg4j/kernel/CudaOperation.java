@@ -14,14 +14,11 @@ public enum CudaOperation {
     MODEL_INPUT,
     /** Grid: x cells of a plane, y planes. */
     GATHER_WINDOWS,
-    GUIDE,
-    /** Grid: x cells of a plane, y planes. */
+    /** Grid: x cells, y channels, z views. */
     GUIDED_STEP,
     COMBINE,
-    /** Grid: x cells, y views. */
-    ADD_MAP,
     /** Grid: a block for each view. */
-    NORMALISE_MASK,
+    MASK,
     RELOCATE,
     CUT,
     /** Grid: x, y tiles of 32 x 8 cells, z channels. */

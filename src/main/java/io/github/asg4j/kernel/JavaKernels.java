@@ -59,6 +59,7 @@ public final class JavaKernels implements Kernels {
     @Override
     public void interact(
             MemorySegment out,
+            MemorySegment sample,
             int firstSlot,
             int slots,
             MemorySegment in,
@@ -66,8 +67,12 @@ public final class JavaKernels implements Kernels {
             long plane,
             long seed,
             int fromStep,
-            int toStep) {
-        KernelChecks.interact(out, firstSlot, slots, in, patches, plane, fromStep, toStep);
+            int toStep,
+            float scale,
+            int copies) {
+        KernelChecks.interact(
+                out, sample, firstSlot, slots, in, patches, plane, fromStep, toStep, copies);
+        int samples = KernelChecks.isNull(sample) ? 0 : copies;
         Scratch scratch = SCRATCH.get();
         byte[] from = scratch.from;
         byte[] to = scratch.to;
@@ -80,7 +85,11 @@ public final class JavaKernels implements Kernels {
             }
             for (int slot = 0; slot < slots; slot++) {
                 int source = slotOf[to[firstSlot + slot] & 255] & 255;
-                set(out, slot * plane + q, get(in, source * plane + q));
+                float v = get(in, source * plane + q);
+                set(out, slot * plane + q, v);
+                for (int copy = 0; copy < samples; copy++) {
+                    set(sample, ((long) copy * slots + slot) * plane + q, v * scale);
+                }
             }
         }
     }
@@ -143,33 +152,9 @@ public final class JavaKernels implements Kernels {
     }
 
     @Override
-    public void guide(
-            MemorySegment out,
-            MemorySegment x,
-            MemorySegment uncond,
-            MemorySegment cond,
-            long count,
-            MemorySegment step,
-            float guidanceScale,
-            int space) {
-        KernelChecks.guide(out, x, uncond, cond, count, step, space);
-        boolean cfg = !KernelChecks.isNull(uncond);
-        float predM = StepRow.get(step, StepRow.PRED_M);
-        float predX = StepRow.get(step, StepRow.PRED_X);
-        float sigma = StepRow.get(step, StepRow.SIGMA);
-        float invAlpha = StepRow.get(step, StepRow.INV_ALPHA);
-        for (long i = 0; i < count; i++) {
-            float mc = get(cond, i);
-            float m = cfg ? guided(get(uncond, i), mc, guidanceScale) : mc;
-            float xi = get(x, i);
-            float e = predM * m + predX * xi;
-            set(out, i, space == GUIDE_LATENT ? (xi - sigma * e) * invAlpha : e);
-        }
-    }
-
-    @Override
     public void guidedStep(
             MemorySegment out,
+            MemorySegment guideOut,
             MemorySegment x,
             MemorySegment uncond,
             MemorySegment cond,
@@ -177,6 +162,7 @@ public final class JavaKernels implements Kernels {
             MemorySegment mask,
             boolean maskPerView,
             MemorySegment noise,
+            boolean keyed,
             int views,
             int channels,
             long area,
@@ -186,6 +172,7 @@ public final class JavaKernels implements Kernels {
             int space) {
         KernelChecks.guidedStep(
                 out,
+                guideOut,
                 x,
                 uncond,
                 cond,
@@ -193,6 +180,7 @@ public final class JavaKernels implements Kernels {
                 mask,
                 maskPerView,
                 noise,
+                keyed,
                 views,
                 channels,
                 area,
@@ -202,6 +190,7 @@ public final class JavaKernels implements Kernels {
         KernelChecks.noisePresent(noise, stepN, "guidedStep");
         boolean cfg = !KernelChecks.isNull(uncond);
         boolean masked = !KernelChecks.isNull(mask);
+        boolean published = !KernelChecks.isNull(guideOut);
         float predM = StepRow.get(step, StepRow.PRED_M);
         float predX = StepRow.get(step, StepRow.PRED_X);
         float sigma = StepRow.get(step, StepRow.SIGMA);
@@ -210,6 +199,7 @@ public final class JavaKernels implements Kernels {
         float stepX = StepRow.get(step, StepRow.STEP_X);
         float stepE = StepRow.get(step, StepRow.STEP_E);
         for (int view = 0; view < views; view++) {
+            boolean key = keyed && view == 0;
             long maskAt = maskPerView ? view * area : 0;
             for (int c = 0; c < channels; c++) {
                 long at = ((long) view * channels + c) * area;
@@ -219,7 +209,11 @@ public final class JavaKernels implements Kernels {
                     float m = cfg ? guided(get(uncond, at + i), mc, guidanceScale) : mc;
                     float xi = get(x, at + i);
                     float e = predM * m + predX * xi;
-                    if (space != GUIDE_NONE) {
+                    if (key && published) {
+                        float clean = (xi - sigma * e) * invAlpha;
+                        set(guideOut, guideAt + i, space == GUIDE_LATENT ? clean : e);
+                    }
+                    if (!key && space != GUIDE_NONE) {
                         float wm = masked ? weight * get(mask, maskAt + i) : weight;
                         float g = get(guide, guideAt + i);
                         if (space == GUIDE_NOISE) {
@@ -263,7 +257,27 @@ public final class JavaKernels implements Kernels {
     }
 
     @Override
-    public void addMap(
+    public void mask(
+            MemorySegment mask,
+            int views,
+            int h,
+            int w,
+            MemorySegment[] maps,
+            int[] heights,
+            int[] widths,
+            int norm) {
+        KernelChecks.mask(mask, views, h, w, maps, heights, widths, norm);
+        for (int i = 0; i < maps.length; i++) {
+            addMap(mask, views, h, w, maps[i], heights[i], widths[i], i == 0);
+        }
+        float blockScale = 1f / maps.length;
+        long area = (long) h * w;
+        for (int view = 0; view < views; view++) {
+            normalisePlane(mask, view * area, (view + 1) * area, blockScale, norm);
+        }
+    }
+
+    private static void addMap(
             MemorySegment sum,
             int views,
             int h,
@@ -272,7 +286,6 @@ public final class JavaKernels implements Kernels {
             int mapHeight,
             int mapWidth,
             boolean first) {
-        KernelChecks.addMap(sum, views, h, w, map, mapHeight, mapWidth);
         float ratioY = (float) mapHeight / h;
         float ratioX = (float) mapWidth / w;
         for (int view = 0; view < views; view++) {
@@ -297,15 +310,6 @@ public final class JavaKernels implements Kernels {
                     set(sum, out + x, first ? v : get(sum, out + x) + v);
                 }
             }
-        }
-    }
-
-    @Override
-    public void normaliseMask(MemorySegment mask, int views, long area, int blocks, int norm) {
-        KernelChecks.normaliseMask(mask, views, area, blocks, norm);
-        float blockScale = 1f / blocks;
-        for (int view = 0; view < views; view++) {
-            normalisePlane(mask, view * area, (view + 1) * area, blockScale, norm);
         }
     }
 

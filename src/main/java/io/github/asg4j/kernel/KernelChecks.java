@@ -9,6 +9,7 @@ import static io.github.asg4j.ffi.Sizes.requireRange;
 import static io.github.asg4j.ffi.Sizes.times;
 
 import java.lang.foreign.MemorySegment;
+import java.util.Arrays;
 
 /**
  * The checks of every operation of {@link Kernels}, the same for all implementations: extents,
@@ -16,6 +17,13 @@ import java.lang.foreign.MemorySegment;
  */
 final class KernelChecks {
     private static final int MAX_PATCHES = 256;
+
+    /** Made beforehand: a call allocates nothing. */
+    private static final String[] MAPS = new String[Kernels.MAX_MAPS];
+
+    static {
+        Arrays.setAll(MAPS, i -> "map " + i);
+    }
 
     private KernelChecks() {}
 
@@ -32,20 +40,24 @@ final class KernelChecks {
 
     static void interact(
             MemorySegment out,
+            MemorySegment sample,
             int firstSlot,
             int slots,
             MemorySegment in,
             int patches,
             long plane,
             int fromStep,
-            int toStep) {
+            int toStep,
+            int copies) {
         requireExtent(plane, "interact", "plane");
+        requireExtent(copies, "interact", "copies");
         requireRange(patches, 1, MAX_PATCHES, "interact", "patches");
         requireRange(slots, 1, patches, "interact", "slots");
         requireRange(firstSlot, 0, patches - slots, "interact", "firstSlot");
         requireRange(fromStep, Kernels.UNSHUFFLED, Integer.MAX_VALUE, "interact", "fromStep");
         requireRange(toStep, Kernels.UNSHUFFLED, Integer.MAX_VALUE, "interact", "toStep");
         requireFloats(out, times(slots, plane), "interact", "out");
+        optionalFloats(sample, times(times(copies, slots), plane), "interact", "sample");
         requireFloats(in, times(patches, plane), "interact", "in");
     }
 
@@ -78,25 +90,9 @@ final class KernelChecks {
         requireFloats(starts, times(views, 2), "gatherWindows", "starts");
     }
 
-    static void guide(
-            MemorySegment out,
-            MemorySegment x,
-            MemorySegment uncond,
-            MemorySegment cond,
-            long count,
-            MemorySegment step,
-            int space) {
-        requireExtent(count, "guide", "count");
-        requireRange(space, Kernels.GUIDE_NOISE, Kernels.GUIDE_LATENT, "guide", "space");
-        requireFloats(out, count, "guide", "out");
-        requireFloats(x, count, "guide", "x");
-        optionalFloats(uncond, count, "guide", "uncond");
-        requireFloats(cond, count, "guide", "cond");
-        requireFloats(step, StepRow.FLOATS, "guide", "step");
-    }
-
     static void guidedStep(
             MemorySegment out,
+            MemorySegment guideOut,
             MemorySegment x,
             MemorySegment uncond,
             MemorySegment cond,
@@ -104,6 +100,7 @@ final class KernelChecks {
             MemorySegment mask,
             boolean maskPerView,
             MemorySegment noise,
+            boolean keyed,
             int views,
             int channels,
             long area,
@@ -113,18 +110,30 @@ final class KernelChecks {
         requireExtent(channels, "guidedStep", "channels");
         requireExtent(area, "guidedStep", "area");
         requireRange(space, Kernels.GUIDE_NONE, Kernels.GUIDE_LATENT, "guidedStep", "space");
+        if (!isNull(guideOut) && (!keyed || space == Kernels.GUIDE_NONE)) {
+            throw new IllegalArgumentException(
+                    "guidedStep: guideOut is given, but "
+                            + (keyed ? "space is 0" : "no view is the key patch")
+                            + "; pass NULL");
+        }
         long plane = times(channels, area);
         long count = times(views, plane);
         requireFloats(out, count, "guidedStep", "out");
+        optionalFloats(guideOut, plane, "guidedStep", "guideOut");
         requireFloats(x, count, "guidedStep", "x");
         optionalFloats(uncond, count, "guidedStep", "uncond");
         requireFloats(cond, count, "guidedStep", "cond");
-        if (space != Kernels.GUIDE_NONE) {
+        if (guides(keyed, views, space)) {
             requireFloats(guide, plane, "guidedStep", "guide");
         }
         optionalFloats(mask, maskPerView ? times(views, area) : area, "guidedStep", "mask");
         optionalFloats(noise, count, "guidedStep", "noise");
         requireFloats(step, StepRow.FLOATS, "guidedStep", "step");
+    }
+
+    /** Whether guidedStep guides any view. */
+    static boolean guides(boolean keyed, int views, int space) {
+        return space != Kernels.GUIDE_NONE && views > (keyed ? 1 : 0);
     }
 
     static void combine(MemorySegment out, MemorySegment uncond, MemorySegment cond, long count) {
@@ -134,30 +143,28 @@ final class KernelChecks {
         requireFloats(cond, count, "combine", "cond");
     }
 
-    static void addMap(
-            MemorySegment sum,
+    static void mask(
+            MemorySegment mask,
             int views,
             int h,
             int w,
-            MemorySegment map,
-            int mapHeight,
-            int mapWidth) {
-        requireExtent(views, "addMap", "views");
-        requireExtent(h, "addMap", "h");
-        requireExtent(w, "addMap", "w");
-        requireExtent(mapHeight, "addMap", "mapHeight");
-        requireExtent(mapWidth, "addMap", "mapWidth");
-        requireFloats(sum, volume(views, h, w), "addMap", "sum");
-        requireFloats(map, volume(views, mapHeight, mapWidth), "addMap", "map");
-    }
-
-    static void normaliseMask(MemorySegment mask, int views, long area, int blocks, int norm) {
-        requireExtent(views, "normaliseMask", "views");
-        requireExtent(area, "normaliseMask", "area");
-        requireExtent(blocks, "normaliseMask", "blocks");
-        requireRange(
-                norm, Kernels.NORM_MINMAX, Kernels.NORM_MEAN_THRESHOLD, "normaliseMask", "norm");
-        requireFloats(mask, times(views, area), "normaliseMask", "mask");
+            MemorySegment[] maps,
+            int[] heights,
+            int[] widths,
+            int norm) {
+        requireExtent(views, "mask", "views");
+        requireExtent(h, "mask", "h");
+        requireExtent(w, "mask", "w");
+        requireRange(maps.length, 1, Kernels.MAX_MAPS, "mask", "number of maps");
+        requireRange(heights.length, maps.length, maps.length, "mask", "number of heights");
+        requireRange(widths.length, maps.length, maps.length, "mask", "number of widths");
+        requireRange(norm, Kernels.NORM_MINMAX, Kernels.NORM_MEAN_THRESHOLD, "mask", "norm");
+        requireFloats(mask, volume(views, h, w), "mask", "mask");
+        for (int i = 0; i < maps.length; i++) {
+            requireExtent(heights[i], "mask", "height of a map");
+            requireExtent(widths[i], "mask", "width of a map");
+            requireFloats(maps[i], volume(views, heights[i], widths[i]), "mask", MAPS[i]);
+        }
     }
 
     /** Of relocate and cut. */

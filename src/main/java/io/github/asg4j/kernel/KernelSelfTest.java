@@ -65,7 +65,8 @@ public final class KernelSelfTest {
                     MemorySegment x,
                     MemorySegment m,
                     MemorySegment row) {
-                k.interact(out, 0, VIEWS, x, VIEWS, CHANNELS * AREA, 42, 3, 4);
+                MemorySegment sample = out.asSlice(COUNT / VIEWS * 4);
+                k.interact(out, sample, 1, 1, x, VIEWS, CHANNELS * AREA, 42, 3, 4, 0.3f, 2);
             }
         },
         GUIDED_STEP {
@@ -76,16 +77,19 @@ public final class KernelSelfTest {
                     MemorySegment x,
                     MemorySegment m,
                     MemorySegment row) {
+                MemorySegment guide = out.asSlice((VIEWS - 1) * CHANNELS * AREA * 4);
                 k.guidedStep(
                         out,
+                        guide,
                         x,
                         x,
                         m,
-                        m.asSlice(0, CHANNELS * AREA * 4),
+                        guide,
                         x.asSlice(0, AREA * 4),
                         false,
                         m,
-                        VIEWS,
+                        true,
+                        VIEWS - 1,
                         CHANNELS,
                         AREA,
                         row,
@@ -94,7 +98,7 @@ public final class KernelSelfTest {
                         Kernels.GUIDE_LATENT);
             }
         },
-        NORMALISE_MASK {
+        MASK {
             @Override
             void run(
                     Kernels k,
@@ -102,8 +106,15 @@ public final class KernelSelfTest {
                     MemorySegment x,
                     MemorySegment m,
                     MemorySegment row) {
-                out.copyFrom(x);
-                k.normaliseMask(out, VIEWS * CHANNELS, AREA, 2, Kernels.NORM_MINMAX);
+                k.mask(
+                        out,
+                        VIEWS,
+                        HEIGHT,
+                        WIDTH,
+                        new MemorySegment[] {x, m},
+                        new int[] {5, HEIGHT},
+                        new int[] {3, WIDTH},
+                        Kernels.NORM_MINMAX);
             }
         },
         SCALE_SHIFT {

@@ -32,11 +32,14 @@ public interface Kernels {
     int GUIDE_NOISE = 1;
     int GUIDE_LATENT = 2;
 
-    /** Mask normalisations of {@link #normaliseMask}. */
+    /** Mask normalisations of {@link #mask}. */
     int NORM_MINMAX = 0;
 
     int NORM_MAX = 1;
     int NORM_MEAN_THRESHOLD = 2;
+
+    /** The most maps of a mask: as many as a bundle may have. */
+    int MAX_MAPS = 64;
 
     /** Name for reports: "java", "scalar", "avx2", "avx512". */
     String name();
@@ -57,13 +60,17 @@ public interface Kernels {
 
     /**
      * Pixel interaction (§3) as one gather from the frame of step {@code fromStep} to that of step
-     * {@code toStep}; {@link #UNSHUFFLED} is the frame without permutation.
+     * {@code toStep}; {@link #UNSHUFFLED} is the frame without permutation. In the same pass the
+     * network's input (§2), as {@link #modelInput} makes it of {@code out}.
      *
      * @param out [slots, plane]: slots firstSlot .. firstSlot + slots - 1 of the new frame
+     * @param sample [copies, slots, plane]: scale * out, {@code copies} times; {@link
+     *     MemorySegment#NULL}: no network reads it
      * @param in [patches, plane], the whole old frame; patches at most 256
      */
     void interact(
             MemorySegment out,
+            MemorySegment sample,
             int firstSlot,
             int slots,
             MemorySegment in,
@@ -71,7 +78,9 @@ public interface Kernels {
             long plane,
             long seed,
             int fromStep,
-            int toStep);
+            int toStep,
+            float scale,
+            int copies);
 
     /**
      * The network's input (§2): {@code copies} times the scaled latents, one after the other (with
@@ -103,43 +112,29 @@ public interface Kernels {
             int copies);
 
     /**
-     * Guide of the key patch (§4): its noise estimate, or its predicted clean latents.
-     *
-     * @param out [count]
-     * @param x [count] latents of the key patch
-     * @param uncond [count] network output of the unconditional row; {@link MemorySegment#NULL}
-     *     without classifier-free guidance
-     * @param cond [count] network output of the conditional row
-     * @param step one {@link StepRow}
-     * @param space GUIDE_NOISE or GUIDE_LATENT
-     */
-    void guide(
-            MemorySegment out,
-            MemorySegment x,
-            MemorySegment uncond,
-            MemorySegment cond,
-            long count,
-            MemorySegment step,
-            float guidanceScale,
-            int space);
-
-    /**
      * Classifier-free guidance, guidance by the key patch (Eq. 3/4) and scheduler step in one pass
-     * (§4).
+     * (§4). Of the key patch itself, which is not guided, the same pass leaves the guide: its noise
+     * estimate, or its predicted clean latents.
      *
      * @param out [views, channels, area] next latents; may be {@code x} itself
+     * @param guideOut [channels, area], written if {@code keyed}; NULL: nobody needs it, and without
+     *     {@code keyed}
      * @param x [views, channels, area]
-     * @param uncond [views, channels, area] or NULL
-     * @param cond [views, channels, area]
-     * @param guide [channels, area], or NULL with GUIDE_NONE
+     * @param uncond [views, channels, area] network output of the unconditional rows, or NULL without
+     *     classifier-free guidance
+     * @param cond [views, channels, area] network output of the conditional rows
+     * @param guide [channels, area]; may be {@code guideOut} itself, then it is the guide of this
+     *     pass; NULL where no view is guided
      * @param mask [area], or [views, area] if {@code maskPerView}, or NULL for M = 1
      * @param noise [views, channels, area] step noise, or NULL when the step has none
+     * @param keyed view 0 is the key patch
      * @param step one {@link StepRow}
      * @param weight w_k
-     * @param space GUIDE_NONE, GUIDE_NOISE or GUIDE_LATENT
+     * @param space GUIDE_NONE, which guides no view, GUIDE_NOISE or GUIDE_LATENT
      */
     void guidedStep(
             MemorySegment out,
+            MemorySegment guideOut,
             MemorySegment x,
             MemorySegment uncond,
             MemorySegment cond,
@@ -147,6 +142,7 @@ public interface Kernels {
             MemorySegment mask,
             boolean maskPerView,
             MemorySegment noise,
+            boolean keyed,
             int views,
             int channels,
             long area,
@@ -170,29 +166,22 @@ public interface Kernels {
             float guidanceScale);
 
     /**
-     * Adds one attention map, resized bilinearly with half-pixel centres (§5), or sets it.
+     * Attention maps, resized bilinearly with half-pixel centres and summed in their order, as masks
+     * in [0, 1] (§5).
      *
-     * @param sum [views, h, w]
-     * @param map [views, mapHeight, mapWidth]
-     * @param first set instead of add
+     * @param mask [views, h, w]
+     * @param maps [views, heights[i], widths[i]] each; at least one, at most {@link #MAX_MAPS}
+     * @param norm NORM_MINMAX, NORM_MAX or NORM_MEAN_THRESHOLD
      */
-    void addMap(
-            MemorySegment sum,
+    void mask(
+            MemorySegment mask,
             int views,
             int h,
             int w,
-            MemorySegment map,
-            int mapHeight,
-            int mapWidth,
-            boolean first);
-
-    /**
-     * Turns summed maps into masks in [0, 1], in place (§5).
-     *
-     * @param mask [views, area]
-     * @param blocks how many maps were summed
-     */
-    void normaliseMask(MemorySegment mask, int views, long area, int blocks, int norm);
+            MemorySegment[] maps,
+            int[] heights,
+            int[] widths,
+            int norm);
 
     /**
      * Stage switch (§6): patches become phases of the canvas.

@@ -39,6 +39,7 @@ public final class NativeKernels implements Kernels {
     @Override
     public void interact(
             MemorySegment out,
+            MemorySegment sample,
             int firstSlot,
             int slots,
             MemorySegment in,
@@ -46,10 +47,14 @@ public final class NativeKernels implements Kernels {
             long plane,
             long seed,
             int fromStep,
-            int toStep) {
-        KernelChecks.interact(out, firstSlot, slots, in, patches, plane, fromStep, toStep);
+            int toStep,
+            float scale,
+            int copies) {
+        KernelChecks.interact(
+                out, sample, firstSlot, slots, in, patches, plane, fromStep, toStep, copies);
         CpuLibrary.interact(
-                tier, out, in, firstSlot, slots, patches, plane, seed, fromStep, toStep);
+                tier, out, sample, in, firstSlot, slots, patches, plane, seed, fromStep, toStep,
+                copies, scale);
     }
 
     @Override
@@ -90,22 +95,9 @@ public final class NativeKernels implements Kernels {
     }
 
     @Override
-    public void guide(
-            MemorySegment out,
-            MemorySegment x,
-            MemorySegment uncond,
-            MemorySegment cond,
-            long count,
-            MemorySegment step,
-            float guidanceScale,
-            int space) {
-        KernelChecks.guide(out, x, uncond, cond, count, step, space);
-        CpuLibrary.guide(tier, out, x, uncond, cond, step, count, guidanceScale, space);
-    }
-
-    @Override
     public void guidedStep(
             MemorySegment out,
+            MemorySegment guideOut,
             MemorySegment x,
             MemorySegment uncond,
             MemorySegment cond,
@@ -113,6 +105,7 @@ public final class NativeKernels implements Kernels {
             MemorySegment mask,
             boolean maskPerView,
             MemorySegment noise,
+            boolean keyed,
             int views,
             int channels,
             long area,
@@ -122,6 +115,7 @@ public final class NativeKernels implements Kernels {
             int space) {
         KernelChecks.guidedStep(
                 out,
+                guideOut,
                 x,
                 uncond,
                 cond,
@@ -129,6 +123,7 @@ public final class NativeKernels implements Kernels {
                 mask,
                 maskPerView,
                 noise,
+                keyed,
                 views,
                 channels,
                 area,
@@ -138,6 +133,7 @@ public final class NativeKernels implements Kernels {
         CpuLibrary.guidedStep(
                 tier,
                 out,
+                guideOut,
                 x,
                 uncond,
                 cond,
@@ -148,6 +144,7 @@ public final class NativeKernels implements Kernels {
                 views,
                 channels,
                 area,
+                keyed ? 1 : 0,
                 maskPerView ? 1 : 0,
                 guidanceScale,
                 weight,
@@ -166,23 +163,21 @@ public final class NativeKernels implements Kernels {
     }
 
     @Override
-    public void addMap(
-            MemorySegment sum,
+    public void mask(
+            MemorySegment mask,
             int views,
             int h,
             int w,
-            MemorySegment map,
-            int mapHeight,
-            int mapWidth,
-            boolean first) {
-        KernelChecks.addMap(sum, views, h, w, map, mapHeight, mapWidth);
-        CpuLibrary.addMap(tier, sum, map, views, h, w, mapHeight, mapWidth, first ? 1 : 0);
-    }
-
-    @Override
-    public void normaliseMask(MemorySegment mask, int views, long area, int blocks, int norm) {
-        KernelChecks.normaliseMask(mask, views, area, blocks, norm);
-        CpuLibrary.normaliseMask(tier, mask, views, area, blocks, norm);
+            MemorySegment[] maps,
+            int[] heights,
+            int[] widths,
+            int norm) {
+        KernelChecks.mask(mask, views, h, w, maps, heights, widths, norm);
+        for (int i = 0; i < maps.length; i++) {
+            CpuLibrary.addMap(
+                    tier, mask, maps[i], views, h, w, heights[i], widths[i], i == 0 ? 1 : 0);
+        }
+        CpuLibrary.normaliseMask(tier, mask, views, (long) h * w, maps.length, norm);
     }
 
     @Override

@@ -119,6 +119,7 @@ final class DilatedViews {
         kernels.relocate(work, noise, canvas.channels(), s, s, height, width);
         kernels.guidedStep(
                 out,
+                MemorySegment.NULL,
                 x,
                 MemorySegment.NULL,
                 work,
@@ -126,6 +127,7 @@ final class DilatedViews {
                 MemorySegment.NULL,
                 false,
                 random,
+                false,
                 1,
                 canvas.channels(),
                 (long) s * height * s * width,

@@ -38,6 +38,11 @@ final class PatchRun extends StageRun {
     private final boolean keyMask;
     private final boolean ownMask;
     private final int[] blocks;
+
+    /** Of the maps of {@link #blocks}. */
+    private final int[] mapHeights;
+
+    private final int[] mapWidths;
     private final boolean previews;
     private final boolean mapped;
     private final long plane;
@@ -114,6 +119,12 @@ final class PatchRun extends StageRun {
         this.lastMask = lastMask;
         this.objectMask = objectMask;
         this.mapped = conditioning.realTokens() > 0 && conditioning.denoiser().hasMaps();
+        mapHeights = new int[blocks.length];
+        mapWidths = new int[blocks.length];
+        for (int i = 0; mapped && i < blocks.length; i++) {
+            mapHeights[i] = mapHeight(blocks[i]);
+            mapWidths[i] = mapWidth(blocks[i]);
+        }
         long all = patches.views() * plane;
         latents = new MemorySegment[keep.history() ? patches.steps() + 1 : 2];
         latents[0] = start;
@@ -177,32 +188,17 @@ final class PatchRun extends StageRun {
         final MemorySegment[] slots;
         final MemorySegment previewSlots;
 
-        /** Where the clean latents of the last step go: guided views, key patch; or nowhere. */
-        final MemorySegment cleanGuided;
+        /** Where the clean latents of the last step go, or nowhere. */
+        final MemorySegment cleanSlots;
 
-        final MemorySegment cleanKey;
-
-        /** Views that are guided: all but the key patch. */
-        final int guided;
-
-        final MemorySegment[] guidedSlots;
-        final MemorySegment guidedLatents;
-        final MemorySegment guidedUncond;
-        final MemorySegment guidedCond;
-        final MemorySegment guidedNoise;
-        final MemorySegment guidedMasks;
-        final MemorySegment keyUncond;
-        final MemorySegment keyCond;
-        final MemorySegment keyLatents;
-        final MemorySegment[] keySlots;
+        /** Masks of all views, the key patch's among them, or nothing. */
         final MemorySegment ownMasks;
+
         final MemorySegment[] maps;
         final MemorySegment[] keyMaps;
 
         /** Of every block of the bundle, for the listener. */
         final MemorySegment[] allKeyMaps;
-
-        final MemorySegment noise;
 
         Prepared(Worker worker, Stage.Call call) {
             first = call.first();
@@ -210,28 +206,13 @@ final class PatchRun extends StageRun {
             int h = patches.viewHeight();
             int w = patches.viewWidth();
             buffers = worker.buffers(conditioning, count, copies, h, w);
-            slots = slices(first, count);
-            previewSlots = previews ? views(preview, first, count) : MemorySegment.NULL;
-            int key = first == 0 ? 1 : 0;
-            guided = count - key;
-            boolean kept = clean.byteSize() > 0;
-            cleanGuided = kept ? views(clean, first + key, guided) : MemorySegment.NULL;
-            cleanKey = kept ? views(clean, first, key) : MemorySegment.NULL;
-            guidedSlots = slices(first + key, guided);
-            keySlots = slices(first, key);
-            guidedLatents = views(buffers.latents, key, guided);
-            keyLatents = views(buffers.latents, 0, key);
-            guidedUncond = copies == 2 ? views(buffers.uncond, key, guided) : MemorySegment.NULL;
-            guidedCond = views(buffers.cond, key, guided);
-            keyUncond = copies == 2 ? views(buffers.uncond, 0, key) : MemorySegment.NULL;
-            keyCond = views(buffers.cond, 0, key);
-            noise = buffers.scratch;
-            guidedNoise = views(buffers.scratch, key, guided);
+            slots = new MemorySegment[latents.length];
+            for (int i = 0; i < slots.length; i++) {
+                slots[i] = views(latents[i]);
+            }
+            previewSlots = previews ? views(preview) : MemorySegment.NULL;
+            cleanSlots = clean.byteSize() > 0 ? views(clean) : MemorySegment.NULL;
             ownMasks = ownMask ? worker.floats(count * area, "own masks") : MemorySegment.NULL;
-            guidedMasks =
-                    ownMask
-                            ? ownMasks.asSlice(key * area * 4, guided * area * 4)
-                            : MemorySegment.NULL;
             allKeyMaps = new MemorySegment[attention.length == 0 ? 0 : buffers.maps.size()];
             for (int b = 0; b < allKeyMaps.length; b++) {
                 MemorySegment map = buffers.maps.get(b);
@@ -245,16 +226,8 @@ final class PatchRun extends StageRun {
             }
         }
 
-        private MemorySegment[] slices(int from, int n) {
-            MemorySegment[] slices = new MemorySegment[latents.length];
-            for (int i = 0; i < slices.length; i++) {
-                slices[i] = views(latents[i], from, n);
-            }
-            return slices;
-        }
-
-        private MemorySegment views(MemorySegment all, int from, int n) {
-            return all.asSlice(from * plane * 4, n * plane * 4);
+        private MemorySegment views(MemorySegment all) {
+            return all.asSlice(first * plane * 4, count * plane * 4);
         }
     }
 
@@ -296,9 +269,12 @@ final class PatchRun extends StageRun {
         int from = k % latents.length;
         int to = (k + 1) % latents.length;
         long clock = System.nanoTime();
+        MemorySegment x;
         if (patches.gathersAt(k)) {
+            x = b.latents;
             kernels.interact(
-                    b.latents,
+                    x,
+                    b.sample,
                     p.first,
                     p.count,
                     latents[from],
@@ -306,12 +282,14 @@ final class PatchRun extends StageRun {
                     plane,
                     seed,
                     frame(k - 1),
-                    frame(k));
+                    frame(k),
+                    tables.inScale(t),
+                    copies);
+            clock = exchange(worker, clock);
         } else {
-            MemorySegment.copy(p.slots[from], 0, b.latents, 0, p.count * plane * 4);
+            x = p.slots[from];
+            kernels.modelInput(b.sample, x, p.count * plane, tables.inScale(t), copies);
         }
-        clock = exchange(worker, clock);
-        kernels.modelInput(b.sample, b.latents, p.count * plane, tables.inScale(t), copies);
         b.timestep(tables.timestep(t));
         for (int i = 0; i < p.count; i++) {
             b.timeIds(i, canvas.heightPixels(), canvas.widthPixels(), 0, 0);
@@ -324,94 +302,40 @@ final class PatchRun extends StageRun {
         boolean stochastic = tables.stochastic(t);
         if (stochastic) {
             kernels.normal(
-                    p.noise, p.count * plane, seed, p.first * plane, t, Kernels.STEP_NOISE, 1);
+                    b.scratch, p.count * plane, seed, p.first * plane, t, Kernels.STEP_NOISE, 1);
         }
-        MemorySegment row = tables.rows[t];
-        if (p.first == 0) {
-            observe(kernels, p, k, row);
+        boolean key = p.first == KEY_CALL;
+        if (key) {
+            observe(kernels, p, k);
         }
-        clock = kernels(worker, clock);
-        if (p.guided > 0 && patches.guided()) {
-            int g = Math.max(0, k - patches.guide().staleness());
-            if (!board.awaitGuide(this, g, worker)) {
-                return false;
-            }
-            clock = System.nanoTime();
-            MemorySegment random = stochastic ? p.guidedNoise : MemorySegment.NULL;
-            MemorySegment mask = guideMask(kernels, p, g);
-            guidedStep(kernels, p.guidedSlots[to], p, k, g, mask, row, random);
-            if (keepsClean(k)) {
-                guidedStep(
-                        kernels,
-                        p.cleanGuided,
-                        p,
-                        k,
-                        g,
-                        mask,
-                        tables.cleanRows[t],
-                        MemorySegment.NULL);
-            }
-        } else if (p.guided > 0) {
-            plainStep(
-                    kernels,
-                    p.guidedSlots[to],
-                    p.guidedLatents,
-                    p.guidedUncond,
-                    p.guidedCond,
-                    stochastic ? p.guidedNoise : MemorySegment.NULL,
-                    p.guided,
-                    row);
-            if (keepsClean(k)) {
-                plainStep(
-                        kernels,
-                        p.cleanGuided,
-                        p.guidedLatents,
-                        p.guidedUncond,
-                        p.guidedCond,
-                        MemorySegment.NULL,
-                        p.guided,
-                        tables.cleanRows[t]);
-            }
+        kernels(worker, clock);
+        int g = Math.max(0, k - patches.guide().staleness());
+        // The key patch's call has made all guides before this step's itself.
+        if (patches.guided() && !key && !board.awaitGuide(this, g, worker)) {
+            return false;
         }
-        if (p.first == 0) {
-            plainStep(
-                    kernels,
-                    p.keySlots[to],
-                    p.keyLatents,
-                    p.keyUncond,
-                    p.keyCond,
-                    stochastic ? p.noise : MemorySegment.NULL,
-                    1,
-                    row);
-            if (keepsClean(k)) {
-                plainStep(
-                        kernels,
-                        p.cleanKey,
-                        p.keyLatents,
-                        p.keyUncond,
-                        p.keyCond,
-                        MemorySegment.NULL,
-                        1,
-                        tables.cleanRows[t]);
-            }
+        clock = System.nanoTime();
+        MemorySegment mask = patches.guided() ? guideMask(kernels, p, g) : MemorySegment.NULL;
+        boolean publishes = key && patches.guided();
+        MemorySegment guide = publishes ? guides[k] : MemorySegment.NULL;
+        MemorySegment random = stochastic ? b.scratch : MemorySegment.NULL;
+        guidedStep(kernels, p, p.slots[to], guide, x, k, mask, random, tables.rows[t]);
+        if (publishes) {
+            board.publishGuide(this, k);
+        }
+        if (clean.byteSize() > 0 && k == patches.steps() - 1) {
+            MemorySegment none = MemorySegment.NULL;
+            guidedStep(kernels, p, p.cleanSlots, none, x, k, mask, none, tables.cleanRows[t]);
         }
         if (previewStep() == k) {
-            plainStep(
-                    kernels,
-                    p.previewSlots,
-                    b.latents,
-                    b.uncond,
-                    b.cond,
-                    MemorySegment.NULL,
-                    p.count,
-                    tables.cleanRows[t]);
+            plainStep(kernels, p, x, tables.cleanRows[t]);
         }
         kernels(worker, clock);
         return true;
     }
 
-    /** What the key patch of step k tells: its mask and guide to all patches, its maps to watch. */
-    private void observe(Kernels kernels, Prepared p, int k, MemorySegment row) {
+    /** What the key patch of step k tells besides its guide: its mask, and its maps to watch. */
+    private void observe(Kernels kernels, Prepared p, int k) {
         if (masks.length > 0) {
             mask(kernels, masks[k], 1, p.keyMaps);
         }
@@ -423,96 +347,77 @@ final class PatchRun extends StageRun {
                 attention[k][b].copyFrom(p.allKeyMaps[b]);
             }
         }
-        if (patches.guided()) {
-            kernels.guide(
-                    guides[k],
-                    p.keyLatents,
-                    p.keyUncond,
-                    p.keyCond,
-                    plane,
-                    row,
-                    guidanceScale,
-                    space);
-            board.publishGuide(this, k);
-        }
-    }
-
-    private boolean keepsClean(int k) {
-        return clean.byteSize() > 0 && k == patches.steps() - 1;
     }
 
     /** Sums and normalises the chosen maps (SPEC §5). */
     private void mask(Kernels kernels, MemorySegment mask, int views, MemorySegment[] maps) {
-        int h = patches.viewHeight();
-        int w = patches.viewWidth();
-        for (int i = 0; i < maps.length; i++) {
-            kernels.addMap(
-                    mask,
-                    views,
-                    h,
-                    w,
-                    maps[i],
-                    conditioning.denoiser().mapSize(blocks[i], h),
-                    conditioning.denoiser().mapSize(blocks[i], w),
-                    i == 0);
-        }
-        kernels.normaliseMask(mask, views, area, maps.length, norm);
+        kernels.mask(
+                mask,
+                views,
+                patches.viewHeight(),
+                patches.viewWidth(),
+                maps,
+                mapHeights,
+                mapWidths,
+                norm);
     }
 
     private MemorySegment guideMask(Kernels kernels, Prepared p, int g) {
         if (ownMask) {
             mask(kernels, p.ownMasks, p.count, p.maps);
-            return p.guidedMasks;
+            return p.ownMasks;
         }
         return keyMask ? masks[g] : MemorySegment.NULL;
     }
 
+    /**
+     * @param guideOut receives the key patch's guide of this step; NULL: it is not in this call, or has
+     *     left its guide already
+     */
     private void guidedStep(
             Kernels kernels,
-            MemorySegment next,
             Prepared p,
+            MemorySegment next,
+            MemorySegment guideOut,
+            MemorySegment x,
             int k,
-            int g,
             MemorySegment mask,
-            MemorySegment row,
-            MemorySegment random) {
+            MemorySegment random,
+            MemorySegment row) {
+        boolean guided = patches.guided();
         kernels.guidedStep(
                 next,
-                p.guidedLatents,
-                p.guidedUncond,
-                p.guidedCond,
-                guides[g],
+                guideOut,
+                x,
+                p.buffers.uncond,
+                p.buffers.cond,
+                guided ? guides[Math.max(0, k - patches.guide().staleness())] : MemorySegment.NULL,
                 mask,
                 ownMask,
                 random,
-                p.guided,
+                guided && p.first == KEY_CALL,
+                p.count,
                 canvas.channels(),
                 area,
                 row,
                 guidanceScale,
-                patches.weightAt(k),
-                space);
+                guided ? patches.weightAt(k) : 0,
+                guided ? space : Kernels.GUIDE_NONE);
     }
 
-    private void plainStep(
-            Kernels kernels,
-            MemorySegment next,
-            MemorySegment x,
-            MemorySegment uncond,
-            MemorySegment cond,
-            MemorySegment noise,
-            int views,
-            MemorySegment row) {
+    private void plainStep(Kernels kernels, Prepared p, MemorySegment x, MemorySegment row) {
         kernels.guidedStep(
-                next,
+                p.previewSlots,
+                MemorySegment.NULL,
                 x,
-                uncond,
-                cond,
+                p.buffers.uncond,
+                p.buffers.cond,
                 MemorySegment.NULL,
                 MemorySegment.NULL,
                 false,
-                noise,
-                views,
+                MemorySegment.NULL,
+                false,
+                p.count,
                 canvas.channels(),
                 area,
                 row,
@@ -538,6 +443,7 @@ final class PatchRun extends StageRun {
     private void unshuffle(Kernels kernels, MemorySegment to, MemorySegment from, int step) {
         kernels.interact(
                 to,
+                MemorySegment.NULL,
                 0,
                 patches.views(),
                 from,
@@ -545,7 +451,9 @@ final class PatchRun extends StageRun {
                 plane,
                 seed,
                 frame(step),
-                Kernels.UNSHUFFLED);
+                Kernels.UNSHUFFLED,
+                1,
+                1);
     }
 
     private void toCanvas(Kernels kernels, MemorySegment to, MemorySegment from) {

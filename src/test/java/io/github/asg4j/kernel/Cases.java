@@ -29,11 +29,10 @@ final class Cases {
         c.interactions();
         c.modelInputs();
         c.gathers();
-        c.guides();
         c.steps();
         c.combines();
-        c.maps();
         c.masks();
+        c.manyMaps();
         c.grids();
         c.windows();
         c.scales();
@@ -158,34 +157,44 @@ final class Cases {
             float[] in = gaussians(patches * plane);
             byte[] from = new byte[256];
             byte[] to = new byte[256];
-            add("interact", patches + " patches, slots " + first + "+" + slots + ", plane " + plane)
-                    .buffer("out", garbage(slots * plane))
-                    .buffer("in", in)
-                    .call(
-                            (k, b) ->
-                                    k.interact(
-                                            b.get("out"),
-                                            first,
-                                            slots,
-                                            b.get("in"),
-                                            patches,
-                                            plane,
-                                            SEED,
-                                            s[4],
-                                            s[5]))
-                    .expect(
-                            "out",
-                            i -> {
-                                int q = i % plane;
-                                int slot = first + i / plane;
-                                Philox.permutation(from, patches, SEED, q, s[4]);
-                                Philox.permutation(to, patches, SEED, q, s[5]);
-                                int source = 0;
-                                while (from[source] != to[slot]) {
-                                    source++;
-                                }
-                                return of(in[source * plane + q]);
-                            });
+            KernelCase.Expected gathered =
+                    i -> {
+                        int q = i % plane;
+                        int slot = first + i / plane;
+                        Philox.permutation(from, patches, SEED, q, s[4]);
+                        Philox.permutation(to, patches, SEED, q, s[5]);
+                        int source = 0;
+                        while (from[source] != to[slot]) {
+                            source++;
+                        }
+                        return of(in[source * plane + q]);
+                    };
+            String label = patches + " patches, slots " + first + "+" + slots + ", plane " + plane;
+            for (int copies = 0; copies <= 3; copies++) {
+                int n = Math.max(1, copies);
+                KernelCase c = add("interact", label + ", copies " + copies);
+                c.buffer("out", garbage(slots * plane)).buffer("in", in);
+                if (copies > 0) {
+                    c.buffer("sample", garbage(copies * slots * plane));
+                    c.expect("sample", i -> gathered.at(i % (slots * plane)).times(of(0.137f)));
+                }
+                c.call(
+                                (k, b) ->
+                                        k.interact(
+                                                b.get("out"),
+                                                b.get("sample"),
+                                                first,
+                                                slots,
+                                                b.get("in"),
+                                                patches,
+                                                plane,
+                                                SEED,
+                                                s[4],
+                                                s[5],
+                                                0.137f,
+                                                n))
+                        .expect("out", gathered);
+            }
         }
     }
 
@@ -318,44 +327,6 @@ final class Cases {
         }
     }
 
-    private void guides() {
-        for (int count : COUNTS) {
-            for (int variant = 0; variant < 4; variant++) {
-                int space = variant % 2 == 0 ? Kernels.GUIDE_NOISE : Kernels.GUIDE_LATENT;
-                float[] x = gaussians(count);
-                float[] uncond = variant < 2 ? gaussians(count) : null;
-                float[] cond = gaussians(count);
-                float[] s = step(false);
-                KernelCase c =
-                        add("guide", "count " + count + " variant " + variant)
-                                .buffer("out", garbage(count))
-                                .buffer("x", x)
-                                .buffer("cond", cond)
-                                .buffer("step", s);
-                if (uncond != null) {
-                    c.buffer("uncond", uncond);
-                }
-                c.call(
-                        (k, b) ->
-                                k.guide(
-                                        b.get("out"),
-                                        b.get("x"),
-                                        b.get("uncond"),
-                                        b.get("cond"),
-                                        count,
-                                        b.get("step"),
-                                        7.5f,
-                                        space));
-                c.expect(
-                        "out",
-                        i -> {
-                            Bound e = noiseOf(s, guided(uncond, cond, i, 7.5f), x[i]);
-                            return space == Kernels.GUIDE_NOISE ? e : cleanOf(s, e, x[i]);
-                        });
-            }
-        }
-    }
-
     private void steps() {
         int[][] shapes = {{1, 1, 1}, {1, 4, 7}, {2, 3, 17}, {5, 4, 33}, {2, 1, 257}, {1, 3, 16}};
         for (int[] shape : shapes) {
@@ -364,7 +335,12 @@ final class Cases {
                     for (Masks mask : Masks.values()) {
                         for (boolean noise : new boolean[] {false, true}) {
                             for (boolean inPlace : new boolean[] {false, true}) {
-                                step(shape, cfg, space, mask, noise, inPlace);
+                                Step step = new Step(shape, cfg, space, mask, noise, inPlace);
+                                for (Key key : Key.values()) {
+                                    if (space != Kernels.GUIDE_NONE || !key.published) {
+                                        step(step, key);
+                                    }
+                                }
                             }
                         }
                     }
@@ -379,50 +355,76 @@ final class Cases {
         PER_VIEW
     }
 
-    private void step(
-            int[] shape, boolean cfg, int space, Masks masks, boolean withNoise, boolean inPlace) {
-        int views = shape[0];
-        int channels = shape[1];
-        int area = shape[2];
-        int count = views * channels * area;
+    /** Where view 0 is the key patch: whether its guide is an output, and the others' input. */
+    private enum Key {
+        ABSENT(false, false, false),
+        SILENT(true, false, false),
+        PUBLISHES(true, true, false),
+        GUIDES_AT_ONCE(true, true, true);
+
+        final boolean keyed;
+        final boolean published;
+        final boolean own;
+
+        Key(boolean keyed, boolean published, boolean own) {
+            this.keyed = keyed;
+            this.published = published;
+            this.own = own;
+        }
+    }
+
+    @SuppressWarnings("ArrayRecordComponent") // never compared
+    private record Step(
+            int[] shape, boolean cfg, int space, Masks masks, boolean noise, boolean inPlace) {
+        String label() {
+            return Arrays.toString(shape)
+                    + " cfg "
+                    + cfg
+                    + " space "
+                    + space
+                    + " mask "
+                    + masks
+                    + " noise "
+                    + noise
+                    + (inPlace ? " in place" : "");
+        }
+    }
+
+    private void step(Step how, Key key) {
+        int views = how.shape[0];
+        int channels = how.shape[1];
+        int area = how.shape[2];
+        int plane = channels * area;
+        int count = views * plane;
+        int space = how.space;
         float[] x = gaussians(count);
-        float[] uncond = cfg ? gaussians(count) : null;
+        float[] uncond = how.cfg ? gaussians(count) : null;
         float[] cond = gaussians(count);
-        float[] guide = space == Kernels.GUIDE_NONE ? null : gaussians(channels * area);
-        boolean perView = masks == Masks.PER_VIEW;
-        float[] mask = masks == Masks.NONE ? null : positives(perView ? views * area : area);
-        float[] noise = withNoise ? gaussians(count) : null;
-        float[] s = step(withNoise);
+        boolean guides = space != Kernels.GUIDE_NONE && views > (key.keyed ? 1 : 0);
+        float[] guide = guides && !key.own ? gaussians(plane) : null;
+        boolean perView = how.masks == Masks.PER_VIEW;
+        float[] mask = how.masks == Masks.NONE ? null : positives(perView ? views * area : area);
+        float[] noise = how.noise ? gaussians(count) : null;
+        float[] s = step(how.noise);
         float weight = 0.83f;
-        KernelCase c =
-                add(
-                        "guidedStep",
-                        views
-                                + "x"
-                                + channels
-                                + "x"
-                                + area
-                                + " cfg "
-                                + cfg
-                                + " space "
-                                + space
-                                + " mask "
-                                + masks
-                                + " noise "
-                                + withNoise
-                                + (inPlace ? " in place" : ""));
-        if (!inPlace) {
+        KernelCase c = add("guidedStep", how.label() + " key " + key);
+        if (!how.inPlace) {
             c.buffer("out", garbage(count));
         }
         c.buffer("x", x).buffer("cond", cond).buffer("step", s);
-        if (inPlace) {
+        if (how.inPlace) {
             c.alias("out", "x");
         }
         if (uncond != null) {
             c.buffer("uncond", uncond);
         }
+        if (key.published) {
+            c.buffer("guideOut", garbage(plane));
+        }
         if (guide != null) {
             c.buffer("guide", guide);
+        } else if (key.own) {
+            c.alias("guide", "guideOut");
         }
         if (mask != null) {
             c.buffer("mask", mask);
@@ -434,6 +436,7 @@ final class Cases {
                 (k, b) ->
                         k.guidedStep(
                                 b.get("out"),
+                                b.get("guideOut"),
                                 b.get("x"),
                                 b.get("uncond"),
                                 b.get("cond"),
@@ -441,6 +444,7 @@ final class Cases {
                                 b.get("mask"),
                                 perView,
                                 b.get("noise"),
+                                key.keyed,
                                 views,
                                 channels,
                                 area,
@@ -448,29 +452,33 @@ final class Cases {
                                 5.25f,
                                 weight,
                                 space));
+        KernelCase.Expected estimate = i -> noiseOf(s, guided(uncond, cond, i, 5.25f), x[i]);
+        KernelCase.Expected published =
+                i ->
+                        space == Kernels.GUIDE_NOISE
+                                ? estimate.at(i)
+                                : cleanOf(s, estimate.at(i), x[i]);
+        if (key.published) {
+            c.expect("guideOut", published);
+        }
         c.expect(
                 "out",
                 i -> {
-                    Bound e = noiseOf(s, guided(uncond, cond, i, 5.25f), x[i]);
-                    if (guide != null) {
+                    Bound e = estimate.at(i);
+                    if (space != Kernels.GUIDE_NONE && (!key.keyed || i >= plane)) {
                         int cell = i % area;
                         Bound wm = of(weight);
                         if (mask != null) {
-                            int view = i / (channels * area);
+                            int view = i / plane;
                             wm = wm.times(of(mask[perView ? view * area + cell : cell]));
                         }
-                        Bound g = of(guide[i % (channels * area)]);
-                        e =
-                                space == Kernels.GUIDE_NOISE
-                                        ? e.plus(wm.times(g.minus(e)))
-                                        : e.minus(
-                                                wm.times(
-                                                        of(s[StepRow.KAPPA])
-                                                                .times(
-                                                                        g.minus(
-                                                                                cleanOf(
-                                                                                        s, e,
-                                                                                        x[i])))));
+                        Bound g = guide == null ? published.at(i % plane) : of(guide[i % plane]);
+                        if (space == Kernels.GUIDE_NOISE) {
+                            e = e.plus(wm.times(g.minus(e)));
+                        } else {
+                            Bound apart = g.minus(cleanOf(s, e, x[i]));
+                            e = e.minus(wm.times(of(s[StepRow.KAPPA]).times(apart)));
+                        }
                     }
                     return next(s, e, x[i], noise, i);
                 });
@@ -515,44 +523,6 @@ final class Cases {
         }
     }
 
-    private void maps() {
-        int[][] sizes = {{1, 1}, {2, 3}, {8, 8}, {5, 17}, {31, 16}};
-        for (int[] to : new int[][] {{1, 1}, {3, 5}, {16, 8}, {17, 33}}) {
-            for (int[] from : sizes) {
-                for (boolean first : new boolean[] {false, true}) {
-                    map(1 + (to[0] + from[0]) % 3, to[0], to[1], from[0], from[1], first);
-                }
-            }
-        }
-    }
-
-    private void map(int views, int h, int w, int mh, int mw, boolean first) {
-        float[] sum = positives(views * h * w);
-        float[] map = positives(views * mh * mw);
-        // The position's float32 error moves a sample along a slope of at most max - min = 1 per
-        // cell: half an ulp of the ratio and of each of three operations on at most 31 cells.
-        double positionError = 4 * 32 * 0x1p-24;
-        add("addMap", views + "x" + h + "x" + w + " from " + mh + "x" + mw + " first " + first)
-                .buffer("sum", sum)
-                .buffer("map", map)
-                .call((k, b) -> k.addMap(b.get("sum"), views, h, w, b.get("map"), mh, mw, first))
-                .expect(
-                        "sum",
-                        i -> {
-                            int view = i / (h * w);
-                            double v =
-                                    bilinear(
-                                            map,
-                                            view * mh * mw,
-                                            mh,
-                                            mw,
-                                            (i / w % h + 0.5) * mh / h - 0.5,
-                                            (i % w + 0.5) * mw / w - 0.5);
-                            Bound resized = new Bound(v, 2 * positionError + 8 * 0x1p-24);
-                            return first ? resized : of(sum[i]).plus(resized);
-                        });
-    }
-
     private static double bilinear(float[] map, int plane, int mh, int mw, double sy, double sx) {
         double v = 0;
         for (int y = 0; y < mh; y++) {
@@ -567,55 +537,128 @@ final class Cases {
     }
 
     private void masks() {
-        for (int area : new int[] {2, 3, 8, 17, 257, 600}) {
-            for (int norm = Kernels.NORM_MINMAX; norm <= Kernels.NORM_MEAN_THRESHOLD; norm++) {
-                for (int blocks = 1; blocks <= 3; blocks++) {
-                    mask(1 + area % 2, area, blocks, norm);
+        int[][] sizes = {{1, 2}, {3, 5}, {16, 8}, {17, 33}, {2, 300}, {600, 1}};
+        int[][][] maps = {
+            {{1, 2}}, {{8, 8}}, {{5, 17}, {2, 3}}, {{31, 16}, {1, 1}, {4, 4}}, {{2, 2}, {17, 33}}
+        };
+        for (int[] size : sizes) {
+            for (int[][] map : maps) {
+                for (int norm = Kernels.NORM_MINMAX; norm <= Kernels.NORM_MEAN_THRESHOLD; norm++) {
+                    mask(1 + (size[0] + map.length) % 3, size[0], size[1], map, norm);
                 }
             }
         }
         for (int norm = Kernels.NORM_MINMAX; norm <= Kernels.NORM_MEAN_THRESHOLD; norm++) {
-            int how = norm;
             for (float flat : new float[] {0, 1e-9f, 3}) {
                 if (norm == Kernels.NORM_MAX && flat == 3) {
                     continue; // a constant map divided by its maximum: 1 up to one rounding
                 }
-                add("normaliseMask", "flat " + flat + " norm " + norm)
-                        .buffer("mask", KernelCase.array(33, i -> flat))
-                        .call((k, b) -> k.normaliseMask(b.get("mask"), 1, 33, 1, how))
+                float[][] map = {KernelCase.array(6, i -> flat)};
+                maskCase(
+                                "flat " + flat + " norm " + norm,
+                                1,
+                                3,
+                                11,
+                                new int[][] {{2, 3}},
+                                map,
+                                norm)
                         .expect("mask", i -> of(1));
             }
         }
     }
 
-    private void mask(int views, int area, int blocks, int norm) {
-        float[] sums = positives(views * area);
-        add("normaliseMask", views + "x" + area + " blocks " + blocks + " norm " + norm)
-                .buffer("mask", sums)
-                .call((k, b) -> k.normaliseMask(b.get("mask"), views, area, blocks, norm))
-                .expect(
-                        "mask",
-                        i -> {
-                            int from = i / area * area;
-                            Bound scale = of(1).over(of(blocks));
-                            Bound v = of(sums[i]).times(scale);
-                            Bound low = v;
-                            Bound high = v;
-                            double mean = 0;
-                            for (int j = from; j < from + area; j++) {
-                                Bound other = of(sums[j]).times(scale);
-                                low = other.value() < low.value() ? other : low;
-                                high = other.value() > high.value() ? other : high;
-                                mean += (double) ((float) (1.0 / blocks) * sums[j]) / area;
-                            }
-                            return switch (norm) {
-                                case Kernels.NORM_MINMAX ->
-                                        v.minus(low).times(of(1).over(high.minus(low)));
-                                case Kernels.NORM_MAX -> v.times(of(1).over(high));
-                                // Random values do not come within a rounding of their mean.
-                                default -> of(v.value() >= mean ? 1 : 0);
-                            };
-                        });
+    /** More maps than a CUDA kernel takes at once. */
+    private void manyMaps() {
+        for (int n : new int[] {8, 9, 16, 17, Kernels.MAX_MAPS}) {
+            int[][] sizes = new int[n][];
+            Arrays.setAll(sizes, i -> new int[] {1 + i % 3, 2 + i % 5});
+            mask(2, 3, 7, sizes, Kernels.NORM_MINMAX);
+        }
+    }
+
+    private KernelCase maskCase(
+            String label, int views, int h, int w, int[][] sizes, float[][] maps, int norm) {
+        int[] heights = new int[maps.length];
+        int[] widths = new int[maps.length];
+        KernelCase c = add("mask", label).buffer("mask", garbage(views * h * w));
+        for (int m = 0; m < maps.length; m++) {
+            heights[m] = sizes[m][0];
+            widths[m] = sizes[m][1];
+            c.buffer("map " + m, maps[m]);
+        }
+        MemorySegment[] segments = new MemorySegment[maps.length];
+        String[] names = new String[maps.length];
+        Arrays.setAll(names, m -> "map " + m);
+        return c.call(
+                (k, b) -> {
+                    for (int m = 0; m < segments.length; m++) {
+                        segments[m] = b.get(names[m]);
+                    }
+                    k.mask(b.get("mask"), views, h, w, segments, heights, widths, norm);
+                });
+    }
+
+    private void mask(int views, int h, int w, int[][] sizes, int norm) {
+        int area = h * w;
+        float[][] maps = new float[sizes.length][];
+        Arrays.setAll(maps, m -> positives(views * sizes[m][0] * sizes[m][1]));
+        String label = views + "x" + h + "x" + w + " from " + Arrays.deepToString(sizes);
+        Bound[] sums = new Bound[views * area];
+        Arrays.setAll(sums, i -> summed(maps, sizes, i / area, i / w % h, i % w, h, w));
+        maskCase(label + " norm " + norm, views, h, w, sizes, maps, norm)
+                .expect("mask", i -> normalised(sums, i, area, norm));
+    }
+
+    /** Mean of the maps at a cell. */
+    private static Bound summed(
+            float[][] maps, int[][] sizes, int view, int y, int x, int h, int w) {
+        // The position's float32 error moves a sample along a slope of at most max - min = 1 per
+        // cell: half an ulp of the ratio and of each of three operations on at most 33 cells.
+        double positionError = 4 * 33 * 0x1p-24;
+        Bound sum = of(0);
+        for (int m = 0; m < maps.length; m++) {
+            int mh = sizes[m][0];
+            int mw = sizes[m][1];
+            double v =
+                    bilinear(
+                            maps[m],
+                            view * mh * mw,
+                            mh,
+                            mw,
+                            (y + 0.5) * mh / h - 0.5,
+                            (x + 0.5) * mw / w - 0.5);
+            Bound resized = new Bound(v, 2 * positionError + 8 * 0x1p-24);
+            sum = m == 0 ? resized : sum.plus(resized);
+        }
+        return sum.times(of(1).over(of(maps.length)));
+    }
+
+    private static Bound normalised(Bound[] sums, int i, int area, int norm) {
+        int from = i / area * area;
+        Bound v = sums[i];
+        Bound low = v;
+        Bound high = v;
+        double mean = 0;
+        double worst = 0;
+        for (int j = from; j < from + area; j++) {
+            Bound other = sums[j];
+            low = other.value() < low.value() ? other : low;
+            high = other.value() > high.value() ? other : high;
+            mean += other.value() / area;
+            worst = Math.max(worst, other.error());
+        }
+        if (norm == Kernels.NORM_MAX) {
+            return v.times(of(1).over(high));
+        }
+        if (high.value() - low.value() <= 2 * worst) {
+            // Flat but for rounding: what rounding left of it decides.
+            return new Bound(0.5, 0.5);
+        }
+        if (norm == Kernels.NORM_MINMAX) {
+            return v.minus(low).times(of(1).over(high.minus(low)));
+        }
+        boolean undecided = Math.abs(v.value() - mean) <= 2 * worst;
+        return undecided ? new Bound(0.5, 0.5) : of(v.value() >= mean ? 1 : 0);
     }
 
     private void grids() {

@@ -45,6 +45,9 @@ class HalfKernelsTest {
 
     private record Struct(float[] values) implements Parameter {}
 
+    /** Heights and widths of maps, by value. */
+    private record Extents(int... values) implements Parameter {}
+
     private record Scalar(Number value) implements Parameter {}
 
     private record Null() implements Parameter {}
@@ -132,23 +135,12 @@ class HalfKernelsTest {
                         new Network(values(count)),
                         n(c),
                         n(7.5f));
-                for (int space = 1; space <= 2; space++) {
-                    same(
-                            "guide",
-                            new Ours(new float[count]),
-                            new Ours(values(count)),
-                            uncond,
-                            new Network(values(count)),
-                            new Struct(step()),
-                            n(c),
-                            n(5f),
-                            n(space));
-                }
             }
             for (int space = 0; space <= 2; space++) {
                 same(
                         "guided_step",
                         new Ours(new float[6 * count]),
+                        new Ours(new float[3 * count]),
                         new Ours(values(6 * count)),
                         new Network(values(6 * count)),
                         new Network(values(6 * count)),
@@ -159,6 +151,7 @@ class HalfKernelsTest {
                         n(2),
                         n(3),
                         n(c),
+                        n(1),
                         n(1),
                         n(5f),
                         n(0.7f),
@@ -180,17 +173,40 @@ class HalfKernelsTest {
                     n(w),
                     n(2),
                     n(0.4f));
-            for (int first = 0; first <= 1; first++) {
+            same(
+                    "interact",
+                    new Ours(new float[2 * h * w]),
+                    new Network(new float[3 * 2 * h * w]),
+                    new Ours(values(5 * h * w)),
+                    n(1),
+                    n(2),
+                    n(5),
+                    n((long) h * w),
+                    n(7L),
+                    n(3),
+                    n(4),
+                    n(3),
+                    n(0.4f));
+            for (int norm = -1; norm <= 2; norm++) {
                 same(
-                        "add_map",
+                        "mask",
                         new Ours(values(2 * h * w)),
                         new Network(values(2 * 5 * 3)),
+                        new Network(values(2 * 2 * 7)),
+                        new Null(),
+                        new Null(),
+                        new Null(),
+                        new Null(),
+                        new Null(),
+                        new Null(),
+                        new Extents(5, 2, 0, 0, 0, 0, 0, 0, 3, 7, 0, 0, 0, 0, 0, 0),
+                        n(2),
                         n(2),
                         n(h),
                         n(w),
-                        n(5),
+                        n(norm < 1 ? 0 : 1),
                         n(3),
-                        n(first));
+                        n(norm));
             }
             same(
                     "add_tile",
@@ -261,6 +277,8 @@ class HalfKernelsTest {
                     case Indices p -> tensor = arena.allocateFrom(ValueLayout.JAVA_INT, p.values);
                     case Bytes p -> tensor = arena.allocate(p.count, 16).fill((byte) 0x7F);
                     case Struct p -> arguments.add(floats(arena, p.values), 64);
+                    case Extents p ->
+                            arguments.add(arena.allocateFrom(ValueLayout.JAVA_INT, p.values), 64);
                     case Scalar(Integer v) -> arguments.add((int) v);
                     case Scalar(Long v) -> arguments.add((long) v);
                     case Scalar(Number v) -> arguments.add(v.floatValue());

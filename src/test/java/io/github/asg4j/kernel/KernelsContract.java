@@ -170,6 +170,19 @@ abstract class KernelsContract {
         }
     }
 
+    /** All slots {@code from} .. {@code from + n - 1}, and no network's input. */
+    private void interact(
+            MemorySegment out,
+            int from,
+            int n,
+            MemorySegment in,
+            int patches,
+            int plane,
+            int... s) {
+        MemorySegment none = MemorySegment.NULL;
+        kernels.interact(out, none, from, n, in, patches, plane, s[0], s[1], s[2], 1, 1);
+    }
+
     @Test
     void interactionComposesAndInverts() {
         int patches = 6;
@@ -182,25 +195,17 @@ abstract class KernelsContract {
             MemorySegment plain = arena.allocate(count * 4L, 4);
             MemorySegment direct = arena.allocate(count * 4L, 4);
             kernels.normal(x, count, 5, 0, 0, Kernels.INITIAL_NOISE, 1);
-            kernels.interact(a, 0, patches, x, patches, plane, 9, Kernels.UNSHUFFLED, 3);
-            kernels.interact(plain, 0, patches, a, patches, plane, 9, 3, Kernels.UNSHUFFLED);
+            interact(a, 0, patches, x, patches, plane, 9, Kernels.UNSHUFFLED, 3);
+            interact(plain, 0, patches, a, patches, plane, 9, 3, Kernels.UNSHUFFLED);
             assertEquals(-1, x.mismatch(plain), "un-shuffling gives back what was shuffled");
-            kernels.interact(b, 0, patches, plain, patches, plane, 9, Kernels.UNSHUFFLED, 4);
-            kernels.interact(direct, 0, patches, a, patches, plane, 9, 3, 4);
+            interact(b, 0, patches, plain, patches, plane, 9, Kernels.UNSHUFFLED, 4);
+            interact(direct, 0, patches, a, patches, plane, 9, 3, 4);
             assertEquals(-1, b.mismatch(direct), "one gather is two");
             assertTrue(a.mismatch(direct) >= 0, "another step, another permutation");
             // Slots can be gathered one by one.
             for (int slot = 0; slot < patches; slot++) {
-                kernels.interact(
-                        direct.asSlice(4L * slot * plane, plane * 4L),
-                        slot,
-                        1,
-                        a,
-                        patches,
-                        plane,
-                        9,
-                        3,
-                        4);
+                MemorySegment one = direct.asSlice(4L * slot * plane, plane * 4L);
+                interact(one, slot, 1, a, patches, plane, 9, 3, 4);
             }
             assertEquals(-1, b.mismatch(direct));
         }
@@ -219,16 +224,8 @@ abstract class KernelsContract {
         }
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment out = arena.allocate(in.length * 4L, 4);
-            kernels.interact(
-                    out,
-                    0,
-                    4,
-                    arena.allocateFrom(ValueLayout.JAVA_FLOAT, in),
-                    4,
-                    plane,
-                    42,
-                    Kernels.UNSHUFFLED,
-                    7);
+            MemorySegment frame = arena.allocateFrom(ValueLayout.JAVA_FLOAT, in);
+            interact(out, 0, 4, frame, 4, plane, 42, Kernels.UNSHUFFLED, 7);
             float[] p = KernelCase.floats(out);
             int[] seen = new int[256];
             for (int q = 0; q < plane; q++) {
@@ -400,11 +397,24 @@ abstract class KernelsContract {
             refused("count is 0", () -> kernels.scaleShift(a, a, 0, 1, 1));
             refused("count is -1", () -> kernels.scaleShift(a, a, -1, 1, 1));
             refused("copies is 0", () -> kernels.modelInput(a, a, 1, 1, 0));
-            refused("patches is 257", () -> kernels.interact(a, 0, 1, a, 257, 1, 0, 0, 0));
-            refused("firstSlot is 2", () -> kernels.interact(a, 2, 3, a, 4, 1, 0, 0, 0));
-            refused("toStep is -2", () -> kernels.interact(a, 0, 1, a, 4, 1, 0, 0, -2));
-            refused("norm is 3", () -> kernels.normaliseMask(a, 1, 1, 1, 3));
-            refused("space is 0", () -> kernels.guide(a, a, a, a, 1, step, 1, 0));
+            refused("patches is 257", () -> interact(a, 0, 1, a, 257, 1, 0, 0, 0));
+            refused("firstSlot is 2", () -> interact(a, 2, 3, a, 4, 1, 0, 0, 0));
+            refused("toStep is -2", () -> interact(a, 0, 1, a, 4, 1, 0, 0, -2));
+            refused("copies is 0", () -> kernels.interact(a, a, 0, 1, a, 4, 1, 0, 0, 0, 1, 0));
+            MemorySegment[] maps = {a, a};
+            int[] one = {1};
+            int[] two = {1, 1};
+            refused("norm is 3", () -> kernels.mask(a, 1, 1, 1, maps, two, two, 3));
+            refused("number of heights is 1", () -> kernels.mask(a, 1, 1, 1, maps, one, two, 0));
+            refused("number of widths is 1", () -> kernels.mask(a, 1, 1, 1, maps, two, one, 0));
+            int[] none1 = {1, 0};
+            refused("width of a map is 0", () -> kernels.mask(a, 1, 1, 1, maps, two, none1, 0));
+            refused(
+                    "number of maps is 0, has to be 1..64",
+                    () -> kernels.mask(a, 1, 1, 1, new MemorySegment[0], two, two, 0));
+            refused(
+                    "number of maps is 65",
+                    () -> kernels.mask(a, 1, 1, 1, new MemorySegment[65], two, two, 0));
             refused("left is 1", () -> kernels.rgb8(a, a, 2, 2, 0, 1, 1, 2));
             refused("top is -1", () -> kernels.addTile(a, a, 1, 2, 2, a, -1, 0, 1, 1, a, a));
             refused("taps is 2", () -> kernels.blur(a, a, a, 1, 1, 1, a, 2));
@@ -426,48 +436,39 @@ abstract class KernelsContract {
             MemorySegment none = MemorySegment.NULL;
             refused(
                     "noise is NULL but stepN is 1.0",
-                    () ->
-                            kernels.guidedStep(
-                                    a,
-                                    a,
-                                    none,
-                                    a,
-                                    none,
-                                    none,
-                                    false,
-                                    none,
-                                    1,
-                                    1,
-                                    1,
-                                    step,
-                                    1,
-                                    1,
-                                    Kernels.GUIDE_NONE));
+                    () -> step(none, a, none, none, false, 1, Kernels.GUIDE_NONE, step));
+            refused(
+                    "guideOut is given, but no view is the key patch",
+                    () -> step(a, a, a, a, false, 1, Kernels.GUIDE_NOISE, step));
+            refused(
+                    "guideOut is given, but space is 0",
+                    () -> step(a, a, a, a, true, 1, Kernels.GUIDE_NONE, step));
+            refused("space is 3", () -> step(none, a, a, a, true, 1, 3, step));
             refused(
                     "noise is NULL but stepN is 1.0",
                     () -> kernels.windowStep(a, a, 1, 1, 1, a, a, 1, 1, 1, a, a, none, step));
             IndexOutOfBoundsException guide =
                     assertThrows(
                             IndexOutOfBoundsException.class,
-                            () ->
-                                    kernels.guidedStep(
-                                            a,
-                                            a,
-                                            none,
-                                            a,
-                                            none,
-                                            none,
-                                            false,
-                                            a,
-                                            1,
-                                            1,
-                                            1,
-                                            step,
-                                            1,
-                                            1,
-                                            Kernels.GUIDE_NOISE));
+                            () -> step(a, a, none, a, true, 2, Kernels.GUIDE_NOISE, step));
             assertTrue(guide.getMessage().startsWith("guidedStep: guide has 0"));
         }
+    }
+
+    /** One channel of one cell. */
+    private void step(
+            MemorySegment guideOut,
+            MemorySegment x,
+            MemorySegment guide,
+            MemorySegment noise,
+            boolean keyed,
+            int views,
+            int space,
+            MemorySegment step) {
+        MemorySegment none = MemorySegment.NULL;
+        kernels.guidedStep(
+                x, guideOut, x, none, x, guide, none, false, noise, keyed, views, 1, 1, step, 1, 1,
+                space);
     }
 
     private static void refused(String why, org.junit.jupiter.api.function.Executable call) {
