@@ -11,6 +11,7 @@ import java.lang.reflect.Method;
 import java.lang.reflect.Parameter;
 import java.lang.reflect.Proxy;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -47,14 +48,17 @@ final class CopyingKernels implements AutoCloseable {
         Parameter[] parameters = method.getParameters();
         try {
             for (int i = 0; i < arguments.length; i++) {
-                // A step is read by the host; what the checks refuse has to reach them as it is.
-                if (arguments[i] instanceof MemorySegment segment
-                        && !parameters[i].getName().equals("step")
-                        && segment.address() != 0
-                        && segment.isNative()
-                        && segment.scope().isAlive()
-                        && segment.byteSize() > 0) {
-                    replaced[i] = copies.computeIfAbsent(segment, s -> upload(s, buffers));
+                // A step is read by the host.
+                if (!parameters[i].getName().equals("step")) {
+                    replaced[i] =
+                            switch (arguments[i]) {
+                                case MemorySegment segment -> copy(segment, copies, buffers);
+                                case MemorySegment[] segments ->
+                                        Arrays.stream(segments)
+                                                .map(s -> copy(s, copies, buffers))
+                                                .toArray(MemorySegment[]::new);
+                                default -> arguments[i];
+                            };
                 }
             }
             Object result = method.invoke(kernels, replaced);
@@ -66,6 +70,19 @@ final class CopyingKernels implements AutoCloseable {
             stream.synchronize();
             buffers.forEach(DeviceBuffer::close);
         }
+    }
+
+    /** What the checks refuse has to reach them as it is. */
+    private MemorySegment copy(
+            MemorySegment segment,
+            Map<MemorySegment, MemorySegment> copies,
+            List<DeviceBuffer> buffers) {
+        boolean tensor =
+                segment.address() != 0
+                        && segment.isNative()
+                        && segment.scope().isAlive()
+                        && segment.byteSize() > 0;
+        return tensor ? copies.computeIfAbsent(segment, s -> upload(s, buffers)) : segment;
     }
 
     /** On the device at the same offset from a multiple of 16 bytes, and ending where it ends. */

@@ -24,7 +24,7 @@ class EmulatedCudaKernelsTest extends KernelsContract {
     /** 16-byte accesses at the ends of buffers, at every alignment that a buffer can have. */
     @Test
     void staysInsideItsBuffers() throws Throwable {
-        try (GuardPages pages = new GuardPages(14);
+        try (GuardPages pages = new GuardPages(GuardPages.SLOTS);
                 CudaKernels kernels = EmulatedKernels.create(EmulatedCuda.Order.ASCENDING)) {
             for (KernelCase c : Cases.all()) {
                 for (boolean atEnd : new boolean[] {true, false}) {

@@ -15,6 +15,9 @@ import java.lang.invoke.MethodHandle;
  * two guards.
  */
 final class GuardPages implements AutoCloseable {
+    /** As many as any case has buffers. */
+    static final int SLOTS = Kernels.MAX_MAPS + 1;
+
     static final long PAGE = 4096;
     private static final long SLOT = 64 * PAGE;
     private static final int PROT_NONE = 0;

@@ -19,7 +19,7 @@ class GuardPagesTest {
     @Test
     void kernelsStayInsideTheirBuffers() throws Throwable {
         List<KernelCase> cases = Cases.all();
-        try (GuardPages pages = new GuardPages(12)) {
+        try (GuardPages pages = new GuardPages(GuardPages.SLOTS)) {
             for (Kernels kernels : Implementations.natives()) {
                 for (KernelCase c : cases) {
                     for (boolean atEnd : new boolean[] {true, false}) {
