@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Builds the engine and the benchmarks as they are now, then runs JMH with the arguments given:
-#   benchmarks/run.sh                     everything
-#   benchmarks/run.sh FfiCall -f 1        one class, one fork        benchmarks/run.sh -l   lists
+# Builds the engine and the benchmarks as they are now, then measures:
+#   benchmarks/run.sh                     all kernels, a patch step, pictures; the tables of NOTES.md (some ten minutes)
+#   benchmarks/run.sh FfiCall -f 1        JMH with these arguments: one class, one fork       benchmarks/run.sh -l   lists
 set -eu
 cd "$(dirname "$0")/.."
 jdk=$(./asg --print-jdk)
@@ -10,6 +10,11 @@ export JAVA_HOME="$jdk"
 export MAVEN_OPTS="${MAVEN_OPTS:-} --sun-misc-unsafe-memory-access=allow --enable-native-access=ALL-UNNAMED"
 mvn -q -B -ntp -Dasg.launcher install
 mvn -q -B -ntp -f benchmarks/pom.xml package
+if [ "$#" -eq 0 ]; then
+    set -- io.github.asg4j.benchmarks.Report benchmarks/NOTES.md
+else
+    set -- org.openjdk.jmh.Main "$@"
+fi
 # JMH hands these options on to its forks.
 exec "$jdk/bin/java" --enable-native-access=ALL-UNNAMED -Dorg.bytedeco.javacpp.nopointergc=true \
-    -jar benchmarks/target/benchmarks.jar "$@"
+    -cp benchmarks/target/benchmarks.jar "$@"

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# On a machine with an NVIDIA GPU: bytes per second of every kernel at 64 MB tensors as a share of a copy on the same
-# device, and the cost of a launch. Not run on a GPU yet: NOTES.md has no numbers of it.
+# On a machine with an NVIDIA GPU: bytes per second of every kernel, latents of 64 MB, as a share of a copy on the same
+# device, and the cost of a launch, into a copy of NOTES.md. Not run on a GPU yet: NOTES.md has no numbers of it.
 set -eu
 cd "$(dirname "$0")/../.."
 [ -e /dev/nvidiactl ] || { echo "bandwidth.sh: this machine has no NVIDIA GPU" >&2; exit 1; }
@@ -10,5 +10,6 @@ export JAVA_HOME="$jdk"
 export MAVEN_OPTS="${MAVEN_OPTS:-} --sun-misc-unsafe-memory-access=allow --enable-native-access=ALL-UNNAMED"
 mvn -q -B -ntp -Dasg.launcher install
 mvn -q -B -ntp -f benchmarks/pom.xml package
-exec "$jdk/bin/java" --enable-native-access=ALL-UNNAMED \
-    -cp benchmarks/target/benchmarks.jar io.github.asg4j.benchmarks.GpuBandwidth "$@"
+cp benchmarks/NOTES.md target/bandwidth.md
+exec "$jdk/bin/java" --enable-native-access=ALL-UNNAMED -cp benchmarks/target/benchmarks.jar \
+    io.github.asg4j.benchmarks.Report target/bandwidth.md 2048 cuda
