@@ -256,10 +256,10 @@ ASG_FN asg_tap asg_tap_of(int i, float ratio, int map_extent) {
     return t;
 }
 
+ASG_FN float asg_linear(float a, float b, float f) { return a + f * (b - a); }
+
 ASG_FN float asg_bilinear(float a00, float a01, float a10, float a11, float fy, float fx) {
-    float top = a00 + fx * (a01 - a00);
-    float bottom = a10 + fx * (a11 - a10);
-    return top + fy * (bottom - top);
+    return asg_linear(asg_linear(a00, a01, fx), asg_linear(a10, a11, fx), fy);
 }
 
 // ---- Phases (§9) ----

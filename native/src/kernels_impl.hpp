@@ -31,26 +31,80 @@ void normal(float* out, int64_t count, uint64_t seed, uint64_t first_element, ui
     }
 }
 
-void interact(float* out, float* sample, const float* in, int64_t first_slot, int64_t slots, int patches,
-              int64_t plane, uint64_t seed, int from_step, int to_step, int64_t copies, float scale) {
-    const int64_t samples = sample ? copies : 0;
-    for (int64_t q = 0; q < plane; ++q) {
-        asg_u8 source[ASG_MAX_PATCHES];
-        asg_interaction(source, patches, seed, (uint64_t)q, from_step, to_step);
-        for (int64_t slot = 0; slot < slots; ++slot) {
-            const float v = in[source[first_slot + slot] * plane + q];
-            out[slot * plane + q] = v;
-            for (int64_t copy = 0; copy < samples; ++copy) {
-                sample[(copy * slots + slot) * plane + q] = v * scale;
-            }
-        }
-    }
-}
-
 void scaled_row(float* out, const float* in, int64_t count, float scale) {
     ASG_INDEPENDENT
     for (int64_t i = 0; i < count; ++i) {
         out[i] = in[i] * scale;
+    }
+}
+
+const int64_t POSITIONS = 64;  // of a plane at a time: bytes of a vector
+
+// What asg_permutation gives for POSITIONS positions from q on: p[slot][i]. Words and exchanges are computed for all of
+// them at once; an exchange compares every slot with the one that is drawn, since vectors cannot be indexed by vectors.
+void permutations(asg_u8 (*p)[POSITIONS], int patches, uint64_t seed, uint64_t q, int step) {
+    for (int slot = 0; slot < patches; ++slot) {
+        memset(p[slot], slot, (size_t)POSITIONS);
+    }
+    if (step < 0) {
+        return;
+    }
+    const uint64_t blocks = (uint64_t)((patches + 2) / 4);
+    asg_u32 words[4][POSITIONS];
+    int slot = patches - 1;
+    for (uint64_t block = 0; slot > 0; ++block) {
+        for (int64_t i = 0; i < POSITIONS; ++i) {
+            const uint64_t element = (q + (uint64_t)i) * blocks + block;
+            const asg_words r = asg_random(seed, element, (asg_u32)step, ASG_PERMUTATION);
+            words[0][i] = r.r0;
+            words[1][i] = r.r1;
+            words[2][i] = r.r2;
+            words[3][i] = r.r3;
+        }
+        for (int d = 0; d < 4 && slot > 0; ++d, --slot) {
+            asg_u8 drawn[POSITIONS], last[POSITIONS], found[POSITIONS];
+            for (int64_t i = 0; i < POSITIONS; ++i) {
+                drawn[i] = (asg_u8)asg_mulhi(words[d][i], (asg_u32)slot + 1);
+                last[i] = found[i] = p[slot][i];
+            }
+            for (int other = 0; other < slot; ++other) {
+                asg_u8* const there = p[other];
+                ASG_INDEPENDENT
+                for (int64_t i = 0; i < POSITIONS; ++i) {
+                    const asg_u8 hit = drawn[i] == (asg_u8)other ? 0xFF : 0;
+                    found[i] = (asg_u8)((found[i] & ~hit) | (there[i] & hit));
+                    there[i] = (asg_u8)((there[i] & ~hit) | (last[i] & hit));
+                }
+            }
+            memcpy(p[slot], found, (size_t)POSITIONS);
+        }
+    }
+}
+
+void interact(float* out, float* sample, const float* in, int64_t first_slot, int64_t slots, int patches,
+              int64_t plane, uint64_t seed, int from_step, int to_step, int64_t copies, float scale) {
+    const int64_t samples = sample ? copies : 0;
+    asg_u8 from[ASG_MAX_PATCHES][POSITIONS], to[ASG_MAX_PATCHES][POSITIONS];
+    for (int64_t q = 0; q < plane; q += POSITIONS) {
+        const int64_t n = least(POSITIONS, plane - q);
+        permutations(from, patches, seed, (uint64_t)q, from_step);
+        permutations(to, patches, seed, (uint64_t)q, to_step);
+        for (int64_t slot = 0; slot < slots; ++slot) {
+            asg_u8 source[POSITIONS] = {};
+            for (int other = 0; other < patches; ++other) {
+                ASG_INDEPENDENT
+                for (int64_t i = 0; i < POSITIONS; ++i) {
+                    source[i] = from[other][i] == to[first_slot + slot][i] ? (asg_u8)other : source[i];
+                }
+            }
+            float* row = out + slot * plane + q;
+            for (int64_t i = 0; i < n; ++i) {
+                row[i] = in[source[i] * plane + q + i];
+            }
+            for (int64_t copy = 0; copy < samples; ++copy) {
+                scaled_row(sample + (copy * slots + slot) * plane + q, row, n, scale);
+            }
+        }
     }
 }
 
@@ -194,20 +248,64 @@ void combine(float* out, const float* uncond, const float* cond, int64_t count, 
     }
 }
 
+const int64_t MAP_BLOCK = 512;  // columns of a map at a time
+
+// Columns of a resized map: where each falls, and up to two rows of the map resized along x.
+struct MapColumns {
+    int32_t i0[MAP_BLOCK], i1[MAP_BLOCK];
+    float f[MAP_BLOCK];
+    alignas(64) float rows[2][MAP_BLOCK];
+    int64_t row_of[2];  // which row of the map; -1: none
+
+    // Row `row` at `plane`, resized along x; stays until the row after next is asked for.
+    const float* row(const float* plane, int64_t row, int map_width, int64_t n) {
+        float* out = rows[row & 1];
+        if (row_of[row & 1] != row) {
+            row_of[row & 1] = row;
+            const float* in = plane + row * map_width;
+            for (int64_t i = 0; i < n; ++i) {
+                out[i] = asg_linear(in[i0[i]], in[i1[i]], f[i]);
+            }
+        }
+        return out;
+    }
+};
+
+template <bool FIRST>
+void map_row(float* out, const float* top, const float* bottom, float f, int64_t n) {
+    ASG_INDEPENDENT
+    for (int64_t i = 0; i < n; ++i) {
+        const float v = asg_linear(top[i], bottom[i], f);
+        out[i] = FIRST ? v : out[i] + v;
+    }
+}
+
+// Rows of the map are resized along x once and serve all rows of the mask between them.
 void add_map(float* sum, const float* map, int64_t views, int h, int w, int map_height, int map_width, bool first) {
     const float ratio_y = (float)map_height / (float)h;
     const float ratio_x = (float)map_width / (float)w;
-    for (int64_t view = 0; view < views; ++view) {
-        const float* plane = map + view * map_height * map_width;
-        for (int y = 0; y < h; ++y) {
-            const asg_tap ty = asg_tap_of(y, ratio_y, map_height);
-            const float* row0 = plane + (int64_t)ty.i0 * map_width;
-            const float* row1 = plane + (int64_t)ty.i1 * map_width;
-            float* out = sum + (view * h + y) * w;
-            for (int x = 0; x < w; ++x) {
-                const asg_tap tx = asg_tap_of(x, ratio_x, map_width);
-                float v = asg_bilinear(row0[tx.i0], row0[tx.i1], row1[tx.i0], row1[tx.i1], ty.f, tx.f);
-                out[x] = first ? v : out[x] + v;
+    MapColumns columns;
+    for (int64_t start = 0; start < w; start += MAP_BLOCK) {
+        const int64_t n = least(MAP_BLOCK, w - start);
+        for (int64_t i = 0; i < n; ++i) {
+            const asg_tap tx = asg_tap_of((int)(start + i), ratio_x, map_width);
+            columns.i0[i] = tx.i0;
+            columns.i1[i] = tx.i1;
+            columns.f[i] = tx.f;
+        }
+        for (int64_t view = 0; view < views; ++view) {
+            const float* plane = map + view * map_height * map_width;
+            columns.row_of[0] = columns.row_of[1] = -1;
+            for (int y = 0; y < h; ++y) {
+                const asg_tap ty = asg_tap_of(y, ratio_y, map_height);
+                const float* top = columns.row(plane, ty.i0, map_width, n);
+                const float* bottom = columns.row(plane, ty.i1, map_width, n);
+                float* out = sum + (view * h + y) * w + start;
+                if (first) {
+                    map_row<true>(out, top, bottom, ty.f, n);
+                } else {
+                    map_row<false>(out, top, bottom, ty.f, n);
+                }
             }
         }
     }
@@ -235,13 +333,33 @@ double mean_of(const float* v, int64_t count) {
     return tree_sum(v, count, [](double value) { return value; }) / (double)count;
 }
 
-void normalise_plane(float* v, int64_t area, float block_scale, int norm) {
-    float low = 0.0f, high = 0.0f;
-    for (int64_t i = 0; i < area; ++i) {
-        v[i] = v[i] * block_scale;  // * 1 is exact
-        low = i == 0 || v[i] < low ? v[i] : low;
-        high = i == 0 || v[i] > high ? v[i] : high;
+// Scales, and gives the smallest and the largest of the scaled values; as many chains of comparisons as fill vectors.
+void scaled_range(float* v, int64_t count, float scale, float& low, float& high) {
+    const int64_t lanes = 64;
+    alignas(64) float lows[lanes], highs[lanes];
+    for (int64_t t = 0; t < lanes; ++t) {
+        lows[t] = highs[t] = v[0] * scale;
     }
+    for (int64_t start = 0; start < count; start += lanes) {
+        const int64_t n = least(lanes, count - start);
+        for (int64_t t = 0; t < n; ++t) {
+            const float scaled = v[start + t] * scale;  // * 1 is exact
+            v[start + t] = scaled;
+            lows[t] = scaled < lows[t] ? scaled : lows[t];
+            highs[t] = scaled > highs[t] ? scaled : highs[t];
+        }
+    }
+    low = lows[0];
+    high = highs[0];
+    for (int64_t t = 1; t < lanes; ++t) {
+        low = lows[t] < low ? lows[t] : low;
+        high = highs[t] > high ? highs[t] : high;
+    }
+}
+
+void normalise_plane(float* v, int64_t area, float block_scale, int norm) {
+    float low, high;
+    scaled_range(v, area, block_scale, low, high);
     if ((norm == ASG_NORM_MAX ? high : high - low) < 1e-8f) {
         for (int64_t i = 0; i < area; ++i) {
             v[i] = 1.0f;
@@ -279,19 +397,34 @@ void normalise_mask(float* mask, int64_t views, int64_t area, int blocks, int no
     }
 }
 
-// Calls copy(canvas index, patch index) for every cell, in the order of the canvas.
-template <typename Copy>
-void for_each_cell(int64_t channels, int64_t grid_height, int64_t grid_width, int64_t h, int64_t w, Copy copy) {
-    int64_t canvas = 0;
+// A row of the canvas out of the rows of `grid_width` patches, or these out of it; a grid width known to the compiler
+// makes it shuffle vectors.
+template <bool TO_CANVAS, int GRID_WIDTH>
+void grid_row(float* canvas, float* patches, int64_t grid_width, int64_t patch_size, int64_t w) {
+    const int64_t width = GRID_WIDTH ? GRID_WIDTH : grid_width;
+    ASG_INDEPENDENT
+    for (int64_t x = 0; x < w; ++x) {
+        for (int64_t b = 0; b < width; ++b) {
+            float& cell = canvas[x * width + b];
+            float& of_patch = patches[b * patch_size + x];
+            (TO_CANVAS ? cell : of_patch) = TO_CANVAS ? of_patch : cell;
+        }
+    }
+}
+
+template <bool TO_CANVAS>
+void grid(float* canvas, float* patches, int64_t channels, int64_t grid_height, int64_t grid_width, int64_t h,
+          int64_t w) {
+    const auto row = grid_width == 2   ? grid_row<TO_CANVAS, 2>
+                     : grid_width == 3 ? grid_row<TO_CANVAS, 3>
+                     : grid_width == 4 ? grid_row<TO_CANVAS, 4>
+                                       : grid_row<TO_CANVAS, 0>;
     for (int64_t c = 0; c < channels; ++c) {
         for (int64_t y = 0; y < h; ++y) {
             for (int64_t a = 0; a < grid_height; ++a) {
-                const int64_t row = ((a * grid_width * channels + c) * h + y) * w;
-                for (int64_t x = 0; x < w; ++x) {
-                    for (int64_t b = 0; b < grid_width; ++b) {
-                        copy(canvas++, row + b * channels * h * w + x);
-                    }
-                }
+                const int64_t canvas_row = (c * h + y) * grid_height + a;
+                const int64_t patch_row = (a * grid_width * channels + c) * h + y;
+                row(canvas + canvas_row * grid_width * w, patches + patch_row * w, grid_width, channels * h * w, w);
             }
         }
     }
@@ -299,12 +432,12 @@ void for_each_cell(int64_t channels, int64_t grid_height, int64_t grid_width, in
 
 void relocate(float* canvas, const float* patches, int64_t channels, int64_t grid_height, int64_t grid_width,
               int64_t h, int64_t w) {
-    for_each_cell(channels, grid_height, grid_width, h, w, [=](int64_t i, int64_t p) { canvas[i] = patches[p]; });
+    grid<true>(canvas, const_cast<float*>(patches), channels, grid_height, grid_width, h, w);
 }
 
 void cut(float* patches, const float* canvas, int64_t channels, int64_t grid_height, int64_t grid_width, int64_t h,
          int64_t w) {
-    for_each_cell(channels, grid_height, grid_width, h, w, [=](int64_t i, int64_t p) { patches[p] = canvas[i]; });
+    grid<false>(const_cast<float*>(canvas), patches, channels, grid_height, grid_width, h, w);
 }
 
 const int64_t WINDOW_BLOCK = 512;  // cells of a row at a time; the partial sums stay in the first-level cache
