@@ -9,13 +9,14 @@ import io.github.asg4j.model.Bundle;
 import io.github.asg4j.model.LoadedModel;
 import io.github.asg4j.model.Tokenizer;
 import io.github.asg4j.ort.OrtRuntime;
+import io.github.asg4j.run.Fleet;
+import io.github.asg4j.run.Gpus;
 import io.github.asg4j.run.Planner;
 import io.github.asg4j.run.Runner;
 import io.github.asg4j.run.WorkerHook;
 
 import java.io.IOException;
 import java.io.InputStream;
-import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -25,8 +26,6 @@ import java.util.concurrent.ArrayBlockingQueue;
 import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
-import java.util.concurrent.ExecutorService;
-import java.util.concurrent.Executors;
 import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.SynchronousQueue;
 import java.util.concurrent.ThreadPoolExecutor;
@@ -52,26 +51,28 @@ public final class Engine implements AutoCloseable {
     private final LoadedModel model;
     private final Planner planner;
     private final Runner runner;
-    private final List<ExecutorService> workers;
+    private final Fleet fleet;
     private final ThreadPoolExecutor dispatcher;
     private final Set<Running> open = java.util.concurrent.ConcurrentHashMap.newKeySet();
 
-    private Engine(EngineOptions options, WorkerHook hook) {
+    private Engine(EngineOptions options, WorkerHook hook, Gpus gpus) {
         this.options = options;
-        devices = Devices.parse(options.devices(), options.threadsPerWorker());
+        devices =
+                Devices.parse(options.devices(), options.threadsPerWorker(), () -> gpuCount(gpus));
         kernels = KernelChoice.choose(options.kernels());
         bundle = Bundle.open(options.model(), options.verify());
-        List<ExecutorService> threads = new ArrayList<>();
+        fleet =
+                devices.onGpus()
+                        ? Fleet.ofGpus(devices.names(), devices.gpus(), gpus)
+                        : Fleet.ofCpu(
+                                devices.names(), devices.threadsPerWorker(), kernels.kernels());
         try {
-            model = LoadedModel.open(bundle, devices.threadsPerWorker());
+            model = LoadedModel.open(bundle, fleet.placements());
             List<Tokenizer> tokenizers =
                     IntStream.range(0, bundle.manifest().textEncoders().size())
                             .mapToObj(bundle::tokenizer)
                             .toList();
             planner = new Planner(bundle.manifest(), devices.workers());
-            for (int i = 0; i < devices.workers(); i++) {
-                threads.add(Executors.newSingleThreadExecutor(daemon("asg-cpu#" + i)));
-            }
             runner =
                     new Runner(
                             bundle,
@@ -79,15 +80,14 @@ public final class Engine implements AutoCloseable {
                             kernels.kernels(),
                             planner,
                             tokenizers,
-                            threads,
+                            fleet.lanes(),
                             memoryLimit(options),
                             VERSION,
                             hook);
         } catch (Throwable e) {
-            threads.forEach(ExecutorService::shutdown);
+            fleet.close();
             throw e;
         }
-        workers = threads;
         BlockingQueue<Runnable> queue =
                 options.queueCapacity() == 0
                         ? new SynchronousQueue<>()
@@ -103,12 +103,21 @@ public final class Engine implements AutoCloseable {
      * @throws AsgException when bundle, devices or kernels are not to be had
      */
     public static Engine open(EngineOptions options) {
-        return new Engine(options, WorkerHook.NONE);
+        return new Engine(options, WorkerHook.NONE, Gpus.ofMachine());
     }
 
     /** For tests: with a hook into the workers. */
     static Engine open(EngineOptions options, WorkerHook hook) {
-        return new Engine(options, hook);
+        return new Engine(options, hook, Gpus.ofMachine());
+    }
+
+    /** For tests: with other GPUs than those of the machine. */
+    static Engine open(EngineOptions options, WorkerHook hook, Gpus gpus) {
+        return new Engine(options, hook, gpus);
+    }
+
+    private static int gpuCount(Gpus gpus) {
+        return gpus.driver().deviceCount();
     }
 
     /** Version of this library, "unknown" outside of its build. */
@@ -192,6 +201,9 @@ public final class Engine implements AutoCloseable {
         Map<String, Object> map = new LinkedHashMap<>();
         map.put("devices", devices.names());
         map.put("devices_reason", devices.reason());
+        if (devices.onGpus()) {
+            map.put("gpus", fleet.models());
+        }
         map.put("threads_per_worker", devices.threadsPerWorker());
         map.put("kernels", kernels.kernels().name());
         map.put("kernels_reason", kernels.reason());
@@ -254,8 +266,8 @@ public final class Engine implements AutoCloseable {
                 interrupted = true;
             }
         }
-        workers.forEach(ExecutorService::close);
         model.close();
+        fleet.close();
         if (interrupted) {
             Thread.currentThread().interrupt();
         }

@@ -141,6 +141,11 @@ public final class CudaDevice implements AutoCloseable {
         return own(new CudaEvent(this, api.createEvent(false)));
     }
 
+    /** An event that {@link CudaEvent#millisUntil} can be asked of. */
+    public CudaEvent newTimedEvent() {
+        return own(new CudaEvent(this, api.createEvent(true)));
+    }
+
     /**
      * Device memory of undefined contents. The host cannot touch it; the segment only carries address
      * and size.

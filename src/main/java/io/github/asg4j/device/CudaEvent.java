@@ -26,6 +26,11 @@ public final class CudaEvent implements AutoCloseable {
         device.api.synchronizeEvent(handle());
     }
 
+    /** Of two events that were made with timing and are done. */
+    public float millisUntil(CudaEvent later) {
+        return device.api.elapsedMillis(handle(), later.handle());
+    }
+
     public boolean done() {
         return device.api.queryEvent(handle());
     }

@@ -6,16 +6,23 @@ import static io.github.asg4j.ffi.Sizes.requireBytes;
 import io.github.asg4j.ffi.CudaApi;
 import io.github.asg4j.ffi.LaunchArguments;
 
+import org.jspecify.annotations.Nullable;
+
 import java.lang.foreign.MemorySegment;
 
 /**
- * A queue of work on a GPU, done in order. All calls but {@link #synchronize} return at once and
- * allocate nothing. One thread, with the device current.
+ * A queue of work on a GPU, done in order. All calls but {@link #write}, {@link #read} and {@link
+ * #synchronize} return at once and allocate nothing. One thread at a time, which {@link #enter} has
+ * made the device current in.
  */
-public final class CudaStream implements AutoCloseable {
+public final class CudaStream implements Queue {
+    /** Through which ordinary host memory is copied. */
+    private static final long BOUNCE_BYTES = 1 << 20;
+
     private final CudaDevice device;
     private final CudaApi api;
     private final long handle;
+    private @Nullable DeviceBuffer bounce;
     private boolean closed;
 
     CudaStream(CudaDevice device, long handle) {
@@ -34,7 +41,55 @@ public final class CudaStream implements AutoCloseable {
         return handle;
     }
 
+    @Override
+    public void enter() {
+        device.makeCurrent();
+    }
+
+    @Override
+    public Memory newMemory(String owner) {
+        return Memory.of(this, owner);
+    }
+
+    @Override
+    public Memory newStagingMemory(String owner) {
+        return Memory.pinned(this, owner);
+    }
+
+    @Override
+    public void write(MemorySegment to, MemorySegment from) {
+        MemorySegment between = bounce().segment();
+        for (long at = 0; at < from.byteSize(); at += BOUNCE_BYTES) {
+            long bytes = Math.min(BOUNCE_BYTES, from.byteSize() - at);
+            MemorySegment.copy(from, at, between, 0, bytes);
+            upload(to.asSlice(at), between, bytes);
+            synchronize();
+        }
+    }
+
+    @Override
+    public void read(MemorySegment to, MemorySegment from) {
+        MemorySegment between = bounce().segment();
+        for (long at = 0; at < from.byteSize(); at += BOUNCE_BYTES) {
+            long bytes = Math.min(BOUNCE_BYTES, from.byteSize() - at);
+            download(between, from.asSlice(at), bytes);
+            synchronize();
+            MemorySegment.copy(between, 0, to, at, bytes);
+        }
+    }
+
+    private DeviceBuffer bounce() {
+        requireOpen();
+        DeviceBuffer made = bounce;
+        if (made == null) {
+            made = device.allocateHost(BOUNCE_BYTES, "copies from and to host memory");
+            bounce = made;
+        }
+        return made;
+    }
+
     /** From page-locked host memory to the device. */
+    @Override
     public void upload(MemorySegment to, MemorySegment from, long bytes) {
         requireOpen();
         requireBytes(to, bytes, "upload", "to");
@@ -43,6 +98,7 @@ public final class CudaStream implements AutoCloseable {
     }
 
     /** From the device to page-locked host memory. */
+    @Override
     public void download(MemorySegment to, MemorySegment from, long bytes) {
         requireOpen();
         requireBytes(to, bytes, "download", "to");
@@ -51,6 +107,7 @@ public final class CudaStream implements AutoCloseable {
     }
 
     /** Within the device. */
+    @Override
     public void copy(MemorySegment to, MemorySegment from, long bytes) {
         requireOpen();
         requireBytes(to, bytes, "copy", "to");
@@ -58,8 +115,12 @@ public final class CudaStream implements AutoCloseable {
         api.copyDeviceToDevice(to.address(), from.address(), bytes, handle);
     }
 
-    /** From memory of another device to memory of this one. */
+    /** From memory of another device, or of this one, to memory of this one. */
     public void copyFrom(CudaDevice other, MemorySegment to, MemorySegment from, long bytes) {
+        if (other == device) {
+            copy(to, from, bytes);
+            return;
+        }
         requireOpen();
         requireBytes(to, bytes, "copyFrom", "to");
         requireBytes(from, bytes, "copyFrom", "from");
@@ -99,7 +160,7 @@ public final class CudaStream implements AutoCloseable {
         api.launch(function, gridX, gridY, gridZ, blockThreads, handle, arguments);
     }
 
-    /** Blocks until all work so far is done; an error of that work comes out here. */
+    @Override
     public void synchronize() {
         requireOpen();
         api.synchronizeStream(handle);
@@ -117,6 +178,9 @@ public final class CudaStream implements AutoCloseable {
         if (!closed) {
             closed = true;
             device.disown(this);
+            if (bounce != null) {
+                bounce.close();
+            }
             api.destroyStream(handle);
         }
     }

@@ -5,12 +5,15 @@ import io.github.asg4j.OutOfMemoryException;
 
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.util.ArrayDeque;
+import java.util.Deque;
 import java.util.concurrent.atomic.AtomicLong;
 
 /**
- * A region of off-heap host memory that is freed as a whole: what one generation or one worker
- * owns. Allocation is thread-safe; {@link #close()} is idempotent and has to come after all work
- * that uses the memory. The bytes of all open regions are counted ({@link #bytesInUse()}).
+ * A region of memory that is freed as a whole: what one generation or one worker owns. Off-heap host
+ * memory, or the memory of a GPU, or page-locked memory ({@link Queue}). Allocation is thread-safe;
+ * {@link #close()} is idempotent and has to come after all work that uses the memory. The bytes of
+ * all open regions of host memory are counted ({@link #bytesInUse()}).
  */
 public final class Memory implements AutoCloseable {
     /** Cache line and AVX-512 vector; rows of tensors start on it. */
@@ -19,15 +22,42 @@ public final class Memory implements AutoCloseable {
     private static final AtomicLong IN_USE = new AtomicLong();
 
     private final String owner;
-    private final Arena arena = Arena.ofShared();
+    private final Source source;
     private long bytes;
     private boolean closed;
 
-    public Memory(String owner) {
-        this.owner = owner;
+    /** Where a region's memory comes from: zeroed, freed by {@code close}. */
+    private interface Source extends AutoCloseable {
+        MemorySegment allocate(long size, String label);
+
+        /** Whether it counts as memory of this process. */
+        boolean ofHost();
+
+        @Override
+        void close();
     }
 
-    /** Bytes of all regions that are not closed, in this process. */
+    private Memory(String owner, Source source) {
+        this.owner = owner;
+        this.source = source;
+    }
+
+    /** Of off-heap host memory. */
+    public Memory(String owner) {
+        this(owner, new Host());
+    }
+
+    /** Of the memory of a GPU, zeroed by work of the stream. */
+    static Memory of(CudaStream stream, String owner) {
+        return new Memory(owner, new Buffers(stream, false));
+    }
+
+    /** Of page-locked host memory. */
+    static Memory pinned(CudaStream stream, String owner) {
+        return new Memory(owner, new Buffers(stream, true));
+    }
+
+    /** Bytes of all regions of host memory that are not closed, in this process. */
     public static long bytesInUse() {
         return IN_USE.get();
     }
@@ -44,7 +74,7 @@ public final class Memory implements AutoCloseable {
         }
         MemorySegment segment;
         try {
-            segment = arena.allocate(Math.max(size, 1), ALIGNMENT);
+            segment = source.allocate(Math.max(size, 1), label);
         } catch (OutOfMemoryError | IllegalArgumentException e) {
             throw new OutOfMemoryException(
                     owner
@@ -56,7 +86,9 @@ public final class Memory implements AutoCloseable {
                     e);
         }
         bytes += size;
-        IN_USE.addAndGet(size);
+        if (source.ofHost()) {
+            IN_USE.addAndGet(size);
+        }
         return segment.asSlice(0, size);
     }
 
@@ -75,8 +107,65 @@ public final class Memory implements AutoCloseable {
     public synchronized void close() {
         if (!closed) {
             closed = true;
+            source.close();
+            if (source.ofHost()) {
+                IN_USE.addAndGet(-bytes);
+            }
+        }
+    }
+
+    private static final class Host implements Source {
+        private final Arena arena = Arena.ofShared();
+
+        @Override
+        public MemorySegment allocate(long size, String label) {
+            return arena.allocate(size, ALIGNMENT);
+        }
+
+        @Override
+        public boolean ofHost() {
+            return true;
+        }
+
+        @Override
+        public void close() {
             arena.close();
-            IN_USE.addAndGet(-bytes);
+        }
+    }
+
+    private static final class Buffers implements Source {
+        private final CudaStream stream;
+        private final boolean pinned;
+        private final Deque<DeviceBuffer> buffers = new ArrayDeque<>();
+
+        Buffers(CudaStream stream, boolean pinned) {
+            this.stream = stream;
+            this.pinned = pinned;
+        }
+
+        @Override
+        public MemorySegment allocate(long size, String label) {
+            CudaDevice device = stream.device();
+            device.makeCurrent();
+            DeviceBuffer buffer =
+                    pinned ? device.allocateHost(size, label) : device.allocate(size, label);
+            buffers.push(buffer);
+            if (!pinned) {
+                stream.fill(buffer.segment(), (byte) 0, size);
+            }
+            return buffer.segment();
+        }
+
+        @Override
+        public boolean ofHost() {
+            return pinned;
+        }
+
+        @Override
+        public void close() {
+            stream.device().makeCurrent();
+            buffers.forEach(DeviceBuffer::close);
+            buffers.clear();
         }
     }
 }

@@ -7,6 +7,7 @@ import io.github.asg4j.model.Bundle;
 import io.github.asg4j.model.LoadedModel;
 import io.github.asg4j.model.Manifest;
 import io.github.asg4j.ort.OrtSession;
+import io.github.asg4j.ort.Place;
 
 import org.jspecify.annotations.Nullable;
 
@@ -103,7 +104,7 @@ public final class Instruments implements AutoCloseable {
     }
 
     private OrtSession session(String file) {
-        return LoadedModel.session(bundle, file, THREADS);
+        return LoadedModel.session(bundle, file, Place.cpu(THREADS));
     }
 
     private static String sha256(Path file) {

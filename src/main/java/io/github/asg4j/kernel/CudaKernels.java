@@ -654,13 +654,19 @@ public final class CudaKernels implements Kernels, AutoCloseable {
         launch(CudaOperation.RESAMPLE, blocks(count, 1));
     }
 
+    @Override
+    public void findNonFinite(MemorySegment index, MemorySegment data, long count) {
+        KernelChecks.findNonFinite(index, data, count);
+        stream.fill(index, (byte) 0x7F, Long.BYTES); // beyond every count
+        arguments.clear().updates(index, Long.BYTES).reads(data, bytes(count)).add(count);
+        launch(CudaOperation.FIRST_NON_FINITE, blocks(count, PACK));
+    }
+
     /** Waits for the stream. */
     @Override
     public long firstNonFinite(MemorySegment data, long count) {
         KernelChecks.firstNonFinite(data, count);
-        stream.fill(found.segment(), (byte) 0x7F, Long.BYTES);
-        arguments.clear().updates(found.segment(), Long.BYTES).reads(data, bytes(count)).add(count);
-        launch(CudaOperation.FIRST_NON_FINITE, blocks(count, PACK));
+        findNonFinite(found.segment(), data, count);
         stream.download(foundOnHost.segment(), found.segment(), Long.BYTES);
         stream.synchronize();
         long index = foundOnHost.segment().get(ValueLayout.JAVA_LONG, 0);

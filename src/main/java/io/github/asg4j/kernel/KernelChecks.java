@@ -336,6 +336,12 @@ final class KernelChecks {
         requireFloats(weightX, times(outWidth, tapsX), "resample", "weightX");
     }
 
+    static void findNonFinite(MemorySegment found, MemorySegment data, long count) {
+        requireBytes(found, Long.BYTES, "findNonFinite", "found");
+        requireExtent(count, "findNonFinite", "count");
+        requireFloats(data, count, "findNonFinite", "data");
+    }
+
     static void firstNonFinite(MemorySegment data, long count) {
         requireExtent(count, "firstNonFinite", "count");
         requireFloats(data, count, "firstNonFinite", "data");

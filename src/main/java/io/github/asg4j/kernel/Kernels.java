@@ -2,6 +2,7 @@
 package io.github.asg4j.kernel;
 
 import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
 
 /**
  * Everything the engine computes between two calls of a network. One instance serves any number of
@@ -360,6 +361,18 @@ public interface Kernels {
             MemorySegment weightX,
             int tapsX);
 
-    /** Index of the first NaN or infinity of data [count], -1 if there is none. */
+    /** Index of the first NaN or infinity of data [count], -1 if there is none; waits for it. */
     long firstNonFinite(MemorySegment data, long count);
+
+    /**
+     * The same without waiting.
+     *
+     * @param found int64 [1]: the index; {@code count} or more: there is none
+     * @param data [count]
+     */
+    default void findNonFinite(MemorySegment found, MemorySegment data, long count) {
+        KernelChecks.findNonFinite(found, data, count);
+        long index = firstNonFinite(data, count);
+        found.set(ValueLayout.JAVA_LONG, 0, index < 0 ? count : index);
+    }
 }

@@ -2,6 +2,7 @@
 package io.github.asg4j.kernel;
 
 import io.github.asg4j.device.Memory;
+import io.github.asg4j.device.Queue;
 
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
@@ -17,6 +18,15 @@ import java.lang.foreign.ValueLayout;
  * @param weight float32 [to, taps]
  */
 public record ResampleAxis(int from, int to, int taps, MemorySegment index, MemorySegment weight) {
+    /** The same table where {@code queue} works. */
+    ResampleAxis movedTo(Queue queue, Memory memory) {
+        MemorySegment movedIndex = memory.allocate(index.byteSize(), "resize");
+        MemorySegment movedWeight = memory.allocate(weight.byteSize(), "resize");
+        queue.write(movedIndex, index);
+        queue.write(movedWeight, weight);
+        return new ResampleAxis(from, to, taps, movedIndex, movedWeight);
+    }
+
     /**
      * Bicubic interpolation with half-pixel centres and a = -0.75, the border repeated: what PyTorch
      * calls bicubic with align_corners False.

@@ -2,6 +2,7 @@
 package io.github.asg4j.kernel;
 
 import io.github.asg4j.device.Memory;
+import io.github.asg4j.device.Queue;
 
 import java.lang.foreign.MemorySegment;
 
@@ -43,6 +44,11 @@ public final class Resize {
                 planes,
                 ResampleAxis.antialiasedBicubic(memory, inHeight, outHeight),
                 ResampleAxis.antialiasedBicubic(memory, inWidth, outWidth));
+    }
+
+    /** The same with tables and working memory where {@code queue} works. */
+    public Resize movedTo(Queue queue, Memory memory) {
+        return new Resize(memory, planes, y.movedTo(queue, memory), x.movedTo(queue, memory));
     }
 
     /**

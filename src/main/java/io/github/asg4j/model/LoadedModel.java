@@ -5,6 +5,8 @@ import io.github.asg4j.AsgException;
 import io.github.asg4j.BadBundleException;
 import io.github.asg4j.device.Memory;
 import io.github.asg4j.ort.OrtSession;
+import io.github.asg4j.ort.Place;
+import io.github.asg4j.ort.Placement;
 
 import org.jspecify.annotations.Nullable;
 
@@ -12,30 +14,34 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 
 /**
  * The networks of a bundle, loaded once and checked against its manifest. Thread-safe; the weights
- * are shared by everybody who binds buffers to them.
+ * are shared by everybody who binds buffers to them in the same place. Text encoders and VAE are
+ * where the first worker's are.
  */
 public final class LoadedModel implements AutoCloseable {
     private final Bundle bundle;
-    private final int threads;
+    private final List<Placement> placements;
     private final List<OrtSession> sessions;
     private final TextEncoder textEncoder;
-    private final Denoiser denoiser;
+    private final Map<Place, Denoiser> denoisers = new HashMap<>();
     private final VaeDecoder vaeDecoder;
-    private final Map<Manifest.Upscaler, Upscaler> upscalers = new HashMap<>();
+    private final Map<PlacedUpscaler, Upscaler> upscalers = new HashMap<>();
     private @Nullable OrtSession encoderSession;
     private boolean closed;
 
-    /** With run-time dilation, of the same weights; null: not asked for yet. */
-    private @Nullable Denoiser dilated;
+    /** With run-time dilation, of the same weights; those that were asked for. */
+    private final Map<Place, Denoiser> dilated = new HashMap<>();
 
-    private LoadedModel(Bundle bundle, List<OrtSession> sessions, int threads) {
+    private record PlacedUpscaler(Manifest.Upscaler entry, Place place) {}
+
+    private LoadedModel(Bundle bundle, List<OrtSession> sessions, List<Placement> placements) {
         this.bundle = bundle;
-        this.threads = threads;
+        this.placements = List.copyOf(placements);
         this.sessions = new ArrayList<>(sessions);
         Manifest manifest = bundle.manifest();
         int encoders = manifest.textEncoders().size();
@@ -44,28 +50,42 @@ public final class LoadedModel implements AutoCloseable {
                         sessions.subList(0, encoders),
                         manifest.textEncoders(),
                         manifest.conditioning());
-        denoiser = denoiser(sessions.get(encoders), List.of());
+        int next = encoders + 1;
+        for (Place place : loops(placements)) {
+            denoisers.put(place, denoiser(sessions.get(next++), List.of()));
+        }
         vaeDecoder =
                 new VaeDecoder(
-                        sessions.get(encoders + 1),
+                        sessions.get(encoders),
                         manifest.latent(),
                         manifest.vae(),
-                        file -> session(bundle, file, vaeThreads()));
+                        file -> session(bundle, file, vaePlace()));
+    }
+
+    private static List<Place> loops(List<Placement> placements) {
+        return placements.stream().map(Placement::loop).distinct().toList();
+    }
+
+    /** Loads all networks for workers on the CPU. */
+    public static LoadedModel open(Bundle bundle, int threads) {
+        return open(bundle, List.of(Placement.cpu(threads)));
     }
 
     /**
      * Loads all networks at the same time, each on a thread of its own: the cold start is that of
      * the largest one.
      *
-     * @param threads of each run of the denoiser, the text encoders and upscalers, at least 1
+     * @param placements by worker
      * @throws BadBundleException a graph cannot be loaded, or is not what the manifest says
      */
-    public static LoadedModel open(Bundle bundle, int threads) {
+    public static LoadedModel open(Bundle bundle, List<Placement> placements) {
         Manifest manifest = bundle.manifest();
+        Place front = placements.getFirst().front();
         List<CompletableFuture<OrtSession>> loads = new ArrayList<>();
-        manifest.textEncoders().forEach(e -> loads.add(load(bundle, e.file(), threads)));
-        loads.add(load(bundle, manifest.denoiser().file(), threads));
-        loads.add(load(bundle, manifest.vae().decoder(), vaeThreads()));
+        manifest.textEncoders().forEach(e -> loads.add(load(bundle, e.file(), front)));
+        loads.add(load(bundle, manifest.vae().decoder(), withAllCores(front)));
+        loops(placements)
+                .forEach(place -> loads.add(load(bundle, manifest.denoiser().file(), place)));
         List<OrtSession> sessions = new ArrayList<>();
         List<Throwable> failures = new ArrayList<>();
         for (CompletableFuture<OrtSession> load : loads) {
@@ -82,7 +102,7 @@ public final class LoadedModel implements AutoCloseable {
                         : new IllegalStateException(
                                 "loading " + bundle.place(), failures.getFirst());
             }
-            return new LoadedModel(bundle, List.copyOf(sessions), threads);
+            return new LoadedModel(bundle, List.copyOf(sessions), placements);
         } catch (RuntimeException e) {
             sessions.forEach(OrtSession::close);
             throw e;
@@ -99,49 +119,62 @@ public final class LoadedModel implements AutoCloseable {
                 textEncoder.pooledWidth());
     }
 
-    /** The picture is decoded when all workers are done: with every core. */
-    private static int vaeThreads() {
-        return Runtime.getRuntime().availableProcessors();
+    private Place vaePlace() {
+        return withAllCores(placements.getFirst().front());
     }
 
-    private static CompletableFuture<OrtSession> load(Bundle bundle, String file, int threads) {
+    /** The picture is decoded when all workers are done: with every core. */
+    private static Place withAllCores(Place place) {
+        return new Place(Runtime.getRuntime().availableProcessors(), place.provider());
+    }
+
+    private static CompletableFuture<OrtSession> load(Bundle bundle, String file, Place place) {
         return CompletableFuture.supplyAsync(
-                () -> session(bundle, file, threads),
+                () -> session(bundle, file, place),
                 Thread.ofPlatform().daemon().name("asg-load")::start);
     }
 
     /**
      * Loads one graph of a bundle; the caller closes it.
      *
-     * @param threads of each run
      * @throws BadBundleException the graph cannot be loaded
      */
-    public static OrtSession session(Bundle bundle, String file, int threads) {
+    public static OrtSession session(Bundle bundle, String file, Place place) {
         // ONNX Runtime copies a graph in memory: the bytes are freed at once.
         try (Memory memory = new Memory("loading " + file)) {
             return switch (bundle.graph(file, memory)) {
-                case ModelFile.Stored stored -> OrtSession.open(stored.path(), threads);
+                case ModelFile.Stored stored -> OrtSession.open(stored.path(), place);
                 case ModelFile.Loaded loaded ->
                         OrtSession.open(
                                 loaded.bytes(),
                                 loaded.externalData(),
                                 bundle.place() + file,
-                                threads);
+                                place);
             };
         }
     }
 
     /** Threads of each run of the denoiser and the text encoders. */
     public int threadsPerWorker() {
-        return threads;
+        return placements.getFirst().loop().threads();
     }
 
     public TextEncoder textEncoder() {
         return textEncoder;
     }
 
+    /** The first worker's. */
     public Denoiser denoiser() {
-        return denoiser;
+        return denoiser(0);
+    }
+
+    public Denoiser denoiser(int worker) {
+        return Objects.requireNonNull(denoisers.get(placements.get(worker).loop()));
+    }
+
+    /** The first worker's. */
+    public Denoiser dilatedDenoiser() {
+        return dilatedDenoiser(0);
     }
 
     /**
@@ -150,27 +183,28 @@ public final class LoadedModel implements AutoCloseable {
      * @throws BadBundleException there is none, it cannot be loaded, or it is not what the manifest
      *     says
      */
-    public synchronized Denoiser dilatedDenoiser() {
-        if (closed) {
-            throw new IllegalStateException("the model " + bundle.place() + " is closed");
-        }
-        if (dilated == null) {
+    public synchronized Denoiser dilatedDenoiser(int worker) {
+        requireOpen();
+        Place place = placements.get(worker).loop();
+        Denoiser known = dilated.get(place);
+        if (known == null) {
             Manifest.Denoiser entry = bundle.manifest().denoiser();
             String file = entry.dilatedFile();
             if (file == null) {
                 throw new BadBundleException(
                         bundle.place() + " has no dilated_file: export it again");
             }
-            OrtSession session = session(bundle, file, threads);
+            OrtSession session = session(bundle, file, place);
             try {
-                dilated = denoiser(session, entry.dilationGroups());
+                known = denoiser(session, entry.dilationGroups());
             } catch (RuntimeException e) {
                 session.close();
                 throw e;
             }
             sessions.add(session);
+            dilated.put(place, known);
         }
-        return dilated;
+        return known;
     }
 
     public VaeDecoder vaeDecoder() {
@@ -191,30 +225,32 @@ public final class LoadedModel implements AutoCloseable {
         }
         OrtSession session = encoderSession;
         if (session == null) {
-            session = session(bundle, file, vaeThreads());
+            session = session(bundle, file, vaePlace());
             encoderSession = session;
         }
         return new VaeEncoder(session, bundle.manifest().latent());
     }
 
     /**
-     * An upscaler of the bundle, loaded when it is first asked for.
+     * An upscaler of the bundle for a worker, loaded when it is first asked for. Its tensors lie in
+     * host memory.
      *
      * @throws BadBundleException the graph cannot be loaded, or is not what the manifest says
      */
-    public synchronized Upscaler upscaler(Manifest.Upscaler entry) {
+    public synchronized Upscaler upscaler(Manifest.Upscaler entry, int worker) {
         requireOpen();
-        Upscaler known = upscalers.get(entry);
+        PlacedUpscaler placed = new PlacedUpscaler(entry, placements.get(worker).front());
+        Upscaler known = upscalers.get(placed);
         if (known == null) {
-            known = new Upscaler(session(bundle, entry.file(), threads), entry);
-            upscalers.put(entry, known);
+            known = new Upscaler(session(bundle, entry.file(), placed.place()), entry);
+            upscalers.put(placed, known);
         }
         return known;
     }
 
     private void requireOpen() {
         if (closed) {
-            throw new IllegalStateException(bundle.place() + " is closed");
+            throw new IllegalStateException("the model " + bundle.place() + " is closed");
         }
     }
 

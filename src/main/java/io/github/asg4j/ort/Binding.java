@@ -13,11 +13,11 @@ import org.bytedeco.onnxruntime.Value;
 import org.bytedeco.onnxruntime.global.onnxruntime;
 
 import java.util.ArrayDeque;
-import java.util.ArrayList;
 import java.util.Deque;
 import java.util.List;
 import java.util.Map;
 import java.util.stream.Collectors;
+import java.util.stream.Stream;
 
 /**
  * A model with memory bound to its inputs and outputs. Built once; {@link #run()} then reads and
@@ -30,6 +30,8 @@ public final class Binding implements AutoCloseable {
     private final OrtSession owner;
     private final Session session;
     private final Tensor[] tensors;
+    private final List<Tensor> inputs;
+    private final List<Tensor> outputs;
     private final String description;
 
     /** Closed from the last to the first. */
@@ -49,9 +51,10 @@ public final class Binding implements AutoCloseable {
             Map<String, Tensor> outputs) {
         this.owner = owner;
         this.session = session;
-        List<Tensor> all = new ArrayList<>(inputs.values());
-        all.addAll(outputs.values());
-        this.tensors = all.toArray(Tensor[]::new);
+        this.inputs = List.copyOf(inputs.values());
+        this.outputs = List.copyOf(outputs.values());
+        this.tensors =
+                Stream.concat(this.inputs.stream(), this.outputs.stream()).toArray(Tensor[]::new);
         this.description =
                 owner.name() + " (" + signatures(inputs) + " -> " + signatures(outputs) + ")";
         try {
@@ -106,6 +109,7 @@ public final class Binding implements AutoCloseable {
     public void run() {
         begin();
         try {
+            owner.enqueues(inputs, outputs);
             session.Run(options, io);
         } catch (RuntimeException e) {
             throw failure(e);

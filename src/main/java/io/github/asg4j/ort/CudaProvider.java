@@ -23,12 +23,15 @@ import java.util.List;
 import java.util.Map;
 
 /**
- * ONNX Runtime's CUDA provider on a stream of ours: a run enqueues its kernels behind ours and
- * returns without waiting, all tensors are in the memory of the device. One session to a stream.
+ * ONNX Runtime's CUDA provider. On a stream of ours a run enqueues its kernels behind ours and
+ * returns without waiting, all tensors are in the memory of the device; one session to a stream.
+ * Without a stream a run takes tensors in host memory and waits.
  */
-public final class CudaProvider {
+public final class CudaProvider implements Provider {
     /** No limit on ONNX Runtime's arena beyond the device's memory. */
     public static final long NO_LIMIT = 0;
+
+    private static final long NO_STREAM = 0;
 
     private static final String PROVIDER = "libonnxruntime_providers_cuda.so";
 
@@ -45,11 +48,13 @@ public final class CudaProvider {
         this.stream = stream;
         this.arenaLimit = arenaLimit;
         this.memory =
-                new MemoryInfo(
-                        "Cuda",
-                        onnxruntime.OrtDeviceAllocator,
-                        device,
-                        onnxruntime.OrtMemTypeDefault);
+                stream == NO_STREAM
+                        ? OrtRuntime.hostMemory()
+                        : new MemoryInfo(
+                                "Cuda",
+                                onnxruntime.OrtDeviceAllocator,
+                                device,
+                                onnxruntime.OrtMemTypeDefault);
     }
 
     private static Map<String, String> libraries() {
@@ -75,23 +80,50 @@ public final class CudaProvider {
      *     libraries
      */
     public static CudaProvider on(CudaStream stream, long arenaLimit, CudaLibraries libraries) {
+        return open(stream.device().ordinal(), stream.handle(), arenaLimit, libraries);
+    }
+
+    /** For sessions whose tensors lie in host memory; the rest as {@link #on}. */
+    public static CudaProvider withHostTensors(
+            int device, long arenaLimit, CudaLibraries libraries) {
+        return open(device, NO_STREAM, arenaLimit, libraries);
+    }
+
+    private static CudaProvider open(
+            int device, long stream, long arenaLimit, CudaLibraries libraries) {
         unpack();
         for (Path library : find(libraries)) {
             load(library);
         }
         OrtRuntime.initialise();
-        return new CudaProvider(stream.device().ordinal(), stream.handle(), arenaLimit);
+        return new CudaProvider(device, stream, arenaLimit);
+    }
+
+    private static String resource() {
+        String extension = System.getProperty("org.bytedeco.javacpp.platform.extension", "");
+        return "/org/bytedeco/onnxruntime/" + Loader.getPlatform() + extension + "/" + PROVIDER;
+    }
+
+    /**
+     * Whether this build can use a GPU at all.
+     *
+     * @throws DeviceException if it cannot
+     */
+    public static void requireBuilt() {
+        if (CudaProvider.class.getResource(resource()) == null) {
+            throw new DeviceException(
+                    "this build has no CUDA natives ("
+                            + resource()
+                            + "): build it with ASG_GPU=1 ./asg, or mvn -Pgpu, or use --devices"
+                            + " cpu:N");
+        }
     }
 
     /** Unpacks the provider beside ONNX Runtime, where that looks for it. */
     private static void unpack() {
-        String extension = System.getProperty("org.bytedeco.javacpp.platform.extension", "");
-        String resource =
-                "/org/bytedeco/onnxruntime/" + Loader.getPlatform() + extension + "/" + PROVIDER;
+        requireBuilt();
         try {
-            if (Loader.cacheResource(CudaProvider.class, resource) != null) {
-                return;
-            }
+            Loader.cacheResource(CudaProvider.class, resource());
         } catch (IOException e) {
             throw new DeviceException(
                     PROVIDER
@@ -101,10 +133,6 @@ public final class CudaProvider {
                             + " -Dorg.bytedeco.javacpp.cachedir=DIR",
                     e);
         }
-        throw new DeviceException(
-                "this build has no CUDA natives ("
-                        + resource
-                        + "): build it with ASG_GPU=1 ./asg, or mvn -Pgpu, or use --devices cpu:N");
     }
 
     /**
@@ -148,8 +176,10 @@ public final class CudaProvider {
     static Map<String, String> options(int device, long stream, long arenaLimit) {
         Map<String, String> options = new LinkedHashMap<>();
         options.put("device_id", Integer.toString(device));
-        options.put("has_user_compute_stream", "1");
-        options.put("user_compute_stream", Long.toUnsignedString(stream));
+        if (stream != NO_STREAM) {
+            options.put("has_user_compute_stream", "1");
+            options.put("user_compute_stream", Long.toUnsignedString(stream));
+        }
         options.put("use_ep_level_unified_stream", "1");
         options.put("do_copy_in_default_stream", "1"); // 0 may race, says its own documentation
         // EXHAUSTIVE, the default, measures anew for every shape of input.
@@ -164,8 +194,8 @@ public final class CudaProvider {
         return options;
     }
 
-    /** Makes sessions with these options run on the stream. */
-    void configure(SessionOptions session) {
+    @Override
+    public void configure(SessionOptions session) {
         // Weights outside the arena, so that the arena can be shrunk between pictures.
         session.AddConfigEntry("session.use_device_allocator_for_initializers", "1");
         try (CUDAProviderOptions cuda = new CUDAProviderOptions();
@@ -188,13 +218,17 @@ public final class CudaProvider {
                 "ONNX Runtime cannot use cuda:" + device + ": " + OrtRuntime.text(e), e);
     }
 
-    /** Makes a run return when its work is enqueued. */
-    void configure(RunOptions run) {
+    /** On a stream of ours, a run returns when its work is enqueued. */
+    @Override
+    public void configure(RunOptions run) {
+        if (stream == NO_STREAM) {
+            return;
+        }
         run.AddConfigEntry("disable_synchronize_execution_providers", "1");
     }
 
-    /** Describes the memory of tensors that are bound. */
-    MemoryInfo memory() {
+    @Override
+    public MemoryInfo memory() {
         return memory;
     }
 }

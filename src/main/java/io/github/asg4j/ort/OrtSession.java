@@ -25,6 +25,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
+import java.util.Collection;
 import java.util.Collections;
 import java.util.Deque;
 import java.util.LinkedHashMap;
@@ -58,13 +59,13 @@ public final class OrtSession implements AutoCloseable {
 
     private final String name;
     private final Session session;
-    private final @Nullable CudaProvider provider;
+    private final @Nullable Provider provider;
     private final SequencedMap<String, TensorInfo> inputs;
     private final SequencedMap<String, TensorInfo> outputs;
     private int openBindings;
     private boolean closed;
 
-    private OrtSession(String name, Session session, @Nullable CudaProvider provider) {
+    private OrtSession(String name, Session session, @Nullable Provider provider) {
         this.name = name;
         this.session = session;
         this.provider = provider;
@@ -72,28 +73,19 @@ public final class OrtSession implements AutoCloseable {
         this.outputs = describe(session, false);
     }
 
-    /**
-     * Loads a model file.
-     *
-     * @param threads of each run, at least 1
-     * @throws BadBundleException no such file, or not a model that ONNX Runtime can run
-     */
+    /** Loads a model file for the CPU. */
     public static OrtSession open(Path file, int threads) {
-        return open(file, threads, null);
+        return open(file, Place.cpu(threads));
     }
 
     /**
-     * Loads a model file onto a GPU. Tensors that are bound to it have to be in the memory of that
-     * device, and {@link Binding#run} only enqueues.
+     * Loads a model file. Tensors that are bound to it have to lie where the place wants them; whether
+     * {@link Binding#run} waits is the place's affair too.
      *
      * @throws BadBundleException no such file, or not a model that ONNX Runtime can run
-     * @throws io.github.asg4j.DeviceException the device cannot be used
+     * @throws io.github.asg4j.DeviceException the place cannot be used
      */
-    public static OrtSession open(Path file, CudaProvider provider) {
-        return open(file, 1, provider);
-    }
-
-    private static OrtSession open(Path file, int threads, @Nullable CudaProvider provider) {
+    public static OrtSession open(Path file, Place place) {
         String name = file.toString();
         long bytes;
         try {
@@ -110,46 +102,32 @@ public final class OrtSession implements AutoCloseable {
                             + ": a model is expected; copy or export the bundle again");
         }
         try (BytePointer path = new BytePointer(file.toAbsolutePath().toString())) {
-            return open(
-                    name,
-                    threads,
-                    provider,
-                    options -> new Session(OrtRuntime.env(), path, options));
+            return open(name, place, options -> new Session(OrtRuntime.env(), path, options));
         }
     }
 
+    /** Loads a model from memory, which may be freed afterwards, for the CPU. */
+    public static OrtSession open(
+            MemorySegment model,
+            Map<String, MemorySegment> externalData,
+            String name,
+            int threads) {
+        return open(model, externalData, name, Place.cpu(threads));
+    }
+
     /**
-     * Loads a model from memory, which may be freed afterwards.
+     * As {@link #open(Path, Place)}, from host memory, which may be freed afterwards.
      *
      * @param model bytes of the .onnx file, off-heap
      * @param externalData files that the model's tensors lie in, off-heap, by the location it names
      * @param name for messages
-     * @param threads of each run, at least 1
      * @throws BadBundleException not a model that ONNX Runtime can run
      */
     public static OrtSession open(
             MemorySegment model,
             Map<String, MemorySegment> externalData,
             String name,
-            int threads) {
-        return open(model, externalData, name, threads, null);
-    }
-
-    /** As {@link #open(Path, CudaProvider)}, from host memory, which may be freed afterwards. */
-    public static OrtSession open(
-            MemorySegment model,
-            Map<String, MemorySegment> externalData,
-            String name,
-            CudaProvider provider) {
-        return open(model, externalData, name, 1, provider);
-    }
-
-    private static OrtSession open(
-            MemorySegment model,
-            Map<String, MemorySegment> externalData,
-            String name,
-            int threads,
-            @Nullable CudaProvider provider) {
+            Place place) {
         if (model.byteSize() == 0) {
             throw new BadBundleException(
                     name + " is empty: a model is expected; copy or export the bundle again");
@@ -157,8 +135,7 @@ public final class OrtSession implements AutoCloseable {
         try (Pointer bytes = new Address(model)) {
             return open(
                     name,
-                    threads,
-                    provider,
+                    place,
                     options -> {
                         addExternalData(options, externalData);
                         return new Session(OrtRuntime.env(), bytes, model.byteSize(), options);
@@ -195,12 +172,12 @@ public final class OrtSession implements AutoCloseable {
         }
     }
 
-    private static OrtSession open(
-            String name, int threads, @Nullable CudaProvider provider, Opener opener) {
+    private static OrtSession open(String name, Place place, Opener opener) {
+        Provider provider = place.provider();
         OrtRuntime.initialise();
         Session session;
         try (SessionOptions options = new SessionOptions()) {
-            options.SetIntraOpNumThreads(threads);
+            options.SetIntraOpNumThreads(place.threads());
             options.SetInterOpNumThreads(1);
             options.SetExecutionMode(onnxruntime.ORT_SEQUENTIAL);
             options.SetGraphOptimizationLevel(onnxruntime.ORT_ENABLE_ALL);
@@ -226,6 +203,13 @@ public final class OrtSession implements AutoCloseable {
     /** Describes the memory of the tensors that are bound. */
     MemoryInfo tensorMemory() {
         return provider == null ? OrtRuntime.hostMemory() : provider.memory();
+    }
+
+    /** Told before each run. */
+    void enqueues(Collection<Tensor> in, Collection<Tensor> out) {
+        if (provider != null) {
+            provider.enqueues(in, out);
+        }
     }
 
     /** Prepares the options of a run. */

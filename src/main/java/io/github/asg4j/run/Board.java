@@ -13,22 +13,28 @@ import java.util.StringJoiner;
 
 /**
  * What the workers of one request share: who owns which call, how far each call is, and whether the
- * work goes on. One monitor, no allocation while waiting. The state of a call lives in host memory
- * at its last step boundary, so the calls of a lost worker are redone by the others from there.
+ * work goes on. One monitor, no allocation while waiting. On the CPU the state of a call lives in
+ * memory that all share at its last step boundary, so the calls of a lost worker are redone by the
+ * others from there.
  */
 final class Board {
     /** No unit left for this worker in this part of the work. */
     static final int PART_DONE = -1;
 
     private final List<Units> parts = new ArrayList<>();
+    private final List<String> names;
     private final @Nullable Throwable[] lost;
     private int alive;
     private int finished;
     private @Nullable AsgException failure;
 
-    Board(int workers) {
-        this.lost = new Throwable[workers];
-        this.alive = workers;
+    /**
+     * @param names of the workers
+     */
+    Board(List<String> names) {
+        this.names = List.copyOf(names);
+        this.lost = new Throwable[names.size()];
+        this.alive = names.size();
     }
 
     /** Adds work; before the workers start on it. */
@@ -91,7 +97,7 @@ final class Board {
         }
     }
 
-    /** {@code unit} has completed its step: its results are in host memory. */
+    /** {@code unit} has completed its step, or on a GPU enqueued it. */
     synchronized void complete(Units part, int unit) {
         part.done[unit]++;
         notifyAll();
@@ -132,7 +138,7 @@ final class Board {
         if (alive == 0) {
             StringJoiner reasons = new StringJoiner("; ");
             for (int i = 0; i < lost.length; i++) {
-                reasons.add(Worker.name(i) + ": " + lost[i]);
+                reasons.add(this.names.get(i) + ": " + lost[i]);
             }
             fail(new DeviceException("all devices are lost: " + reasons, cause));
             return;
@@ -174,7 +180,7 @@ final class Board {
         List<String> names = new ArrayList<>();
         for (int i = 0; i < lost.length; i++) {
             if (lost[i] != null) {
-                names.add(Worker.name(i));
+                names.add(this.names.get(i));
             }
         }
         return names;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.github.asg4j.run;
 
+import io.github.asg4j.device.Memory;
+import io.github.asg4j.model.Denoiser;
 import io.github.asg4j.ort.Binding;
 
 import org.jspecify.annotations.Nullable;
@@ -45,12 +47,20 @@ final class CallBuffers implements AutoCloseable {
     /** Step noise, or masks of the views: [views, C, h, w]. */
     final MemorySegment scratch;
 
+    private final Worker worker;
     private final Conditioning conditioning;
-    private final MemorySegment timestep;
     private final MemorySegment hidden;
     private final @Nullable MemorySegment pooled;
-    private final @Nullable MemorySegment timeIds;
-    private final @Nullable MemorySegment dilation;
+
+    /** What the host writes before a call, in one block: timestep, time_ids, dilation. */
+    private final MemorySegment small;
+
+    /** Its contents on the host's side, for each call in flight; what is not there is empty. */
+    private final MemorySegment[] staged = new MemorySegment[InFlight.DEPTH];
+
+    private final MemorySegment[] timestep = new MemorySegment[InFlight.DEPTH];
+    private final MemorySegment[] timeIds = new MemorySegment[InFlight.DEPTH];
+    private final MemorySegment[] dilation = new MemorySegment[InFlight.DEPTH];
 
     /** Row of the conditioning that each view's conditional row holds. */
     private final int[] prompts;
@@ -61,34 +71,43 @@ final class CallBuffers implements AutoCloseable {
     private final int w;
 
     CallBuffers(Worker worker, Conditioning c, int views, int copies, int h, int w) {
+        this.worker = worker;
         this.conditioning = c;
         this.views = views;
         this.copies = copies;
         this.h = h;
         this.w = w;
         int rows = views * copies;
-        var denoiser = c.denoiser();
+        Denoiser denoiser = c.denoiser(worker);
         long plane = (long) denoiser.channels() * h * w;
         sample = worker.floats(rows * plane, "sample");
         noise = worker.floats(rows * plane, "noise");
         latents = worker.floats(views * plane, "latents");
         scratch = worker.floats(views * plane, "scratch");
-        timestep = worker.floats(rows, "timestep");
-        hidden = rows(worker, c.hidden(), "encoder_hidden_states");
-        pooled = c.pooled() == null ? null : rows(worker, c.pooled(), "text_embeds");
+        hidden = rows(c.hidden(), "encoder_hidden_states");
+        pooled = c.pooled() == null ? null : rows(c.pooled(), "text_embeds");
         prompts = new int[views];
         Arrays.fill(prompts, Conditioning.PROMPT);
-        timeIds = denoiser.hasTimeIds() ? worker.floats(rows * 6L, "time_ids") : null;
-        int groups = denoiser.dilationGroups().size();
-        dilation = groups > 0 ? worker.floats(groups, "dilation") : null;
+        long idBytes = denoiser.hasTimeIds() ? rows * 6L * Float.BYTES : 0;
+        long factorBytes = (long) denoiser.dilationGroups().size() * Float.BYTES;
+        long idsAt = aligned((long) rows * Float.BYTES);
+        long factorsAt = aligned(idsAt + idBytes);
+        small = worker.floats((factorsAt + factorBytes) / Float.BYTES, "scalars of a call");
+        for (int slot = 0; slot < InFlight.DEPTH; slot++) {
+            staged[slot] =
+                    worker.onHost() ? small : worker.staging(small.byteSize(), "scalars of a call");
+            timestep[slot] = staged[slot].asSlice(0, (long) rows * Float.BYTES);
+            timeIds[slot] = staged[slot].asSlice(idsAt, idBytes);
+            dilation[slot] = staged[slot].asSlice(factorsAt, factorBytes);
+        }
         MemorySegment weights = null;
         List<MemorySegment> allMaps = new ArrayList<>();
         maps = new ArrayList<>();
         if (denoiser.hasMaps()) {
-            long tokens = c.tokenWeights().byteSize() / 4;
-            weights = worker.floats(rows * tokens, "token_weights");
+            MemorySegment one = c.tokenWeights().on(worker);
+            weights = worker.floats(rows * one.byteSize() / 4, "token_weights");
             for (int row = (copies - 1) * views; row < rows; row++) {
-                MemorySegment.copy(c.tokenWeights(), 0, weights, row * tokens * 4, tokens * 4);
+                worker.queue.copy(weights.asSlice(row * one.byteSize()), one, one.byteSize());
             }
             for (int block = 0; block < denoiser.mapCount(); block++) {
                 long area = (long) denoiser.mapSize(block, h) * denoiser.mapSize(block, w);
@@ -110,18 +129,33 @@ final class CallBuffers implements AutoCloseable {
         }
         binding =
                 denoiser.bind(
-                        rows, h, w, sample, timestep, hidden, pooled, timeIds, weights, dilation,
-                        noise, allMaps);
+                        rows,
+                        h,
+                        w,
+                        sample,
+                        small.asSlice(0, (long) rows * Float.BYTES),
+                        hidden,
+                        pooled,
+                        idBytes > 0 ? small.asSlice(idsAt, idBytes) : null,
+                        weights,
+                        factorBytes > 0 ? small.asSlice(factorsAt, factorBytes) : null,
+                        noise,
+                        allMaps);
+    }
+
+    private static long aligned(long bytes) {
+        return Math.ceilDiv(bytes, Memory.ALIGNMENT) * Memory.ALIGNMENT;
     }
 
     /** The conditioning of every row: copied, since calls of other shapes bind other rows. */
-    private MemorySegment rows(Worker worker, MemorySegment all, String label) {
+    private MemorySegment rows(Shared all, String label) {
         long row = all.byteSize() / Conditioning.ROWS;
         MemorySegment out = worker.floats((long) views * copies * row / 4, label);
+        MemorySegment from = all.on(worker);
         for (int r = 0; r < views * copies; r++) {
             boolean conditional = r >= (copies - 1) * views;
-            long from = conditional ? Conditioning.PROMPT : Conditioning.UNCONDITIONAL;
-            MemorySegment.copy(all, from * row, out, r * row, row);
+            long which = conditional ? Conditioning.PROMPT : Conditioning.UNCONDITIONAL;
+            worker.queue.copy(out.asSlice(r * row), from.asSlice(which * row), row);
         }
         return out;
     }
@@ -137,14 +171,14 @@ final class CallBuffers implements AutoCloseable {
         }
     }
 
-    private void copyRow(MemorySegment all, int row, MemorySegment out, int view) {
+    private void copyRow(Shared all, int row, MemorySegment out, int view) {
         long bytes = all.byteSize() / Conditioning.ROWS;
         long to = ((copies - 1L) * views + view) * bytes;
-        MemorySegment.copy(all, row * bytes, out, to, bytes);
+        worker.queue.copy(out.asSlice(to), all.on(worker).asSlice(row * bytes), bytes);
     }
 
     boolean fits(Conditioning other, int v, int c, int height, int width) {
-        return conditioning.denoiser() == other.denoiser()
+        return conditioning.denoiser(worker) == other.denoiser(worker)
                 && views == v
                 && copies == c
                 && h == height
@@ -156,31 +190,38 @@ final class CallBuffers implements AutoCloseable {
         return copies;
     }
 
-    /** Factors [G] of a denoiser with run-time dilation. */
+    /** Factors [G] of a denoiser with run-time dilation, in host memory. */
     void dilation(MemorySegment factors) {
-        Objects.requireNonNull(dilation, "a plain denoiser").copyFrom(factors);
+        dilation[worker.calls.slot()].copyFrom(factors);
     }
 
     void timestep(float t) {
+        MemorySegment out = timestep[worker.calls.slot()];
         for (int r = 0; r < views * copies; r++) {
-            timestep.setAtIndex(ValueLayout.JAVA_FLOAT, r, t);
+            out.setAtIndex(ValueLayout.JAVA_FLOAT, r, t);
         }
     }
 
     /** SDXL's micro-conditioning of one view, in pixels: original = target = the canvas. */
     void timeIds(int view, int heightPixels, int widthPixels, int cropTop, int cropLeft) {
-        if (timeIds == null) {
+        MemorySegment out = timeIds[worker.calls.slot()];
+        if (out.byteSize() == 0) {
             return;
         }
         for (int copy = 0; copy < copies; copy++) {
             long at = ((long) copy * views + view) * 6;
-            timeIds.setAtIndex(ValueLayout.JAVA_FLOAT, at, heightPixels);
-            timeIds.setAtIndex(ValueLayout.JAVA_FLOAT, at + 1, widthPixels);
-            timeIds.setAtIndex(ValueLayout.JAVA_FLOAT, at + 2, cropTop);
-            timeIds.setAtIndex(ValueLayout.JAVA_FLOAT, at + 3, cropLeft);
-            timeIds.setAtIndex(ValueLayout.JAVA_FLOAT, at + 4, heightPixels);
-            timeIds.setAtIndex(ValueLayout.JAVA_FLOAT, at + 5, widthPixels);
+            out.setAtIndex(ValueLayout.JAVA_FLOAT, at, heightPixels);
+            out.setAtIndex(ValueLayout.JAVA_FLOAT, at + 1, widthPixels);
+            out.setAtIndex(ValueLayout.JAVA_FLOAT, at + 2, cropTop);
+            out.setAtIndex(ValueLayout.JAVA_FLOAT, at + 3, cropLeft);
+            out.setAtIndex(ValueLayout.JAVA_FLOAT, at + 4, heightPixels);
+            out.setAtIndex(ValueLayout.JAVA_FLOAT, at + 5, widthPixels);
         }
+    }
+
+    /** Hands the device what was set for the call. */
+    void upload() {
+        worker.queue.upload(small, staged[worker.calls.slot()], small.byteSize());
     }
 
     @Override

@@ -6,12 +6,12 @@ import io.github.asg4j.plan.Canvas;
 
 import org.jspecify.annotations.Nullable;
 
-import java.lang.foreign.MemorySegment;
+import java.util.List;
 
 /**
- * What all calls of a request are conditioned on; off-heap, read by all workers.
+ * What all calls of a request are conditioned on, read by all workers.
  *
- * @param denoiser the network
+ * @param denoisers the network, by worker
  * @param canvas what is drawn on
  * @param hidden float32 [3, T, D], rows {@link #UNCONDITIONAL}, {@link #PROMPT}, {@link #BACKGROUND}
  * @param pooled float32 [3, P] alike, null for a model without
@@ -19,16 +19,26 @@ import java.lang.foreign.MemorySegment;
  * @param realTokens prompt tokens that weigh in the mask; 0: M = 1
  */
 record Conditioning(
-        Denoiser denoiser,
+        List<Denoiser> denoisers,
         Canvas canvas,
-        MemorySegment hidden,
-        @Nullable MemorySegment pooled,
-        MemorySegment tokenWeights,
+        Shared hidden,
+        @Nullable Shared pooled,
+        Shared tokenWeights,
         int realTokens) {
 
+    /** The worker's. */
+    Denoiser denoiser(Worker worker) {
+        return denoisers.get(worker.index);
+    }
+
+    /** Any worker's: what it takes and gives. */
+    Denoiser denoiser() {
+        return denoisers.getFirst();
+    }
+
     /** The same for another network. */
-    Conditioning with(Denoiser other) {
-        return new Conditioning(other, canvas, hidden, pooled, tokenWeights, realTokens);
+    Conditioning with(List<Denoiser> others) {
+        return new Conditioning(others, canvas, hidden, pooled, tokenWeights, realTokens);
     }
 
     static final int UNCONDITIONAL = 0;

@@ -29,25 +29,26 @@ final class DilatedRun extends StageRun {
     private final float guidanceScale;
 
     /** The canvas [C, H, W] before step k at index k % length. */
-    private final MemorySegment[] latents;
+    private final Shared[] latents;
 
     /** What the main call leaves [C, H, W]: the combined output, or cond - uncond where damped. */
-    private final MemorySegment main;
+    private final Shared main;
 
     /** Unconditional output of the damped call [C, H, W], and both together. */
-    private final MemorySegment damped;
+    private final Shared damped;
 
-    private final MemorySegment guided;
+    private final Shared guided;
 
-    /** float32 [G] per step. */
+    /** float32 [G] per step, in host memory. */
     private final MemorySegment[] factors;
 
     private final MemorySegment[] dampedFactors;
-    private final MemorySegment start;
-    private final MemorySegment weightY;
-    private final MemorySegment weightX;
-    private final MemorySegment stepNoise;
-    private final MemorySegment preview;
+    private final Shared start;
+    private final Shared weightY;
+    private final Shared weightX;
+    private final Shared stepNoise;
+    private final Shared preview;
+    private final Memory memory;
     private final @Nullable CallBuffers[][] prepared;
 
     /**
@@ -59,11 +60,10 @@ final class DilatedRun extends StageRun {
             Conditioning conditioning,
             Tables tables,
             long seed,
-            int workers,
-            MemorySegment start,
+            Crew crew,
+            Shared start,
             boolean history,
-            boolean previews,
-            Memory memory) {
+            boolean previews) {
         super(dilated, 1);
         this.dilated = dilated;
         this.conditioning = conditioning;
@@ -73,30 +73,31 @@ final class DilatedRun extends StageRun {
         this.copies = dilated.guidanceScale() == 1 ? 1 : 2;
         this.guidanceScale = (float) dilated.guidanceScale();
         long plane = canvas.plane();
-        latents = new MemorySegment[history ? dilated.steps() + 1 : 2];
+        memory = crew.memory();
+        latents = new Shared[history ? dilated.steps() + 1 : 2];
         latents[0] = start;
         for (int i = 1; i < latents.length; i++) {
-            latents[i] = memory.floats(plane, "canvas");
+            latents[i] = crew.floats(plane, "canvas");
         }
-        main = memory.floats(plane, "network output");
+        main = crew.floats(plane, "network output");
         boolean damps = dilated.dampedSteps() > 0;
-        damped = memory.floats(damps ? plane : 0, "damped network output");
-        guided = memory.floats(damps ? plane : 0, "guided network output");
-        factors = factors(dilated.dilation(), dilated.steps(), memory);
-        dampedFactors = factors(dilated.damping(), dilated.dampedSteps(), memory);
-        this.start = memory.allocate(8, "window");
-        weightY = ones(memory, canvas.height());
-        weightX = ones(memory, canvas.width());
+        damped = crew.floats(damps ? plane : 0, "damped network output");
+        guided = crew.floats(damps ? plane : 0, "guided network output");
+        factors = factors(dilated.dilation(), dilated.steps());
+        dampedFactors = factors(dilated.damping(), dilated.dampedSteps());
+        this.start = crew.of(memory.allocate(2 * Integer.BYTES, "window"), "window");
+        weightY = crew.of(ones(canvas.height()), "window weights");
+        weightX = crew.of(ones(canvas.width()), "window weights");
         boolean stochastic = false;
         for (int k = 0; k < dilated.steps(); k++) {
             stochastic |= tables.stochastic(k);
         }
-        stepNoise = stochastic ? memory.floats(plane, "step noise") : MemorySegment.NULL;
-        preview = memory.floats(previews ? plane : 0, "preview");
-        prepared = new CallBuffers[workers][calls.size()];
+        stepNoise = crew.floats(stochastic ? plane : 0, "step noise");
+        preview = crew.floats(previews ? plane : 0, "preview");
+        prepared = new CallBuffers[crew.size()][calls.size()];
     }
 
-    private MemorySegment[] factors(Dilation dilation, int steps, Memory memory) {
+    private MemorySegment[] factors(Dilation dilation, int steps) {
         MemorySegment[] all = new MemorySegment[steps];
         for (int k = 0; k < steps; k++) {
             all[k] = memory.floats(dilated.groups().size(), "dilation");
@@ -108,7 +109,7 @@ final class DilatedRun extends StageRun {
         return all;
     }
 
-    private static MemorySegment ones(Memory memory, int n) {
+    private MemorySegment ones(int n) {
         MemorySegment ones = memory.floats(n, "window weights");
         for (int i = 0; i < n; i++) {
             ones.setAtIndex(ValueLayout.JAVA_FLOAT, i, 1);
@@ -151,19 +152,22 @@ final class DilatedRun extends StageRun {
     private void denoise(Worker worker, int k) {
         CallBuffers b = buffers(worker, MAIN, copies, Conditioning.PROMPT);
         run(worker, b, k, factors[k]);
-        long clock = System.nanoTime();
+        long clock = worker.clock();
+        MemorySegment out = main.on(worker);
         if (dampedAt(k)) {
-            worker.kernels.blend(main, b.cond, b.uncond, canvas.plane(), 1, -1);
+            worker.kernels.blend(out, b.cond, b.uncond, canvas.plane(), 1, -1);
         } else {
-            worker.kernels.combine(main, b.uncond, b.cond, canvas.plane(), guidanceScale);
+            worker.kernels.combine(out, b.uncond, b.cond, canvas.plane(), guidanceScale);
         }
-        worker.kernelNanos += System.nanoTime() - clock;
+        main.publish(worker, 0);
+        worker.kernels(clock);
     }
 
     private void denoiseDamped(Worker worker, int k) {
         CallBuffers b = buffers(worker, DAMPED, 1, Conditioning.UNCONDITIONAL);
         run(worker, b, k, dampedFactors[k]);
-        MemorySegment.copy(b.cond, 0, damped, 0, canvas.plane() * 4);
+        worker.queue.copy(damped.on(worker), b.cond, canvas.plane() * Float.BYTES);
+        damped.publish(worker, 0);
     }
 
     private CallBuffers buffers(Worker worker, int unit, int rows, int prompt) {
@@ -178,14 +182,16 @@ final class DilatedRun extends StageRun {
 
     private void run(Worker worker, CallBuffers b, int k, MemorySegment dilation) {
         Kernels kernels = worker.kernels;
-        long clock = System.nanoTime();
+        long clock = worker.clock();
+        Shared x = latents[k % latents.length];
+        x.acquire(worker, 0);
         kernels.gatherWindows(
                 b.sample,
-                latents[k % latents.length],
+                x.on(worker),
                 canvas.channels(),
                 canvas.height(),
                 canvas.width(),
-                start,
+                start.on(worker),
                 1,
                 canvas.height(),
                 canvas.width(),
@@ -194,65 +200,75 @@ final class DilatedRun extends StageRun {
         b.timestep(tables.timestep(k));
         b.timeIds(0, canvas.heightPixels(), canvas.widthPixels(), 0, 0);
         b.dilation(dilation);
-        worker.kernelNanos += System.nanoTime() - clock;
+        worker.kernels(clock);
         worker.run(b);
-        clock = System.nanoTime();
-        NonFinite.check(kernels, b.noise, dilated, k);
-        worker.kernelNanos += System.nanoTime() - clock;
+        clock = worker.clock();
+        worker.calls.watch(b.noise, dilated, k);
+        worker.kernels(clock);
     }
 
     private void stepCanvas(Worker worker, int k) {
-        long clock = System.nanoTime();
+        long clock = worker.clock();
         Kernels kernels = worker.kernels;
-        MemorySegment x = latents[k % latents.length];
-        MemorySegment output = main;
+        latents[k % latents.length].acquire(worker, 0);
+        main.acquire(worker, 0);
+        MemorySegment x = latents[k % latents.length].on(worker);
+        MemorySegment output = main.on(worker);
         if (dampedAt(k)) {
-            output = guided;
-            kernels.blend(guided, damped, main, canvas.plane(), 1, guidanceScale);
+            damped.acquire(worker, 0);
+            output = guided.on(worker);
+            kernels.blend(
+                    output, damped.on(worker), main.on(worker), canvas.plane(), 1, guidanceScale);
         }
-        boolean stochastic = tables.stochastic(k);
-        if (stochastic) {
-            kernels.normal(stepNoise, canvas.plane(), seed, 0, k, Kernels.STEP_NOISE, 1);
+        MemorySegment random = MemorySegment.NULL;
+        if (tables.stochastic(k)) {
+            random = stepNoise.on(worker);
+            kernels.normal(random, canvas.plane(), seed, 0, k, Kernels.STEP_NOISE, 1);
         }
-        MemorySegment next = latents[(k + 1) % latents.length];
-        step(kernels, next, x, output, tables.rows[k], stochastic ? stepNoise : MemorySegment.NULL);
+        step(worker, latents[(k + 1) % latents.length], x, output, tables.rows[k], random);
         if (previewStep() == k) {
-            step(kernels, preview, x, output, tables.cleanRows[k], MemorySegment.NULL);
+            step(worker, preview, x, output, tables.cleanRows[k], MemorySegment.NULL);
         }
-        worker.kernelNanos += System.nanoTime() - clock;
+        worker.kernels(clock);
     }
 
     private void step(
-            Kernels kernels,
-            MemorySegment out,
+            Worker worker,
+            Shared to,
             MemorySegment x,
             MemorySegment output,
             MemorySegment row,
             MemorySegment random) {
-        kernels.windowStep(
-                out,
+        worker.kernels.windowStep(
+                to.on(worker),
                 x,
                 canvas.channels(),
                 canvas.height(),
                 canvas.width(),
                 output,
-                start,
+                start.on(worker),
                 1,
                 canvas.height(),
                 canvas.width(),
-                weightY,
-                weightX,
+                weightY.on(worker),
+                weightX.on(worker),
                 random,
                 row);
+        to.publish(worker, 0);
     }
 
     @Override
     MemorySegment latentsAfter(int step, Kernels kernels, Memory memory) {
-        return latents[(step + 1) % latents.length];
+        return latents[(step + 1) % latents.length].read(memory);
+    }
+
+    @Override
+    Shared result() {
+        return latents[dilated.steps() % latents.length];
     }
 
     @Override
     MemorySegment previewCanvas(Kernels kernels) {
-        return preview;
+        return preview.read(memory);
     }
 }

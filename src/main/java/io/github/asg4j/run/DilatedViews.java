@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.github.asg4j.run;
 
-import io.github.asg4j.device.Memory;
 import io.github.asg4j.kernel.Kernels;
 import io.github.asg4j.plan.Canvas;
 import io.github.asg4j.plan.Stage;
@@ -28,13 +27,10 @@ final class DilatedViews {
     private final long plane;
 
     /** [s * s, C, h, w]: what the views hold, and their combined network outputs. */
-    private final MemorySegment latents;
+    private final Shared latents;
 
-    private final MemorySegment noise;
-
-    private final MemorySegment[] callLatents;
-    private final MemorySegment[] callNoise;
-    private final CallBuffers[][] prepared;
+    private final Shared noise;
+    private final Prepared[][] prepared;
 
     /**
      * @param calls of the dilated views, their views counted from 0
@@ -44,8 +40,7 @@ final class DilatedViews {
             List<Stage.Call> calls,
             Conditioning conditioning,
             Tables tables,
-            int workers,
-            Memory memory) {
+            Crew crew) {
         this.phase = phase;
         this.calls = calls;
         this.conditioning = conditioning;
@@ -56,47 +51,72 @@ final class DilatedViews {
         height = phase.dilatedHeight();
         width = phase.dilatedWidth();
         plane = (long) canvas.channels() * height * width;
-        latents = memory.floats(phase.dilatedViews() * plane, "dilated views");
-        noise = memory.floats(phase.dilatedViews() * plane, "noise of dilated views");
-        callLatents = new MemorySegment[calls.size()];
-        callNoise = new MemorySegment[calls.size()];
-        for (int c = 0; c < calls.size(); c++) {
-            Stage.Call call = calls.get(c);
-            callLatents[c] = latents.asSlice(call.first() * plane * 4, call.count() * plane * 4);
-            callNoise[c] = noise.asSlice(call.first() * plane * 4, call.count() * plane * 4);
+        latents = crew.floats(phase.dilatedViews() * plane, "dilated views");
+        noise =
+                crew.inParts(
+                        "noise of dilated views",
+                        calls.stream().mapToLong(call -> call.count() * plane).toArray());
+        prepared = new Prepared[crew.size()][calls.size()];
+    }
+
+    /** What one worker needs for one call, made once so that the loop allocates nothing. */
+    private final class Prepared {
+        final CallBuffers buffers;
+        final MemorySegment latents;
+        final MemorySegment noise;
+
+        Prepared(Worker worker, Stage.Call call) {
+            buffers = worker.buffers(conditioning, call.count(), copies, height, width);
+            long from = call.first() * plane * Float.BYTES;
+            long size = call.count() * plane * Float.BYTES;
+            latents = DilatedViews.this.latents.on(worker).asSlice(from, size);
+            noise = DilatedViews.this.noise.on(worker).asSlice(from, size);
         }
-        prepared = new CallBuffers[workers][calls.size()];
     }
 
     /** Hands the views their cells of {@code from} [C, s * h, s * w]; before the calls of a step. */
-    void cut(Kernels kernels, MemorySegment from) {
-        kernels.cut(
-                latents, from, canvas.channels(), phase.number(), phase.number(), height, width);
+    void cut(Worker worker, MemorySegment from) {
+        worker.kernels.cut(
+                latents.on(worker),
+                from,
+                canvas.channels(),
+                phase.number(),
+                phase.number(),
+                height,
+                width);
+        latents.publish(worker, 0);
     }
 
     /** The noise of the views of call {@code c} at step {@code k}. */
     void denoise(Worker worker, int c, int k) {
         Stage.Call call = calls.get(c);
-        CallBuffers b = prepared[worker.index][c];
-        if (b == null) {
-            b = worker.buffers(conditioning, call.count(), copies, height, width);
-            prepared[worker.index][c] = b;
+        Prepared p = prepared[worker.index][c];
+        if (p == null) {
+            p = new Prepared(worker, call);
+            prepared[worker.index][c] = p;
         }
+        CallBuffers b = p.buffers;
         Kernels kernels = worker.kernels;
-        long clock = System.nanoTime();
-        kernels.modelInput(
-                b.sample, callLatents[c], call.count() * plane, tables.inScale(k), copies);
+        long clock = worker.clock();
+        latents.acquire(worker, 0);
+        kernels.modelInput(b.sample, p.latents, call.count() * plane, tables.inScale(k), copies);
         b.timestep(tables.timestep(k));
         for (int i = 0; i < call.count(); i++) {
             b.timeIds(i, canvas.heightPixels(), canvas.widthPixels(), 0, 0);
             b.prompt(i, Conditioning.PROMPT);
         }
-        worker.kernelNanos += System.nanoTime() - clock;
+        worker.kernels(clock);
         worker.run(b);
-        clock = System.nanoTime();
-        NonFinite.check(kernels, b.noise, phase, k);
-        kernels.combine(callNoise[c], b.uncond, b.cond, call.count() * plane, guidanceScale);
-        worker.kernelNanos += System.nanoTime() - clock;
+        clock = worker.clock();
+        worker.calls.watch(b.noise, phase, k);
+        kernels.combine(p.noise, b.uncond, b.cond, call.count() * plane, guidanceScale);
+        noise.publish(worker, c);
+        worker.kernels(clock);
+    }
+
+    /** Brings the noise of all views to the worker; before its {@link #step}. */
+    void gather(Worker worker) {
+        noise.acquireAll(worker);
     }
 
     /**
@@ -109,14 +129,15 @@ final class DilatedViews {
      * @param random step noise [C, s * h, s * w], or NULL
      */
     void step(
-            Kernels kernels,
+            Worker worker,
             MemorySegment out,
             MemorySegment x,
             MemorySegment work,
             MemorySegment row,
             MemorySegment random) {
         int s = phase.number();
-        kernels.relocate(work, noise, canvas.channels(), s, s, height, width);
+        Kernels kernels = worker.kernels;
+        kernels.relocate(work, noise.on(worker), canvas.channels(), s, s, height, width);
         kernels.guidedStep(
                 out,
                 MemorySegment.NULL,

@@ -39,16 +39,13 @@ final class Dump {
      * @param start latents of the start picture [C, h, w]; NULL: none
      */
     void write(
-            Conditioning conditioning,
-            MemorySegment noise,
-            MemorySegment start,
-            Iterable<StageRun> stages) {
-        long tokens = conditioning.tokenWeights().byteSize() / 4;
-        long hidden = conditioning.hidden().byteSize() / 4 / Conditioning.ROWS / tokens;
-        save("text_hidden", conditioning.hidden(), Conditioning.ROWS, tokens, hidden);
-        if (conditioning.pooled() != null) {
-            long width = conditioning.pooled().byteSize() / 4 / Conditioning.ROWS;
-            save("text_pooled", conditioning.pooled(), Conditioning.ROWS, width);
+            Embeddings texts, MemorySegment noise, MemorySegment start, Iterable<StageRun> stages) {
+        long tokens = texts.tokenWeights().byteSize() / 4;
+        long hidden = texts.hidden().byteSize() / 4 / Conditioning.ROWS / tokens;
+        save("text_hidden", texts.hidden(), Conditioning.ROWS, tokens, hidden);
+        if (texts.pooled() != null) {
+            long width = texts.pooled().byteSize() / 4 / Conditioning.ROWS;
+            save("text_pooled", texts.pooled(), Conditioning.ROWS, width);
         }
         long c = canvas.channels();
         long h = canvas.y().patch();
@@ -64,10 +61,10 @@ final class Dump {
                 if (stage instanceof PatchRun patches) {
                     save(name + "latents", latents, canvas.patches(), c, h, w);
                     if (patches.guides().length > 0) {
-                        save(name + "guide", patches.guides()[k], c, h, w);
+                        save(name + "guide", patches.guides()[k].read(memory), c, h, w);
                     }
                     if (patches.masks().length > 0) {
-                        save(name + "mask", patches.masks()[k], h, w);
+                        save(name + "mask", patches.masks()[k].read(memory), h, w);
                     }
                 } else {
                     Stage.Windows own = stage.stage.canvasWindows();

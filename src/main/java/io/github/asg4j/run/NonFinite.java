@@ -13,18 +13,23 @@ final class NonFinite {
 
     static void check(Kernels kernels, MemorySegment noise, Stage stage, int step) {
         if (kernels.firstNonFinite(noise, noise.byteSize() / 4) >= 0) {
-            throw new BadBundleException(
-                    "the denoiser returned a NaN or an infinity from finite input in "
-                            + stage.name()
-                            + ", step "
-                            + (step + 1)
-                            + " of "
-                            + stage.steps()
-                            + ": the model may need fp32 (export it with --precision fp32), or the"
-                            + " guidance scale "
-                            + stage.guidanceScale()
-                            + " is too large");
+            throw inStage(stage, step);
         }
+    }
+
+    /** What the denoiser returned in a step is not finite. */
+    static BadBundleException inStage(Stage stage, int step) {
+        return new BadBundleException(
+                "the denoiser returned a NaN or an infinity from finite input in "
+                        + stage.name()
+                        + ", step "
+                        + (step + 1)
+                        + " of "
+                        + stage.steps()
+                        + ": the model may need fp32 (export it with --precision fp32), or the"
+                        + " guidance scale "
+                        + stage.guidanceScale()
+                        + " is too large");
     }
 
     static void checkEncoded(Kernels kernels, MemorySegment latents) {

@@ -14,33 +14,34 @@ import java.lang.foreign.ValueLayout;
 final class ObjectMask {
     private static final float THRESHOLD = 0.5f;
 
-    private final MemorySegment mask;
     private final Canvas canvas;
     private final Stage.Windows windows;
     private final boolean[] holds;
     private final double share;
 
     /**
-     * @param mask [h, w] of the key patch, complete once stage 1 has ended
      * @param share of a window that the object has to cover
      */
-    ObjectMask(MemorySegment mask, Canvas canvas, Stage.Windows windows, double share) {
-        this.mask = mask;
+    ObjectMask(Canvas canvas, Stage.Windows windows, double share) {
         this.canvas = canvas;
         this.windows = windows;
         this.share = share;
         this.holds = new boolean[windows.views()];
     }
 
-    /** Decides for all windows; at the stage switch, before any of them is read. */
-    void decide() {
+    /**
+     * Decides for all windows; at the stage switch, before any of them is read.
+     *
+     * @param mask [h, w] of the key patch's last step, in host memory
+     */
+    void decide(MemorySegment mask) {
         for (int view = 0; view < holds.length; view++) {
             int top = windows.y().start(view / windows.x().count());
             int left = windows.x().start(view % windows.x().count());
             long cells = 0;
             for (int y = top; y < top + windows.viewHeight(); y++) {
                 for (int x = left; x < left + windows.viewWidth(); x++) {
-                    cells += at(y / canvas.y().patches(), x / canvas.x().patches());
+                    cells += at(mask, y / canvas.y().patches(), x / canvas.x().patches());
                 }
             }
             holds[view] =
@@ -48,7 +49,7 @@ final class ObjectMask {
         }
     }
 
-    private int at(int y, int x) {
+    private int at(MemorySegment mask, int y, int x) {
         long cell = (long) y * canvas.x().patch() + x;
         return mask.getAtIndex(ValueLayout.JAVA_FLOAT, cell) >= THRESHOLD ? 1 : 0;
     }

@@ -4,11 +4,13 @@ package io.github.asg4j.run;
 import io.github.asg4j.AttentionReport;
 import io.github.asg4j.GeneratedImage;
 import io.github.asg4j.PatchReport;
+import io.github.asg4j.device.Memory;
 import io.github.asg4j.model.Manifest;
 import io.github.asg4j.plan.Canvas;
 import io.github.asg4j.plan.Stage;
 import io.github.asg4j.schedule.Schedule;
 
+import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.List;
 
@@ -17,7 +19,7 @@ final class PatchReports {
     private PatchReports() {}
 
     /** The key patch's maps of every step; empty without maps or without a real prompt token. */
-    static List<AttentionReport> attention(PatchRun run, Manifest manifest) {
+    static List<AttentionReport> attention(PatchRun run, Manifest manifest, Memory memory) {
         List<AttentionReport> reports = new ArrayList<>();
         List<Manifest.Mask> blocks = manifest.denoiser().masks();
         for (int k = 0; k < run.attention().length; k++) {
@@ -28,26 +30,34 @@ final class PatchReports {
                                 blocks.get(b).block(),
                                 run.mapHeight(b),
                                 run.mapWidth(b),
-                                run.attention()[k][b]));
+                                run.attention()[k][b].read(memory)));
             }
             Stage stage = run.stage;
             AttentionReport.Map mask =
                     AttentionReport.Map.copyOf(
-                            "mask", stage.viewHeight(), stage.viewWidth(), run.masks()[k]);
+                            "mask",
+                            stage.viewHeight(),
+                            stage.viewWidth(),
+                            run.masks()[k].read(memory));
             reports.add(new AttentionReport(stage.firstStep() + k, maps, mask));
         }
         return reports;
     }
 
     static PatchReport patches(
-            PatchRun run, Canvas canvas, Schedule schedule, List<GeneratedImage> pictures) {
+            PatchRun run,
+            Canvas canvas,
+            Schedule schedule,
+            MemorySegment clean,
+            List<GeneratedImage> pictures,
+            Memory memory) {
         Schedule.Row after = schedule.rows().get(run.stage.firstStep() + run.stage.steps());
         return PatchReport.copyOf(
                 canvas.channels(),
                 canvas.y().patch(),
                 canvas.x().patch(),
-                run.switched(),
-                run.switchedClean(),
+                run.switched().read(memory),
+                clean,
                 (float) after.alpha(),
                 (float) after.sigma(),
                 pictures);

@@ -11,6 +11,7 @@ import io.github.asg4j.plan.Stage;
 import org.jspecify.annotations.Nullable;
 
 import java.lang.foreign.MemorySegment;
+import java.util.stream.LongStream;
 
 /**
  * Stage 1 of ASGDiffusion (arXiv 2412.06163, Fig. 3 and 4; SPEC.md §3-§6): each call shuffles its
@@ -49,33 +50,33 @@ final class PatchRun extends StageRun {
     private final long area;
 
     /** Latents [N, C, h, w] after step k - 1 at index k % length, in the frame of that step. */
-    private final MemorySegment[] latents;
+    private final Shared[] latents;
 
-    private final MemorySegment[] guides;
+    private final Shared[] guides;
 
     /** The key patch's masks [h, w] per step, as far as anything reads them. */
-    private final MemorySegment[] masks;
+    private final Shared[] masks;
 
     /** The key patch's maps per step and block of the bundle; for the listener. */
-    private final MemorySegment[][] attention;
+    private final Shared[][] attention;
 
     /** Predicted clean latents [N, C, h, w] of the last step, in its frame; for the listener. */
-    private final MemorySegment clean;
+    private final Shared clean;
 
-    private final MemorySegment plainClean;
-    private final MemorySegment plain;
+    private final Shared plainClean;
+    private final Shared plain;
     private final @Nullable ObjectMask objectMask;
-    private final MemorySegment lastMask;
-    private final MemorySegment out;
-    private final MemorySegment preview;
+    private final @Nullable Shared lastMask;
+    private final Shared out;
+    private final Shared preview;
+    private final Memory memory;
     private final MemorySegment previewScratch;
     private final MemorySegment previewOut;
     private final Prepared[][] prepared;
 
     /**
-     * @param start [N, C, h, w] initial latents
-     * @param out [C, H, W] the canvas, written by the join
-     * @param lastMask [h, w], receives the key patch's mask of the last step; NULL: nobody reads it
+     * @param start [N, C, h, w] initial latents, in host memory
+     * @param lastMask [h, w], receives the key patch's mask of the last step; null: nobody reads it
      * @param objectMask decided by the join from {@code lastMask}; null: nobody asks
      * @param keep what is kept beyond what the picture needs
      */
@@ -86,14 +87,12 @@ final class PatchRun extends StageRun {
             Conditioning conditioning,
             Tables tables,
             long seed,
-            int workers,
+            Crew crew,
             int[] blocks,
             MemorySegment start,
-            MemorySegment out,
-            MemorySegment lastMask,
+            @Nullable Shared lastMask,
             @Nullable ObjectMask objectMask,
-            Keep keep,
-            Memory memory) {
+            Keep keep) {
         super(patches, viewBatch);
         this.patches = patches;
         this.board = board;
@@ -115,9 +114,10 @@ final class PatchRun extends StageRun {
         this.blocks = blocks;
         this.plane = canvas.patchPlane();
         this.area = plane / canvas.channels();
-        this.out = out;
+        this.out = crew.floats(canvas.plane(), "relocated canvas");
         this.lastMask = lastMask;
         this.objectMask = objectMask;
+        this.memory = crew.memory();
         this.mapped = conditioning.realTokens() > 0 && conditioning.denoiser().hasMaps();
         mapHeights = new int[blocks.length];
         mapWidths = new int[blocks.length];
@@ -126,31 +126,34 @@ final class PatchRun extends StageRun {
             mapWidths[i] = mapWidth(blocks[i]);
         }
         long all = patches.views() * plane;
-        latents = new MemorySegment[keep.history() ? patches.steps() + 1 : 2];
-        latents[0] = start;
+        long[] parts = calls.stream().mapToLong(call -> call.count() * plane).toArray();
+        long[] partBytes = LongStream.of(parts).map(floats -> floats * Float.BYTES).toArray();
+        latents = new Shared[keep.history() ? patches.steps() + 1 : 2];
+        latents[0] = crew.inParts(start, "initial latents", partBytes);
         for (int i = 1; i < latents.length; i++) {
-            latents[i] = memory.floats(all, "latents of all patches");
+            latents[i] = crew.inParts("latents of all patches", parts);
         }
-        guides = new MemorySegment[patches.guided() ? patches.steps() : 0];
-        masks = new MemorySegment[keyMask || (mapped && keep.attention()) ? patches.steps() : 0];
+        guides = new Shared[patches.guided() ? patches.steps() : 0];
+        masks = new Shared[keyMask || (mapped && keep.attention()) ? patches.steps() : 0];
         for (int k = 0; k < guides.length; k++) {
-            guides[k] = memory.floats(plane, "guide");
+            guides[k] = crew.floats(plane, "guide");
         }
         for (int k = 0; k < masks.length; k++) {
-            masks[k] = memory.floats(area, "mask");
+            masks[k] = crew.floats(area, "mask");
         }
-        attention = new MemorySegment[mapped && keep.attention() ? patches.steps() : 0][];
+        attention = new Shared[mapped && keep.attention() ? patches.steps() : 0][];
         for (int k = 0; k < attention.length; k++) {
-            attention[k] = maps(memory);
+            attention[k] = maps(crew);
         }
-        plain = memory.floats(all, "stage switch");
-        clean = memory.floats(keep.patches() ? all : 0, "clean patches");
-        plainClean = memory.floats(keep.patches() ? all : 0, "clean patches");
+        plain = crew.floats(all, "stage switch");
+        long[] none = new long[parts.length];
+        clean = crew.inParts("clean patches", keep.patches() ? parts : none);
+        plainClean = crew.floats(keep.patches() ? all : 0, "clean patches");
         previews = keep.previews();
-        preview = memory.floats(previews ? all : 0, "preview");
+        preview = crew.inParts("preview", previews ? parts : none);
         previewScratch = memory.floats(previews ? all : 0, "preview");
         previewOut = memory.floats(previews ? all : 0, "preview");
-        prepared = new Prepared[workers][calls.size()];
+        prepared = new Prepared[crew.size()][calls.size()];
     }
 
     /**
@@ -164,10 +167,10 @@ final class PatchRun extends StageRun {
     record Keep(boolean history, boolean previews, boolean patches, boolean attention) {}
 
     /** One map per block of the bundle, at the block's size. */
-    private MemorySegment[] maps(Memory memory) {
-        MemorySegment[] maps = new MemorySegment[conditioning.denoiser().mapCount()];
+    private Shared[] maps(Crew crew) {
+        Shared[] maps = new Shared[conditioning.denoiser().mapCount()];
         for (int b = 0; b < maps.length; b++) {
-            maps[b] = memory.floats((long) mapHeight(b) * mapWidth(b), "attention map");
+            maps[b] = crew.floats((long) mapHeight(b) * mapWidth(b), "attention map");
         }
         return maps;
     }
@@ -183,6 +186,7 @@ final class PatchRun extends StageRun {
     /** What one worker needs for one call, made once so that the loop allocates nothing. */
     private final class Prepared {
         final CallBuffers buffers;
+        final int unit;
         final int first;
         final int count;
         final MemorySegment[] slots;
@@ -200,7 +204,9 @@ final class PatchRun extends StageRun {
         /** Of every block of the bundle, for the listener. */
         final MemorySegment[] allKeyMaps;
 
-        Prepared(Worker worker, Stage.Call call) {
+        Prepared(Worker worker, int unit) {
+            Stage.Call call = calls.get(unit);
+            this.unit = unit;
             first = call.first();
             count = call.count();
             int h = patches.viewHeight();
@@ -208,10 +214,10 @@ final class PatchRun extends StageRun {
             buffers = worker.buffers(conditioning, count, copies, h, w);
             slots = new MemorySegment[latents.length];
             for (int i = 0; i < slots.length; i++) {
-                slots[i] = views(latents[i]);
+                slots[i] = views(latents[i].on(worker));
             }
-            previewSlots = previews ? views(preview) : MemorySegment.NULL;
-            cleanSlots = clean.byteSize() > 0 ? views(clean) : MemorySegment.NULL;
+            previewSlots = previews ? views(preview.on(worker)) : MemorySegment.NULL;
+            cleanSlots = clean.byteSize() > 0 ? views(clean.on(worker)) : MemorySegment.NULL;
             ownMasks = ownMask ? worker.floats(count * area, "own masks") : MemorySegment.NULL;
             allKeyMaps = new MemorySegment[attention.length == 0 ? 0 : buffers.maps.size()];
             for (int b = 0; b < allKeyMaps.length; b++) {
@@ -256,7 +262,7 @@ final class PatchRun extends StageRun {
         }
         Prepared p = prepared[worker.index][unit];
         if (p == null) {
-            p = new Prepared(worker, calls.get(unit));
+            p = new Prepared(worker, unit);
             prepared[worker.index][unit] = p;
         }
         return step(worker, p, step);
@@ -268,16 +274,17 @@ final class PatchRun extends StageRun {
         int t = patches.firstStep() + k;
         int from = k % latents.length;
         int to = (k + 1) % latents.length;
-        long clock = System.nanoTime();
+        long clock = worker.clock();
         MemorySegment x;
         if (patches.gathersAt(k)) {
+            latents[from].acquireAll(worker);
             x = b.latents;
             kernels.interact(
                     x,
                     b.sample,
                     p.first,
                     p.count,
-                    latents[from],
+                    latents[from].on(worker),
                     patches.views(),
                     plane,
                     seed,
@@ -285,8 +292,11 @@ final class PatchRun extends StageRun {
                     frame(k),
                     tables.inScale(t),
                     copies);
-            clock = exchange(worker, clock);
+            clock = worker.exchange(clock);
         } else {
+            if (k > 0 && patches.gathersAt(k - 1)) {
+                awaitGathering(worker, from);
+            }
             x = p.slots[from];
             kernels.modelInput(b.sample, x, p.count * plane, tables.inScale(t), copies);
         }
@@ -295,10 +305,10 @@ final class PatchRun extends StageRun {
             b.timeIds(i, canvas.heightPixels(), canvas.widthPixels(), 0, 0);
             b.prompt(i, Conditioning.PROMPT);
         }
-        kernels(worker, clock);
+        worker.kernels(clock);
         worker.run(b);
-        clock = System.nanoTime();
-        NonFinite.check(kernels, b.noise, patches, k);
+        clock = worker.clock();
+        worker.calls.watch(b.noise, patches, k);
         boolean stochastic = tables.stochastic(t);
         if (stochastic) {
             kernels.normal(
@@ -306,45 +316,70 @@ final class PatchRun extends StageRun {
         }
         boolean key = p.first == KEY_CALL;
         if (key) {
-            observe(kernels, p, k);
+            observe(worker, p, k);
         }
-        kernels(worker, clock);
+        worker.kernels(clock);
         int g = Math.max(0, k - patches.guide().staleness());
         // The key patch's call has made all guides before this step's itself.
         if (patches.guided() && !key && !board.awaitGuide(this, g, worker)) {
             return false;
         }
-        clock = System.nanoTime();
-        MemorySegment mask = patches.guided() ? guideMask(kernels, p, g) : MemorySegment.NULL;
+        clock = worker.clock();
+        MemorySegment guide = patches.guided() ? guide(worker, g) : MemorySegment.NULL;
+        MemorySegment mask = patches.guided() ? guideMask(worker, p, g) : MemorySegment.NULL;
         boolean publishes = key && patches.guided();
-        MemorySegment guide = publishes ? guides[k] : MemorySegment.NULL;
+        MemorySegment guideOut = publishes ? guides[k].on(worker) : MemorySegment.NULL;
         MemorySegment random = stochastic ? b.scratch : MemorySegment.NULL;
-        guidedStep(kernels, p, p.slots[to], guide, x, k, mask, random, tables.rows[t]);
+        MemorySegment next = p.slots[to];
+        guidedStep(kernels, p, next, guideOut, x, k, guide, mask, random, tables.rows[t]);
+        latents[to].publish(worker, p.unit);
         if (publishes) {
+            guides[k].publish(worker, 0);
             board.publishGuide(this, k);
         }
         if (clean.byteSize() > 0 && k == patches.steps() - 1) {
             MemorySegment none = MemorySegment.NULL;
-            guidedStep(kernels, p, p.cleanSlots, none, x, k, mask, none, tables.cleanRows[t]);
+            MemorySegment row = tables.cleanRows[t];
+            guidedStep(kernels, p, p.cleanSlots, none, x, k, guide, mask, none, row);
+            clean.publish(worker, p.unit);
         }
         if (previewStep() == k) {
             plainStep(kernels, p, x, tables.cleanRows[t]);
+            preview.publish(worker, p.unit);
         }
-        kernels(worker, clock);
+        worker.kernels(clock);
         return true;
     }
 
-    /** What the key patch of step k tells besides its guide: its mask, and its maps to watch. */
-    private void observe(Kernels kernels, Prepared p, int k) {
-        if (masks.length > 0) {
-            mask(kernels, masks[k], 1, p.keyMaps);
+    /** What this step writes, others have gathered from in the step before. */
+    private void awaitGathering(Worker worker, int from) {
+        for (int unit = 0; unit < calls.size(); unit++) {
+            latents[from].await(worker, unit);
         }
-        if (mapped && k == patches.steps() - 1 && lastMask.byteSize() > 0) {
-            mask(kernels, lastMask, 1, p.keyMaps);
+    }
+
+    /** The guide before its mask, which is published before it: one wait does for both. */
+    private MemorySegment guide(Worker worker, int g) {
+        guides[g].acquire(worker, 0);
+        return guides[g].on(worker);
+    }
+
+    /** What the key patch of step k tells besides its guide: its mask, and its maps to watch. */
+    private void observe(Worker worker, Prepared p, int k) {
+        Kernels kernels = worker.kernels;
+        if (masks.length > 0) {
+            mask(kernels, masks[k].on(worker), 1, p.keyMaps);
+            masks[k].publish(worker, 0);
+        }
+        if (mapped && k == patches.steps() - 1 && lastMask != null) {
+            mask(kernels, lastMask.on(worker), 1, p.keyMaps);
+            lastMask.publish(worker, 0);
         }
         if (attention.length > 0) {
             for (int b = 0; b < p.allKeyMaps.length; b++) {
-                attention[k][b].copyFrom(p.allKeyMaps[b]);
+                MemorySegment map = p.allKeyMaps[b];
+                worker.queue.copy(attention[k][b].on(worker), map, map.byteSize());
+                attention[k][b].publish(worker, 0);
             }
         }
     }
@@ -362,12 +397,16 @@ final class PatchRun extends StageRun {
                 norm);
     }
 
-    private MemorySegment guideMask(Kernels kernels, Prepared p, int g) {
+    private MemorySegment guideMask(Worker worker, Prepared p, int g) {
         if (ownMask) {
-            mask(kernels, p.ownMasks, p.count, p.maps);
+            mask(worker.kernels, p.ownMasks, p.count, p.maps);
             return p.ownMasks;
         }
-        return keyMask ? masks[g] : MemorySegment.NULL;
+        if (!keyMask) {
+            return MemorySegment.NULL;
+        }
+        masks[g].acquire(worker, 0);
+        return masks[g].on(worker);
     }
 
     /**
@@ -381,6 +420,7 @@ final class PatchRun extends StageRun {
             MemorySegment guideOut,
             MemorySegment x,
             int k,
+            MemorySegment guide,
             MemorySegment mask,
             MemorySegment random,
             MemorySegment row) {
@@ -391,7 +431,7 @@ final class PatchRun extends StageRun {
                 x,
                 p.buffers.uncond,
                 p.buffers.cond,
-                guided ? guides[Math.max(0, k - patches.guide().staleness())] : MemorySegment.NULL,
+                guide,
                 mask,
                 ownMask,
                 random,
@@ -427,17 +467,23 @@ final class PatchRun extends StageRun {
     }
 
     private void relocate(Worker worker) {
-        long clock = System.nanoTime();
+        long clock = worker.clock();
         int last = patches.steps();
-        unshuffle(worker.kernels, plain, latents[last % latents.length], last - 1);
-        toCanvas(worker.kernels, out, plain);
+        Shared patchesNow = latents[last % latents.length];
+        patchesNow.acquireAll(worker);
+        unshuffle(worker.kernels, plain.on(worker), patchesNow.on(worker), last - 1);
+        plain.publish(worker, 0);
+        toCanvas(worker.kernels, out.on(worker), plain.on(worker));
+        out.publish(worker, 0);
         if (clean.byteSize() > 0) {
-            unshuffle(worker.kernels, plainClean, clean, last - 1);
+            clean.acquireAll(worker);
+            unshuffle(worker.kernels, plainClean.on(worker), clean.on(worker), last - 1);
+            plainClean.publish(worker, 0);
         }
-        if (objectMask != null) {
-            objectMask.decide();
+        if (objectMask != null && lastMask != null) {
+            objectMask.decide(worker.look(lastMask));
         }
-        exchange(worker, clock);
+        worker.exchange(clock);
     }
 
     private void unshuffle(Kernels kernels, MemorySegment to, MemorySegment from, int step) {
@@ -475,51 +521,44 @@ final class PatchRun extends StageRun {
     @Override
     MemorySegment latentsAfter(int step, Kernels kernels, Memory memory) {
         MemorySegment plain = memory.floats(patches.views() * plane, "dumped latents");
-        unshuffle(kernels, plain, latents[(step + 1) % latents.length], step);
+        unshuffle(kernels, plain, latents[(step + 1) % latents.length].read(memory), step);
         return plain;
     }
 
+    @Override
+    Shared result() {
+        return out;
+    }
+
     /** Guides [C, h, w] of all steps; empty without guidance. */
-    MemorySegment[] guides() {
+    Shared[] guides() {
         return guides;
     }
 
     /** The key patch's masks [h, w] of all steps; empty unless they are used. */
-    MemorySegment[] masks() {
+    Shared[] masks() {
         return masks;
     }
 
     /** The key patch's maps of all steps, one per block; empty unless they are kept. */
-    MemorySegment[][] attention() {
+    Shared[][] attention() {
         return attention;
     }
 
     /** Latents [N, C, h, w] as they went into the stage switch, once it is done. */
-    MemorySegment switched() {
+    Shared switched() {
         return plain;
     }
 
     /** Predicted clean latents [N, C, h, w] of the last step; empty unless they are kept. */
-    MemorySegment switchedClean() {
+    Shared switchedClean() {
         return plainClean;
     }
 
     @Override
     MemorySegment previewCanvas(Kernels kernels) {
-        unshuffle(kernels, previewScratch, preview, previewStep());
+        unshuffle(kernels, previewScratch, preview.read(memory), previewStep());
         toCanvas(kernels, previewOut, previewScratch);
         return previewOut;
-    }
-
-    private static long exchange(Worker worker, long start) {
-        long now = System.nanoTime();
-        worker.exchangeNanos += now - start;
-        return now;
-    }
-
-    private static long kernels(Worker worker, long start) {
-        long now = System.nanoTime();
-        worker.kernelNanos += now - start;
-        return now;
     }
 }

@@ -17,6 +17,8 @@ import java.util.List;
  * than the calls: its first enlarges the phase before.
  */
 final class PhaseRun extends StageRun {
+    private static final int FLOATS_OF_MOMENTS = 2 * Double.BYTES / Float.BYTES;
+
     private final Stage.Phase phase;
     private final Tables tables;
     private final long seed;
@@ -29,32 +31,33 @@ final class PhaseRun extends StageRun {
     private final int localCalls;
 
     /** [C, h, w], what the phase before gave, and float64 [2], the moments of the first one. */
-    private final MemorySegment previous;
+    private final Shared previous;
 
-    private final MemorySegment anchor;
+    private final Shared anchor;
     private final boolean first;
     private final Resize enlarge;
+    private final Memory memory;
 
     /** [C, H, W]: the phase before at this size, and the noise that noises it at every step. */
-    private final MemorySegment enlarged;
+    private final Shared enlarged;
 
-    private final MemorySegment noise;
+    private final Shared noise;
 
     /** [C, H, W] that step k starts from at index k % 2: a join reads one and writes the other. */
-    private final MemorySegment[] x = new MemorySegment[2];
+    private final Shared[] x = new Shared[2];
 
     /** The canvas [C, H, W] after step k at index k % length. */
-    private final MemorySegment[] latents;
+    private final Shared[] latents;
 
-    private final MemorySegment out;
-    private final MemorySegment preview;
-    private final MemorySegment blurred;
-    private final MemorySegment scratch;
-    private final MemorySegment moments;
-    private final MemorySegment blurredMoments;
+    private final Shared out;
+    private final Shared preview;
+    private final Shared blurred;
+    private final Shared scratch;
+    private final Shared moments;
+    private final Shared blurredMoments;
 
     /** Float32 [2s - 1] of every step. */
-    private final MemorySegment[] taps;
+    private final Shared[] taps;
 
     /**
      * @param previous [C, h, w], the result of the phase before, or of a start picture's encoder
@@ -67,13 +70,12 @@ final class PhaseRun extends StageRun {
             Conditioning conditioning,
             Tables tables,
             long seed,
-            int workers,
-            MemorySegment previous,
-            MemorySegment anchor,
+            Crew crew,
+            Shared previous,
+            Shared anchor,
             boolean first,
             boolean history,
-            boolean previews,
-            Memory memory) {
+            boolean previews) {
         super(phase, viewBatch);
         this.phase = phase;
         this.tables = tables;
@@ -85,6 +87,7 @@ final class PhaseRun extends StageRun {
         height = phase.local().y().canvas();
         width = phase.local().x().canvas();
         plane = (long) channels * height * width;
+        memory = crew.memory();
         int before = Math.max(1, phase.number() - 1);
         enlarge =
                 Resize.bicubic(
@@ -113,35 +116,35 @@ final class PhaseRun extends StageRun {
                         tables,
                         seed,
                         phase.steps() * (phase.number() - 1),
-                        workers,
-                        null,
-                        memory);
-        dilated = new DilatedViews(phase, dilatedCalls, conditioning, tables, workers, memory);
-        enlarged = memory.floats(plane, "enlarged phase");
-        noise = memory.floats(plane, "phase noise");
-        x[0] = memory.floats(plane, "canvas");
-        x[1] = memory.floats(plane, "canvas");
-        latents = new MemorySegment[history ? phase.steps() : 1];
+                        crew,
+                        null);
+        dilated = new DilatedViews(phase, dilatedCalls, conditioning, tables, crew);
+        enlarged = crew.floats(plane, "enlarged phase");
+        noise = crew.floats(plane, "phase noise");
+        x[0] = crew.floats(plane, "canvas");
+        x[1] = crew.floats(plane, "canvas");
+        latents = new Shared[history ? phase.steps() : 1];
         for (int i = 0; i < latents.length; i++) {
-            latents[i] = memory.floats(plane, "canvas");
+            latents[i] = crew.floats(plane, "canvas");
         }
-        out = memory.floats(plane, "phase");
-        preview = memory.floats(previews ? plane : 0, "preview");
-        blurred = memory.floats(plane, "blurred canvas");
-        scratch = memory.floats(plane, "scratch");
-        moments = memory.allocate(2 * Double.BYTES, "moments");
-        blurredMoments = memory.allocate(2 * Double.BYTES, "moments");
-        taps = taps(memory);
+        out = crew.floats(plane, "phase");
+        preview = crew.floats(previews ? plane : 0, "preview");
+        blurred = crew.floats(plane, "blurred canvas");
+        scratch = crew.floats(plane, "scratch");
+        moments = crew.floats(FLOATS_OF_MOMENTS, "moments");
+        blurredMoments = crew.floats(FLOATS_OF_MOMENTS, "moments");
+        taps = taps(crew);
     }
 
-    private MemorySegment[] taps(Memory memory) {
-        MemorySegment[] steps = new MemorySegment[phase.steps()];
+    private Shared[] taps(Crew crew) {
+        Shared[] steps = new Shared[phase.steps()];
         for (int k = 0; k < steps.length; k++) {
             double[] weights = phase.course().blurTaps(phase.number(), tables.timestep(k));
-            steps[k] = memory.floats(weights.length, "blur");
+            MemorySegment floats = memory.floats(weights.length, "blur");
             for (int i = 0; i < weights.length; i++) {
-                steps[k].setAtIndex(ValueLayout.JAVA_FLOAT, i, (float) weights[i]);
+                floats.setAtIndex(ValueLayout.JAVA_FLOAT, i, (float) weights[i]);
             }
+            steps[k] = crew.of(floats, "blur");
         }
         return steps;
     }
@@ -164,9 +167,9 @@ final class PhaseRun extends StageRun {
     @Override
     boolean execute(Worker worker, int unit, int step) {
         if (unit == join()) {
-            long clock = System.nanoTime();
-            join(worker.kernels, step);
-            worker.kernelNanos += System.nanoTime() - clock;
+            long clock = worker.clock();
+            join(worker, step);
+            worker.kernels(clock);
         } else if (unit < localCalls) {
             local.denoise(worker, unit, step, x[step % 2]);
         } else {
@@ -176,83 +179,104 @@ final class PhaseRun extends StageRun {
     }
 
     /** Ends step k - 1 and prepares step k. */
-    private void join(Kernels kernels, int k) {
+    private void join(Worker worker, int k) {
         if (k == 0) {
-            begin(kernels);
+            begin(worker);
         } else {
-            step(kernels, k - 1);
+            step(worker, k - 1);
         }
         if (k == phase.steps()) {
-            end(kernels);
+            end(worker);
         } else {
-            prepare(kernels, k);
+            prepare(worker, k);
         }
     }
 
-    private void begin(Kernels kernels) {
-        enlarge.run(kernels, enlarged, previous);
-        kernels.normal(noise, plane, seed, 0, phase.number(), Kernels.PHASE_NOISE, 1);
+    private void begin(Worker worker) {
+        Kernels kernels = worker.kernels;
+        previous.acquire(worker, 0);
+        worker.own(enlarge).run(kernels, enlarged.on(worker), previous.on(worker));
+        kernels.normal(noise.on(worker), plane, seed, 0, phase.number(), Kernels.PHASE_NOISE, 1);
         if (first) {
-            kernels.moments(anchor, previous, previous.byteSize() / 4);
+            kernels.moments(anchor.on(worker), previous.on(worker), previous.byteSize() / 4);
+            anchor.publish(worker, 0);
         }
     }
 
     /** What the calls of step k read: the canvas after the skip residual, and its dilated views. */
-    private void prepare(Kernels kernels, int k) {
-        MemorySegment next = x[k % 2];
+    private void prepare(Worker worker, int k) {
+        Kernels kernels = worker.kernels;
+        MemorySegment next = x[k % 2].on(worker);
+        MemorySegment before = enlarged.on(worker);
+        MemorySegment random = noise.on(worker);
         if (k == 0) {
-            kernels.blend(next, enlarged, noise, plane, tables.alpha(k), tables.sigma(k));
+            kernels.blend(next, before, random, plane, tables.alpha(k), tables.sigma(k));
         } else {
-            kernels.blend(scratch, enlarged, noise, plane, tables.alpha(k), tables.sigma(k));
+            MemorySegment noised = scratch.on(worker);
+            kernels.blend(noised, before, random, plane, tables.alpha(k), tables.sigma(k));
             double c1 = phase.course().skip(tables.timestep(k));
-            kernels.blend(next, after(k - 1), scratch, plane, (float) (1 - c1), (float) c1);
+            MemorySegment last = after(k - 1).on(worker);
+            kernels.blend(next, last, noised, plane, (float) (1 - c1), (float) c1);
         }
+        x[k % 2].publish(worker, 0);
         int n = 2 * phase.number() - 1;
-        kernels.blur(blurred, scratch, next, channels, height, width, taps[k], n);
-        kernels.moments(moments, next, plane);
-        kernels.moments(blurredMoments, blurred, plane);
-        kernels.matchMoments(blurred, blurred, plane, blurredMoments, moments);
-        dilated.cut(kernels, blurred);
+        MemorySegment soft = blurred.on(worker);
+        MemorySegment weights = taps[k].on(worker);
+        kernels.blur(soft, scratch.on(worker), next, channels, height, width, weights, n);
+        MemorySegment wanted = moments.on(worker);
+        MemorySegment found = blurredMoments.on(worker);
+        kernels.moments(wanted, next, plane);
+        kernels.moments(found, soft, plane);
+        kernels.matchMoments(soft, soft, plane, found, wanted);
+        dilated.cut(worker, soft);
     }
 
-    private void step(Kernels kernels, int k) {
-        fuse(kernels, after(k), k, tables.rows[k], local.stepNoise(kernels, k));
+    private void step(Worker worker, int k) {
+        local.gather(worker);
+        dilated.gather(worker);
+        fuse(worker, after(k), k, tables.rows[k], local.stepNoise(worker, k));
         if (previewStep() == k) {
-            fuse(kernels, preview, k, tables.cleanRows[k], MemorySegment.NULL);
+            fuse(worker, preview, k, tables.cleanRows[k], MemorySegment.NULL);
         }
     }
 
     /** The weighted sum of the step by the local windows and of that by the dilated views. */
-    private void fuse(
-            Kernels kernels, MemorySegment fused, int k, MemorySegment row, MemorySegment random) {
-        local.step(kernels, fused, x[k % 2], k, row, random);
-        dilated.step(kernels, blurred, x[k % 2], scratch, row, random);
+    private void fuse(Worker worker, Shared to, int k, MemorySegment row, MemorySegment random) {
+        MemorySegment fused = to.on(worker);
+        MemorySegment from = x[k % 2].on(worker);
+        MemorySegment other = blurred.on(worker);
+        local.step(worker, fused, from, k, row, random);
+        dilated.step(worker, other, from, scratch.on(worker), row, random);
         double c2 = phase.course().dilated(tables.timestep(k));
-        kernels.blend(fused, fused, blurred, plane, (float) (1 - c2), (float) c2);
+        worker.kernels.blend(fused, fused, other, plane, (float) (1 - c2), (float) c2);
+        to.publish(worker, 0);
     }
 
-    private void end(Kernels kernels) {
-        MemorySegment last = after(phase.steps() - 1);
-        kernels.moments(moments, last, plane);
-        kernels.matchMoments(out, last, plane, moments, anchor);
+    private void end(Worker worker) {
+        MemorySegment last = after(phase.steps() - 1).on(worker);
+        MemorySegment found = moments.on(worker);
+        anchor.acquire(worker, 0);
+        worker.kernels.moments(found, last, plane);
+        worker.kernels.matchMoments(out.on(worker), last, plane, found, anchor.on(worker));
+        out.publish(worker, 0);
     }
 
-    private MemorySegment after(int k) {
+    private Shared after(int k) {
         return latents[k % latents.length];
     }
 
-    /** [C, H, W], the phase's result, once it is done. */
-    MemorySegment result() {
+    @Override
+    Shared result() {
         return out;
     }
 
     @Override
     MemorySegment latentsAfter(int step, Kernels kernels, Memory memory) {
-        return after(step);
+        return after(step).read(memory);
     }
 
     @Override
     MemorySegment previewCanvas(Kernels kernels) {
-        return preview;
+        return preview.read(memory);
     }
 }

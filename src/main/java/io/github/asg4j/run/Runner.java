@@ -6,6 +6,7 @@ import io.github.asg4j.AttentionReport;
 import io.github.asg4j.BadBundleException;
 import io.github.asg4j.BadRequestException;
 import io.github.asg4j.CancelledException;
+import io.github.asg4j.DeviceException;
 import io.github.asg4j.GeneratedImage;
 import io.github.asg4j.GenerationEvent;
 import io.github.asg4j.GenerationListener;
@@ -18,10 +19,12 @@ import io.github.asg4j.image.Npy;
 import io.github.asg4j.kernel.Kernels;
 import io.github.asg4j.kernel.Resize;
 import io.github.asg4j.model.Bundle;
+import io.github.asg4j.model.Denoiser;
 import io.github.asg4j.model.LoadedModel;
 import io.github.asg4j.model.Manifest;
 import io.github.asg4j.model.TextEncoder;
 import io.github.asg4j.model.Tokenizer;
+import io.github.asg4j.model.Upscaler;
 import io.github.asg4j.plan.Canvas;
 import io.github.asg4j.plan.Plan;
 import io.github.asg4j.plan.Stage;
@@ -41,12 +44,13 @@ import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Collections;
 import java.util.HexFormat;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.concurrent.ExecutorService;
 import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.function.IntFunction;
 import java.util.stream.Stream;
 
 /**
@@ -62,14 +66,18 @@ public final class Runner {
     private final Kernels kernels;
     private final Planner planner;
     private final List<Tokenizer> tokenizers;
-    private final List<ExecutorService> devices;
+    private final List<Lane> lanes;
     private final long memoryLimit;
     private final String version;
     private final WorkerHook hook;
 
+    /** GPUs that failed, by lane, and how: they are not used again. */
+    private final Map<Lane, String> lost = Collections.synchronizedMap(new LinkedHashMap<>());
+
     /**
+     * @param kernels on host memory
      * @param tokenizers one per text encoder
-     * @param devices one single-threaded executor per worker
+     * @param lanes one per worker
      * @param memoryLimit bytes a request may take
      * @param version of the library, for the report
      */
@@ -79,7 +87,7 @@ public final class Runner {
             Kernels kernels,
             Planner planner,
             List<Tokenizer> tokenizers,
-            List<ExecutorService> devices,
+            List<Lane> lanes,
             long memoryLimit,
             String version,
             WorkerHook hook) {
@@ -88,7 +96,7 @@ public final class Runner {
         this.kernels = kernels;
         this.planner = planner;
         this.tokenizers = List.copyOf(tokenizers);
-        this.devices = List.copyOf(devices);
+        this.lanes = List.copyOf(lanes);
         this.memoryLimit = memoryLimit;
         this.version = version;
         this.hook = hook;
@@ -131,10 +139,21 @@ public final class Runner {
         GenerationRequest current = request;
         while (true) {
             Plan plan = planner.plan(current);
+            int lostBefore = lost.size();
+            if (lostBefore == lanes.size()) {
+                throw new DeviceException("all devices are lost: " + lost.values());
+            }
             try (Drawing drawing = new Drawing(current, plan, listener, cancellation)) {
                 plan.memory().require(memoryLimit, plan.canvas());
                 drawing.load();
                 return drawing.draw();
+            } catch (DeviceException e) {
+                if (lost.size() == lostBefore) {
+                    throw e;
+                }
+                LOG.log(
+                        System.Logger.Level.WARNING,
+                        e.getMessage() + "; the picture is begun again on those that are left");
             } catch (OutOfMemoryException e) {
                 if (plan.viewBatch() == 1) {
                     throw e;
@@ -161,8 +180,10 @@ public final class Runner {
         private final Cancellation cancellation;
         private long start = System.nanoTime();
         private final Memory memory = new Memory("the picture");
-        private final Board board = new Board(devices.size());
+        private final List<Lane> used = lanes.stream().filter(l -> !lost.containsKey(l)).toList();
+        private final Board board = new Board(used.stream().map(Lane::name).toList());
         private final List<Worker> workers = new ArrayList<>();
+        private final Crew crew = new Crew(workers, memory);
         private final List<StageRun> stages = new ArrayList<>();
         private final List<Integer> stepsSeen = new ArrayList<>();
         private final boolean dump;
@@ -201,11 +222,16 @@ public final class Runner {
         /** Networks that only some methods need, at their first use: no part of the total time. */
         void load() {
             if (plan.stages().stream().anyMatch(Stage.Dilated.class::isInstance)) {
-                model.dilatedDenoiser();
+                denoisers(model::dilatedDenoiser);
             }
             long loaded = System.nanoTime();
             loadNanos = loaded - start;
             start = loaded;
+        }
+
+        /** By worker. */
+        private List<Denoiser> denoisers(IntFunction<Denoiser> ofLane) {
+            return used.stream().map(lane -> ofLane.apply(lanes.indexOf(lane))).toList();
         }
 
         GeneratedImage draw() {
@@ -223,8 +249,8 @@ public final class Runner {
             decoded =
                     memory.floats(
                             3 * cells / canvas.channels() * factor * factor, "decoded picture");
-            for (int i = 0; i < devices.size(); i++) {
-                workers.add(new Worker(i, kernels, hook));
+            for (int i = 0; i < used.size(); i++) {
+                workers.add(new Worker(i, used.get(i), hook));
             }
             if (upscaling != null && request.image() != null) {
                 readPicture(request.image());
@@ -241,12 +267,13 @@ public final class Runner {
             MemorySegment latents = memory.floats(canvas.plane(), "initial canvas");
             initialNoise(patches, latents, (float) schedule.initScale());
             MemorySegment from = request.image() == null ? latents : given;
-            MemorySegment last = build(tables, texts.conditioning(), patches, from);
+            build(tables, conditioning(texts.embeddings()), patches, from);
             work();
             if (dump) {
                 new Dump(request.dumpDirectory(), plan, kernels, memory)
-                        .write(texts.conditioning(), patches, given, stages);
+                        .write(texts.embeddings(), patches, given, stages);
             }
+            MemorySegment last = stages.getLast().result().read(memory);
             event("vae", 0, 1);
             if (upscaling != null) {
                 long clock = System.nanoTime();
@@ -281,7 +308,7 @@ public final class Runner {
         }
 
         /** The text side of a request. */
-        private record Texts(Conditioning conditioning, Cut cut) {}
+        private record Texts(Embeddings embeddings, Cut cut) {}
 
         /** What was beyond the text encoder of prompt and negative prompt. */
         private record Cut(String prompt, String negativePrompt) {}
@@ -317,8 +344,18 @@ public final class Runner {
             int real = tokenWeights(encoder, prompt, weights);
             textNanos = System.nanoTime() - clock;
             return new Texts(
-                    new Conditioning(model.denoiser(), canvas, hidden, pooled, weights, real),
+                    new Embeddings(hidden, pooled, weights, real),
                     new Cut(cut(prompt), cut(negative)));
+        }
+
+        private Conditioning conditioning(Embeddings texts) {
+            return new Conditioning(
+                    denoisers(model::denoiser),
+                    canvas,
+                    crew.of(texts.hidden(), "text embeddings"),
+                    crew.orNull(texts.pooled(), "pooled embeddings"),
+                    crew.of(texts.tokenWeights(), "token weights"),
+                    texts.realTokens());
         }
 
         /** A prompt as each text encoder takes it. */
@@ -458,111 +495,103 @@ public final class Runner {
         }
 
         /**
-         * Sets up the stages; returns where the last latents will be.
+         * Sets up the stages.
          *
          * @param from what the first stage starts from: the canvas's noise, or a start picture
          */
-        private MemorySegment build(
+        private void build(
                 Tables tables,
                 Conditioning conditioning,
                 MemorySegment patches,
                 MemorySegment from) {
-            MemorySegment current = from;
-            MemorySegment anchor = memory.allocate(2 * Double.BYTES, "moments of the first phase");
-            boolean firstPhase = true;
+            Shared current = crew.of(from, "start of the first stage");
+            Shared anchor =
+                    crew.floats(2 * Double.BYTES / Float.BYTES, "moments of the first phase");
             for (Stage stage : plan.stages()) {
-                switch (stage) {
-                    case Stage.Patches p -> {
-                        MemorySegment out = memory.floats(canvas.plane(), "relocated canvas");
-                        MemorySegment lastMask = lastMask();
-                        patchRun =
-                                new PatchRun(
-                                        p,
-                                        plan.viewBatch(),
-                                        board,
-                                        conditioning,
-                                        tables,
-                                        request.seed(),
-                                        devices.size(),
-                                        planner.maskBlocks(request.guide()),
-                                        patches,
-                                        out,
-                                        lastMask,
-                                        objectMask,
-                                        keep,
-                                        memory);
-                        stages.add(patchRun);
-                        current = out;
-                    }
-                    case Stage.Dilated d -> {
-                        DilatedRun run =
-                                new DilatedRun(
-                                        d,
-                                        conditioning.with(model.dilatedDenoiser()),
-                                        tables,
-                                        request.seed(),
-                                        devices.size(),
-                                        current,
-                                        dump,
-                                        keep.previews(),
-                                        memory);
-                        stages.add(run);
-                        current = run.latentsAfter(d.steps() - 1, kernels, memory);
-                    }
-                    case Stage.Windows win -> {
-                        boolean onePatch =
-                                win.y().canvas() < canvas.height()
-                                        || win.x().canvas() < canvas.width();
-                        WindowRun run =
-                                new WindowRun(
-                                        win,
-                                        plan.viewBatch(),
-                                        conditioning,
-                                        tables,
-                                        request.seed(),
-                                        devices.size(),
-                                        onePatch ? firstPatch(patches) : current,
-                                        win.background() == null ? null : objectMask,
-                                        dump,
-                                        keep.previews(),
-                                        memory);
-                        stages.add(run);
-                        current = run.latentsAfter(win.steps() - 1, kernels, memory);
-                    }
-                    case Stage.Phase phase -> {
-                        PhaseRun run =
-                                new PhaseRun(
-                                        phase,
-                                        plan.viewBatch(),
-                                        conditioning,
-                                        tables,
-                                        request.seed(),
-                                        devices.size(),
-                                        current,
-                                        anchor,
-                                        firstPhase,
-                                        dump,
-                                        keep.previews(),
-                                        memory);
-                        stages.add(run);
-                        firstPhase = false;
-                        current = run.result();
-                    }
-                }
+                StageRun run =
+                        switch (stage) {
+                            case Stage.Patches p -> patches(p, conditioning, tables, patches);
+                            case Stage.Dilated d ->
+                                    new DilatedRun(
+                                            d,
+                                            conditioning.with(denoisers(model::dilatedDenoiser)),
+                                            tables,
+                                            request.seed(),
+                                            crew,
+                                            current,
+                                            dump,
+                                            keep.previews());
+                            case Stage.Windows win ->
+                                    new WindowRun(
+                                            win,
+                                            plan.viewBatch(),
+                                            conditioning,
+                                            tables,
+                                            request.seed(),
+                                            crew,
+                                            ofOnePatch(win)
+                                                    ? crew.of(firstPatch(patches), "first patch")
+                                                    : current,
+                                            win.background() == null ? null : objectMask,
+                                            dump,
+                                            keep.previews());
+                            case Stage.Phase phase ->
+                                    new PhaseRun(
+                                            phase,
+                                            plan.viewBatch(),
+                                            conditioning,
+                                            tables,
+                                            request.seed(),
+                                            crew,
+                                            current,
+                                            anchor,
+                                            stages.stream().noneMatch(PhaseRun.class::isInstance),
+                                            dump,
+                                            keep.previews());
+                        };
+                stages.add(run);
+                current = run.result();
             }
             for (StageRun stage : stages) {
                 board.add(stage);
                 stepsSeen.add(0);
             }
-            return current;
+        }
+
+        private PatchRun patches(
+                Stage.Patches stage,
+                Conditioning conditioning,
+                Tables tables,
+                MemorySegment patches) {
+            Shared lastMask = lastMask();
+            PatchRun run =
+                    new PatchRun(
+                            stage,
+                            plan.viewBatch(),
+                            board,
+                            conditioning,
+                            tables,
+                            request.seed(),
+                            crew,
+                            planner.maskBlocks(request.guide()),
+                            patches,
+                            lastMask,
+                            objectMask,
+                            keep);
+            patchRun = run;
+            return run;
+        }
+
+        private boolean ofOnePatch(Stage.Windows win) {
+            return win.y().canvas() < canvas.height() || win.x().canvas() < canvas.width();
         }
 
         private MemorySegment firstPatch(MemorySegment patches) {
             return patches.asSlice(0, canvas.patchPlane() * 4);
         }
 
-        /** Memory for the mask of the last step where windows ask for it, else nothing. */
-        private MemorySegment lastMask() {
+        /** For the mask of the last step where windows ask for it; else null. */
+        private @Nullable Shared lastMask() {
             for (Stage stage : plan.stages()) {
                 if (stage instanceof Stage.Windows win && win.background() != null) {
                     MemorySegment mask =
@@ -570,11 +599,11 @@ public final class Runner {
                     for (long i = 0; i < mask.byteSize() / 4; i++) {
                         mask.setAtIndex(ValueLayout.JAVA_FLOAT, i, 1); // a prompt without a token
                     }
-                    objectMask = new ObjectMask(mask, canvas, win, win.background().objectShare());
-                    return mask;
+                    objectMask = new ObjectMask(canvas, win, win.background().objectShare());
+                    return crew.of(mask, "object mask");
                 }
             }
-            return MemorySegment.NULL;
+            return null;
         }
 
         /** Draws: lets the workers go, reports progress, returns when all have ended. */
@@ -597,7 +626,7 @@ public final class Runner {
                     });
             for (Worker worker : workers) {
                 if (!board.isLost(worker)) {
-                    devices.get(worker.index).execute(() -> work(worker, parts));
+                    used.get(worker.index).thread().execute(() -> work(worker, parts));
                 }
             }
             try {
@@ -625,16 +654,21 @@ public final class Runner {
         /** What one worker does of some parts. */
         private void work(Worker worker, List<? extends Units> parts) {
             try {
+                worker.queue.enter();
                 for (Units part : parts) {
                     int unit;
                     while ((unit = board.next(part, worker)) != Board.PART_DONE) {
                         int step = part.done[unit];
                         worker.beforeStep(part, unit, step);
-                        if (part.execute(worker, unit, step)) {
+                        worker.calls.begin();
+                        boolean complete = part.execute(worker, unit, step);
+                        worker.calls.end();
+                        if (complete) {
                             board.complete(part, unit);
                         }
                     }
                 }
+                worker.calls.drain();
             } catch (BadBundleException
                     | BadRequestException
                     | OutOfMemoryException
@@ -642,8 +676,15 @@ public final class Runner {
                 // the same on every device: no other could do better
                 board.fail(e);
             } catch (RuntimeException | Error e) {
-                LOG.log(System.Logger.Level.WARNING, worker.name() + " is lost: " + e);
-                board.lose(worker, e);
+                if (worker.onHost()) {
+                    LOG.log(System.Logger.Level.WARNING, worker.name() + " is lost: " + e);
+                    board.lose(worker, e);
+                } else {
+                    // What it had enqueued, and what others took from it, is in doubt.
+                    String reason = worker.name() + " is lost: " + e;
+                    lost.put(used.get(worker.index), reason);
+                    board.fail(new DeviceException(reason, e));
+                }
             } finally {
                 board.workerFinished();
             }
@@ -686,26 +727,29 @@ public final class Runner {
         /** To a listener that asked for it: attention of all steps, the patches as they end. */
         private void reportPatches(PatchRun run) {
             if (keep.attention()) {
-                for (AttentionReport report : PatchReports.attention(run, bundle.manifest())) {
+                for (AttentionReport report :
+                        PatchReports.attention(run, bundle.manifest(), memory)) {
                     guarded(() -> listener.onAttention(report));
                 }
             }
             if (keep.patches()) {
                 List<GeneratedImage> pictures = new ArrayList<>();
+                MemorySegment clean = run.switchedClean().read(memory);
                 for (int i = 0; i < canvas.patches(); i++) {
                     long bytes = canvas.patchPlane() * 4;
                     int height = canvas.y().patch() * canvas.y().factor();
                     int width = canvas.x().patch() * canvas.x().factor();
                     pictures.add(
                             picture(
-                                    run.switchedClean().asSlice(i * bytes, bytes),
+                                    clean.asSlice(i * bytes, bytes),
                                     new Crop(0, 0, height, width),
                                     canvas.y().patch(),
                                     canvas.x().patch(),
                                     new LinkedHashMap<>(Map.of("patch", i))));
                 }
                 PatchReport report =
-                        PatchReports.patches(run, canvas, planner.schedule(request), pictures);
+                        PatchReports.patches(
+                                run, canvas, planner.schedule(request), clean, pictures, memory);
                 guarded(() -> listener.onPatches(report));
             }
         }
@@ -766,7 +810,9 @@ public final class Runner {
             MemorySegment enlarged = decoded;
             if (upscaling.tiles() > 0) {
                 event(TileRun.NAME, 0, upscaling.tiles());
-                try (TileRun run = new TileRun(upscaling, model, decoded, devices.size(), memory)) {
+                try (TileRun run =
+                        new TileRun(
+                                upscaling, this::upscaler, decoded, kernels, crew.size(), memory)) {
                     board.add(run);
                     carryOut(List.of(run), () -> progress(run));
                     enlarged = run.enlarged();
@@ -804,6 +850,10 @@ public final class Runner {
                     crop.width());
             upscaleNanos = System.nanoTime() - clock;
             return image(rgb, crop, report(cut));
+        }
+
+        private Upscaler upscaler(Manifest.Upscaler entry, int worker) {
+            return model.upscaler(entry, lanes.indexOf(used.get(worker)));
         }
 
         private void progress(TileRun run) {
@@ -912,7 +962,7 @@ public final class Runner {
                 map.put("image", request.image().toString());
             }
             map.put("devices", workers.stream().map(Worker::name).toList());
-            map.put("lost_devices", board.lostDevices());
+            map.put("lost_devices", lostDevices());
             map.put("view_batch", plan.viewBatch());
             map.put("threads_per_worker", model.threadsPerWorker());
             map.put("kernels", kernels.name());
@@ -923,6 +973,13 @@ public final class Runner {
             map.put("version", version);
             map.put("bundle_sha256", bundle.bundleSha256());
             return map;
+        }
+
+        /** On the way of this picture, and GPUs before. */
+        private List<String> lostDevices() {
+            List<String> names = new ArrayList<>(lost.keySet().stream().map(Lane::name).toList());
+            names.addAll(board.lostDevices());
+            return names;
         }
 
         private void finishTimes(Map<String, Object> report) {
@@ -953,7 +1010,12 @@ public final class Runner {
         @Override
         public void close() {
             for (Worker worker : workers) {
-                worker.close();
+                try {
+                    worker.close();
+                } catch (DeviceException e) {
+                    // of a device that is lost: what it held is gone with it
+                    LOG.log(System.Logger.Level.DEBUG, worker.name() + " cannot be closed", e);
+                }
             }
             memory.close();
         }

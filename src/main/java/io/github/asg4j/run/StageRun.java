@@ -59,7 +59,10 @@ abstract class StageRun extends Units {
         return total(join()) == 1 ? completedSteps() : done[join()];
     }
 
-    /** Latents after step {@code step}, as they are dumped: un-shuffled patches, or the canvas. */
+    /** Where the last latents are: [C, H, W]. */
+    abstract Shared result();
+
+    /** In host memory: latents after step {@code step}, as they are dumped: un-shuffled patches, or the canvas. */
     abstract MemorySegment latentsAfter(int step, Kernels kernels, Memory memory);
 
     /** Asks for the clean latents of a step no call has begun; under the board's lock. */
@@ -82,6 +85,6 @@ abstract class StageRun extends Units {
         return previewStep >= 0 && completedSteps() > previewStep && joinedSteps() > previewStep;
     }
 
-    /** Predicted clean latents [C, H, W] of the requested preview, once it is ready. */
+    /** Predicted clean latents [C, H, W] of the requested preview in host memory, once ready. */
     abstract MemorySegment previewCanvas(Kernels kernels);
 }

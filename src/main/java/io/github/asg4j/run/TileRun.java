@@ -2,7 +2,8 @@
 package io.github.asg4j.run;
 
 import io.github.asg4j.device.Memory;
-import io.github.asg4j.model.LoadedModel;
+import io.github.asg4j.kernel.Kernels;
+import io.github.asg4j.model.Manifest;
 import io.github.asg4j.model.Upscaler;
 import io.github.asg4j.ort.Binding;
 import io.github.asg4j.plan.Upscaling;
@@ -13,6 +14,7 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.function.BiFunction;
 
 /**
  * A picture enlarged tile by tile. Its units are the tiles of all passes, each taken by whoever is
@@ -23,7 +25,11 @@ final class TileRun extends Units implements AutoCloseable {
     static final String NAME = "upscale";
 
     private final List<Part> parts = new ArrayList<>();
-    private final List<Upscaler> upscalers = new ArrayList<>();
+
+    /** By worker, then by pass. */
+    private final List<List<Upscaler>> upscalers = new ArrayList<>();
+
+    private final Kernels kernels;
 
     /** What goes into a pass, and behind it what comes out of the last: float32 [3, h, w]. */
     private final List<MemorySegment> pictures = new ArrayList<>();
@@ -36,21 +42,24 @@ final class TileRun extends Units implements AutoCloseable {
     private record Part(Upscaling.Pass pass, int index, int before, Upscaling.Tile tile) {}
 
     /**
+     * @param networks an upscaler by entry and worker
      * @param picture float32 [3, h, w] in [0, 1], what the first pass takes
+     * @param kernels on host memory
      * @param memory for what the passes give
      */
     TileRun(
             Upscaling upscaling,
-            LoadedModel model,
+            BiFunction<Manifest.Upscaler, Integer, Upscaler> networks,
             MemorySegment picture,
+            Kernels kernels,
             int workers,
             Memory memory) {
         super(upscaling.tiles());
+        this.kernels = kernels;
         pictures.add(picture);
         long in = 0;
         long out = 0;
         for (Upscaling.Pass pass : upscaling.passes()) {
-            upscalers.add(model.upscaler(pass.upscaler()));
             pictures.add(
                     memory.floats(3L * pass.outHeight() * pass.outWidth(), "enlarged picture"));
             int before = parts.size();
@@ -58,6 +67,13 @@ final class TileRun extends Units implements AutoCloseable {
             pass.tiles().forEach(tile -> parts.add(new Part(pass, index, before, tile)));
             in = Math.max(in, pass.tileFloats());
             out = Math.max(out, pass.upscaledTileFloats());
+        }
+        for (int worker = 0; worker < workers; worker++) {
+            List<Upscaler> own = new ArrayList<>();
+            for (Upscaling.Pass pass : upscaling.passes()) {
+                own.add(networks.apply(pass.upscaler(), worker));
+            }
+            upscalers.add(own);
         }
         inFloats = in;
         outFloats = out;
@@ -118,7 +134,7 @@ final class TileRun extends Units implements AutoCloseable {
             b = new TileBuffers(worker, inFloats, outFloats);
             buffers[worker.index] = b;
         }
-        b.bind(upscalers.get(part.index()), tile.seenHeight(), tile.seenWidth());
+        b.bind(upscalers.get(worker.index).get(part.index()), tile.seenHeight(), tile.seenWidth());
         MemorySegment from = pictures.get(part.index());
         for (int plane = 0; plane < 3; plane++) {
             for (int y = 0; y < tile.seenHeight(); y++) {
@@ -132,7 +148,7 @@ final class TileRun extends Units implements AutoCloseable {
             }
         }
         b.run(worker);
-        NonFinite.check(worker.kernels, b.upscaled, pass.upscaler().file());
+        NonFinite.check(kernels, b.upscaled, pass.upscaler().file());
         keepCore(b.upscaled, pictures.get(part.index() + 1), pass, tile);
         return true;
     }
@@ -181,8 +197,8 @@ final class TileRun extends Units implements AutoCloseable {
         private int width;
 
         TileBuffers(Worker worker, long inFloats, long outFloats) {
-            wholeIn = worker.floats(inFloats, "tile");
-            wholeOut = worker.floats(outFloats, "enlarged tile");
+            wholeIn = worker.hostFloats(inFloats, "tile");
+            wholeOut = worker.hostFloats(outFloats, "enlarged tile");
         }
 
         void bind(Upscaler upscaler, int h, int w) {

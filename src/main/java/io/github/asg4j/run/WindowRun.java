@@ -19,9 +19,10 @@ final class WindowRun extends StageRun {
     private final WindowViews views;
 
     /** The canvas [C, H, W] before step k at index k % length. */
-    private final MemorySegment[] latents;
+    private final Shared[] latents;
 
-    private final MemorySegment preview;
+    private final Shared preview;
+    private final Memory memory;
 
     /**
      * @param start [C, H, W], the stage's canvas before its first step
@@ -33,12 +34,11 @@ final class WindowRun extends StageRun {
             Conditioning conditioning,
             Tables tables,
             long seed,
-            int workers,
-            MemorySegment start,
+            Crew crew,
+            Shared start,
             @Nullable ObjectMask objectMask,
             boolean history,
-            boolean previews,
-            Memory memory) {
+            boolean previews) {
         super(windows, viewBatch);
         this.windows = windows;
         this.tables = tables;
@@ -50,15 +50,15 @@ final class WindowRun extends StageRun {
                         tables,
                         seed,
                         windows.firstStep(),
-                        workers,
-                        objectMask,
-                        memory);
-        latents = new MemorySegment[history ? windows.steps() + 1 : 2];
+                        crew,
+                        objectMask);
+        memory = crew.memory();
+        latents = new Shared[history ? windows.steps() + 1 : 2];
         latents[0] = start;
         for (int i = 1; i < latents.length; i++) {
-            latents[i] = memory.floats(views.canvasPlane(), "canvas");
+            latents[i] = crew.floats(views.canvasPlane(), "canvas");
         }
-        preview = memory.floats(previews ? views.canvasPlane() : 0, "preview");
+        preview = crew.floats(previews ? views.canvasPlane() : 0, "preview");
     }
 
     @Override
@@ -82,30 +82,35 @@ final class WindowRun extends StageRun {
     }
 
     private void stepCanvas(Worker worker, int k) {
-        long clock = System.nanoTime();
+        long clock = worker.clock();
         int t = windows.firstStep() + k;
-        Kernels kernels = worker.kernels;
-        MemorySegment x = latents[k % latents.length];
-        views.step(
-                kernels,
-                latents[(k + 1) % latents.length],
-                x,
-                k,
-                tables.rows[t],
-                views.stepNoise(kernels, k));
+        Shared canvas = latents[k % latents.length];
+        canvas.acquire(worker, 0);
+        MemorySegment x = canvas.on(worker);
+        views.gather(worker);
+        Shared next = latents[(k + 1) % latents.length];
+        views.step(worker, next.on(worker), x, k, tables.rows[t], views.stepNoise(worker, k));
+        next.publish(worker, 0);
         if (previewStep() == k) {
-            views.step(kernels, preview, x, k, tables.cleanRows[t], MemorySegment.NULL);
+            MemorySegment clean = preview.on(worker);
+            views.step(worker, clean, x, k, tables.cleanRows[t], MemorySegment.NULL);
+            preview.publish(worker, 0);
         }
-        worker.kernelNanos += System.nanoTime() - clock;
+        worker.kernels(clock);
     }
 
     @Override
     MemorySegment latentsAfter(int step, Kernels kernels, Memory memory) {
-        return latents[(step + 1) % latents.length];
+        return latents[(step + 1) % latents.length].read(memory);
+    }
+
+    @Override
+    Shared result() {
+        return latents[windows.steps() % latents.length];
     }
 
     @Override
     MemorySegment previewCanvas(Kernels kernels) {
-        return preview;
+        return preview.read(memory);
     }
 }

@@ -21,6 +21,8 @@ import java.util.List;
  * memory; calls write disjoint parts of them.
  */
 final class WindowViews {
+    private static final long START_BYTES = 2L * Integer.BYTES;
+
     private final Stage.Windows windows;
     private final List<Stage.Call> calls;
     private final Conditioning conditioning;
@@ -38,18 +40,22 @@ final class WindowViews {
     private final long viewPlane;
 
     /** Combined network outputs [views, C, h, w] of the current step. */
-    private final MemorySegment noise;
+    private final Shared noise;
 
-    /** int32 [views, 2] per step. */
-    private final MemorySegment[] starts;
+    /** int32 [steps, views, 2]. */
+    private final Shared starts;
+
+    /** Slices of it in host memory: all views by step, those of a call by call and step. */
+    private final MemorySegment[] stepStarts;
 
     private final MemorySegment[][] callStarts;
-    private final MemorySegment[] callNoise;
-    private final MemorySegment[] viewNoise;
-    private final MemorySegment weightY;
-    private final MemorySegment weightX;
-    private final MemorySegment stepNoise;
-    private final CallBuffers[][] prepared;
+    private final Shared weightY;
+    private final Shared weightX;
+    private final Shared stepNoise;
+    private final Prepared[][] prepared;
+
+    /** {@link #stepStarts} where a worker that steps the canvas has them. */
+    private final MemorySegment[][] ownStepStarts;
 
     /**
      * @param calls of the windows, in the order of their views
@@ -63,9 +69,8 @@ final class WindowViews {
             Tables tables,
             long seed,
             int firstCounter,
-            int workers,
-            @Nullable ObjectMask objectMask,
-            Memory memory) {
+            Crew crew,
+            @Nullable ObjectMask objectMask) {
         this.windows = windows;
         this.calls = calls;
         this.conditioning = conditioning;
@@ -85,30 +90,80 @@ final class WindowViews {
         this.width = windows.x().canvas();
         this.canvasPlane = (long) canvas.channels() * height * width;
         this.viewPlane = (long) canvas.channels() * windows.viewHeight() * windows.viewWidth();
-        noise = memory.floats(windows.views() * viewPlane, "noise of all windows");
-        weightY = weights(memory, windows.viewHeight());
-        weightX = weights(memory, windows.viewWidth());
+        noise =
+                crew.inParts(
+                        "noise of all windows",
+                        calls.stream().mapToLong(call -> call.count() * viewPlane).toArray());
+        weightY = crew.of(weights(crew.memory(), windows.viewHeight()), "window weights");
+        weightX = crew.of(weights(crew.memory(), windows.viewWidth()), "window weights");
         boolean stochastic = false;
         for (int k = 0; k < windows.steps(); k++) {
             stochastic |= tables.stochastic(windows.firstStep() + k);
         }
-        stepNoise = stochastic ? memory.floats(canvasPlane, "step noise") : MemorySegment.NULL;
-        starts = starts(memory);
-        callStarts = new MemorySegment[windows.steps()][calls.size()];
-        callNoise = new MemorySegment[calls.size()];
+        stepNoise = crew.floats(stochastic ? canvasPlane : 0, "step noise");
+        MemorySegment all = starts(crew.memory());
+        starts = crew.of(all, "windows");
+        stepStarts = slices(all, 0, windows.views());
+        callStarts = new MemorySegment[calls.size()][];
         for (int c = 0; c < calls.size(); c++) {
+            callStarts[c] = slices(all, calls.get(c).first(), calls.get(c).count());
+        }
+        prepared = new Prepared[crew.size()][calls.size()];
+        ownStepStarts = new MemorySegment[crew.size()][0];
+    }
+
+    /** Of {@code all} the starts of some views, by step. */
+    private MemorySegment[] slices(MemorySegment all, int first, int count) {
+        MemorySegment[] slices = new MemorySegment[windows.steps()];
+        for (int k = 0; k < slices.length; k++) {
+            long from = ((long) k * windows.views() + first) * START_BYTES;
+            slices[k] = all.asSlice(from, count * START_BYTES);
+        }
+        return slices;
+    }
+
+    /** What one worker needs for one call, made once so that the loop allocates nothing. */
+    private final class Prepared {
+        final CallBuffers buffers;
+        final MemorySegment noise;
+
+        /** Per view; none where all views are alike. */
+        final MemorySegment[] viewNoise;
+
+        /** int32 [views, 2] per step. */
+        final MemorySegment[] starts;
+
+        Prepared(Worker worker, int c) {
             Stage.Call call = calls.get(c);
-            callNoise[c] =
-                    noise.asSlice(call.first() * viewPlane * 4, call.count() * viewPlane * 4);
-            for (int k = 0; k < windows.steps(); k++) {
-                callStarts[k][c] = starts[k].asSlice(call.first() * 8L, call.count() * 8L);
+            buffers =
+                    worker.buffers(
+                            conditioning,
+                            call.count(),
+                            copies,
+                            windows.viewHeight(),
+                            windows.viewWidth());
+            long bytes = viewPlane * Float.BYTES;
+            MemorySegment all = WindowViews.this.noise.on(worker);
+            noise = all.asSlice(call.first() * bytes, call.count() * bytes);
+            viewNoise = new MemorySegment[objectMask == null ? 0 : call.count()];
+            for (int i = 0; i < viewNoise.length; i++) {
+                viewNoise[i] = noise.asSlice(i * bytes, bytes);
             }
+            starts =
+                    worker.onHost()
+                            ? callStarts[c]
+                            : slices(
+                                    WindowViews.this.starts.on(worker), call.first(), call.count());
         }
-        prepared = new CallBuffers[workers][calls.size()];
-        viewNoise = new MemorySegment[objectMask == null ? 0 : windows.views()];
-        for (int v = 0; v < viewNoise.length; v++) {
-            viewNoise[v] = noise.asSlice(v * viewPlane * 4, viewPlane * 4);
+    }
+
+    private MemorySegment startsOf(Worker worker, int k) {
+        MemorySegment[] own = ownStepStarts[worker.index];
+        if (own.length == 0) {
+            own = worker.onHost() ? stepStarts : slices(starts.on(worker), 0, windows.views());
+            ownStepStarts[worker.index] = own;
         }
+        return own[k];
     }
 
     /** Cells of the canvas times channels. */
@@ -129,22 +184,21 @@ final class WindowViews {
     }
 
     /** Tops and lefts of all windows of all steps, jitter included. */
-    private MemorySegment[] starts(Memory memory) {
+    private MemorySegment starts(Memory memory) {
         WindowAxis y = windows.y();
         WindowAxis x = windows.x();
-        MemorySegment all = memory.allocate(8L * windows.views() * windows.steps(), "windows");
-        MemorySegment[] steps = new MemorySegment[windows.steps()];
-        for (int k = 0; k < steps.length; k++) {
-            steps[k] = all.asSlice(8L * windows.views() * k, 8L * windows.views());
+        MemorySegment all =
+                memory.allocate(START_BYTES * windows.views() * windows.steps(), "windows");
+        for (int k = 0; k < windows.steps(); k++) {
             for (int view = 0; view < windows.views(); view++) {
-                int row = view / x.count();
-                int column = view % x.count();
-                steps[k].setAtIndex(ValueLayout.JAVA_INT, 2L * view, shifted(y, row, view, 0, k));
-                steps[k].setAtIndex(
-                        ValueLayout.JAVA_INT, 2L * view + 1, shifted(x, column, view, 1, k));
+                long at = 2 * ((long) k * windows.views() + view);
+                int top = shifted(y, view / x.count(), view, 0, k);
+                int left = shifted(x, view % x.count(), view, 1, k);
+                all.setAtIndex(ValueLayout.JAVA_INT, at, top);
+                all.setAtIndex(ValueLayout.JAVA_INT, at + 1, left);
             }
         }
-        return steps;
+        return all;
     }
 
     private int shifted(WindowAxis axis, int index, int view, int axisIndex, int k) {
@@ -157,31 +211,27 @@ final class WindowViews {
     /**
      * The noise of the windows of call {@code c} at step {@code k} of the stage.
      *
-     * @param x [C, H, W], the canvas that they are cut from
+     * @param canvas [C, H, W] that they are cut from
      */
-    void denoise(Worker worker, int c, int k, MemorySegment x) {
+    void denoise(Worker worker, int c, int k, Shared canvas) {
         Stage.Call call = calls.get(c);
-        CallBuffers b = prepared[worker.index][c];
-        if (b == null) {
-            b =
-                    worker.buffers(
-                            conditioning,
-                            call.count(),
-                            copies,
-                            windows.viewHeight(),
-                            windows.viewWidth());
-            prepared[worker.index][c] = b;
+        Prepared p = prepared[worker.index][c];
+        if (p == null) {
+            p = new Prepared(worker, c);
+            prepared[worker.index][c] = p;
         }
+        CallBuffers b = p.buffers;
         Kernels kernels = worker.kernels;
         int t = windows.firstStep() + k;
-        long clock = System.nanoTime();
+        long clock = worker.clock();
+        canvas.acquire(worker, 0);
         kernels.gatherWindows(
                 b.sample,
-                x,
-                canvas.channels(),
+                canvas.on(worker),
+                this.canvas.channels(),
                 height,
                 width,
-                callStarts[k][c],
+                p.starts[k],
                 call.count(),
                 windows.viewHeight(),
                 windows.viewWidth(),
@@ -189,38 +239,37 @@ final class WindowViews {
                 copies);
         b.timestep(tables.timestep(t));
         for (int i = 0; i < call.count(); i++) {
-            timeIds(b, i, callStarts[k][c]);
+            timeIds(b, i, callStarts[c][k]);
             b.prompt(
                     i,
                     holdsObject(call.first() + i) ? Conditioning.PROMPT : Conditioning.BACKGROUND);
         }
-        worker.kernelNanos += System.nanoTime() - clock;
+        worker.kernels(clock);
         worker.run(b);
-        clock = System.nanoTime();
-        NonFinite.check(kernels, b.noise, windows, k);
-        combine(kernels, b, c);
-        worker.kernelNanos += System.nanoTime() - clock;
+        clock = worker.clock();
+        worker.calls.watch(b.noise, windows, k);
+        combine(kernels, p, call);
+        noise.publish(worker, c);
+        worker.kernels(clock);
     }
 
     private boolean holdsObject(int view) {
         return objectMask == null || objectMask.holdsObject(view);
     }
 
-    private void combine(Kernels kernels, CallBuffers b, int c) {
-        Stage.Call call = calls.get(c);
+    private void combine(Kernels kernels, Prepared p, Stage.Call call) {
+        CallBuffers b = p.buffers;
         if (objectMask == null) {
-            kernels.combine(
-                    callNoise[c], b.uncond, b.cond, call.count() * viewPlane, guidanceScale);
+            kernels.combine(p.noise, b.uncond, b.cond, call.count() * viewPlane, guidanceScale);
             return;
         }
         for (int i = 0; i < call.count(); i++) {
-            int view = call.first() + i;
             kernels.combine(
-                    viewNoise[view],
+                    p.viewNoise[i],
                     copies == 2 ? b.viewUncond[i] : MemorySegment.NULL,
                     b.viewCond[i],
                     viewPlane,
-                    objectMask.holdsObject(view) ? guidanceScale : backgroundScale);
+                    objectMask.holdsObject(call.first() + i) ? guidanceScale : backgroundScale);
         }
     }
 
@@ -241,12 +290,18 @@ final class WindowViews {
     }
 
     /** Step noise [C, H, W] of step {@code k} of the stage, or NULL if the step has none. */
-    MemorySegment stepNoise(Kernels kernels, int k) {
+    MemorySegment stepNoise(Worker worker, int k) {
         if (!tables.stochastic(windows.firstStep() + k)) {
             return MemorySegment.NULL;
         }
-        kernels.normal(stepNoise, canvasPlane, seed, 0, firstCounter + k, Kernels.STEP_NOISE, 1);
-        return stepNoise;
+        MemorySegment out = stepNoise.on(worker);
+        worker.kernels.normal(out, canvasPlane, seed, 0, firstCounter + k, Kernels.STEP_NOISE, 1);
+        return out;
+    }
+
+    /** Brings the noise of all windows to the worker; before its {@link #step}. */
+    void gather(Worker worker) {
+        noise.acquireAll(worker);
     }
 
     /**
@@ -258,25 +313,25 @@ final class WindowViews {
      * @param random step noise [C, H, W], or NULL
      */
     void step(
-            Kernels kernels,
+            Worker worker,
             MemorySegment out,
             MemorySegment x,
             int k,
             MemorySegment row,
             MemorySegment random) {
-        kernels.windowStep(
+        worker.kernels.windowStep(
                 out,
                 x,
                 canvas.channels(),
                 height,
                 width,
-                noise,
-                starts[k],
+                noise.on(worker),
+                startsOf(worker, k),
                 windows.views(),
                 windows.viewHeight(),
                 windows.viewWidth(),
-                weightY,
-                weightX,
+                weightY.on(worker),
+                weightX.on(worker),
                 random,
                 row);
     }

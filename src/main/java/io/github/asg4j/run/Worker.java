@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.github.asg4j.run;
 
+import io.github.asg4j.device.CudaEvent;
+import io.github.asg4j.device.CudaStream;
 import io.github.asg4j.device.Memory;
+import io.github.asg4j.device.Queue;
 import io.github.asg4j.kernel.Kernels;
+import io.github.asg4j.kernel.Resize;
 import io.github.asg4j.ort.Binding;
 
 import org.jspecify.annotations.Nullable;
@@ -14,44 +18,106 @@ import java.util.List;
 
 /**
  * One device's part in one request: its memory, its bindings, its clock. Used by one thread; {@link
- * #terminate} by any.
+ * #terminate} by any, {@link #readBehind} by that of the request.
  */
 final class Worker implements AutoCloseable {
     final int index;
     final Kernels kernels;
+    final Queue queue;
+    final InFlight calls;
     long unetNanos;
     long kernelNanos;
     long exchangeNanos;
     long waitNanos;
 
+    private final Lane lane;
     private final Memory memory;
+    private final Memory staging;
+    private final Memory host;
     private final WorkerHook hook;
     private final List<MemorySegment> owned = new ArrayList<>();
     private final List<CallBuffers> buffers = new ArrayList<>();
+    private final List<CudaEvent> events = new ArrayList<>();
     private final Runnable spoil = this::spoil;
     private volatile @Nullable Binding running;
 
-    Worker(int index, Kernels kernels, WorkerHook hook) {
+    Worker(int index, Lane lane, WorkerHook hook) {
         this.index = index;
-        this.kernels = kernels;
+        this.lane = lane;
+        this.kernels = lane.kernels();
+        this.queue = lane.queue();
         this.hook = hook;
-        this.memory = new Memory(name(index));
+        queue.enter();
+        memory = queue.newMemory(lane.name());
+        staging = queue.newStagingMemory(lane.name() + " staging");
+        host = new Memory(lane.name() + " host");
+        calls =
+                switch (queue) {
+                    case CudaStream stream -> new DeviceCalls(this, stream);
+                    default -> new HostCalls(this);
+                };
     }
 
     String name() {
-        return name(index);
+        return lane.name();
     }
 
-    /** What worker {@code index} is called in reports and messages. */
-    static String name(int index) {
-        return "cpu#" + index;
+    /** Whether it works on host memory, which it then shares with all others. */
+    boolean onHost() {
+        return !(queue instanceof CudaStream);
     }
 
-    /** Float32 [count] of this worker's own memory. */
+    /** Of a worker on a GPU. */
+    CudaStream stream() {
+        return (CudaStream) queue;
+    }
+
+    /** Of a worker on a GPU; lives as long as the worker. */
+    CudaEvent newEvent() {
+        CudaEvent event = stream().device().newEvent();
+        events.add(event);
+        return event;
+    }
+
+    /** Float32 [count] of this worker's own device memory. */
     MemorySegment floats(long count, String label) {
         MemorySegment segment = memory.floats(count, name() + " " + label);
         owned.add(segment);
         return segment;
+    }
+
+    /** Of this worker's own device memory. */
+    MemorySegment bytes(long bytes, String label) {
+        return memory.allocate(bytes, name() + " " + label);
+    }
+
+    /** What {@link Queue#upload} takes; the device memory itself where that is the host's. */
+    MemorySegment staging(long bytes, String label) {
+        return staging.allocate(bytes, name() + " " + label);
+    }
+
+    /** Float32 [count] of host memory for networks whose tensors lie there. */
+    MemorySegment hostFloats(long count, String label) {
+        MemorySegment segment = host.floats(count, name() + " " + label);
+        owned.add(segment);
+        return segment;
+    }
+
+    /** A resize with its tables and working memory on this device. */
+    Resize own(Resize resize) {
+        return onHost() ? resize : resize.movedTo(queue, memory);
+    }
+
+    /** A tensor in host memory, for the worker's thread to look at; waits for it. */
+    MemorySegment look(Shared tensor) {
+        tensor.acquireAll(this);
+        MemorySegment own = tensor.on(this);
+        if (onHost()) {
+            return own;
+        }
+        MemorySegment seen = host.allocate(own.byteSize(), name() + " look");
+        queue.read(seen, own);
+        return seen;
     }
 
     /** The worker's model inputs and outputs for calls of this shape, made on first use. */
@@ -73,13 +139,33 @@ final class Worker implements AutoCloseable {
         }
     }
 
+    /** Now, where the calling thread does the work; on a GPU the {@link #calls} are timed there. */
+    long clock() {
+        return onHost() ? System.nanoTime() : 0;
+    }
+
+    /** Counts the kernels since {@code start}; returns now. */
+    long kernels(long start) {
+        long now = clock();
+        kernelNanos += now - start;
+        return now;
+    }
+
+    /** Counts the exchange since {@code start}; returns now. */
+    long exchange(long start) {
+        long now = clock();
+        exchangeNanos += now - start;
+        return now;
+    }
+
     /** Runs the denoiser and counts its time. */
     void run(CallBuffers b) {
-        long start = System.nanoTime();
+        b.upload();
+        calls.networkBegins();
         try {
             run(b.binding);
         } finally {
-            unetNanos += System.nanoTime() - start;
+            calls.networkEnds();
         }
     }
 
@@ -101,11 +187,25 @@ final class Worker implements AutoCloseable {
         }
     }
 
+    /**
+     * Copies from the worker's memory to host memory once {@code event} is there; for the thread of
+     * the request.
+     */
+    void readBehind(CudaEvent event, MemorySegment to, MemorySegment from) {
+        CudaStream side = (CudaStream) lane.side();
+        side.enter();
+        side.await(event);
+        side.read(to, from);
+    }
+
     long bytes() {
-        return memory.bytes();
+        return memory.bytes() + staging.bytes() + host.bytes();
     }
 
     private void spoil() {
+        if (!onHost()) {
+            return; // what is on a GPU that is lost is given up
+        }
         for (MemorySegment segment : owned) {
             for (long i = 0; i < segment.byteSize() / 4; i++) {
                 segment.setAtIndex(ValueLayout.JAVA_FLOAT, i, Float.NaN);
@@ -113,12 +213,22 @@ final class Worker implements AutoCloseable {
         }
     }
 
+    /** Waits for the device, then frees. */
     @Override
     public void close() {
-        for (CallBuffers b : buffers.reversed()) {
-            b.close();
+        queue.enter();
+        try {
+            queue.synchronize();
+        } finally {
+            for (CallBuffers b : buffers.reversed()) {
+                b.close();
+            }
+            buffers.clear();
+            calls.close();
+            events.forEach(CudaEvent::close);
+            memory.close();
+            staging.close();
+            host.close();
         }
-        buffers.clear();
-        memory.close();
     }
 }

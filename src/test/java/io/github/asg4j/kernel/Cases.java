@@ -926,6 +926,15 @@ final class Cases {
                                     throw new AssertionError("found a non-finite value");
                                 }
                             });
+            float[] bad = gaussians(count);
+            bad[count - 1] = Float.NaN;
+            bad[count / 2] = Float.POSITIVE_INFINITY;
+            // int64, seen as the float64 of the same bits
+            add("findNonFinite", "count " + count)
+                    .buffer("found", new double[] {-777})
+                    .buffer("data", bad)
+                    .call((k, b) -> k.findNonFinite(b.get("found"), b.get("data"), count))
+                    .expect("found", i -> new Bound(Double.longBitsToDouble(count / 2), 0));
         }
     }
 

@@ -9,6 +9,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import io.github.asg4j.BadBundleException;
 import io.github.asg4j.EngineOptions;
 import io.github.asg4j.Tiny;
+import io.github.asg4j.device.HostQueue;
 import io.github.asg4j.device.Memory;
 import io.github.asg4j.kernel.JavaKernels;
 import io.github.asg4j.model.Bundle;
@@ -29,6 +30,9 @@ import java.lang.foreign.ValueLayout;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Random;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.ForkJoinPool;
+import java.util.stream.IntStream;
 
 /** Tiles against the whole picture, on small RRDBNets that see less than 20 pixels around. */
 @Timeout(60)
@@ -115,7 +119,7 @@ class TileRunTest {
                             () -> tiled(model, upscaling, picture(8, 8), 1));
             assertTrue(e.getMessage().contains("upscaler_x2.onnx"), e.getMessage());
             Manifest.Upscaler decoder = new Manifest.Upscaler("vae_decoder.onnx", 2, 20);
-            e = assertThrows(BadBundleException.class, () -> model.upscaler(decoder));
+            e = assertThrows(BadBundleException.class, () -> model.upscaler(decoder, 0));
             assertTrue(
                     e.getMessage().contains("vae_decoder.onnx: input \"latents\""), e.getMessage());
         }
@@ -125,9 +129,9 @@ class TileRunTest {
     void aClosedModelLoadsNone() {
         LoadedModel model = model(2);
         Manifest.Upscaler entry = new Manifest.Upscaler("upscaler_x2.onnx", 2, 20);
-        assertSame(model.upscaler(entry), model.upscaler(entry));
+        assertSame(model.upscaler(entry, 0), model.upscaler(entry, 0));
         model.close();
-        assertThrows(IllegalStateException.class, () -> model.upscaler(entry));
+        assertThrows(IllegalStateException.class, () -> model.upscaler(entry, 0));
     }
 
     private LoadedModel model(int scale) {
@@ -138,17 +142,35 @@ class TileRunTest {
     private TileRun run(LoadedModel model, int height, int width, int scale, int workers) {
         Manifest.Upscaler entry = new Manifest.Upscaler("upscaler_x2.onnx", 2, 20);
         Upscaling upscaling = Upscaling.of(height, width, scale, List.of(entry));
-        return new TileRun(upscaling, model, picture(height, width), workers, memory);
+        return new TileRun(
+                upscaling,
+                (upscaler, worker) -> model.upscaler(upscaler, 0),
+                picture(height, width),
+                new JavaKernels(),
+                workers,
+                memory);
     }
 
     private MemorySegment tiled(
             LoadedModel model, Upscaling upscaling, MemorySegment picture, int count) {
-        Board board = new Board(count);
+        List<String> names = IntStream.range(0, count).mapToObj(i -> "cpu#" + i).toList();
+        Board board = new Board(names);
         Worker[] workers = new Worker[count];
         for (int i = 0; i < count; i++) {
-            workers[i] = new Worker(i, new JavaKernels(), WorkerHook.NONE);
+            HostQueue queue = HostQueue.INSTANCE;
+            // The test's thread does the work of all of them.
+            ExecutorService unused = ForkJoinPool.commonPool();
+            Lane lane = new Lane(names.get(i), queue, queue, new JavaKernels(), unused);
+            workers[i] = new Worker(i, lane, WorkerHook.NONE);
         }
-        TileRun run = new TileRun(upscaling, model, picture, count, memory);
+        TileRun run =
+                new TileRun(
+                        upscaling,
+                        (upscaler, worker) -> model.upscaler(upscaler, 0),
+                        picture,
+                        new JavaKernels(),
+                        count,
+                        memory);
         try (run) {
             board.add(run);
             int unit;
@@ -170,7 +192,7 @@ class TileRunTest {
             LoadedModel model, Manifest.Upscaler entry, MemorySegment picture, int h, int w) {
         int scale = entry.scale();
         MemorySegment out = memory.floats(3L * h * w * scale * scale, "whole");
-        try (Binding binding = model.upscaler(entry).bind(picture, out, h, w)) {
+        try (Binding binding = model.upscaler(entry, 0).bind(picture, out, h, w)) {
             binding.run();
         }
         for (long i = 0; i < out.byteSize() / 4; i++) {

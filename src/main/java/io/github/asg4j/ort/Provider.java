@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.github.asg4j.ort;
+
+import org.bytedeco.onnxruntime.MemoryInfo;
+import org.bytedeco.onnxruntime.RunOptions;
+import org.bytedeco.onnxruntime.SessionOptions;
+
+import java.util.Collection;
+
+/** What runs a network in the place of the CPU. */
+public interface Provider {
+    /** Makes sessions with these options run on it. */
+    void configure(SessionOptions session);
+
+    /** Prepares every run. */
+    void configure(RunOptions run);
+
+    /** Where tensors that are bound have to lie. */
+    MemoryInfo memory();
+
+    /** Told before every run what it reads and writes, for those that check it. */
+    default void enqueues(Collection<Tensor> inputs, Collection<Tensor> outputs) {}
+}
