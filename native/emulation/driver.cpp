@@ -100,7 +100,13 @@ bool is_context(CUcontext context) {
 }
 
 // Whether the bytes lie in one allocation of device memory.
+// Kernels that are tried alone get memory of the host for memory of the device.
+bool any_memory = false;
+
 bool is_device_memory(CUdeviceptr at, uint64_t bytes) {
+    if (any_memory) {
+        return true;
+    }
     auto after = device_memory.upper_bound(at);
     if (after == device_memory.begin()) {
         return false;
@@ -419,6 +425,7 @@ EXPORT void asg_emulated_reset(int device_count, int version, int arch, int64_t 
     memory = (uint64_t)bytes;
     order = thread_order;
     initialised = false;
+    any_memory = false;
     current = nullptr;
     in_use = 0;
     device_memory.clear();
@@ -438,6 +445,11 @@ EXPORT void asg_emulated_fail(const char* function, int after, int status) {
     failing = function;
     failing_after = after;
     failing_with = status;
+}
+
+EXPORT void asg_emulated_any_memory(void) {
+    std::lock_guard<std::recursive_mutex> lock(mutex);
+    any_memory = true;
 }
 
 // Allocations, streams, events, modules and retained contexts that are left.

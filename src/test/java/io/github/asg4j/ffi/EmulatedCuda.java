@@ -81,6 +81,11 @@ public final class EmulatedCuda {
         }
     }
 
+    /** From now on, memory of the host passes for memory of a device. */
+    public static void takeAnyMemory() {
+        call("asg_emulated_any_memory", FunctionDescriptor.ofVoid());
+    }
+
     /** Allocations, streams, events, modules and contexts that nobody freed. */
     public static int left() {
         return (int) call("asg_emulated_left", FunctionDescriptor.of(JAVA_INT));
