@@ -178,10 +178,14 @@ public final class CudaStream implements Queue {
         if (!closed) {
             closed = true;
             device.disown(this);
-            if (bounce != null) {
-                bounce.close();
+            try {
+                if (bounce != null) {
+                    api.synchronizeStream(handle);
+                    bounce.close();
+                }
+            } finally {
+                api.destroyStream(handle);
             }
-            api.destroyStream(handle);
         }
     }
 }

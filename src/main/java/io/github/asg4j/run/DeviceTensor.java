@@ -36,7 +36,22 @@ final class DeviceTensor implements Shared {
     private final long[][] fetched;
 
     /** Who wrote a part, where, and the event behind it: of one worker, kept for its next one. */
-    private record Written(Worker worker, CudaStream stream, MemorySegment data, CudaEvent event) {}
+    private static final class Written {
+        final Worker worker;
+        final CudaStream stream;
+        final MemorySegment data;
+        final CudaEvent event;
+
+        /** Of the worker's publications, which one it was. */
+        long sequence;
+
+        Written(Worker worker, CudaStream stream, MemorySegment data, CudaEvent event) {
+            this.worker = worker;
+            this.stream = stream;
+            this.data = data;
+            this.event = event;
+        }
+    }
 
     /**
      * @param origin what every copy starts with, in host memory and left as it is; null: zeros
@@ -83,6 +98,7 @@ final class DeviceTensor implements Shared {
             written[part] = last;
         }
         last.stream.record(last.event);
+        last.sequence = worker.nextSequence();
         versions[part]++;
     }
 
@@ -90,7 +106,7 @@ final class DeviceTensor implements Shared {
     public void await(Worker worker, int part) {
         Written last = written[part];
         if (last != null && last.worker != worker) {
-            worker.stream().await(last.event);
+            worker.await(last.worker, last.sequence, last.event);
         }
     }
 
@@ -101,7 +117,7 @@ final class DeviceTensor implements Shared {
                 && last.worker != worker
                 && fetched[worker.index][part] != versions[part]) {
             fetched[worker.index][part] = versions[part];
-            worker.stream().await(last.event);
+            worker.await(last.worker, last.sequence, last.event);
             long size = last.data.byteSize();
             worker.stream()
                     .copyFrom(

@@ -250,7 +250,7 @@ public final class Runner {
                     memory.floats(
                             3 * cells / canvas.channels() * factor * factor, "decoded picture");
             for (int i = 0; i < used.size(); i++) {
-                workers.add(new Worker(i, used.get(i), hook));
+                workers.add(new Worker(i, used.size(), used.get(i), hook));
             }
             if (upscaling != null && request.image() != null) {
                 readPicture(request.image());

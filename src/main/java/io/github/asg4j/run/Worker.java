@@ -40,13 +40,21 @@ final class Worker implements AutoCloseable {
     private final List<CudaEvent> events = new ArrayList<>();
     private final Runnable spoil = this::spoil;
     private volatile @Nullable Binding running;
+    private long published;
 
-    Worker(int index, Lane lane, WorkerHook hook) {
+    /** Of each worker the last publication that this one's work comes after. */
+    private final long[] awaited;
+
+    /**
+     * @param workers how many there are
+     */
+    Worker(int index, int workers, Lane lane, WorkerHook hook) {
         this.index = index;
         this.lane = lane;
         this.kernels = lane.kernels();
         this.queue = lane.queue();
         this.hook = hook;
+        awaited = new long[workers];
         queue.enter();
         memory = queue.newMemory(lane.name());
         staging = queue.newStagingMemory(lane.name() + " staging");
@@ -77,6 +85,22 @@ final class Worker implements AutoCloseable {
         CudaEvent event = stream().device().newEvent();
         events.add(event);
         return event;
+    }
+
+    /** Number of the next publication of this worker ({@link DeviceTensor}). */
+    long nextSequence() {
+        return ++published;
+    }
+
+    /**
+     * Later work comes after what {@code writer} had enqueued at its publication {@code sequence},
+     * which {@code event} recorded; nothing is enqueued if it does already.
+     */
+    void await(Worker writer, long sequence, CudaEvent event) {
+        if (awaited[writer.index] < sequence) {
+            awaited[writer.index] = sequence;
+            stream().await(event);
+        }
     }
 
     /** Float32 [count] of this worker's own device memory. */

@@ -28,7 +28,7 @@ import java.util.TreeMap;
  *       the work with it is done. Results of downloads appear in host memory only then.
  * </ul>
  *
- * <p>The host counts as one, whatever its threads.
+ * <p>Each thread of the host knows what it has waited for itself.
  */
 public final class CheckedCuda implements CudaApi {
     private static final byte NOT_THERE_YET = (byte) 0xA5;
@@ -71,12 +71,36 @@ public final class CheckedCuda implements CudaApi {
     private final List<Launch> launches = new ArrayList<>();
     private final Map<Long, List<Long>> peers = new HashMap<>();
     private final ThreadLocal<Long> current = ThreadLocal.withInitial(() -> 0L);
-    private long[] host = {};
+    private final ThreadLocal<long[]> host = ThreadLocal.withInitial(() -> new long[0]);
+    private int dropped = -1;
+    private int awaits;
     private int actors;
     private long now;
 
     public CheckedCuda(CudaApi api) {
         this.api = api;
+    }
+
+    /** The wait of a stream after the next {@code after} ones is left out. */
+    public synchronized void dropAwait(int after) {
+        dropped = awaits + after;
+    }
+
+    /** Waits of streams so far. */
+    public synchronized int awaits() {
+        return awaits;
+    }
+
+    /** A network runs on a stream. */
+    public synchronized void network(
+            long stream, List<MemorySegment> inputs, List<MemorySegment> outputs) {
+        Stream s = enqueue(stream);
+        for (MemorySegment input : inputs) {
+            device(s, input.address(), input.byteSize(), false, "a network");
+        }
+        for (MemorySegment output : outputs) {
+            device(s, output.address(), output.byteSize(), true, "a network");
+        }
     }
 
     /** All launches so far, in the order of the calls. */
@@ -101,7 +125,7 @@ public final class CheckedCuda implements CudaApi {
     /** The next piece of work of a stream: after its own, and after what the host knows. */
     private Stream enqueue(long handle) {
         Stream stream = stream(handle);
-        stream.clock = join(stream.clock, host);
+        stream.clock = join(stream.clock, host.get());
         stream.clock = Arrays.copyOf(stream.clock, Math.max(stream.clock.length, actors));
         stream.clock[stream.actor] = ++now;
         return stream;
@@ -174,10 +198,11 @@ public final class CheckedCuda implements CudaApi {
 
     /** The host has waited for something: downloads appear, sources of uploads become free. */
     private void learn(long[] clock) {
-        host = join(host, clock);
+        long[] known = join(host.get(), clock);
+        host.set(known);
         pending.removeIf(
                 p -> {
-                    if (!covers(host, p.actor, p.time)) {
+                    if (!covers(known, p.actor, p.time)) {
                         return false;
                     }
                     if (p.upload) {
@@ -202,7 +227,7 @@ public final class CheckedCuda implements CudaApi {
         for (Access other : accesses) {
             if (other.from < address + bytes
                     && address < other.to
-                    && !covers(host, other.actor, other.time)) {
+                    && !covers(host.get(), other.actor, other.time)) {
                 throw new AssertionError(
                         what + " is freed while " + other.what + " may not have been done");
             }
@@ -323,6 +348,9 @@ public final class CheckedCuda implements CudaApi {
 
     @Override
     public synchronized void waitEvent(long stream, long event) {
+        if (awaits++ == dropped) {
+            return;
+        }
         api.waitEvent(stream, event);
         Stream waiting = enqueue(stream);
         waiting.clock = join(waiting.clock, recorded(event));

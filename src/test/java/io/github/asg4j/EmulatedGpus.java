@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.github.asg4j;
+
+import io.github.asg4j.device.CheckedCuda;
+import io.github.asg4j.device.CudaDevice;
+import io.github.asg4j.device.CudaStream;
+import io.github.asg4j.ffi.CudaApi;
+import io.github.asg4j.ffi.EmulatedCuda;
+import io.github.asg4j.kernel.CudaProgram;
+import io.github.asg4j.kernel.EmulatedKernels;
+import io.github.asg4j.ort.EmulatedProvider;
+import io.github.asg4j.ort.Provider;
+import io.github.asg4j.run.Gpus;
+
+/** Two GPUs whose work is done on the CPU, every access and order of it checked. */
+final class EmulatedGpus implements Gpus {
+    private final CheckedCuda checked;
+
+    EmulatedGpus() {
+        this(EmulatedCuda.Machine.USUAL);
+    }
+
+    EmulatedGpus(EmulatedCuda.Machine machine) {
+        checked = new CheckedCuda(EmulatedCuda.open(machine));
+    }
+
+    CheckedCuda checked() {
+        return checked;
+    }
+
+    @Override
+    public CudaApi driver() {
+        return checked;
+    }
+
+    @Override
+    public CudaProgram program(CudaDevice device) {
+        return EmulatedKernels.program(device);
+    }
+
+    @Override
+    public Provider onStream(CudaStream stream) {
+        long handle = stream.handle();
+        return new EmulatedProvider((in, out) -> checked.network(handle, in, out));
+    }
+
+    @Override
+    public Provider withHostTensors(CudaDevice device) {
+        return new EmulatedProvider((in, out) -> {});
+    }
+}
