@@ -2,15 +2,31 @@
 package io.github.asg4j;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.github.asg4j.device.CheckedCuda;
 import io.github.asg4j.ffi.EmulatedCuda;
 import io.github.asg4j.run.WorkerHook;
 
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.MethodSource;
 
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
+import java.util.concurrent.CompletionException;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
 import java.util.stream.Stream;
 
 /**
@@ -18,7 +34,13 @@ import java.util.stream.Stream;
  * range and its order. The kernels have the bits of the CPU's and the networks run on the CPU, so the
  * pictures are those of the CPU.
  */
+@Timeout(120)
 class CudaEngineTest {
+    private static final int OUT_OF_MEMORY = 2;
+    private static final int ILLEGAL_ADDRESS = 700;
+
+    @TempDir private Path folder;
+
     private static EngineOptions options(String devices) {
         return Tiny.options(1).withDevices(devices);
     }
@@ -59,6 +81,344 @@ class CudaEngineTest {
                 assertTrue(gpus.checked().launches().size() > 50);
             }
             assertEquals(0, EmulatedCuda.left(), "not freed on " + devices);
+        }
+    }
+
+    /** The least that can be lost without anybody noticing is nothing: each wait has its reason. */
+    @Test
+    void everyWaitIsNeeded() {
+        for (GenerationRequest request :
+                List.of(
+                        Tiny.request().steps(4).build(),
+                        Tiny.request()
+                                .steps(4)
+                                .guide(GuideOptions.DEFAULT.withInteractionSteps(0))
+                                .build(),
+                        Tiny.request().method("demofusion").steps(3).build())) {
+            int left = 0;
+            for (CheckedCuda checked = draw(request, left);
+                    checked.dropped();
+                    checked = draw(request, ++left)) {
+                assertTrue(checked.failed(), "nobody missed wait " + left + " of " + request);
+            }
+            assertTrue(left > 10, left + " waits in all");
+        }
+    }
+
+    private static CheckedCuda draw(GenerationRequest request, int withoutAwait) {
+        EmulatedGpus gpus = new EmulatedGpus();
+        gpus.checked().dropAwait(withoutAwait);
+        try (Engine engine = Engine.open(options("cuda:0,cuda:1"), WorkerHook.NONE, gpus)) {
+            engine.submit(request).join();
+        } catch (CompletionException | AsgException e) {
+            assertTrue(gpus.checked().failed(), e.toString());
+        }
+        return gpus.checked();
+    }
+
+    private static GeneratedImage onCpu(EngineOptions options, GenerationRequest request) {
+        try (Engine engine = Engine.open(options.withDevices("cpu:1"))) {
+            return engine.submit(request).join();
+        }
+    }
+
+    private static void sameOnGpus(EngineOptions options, GenerationRequest request) {
+        EngineOptions gpus = options.withDevices("cuda:0,cuda:1");
+        try (Engine engine = Engine.open(gpus, WorkerHook.NONE, new EmulatedGpus())) {
+            GeneratedImage image = engine.submit(request).join();
+            assertEquals(List.of(), image.report().get("lost_devices"));
+            assertEquals(Tiny.hash(onCpu(options, request)), Tiny.hash(image), request.toString());
+        }
+    }
+
+    @Test
+    void dilatedSteps() {
+        GenerationRequest request =
+                GenerationRequest.builder("a pink cone on water")
+                        .seed(3)
+                        .size(256, 128)
+                        .steps(4)
+                        .method("scalecrafter")
+                        .dilation(
+                                DilationOptions.DEFAULT
+                                        .withFactors(Map.of("mid_block", 3.0, "up_blocks.0", 2.5))
+                                        .withShare(0.75)
+                                        .withDampedFactors(Map.of("mid_block", 2.0))
+                                        .withDampedShare(0.5))
+                        .build();
+        sameOnGpus(Tiny.options(Tiny.resource("tiny-methods"), 1), request);
+    }
+
+    @Test
+    void tilesOfAnUpscaler() {
+        Path bundle = Tiny.withUpscalers(folder, 2);
+        sameOnGpus(
+                Tiny.options(bundle, 1), Tiny.request().method("superres").size(128, 64).build());
+    }
+
+    @Test
+    void backgroundWindows() {
+        WindowOptions background =
+                WindowOptions.DEFAULT
+                        .withObjectShare(0.4)
+                        .withBackgroundPrompt("grass")
+                        .withBackgroundGuidanceScale(1.5);
+        sameOnGpus(Tiny.options(1), Tiny.request().windows(background).build());
+    }
+
+    /** Every tensor of every step. */
+    @Test
+    void whatIsDumped() throws IOException {
+        List<Path> folders = new ArrayList<>();
+        for (String devices : List.of("cpu:1", "cuda:0,cuda:1")) {
+            Path dump = Files.createDirectory(folder.resolve("dump" + folders.size()));
+            folders.add(dump);
+            GenerationRequest request = Tiny.request().dumpDirectory(dump).build();
+            try (Engine engine =
+                    Engine.open(options(devices), WorkerHook.NONE, new EmulatedGpus())) {
+                engine.submit(request).join();
+            }
+        }
+        List<Path> files;
+        try (Stream<Path> all = Files.list(folders.getFirst())) {
+            files = all.toList();
+        }
+        assertTrue(files.size() > 20, files.size() + " files");
+        for (Path file : files) {
+            Path other = folders.getLast().resolve(file.getFileName());
+            assertEquals(-1, Files.mismatch(file, other), file.toString());
+        }
+    }
+
+    /** Previews, attention and patches come from the devices while they work on. */
+    @Test
+    void whatAListenerIsTold() {
+        List<List<String>> told = new ArrayList<>();
+        for (String devices : List.of("cpu:1", "cuda:0,cuda:1")) {
+            Recorder recorder = new Recorder();
+            try (Engine engine =
+                    Engine.open(options(devices), WorkerHook.NONE, new EmulatedGpus())) {
+                engine.submit(Tiny.request().build(), recorder).join();
+            }
+            told.add(recorder.told);
+        }
+        assertTrue(told.getFirst().size() > 8, told.toString());
+        assertEquals(told.getFirst(), told.getLast());
+    }
+
+    private static final class Recorder implements GenerationListener {
+        final List<String> told = new ArrayList<>();
+
+        @Override
+        public void onEvent(GenerationEvent event) {}
+
+        @Override
+        public boolean wantsPatches() {
+            return true;
+        }
+
+        @Override
+        public boolean wantsAttention() {
+            return true;
+        }
+
+        @Override
+        public void onPatches(PatchReport report) {
+            told.add("latents " + report.latents().hashCode() + " " + report.clean().hashCode());
+            report.pictures().forEach(picture -> told.add("patch " + Tiny.hash(picture)));
+        }
+
+        @Override
+        public void onAttention(AttentionReport report) {
+            report.blocks()
+                    .forEach(
+                            map ->
+                                    told.add(
+                                            "step "
+                                                    + report.step()
+                                                    + " "
+                                                    + map.name()
+                                                    + " "
+                                                    + map.values().hashCode()));
+        }
+    }
+
+    @Test
+    void previewsAreOfTheStepTheySay() {
+        Map<String, String> onCpu = previews("cpu:1");
+        Map<String, String> onGpus = previews("cuda:0,cuda:1");
+        assertFalse(onGpus.isEmpty());
+        onGpus.forEach(
+                (step, hash) -> {
+                    if (onCpu.containsKey(step)) {
+                        assertEquals(onCpu.get(step), hash, step);
+                    }
+                });
+    }
+
+    private static Map<String, String> previews(String devices) {
+        Map<String, String> previews = new LinkedHashMap<>();
+        GenerationListener listener =
+                new GenerationListener() {
+                    @Override
+                    public void onEvent(GenerationEvent event) {}
+
+                    @Override
+                    public int previewEvery() {
+                        return 1;
+                    }
+
+                    @Override
+                    public void onPreview(GeneratedImage image) {
+                        var report = image.report();
+                        previews.put(
+                                report.get("preview_stage") + " " + report.get("preview_step"),
+                                Tiny.hash(image));
+                    }
+                };
+        EmulatedGpus gpus = new EmulatedGpus();
+        gpus.checked()
+                .threadsTellEachOther(); // the next preview is asked for once this one is read
+        try (Engine engine = Engine.open(options(devices), WorkerHook.NONE, gpus)) {
+            for (int i = 0; i < 5; i++) {
+                engine.submit(Tiny.request().steps(12).build(), listener).join();
+            }
+        }
+        return previews;
+    }
+
+    /** A GPU that is lost anywhere: the picture is drawn again by the other, the next one too. */
+    @ParameterizedTest
+    @CsvSource({
+        "cuLaunchKernel, 0",
+        "cuLaunchKernel, 31",
+        "cuLaunchKernel, 150",
+        "cuMemcpyPeerAsync, 3",
+        "cuEventSynchronize, 5",
+        "cuStreamWaitEvent, 7"
+    })
+    void theOtherDrawsThePictureOfALostOne(String function, int after) {
+        GenerationRequest request = Tiny.request().build();
+        EmulatedGpus gpus = new EmulatedGpus();
+        try (Engine engine = Engine.open(options("cuda:0,cuda:1"), WorkerHook.NONE, gpus)) {
+            EmulatedCuda.fail(function, after, ILLEGAL_ADDRESS);
+            String expected = Tiny.hash(onCpu(Tiny.options(1), request));
+            for (int i = 0; i < 2; i++) {
+                GeneratedImage image = engine.submit(request).join();
+                assertEquals(1, ((List<?>) image.report().get("lost_devices")).size());
+                assertEquals(expected, Tiny.hash(image));
+            }
+        }
+        assertEquals(0, EmulatedCuda.left(), "not freed");
+    }
+
+    @Test
+    void aLostOnlyDeviceIsSaid() {
+        try (Engine engine = Engine.open(options("cuda:0"), WorkerHook.NONE, new EmulatedGpus())) {
+            EmulatedCuda.fail("cuLaunchKernel", 40, ILLEGAL_ADDRESS);
+            for (int i = 0; i < 2; i++) {
+                Generation generation = engine.submit(Tiny.request().build());
+                DeviceException e = assertThrows(DeviceException.class, generation::join);
+                assertTrue(e.getMessage().contains("cuda:0 is lost"), e.getMessage());
+                assertTrue(e.getMessage().contains("CUDA_ERROR_ILLEGAL_ADDRESS"), e.getMessage());
+            }
+        }
+        assertEquals(0, EmulatedCuda.left(), "not freed");
+    }
+
+    @Test
+    void outOfDeviceMemoryHalvesTheViewBatch() {
+        GenerationRequest request = Tiny.request().viewBatch(4).build();
+        try (Engine engine =
+                Engine.open(options("cuda:0,cuda:1"), WorkerHook.NONE, new EmulatedGpus())) {
+            EmulatedCuda.fail("cuMemAlloc", 9, OUT_OF_MEMORY);
+            GeneratedImage image = engine.submit(request).join();
+            assertEquals(2, image.report().get("view_batch"));
+            assertEquals(List.of(), image.report().get("lost_devices"));
+        }
+        assertEquals(0, EmulatedCuda.left(), "not freed");
+    }
+
+    /** Found on the device, told when the call's turn comes. */
+    @Test
+    void aNetworkThatOverflows() {
+        EmulatedGpus gpus = new EmulatedGpus();
+        try (Engine engine = Engine.open(options("cuda:0,cuda:1"), WorkerHook.NONE, gpus)) {
+            gpus.spoilInputOf(11);
+            Generation generation = engine.submit(Tiny.request().build());
+            AsgException e = assertThrows(BadBundleException.class, generation::join);
+            assertTrue(e.getMessage().contains("NaN or an infinity"), e.getMessage());
+            assertTrue(e.getMessage().contains("stage1, step "), e.getMessage());
+            engine.submit(Tiny.request().build()).join();
+        }
+    }
+
+    @Test
+    void cancelledInTheMiddle() throws Exception {
+        CountDownLatch reached = new CountDownLatch(1);
+        CountDownLatch cancelled = new CountDownLatch(1);
+        WorkerHook hook =
+                point -> {
+                    if (point.step() == 3) {
+                        reached.countDown();
+                        await(cancelled);
+                    }
+                };
+        try (Engine engine = Engine.open(options("cuda:0,cuda:1"), hook, new EmulatedGpus())) {
+            Generation generation = engine.submit(Tiny.request().build());
+            assertTrue(reached.await(20, TimeUnit.SECONDS));
+            generation.cancel();
+            cancelled.countDown();
+            assertThrows(CancelledException.class, generation::join);
+        }
+        assertEquals(0, EmulatedCuda.left(), "not freed");
+    }
+
+    private static void await(CountDownLatch latch) {
+        try {
+            assertTrue(latch.await(20, TimeUnit.SECONDS));
+        } catch (InterruptedException e) {
+            throw new IllegalStateException(e);
+        }
+    }
+
+    @ParameterizedTest
+    @CsvSource({
+        "cuda:2, there is no device cuda:2: this machine has 2",
+        "'cuda:0,cuda:9', there is no device cuda:9: this machine has 2"
+    })
+    void aDeviceThatIsNotThere(String devices, String message) {
+        DeviceException e =
+                assertThrows(
+                        DeviceException.class,
+                        () -> Engine.open(options(devices), WorkerHook.NONE, new EmulatedGpus()));
+        assertTrue(e.getMessage().contains(message), e.getMessage());
+        assertEquals(0, EmulatedCuda.left(), "not freed");
+    }
+
+    @Test
+    void aDriverThatIsTooOld() {
+        EmulatedGpus gpus =
+                new EmulatedGpus(
+                        new EmulatedCuda.Machine(
+                                2, 12080, 90, 1L << 30, EmulatedCuda.Order.ASCENDING));
+        DeviceException e =
+                assertThrows(
+                        DeviceException.class,
+                        () -> Engine.open(options("cuda:0"), WorkerHook.NONE, gpus));
+        assertTrue(e.getMessage().contains("serves CUDA 12.8"), e.getMessage());
+        assertTrue(e.getMessage().contains("driver 580 or newer"), e.getMessage());
+    }
+
+    /** "auto" takes all GPUs that can be used, and says why it takes none. */
+    @Test
+    void auto() {
+        try (Engine engine = Engine.open(options("auto"), WorkerHook.NONE, new EmulatedGpus())) {
+            assertEquals(List.of("cuda:0", "cuda:1"), engine.describe().get("devices"));
+        }
+        try (Engine engine = Engine.open(options("auto"))) {
+            String reason = String.valueOf(engine.describe().get("devices_reason"));
+            assertTrue(reason.contains("no GPU: this build has no CUDA natives"), reason);
         }
     }
 }

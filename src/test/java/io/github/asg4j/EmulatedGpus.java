@@ -12,9 +12,14 @@ import io.github.asg4j.ort.EmulatedProvider;
 import io.github.asg4j.ort.Provider;
 import io.github.asg4j.run.Gpus;
 
+import java.lang.foreign.ValueLayout;
+import java.util.concurrent.atomic.AtomicInteger;
+
 /** Two GPUs whose work is done on the CPU, every access and order of it checked. */
 final class EmulatedGpus implements Gpus {
     private final CheckedCuda checked;
+    private final AtomicInteger calls = new AtomicInteger();
+    private volatile int spoilt = -1;
 
     EmulatedGpus() {
         this(EmulatedCuda.Machine.USUAL);
@@ -26,6 +31,11 @@ final class EmulatedGpus implements Gpus {
 
     CheckedCuda checked() {
         return checked;
+    }
+
+    /** A value of what the network is given after the next {@code after} calls is not a number. */
+    void spoilInputOf(int after) {
+        spoilt = calls.get() + after;
     }
 
     @Override
@@ -41,7 +51,13 @@ final class EmulatedGpus implements Gpus {
     @Override
     public Provider onStream(CudaStream stream) {
         long handle = stream.handle();
-        return new EmulatedProvider((in, out) -> checked.network(handle, in, out));
+        return new EmulatedProvider(
+                (in, out) -> {
+                    checked.network(handle, in, out);
+                    if (calls.getAndIncrement() == spoilt) {
+                        in.getFirst().set(ValueLayout.JAVA_FLOAT, 0, Float.NaN);
+                    }
+                });
     }
 
     @Override

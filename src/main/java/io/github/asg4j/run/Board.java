@@ -165,6 +165,11 @@ final class Board {
         notifyAll();
     }
 
+    /** Whether {@code e} is what {@link #check} throws: another worker's, or the caller's. */
+    synchronized boolean hasFailedWith(Throwable e) {
+        return e == failure;
+    }
+
     /** A worker's thread has ended its part, in whatever way. */
     synchronized void workerFinished() {
         finished++;

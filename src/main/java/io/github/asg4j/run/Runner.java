@@ -676,6 +676,9 @@ public final class Runner {
                 // the same on every device: no other could do better
                 board.fail(e);
             } catch (RuntimeException | Error e) {
+                if (board.hasFailedWith(e)) {
+                    return;
+                }
                 if (worker.onHost()) {
                     LOG.log(System.Logger.Level.WARNING, worker.name() + " is lost: " + e);
                     board.lose(worker, e);
@@ -1009,15 +1012,19 @@ public final class Runner {
 
         @Override
         public void close() {
-            for (Worker worker : workers) {
-                try {
-                    worker.close();
-                } catch (DeviceException e) {
-                    // of a device that is lost: what it held is gone with it
-                    LOG.log(System.Logger.Level.DEBUG, worker.name() + " cannot be closed", e);
-                }
-            }
+            // All of them before the first is freed: they read each other's memory.
+            workers.forEach(worker -> attempt(worker, worker::settle));
+            workers.forEach(worker -> attempt(worker, worker::close));
             memory.close();
+        }
+
+        /** What fails is of a device that is lost: what it held is gone with it. */
+        private static void attempt(Worker worker, Runnable action) {
+            try {
+                action.run();
+            } catch (DeviceException e) {
+                LOG.log(System.Logger.Level.DEBUG, worker.name() + " cannot be closed", e);
+            }
         }
     }
 

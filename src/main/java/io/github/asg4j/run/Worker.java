@@ -237,22 +237,24 @@ final class Worker implements AutoCloseable {
         }
     }
 
-    /** Waits for the device, then frees. */
+    /** Waits for the device. */
+    void settle() {
+        queue.enter();
+        queue.synchronize();
+    }
+
+    /** Frees; once all workers of the request are settled. */
     @Override
     public void close() {
         queue.enter();
-        try {
-            queue.synchronize();
-        } finally {
-            for (CallBuffers b : buffers.reversed()) {
-                b.close();
-            }
-            buffers.clear();
-            calls.close();
-            events.forEach(CudaEvent::close);
-            memory.close();
-            staging.close();
-            host.close();
+        for (CallBuffers b : buffers.reversed()) {
+            b.close();
         }
+        buffers.clear();
+        calls.close();
+        events.forEach(CudaEvent::close);
+        memory.close();
+        staging.close();
+        host.close();
     }
 }

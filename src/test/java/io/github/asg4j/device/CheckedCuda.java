@@ -28,7 +28,8 @@ import java.util.TreeMap;
  *       the work with it is done. Results of downloads appear in host memory only then.
  * </ul>
  *
- * <p>Each thread of the host knows what it has waited for itself.
+ * <p>Each thread of the host knows what it has waited for itself, unless {@link
+ * #threadsTellEachOther}.
  */
 public final class CheckedCuda implements CudaApi {
     private static final byte NOT_THERE_YET = (byte) 0xA5;
@@ -72,8 +73,11 @@ public final class CheckedCuda implements CudaApi {
     private final Map<Long, List<Long>> peers = new HashMap<>();
     private final ThreadLocal<Long> current = ThreadLocal.withInitial(() -> 0L);
     private final ThreadLocal<long[]> host = ThreadLocal.withInitial(() -> new long[0]);
+    private boolean telling;
+    private long[] told = {};
     private int dropped = -1;
     private int awaits;
+    private boolean failed;
     private int actors;
     private long now;
 
@@ -81,14 +85,38 @@ public final class CheckedCuda implements CudaApi {
         this.api = api;
     }
 
+    /** From now on each thread knows what any has waited for, as behind a common lock. */
+    public synchronized void threadsTellEachOther() {
+        telling = true;
+    }
+
+    private long[] known() {
+        return telling ? told : host.get();
+    }
+
+    private void know(long[] clock) {
+        told = join(told, clock);
+        host.set(join(host.get(), clock));
+    }
+
     /** The wait of a stream after the next {@code after} ones is left out. */
     public synchronized void dropAwait(int after) {
         dropped = awaits + after;
     }
 
-    /** Waits of streams so far. */
-    public synchronized int awaits() {
-        return awaits;
+    /** Whether it has refused anything. */
+    public synchronized boolean failed() {
+        return failed;
+    }
+
+    private AssertionError refused(String why) {
+        failed = true;
+        return new AssertionError(why);
+    }
+
+    /** Whether the wait of {@link #dropAwait} was left out. */
+    public synchronized boolean dropped() {
+        return dropped >= 0 && awaits > dropped;
     }
 
     /** A network runs on a stream. */
@@ -125,7 +153,7 @@ public final class CheckedCuda implements CudaApi {
     /** The next piece of work of a stream: after its own, and after what the host knows. */
     private Stream enqueue(long handle) {
         Stream stream = stream(handle);
-        stream.clock = join(stream.clock, host.get());
+        stream.clock = join(stream.clock, known());
         stream.clock = Arrays.copyOf(stream.clock, Math.max(stream.clock.length, actors));
         stream.clock[stream.actor] = ++now;
         return stream;
@@ -134,7 +162,7 @@ public final class CheckedCuda implements CudaApi {
     private Stream stream(long handle) {
         Stream stream = streams.get(handle);
         if (stream == null) {
-            throw new AssertionError("no stream " + handle);
+            throw refused("no stream " + handle);
         }
         return stream;
     }
@@ -146,7 +174,7 @@ public final class CheckedCuda implements CudaApi {
             if (overlap
                     && (write || other.write)
                     && !covers(stream.clock, other.actor, other.time)) {
-                throw new AssertionError(
+                throw refused(
                         "race: "
                                 + what
                                 + " and "
@@ -169,7 +197,7 @@ public final class CheckedCuda implements CudaApi {
         if (below == null
                 || address - below.getKey() > below.getValue().bytes
                 || bytes > below.getValue().bytes - (address - below.getKey())) {
-            throw new AssertionError(
+            throw refused(
                     what
                             + " touches "
                             + bytes
@@ -180,7 +208,7 @@ public final class CheckedCuda implements CudaApi {
         long owner = below.getValue().context;
         if (owner != stream.context
                 && !peers.getOrDefault(stream.context, List.of()).contains(owner)) {
-            throw new AssertionError(what + " touches memory of another device without access");
+            throw refused(what + " touches memory of another device without access");
         }
         touch(stream, address, bytes, write, what);
     }
@@ -190,7 +218,7 @@ public final class CheckedCuda implements CudaApi {
         long address = memory.address();
         Entry<Long, Long> below = hostAllocations.floorEntry(address);
         if (below == null || bytes > below.getValue() - (address - below.getKey())) {
-            throw new AssertionError(
+            throw refused(
                     what + " touches " + bytes + " bytes of host memory that is not page-locked");
         }
         touch(stream, address, bytes, write, what);
@@ -198,8 +226,8 @@ public final class CheckedCuda implements CudaApi {
 
     /** The host has waited for something: downloads appear, sources of uploads become free. */
     private void learn(long[] clock) {
-        long[] known = join(host.get(), clock);
-        host.set(known);
+        know(clock);
+        long[] known = known();
         pending.removeIf(
                 p -> {
                     if (!covers(known, p.actor, p.time)) {
@@ -215,10 +243,10 @@ public final class CheckedCuda implements CudaApi {
                 });
     }
 
-    private static void unchanged(Pending p) {
+    private void unchanged(Pending p) {
         byte[] found = p.host.asSlice(0, p.content.length).toArray(ValueLayout.JAVA_BYTE);
         if (!Arrays.equals(found, p.content)) {
-            throw new AssertionError(
+            throw refused(
                     "the host wrote into the source of an upload that may not have been done");
         }
     }
@@ -227,9 +255,8 @@ public final class CheckedCuda implements CudaApi {
         for (Access other : accesses) {
             if (other.from < address + bytes
                     && address < other.to
-                    && !covers(host.get(), other.actor, other.time)) {
-                throw new AssertionError(
-                        what + " is freed while " + other.what + " may not have been done");
+                    && !covers(known(), other.actor, other.time)) {
+                throw refused(what + " is freed while " + other.what + " may not have been done");
             }
         }
         accesses.removeIf(other -> other.from < address + bytes && address < other.to);
@@ -291,7 +318,7 @@ public final class CheckedCuda implements CudaApi {
     public synchronized void free(long address) {
         Allocation allocation = allocations.remove(address);
         if (allocation == null) {
-            throw new AssertionError("0x" + Long.toHexString(address) + " is not allocated");
+            throw refused("0x" + Long.toHexString(address) + " is not allocated");
         }
         notInUse(address, allocation.bytes, "device memory");
         api.free(address);
@@ -359,7 +386,7 @@ public final class CheckedCuda implements CudaApi {
     private long[] recorded(long event) {
         long[] clock = recorded.get(event);
         if (clock == null) {
-            throw new AssertionError("an event is waited for that nobody recorded");
+            throw refused("an event is waited for that nobody recorded");
         }
         return clock;
     }
@@ -433,14 +460,14 @@ public final class CheckedCuda implements CudaApi {
     private void owner(long address, long context) {
         Entry<Long, Allocation> below = allocations.floorEntry(address);
         if (below == null || below.getValue().context != context) {
-            throw new AssertionError("a copy between devices names the wrong device");
+            throw refused("a copy between devices names the wrong device");
         }
     }
 
     private void peerRange(long address, long bytes) {
         Entry<Long, Allocation> below = allocations.floorEntry(address);
         if (bytes > below.getValue().bytes - (address - below.getKey())) {
-            throw new AssertionError(
+            throw refused(
                     "a copy between devices touches "
                             + bytes
                             + " bytes, which are not inside one allocation");
