@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.github.asg4j;
 
+import io.github.asg4j.device.HostQueue;
 import io.github.asg4j.device.Memory;
 import io.github.asg4j.kernel.KernelChoice;
 import io.github.asg4j.kernel.KernelSelfTest;
@@ -208,16 +209,10 @@ public final class Engine implements AutoCloseable {
         map.put("kernels", kernels.kernels().name());
         map.put("kernels_reason", kernels.reason());
         map.put("kernels_usable", KernelChoice.usable());
-        String difference = KernelSelfTest.firstDifference(kernels.kernels());
-        map.put(
-                "kernels_self_test",
-                Map.of(
-                        "status",
-                        difference.isEmpty() ? "OK" : "FAIL",
-                        "result",
-                        difference.isEmpty()
-                                ? "same bits as the Java kernels"
-                                : difference + " differs"));
+        String difference = KernelSelfTest.firstDifference(kernels.kernels(), HostQueue.INSTANCE);
+        map.put("kernels_self_test", selfTest(difference));
+        fleet.kernelDifferences()
+                .forEach((name, found) -> map.put(name + "_self_test", selfTest(found)));
         map.put("model", bundle.manifest().name());
         map.put("licence", bundle.manifest().licence());
         map.put("bundle_sha256", bundle.bundleSha256());
@@ -230,6 +225,16 @@ public final class Engine implements AutoCloseable {
         map.put("onnxruntime", OrtRuntime.version());
         map.put("memory_limit", memoryLimit(options));
         return map;
+    }
+
+    private static Map<String, String> selfTest(String difference) {
+        return Map.of(
+                "status",
+                difference.isEmpty() ? "OK" : "FAIL",
+                "result",
+                difference.isEmpty()
+                        ? "same bits as the Java kernels"
+                        : difference + " differs from the Java kernels");
     }
 
     /** Bytes of off-heap memory that this process holds through engines. */

@@ -410,6 +410,17 @@ class CudaEngineTest {
         assertTrue(e.getMessage().contains("driver 580 or newer"), e.getMessage());
     }
 
+    @Test
+    void theKernelsOfEveryDeviceAreTried() {
+        try (Engine engine =
+                Engine.open(options("cuda:0,cuda:1"), WorkerHook.NONE, new EmulatedGpus())) {
+            for (String test : List.of("kernels", "cuda:0", "cuda:1")) {
+                Object verdict = engine.describe().get(test + "_self_test");
+                assertTrue(String.valueOf(verdict).contains("status=OK"), test + ": " + verdict);
+            }
+        }
+    }
+
     /** "auto" takes all GPUs that can be used, and says why it takes none. */
     @Test
     void auto() {

@@ -2,6 +2,7 @@
 package io.github.asg4j.kernel;
 
 import io.github.asg4j.device.Memory;
+import io.github.asg4j.device.Queue;
 
 import java.lang.foreign.MemorySegment;
 import java.util.Locale;
@@ -20,12 +21,18 @@ public final class KernelSelfTest {
 
     private KernelSelfTest() {}
 
-    /** The first operation whose bits differ from the Java kernels', or an empty string. */
-    public static String firstDifference(Kernels kernels) {
-        try (Memory memory = new Memory("kernel self-test")) {
+    /**
+     * The first operation whose bits differ from the Java kernels', or an empty string.
+     *
+     * @param queue that the kernels work on, by the calling thread
+     */
+    public static String firstDifference(Kernels kernels, Queue queue) {
+        queue.enter();
+        try (Memory memory = new Memory("kernel self-test");
+                Memory own = queue.newMemory("kernel self-test")) {
             Kernels java = new JavaKernels();
-            MemorySegment a = memory.floats(COUNT, "result");
-            MemorySegment b = memory.floats(COUNT, "expected");
+            MemorySegment found = memory.floats(COUNT, "result");
+            MemorySegment expected = memory.floats(COUNT, "expected");
             MemorySegment x = memory.floats(COUNT, "latents");
             MemorySegment m = memory.floats(COUNT, "noise");
             MemorySegment row = memory.allocate(StepRow.BYTES, "step");
@@ -34,10 +41,16 @@ public final class KernelSelfTest {
             }
             java.normal(x, COUNT, 1, 0, 0, Kernels.INITIAL_NOISE, 2);
             java.normal(m, COUNT, 1, 0, 1, Kernels.STEP_NOISE, 1);
+            MemorySegment ownX = own.floats(COUNT, "latents");
+            MemorySegment ownM = own.floats(COUNT, "noise");
+            MemorySegment out = own.floats(COUNT, "result");
+            queue.write(ownX, x);
+            queue.write(ownM, m);
             for (Operation operation : Operation.values()) {
-                operation.run(kernels, a, x, m, row);
-                operation.run(java, b, x, m, row);
-                if (a.mismatch(b) >= 0) {
+                operation.run(kernels, out, ownX, ownM, row);
+                queue.read(found, out);
+                operation.run(java, expected, x, m, row);
+                if (found.mismatch(expected) >= 0) {
                     return operation.name().toLowerCase(Locale.ROOT);
                 }
             }
@@ -148,7 +161,7 @@ public final class KernelSelfTest {
                     MemorySegment m,
                     MemorySegment row) {
                 MemorySegment work = out.asSlice(COUNT / 2 * 4);
-                k.blur(out, work, x, CHANNELS, HEIGHT, WIDTH, row, 5);
+                k.blur(out, work, x, CHANNELS, HEIGHT, WIDTH, m, 5);
             }
         };
 

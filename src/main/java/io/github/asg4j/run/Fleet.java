@@ -7,6 +7,7 @@ import io.github.asg4j.device.HostQueue;
 import io.github.asg4j.ffi.CudaApi;
 import io.github.asg4j.kernel.CudaKernels;
 import io.github.asg4j.kernel.CudaProgram;
+import io.github.asg4j.kernel.KernelSelfTest;
 import io.github.asg4j.kernel.Kernels;
 import io.github.asg4j.ort.Place;
 import io.github.asg4j.ort.Placement;
@@ -19,6 +20,7 @@ import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 
@@ -155,6 +157,33 @@ public final class Fleet implements AutoCloseable {
     /** Models of the GPUs by their number; empty on the CPU. */
     public Map<Integer, String> models() {
         return Map.copyOf(models);
+    }
+
+    /**
+     * Compares the kernels of every GPU with the Java ones, behind what its worker does now: name of
+     * the worker, and the operation that differs, an empty string, or why it cannot be tried.
+     */
+    public Map<String, String> kernelDifferences() {
+        Map<String, String> differences = new LinkedHashMap<>();
+        for (Lane lane : lanes) {
+            if (lane.queue() instanceof CudaStream) {
+                differences.put(lane.name(), kernelDifference(lane));
+            }
+        }
+        return differences;
+    }
+
+    private static String kernelDifference(Lane lane) {
+        try {
+            return lane.thread()
+                    .submit(() -> KernelSelfTest.firstDifference(lane.kernels(), lane.queue()))
+                    .get();
+        } catch (ExecutionException e) {
+            return String.valueOf(e.getCause());
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            return "interrupted";
+        }
     }
 
     /** Waits for the threads; after all work, and after what runs in the placements is closed. */
