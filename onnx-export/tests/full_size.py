@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""SDXL's UNet at its published size with random weights: what its export and its loading take. Minutes, and about 12 GB of disk.
+"""SDXL at its published size with random weights: what its export and its loading take. Some minutes, and about 16 GB of disk.
 
-``python tests/full_size.py checkpoint FOLDER`` writes a checkpoint in halves; its text encoders have SDXL's widths but two layers, its
-autoencoder is small. ``python tests/full_size.py step BUNDLE`` loads the exported denoiser without prepacking and does one guided step on
-the CPU, at native size. Both print the process's peak memory.
+``python tests/full_size.py checkpoint FOLDER`` writes a checkpoint in halves, all networks in their published configurations; only the tokenizers
+are small. Then ``python -m asg4j_export FOLDER --out BUNDLE --precision fp16`` as for any other. ``python tests/full_size.py step BUNDLE`` loads the exported
+denoiser without prepacking and does one guided step on the CPU, at native size. Both print the process's peak memory.
 """
 
 from __future__ import annotations
@@ -16,23 +16,36 @@ from pathlib import Path
 
 import numpy as np
 
+#: text_encoder (CLIP ViT-L/14) and text_encoder_2 (OpenCLIP ViT-bigG/14), and the autoencoder, as they are published
+CLIP_L = dict(hidden_size=768, intermediate_size=3072, num_hidden_layers=12, num_attention_heads=12, hidden_act="quick_gelu", projection_dim=768)
+CLIP_BIG_G = dict(hidden_size=1280, intermediate_size=5120, num_hidden_layers=32, num_attention_heads=20, hidden_act="gelu", projection_dim=1280)
+VAE = dict(
+    down_block_types=("DownEncoderBlock2D",) * 4, up_block_types=("UpDecoderBlock2D",) * 4, block_out_channels=(128, 256, 512, 512),
+    layers_per_block=2, latent_channels=4, sample_size=1024, scaling_factor=0.13025, force_upcast=True,
+)
+
 
 def checkpoint(folder: Path) -> None:
     import families
     import torch
-    from diffusers import StableDiffusionXLPipeline
+    from diffusers import AutoencoderKL, StableDiffusionXLPipeline
+    from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
     torch.manual_seed(0)
     torch.set_default_dtype(torch.float16)  # the weights are drawn in halves: no second copy
+    clip = dict(vocab_size=49408, max_position_embeddings=77, bos_token_id=0, eos_token_id=2, pad_token_id=1)
     unet = families.denoiser("sdxl", published=True)
+    text = CLIPTextModel(CLIPTextConfig(**CLIP_L, **clip))
+    text_2 = CLIPTextModelWithProjection(CLIPTextConfig(**CLIP_BIG_G, **clip))
+    vae = AutoencoderKL(**VAE)
     torch.set_default_dtype(torch.float32)
     pipeline = StableDiffusionXLPipeline(
-        unet=unet, scheduler=families.scheduler("sdxl"), vae=families._vae("sdxl").half(),
-        text_encoder=families._clip(768).half(), tokenizer=families._clip_tokenizer(),
-        text_encoder_2=families._clip(1280, projects=1280, activation="gelu").half(), tokenizer_2=families._clip_tokenizer("!"),
+        unet=unet, scheduler=families.scheduler("sdxl"), vae=vae, text_encoder=text, tokenizer=families._clip_tokenizer(),
+        text_encoder_2=text_2, tokenizer_2=families._clip_tokenizer("!"),
     )
-    pipeline.save_pretrained(folder)
-    print(f"{sum(p.numel() for p in unet.parameters()):,} parameters")
+    pipeline.save_pretrained(folder, max_shard_size="3GB")
+    for network in (unet, text, text_2, vae):
+        print(f"{type(network).__name__}: {sum(p.numel() for p in network.parameters()):,} parameters")
 
 
 def step(bundle: Path) -> None:
