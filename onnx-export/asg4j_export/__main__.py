@@ -10,6 +10,10 @@ from pathlib import Path
 
 # Set before anything of Hugging Face loads: an exporter that downloads is not wanted.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+# Their own progress and advice would hide the exporter's.
+os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+os.environ.setdefault("DIFFUSERS_VERBOSITY", "error")
 
 from .checkpoint import PRECISIONS, Checkpoint, unpacked  # noqa: E402
 from .errors import ExportError  # noqa: E402
