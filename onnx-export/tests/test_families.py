@@ -14,6 +14,7 @@ import torch
 from diffusers import SD3Transformer2DModel, UNet2DConditionModel
 from diffusers.models.attention_processor import Attention
 from safetensors.torch import load_file, save_file
+from tokenizers import Tokenizer
 
 import families
 from asg4j_export import export as exporter
@@ -94,6 +95,24 @@ def test_padding_is_recorded_where_it_is_not_the_end_mark(bundles):
 
 def operators(path):
     return Counter(node.op_type for node in onnx.load(path, load_external_data=False).graph.node)
+
+
+def test_tokenizers_in_the_published_layout(checkpoints, tmp_path):
+    """vocab.json and merges.txt, as the hub has them, instead of one tokenizer.json."""
+    folder = tmp_path / "published"
+    shutil.copytree(checkpoints("sdxl"), folder)
+    for name in ("tokenizer", "tokenizer_2"):
+        part = folder / name
+        model = json.loads((part / "tokenizer.json").read_text())["model"]
+        (part / "tokenizer.json").unlink()
+        (part / "vocab.json").write_text(json.dumps(model["vocab"], ensure_ascii=False))
+        merges = (pair if isinstance(pair, str) else " ".join(pair) for pair in model["merges"])
+        (part / "merges.txt").write_text("\n".join(["#version: 0.2", *merges]) + "\n")
+    for part in ("text_encoder", "text_encoder_2"):
+        (one, padding), (published, other) = (Checkpoint.open(f).tokenizer(part) for f in (checkpoints("sdxl"), folder))
+        assert padding == other
+        for text in ("A red ball on grass!", "two  Blue stars, (3) !!!", "café"):
+            assert Tokenizer.from_str(one).encode(text).ids == Tokenizer.from_str(published).encode(text).ids
 
 
 def test_sdxl_has_70_self_and_70_cross_attentions(checkpoints, tmp_path):
