@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 from contextlib import ExitStack
 from pathlib import Path
@@ -33,6 +34,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--vae", type=Path, metavar="FOLDER", help="another autoencoder than the checkpoint's")
     parser.add_argument("--config", type=Path, metavar="FOLDER", help="for a single file: a diffusers folder of its family, weights not needed")
     args = parser.parse_args(arguments)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # gigabytes half written are removed then too
     try:
         with ExitStack() as stack:
             folder = args.checkpoint
@@ -45,6 +47,9 @@ def main(arguments: list[str] | None = None) -> int:
     except ExportError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("stopped: nothing was written", file=sys.stderr)
+        return 130
     print(f"{args.out}: {sum(f['bytes'] for f in manifest['files'].values()):,} bytes")
     return 0
 

@@ -24,7 +24,7 @@ from diffusers import (
 )
 from transformers import AutoTokenizer, CLIPTextModel, CLIPTextModelWithProjection, T5EncoderModel
 
-from .errors import ExportError
+from .errors import ExportError, readable
 from .lora import Lora, merge
 
 PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16}
@@ -283,7 +283,7 @@ class Weights:
             return
         if needed > free:
             raise ExportError(
-                f"{self.folder.name} needs about {needed / 2**30:.1f} GiB of memory, {free / 2**30:.1f} GiB are free: close other programs"
+                f"{self.folder.name} needs about {readable(needed)} of memory, {readable(free)} are free: close other programs"
                 + ("" if dtype == torch.float16 else ", or use --precision fp16")
             )
 

@@ -26,7 +26,7 @@ from diffusers import AutoencoderKL
 from . import __version__, storage
 from .checkpoint import Checkpoint, Weights
 from .dilation import DilatedDenoiser
-from .errors import ExportError
+from .errors import ExportError, readable
 from .graphs import Denoiser, JointDenoiser, T5TextEncoder, TextEncoder, VaeDecoder, VaeEncoder
 from .vae_stats import VaeFront, VaeTail, tiled_axes, tiled_entry
 
@@ -439,7 +439,7 @@ def _require_disk(checkpoint: Checkpoint, place: Path) -> None:
     needed = sum(weights) + max(weights)
     free = shutil.disk_usage(place).free
     if needed > free:
-        raise ExportError(f"{place} has {free / 2**30:.1f} GiB free, about {needed / 2**30:.1f} GiB are needed: choose another --out")
+        raise ExportError(f"{place} has {readable(free)} free, about {readable(needed)} are needed: choose another --out")
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 
 import json
 import shutil
+import signal
 from collections import Counter
 from pathlib import Path
 
@@ -447,7 +448,7 @@ def test_disk_and_memory(checkpoints, tmp_path, capsys, monkeypatch):
         less.setattr(parts, "_LOADED", 1e9)
         assert "of memory" in fails([checkpoints("sd15"), "--out", tmp_path / "b"], capsys)
     monkeypatch.setattr(exporter.shutil, "disk_usage", lambda path: type("usage", (), {"free": 1000}))
-    assert "GiB are needed: choose another --out" in fails([checkpoints("sd15"), "--out", tmp_path / "b"], capsys)
+    assert "are needed: choose another --out" in fails([checkpoints("sd15"), "--out", tmp_path / "b"], capsys)
 
 
 def test_full_disk_while_writing(checkpoints, tmp_path, capsys, monkeypatch):
@@ -456,6 +457,16 @@ def test_full_disk_while_writing(checkpoints, tmp_path, capsys, monkeypatch):
 
     monkeypatch.setattr(storage, "write", write)
     assert "is full: choose another --out" in fails([checkpoints("sd15"), "--out", tmp_path / "b"], capsys)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_interruption_writes_nothing(checkpoints, tmp_path, capsys, monkeypatch):
+    def stop(*arguments):
+        signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(storage, "write", stop)
+    assert main([str(checkpoints("sd15")), "--out", str(tmp_path / "b")]) == 130
+    assert "stopped: nothing was written" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 
 
