@@ -26,6 +26,7 @@ from transformers import AutoTokenizer, CLIPTextModel, CLIPTextModelWithProjecti
 
 from .errors import ExportError, readable
 from .lora import Lora, merge
+from .storage import INLINE_BYTES
 
 PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16}
 
@@ -46,8 +47,9 @@ _DIFFUSION_SCHEDULERS = {"EulerDiscreteScheduler": "euler", "DDIMScheduler": "dd
 _FLOW_SCHEDULER = "FlowMatchEulerDiscreteScheduler"
 _PREDICTIONS = {"epsilon": "epsilon", "v_prediction": "v"}
 
-#: module in memory and what tracing copies of it
-_LOADED = 2.2
+#: memory that a part takes, in multiples of its weights in float32, in which the CPU computes: where the graph holds them, tracing copies them;
+#: measured at SDXL's published size, where they lie beside it and where they do not
+_BESIDE, _HELD = 1.5, 2.2
 
 
 @dataclass(frozen=True)
@@ -276,7 +278,8 @@ class Weights:
 
     def require_memory(self, dtype: torch.dtype) -> None:
         """Refuses before loading what cannot fit, where the system says how much memory is free."""
-        needed = self.bytes * _LOADED * (dtype.itemsize / (2 if self._in_halves() else 4))
+        exact = self.bytes * (2 if self._in_halves() else 1)
+        needed = exact * (_BESIDE if exact * dtype.itemsize / 4 > INLINE_BYTES else _HELD)
         try:
             free = int(re.search(r"MemAvailable:\s+(\d+) kB", Path("/proc/meminfo").read_text()).group(1)) * 1024
         except (OSError, AttributeError):
@@ -284,7 +287,6 @@ class Weights:
         if needed > free:
             raise ExportError(
                 f"{self.folder.name} needs about {readable(needed)} of memory, {readable(free)} are free: close other programs"
-                + ("" if dtype == torch.float16 else ", or use --precision fp16")
             )
 
     def _in_halves(self) -> bool:

@@ -448,11 +448,11 @@ def _plain_errors(folder: Path) -> Iterator[None]:
     try:
         yield
     except MemoryError as error:
-        raise ExportError("out of memory: close other programs, or use --precision fp16") from error
+        raise ExportError("out of memory: close other programs, or use a machine with more") from error
     except RuntimeError as error:
         if "allocate memory" not in str(error):
             raise
-        raise ExportError("out of memory: close other programs, or use --precision fp16") from error
+        raise ExportError("out of memory: close other programs, or use a machine with more") from error
     except OSError as error:
         if error.errno != errno.ENOSPC:
             raise

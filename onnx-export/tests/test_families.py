@@ -445,7 +445,7 @@ def test_disk_and_memory(checkpoints, tmp_path, capsys, monkeypatch):
     from asg4j_export import checkpoint as parts
 
     with monkeypatch.context() as less:
-        less.setattr(parts, "_LOADED", 1e9)
+        less.setattr(parts, "_HELD", 1e9)
         assert "of memory" in fails([checkpoints("sd15"), "--out", tmp_path / "b"], capsys)
     monkeypatch.setattr(exporter.shutil, "disk_usage", lambda path: type("usage", (), {"free": 1000}))
     assert "are needed: choose another --out" in fails([checkpoints("sd15"), "--out", tmp_path / "b"], capsys)
