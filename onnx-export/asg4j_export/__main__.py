@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 from contextlib import ExitStack
 from pathlib import Path
 
 # Set before anything of Hugging Face loads: an exporter that downloads is not wanted.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+# Their own progress and advice would hide the exporter's.
+os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+os.environ.setdefault("DIFFUSERS_VERBOSITY", "error")
 
 from .checkpoint import PRECISIONS, Checkpoint, unpacked  # noqa: E402
 from .errors import ExportError  # noqa: E402
@@ -29,6 +34,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--vae", type=Path, metavar="FOLDER", help="another autoencoder than the checkpoint's")
     parser.add_argument("--config", type=Path, metavar="FOLDER", help="for a single file: a diffusers folder of its family, weights not needed")
     args = parser.parse_args(arguments)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # gigabytes half written are removed then too
     try:
         with ExitStack() as stack:
             folder = args.checkpoint
@@ -41,6 +47,9 @@ def main(arguments: list[str] | None = None) -> int:
     except ExportError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("stopped: nothing was written", file=sys.stderr)
+        return 130
     print(f"{args.out}: {sum(f['bytes'] for f in manifest['files'].values()):,} bytes")
     return 0
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import re
 import shutil
@@ -23,8 +24,9 @@ from diffusers import (
 )
 from transformers import AutoTokenizer, CLIPTextModel, CLIPTextModelWithProjection, T5EncoderModel
 
-from .errors import ExportError
+from .errors import ExportError, readable
 from .lora import Lora, merge
+from .storage import INLINE_BYTES
 
 PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16}
 
@@ -45,8 +47,9 @@ _DIFFUSION_SCHEDULERS = {"EulerDiscreteScheduler": "euler", "DDIMScheduler": "dd
 _FLOW_SCHEDULER = "FlowMatchEulerDiscreteScheduler"
 _PREDICTIONS = {"epsilon": "epsilon", "v_prediction": "v"}
 
-#: module in memory and what tracing copies of it
-_LOADED = 2.2
+#: memory that a part takes, in multiples of its weights in float32, in which the CPU computes: where the graph holds them, tracing copies them;
+#: measured at SDXL's published size, where they lie beside it and where they do not
+_BESIDE, _HELD = 1.5, 2.2
 
 
 @dataclass(frozen=True)
@@ -68,14 +71,42 @@ class Checkpoint:
         if vae_folder is not None and not (vae_folder / "config.json").is_file():
             vae_folder = vae_folder / "vae"
         checkpoint = Checkpoint(folder, index, precision, loras, vae_folder)
-        for part in (checkpoint.denoiser_part, "vae", "scheduler", *checkpoint.encoders):
-            if not checkpoint.path(part).is_dir():
-                raise ExportError(f"{checkpoint.path(part)} is missing: not a whole diffusers checkpoint")
+        checkpoint._require_parts()
+        if vae_folder is not None:
+            checkpoint._require_same_latents()
         parts = {"denoiser", *checkpoint.encoders}
         for lora in loras:
             for part in lora.changes.keys() - parts:
                 raise ExportError(f"LoRA {lora.file} changes {part}, which {folder} does not have")
         return checkpoint
+
+    def _require_parts(self) -> None:
+        """Refuses at once what would otherwise be missed after minutes."""
+        tokenizers = [part.replace("text_encoder", "tokenizer") for part in self.encoders]
+        for part in (self.denoiser_part, "vae", "scheduler", *self.encoders, *tokenizers):
+            if not self.path(part).is_dir():
+                raise ExportError(f"{self.path(part)} is missing: not a whole diffusers checkpoint")
+        self.scheduler()
+        for part in (*self.encoders, self.denoiser_part, "vae"):
+            self._class(part)
+            weights = Weights.of(self.path(part), self.precision_of(part))
+            weights.require_whole()
+            weights.require_memory(PRECISIONS[self.precision_of(part)])
+
+    def _require_same_latents(self) -> None:
+        """``--vae`` has to decode the latents of this checkpoint's denoiser."""
+        own, other = read_json(self.folder / "vae" / "config.json"), self.config("vae")
+        usual = inspect.signature(AutoencoderKL.__init__).parameters
+        for key in ("latent_channels", "scaling_factor", "shift_factor"):
+            a, b = (config.get(key, usual[key].default) for config in (own, other))
+            if a != b:
+                raise ExportError(
+                    f"--vae {self.vae_folder} has {key} {b}, the checkpoint's own autoencoder {a}: it is for the latents of another family"
+                )
+
+    def precision_of(self, part: str) -> str:
+        """In which a part is loaded: the autoencoder exactly, whatever the graphs' precision."""
+        return "fp32" if part == "vae" else self.precision
 
     @property
     def known_pipeline(self) -> bool:
@@ -97,21 +128,33 @@ class Checkpoint:
     def config(self, part: str) -> dict:
         return read_json(self.path(part) / "config.json")
 
-    def load(self, part: str, precision: str | None = None) -> torch.nn.Module:
-        """The part's network with LoRA merged, for inference."""
+    def _class(self, part: str) -> type:
         name = self.index[part][1] if part in self.encoders else self.config(part).get("_class_name")
         if name not in _MODELS:
             raise ExportError(f"{part} is a {name}; known are {', '.join(_MODELS)}")
-        dtype = PRECISIONS[precision or self.precision]
-        _require_memory(self.path(part), dtype)
-        extra: dict[str, str] = {"attn_implementation": "eager"} if part in self.encoders else {}
-        files = [file.name for file in self.path(part).glob("*.safetensors")]
-        if files and all(".fp16." in file for file in files):
-            extra["variant"] = "fp16"
+        return _MODELS[name]
+
+    def load(self, part: str, precision: str | None = None) -> torch.nn.Module:
+        """The part's network with LoRA merged, for inference."""
+        folder = self.path(part)
+        precision = precision or self.precision_of(part)
+        dtype = PRECISIONS[precision]
+        weights = Weights.of(folder, precision)
+        weights.require_memory(dtype)
+        extra: dict[str, object] = {"attn_implementation": "eager"} if part in self.encoders else {}
         try:
-            model = _MODELS[name].from_pretrained(self.path(part), torch_dtype=dtype, **extra)
-        except (OSError, ValueError) as error:
-            raise ExportError(f"{self.path(part)} cannot be loaded: {error}") from error
+            model, said = self._class(part).from_pretrained(
+                folder, torch_dtype=dtype, variant=weights.variant, use_safetensors=True, output_loading_info=True, **extra)
+        except (OSError, ValueError, RuntimeError) as error:
+            if "allocate memory" in str(error):
+                raise
+            raise ExportError(f"{folder} cannot be loaded: {error}") from error
+        if said["missing_keys"]:
+            missing = sorted(said["missing_keys"])
+            raise ExportError(
+                f"{folder} has no weights for {missing[0]}" + (f" and {len(missing) - 1} others" if len(missing) > 1 else "")
+                + ", which its config.json asks for: the files are not those of this configuration"
+            )
         if dtype == torch.float32:
             model = model.float()
         model = model.eval().requires_grad_(False)
@@ -200,27 +243,73 @@ def unpacked(file: Path, config: Path | None, precision: str, scratch: Path) -> 
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _require_memory(folder: Path, dtype: torch.dtype) -> None:
-    """Refuses before loading what cannot fit, where the system says how much memory is free."""
-    stored = sum(file.stat().st_size for file in folder.glob("*.safetensors"))
-    halves = any(".fp16." in file.name for file in folder.glob("*.safetensors")) or _stored_in_halves(folder)
-    needed = stored * _LOADED * (dtype.itemsize / (2 if halves else 4))
+@dataclass(frozen=True)
+class Weights:
+    """The files that hold a part's weights; ``variant``: diffusers' name of those in halves."""
+
+    folder: Path
+    files: tuple[Path, ...]
+    variant: str | None
+
+    @staticmethod
+    def of(folder: Path, precision: str) -> "Weights":
+        """Those in halves where that is asked for or nothing else is there. Other files, such as non_ema, do not count."""
+        found: dict[str | None, list[Path]] = {None: [], "fp16": []}
+        for file in sorted(folder.glob("*.safetensors")):
+            match = _WEIGHT_FILE.fullmatch(file.name)
+            if match is not None:
+                found[match.group(1)].append(file)
+        variant = "fp16" if found["fp16"] and (precision == "fp16" or not found[None]) else None
+        if not found[variant]:
+            raise ExportError(f"{folder} has no weights: diffusion_pytorch_model.safetensors or model.safetensors is expected (.bin files are not read)")
+        return Weights(folder, tuple(found[variant]), variant)
+
+    @property
+    def bytes(self) -> int:
+        return sum(file.stat().st_size for file in self.files)
+
+    def require_whole(self) -> None:
+        """Every file as long as its header says, and every part of a split one there."""
+        for file in self.files:
+            _header(file)
+            match = re.search(r"-of-(\d+)\.", file.name)
+            if match is not None and len(self.files) != int(match.group(1)):
+                raise ExportError(f"{self.folder} has {len(self.files)} of the {match.group(1)} files of its weights: copy the others too")
+
+    def require_memory(self, dtype: torch.dtype) -> None:
+        """Refuses before loading what cannot fit, where the system says how much memory is free."""
+        exact = self.bytes * (2 if self._in_halves() else 1)
+        needed = exact * (_BESIDE if exact * dtype.itemsize / 4 > INLINE_BYTES else _HELD)
+        try:
+            free = int(re.search(r"MemAvailable:\s+(\d+) kB", Path("/proc/meminfo").read_text()).group(1)) * 1024
+        except (OSError, AttributeError):
+            return
+        if needed > free:
+            raise ExportError(
+                f"{self.folder.name} needs about {readable(needed)} of memory, {readable(free)} are free: close other programs"
+            )
+
+    def _in_halves(self) -> bool:
+        """Whether the first file has tensors of 16 bits."""
+        return any(entry.get("dtype") in ("F16", "BF16") for name, entry in _header(self.files[0]).items() if name != "__metadata__")
+
+
+#: not non_ema files and the like, which lie beside them in published folders
+_WEIGHT_FILE = re.compile(r"(?:diffusion_pytorch_model|model)(?:\.(fp16))?(?:-\d+-of-\d+)?\.safetensors")
+_LONGEST_HEADER = 100_000_000  # bytes, as the format has it
+
+
+def _header(file: Path) -> dict:
+    """The header of a safetensors file: tensors by name. Raises where the file is not one, or not as long as it says."""
+    size = file.stat().st_size
+    with open(file, "rb") as content:
+        length = int.from_bytes(content.read(8), "little")
+        text = content.read(length) if length <= min(_LONGEST_HEADER, size - 8) else b""
     try:
-        free = int(re.search(r"MemAvailable:\s+(\d+) kB", Path("/proc/meminfo").read_text()).group(1)) * 1024
-    except (OSError, AttributeError):
-        return
-    if needed > free:
-        raise ExportError(
-            f"{folder.name} needs about {needed / 2**30:.1f} GiB of memory, {free / 2**30:.1f} GiB are free: close other programs"
-            + ("" if dtype == torch.float16 else ", or use --precision fp16")
-        )
-
-
-def _stored_in_halves(folder: Path) -> bool:
-    """Whether the first safetensors file begins with tensors of 16 bits."""
-    for file in folder.glob("*.safetensors"):
-        with open(file, "rb") as content:
-            length = int.from_bytes(content.read(8), "little")
-            header = json.loads(content.read(length))
-        return any(entry.get("dtype") in ("F16", "BF16") for name, entry in header.items() if name != "__metadata__")
-    return False
+        header = json.loads(text)
+        end = max((entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"), default=0)
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise ExportError(f"{file} is damaged or no safetensors file: copy it again") from error
+    if size != 8 + length + end:
+        raise ExportError(f"{file} has {size:,} bytes, its header says {8 + length + end:,}: it is damaged or not copied to the end; copy it again")
+    return header

@@ -24,9 +24,9 @@ import torch
 from diffusers import AutoencoderKL
 
 from . import __version__, storage
-from .checkpoint import Checkpoint
+from .checkpoint import Checkpoint, Weights
 from .dilation import DilatedDenoiser
-from .errors import ExportError
+from .errors import ExportError, readable
 from .graphs import Denoiser, JointDenoiser, T5TextEncoder, TextEncoder, VaeDecoder, VaeEncoder
 from .vae_stats import VaeFront, VaeTail, tiled_axes, tiled_entry
 
@@ -234,7 +234,7 @@ def _vae(checkpoint: Checkpoint, folder: Path, precision: str) -> tuple[dict, di
     In fp32 unless asked otherwise: SDXL's overflows in halves, and it runs once a picture. In fp16 the decoder is there in fp32 too,
     and the engine decodes what overflows once more.
     """
-    vae = checkpoint.load("vae", "fp32")
+    vae = checkpoint.load("vae")
     factor = 2 ** (len(vae.config.block_out_channels) - 1)
     entry = {"decoder": "vae_decoder.onnx", "encoder": "vae_encoder.onnx", "precision": precision}
     if precision == "fp32":
@@ -434,11 +434,12 @@ class _Progress:
 
 def _require_disk(checkpoint: Checkpoint, place: Path) -> None:
     """A bundle, and while it is written one graph a second time, takes about the checkpoint's weights."""
-    weights = {p: sum(f.stat().st_size for f in checkpoint.path(p).glob("*.safetensors")) for p in (checkpoint.denoiser_part, "vae", *checkpoint.encoders)}
-    needed = sum(weights.values()) + max(weights.values())
+    parts = (checkpoint.denoiser_part, "vae", *checkpoint.encoders)
+    weights = [Weights.of(checkpoint.path(part), checkpoint.precision_of(part)).bytes for part in parts]
+    needed = sum(weights) + max(weights)
     free = shutil.disk_usage(place).free
     if needed > free:
-        raise ExportError(f"{place} has {free / 2**30:.1f} GiB free, about {needed / 2**30:.1f} GiB are needed: choose another --out")
+        raise ExportError(f"{place} has {readable(free)} free, about {readable(needed)} are needed: choose another --out")
 
 
 @contextmanager
@@ -447,11 +448,11 @@ def _plain_errors(folder: Path) -> Iterator[None]:
     try:
         yield
     except MemoryError as error:
-        raise ExportError("out of memory: close other programs, or use --precision fp16") from error
+        raise ExportError("out of memory: close other programs, or use a machine with more") from error
     except RuntimeError as error:
         if "allocate memory" not in str(error):
             raise
-        raise ExportError("out of memory: close other programs, or use --precision fp16") from error
+        raise ExportError("out of memory: close other programs, or use a machine with more") from error
     except OSError as error:
         if error.errno != errno.ENOSPC:
             raise

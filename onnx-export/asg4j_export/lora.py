@@ -72,6 +72,8 @@ class Lora:
                     lora._add(key, content.get_tensor(key))
         except SafetensorError as error:
             raise ExportError(f"LoRA {lora.file} is not a safetensors file: {error}") from error
+        if not lora.changes:
+            raise ExportError(f"LoRA {lora.file} holds no weights")
         for part, changes in lora.changes.items():
             for module, change in changes.items():
                 if change.down is None or change.up is None:

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""SDXL's UNet at its published size with random weights: what its export and its loading take. Minutes, and about 12 GB of disk.
+"""The families at their published sizes with random weights: what their export and their loading take. Some minutes each; SDXL 16 GB of disk.
 
-``python tests/full_size.py checkpoint FOLDER`` writes a checkpoint in halves; its text encoders have SDXL's widths but two layers, its
-autoencoder is small. ``python tests/full_size.py step BUNDLE`` loads the exported denoiser without prepacking and does one guided step on
-the CPU, at native size. Both print the process's peak memory.
+``python tests/full_size.py checkpoint FAMILY FOLDER`` writes a checkpoint in halves, all networks in their published configurations; only the tokenizers
+are small, and SD3 is without T5. Then ``python -m asg4j_export FOLDER --out BUNDLE --precision fp16`` as for any other. ``python tests/full_size.py step BUNDLE`` loads
+the exported denoiser of SDXL without prepacking and does one guided step on the CPU, at native size. Both print the process's peak memory.
 """
 
 from __future__ import annotations
@@ -16,23 +16,52 @@ from pathlib import Path
 
 import numpy as np
 
+#: text encoders and autoencoders as they are published: CLIP ViT-L/14, OpenCLIP ViT-H/14 less its last layer, OpenCLIP ViT-bigG/14
+CLIP_L = dict(hidden_size=768, intermediate_size=3072, num_hidden_layers=12, num_attention_heads=12, hidden_act="quick_gelu", projection_dim=768)
+CLIP_H = dict(hidden_size=1024, intermediate_size=4096, num_hidden_layers=23, num_attention_heads=16, hidden_act="gelu", projection_dim=512)
+CLIP_BIG_G = dict(hidden_size=1280, intermediate_size=5120, num_hidden_layers=32, num_attention_heads=20, hidden_act="gelu", projection_dim=1280)
+VAE = dict(
+    down_block_types=("DownEncoderBlock2D",) * 4, up_block_types=("UpDecoderBlock2D",) * 4, block_out_channels=(128, 256, 512, 512),
+    layers_per_block=2, latent_channels=4,
+)
+VAES = {
+    "sdxl": VAE | dict(sample_size=1024, scaling_factor=0.13025, force_upcast=True),
+    "sd3": VAE | dict(sample_size=1024, latent_channels=16, scaling_factor=1.5305, shift_factor=0.0609, use_quant_conv=False, use_post_quant_conv=False),
+}
 
-def checkpoint(folder: Path) -> None:
+
+def checkpoint(family: str, folder: Path) -> None:
     import families
     import torch
-    from diffusers import StableDiffusionXLPipeline
+    from diffusers import AutoencoderKL, StableDiffusion3Pipeline, StableDiffusionPipeline, StableDiffusionXLPipeline
+    from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
+
+    def text(model: type, config: dict):
+        return model(CLIPTextConfig(**config, vocab_size=49408, max_position_embeddings=77, bos_token_id=0, eos_token_id=2, pad_token_id=1))
 
     torch.manual_seed(0)
     torch.set_default_dtype(torch.float16)  # the weights are drawn in halves: no second copy
-    unet = families.denoiser("sdxl", published=True)
+    parts = {
+        "transformer" if family == "sd3" else "unet": families.denoiser(family, published=True),
+        "vae": AutoencoderKL(**VAES.get(family, VAE | dict(sample_size=512))),
+    }
+    second = dict(text_encoder_2=text(CLIPTextModelWithProjection, CLIP_BIG_G)) if family in ("sdxl", "sd3") else {}
+    first = CLIPTextModelWithProjection if family == "sd3" else CLIPTextModel
+    parts |= {"text_encoder": text(first, CLIP_H if family.startswith("sd21") else CLIP_L)} | second
     torch.set_default_dtype(torch.float32)
-    pipeline = StableDiffusionXLPipeline(
-        unet=unet, scheduler=families.scheduler("sdxl"), vae=families._vae("sdxl").half(),
-        text_encoder=families._clip(768).half(), tokenizer=families._clip_tokenizer(),
-        text_encoder_2=families._clip(1280, projects=1280, activation="gelu").half(), tokenizer_2=families._clip_tokenizer("!"),
-    )
-    pipeline.save_pretrained(folder)
-    print(f"{sum(p.numel() for p in unet.parameters()):,} parameters")
+    tokenizers = dict(tokenizer=families._clip_tokenizer("!" if family.startswith("sd21") else None))
+    if second:
+        tokenizers["tokenizer_2"] = families._clip_tokenizer("!")
+    if family == "sd3":
+        pipeline = StableDiffusion3Pipeline(**parts, **tokenizers, text_encoder_3=None, tokenizer_3=None, scheduler=families.scheduler(family))
+    elif family == "sdxl":
+        pipeline = StableDiffusionXLPipeline(**parts, **tokenizers, scheduler=families.scheduler(family))
+    else:
+        pipeline = StableDiffusionPipeline(**parts, **tokenizers, scheduler=families.scheduler(family), safety_checker=None, feature_extractor=None,
+                                           requires_safety_checker=False)
+    pipeline.save_pretrained(folder, max_shard_size="3GB")
+    for name, network in parts.items():
+        print(f"{name}: {sum(p.numel() for p in network.parameters()):,} parameters")
 
 
 def step(bundle: Path) -> None:
@@ -70,5 +99,6 @@ def step(bundle: Path) -> None:
 
 
 if __name__ == "__main__":
-    {"checkpoint": checkpoint, "step": step}[sys.argv[1]](Path(sys.argv[2]))
+    what, *arguments = sys.argv[1:]
+    {"checkpoint": lambda family, folder: checkpoint(family, Path(folder)), "step": lambda bundle: step(Path(bundle))}[what](*arguments)
     print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f} GiB")

@@ -2,7 +2,10 @@
 """Small checkpoints of the four families become bundles: manifests, graphs, maps, fused operators, LoRA, refusals."""
 
 import json
+import shutil
+import signal
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -11,13 +14,14 @@ import pytest
 import torch
 from diffusers import SD3Transformer2DModel, UNet2DConditionModel
 from diffusers.models.attention_processor import Attention
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
+from tokenizers import Tokenizer
 
 import families
 from asg4j_export import export as exporter
 from asg4j_export import storage
 from asg4j_export.__main__ import main
-from asg4j_export.checkpoint import Checkpoint
+from asg4j_export.checkpoint import Checkpoint, Weights
 from asg4j_export.errors import ExportError
 from asg4j_export.lora import Lora, merge
 
@@ -92,6 +96,24 @@ def test_padding_is_recorded_where_it_is_not_the_end_mark(bundles):
 
 def operators(path):
     return Counter(node.op_type for node in onnx.load(path, load_external_data=False).graph.node)
+
+
+def test_tokenizers_in_the_published_layout(checkpoints, tmp_path):
+    """vocab.json and merges.txt, as the hub has them, instead of one tokenizer.json."""
+    folder = tmp_path / "published"
+    shutil.copytree(checkpoints("sdxl"), folder)
+    for name in ("tokenizer", "tokenizer_2"):
+        part = folder / name
+        model = json.loads((part / "tokenizer.json").read_text())["model"]
+        (part / "tokenizer.json").unlink()
+        (part / "vocab.json").write_text(json.dumps(model["vocab"], ensure_ascii=False))
+        merges = (pair if isinstance(pair, str) else " ".join(pair) for pair in model["merges"])
+        (part / "merges.txt").write_text("\n".join(["#version: 0.2", *merges]) + "\n")
+    for part in ("text_encoder", "text_encoder_2"):
+        (one, padding), (published, other) = (Checkpoint.open(f).tokenizer(part) for f in (checkpoints("sdxl"), folder))
+        assert padding == other
+        for text in ("A red ball on grass!", "two  Blue stars, (3) !!!", "café"):
+            assert Tokenizer.from_str(one).encode(text).ids == Tokenizer.from_str(published).encode(text).ids
 
 
 def test_sdxl_has_70_self_and_70_cross_attentions(checkpoints, tmp_path):
@@ -336,13 +358,97 @@ def test_missing_part(checkpoints, tmp_path, capsys):
     assert "text_encoder_2 is missing" in fails([folder, "--out", tmp_path / "b"], capsys)
 
 
+def test_parts_are_looked_at_before_the_work(checkpoints, tmp_path, capsys):
+    """Text encoders come first and take minutes at full size; what the last part lacks is said at once."""
+    for lacks in ("vae/config.json", "tokenizer_2", "unet/diffusion_pytorch_model.safetensors"):
+        folder = tmp_path / lacks.replace("/", "_")
+        shutil.copytree(checkpoints("sdxl"), folder)
+        path = folder / lacks
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+        error = fails([folder, "--out", tmp_path / "b"], capsys)
+        assert str(folder / Path(lacks).parts[0]) in error and "text_encoder\n" not in error
+
+
+def damaged(checkpoint, folder, part, damage):
+    shutil.copytree(checkpoint, folder)
+    file = next((folder / part).glob("*.safetensors"))
+    damage(file)
+    return folder
+
+
+def test_damaged_weights(checkpoints, tmp_path, capsys):
+    def cut(file):
+        file.write_bytes(file.read_bytes()[:-100])
+
+    def noise(file):
+        file.write_bytes(np.random.default_rng(0).bytes(5000))
+
+    def empty(file):
+        file.write_bytes(b"")
+
+    for damage, said in ((cut, "copied to the end"), (noise, "damaged or no safetensors file"), (empty, "damaged or no safetensors file")):
+        folder = damaged(checkpoints("sdxl"), tmp_path / damage.__name__, "unet", damage)
+        error = fails([folder, "--out", tmp_path / "b"], capsys)
+        assert str(folder / "unet" / "diffusion_pytorch_model.safetensors") in error and said in error
+
+
+@pytest.mark.parametrize("part", ["unet", "text_encoder_2"])
+def test_weights_that_lack_a_tensor(checkpoints, tmp_path, capsys, part):
+    """diffusers would leave it without memory, transformers would draw it at random."""
+    def drop(file):
+        tensors = load_file(file)
+        save_file({name: value for name, value in tensors.items() if not name.endswith("fc1.bias") and "mid_block" not in name}, file)
+
+    folder = damaged(checkpoints("sdxl"), tmp_path / "lacks", part, drop)
+    error = fails([folder, "--out", tmp_path / "b"], capsys)
+    assert f"{folder / part} has no weights for " in error and "which its config.json asks for" in error
+
+
+def test_split_weights(checkpoints, bundles, tmp_path, capsys):
+    folder = tmp_path / "sd15"
+    shutil.copytree(checkpoints("sd15"), folder)
+    shutil.rmtree(folder / "unet")
+    unet = UNet2DConditionModel.from_pretrained(checkpoints("sd15") / "unet", torch_dtype=torch.float16)
+    unet.save_pretrained(folder / "unet", max_shard_size="100KB")
+    files = sorted((folder / "unet").glob("*.safetensors"))
+    assert len(files) > 2
+    manifest = exporter.export(folder, tmp_path / "b")
+    assert manifest["files"] == manifest_of(bundles("sd15"))["files"]
+    files[1].unlink()
+    assert f"has {len(files) - 1} of the" in fails([folder, "--out", tmp_path / "c"], capsys)
+
+
+def test_published_folders_hold_several_versions(checkpoints, tmp_path):
+    folder = tmp_path / "unet"
+    shutil.copytree(checkpoints("sd15") / "unet", folder)
+    whole = folder / "diffusion_pytorch_model.safetensors"
+    half, other = (folder / f"diffusion_pytorch_model.{name}.safetensors" for name in ("fp16", "non_ema"))
+    for file in (half, other):
+        shutil.copy(whole, file)
+    assert Weights.of(folder, "fp32").files == (whole,)
+    assert Weights.of(folder, "fp16").files == (half,)
+    whole.unlink()
+    assert Weights.of(folder, "fp32").variant == "fp16"
+    half.unlink()
+    with pytest.raises(ExportError, match=".bin files are not read"):
+        Weights.of(folder, "fp32")
+
+
+def test_autoencoder_of_another_family(checkpoints, tmp_path, capsys):
+    error = fails([checkpoints("sdxl"), "--out", tmp_path / "b", "--vae", checkpoints("sd15") / "vae"], capsys)
+    assert "has scaling_factor 0.18215, the checkpoint's own autoencoder 0.13025" in error
+    error = fails([checkpoints("sdxl"), "--out", tmp_path / "b", "--vae", checkpoints("sd3")], capsys)
+    assert "has latent_channels 16, the checkpoint's own autoencoder 4" in error
+
+
 def test_disk_and_memory(checkpoints, tmp_path, capsys, monkeypatch):
     from asg4j_export import checkpoint as parts
 
-    monkeypatch.setattr(parts, "_LOADED", 1e9)
-    assert "of memory" in fails([checkpoints("sd15"), "--out", tmp_path / "b"], capsys)
+    with monkeypatch.context() as less:
+        less.setattr(parts, "_HELD", 1e9)
+        assert "of memory" in fails([checkpoints("sd15"), "--out", tmp_path / "b"], capsys)
     monkeypatch.setattr(exporter.shutil, "disk_usage", lambda path: type("usage", (), {"free": 1000}))
-    assert "GiB are needed: choose another --out" in fails([checkpoints("sd15"), "--out", tmp_path / "b"], capsys)
+    assert "are needed: choose another --out" in fails([checkpoints("sd15"), "--out", tmp_path / "b"], capsys)
 
 
 def test_full_disk_while_writing(checkpoints, tmp_path, capsys, monkeypatch):
@@ -351,6 +457,16 @@ def test_full_disk_while_writing(checkpoints, tmp_path, capsys, monkeypatch):
 
     monkeypatch.setattr(storage, "write", write)
     assert "is full: choose another --out" in fails([checkpoints("sd15"), "--out", tmp_path / "b"], capsys)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_interruption_writes_nothing(checkpoints, tmp_path, capsys, monkeypatch):
+    def stop(*arguments):
+        signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(storage, "write", stop)
+    assert main([str(checkpoints("sd15")), "--out", str(tmp_path / "b")]) == 130
+    assert "stopped: nothing was written" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 
 
@@ -368,6 +484,8 @@ def test_lora_for_another_model(checkpoints, tmp_path, capsys):
     assert "only plain LoRA can be merged" in fails([checkpoints("sd15"), "--out", tmp_path / "b", "--lora", file], capsys)
     save_file({"lora_te2_x.lora_down.weight": torch.zeros(1, 4), "lora_te2_x.lora_up.weight": torch.zeros(4, 1)}, file)
     assert "changes text_encoder_2, which" in fails([checkpoints("sd15"), "--out", tmp_path / "b", "--lora", file], capsys)
+    save_file({}, file)
+    assert "holds no weights" in fails([checkpoints("sd15"), "--out", tmp_path / "b", "--lora", file], capsys)
     assert "is no file" in fails([checkpoints("sd15"), "--out", tmp_path / "b", "--lora", tmp_path / "none.safetensors"], capsys)
 
 

@@ -104,9 +104,12 @@ sealed interface BundleFiles {
             try (Arena arena = Arena.ofConfined();
                     FileChannel channel = FileChannel.open(path)) {
                 MemorySegment mapped = channel.map(MapMode.READ_ONLY, 0, channel.size(), arena);
-                ExternalData.locations(place(name), mapped).forEach(external::of);
+                long externalBytes = 0;
+                for (String location : ExternalData.locations(place(name), mapped)) {
+                    externalBytes += external.of(location).bytes();
+                }
                 // Not the real path: external data lies beside the name, not beside the target.
-                return new ModelFile.Stored(name, root.resolve(name));
+                return new ModelFile.Stored(name, root.resolve(name), externalBytes);
             }
         }
 

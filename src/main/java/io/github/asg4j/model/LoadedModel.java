@@ -143,7 +143,8 @@ public final class LoadedModel implements AutoCloseable {
         // ONNX Runtime copies a graph in memory: the bytes are freed at once.
         try (Memory memory = new Memory("loading " + file)) {
             return switch (bundle.graph(file, memory)) {
-                case ModelFile.Stored stored -> OrtSession.open(stored.path(), place);
+                case ModelFile.Stored stored ->
+                        OrtSession.open(stored.path(), stored.externalBytes(), place);
                 case ModelFile.Loaded loaded ->
                         OrtSession.open(
                                 loaded.bytes(),

@@ -15,8 +15,9 @@ public sealed interface ModelFile {
      *
      * @param name name in the manifest
      * @param path what to open
+     * @param externalBytes size of the files that its external data lies in
      */
-    record Stored(String name, Path path) implements ModelFile {}
+    record Stored(String name, Path path, long externalBytes) implements ModelFile {}
 
     /**
      * A graph in memory, with the files its external data lies in.

@@ -57,6 +57,9 @@ public final class OrtSession implements AutoCloseable {
                     Map.entry(onnxruntime.ONNX_TENSOR_ELEMENT_DATA_TYPE_BOOL, "bool"),
                     Map.entry(onnxruntime.ONNX_TENSOR_ELEMENT_DATA_TYPE_STRING, "string"));
 
+    /** From this size on, weights beside a graph stay as they lie in their file. */
+    private static final long MAPPED_WEIGHTS = 1L << 30;
+
     private final String name;
     private final Session session;
     private final @Nullable Provider provider;
@@ -75,17 +78,22 @@ public final class OrtSession implements AutoCloseable {
 
     /** Loads a model file for the CPU. */
     public static OrtSession open(Path file, int threads) {
-        return open(file, Place.cpu(threads));
+        return open(file, 0, Place.cpu(threads));
     }
 
     /**
      * Loads a model file. Tensors that are bound to it have to lie where the place wants them; whether
      * {@link Binding#run} waits is the place's affair too.
      *
+     * <p>On the CPU ONNX Runtime usually keeps copies of the weights in float32 and in layouts of its
+     * own, of which SDXL's UNet takes 13.7 GiB. From 1 GiB on they stay mapped instead, and halves
+     * are widened when a run needs them.
+     *
+     * @param externalBytes size of the files that the graph's weights lie in beside it
      * @throws BadBundleException no such file, or not a model that ONNX Runtime can run
      * @throws io.github.asg4j.DeviceException the place cannot be used
      */
-    public static OrtSession open(Path file, Place place) {
+    public static OrtSession open(Path file, long externalBytes, Place place) {
         String name = file.toString();
         long bytes;
         try {
@@ -102,7 +110,15 @@ public final class OrtSession implements AutoCloseable {
                             + ": a model is expected; copy or export the bundle again");
         }
         try (BytePointer path = new BytePointer(file.toAbsolutePath().toString())) {
-            return open(name, place, options -> new Session(OrtRuntime.env(), path, options));
+            return open(
+                    name,
+                    place,
+                    options -> {
+                        if (place.provider() == null && externalBytes >= MAPPED_WEIGHTS) {
+                            leaveWeights(options);
+                        }
+                        return new Session(OrtRuntime.env(), path, options);
+                    });
         }
     }
 
@@ -116,7 +132,7 @@ public final class OrtSession implements AutoCloseable {
     }
 
     /**
-     * As {@link #open(Path, Place)}, from host memory, which may be freed afterwards.
+     * As {@link #open(Path, long, Place)}, from host memory, which may be freed afterwards.
      *
      * @param model bytes of the .onnx file, off-heap
      * @param externalData files that the model's tensors lie in, off-heap, by the location it names
@@ -141,6 +157,13 @@ public final class OrtSession implements AutoCloseable {
                         return new Session(OrtRuntime.env(), bytes, model.byteSize(), options);
                     });
         }
+    }
+
+    /** Nothing is folded into weights, packed, or laid out anew. */
+    private static void leaveWeights(SessionOptions options) {
+        options.SetGraphOptimizationLevel(onnxruntime.ORT_ENABLE_BASIC);
+        options.AddConfigEntry("session.disable_prepacking", "1");
+        options.AddConfigEntry("optimization.disable_specified_optimizers", "ConstantFolding");
     }
 
     /** Through the C interface: the C++ one takes vectors of strings that JavaCPP cannot make. */

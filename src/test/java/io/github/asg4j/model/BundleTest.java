@@ -80,7 +80,7 @@ class BundleTest {
         try (Memory memory = new Memory("test")) {
             assertEquals(
                     new ModelFile.Stored(
-                            "denoiser.onnx", folder.toRealPath().resolve("denoiser.onnx")),
+                            "denoiser.onnx", folder.toRealPath().resolve("denoiser.onnx"), 3),
                     bundle.graph("denoiser.onnx", memory));
             assertEquals(0, memory.bytes());
         }
@@ -97,7 +97,8 @@ class BundleTest {
         Path link = Files.createSymbolicLink(temp.resolve("link"), folder);
         Bundle bundle = Bundle.openFolder(link, new VerifiedFiles(note), false);
         try (Memory memory = new Memory("test")) {
-            bundle.graph("unet/model.onnx", memory);
+            ModelFile unet = bundle.graph("unet/model.onnx", memory);
+            assertEquals(4, assertInstanceOf(ModelFile.Stored.class, unet).externalBytes());
             bundle.graph("vae_decoder.onnx", memory);
         }
     }

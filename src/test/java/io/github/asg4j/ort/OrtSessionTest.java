@@ -31,6 +31,8 @@ import java.lang.foreign.SegmentAllocator;
 import java.lang.foreign.ValueLayout;
 import java.lang.invoke.MethodHandle;
 import java.lang.management.ManagementFactory;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -144,6 +146,25 @@ class OrtSessionTest {
             assertThrows(
                     BadBundleException.class,
                     () -> OrtSession.open(model, files, "external", 1).close());
+        }
+    }
+
+    /** As weights of gigabytes are read. */
+    @Test
+    void externalDataThatStaysMapped(@TempDir Path folder) throws IOException {
+        Path file = Files.write(folder.resolve("external.onnx"), resource("external"));
+        ByteBuffer weights = ByteBuffer.allocate(20).order(ByteOrder.LITTLE_ENDIAN);
+        weights.putFloat(3, 10).putFloat(7, 20).putFloat(11, 30);
+        Files.createDirectory(folder.resolve("folder"));
+        Files.write(folder.resolve("folder").resolve("w.bin"), weights.array());
+        MemorySegment y = memory.floats(3, "y");
+        try (OrtSession session = OrtSession.open(file, 2L << 30, Place.cpu(1));
+                Binding binding =
+                        session.bind(
+                                Map.of("x", Tensor.floats(floats(1, 2, 3), 3)),
+                                Map.of("y", Tensor.floats(y, 3)))) {
+            binding.run();
+            assertEquals(List.of(11f, 22f, 33f), list(y));
         }
     }
 
