@@ -46,6 +46,7 @@ final class Defaults implements IDefaultValueProvider {
             case "--guide-weight" -> Double.toString(GUIDE.weight());
             case "--guide-schedule" -> OptionNames.of(GUIDE.schedule());
             case "--guide-space" -> OptionNames.of(GUIDE.space());
+            case "--guide-upsampling" -> OptionNames.of(GUIDE.upsampling());
             case "--mask" -> OptionNames.of(GUIDE.mask());
             case "--mask-tokens" -> "all";
             case "--mask-norm" -> OptionNames.of(GUIDE.maskNorm());

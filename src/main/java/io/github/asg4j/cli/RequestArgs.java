@@ -83,16 +83,26 @@ final class RequestArgs {
         GuideOptions.@Nullable Space space;
 
         @Option(
+                names = "--guide-upsampling",
+                paramLabel = "nearest|bicubic",
+                order = HelpSections.STAGE1 + 4,
+                description =
+                        "give every patch the key patch's clean latents as they are, or"
+                                + " interpolated at its own cells (default: {default}; nearest in"
+                                + " space noise)")
+        GuideOptions.@Nullable Upsampling upsampling;
+
+        @Option(
                 names = "--mask",
                 paramLabel = "key|own|none",
-                order = HelpSections.STAGE1 + 4,
+                order = HelpSections.STAGE1 + 5,
                 description = "whose attention map weighs the guidance (default: {default})")
         GuideOptions.@Nullable Mask mask;
 
         @Option(
                 names = "--mask-blocks",
                 paramLabel = "LIST",
-                order = HelpSections.STAGE1 + 5,
+                order = HelpSections.STAGE1 + 6,
                 split = ",",
                 hideParamSyntax = true,
                 description =
@@ -103,7 +113,7 @@ final class RequestArgs {
         @Option(
                 names = "--mask-tokens",
                 paramLabel = "all|INDICES",
-                order = HelpSections.STAGE1 + 6,
+                order = HelpSections.STAGE1 + 7,
                 description =
                         "prompt tokens whose maps are used, as in 1,2; 0 is the first"
                                 + " (default: {default})")
@@ -112,14 +122,14 @@ final class RequestArgs {
         @Option(
                 names = "--mask-norm",
                 paramLabel = "minmax|max|mean-threshold",
-                order = HelpSections.STAGE1 + 7,
+                order = HelpSections.STAGE1 + 8,
                 description = "how a map becomes weights (default: {default})")
         GuideOptions.@Nullable MaskNorm maskNorm;
 
         @Option(
                 names = "--staleness",
                 paramLabel = "N",
-                order = HelpSections.STAGE1 + 8,
+                order = HelpSections.STAGE1 + 9,
                 description =
                         "age of the guidance in steps; 0: synchronous, 1: the paper's"
                                 + " (default: {default})")
@@ -128,7 +138,7 @@ final class RequestArgs {
         @Option(
                 names = "--interaction",
                 paramLabel = "every|off|N",
-                order = HelpSections.STAGE1 + 9,
+                order = HelpSections.STAGE1 + 10,
                 description =
                         "exchange of pixels between patches: in every step, never, or in the first"
                                 + " N (default: {default})")
@@ -137,14 +147,14 @@ final class RequestArgs {
         @Option(
                 names = "--stage1-share",
                 paramLabel = "X",
-                order = HelpSections.STAGE1 + 10,
+                order = HelpSections.STAGE1 + 11,
                 description = "share of the steps for stage 1, 0..1 (default: {default})")
         @Nullable Double stage1Share;
 
         @Option(
                 names = "--patch-aspect",
                 paramLabel = "axis|picture",
-                order = HelpSections.STAGE1 + 11,
+                order = HelpSections.STAGE1 + 12,
                 description =
                         "cut each axis by itself, or into patches of the picture's aspect"
                                 + " (default: {default})")
@@ -356,6 +366,9 @@ final class RequestArgs {
         }
         if (guide.space != null) {
             options = options.withSpace(guide.space);
+        }
+        if (guide.upsampling != null) {
+            options = options.withUpsampling(guide.upsampling);
         }
         if (guide.mask != null) {
             options = options.withMask(guide.mask);

@@ -5,6 +5,7 @@ import io.github.asg4j.device.Memory;
 
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.util.function.IntToDoubleFunction;
 
 /**
  * How {@link Kernels#resample} resizes one axis (SPEC §9): plain data in the memory that it was made
@@ -22,9 +23,23 @@ public record ResampleAxis(int from, int to, int taps, MemorySegment index, Memo
      * calls bicubic with align_corners False.
      */
     public static ResampleAxis bicubic(Memory memory, int from, int to) {
+        double scale = (double) from / to;
+        return cubic(memory, from, to, i -> (i + 0.5) * scale - 0.5);
+    }
+
+    /**
+     * The same of cells that lie at every {@code factor}-th output cell from the first on, which
+     * keep their values.
+     */
+    public static ResampleAxis bicubicBetween(Memory memory, int from, int factor) {
+        return cubic(memory, from, from * factor, i -> (double) i / factor);
+    }
+
+    /** Bicubic interpolation at places of the source that are measured from its first cell's centre. */
+    private static ResampleAxis cubic(Memory memory, int from, int to, IntToDoubleFunction place) {
         ResampleAxis axis = allocate(memory, from, to, 4);
         for (int i = 0; i < to; i++) {
-            double source = (i + 0.5) * ((double) from / to) - 0.5;
+            double source = place.applyAsDouble(i);
             int first = (int) Math.floor(source) - 1;
             for (int tap = 0; tap < 4; tap++) {
                 int cell = first + tap;

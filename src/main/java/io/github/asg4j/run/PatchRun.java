@@ -11,6 +11,8 @@ import io.github.asg4j.plan.Stage;
 import org.jspecify.annotations.Nullable;
 
 import java.lang.foreign.MemorySegment;
+import java.util.List;
+import java.util.stream.IntStream;
 
 /**
  * Stage 1 of ASGDiffusion (arXiv 2412.06163, Fig. 3 and 4; SPEC.md §3-§6): each call shuffles its
@@ -66,6 +68,9 @@ final class PatchRun extends StageRun {
     private final MemorySegment previewScratch;
     private final MemorySegment previewOut;
     private final Prepared[][] prepared;
+
+    /** By worker; empty where one guide is for all patches. */
+    private final UpsampledGuide[] upsampled;
 
     /**
      * @param start [N, C, h, w] initial latents
@@ -140,6 +145,14 @@ final class PatchRun extends StageRun {
         previewScratch = memory.floats(previews ? all : 0, "preview");
         previewOut = memory.floats(previews ? all : 0, "preview");
         prepared = new Prepared[workers][calls.size()];
+        boolean own = patches.guided() && guide.upsampling() == GuideOptions.Upsampling.BICUBIC;
+        upsampled = new UpsampledGuide[own ? workers : 0];
+        if (own) {
+            UpsampledGuide.Tables enlarging = UpsampledGuide.Tables.of(canvas, memory);
+            for (int i = 0; i < workers; i++) {
+                upsampled[i] = new UpsampledGuide(canvas, seed, enlarging, memory);
+            }
+        }
     }
 
     /**
@@ -191,6 +204,11 @@ final class PatchRun extends StageRun {
         final MemorySegment guidedCond;
         final MemorySegment guidedNoise;
         final MemorySegment guidedMasks;
+
+        /** Guides of the guided views, and those views one by one; empty where one is for all. */
+        final MemorySegment ownGuides;
+
+        final List<GuidedView> ownGuided;
         final MemorySegment keyUncond;
         final MemorySegment keyCond;
         final MemorySegment keyLatents;
@@ -232,6 +250,14 @@ final class PatchRun extends StageRun {
                     ownMask
                             ? ownMasks.asSlice(key * area * 4, guided * area * 4)
                             : MemorySegment.NULL;
+            ownGuides =
+                    upsampled.length > 0
+                            ? worker.floats(guided * plane, "own guides")
+                            : MemorySegment.NULL;
+            ownGuided =
+                    upsampled.length > 0
+                            ? IntStream.range(0, guided).mapToObj(this::guidedView).toList()
+                            : List.of();
             allKeyMaps = new MemorySegment[attention.length == 0 ? 0 : buffers.maps.size()];
             for (int b = 0; b < allKeyMaps.length; b++) {
                 MemorySegment map = buffers.maps.get(b);
@@ -243,6 +269,18 @@ final class PatchRun extends StageRun {
                 maps[i] = buffers.maps.get(blocks[i]);
                 keyMaps[i] = maps[i].asSlice(0, maps[i].byteSize() / count);
             }
+        }
+
+        private GuidedView guidedView(int i) {
+            return new GuidedView(
+                    slices(first + count - guided + i, 1),
+                    clean.byteSize() > 0 ? views(cleanGuided, i, 1) : MemorySegment.NULL,
+                    views(guidedLatents, i, 1),
+                    copies == 2 ? views(guidedUncond, i, 1) : MemorySegment.NULL,
+                    views(guidedCond, i, 1),
+                    views(ownGuides, i, 1),
+                    ownMask ? guidedMasks.asSlice(i * area * 4, area * 4) : MemorySegment.NULL,
+                    views(guidedNoise, i, 1));
         }
 
         private MemorySegment[] slices(int from, int n) {
@@ -257,6 +295,17 @@ final class PatchRun extends StageRun {
             return all.asSlice(from * plane * 4, n * plane * 4);
         }
     }
+
+    /** One view, with a guide of its own: all [C, h, w] but the mask [h, w]; NULL what is not there. */
+    private record GuidedView(
+            MemorySegment[] slots,
+            MemorySegment clean,
+            MemorySegment latents,
+            MemorySegment uncond,
+            MemorySegment cond,
+            MemorySegment guide,
+            MemorySegment mask,
+            MemorySegment noise) {}
 
     @Override
     int total(int unit) {
@@ -339,17 +388,21 @@ final class PatchRun extends StageRun {
             clock = System.nanoTime();
             MemorySegment random = stochastic ? p.guidedNoise : MemorySegment.NULL;
             MemorySegment mask = guideMask(kernels, p, g);
-            guidedStep(kernels, p.guidedSlots[to], p, k, g, mask, row, random);
-            if (keepsClean(k)) {
-                guidedStep(
-                        kernels,
-                        p.cleanGuided,
-                        p,
-                        k,
-                        g,
-                        mask,
-                        tables.cleanRows[t],
-                        MemorySegment.NULL);
+            if (upsampled.length > 0) {
+                stepWithOwnGuides(worker, p, k, g, mask, stochastic);
+            } else {
+                guidedStep(kernels, p.guidedSlots[to], p, k, g, mask, row, random);
+                if (keepsClean(k)) {
+                    guidedStep(
+                            kernels,
+                            p.cleanGuided,
+                            p,
+                            k,
+                            g,
+                            mask,
+                            tables.cleanRows[t],
+                            MemorySegment.NULL);
+                }
             }
         } else if (p.guided > 0) {
             plainStep(
@@ -465,6 +518,69 @@ final class PatchRun extends StageRun {
             return p.guidedMasks;
         }
         return keyMask ? masks[g] : MemorySegment.NULL;
+    }
+
+    /** Each guided view by the key patch's picture at its own cells. */
+    private void stepWithOwnGuides(
+            Worker worker, Prepared p, int k, int g, MemorySegment mask, boolean stochastic) {
+        int t = patches.firstStep() + k;
+        int firstGuided = p.first + p.count - p.guided;
+        upsampled[worker.index].place(
+                worker.kernels,
+                p.ownGuides,
+                firstGuided,
+                p.guided,
+                guides[g],
+                patches.interactsAt(g),
+                frame(k));
+        int to = (k + 1) % latents.length;
+        for (GuidedView v : p.ownGuided) {
+            MemorySegment ownMask = this.ownMask ? v.mask : mask;
+            guidedStep(
+                    worker.kernels,
+                    v.slots[to],
+                    v,
+                    k,
+                    ownMask,
+                    tables.rows[t],
+                    stochastic ? v.noise : MemorySegment.NULL);
+            if (keepsClean(k)) {
+                guidedStep(
+                        worker.kernels,
+                        v.clean,
+                        v,
+                        k,
+                        ownMask,
+                        tables.cleanRows[t],
+                        MemorySegment.NULL);
+            }
+        }
+    }
+
+    private void guidedStep(
+            Kernels kernels,
+            MemorySegment next,
+            GuidedView v,
+            int k,
+            MemorySegment mask,
+            MemorySegment row,
+            MemorySegment random) {
+        kernels.guidedStep(
+                next,
+                v.latents,
+                v.uncond,
+                v.cond,
+                v.guide,
+                mask,
+                ownMask,
+                random,
+                1,
+                canvas.channels(),
+                area,
+                row,
+                guidanceScale,
+                patches.weightAt(k),
+                space);
     }
 
     private void guidedStep(

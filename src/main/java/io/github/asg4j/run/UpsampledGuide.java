@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.github.asg4j.run;
+
+import io.github.asg4j.device.Memory;
+import io.github.asg4j.kernel.Kernels;
+import io.github.asg4j.kernel.ResampleAxis;
+import io.github.asg4j.kernel.Resize;
+import io.github.asg4j.plan.Canvas;
+
+import java.lang.foreign.MemorySegment;
+
+/**
+ * The key patch's clean latents as each of the other patches should have them (SPEC §4): enlarged to
+ * the canvas, cut into patches as the canvas is, shuffled as the patches are. The working memory of
+ * one worker.
+ */
+final class UpsampledGuide {
+    private final Canvas canvas;
+    private final long seed;
+    private final Resize centred;
+    private final Resize fromFirst;
+    private final MemorySegment enlarged;
+    private final MemorySegment patches;
+
+    /**
+     * @param tables of the run, shared by its workers
+     * @param memory owns the working memory
+     */
+    UpsampledGuide(Canvas canvas, long seed, Tables tables, Memory memory) {
+        this.canvas = canvas;
+        this.seed = seed;
+        centred = new Resize(memory, canvas.channels(), tables.centredY, tables.centredX);
+        fromFirst = new Resize(memory, canvas.channels(), tables.firstY, tables.firstX);
+        enlarged = memory.floats(canvas.plane(), "enlarged guide");
+        patches = memory.floats(canvas.plane(), "guides of all patches");
+    }
+
+    /** How the axes of a guide are enlarged: of a shuffled key patch, and of patch 0 itself. */
+    record Tables(
+            ResampleAxis centredY,
+            ResampleAxis centredX,
+            ResampleAxis firstY,
+            ResampleAxis firstX) {
+        static Tables of(Canvas canvas, Memory memory) {
+            int h = canvas.y().patch();
+            int w = canvas.x().patch();
+            return new Tables(
+                    ResampleAxis.bicubic(memory, h, canvas.height()),
+                    ResampleAxis.bicubic(memory, w, canvas.width()),
+                    ResampleAxis.bicubicBetween(memory, h, canvas.y().patches()),
+                    ResampleAxis.bicubicBetween(memory, w, canvas.x().patches()));
+        }
+    }
+
+    /**
+     * Guides of the slots {@code first .. first + count - 1}.
+     *
+     * @param out [count, C, h, w]
+     * @param guide [C, h, w]
+     * @param shuffled whether the key patch had pixels of all patches when it made the guide: then
+     *     its cells lie in the middle of theirs
+     * @param frame of the slots, as {@link Kernels#interact} takes it
+     */
+    void place(
+            Kernels kernels,
+            MemorySegment out,
+            int first,
+            int count,
+            MemorySegment guide,
+            boolean shuffled,
+            int frame) {
+        (shuffled ? centred : fromFirst).run(kernels, enlarged, guide);
+        int rows = canvas.y().patches();
+        int columns = canvas.x().patches();
+        int h = canvas.y().patch();
+        int w = canvas.x().patch();
+        kernels.cut(patches, enlarged, canvas.channels(), rows, columns, h, w);
+        kernels.interact(
+                out,
+                first,
+                count,
+                patches,
+                rows * columns,
+                canvas.patchPlane(),
+                seed,
+                Kernels.UNSHUFFLED,
+                frame);
+    }
+}
