@@ -24,26 +24,34 @@ public record ResampleAxis(int from, int to, int taps, MemorySegment index, Memo
      */
     public static ResampleAxis bicubic(Memory memory, int from, int to) {
         double scale = (double) from / to;
-        return cubic(memory, from, to, i -> (i + 0.5) * scale - 0.5);
+        return cubic(memory, from, to, i -> (i + 0.5) * scale - 0.5, -0.75);
     }
 
     /**
-     * The same of cells that lie at every {@code factor}-th output cell from the first on, which
-     * keep their values.
+     * Bicubic enlargement with a = -0.5, which is exact on ramps, the border repeated.
+     *
+     * @param centred the source's cells lie in the middle of {@code factor} output cells; else at
+     *     the first of them, which keep their values
      */
-    public static ResampleAxis bicubicBetween(Memory memory, int from, int factor) {
-        return cubic(memory, from, from * factor, i -> (double) i / factor);
+    public static ResampleAxis bicubic(Memory memory, int from, int factor, boolean centred) {
+        return cubic(
+                memory,
+                from,
+                from * factor,
+                i -> centred ? (i + 0.5) / factor - 0.5 : (double) i / factor,
+                -0.5);
     }
 
-    /** Bicubic interpolation at places of the source that are measured from its first cell's centre. */
-    private static ResampleAxis cubic(Memory memory, int from, int to, IntToDoubleFunction place) {
+    /** Interpolation at places of the source that are measured from its first cell's centre. */
+    private static ResampleAxis cubic(
+            Memory memory, int from, int to, IntToDoubleFunction place, double a) {
         ResampleAxis axis = allocate(memory, from, to, 4);
         for (int i = 0; i < to; i++) {
             double source = place.applyAsDouble(i);
             int first = (int) Math.floor(source) - 1;
             for (int tap = 0; tap < 4; tap++) {
                 int cell = first + tap;
-                axis.set(i, tap, Math.clamp(cell, 0, from - 1), cubic(source - cell, -0.75));
+                axis.set(i, tap, Math.clamp(cell, 0, from - 1), cubic(source - cell, a));
             }
         }
         return axis;

@@ -45,10 +45,10 @@ final class UpsampledGuide {
             int h = canvas.y().patch();
             int w = canvas.x().patch();
             return new Tables(
-                    ResampleAxis.bicubic(memory, h, canvas.height()),
-                    ResampleAxis.bicubic(memory, w, canvas.width()),
-                    ResampleAxis.bicubicBetween(memory, h, canvas.y().patches()),
-                    ResampleAxis.bicubicBetween(memory, w, canvas.x().patches()));
+                    ResampleAxis.bicubic(memory, h, canvas.y().patches(), true),
+                    ResampleAxis.bicubic(memory, w, canvas.x().patches(), true),
+                    ResampleAxis.bicubic(memory, h, canvas.y().patches(), false),
+                    ResampleAxis.bicubic(memory, w, canvas.x().patches(), false));
         }
     }
 
