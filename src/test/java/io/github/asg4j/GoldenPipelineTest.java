@@ -92,8 +92,7 @@ class GoldenPipelineTest {
                         .withWeight(s.get("guide_weight").asDouble())
                         .withSchedule(value(GuideOptions.Schedule.class, s, "guide_schedule"))
                         .withSpace(value(GuideOptions.Space.class, s, "guide_space"))
-                        .withUpsampling(
-                                value(GuideOptions.Upsampling.class, s, "guide_upsampling"))
+                        .withUpsampling(value(GuideOptions.Upsampling.class, s, "guide_upsampling"))
                         .withMask(value(GuideOptions.Mask.class, s, "mask"))
                         .withMaskNorm(value(GuideOptions.MaskNorm.class, s, "mask_norm"))
                         .withMaskBlocks(strings(s.get("mask_blocks")))

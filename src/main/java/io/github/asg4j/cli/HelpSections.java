@@ -86,7 +86,7 @@ final class HelpSections implements IHelpSectionRenderer {
         String[] lines = option.description().clone();
         for (int i = 0; i < lines.length; i++) {
             if (lines[i].contains(DEFAULT)) {
-                String value = Defaults.ofMethod(option.longestName());
+                String value = OptionDefaults.ofMethod(option.longestName());
                 lines[i] = lines[i].replace(DEFAULT, value);
             }
         }

@@ -17,6 +17,7 @@ import picocli.CommandLine.Spec;
 import java.nio.file.Path;
 import java.util.Collection;
 import java.util.List;
+import java.util.function.BiFunction;
 import java.util.function.LongSupplier;
 
 /** What becomes a {@link GenerationRequest}. A field that is null was not given. */
@@ -358,63 +359,35 @@ final class RequestArgs {
 
     private GuideOptions guideOptions() {
         GuideOptions options = GuideOptions.DEFAULT;
-        if (guide.weight != null) {
-            options = options.withWeight(guide.weight);
-        }
-        if (guide.schedule != null) {
-            options = options.withSchedule(guide.schedule);
-        }
-        if (guide.space != null) {
-            options = options.withSpace(guide.space);
-        }
-        if (guide.upsampling != null) {
-            options = options.withUpsampling(guide.upsampling);
-        }
-        if (guide.mask != null) {
-            options = options.withMask(guide.mask);
-        }
-        if (guide.maskBlocks != null) {
-            options = options.withMaskBlocks(guide.maskBlocks);
-        }
+        options = with(options, guide.weight, GuideOptions::withWeight);
+        options = with(options, guide.schedule, GuideOptions::withSchedule);
+        options = with(options, guide.space, GuideOptions::withSpace);
+        options = with(options, guide.upsampling, GuideOptions::withUpsampling);
+        options = with(options, guide.mask, GuideOptions::withMask);
+        options = with(options, guide.maskBlocks, GuideOptions::withMaskBlocks);
         if (guide.maskTokens != null && !guide.maskTokens.equalsIgnoreCase("all")) {
             options =
                     options.withMaskTokens(
                             Values.integers(command, "--mask-tokens", guide.maskTokens, "all"));
         }
-        if (guide.maskNorm != null) {
-            options = options.withMaskNorm(guide.maskNorm);
-        }
-        if (guide.staleness != null) {
-            options = options.withStaleness(guide.staleness);
-        }
+        options = with(options, guide.maskNorm, GuideOptions::withMaskNorm);
+        options = with(options, guide.staleness, GuideOptions::withStaleness);
         if (guide.interaction != null) {
             options =
                     options.withInteractionSteps(
                             Values.interactionSteps(command, "--interaction", guide.interaction));
         }
-        if (guide.stage1Share != null) {
-            options = options.withStage1Share(guide.stage1Share);
-        }
-        if (guide.patchAspect != null) {
-            options = options.withPatchAspect(guide.patchAspect);
-        }
+        options = with(options, guide.stage1Share, GuideOptions::withStage1Share);
+        options = with(options, guide.patchAspect, GuideOptions::withPatchAspect);
         return options;
     }
 
     private PhaseOptions phaseOptions() {
         PhaseOptions options = PhaseOptions.DEFAULT;
-        if (phases.skipExponent != null) {
-            options = options.withSkipExponent(phases.skipExponent);
-        }
-        if (phases.dilatedExponent != null) {
-            options = options.withDilatedExponent(phases.dilatedExponent);
-        }
-        if (phases.blurExponent != null) {
-            options = options.withBlurExponent(phases.blurExponent);
-        }
-        if (phases.blur != null) {
-            options = options.withBlur(phases.blur);
-        }
+        options = with(options, phases.skipExponent, PhaseOptions::withSkipExponent);
+        options = with(options, phases.dilatedExponent, PhaseOptions::withDilatedExponent);
+        options = with(options, phases.blurExponent, PhaseOptions::withBlurExponent);
+        options = with(options, phases.blur, PhaseOptions::withBlur);
         return options;
     }
 
@@ -423,49 +396,36 @@ final class RequestArgs {
         if (dilated.factors != null) {
             options = options.withFactors(Values.factors(command, "--dilate", dilated.factors));
         }
-        if (dilated.share != null) {
-            options = options.withShare(dilated.share);
-        }
-        if (dilated.course != null) {
-            options = options.withCourse(dilated.course);
-        }
+        options = with(options, dilated.share, DilationOptions::withShare);
+        options = with(options, dilated.course, DilationOptions::withCourse);
         if (dilated.dampedFactors != null) {
             options =
                     options.withDampedFactors(
                             Values.factors(command, "--damped", dilated.dampedFactors));
         }
-        if (dilated.dampedShare != null) {
-            options = options.withDampedShare(dilated.dampedShare);
-        }
+        options = with(options, dilated.dampedShare, DilationOptions::withDampedShare);
         return options;
     }
 
     private WindowOptions windowOptions() {
         WindowOptions options = WindowOptions.DEFAULT;
-        if (windows.stride != null) {
-            options = options.withStride(windows.stride);
-        }
-        if (windows.jitter != null) {
-            options = options.withJitter(windows.jitter);
-        }
-        if (windows.weight != null) {
-            options = options.withWeight(windows.weight);
-        }
-        if (windows.conditioning != null) {
-            options = options.withConditioning(windows.conditioning);
-        }
-        if (windows.guidanceScale != null) {
-            options = options.withGuidanceScale(windows.guidanceScale);
-        }
-        if (windows.objectShare != null) {
-            options = options.withObjectShare(windows.objectShare);
-        }
-        if (windows.backgroundPrompt != null) {
-            options = options.withBackgroundPrompt(windows.backgroundPrompt);
-        }
-        if (windows.backgroundGuidanceScale != null) {
-            options = options.withBackgroundGuidanceScale(windows.backgroundGuidanceScale);
-        }
+        options = with(options, windows.stride, WindowOptions::withStride);
+        options = with(options, windows.jitter, WindowOptions::withJitter);
+        options = with(options, windows.weight, WindowOptions::withWeight);
+        options = with(options, windows.conditioning, WindowOptions::withConditioning);
+        options = with(options, windows.guidanceScale, WindowOptions::withGuidanceScale);
+        options = with(options, windows.objectShare, WindowOptions::withObjectShare);
+        options = with(options, windows.backgroundPrompt, WindowOptions::withBackgroundPrompt);
+        options =
+                with(
+                        options,
+                        windows.backgroundGuidanceScale,
+                        WindowOptions::withBackgroundGuidanceScale);
         return options;
+    }
+
+    /** The options, changed if a value was given. */
+    private static <O, V> O with(O options, @Nullable V value, BiFunction<O, V, O> change) {
+        return value == null ? options : change.apply(options, value);
     }
 }
