@@ -37,7 +37,7 @@ final class HelpSections implements IHelpSectionRenderer {
                     PICTURE, "Picture:",
                     STAGE1,
                             "Stage 1, patches agree on one structure (asg, cutdiffusion; defaults"
-                                    + " of asg at 2x):",
+                                    + " of asg):",
                     STAGE2, "Overlapping windows (stage 2, multidiffusion, demofusion):",
                     PHASES, "Phases of growing size (demofusion):",
                     DILATION, "Dilated convolutions (scalecrafter; plan prints the defaults):",

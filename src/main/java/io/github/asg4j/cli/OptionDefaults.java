@@ -15,7 +15,7 @@ import picocli.CommandLine.Model.OptionSpec;
 
 /** Takes the options' defaults from where they are decided, so that the help says what is used. */
 final class OptionDefaults implements IDefaultValueProvider {
-    private static final Defaults.TwoStages ASG = Defaults.asg(2);
+    private static final Defaults.TwoStages ASG = Defaults.asg();
     private static final Guide GUIDE = ASG.guide();
     private static final Defaults.Windows WINDOWS = ASG.windows();
     private static final Defaults.Phases PHASES = Defaults.demoFusion();
@@ -37,7 +37,7 @@ final class OptionDefaults implements IDefaultValueProvider {
     }
 
     /**
-     * What its method, or asg at 2x, does where {@code option} is not given: for the help alone, since an option that
+     * What its method, or asg, does where {@code option} is not given: for the help alone, since an option that
      * is not given is the method's to decide.
      */
     static String ofMethod(String option) {

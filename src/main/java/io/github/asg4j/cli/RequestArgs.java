@@ -223,7 +223,9 @@ final class RequestArgs {
                 names = "--background-guidance-scale",
                 paramLabel = "X",
                 order = HelpSections.STAGE2 + 8,
-                description = "guidance scale of background windows (default: that of stage 2)")
+                description =
+                        "guidance scale of background windows (default: asg 1 + (that of stage 2 -"
+                                + " 1) / 8, others that of stage 2)")
         @Nullable Double backgroundGuidanceScale;
     }
 
