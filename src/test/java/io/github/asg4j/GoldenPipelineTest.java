@@ -117,10 +117,11 @@ class GoldenPipelineTest {
                         .withConditioning(
                                 value(WindowOptions.Conditioning.class, s, "window_conditioning"))
                         .withGuidanceScale(s.get("stage2_guidance_scale").asDouble());
-        if (s.get("object_share").asDouble() > 0) {
+        double objectShare = s.get("object_share").asDouble();
+        windows = windows.withObjectShare(objectShare);
+        if (objectShare > 0) {
             windows =
-                    windows.withObjectShare(s.get("object_share").asDouble())
-                            .withBackgroundPrompt(s.get("background_prompt").asText())
+                    windows.withBackgroundPrompt(s.get("background_prompt").asText())
                             .withBackgroundGuidanceScale(
                                     s.get("background_guidance_scale").asDouble());
         }
