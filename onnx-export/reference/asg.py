@@ -6,7 +6,7 @@ import math
 import numpy as np
 
 from . import mask as masks
-from . import background, philox, plan
+from . import background, operations, philox, plan
 from .sampler import noise_estimate, step, step_noise
 
 
@@ -26,6 +26,20 @@ def unshuffle(shuffled, p):
 def guide_of(row, space, x0, e0):
     """What the key patch tells the others: its noise estimate, or its predicted clean latent."""
     return e0 if space == "noise" else (x0 - row.sigma * e0) / row.cleanScale
+
+
+def guides_of_all(settings, G, interacted, s_h, s_w):
+    """The key patch's guide for every patch, [N, C, h, w]: G enlarged to the canvas and cut like it.
+
+    A key patch with pixels of all patches has its cells in the middle of theirs; patch 0 has its own, the first of each.
+    """
+    if settings.guide_upsampling == "nearest":
+        return np.stack([G] * (s_h * s_w))
+
+    def table(n, s):
+        return operations.cubic_table(n, [(i + 0.5) / s - 0.5 if interacted else i / s for i in range(n * s)], -0.5)
+    canvas = operations.resample(G, table(G.shape[1], s_h), table(G.shape[2], s_w))
+    return np.stack([canvas[:, a::s_h, b::s_w] for a in range(s_h) for b in range(s_w)])
 
 
 def guided(row, space, x, e, G, wM):
@@ -53,7 +67,7 @@ def patch_masks(settings, bundle, maps, real_tokens, shape):
 def stage1(sampler, x, t1):
     """The patches, each a sub-sampled view of the whole picture."""
     s, run, real = sampler.s, sampler.run, sampler.real
-    published = []  # (G, M) of the key patch at every step so far
+    published = []  # of the key patch at every step so far: G, M, whether it had pixels of all patches
     for k in range(t1):
         row = run.table.rows[k]
         interacts = k < s.interaction_steps() and sampler.patches > 1
@@ -63,15 +77,18 @@ def stage1(sampler, x, t1):
         m, maps = sampler.estimate(row, x, sampler.whole_time_ids(sampler.patches), s.guidance_scale)
         e = noise_estimate(row, m, x)
         M = patch_masks(s, sampler.bundle, maps, run.prompt.real, x.shape)
-        published.append((guide_of(row, s.guide_space, x[0], e[0]), M[0]))
+        published.append((guide_of(row, s.guide_space, x[0], e[0]), M[0], interacts))
         run.guides.append(published[-1][0])
         run.masks.append(M)
-        G, key_mask = published[max(0, k - s.staleness)]
+        G, key_mask, interacted = published[max(0, k - s.staleness)]
+        guides = guides_of_all(s, G, interacted, sampler.y.s, sampler.x.s)
+        if interacts:
+            guides = shuffle(guides, p)
         w = real(guide_weight(s, k, t1))
         e_guided = e.copy()
         for i in range(1, sampler.patches):
             wM = {"key": w * key_mask, "own": w * M[i], "none": w}[s.mask]
-            e_guided[i] = guided(row, s.guide_space, x[i], e[i], G, wM)
+            e_guided[i] = guided(row, s.guide_space, x[i], e[i], guides[i], wM)
         shape = x.shape
         x = step(row, x, e_guided, lambda: step_noise(s.seed, k, shape).astype(real))
         if interacts:

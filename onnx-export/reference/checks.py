@@ -136,6 +136,20 @@ def ddim_is_euler():
             close(row.stepE / alpha[k + 1], sigma[k + 1] / alpha[k + 1] - sigma[k] / alpha[k], 1e-9)
 
 
+def an_upsampled_guide_is_the_picture_at_every_patch():
+    """Of a flat guide all patches have the same; of a ramp each has its own cells, patch 0 those of the key patch."""
+    bicubic = Settings(guide_upsampling="bicubic")
+    ramp = np.tile(np.arange(12.0), (1, 6, 1))
+    for s_h, s_w in ((1, 2), (2, 2), (3, 4)):
+        flat = asg.guides_of_all(bicubic, np.ones((2, 5, 7)), True, s_h, s_w)
+        close(flat, np.ones((s_h * s_w, 2, 5, 7)))
+        for interacted, middle in ((True, (s_w - 1) / 2), (False, 0)):
+            guides = asg.guides_of_all(bicubic, ramp, interacted, s_h, s_w)
+            for patch in range(s_h * s_w):
+                close(guides[patch, :, :, 3:-3], ramp[:, :, 3:-3] + (patch % s_w - middle) / s_w)
+        close(asg.guides_of_all(bicubic, ramp, False, s_h, s_w)[0], ramp)
+
+
 def interaction_is_undone():
     for n in (1, 2, 3, 4, 9, 16):
         p = philox.permutations(7, 3, n, 256)
@@ -192,6 +206,7 @@ def all_of_them(tiny, stepless, tiny_methods):
     a_constant_survives_blur_and_resampling()
     full_guidance_is_the_key_estimate()
     ddim_is_euler()
+    an_upsampled_guide_is_the_picture_at_every_patch()
     interaction_is_undone()
     every_cell_is_covered()
     relocation_is_a_bijection()

@@ -57,11 +57,15 @@ def cubic(t, a):
 
 def bicubic_table(source, target):
     """Per output cell the source cells and their weights: a = -0.75, the border repeated, no anti-aliasing."""
+    return cubic_table(source, [(i + 0.5) * (source / target) - 0.5 for i in range(target)], -0.75)
+
+
+def cubic_table(source, places, a):
+    """The same at given places, in cells from the centre of the first; a = -0.5 is exact on ramps."""
     table = []
-    for i in range(target):
-        at = (i + 0.5) * (source / target) - 0.5
+    for at in places:
         first = math.floor(at) - 1
-        table.append([(min(max(j, 0), source - 1), cubic(at - j, -0.75)) for j in range(first, first + 4)])
+        table.append([(min(max(j, 0), source - 1), cubic(at - j, a)) for j in range(first, first + 4)])
     return table
 
 

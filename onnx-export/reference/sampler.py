@@ -33,6 +33,7 @@ class Settings:
     guide_weight: float = 0.6
     guide_schedule: str = "cosine"
     guide_space: str = "latent"
+    guide_upsampling: str = "nearest"
     mask: str = "key"
     mask_blocks: tuple = ()
     mask_tokens: tuple = ()

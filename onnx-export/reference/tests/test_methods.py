@@ -76,6 +76,10 @@ def test_full_guidance_is_the_key_estimate():
     checks.full_guidance_is_the_key_estimate()
 
 
+def test_an_upsampled_guide_is_the_picture_at_every_patch():
+    checks.an_upsampled_guide_is_the_picture_at_every_patch()
+
+
 def test_interaction_is_undone():
     checks.interaction_is_undone()
 

@@ -15,6 +15,7 @@ import java.util.OptionalInt;
  * @param weight w_t of Eq. 3/4 before its schedule, the "key patch guidance scale"
  * @param schedule course of the weight over stage 1
  * @param space what is blended: noise estimates as the paper writes it, or predicted clean latents
+ * @param upsampling how the key patch's clean latents become those of the other patches
  * @param mask whose attention map weighs the correction (M of Eq. 4)
  * @param maskNorm how a map becomes weights in [0, 1]
  * @param maskBlocks names of the up blocks whose maps are used; empty: all of the bundle
@@ -28,6 +29,7 @@ public record GuideOptions(
         OptionalDouble weight,
         @Nullable Schedule schedule,
         @Nullable Space space,
+        @Nullable Upsampling upsampling,
         @Nullable Mask mask,
         @Nullable MaskNorm maskNorm,
         List<String> maskBlocks,
@@ -44,6 +46,7 @@ public record GuideOptions(
     public static final GuideOptions DEFAULT =
             new GuideOptions(
                     OptionalDouble.empty(),
+                    null,
                     null,
                     null,
                     null,
@@ -78,6 +81,16 @@ public record GuideOptions(
     public enum Space {
         NOISE,
         LATENT
+    }
+
+    /**
+     * The guide, enlarged to the canvas and cut like it, is what each patch gets: the nearest cell,
+     * so that all get the same as the paper has it, or bicubic, so that each gets the key patch's
+     * picture at its own cells. Noise estimates cannot be interpolated.
+     */
+    public enum Upsampling {
+        NEAREST,
+        BICUBIC
     }
 
     /** The key patch's map, each patch's own, or none (Eq. 3). */
@@ -115,6 +128,12 @@ public record GuideOptions(
     public GuideOptions withSpace(Space value) {
         Copy copy = new Copy(this);
         copy.space = value;
+        return copy.build();
+    }
+
+    public GuideOptions withUpsampling(Upsampling value) {
+        Copy copy = new Copy(this);
+        copy.upsampling = value;
         return copy.build();
     }
 
@@ -171,6 +190,7 @@ public record GuideOptions(
         private OptionalDouble weight;
         private @Nullable Schedule schedule;
         private @Nullable Space space;
+        private @Nullable Upsampling upsampling;
         private @Nullable Mask mask;
         private @Nullable MaskNorm maskNorm;
         private List<String> maskBlocks;
@@ -184,6 +204,7 @@ public record GuideOptions(
             weight = from.weight;
             schedule = from.schedule;
             space = from.space;
+            upsampling = from.upsampling;
             mask = from.mask;
             maskNorm = from.maskNorm;
             maskBlocks = from.maskBlocks;
@@ -199,6 +220,7 @@ public record GuideOptions(
                     weight,
                     schedule,
                     space,
+                    upsampling,
                     mask,
                     maskNorm,
                     maskBlocks,

@@ -92,6 +92,7 @@ class GoldenPipelineTest {
                         .withWeight(s.get("guide_weight").asDouble())
                         .withSchedule(value(GuideOptions.Schedule.class, s, "guide_schedule"))
                         .withSpace(value(GuideOptions.Space.class, s, "guide_space"))
+                        .withUpsampling(value(GuideOptions.Upsampling.class, s, "guide_upsampling"))
                         .withMask(value(GuideOptions.Mask.class, s, "mask"))
                         .withMaskNorm(value(GuideOptions.MaskNorm.class, s, "mask_norm"))
                         .withMaskBlocks(strings(s.get("mask_blocks")))
@@ -116,10 +117,11 @@ class GoldenPipelineTest {
                         .withConditioning(
                                 value(WindowOptions.Conditioning.class, s, "window_conditioning"))
                         .withGuidanceScale(s.get("stage2_guidance_scale").asDouble());
-        if (s.get("object_share").asDouble() > 0) {
+        double objectShare = s.get("object_share").asDouble();
+        windows = windows.withObjectShare(objectShare);
+        if (objectShare > 0) {
             windows =
-                    windows.withObjectShare(s.get("object_share").asDouble())
-                            .withBackgroundPrompt(s.get("background_prompt").asText())
+                    windows.withBackgroundPrompt(s.get("background_prompt").asText())
                             .withBackgroundGuidanceScale(
                                     s.get("background_guidance_scale").asDouble());
         }

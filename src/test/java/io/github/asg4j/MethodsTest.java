@@ -28,7 +28,8 @@ class MethodsTest {
 
     @Test
     void cutDiffusionIsAsgWithoutGuide() {
-        WindowOptions uniform = WindowOptions.DEFAULT.withWeight(WindowOptions.Weight.UNIFORM);
+        WindowOptions uniform =
+                WindowOptions.DEFAULT.withWeight(WindowOptions.Weight.UNIFORM).withObjectShare(0);
         String asg =
                 hash(
                         Tiny.request()
@@ -64,16 +65,22 @@ class MethodsTest {
     @Test
     void nineBackgroundWindowsAreNineWindows() {
         WindowOptions all = WindowOptions.DEFAULT.withObjectShare(1);
+        WindowOptions none = WindowOptions.DEFAULT.withObjectShare(0);
         GenerationRequest.Builder request = Tiny.request().seed(2);
         GeneratedImage image = draw(2, request.windows(all.withBackgroundGuidanceScale(2)).build());
         assertEquals(9, image.report().get("background_windows"));
         assertEquals(
-                hash(request.windows(WindowOptions.DEFAULT.withGuidanceScale(2))),
+                hash(request.windows(none.withGuidanceScale(2))),
                 Tiny.hash(image),
                 "with seed 2 no window is all object: at scale 2 all are windows at scale 2");
-        String plain = hash(request.windows(WindowOptions.DEFAULT));
-        assertEquals(plain, hash(request.windows(all)), "nothing else was asked for them");
-        assertNotEquals(plain, hash(request.windows(all.withBackgroundPrompt("grass"))));
+        String plain = hash(request.windows(none));
+        WindowOptions alike = all.withBackgroundGuidanceScale(5);
+        assertEquals(plain, hash(request.windows(alike)), "nothing else was asked for them");
+        assertNotEquals(plain, hash(request.windows(alike.withBackgroundPrompt("grass"))));
+        // the default: 1 + (5 - 1) / 8
+        assertEquals(
+                hash(request.windows(all)),
+                hash(request.windows(all.withBackgroundGuidanceScale(1.5))));
     }
 
     @Test
@@ -92,13 +99,40 @@ class MethodsTest {
 
     @Test
     void backgroundNeedsAShareAndAStageOne() {
-        WindowOptions prompt = WindowOptions.DEFAULT.withBackgroundPrompt("grass");
+        WindowOptions prompt =
+                WindowOptions.DEFAULT.withObjectShare(0).withBackgroundPrompt("grass");
         refused("--object-share", Tiny.request().windows(prompt));
         refused(
                 "stage 1",
                 Tiny.request()
                         .method("multidiffusion")
                         .windows(WindowOptions.DEFAULT.withObjectShare(0.1)));
+    }
+
+    @Test
+    void anUpsampledGuideIsTheSameForAnyNumberOfWorkers() {
+        for (GuideOptions.Mask mask : GuideOptions.Mask.values()) {
+            GuideOptions bicubic =
+                    GuideOptions.DEFAULT
+                            .withUpsampling(GuideOptions.Upsampling.BICUBIC)
+                            .withMask(mask);
+            GenerationRequest request = Tiny.request().guide(bicubic).viewBatch(2).build();
+            String one = Tiny.hash(draw(1, request));
+            assertEquals(one, Tiny.hash(draw(3, request)));
+            GuideOptions nearest = bicubic.withUpsampling(GuideOptions.Upsampling.NEAREST);
+            assertNotEquals(one, hash(Tiny.request().guide(nearest).viewBatch(2)));
+        }
+    }
+
+    @Test
+    void noiseEstimatesAreNotInterpolated() {
+        GuideOptions noise = GuideOptions.DEFAULT.withSpace(GuideOptions.Space.NOISE);
+        refused(
+                "--guide-space latent",
+                Tiny.request().guide(noise.withUpsampling(GuideOptions.Upsampling.BICUBIC)));
+        assertEquals(
+                "nearest",
+                draw(1, Tiny.request().guide(noise).build()).report().get("guide_upsampling"));
     }
 
     private static void refused(String part, GenerationRequest.Builder request) {

@@ -73,7 +73,7 @@ record Cli(
         asg.addSubcommand(new CommandLine(new DoctorCommand(this), factory));
         asg.getSubcommands().values().forEach(HelpSections::register);
         Values.register(asg);
-        asg.setDefaultValueProvider(new Defaults());
+        asg.setDefaultValueProvider(new OptionDefaults());
         asg.setExpandAtFiles(false); // a prompt may begin with @
         asg.setColorScheme(CommandLine.Help.defaultColorScheme(Ansi.OFF));
         asg.setUsageHelpWidth(HELP_WIDTH);

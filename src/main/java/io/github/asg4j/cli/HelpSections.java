@@ -37,7 +37,7 @@ final class HelpSections implements IHelpSectionRenderer {
                     PICTURE, "Picture:",
                     STAGE1,
                             "Stage 1, patches agree on one structure (asg, cutdiffusion; defaults"
-                                    + " of asg at 2x):",
+                                    + " of asg):",
                     STAGE2, "Overlapping windows (stage 2, multidiffusion, demofusion):",
                     PHASES, "Phases of growing size (demofusion):",
                     DILATION, "Dilated convolutions (scalecrafter; plan prints the defaults):",
@@ -86,7 +86,7 @@ final class HelpSections implements IHelpSectionRenderer {
         String[] lines = option.description().clone();
         for (int i = 0; i < lines.length; i++) {
             if (lines[i].contains(DEFAULT)) {
-                String value = Defaults.ofMethod(option.longestName());
+                String value = OptionDefaults.ofMethod(option.longestName());
                 lines[i] = lines[i].replace(DEFAULT, value);
             }
         }

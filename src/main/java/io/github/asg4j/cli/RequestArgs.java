@@ -17,6 +17,7 @@ import picocli.CommandLine.Spec;
 import java.nio.file.Path;
 import java.util.Collection;
 import java.util.List;
+import java.util.function.BiFunction;
 import java.util.function.LongSupplier;
 
 /** What becomes a {@link GenerationRequest}. A field that is null was not given. */
@@ -83,16 +84,26 @@ final class RequestArgs {
         GuideOptions.@Nullable Space space;
 
         @Option(
+                names = "--guide-upsampling",
+                paramLabel = "nearest|bicubic",
+                order = HelpSections.STAGE1 + 4,
+                description =
+                        "give every patch the key patch's clean latents as they are, or"
+                                + " interpolated at its own cells (default: {default}; nearest in"
+                                + " space noise)")
+        GuideOptions.@Nullable Upsampling upsampling;
+
+        @Option(
                 names = "--mask",
                 paramLabel = "key|own|none",
-                order = HelpSections.STAGE1 + 4,
+                order = HelpSections.STAGE1 + 5,
                 description = "whose attention map weighs the guidance (default: {default})")
         GuideOptions.@Nullable Mask mask;
 
         @Option(
                 names = "--mask-blocks",
                 paramLabel = "LIST",
-                order = HelpSections.STAGE1 + 5,
+                order = HelpSections.STAGE1 + 6,
                 split = ",",
                 hideParamSyntax = true,
                 description =
@@ -103,7 +114,7 @@ final class RequestArgs {
         @Option(
                 names = "--mask-tokens",
                 paramLabel = "all|INDICES",
-                order = HelpSections.STAGE1 + 6,
+                order = HelpSections.STAGE1 + 7,
                 description =
                         "prompt tokens whose maps are used, as in 1,2; 0 is the first"
                                 + " (default: {default})")
@@ -112,14 +123,14 @@ final class RequestArgs {
         @Option(
                 names = "--mask-norm",
                 paramLabel = "minmax|max|mean-threshold",
-                order = HelpSections.STAGE1 + 7,
+                order = HelpSections.STAGE1 + 8,
                 description = "how a map becomes weights (default: {default})")
         GuideOptions.@Nullable MaskNorm maskNorm;
 
         @Option(
                 names = "--staleness",
                 paramLabel = "N",
-                order = HelpSections.STAGE1 + 8,
+                order = HelpSections.STAGE1 + 9,
                 description =
                         "age of the guidance in steps; 0: synchronous, 1: the paper's"
                                 + " (default: {default})")
@@ -128,7 +139,7 @@ final class RequestArgs {
         @Option(
                 names = "--interaction",
                 paramLabel = "every|off|N",
-                order = HelpSections.STAGE1 + 9,
+                order = HelpSections.STAGE1 + 10,
                 description =
                         "exchange of pixels between patches: in every step, never, or in the first"
                                 + " N (default: {default})")
@@ -137,14 +148,14 @@ final class RequestArgs {
         @Option(
                 names = "--stage1-share",
                 paramLabel = "X",
-                order = HelpSections.STAGE1 + 10,
+                order = HelpSections.STAGE1 + 11,
                 description = "share of the steps for stage 1, 0..1 (default: {default})")
         @Nullable Double stage1Share;
 
         @Option(
                 names = "--patch-aspect",
                 paramLabel = "axis|picture",
-                order = HelpSections.STAGE1 + 11,
+                order = HelpSections.STAGE1 + 12,
                 description =
                         "cut each axis by itself, or into patches of the picture's aspect"
                                 + " (default: {default})")
@@ -212,7 +223,9 @@ final class RequestArgs {
                 names = "--background-guidance-scale",
                 paramLabel = "X",
                 order = HelpSections.STAGE2 + 8,
-                description = "guidance scale of background windows (default: that of stage 2)")
+                description =
+                        "guidance scale of background windows (default: asg 1 + (that of stage 2 -"
+                                + " 1) / 8, others that of stage 2)")
         @Nullable Double backgroundGuidanceScale;
     }
 
@@ -348,60 +361,35 @@ final class RequestArgs {
 
     private GuideOptions guideOptions() {
         GuideOptions options = GuideOptions.DEFAULT;
-        if (guide.weight != null) {
-            options = options.withWeight(guide.weight);
-        }
-        if (guide.schedule != null) {
-            options = options.withSchedule(guide.schedule);
-        }
-        if (guide.space != null) {
-            options = options.withSpace(guide.space);
-        }
-        if (guide.mask != null) {
-            options = options.withMask(guide.mask);
-        }
-        if (guide.maskBlocks != null) {
-            options = options.withMaskBlocks(guide.maskBlocks);
-        }
+        options = with(options, guide.weight, GuideOptions::withWeight);
+        options = with(options, guide.schedule, GuideOptions::withSchedule);
+        options = with(options, guide.space, GuideOptions::withSpace);
+        options = with(options, guide.upsampling, GuideOptions::withUpsampling);
+        options = with(options, guide.mask, GuideOptions::withMask);
+        options = with(options, guide.maskBlocks, GuideOptions::withMaskBlocks);
         if (guide.maskTokens != null && !guide.maskTokens.equalsIgnoreCase("all")) {
             options =
                     options.withMaskTokens(
                             Values.integers(command, "--mask-tokens", guide.maskTokens, "all"));
         }
-        if (guide.maskNorm != null) {
-            options = options.withMaskNorm(guide.maskNorm);
-        }
-        if (guide.staleness != null) {
-            options = options.withStaleness(guide.staleness);
-        }
+        options = with(options, guide.maskNorm, GuideOptions::withMaskNorm);
+        options = with(options, guide.staleness, GuideOptions::withStaleness);
         if (guide.interaction != null) {
             options =
                     options.withInteractionSteps(
                             Values.interactionSteps(command, "--interaction", guide.interaction));
         }
-        if (guide.stage1Share != null) {
-            options = options.withStage1Share(guide.stage1Share);
-        }
-        if (guide.patchAspect != null) {
-            options = options.withPatchAspect(guide.patchAspect);
-        }
+        options = with(options, guide.stage1Share, GuideOptions::withStage1Share);
+        options = with(options, guide.patchAspect, GuideOptions::withPatchAspect);
         return options;
     }
 
     private PhaseOptions phaseOptions() {
         PhaseOptions options = PhaseOptions.DEFAULT;
-        if (phases.skipExponent != null) {
-            options = options.withSkipExponent(phases.skipExponent);
-        }
-        if (phases.dilatedExponent != null) {
-            options = options.withDilatedExponent(phases.dilatedExponent);
-        }
-        if (phases.blurExponent != null) {
-            options = options.withBlurExponent(phases.blurExponent);
-        }
-        if (phases.blur != null) {
-            options = options.withBlur(phases.blur);
-        }
+        options = with(options, phases.skipExponent, PhaseOptions::withSkipExponent);
+        options = with(options, phases.dilatedExponent, PhaseOptions::withDilatedExponent);
+        options = with(options, phases.blurExponent, PhaseOptions::withBlurExponent);
+        options = with(options, phases.blur, PhaseOptions::withBlur);
         return options;
     }
 
@@ -410,49 +398,36 @@ final class RequestArgs {
         if (dilated.factors != null) {
             options = options.withFactors(Values.factors(command, "--dilate", dilated.factors));
         }
-        if (dilated.share != null) {
-            options = options.withShare(dilated.share);
-        }
-        if (dilated.course != null) {
-            options = options.withCourse(dilated.course);
-        }
+        options = with(options, dilated.share, DilationOptions::withShare);
+        options = with(options, dilated.course, DilationOptions::withCourse);
         if (dilated.dampedFactors != null) {
             options =
                     options.withDampedFactors(
                             Values.factors(command, "--damped", dilated.dampedFactors));
         }
-        if (dilated.dampedShare != null) {
-            options = options.withDampedShare(dilated.dampedShare);
-        }
+        options = with(options, dilated.dampedShare, DilationOptions::withDampedShare);
         return options;
     }
 
     private WindowOptions windowOptions() {
         WindowOptions options = WindowOptions.DEFAULT;
-        if (windows.stride != null) {
-            options = options.withStride(windows.stride);
-        }
-        if (windows.jitter != null) {
-            options = options.withJitter(windows.jitter);
-        }
-        if (windows.weight != null) {
-            options = options.withWeight(windows.weight);
-        }
-        if (windows.conditioning != null) {
-            options = options.withConditioning(windows.conditioning);
-        }
-        if (windows.guidanceScale != null) {
-            options = options.withGuidanceScale(windows.guidanceScale);
-        }
-        if (windows.objectShare != null) {
-            options = options.withObjectShare(windows.objectShare);
-        }
-        if (windows.backgroundPrompt != null) {
-            options = options.withBackgroundPrompt(windows.backgroundPrompt);
-        }
-        if (windows.backgroundGuidanceScale != null) {
-            options = options.withBackgroundGuidanceScale(windows.backgroundGuidanceScale);
-        }
+        options = with(options, windows.stride, WindowOptions::withStride);
+        options = with(options, windows.jitter, WindowOptions::withJitter);
+        options = with(options, windows.weight, WindowOptions::withWeight);
+        options = with(options, windows.conditioning, WindowOptions::withConditioning);
+        options = with(options, windows.guidanceScale, WindowOptions::withGuidanceScale);
+        options = with(options, windows.objectShare, WindowOptions::withObjectShare);
+        options = with(options, windows.backgroundPrompt, WindowOptions::withBackgroundPrompt);
+        options =
+                with(
+                        options,
+                        windows.backgroundGuidanceScale,
+                        WindowOptions::withBackgroundGuidanceScale);
         return options;
+    }
+
+    /** The options, changed if a value was given. */
+    private static <O, V> O with(O options, @Nullable V value, BiFunction<O, V, O> change) {
+        return value == null ? options : change.apply(options, value);
     }
 }

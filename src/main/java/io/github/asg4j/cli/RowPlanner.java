@@ -121,7 +121,10 @@ final class RowPlanner {
                             }
                         });
         if (rows.isEmpty()) {
-            throw new BadRequestException("nothing to draw: give --methods or --setting");
+            throw new BadRequestException(
+                    impossible.isEmpty()
+                            ? "nothing to draw: give --methods or --setting"
+                            : "nothing to draw: no method can do what was asked, as warned above");
         }
         return List.copyOf(rows.values());
     }
@@ -247,7 +250,10 @@ final class RowPlanner {
                 int n = Values.integer(command, "--sizes", pair[1], "left out");
                 if (n < 1) {
                     throw EvalCommand.misuse(
-                            command, "Invalid value for option '--sizes': " + n + " pictures");
+                            command,
+                            "Invalid value for option '--sizes': "
+                                    + n
+                                    + " pictures: at least 1, as in 256x256:50");
                 }
                 most = OptionalInt.of(n);
             }

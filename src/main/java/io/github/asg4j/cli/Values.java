@@ -41,6 +41,8 @@ final class Values {
         command.registerConverter(Path.class, Values::path);
         command.registerConverter(
                 GuideOptions.Schedule.class, constant(GuideOptions.Schedule.class));
+        command.registerConverter(
+                GuideOptions.Upsampling.class, constant(GuideOptions.Upsampling.class));
         command.registerConverter(GuideOptions.Space.class, constant(GuideOptions.Space.class));
         command.registerConverter(GuideOptions.Mask.class, constant(GuideOptions.Mask.class));
         command.registerConverter(

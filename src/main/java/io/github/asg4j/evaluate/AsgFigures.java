@@ -47,9 +47,10 @@ record AsgFigures(Gallery gallery, PictureView views) {
                 element(
                         "p",
                         "Cross-attention to the prompt’s tokens in the up blocks of the UNet, by"
-                                + " step of stage 1, and the mask M made of it, which weighs the"
-                                + " guidance in Eq. 4 (the paper’s Fig. 6); from ASGDiffusion’s"
-                                + " picture above."),
+                            + " step of stage 1 (the paper’s Fig. 6), and the mask M made of it,"
+                            + " which can weigh the guidance (Eq. 4) and tell the windows of stage"
+                            + " 2 with the object from background; from ASGDiffusion’s picture"
+                            + " above."),
                 element("div", element("table", element("thead", head), body).classed("maps"))
                         .classed("scroll")
                         .with("tabindex", "0"),

@@ -23,6 +23,7 @@ public final class PngParameters {
     private static final List<String> SETTINGS =
             List.of(
                     "guide_space",
+                    "guide_upsampling",
                     "guide_weight",
                     "guide_schedule",
                     "mask",

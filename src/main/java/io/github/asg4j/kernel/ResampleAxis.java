@@ -6,6 +6,7 @@ import io.github.asg4j.device.Queue;
 
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.util.function.IntToDoubleFunction;
 
 /**
  * How {@link Kernels#resample} resizes one axis (SPEC §9): plain data in the memory that it was made
@@ -19,7 +20,7 @@ import java.lang.foreign.ValueLayout;
  */
 public record ResampleAxis(int from, int to, int taps, MemorySegment index, MemorySegment weight) {
     /** The same table where {@code queue} works. */
-    ResampleAxis movedTo(Queue queue, Memory memory) {
+    public ResampleAxis movedTo(Queue queue, Memory memory) {
         MemorySegment movedIndex = memory.allocate(index.byteSize(), "resize");
         MemorySegment movedWeight = memory.allocate(weight.byteSize(), "resize");
         queue.write(movedIndex, index);
@@ -32,13 +33,35 @@ public record ResampleAxis(int from, int to, int taps, MemorySegment index, Memo
      * calls bicubic with align_corners False.
      */
     public static ResampleAxis bicubic(Memory memory, int from, int to) {
+        double scale = (double) from / to;
+        return cubic(memory, from, to, i -> (i + 0.5) * scale - 0.5, -0.75);
+    }
+
+    /**
+     * Bicubic enlargement with a = -0.5, which is exact on ramps, the border repeated.
+     *
+     * @param centred the source's cells lie in the middle of {@code factor} output cells; else at
+     *     the first of them, which keep their values
+     */
+    public static ResampleAxis bicubic(Memory memory, int from, int factor, boolean centred) {
+        return cubic(
+                memory,
+                from,
+                from * factor,
+                i -> centred ? (i + 0.5) / factor - 0.5 : (double) i / factor,
+                -0.5);
+    }
+
+    /** Interpolation at places of the source that are measured from its first cell's centre. */
+    private static ResampleAxis cubic(
+            Memory memory, int from, int to, IntToDoubleFunction place, double a) {
         ResampleAxis axis = allocate(memory, from, to, 4);
         for (int i = 0; i < to; i++) {
-            double source = (i + 0.5) * ((double) from / to) - 0.5;
+            double source = place.applyAsDouble(i);
             int first = (int) Math.floor(source) - 1;
             for (int tap = 0; tap < 4; tap++) {
                 int cell = first + tap;
-                axis.set(i, tap, Math.clamp(cell, 0, from - 1), cubic(source - cell, -0.75));
+                axis.set(i, tap, Math.clamp(cell, 0, from - 1), cubic(source - cell, a));
             }
         }
         return axis;

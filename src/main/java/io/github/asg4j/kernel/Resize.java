@@ -2,7 +2,6 @@
 package io.github.asg4j.kernel;
 
 import io.github.asg4j.device.Memory;
-import io.github.asg4j.device.Queue;
 
 import java.lang.foreign.MemorySegment;
 
@@ -26,16 +25,6 @@ public final class Resize {
         work = memory.floats((long) planes * y.from() * x.to(), "half resized");
     }
 
-    /** Interpolates; see {@link ResampleAxis#bicubic}. */
-    public static Resize bicubic(
-            Memory memory, int planes, int inHeight, int inWidth, int outHeight, int outWidth) {
-        return new Resize(
-                memory,
-                planes,
-                ResampleAxis.bicubic(memory, inHeight, outHeight),
-                ResampleAxis.bicubic(memory, inWidth, outWidth));
-    }
-
     /** For pictures, shrunk or enlarged; see {@link ResampleAxis#antialiasedBicubic}. */
     public static Resize antialiasedBicubic(
             Memory memory, int planes, int inHeight, int inWidth, int outHeight, int outWidth) {
@@ -44,11 +33,6 @@ public final class Resize {
                 planes,
                 ResampleAxis.antialiasedBicubic(memory, inHeight, outHeight),
                 ResampleAxis.antialiasedBicubic(memory, inWidth, outWidth));
-    }
-
-    /** The same with tables and working memory where {@code queue} works. */
-    public Resize movedTo(Queue queue, Memory memory) {
-        return new Resize(memory, planes, y.movedTo(queue, memory), x.movedTo(queue, memory));
     }
 
     /**

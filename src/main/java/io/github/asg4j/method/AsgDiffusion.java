@@ -14,9 +14,6 @@ final class AsgDiffusion implements Method {
     @Override
     public List<Stage> stages(Setting setting) {
         return Stages.of(
-                setting,
-                setting.request().paperDefaults()
-                        ? Defaults.asgPaper()
-                        : Defaults.asg(setting.scale()));
+                setting, setting.request().paperDefaults() ? Defaults.asgPaper() : Defaults.asg());
     }
 }

@@ -102,7 +102,8 @@ final class Stages {
                 ? null
                 : new Stage.Background(
                         share,
-                        options.backgroundGuidanceScale().orElse(guidanceScale),
+                        options.backgroundGuidanceScale()
+                                .orElse(1 + usual.backgroundGuidance() * (guidanceScale - 1)),
                         options.backgroundPrompt());
     }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.github.asg4j.plan;
 
+import io.github.asg4j.BadRequestException;
 import io.github.asg4j.GuideOptions;
 import io.github.asg4j.OptionNames;
 
@@ -14,6 +15,7 @@ import java.util.Map;
  * @param weight w before its schedule; 0: no guidance, as CutDiffusion
  * @param schedule course of the weight
  * @param space what is blended
+ * @param upsampling how the guide becomes that of each patch; nearest where space is noise
  * @param mask whose map weighs the correction
  * @param maskNorm how a map becomes weights
  * @param staleness age of the guidance in steps
@@ -23,17 +25,30 @@ public record Guide(
         double weight,
         GuideOptions.Schedule schedule,
         GuideOptions.Space space,
+        GuideOptions.Upsampling upsampling,
         GuideOptions.Mask mask,
         GuideOptions.MaskNorm maskNorm,
         int staleness,
         int interactionSteps) {
 
-    /** This guide with everything that {@code options} ask for. */
+    /**
+     * This guide with everything that {@code options} ask for.
+     *
+     * @throws BadRequestException for interpolated noise estimates
+     */
     public Guide with(GuideOptions options) {
+        GuideOptions.Space chosen = or(options.space(), space);
+        boolean noise = chosen == GuideOptions.Space.NOISE;
+        if (noise && options.upsampling() == GuideOptions.Upsampling.BICUBIC) {
+            throw new BadRequestException(
+                    "guide upsampling bicubic: interpolated noise estimates would be no noise. Give"
+                            + " --guide-space latent, or leave out --guide-upsampling");
+        }
         return new Guide(
                 options.weight().orElse(weight),
                 or(options.schedule(), schedule),
-                or(options.space(), space),
+                chosen,
+                noise ? GuideOptions.Upsampling.NEAREST : or(options.upsampling(), upsampling),
                 or(options.mask(), mask),
                 or(options.maskNorm(), maskNorm),
                 options.staleness().orElse(staleness),
@@ -49,6 +64,7 @@ public record Guide(
         Map<String, Object> map = new LinkedHashMap<>();
         if (weight > 0) {
             map.put("guide_space", OptionNames.of(space));
+            map.put("guide_upsampling", OptionNames.of(upsampling));
             map.put("guide_weight", weight);
             map.put("guide_schedule", OptionNames.of(schedule));
             map.put("mask", OptionNames.of(mask));

@@ -40,7 +40,10 @@ final class DeviceTensor implements Shared {
         final Worker worker;
         final CudaStream stream;
         final MemorySegment data;
-        final CudaEvent event;
+        final CudaEvent ownEvent;
+
+        /** Its own, or that of another tensor. */
+        CudaEvent event;
 
         /** Of the worker's publications, which one it was. */
         long sequence;
@@ -49,6 +52,7 @@ final class DeviceTensor implements Shared {
             this.worker = worker;
             this.stream = stream;
             this.data = data;
+            this.ownEvent = event;
             this.event = event;
         }
     }
@@ -91,15 +95,32 @@ final class DeviceTensor implements Shared {
 
     @Override
     public void publish(Worker worker, int part) {
+        Written own = writtenBy(worker, part);
+        own.event = own.ownEvent;
+        own.stream.record(own.event);
+        own.sequence = worker.nextSequence();
+        versions[part]++;
+    }
+
+    @Override
+    public void publishWith(Worker worker, int part, Shared other) {
+        if (!(other instanceof DeviceTensor tensor) || tensor.written[0] == null) {
+            throw new IllegalArgumentException("the other tensor is not published on a device");
+        }
+        Written own = writtenBy(worker, part);
+        own.event = tensor.written[0].event;
+        own.sequence = tensor.written[0].sequence;
+        versions[part]++;
+    }
+
+    private Written writtenBy(Worker worker, int part) {
         Written last = written[part];
         if (last == null || last.worker != worker) {
             CudaStream stream = worker.stream();
             last = new Written(worker, stream, part(on(worker), part), worker.newEvent());
             written[part] = last;
         }
-        last.stream.record(last.event);
-        last.sequence = worker.nextSequence();
-        versions[part]++;
+        return last;
     }
 
     @Override

@@ -16,6 +16,9 @@ record HostTensor(MemorySegment data, int parts) implements Shared {
     public void publish(Worker worker, int part) {}
 
     @Override
+    public void publishWith(Worker worker, int part, Shared other) {}
+
+    @Override
     public void await(Worker worker, int part) {}
 
     @Override

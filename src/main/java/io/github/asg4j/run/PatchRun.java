@@ -11,6 +11,9 @@ import io.github.asg4j.plan.Stage;
 import org.jspecify.annotations.Nullable;
 
 import java.lang.foreign.MemorySegment;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Objects;
 import java.util.stream.LongStream;
 
 /**
@@ -73,6 +76,12 @@ final class PatchRun extends StageRun {
     private final MemorySegment previewScratch;
     private final MemorySegment previewOut;
     private final Prepared[][] prepared;
+
+    /** How a guide is enlarged; null where one is for all patches as it is. */
+    private final UpsampledGuide.@Nullable Tables enlarging;
+
+    /** By worker, made at its first use. */
+    private final @Nullable UpsampledGuide[] upsampled;
 
     /**
      * @param start [N, C, h, w] initial latents, in host memory
@@ -154,6 +163,11 @@ final class PatchRun extends StageRun {
         previewScratch = memory.floats(previews ? all : 0, "preview");
         previewOut = memory.floats(previews ? all : 0, "preview");
         prepared = new Prepared[crew.size()][calls.size()];
+        upsampled = new UpsampledGuide[crew.size()];
+        enlarging =
+                patches.guided() && guide.upsampling() == GuideOptions.Upsampling.BICUBIC
+                        ? UpsampledGuide.Tables.of(canvas, memory)
+                        : null;
     }
 
     /**
@@ -198,6 +212,11 @@ final class PatchRun extends StageRun {
         /** Masks of all views, the key patch's among them, or nothing. */
         final MemorySegment ownMasks;
 
+        /** The views one by one, and their guides; empty where one guide is for all. */
+        final List<View> views;
+
+        final MemorySegment ownGuides;
+
         final MemorySegment[] maps;
         final MemorySegment[] keyMaps;
 
@@ -219,6 +238,14 @@ final class PatchRun extends StageRun {
             previewSlots = previews ? views(preview.on(worker)) : MemorySegment.NULL;
             cleanSlots = clean.byteSize() > 0 ? views(clean.on(worker)) : MemorySegment.NULL;
             ownMasks = ownMask ? worker.floats(count * area, "own masks") : MemorySegment.NULL;
+            ownGuides =
+                    enlarging == null
+                            ? MemorySegment.NULL
+                            : worker.floats(count * plane, "own guides");
+            views = new ArrayList<>();
+            for (int i = 0; enlarging != null && i < count; i++) {
+                views.add(view(i));
+            }
             allKeyMaps = new MemorySegment[attention.length == 0 ? 0 : buffers.maps.size()];
             for (int b = 0; b < allKeyMaps.length; b++) {
                 MemorySegment map = buffers.maps.get(b);
@@ -232,10 +259,41 @@ final class PatchRun extends StageRun {
             }
         }
 
+        private View view(int i) {
+            MemorySegment[] own = new MemorySegment[slots.length];
+            for (int slot = 0; slot < own.length; slot++) {
+                own[slot] = plane(slots[slot], i);
+            }
+            return new View(
+                    own,
+                    plane(buffers.latents, i),
+                    cleanSlots.byteSize() > 0 ? plane(cleanSlots, i) : MemorySegment.NULL,
+                    copies == 2 ? buffers.viewUncond[i] : MemorySegment.NULL,
+                    buffers.viewCond[i],
+                    plane(buffers.scratch, i),
+                    plane(ownGuides, i),
+                    ownMask ? ownMasks.asSlice(i * area * 4, area * 4) : MemorySegment.NULL);
+        }
+
+        private MemorySegment plane(MemorySegment all, int i) {
+            return all.asSlice(i * plane * 4, plane * 4);
+        }
+
         private MemorySegment views(MemorySegment all) {
             return all.asSlice(first * plane * 4, count * plane * 4);
         }
     }
+
+    /** One view of a call: all [C, h, w] but the mask [h, w]; NULL what is not there. */
+    private record View(
+            MemorySegment[] slots,
+            MemorySegment gathered,
+            MemorySegment clean,
+            MemorySegment uncond,
+            MemorySegment cond,
+            MemorySegment noise,
+            MemorySegment guide,
+            MemorySegment mask) {}
 
     @Override
     int total(int unit) {
@@ -273,7 +331,6 @@ final class PatchRun extends StageRun {
         CallBuffers b = p.buffers;
         int t = patches.firstStep() + k;
         int from = k % latents.length;
-        int to = (k + 1) % latents.length;
         long clock = worker.clock();
         MemorySegment x;
         if (patches.gathersAt(k)) {
@@ -325,22 +382,12 @@ final class PatchRun extends StageRun {
             return false;
         }
         clock = worker.clock();
-        MemorySegment guide = patches.guided() ? guide(worker, g) : MemorySegment.NULL;
-        MemorySegment mask = patches.guided() ? guideMask(worker, p, g) : MemorySegment.NULL;
-        boolean publishes = key && patches.guided();
-        MemorySegment guideOut = publishes ? guides[k].on(worker) : MemorySegment.NULL;
-        MemorySegment random = stochastic ? b.scratch : MemorySegment.NULL;
-        MemorySegment next = p.slots[to];
-        guidedStep(kernels, p, next, guideOut, x, k, guide, mask, random, tables.rows[t]);
-        latents[to].publish(worker, p.unit);
-        if (publishes) {
-            guides[k].publish(worker, 0);
-            board.publishGuide(this, k);
+        if (enlarging != null) {
+            stepViews(worker, p, k, g, stochastic);
+        } else {
+            stepTogether(worker, p, x, k, g, stochastic);
         }
-        if (clean.byteSize() > 0 && k == patches.steps() - 1) {
-            MemorySegment none = MemorySegment.NULL;
-            MemorySegment row = tables.cleanRows[t];
-            guidedStep(kernels, p, p.cleanSlots, none, x, k, guide, mask, none, row);
+        if (keepsClean(k)) {
             clean.publish(worker, p.unit);
         }
         if (previewStep() == k) {
@@ -349,6 +396,134 @@ final class PatchRun extends StageRun {
         }
         worker.kernels(clock);
         return true;
+    }
+
+    private boolean keepsClean(int k) {
+        return clean.byteSize() > 0 && k == patches.steps() - 1;
+    }
+
+    /** All views in one pass, which leaves the key patch's guide too. */
+    private void stepTogether(
+            Worker worker, Prepared p, MemorySegment x, int k, int g, boolean stochastic) {
+        Kernels kernels = worker.kernels;
+        int t = patches.firstStep() + k;
+        MemorySegment guide = patches.guided() ? guide(worker, g) : MemorySegment.NULL;
+        MemorySegment mask = patches.guided() ? guideMask(worker, p, g) : MemorySegment.NULL;
+        boolean publishes = patches.guided() && p.first == KEY_CALL;
+        MemorySegment guideOut = publishes ? guides[k].on(worker) : MemorySegment.NULL;
+        MemorySegment none = MemorySegment.NULL;
+        MemorySegment random = stochastic ? p.buffers.scratch : none;
+        MemorySegment next = p.slots[(k + 1) % latents.length];
+        guidedStep(kernels, p, next, guideOut, x, k, guide, mask, random, tables.rows[t]);
+        publish(worker, p, k, publishes);
+        if (keepsClean(k)) {
+            MemorySegment row = tables.cleanRows[t];
+            guidedStep(kernels, p, p.cleanSlots, none, x, k, guide, mask, none, row);
+        }
+    }
+
+    /** View by view, each guided by the key patch's picture at its own cells. */
+    private void stepViews(Worker worker, Prepared p, int k, int g, boolean stochastic) {
+        int t = patches.firstStep() + k;
+        MemorySegment guide = guide(worker, g);
+        MemorySegment mask = guideMask(worker, p, g);
+        int key = p.first == KEY_CALL ? 1 : 0;
+        if (key == 1) {
+            stepView(worker, p.views.getFirst(), k, true, MemorySegment.NULL, t, stochastic);
+            if (p.count == 1) {
+                publish(worker, p, k, true);
+                return;
+            }
+            publishGuide(worker, k);
+        }
+        upsampled(worker)
+                .place(
+                        worker.kernels,
+                        p.ownGuides,
+                        p.first,
+                        p.count,
+                        guide,
+                        g,
+                        patches.interactsAt(g),
+                        frame(k));
+        for (int i = key; i < p.count; i++) {
+            View v = p.views.get(i);
+            stepView(worker, v, k, false, ownMask ? v.mask : mask, t, stochastic);
+        }
+        publish(worker, p, k, false);
+    }
+
+    /** The latents after step k, and with them the guide that the same pass has left. */
+    private void publish(Worker worker, Prepared p, int k, boolean withGuide) {
+        Shared next = latents[(k + 1) % latents.length];
+        if (withGuide) {
+            publishGuide(worker, k);
+            next.publishWith(worker, p.unit, guides[k]);
+        } else {
+            next.publish(worker, p.unit);
+        }
+    }
+
+    private UpsampledGuide upsampled(Worker worker) {
+        UpsampledGuide own = upsampled[worker.index];
+        if (own == null) {
+            own = new UpsampledGuide(canvas, seed, Objects.requireNonNull(enlarging), worker);
+            upsampled[worker.index] = own;
+        }
+        return own;
+    }
+
+    private void stepView(
+            Worker worker,
+            View v,
+            int k,
+            boolean key,
+            MemorySegment mask,
+            int t,
+            boolean stochastic) {
+        MemorySegment none = MemorySegment.NULL;
+        MemorySegment next = v.slots[(k + 1) % latents.length];
+        MemorySegment random = stochastic ? v.noise : none;
+        MemorySegment guideOut = key ? guides[k].on(worker) : none;
+        stepView(worker.kernels, v, next, guideOut, k, key, mask, tables.rows[t], random);
+        if (keepsClean(k)) {
+            stepView(worker.kernels, v, v.clean, none, k, key, mask, tables.cleanRows[t], none);
+        }
+    }
+
+    private void stepView(
+            Kernels kernels,
+            View v,
+            MemorySegment next,
+            MemorySegment guideOut,
+            int k,
+            boolean key,
+            MemorySegment mask,
+            MemorySegment row,
+            MemorySegment random) {
+        kernels.guidedStep(
+                next,
+                guideOut,
+                patches.gathersAt(k) ? v.gathered : v.slots[k % latents.length],
+                v.uncond,
+                v.cond,
+                key ? MemorySegment.NULL : v.guide,
+                mask,
+                ownMask && !key,
+                random,
+                key,
+                1,
+                canvas.channels(),
+                area,
+                row,
+                guidanceScale,
+                patches.weightAt(k),
+                space);
+    }
+
+    private void publishGuide(Worker worker, int k) {
+        guides[k].publish(worker, 0);
+        board.publishGuide(this, k);
     }
 
     /** What this step writes, others have gathered from in the step before. */

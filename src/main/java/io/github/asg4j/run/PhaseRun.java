@@ -3,7 +3,7 @@ package io.github.asg4j.run;
 
 import io.github.asg4j.device.Memory;
 import io.github.asg4j.kernel.Kernels;
-import io.github.asg4j.kernel.Resize;
+import io.github.asg4j.kernel.ResampleAxis;
 import io.github.asg4j.plan.Stage;
 
 import java.lang.foreign.MemorySegment;
@@ -35,7 +35,8 @@ final class PhaseRun extends StageRun {
 
     private final Shared anchor;
     private final boolean first;
-    private final Resize enlarge;
+    private final ResampleAxis enlargeY;
+    private final ResampleAxis enlargeX;
     private final Memory memory;
 
     /** [C, H, W]: the phase before at this size, and the noise that noises it at every step. */
@@ -89,14 +90,8 @@ final class PhaseRun extends StageRun {
         plane = (long) channels * height * width;
         memory = crew.memory();
         int before = Math.max(1, phase.number() - 1);
-        enlarge =
-                Resize.bicubic(
-                        memory,
-                        channels,
-                        before * phase.dilatedHeight(),
-                        before * phase.dilatedWidth(),
-                        height,
-                        width);
+        enlargeY = ResampleAxis.bicubic(memory, before * phase.dilatedHeight(), height);
+        enlargeX = ResampleAxis.bicubic(memory, before * phase.dilatedWidth(), width);
         List<Stage.Call> windowCalls = new ArrayList<>();
         List<Stage.Call> dilatedCalls = new ArrayList<>();
         int windows = phase.local().views();
@@ -195,7 +190,8 @@ final class PhaseRun extends StageRun {
     private void begin(Worker worker) {
         Kernels kernels = worker.kernels;
         previous.acquire(worker, 0);
-        worker.own(enlarge).run(kernels, enlarged.on(worker), previous.on(worker));
+        worker.resize(channels, enlargeY, enlargeX)
+                .run(kernels, enlarged.on(worker), previous.on(worker));
         kernels.normal(noise.on(worker), plane, seed, 0, phase.number(), Kernels.PHASE_NOISE, 1);
         if (first) {
             kernels.moments(anchor.on(worker), previous.on(worker), previous.byteSize() / 4);

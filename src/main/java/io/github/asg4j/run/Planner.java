@@ -199,7 +199,7 @@ public final class Planner {
             throw new BadRequestException(
                     "the bundle \""
                             + manifest.name()
-                            + "\" has no attention maps: use --mask none and no --object-share, or"
+                            + "\" has no attention maps: use --mask none and --object-share 0, or"
                             + " export it again with maps");
         }
     }

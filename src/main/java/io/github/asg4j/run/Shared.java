@@ -20,6 +20,12 @@ interface Shared {
     /** The worker has enqueued all work that writes a part. */
     void publish(Worker worker, int part);
 
+    /**
+     * As {@link #publish}, where nothing was enqueued since the worker published {@code other}, of one
+     * part, that is never published again: who waits for one waits for both.
+     */
+    void publishWith(Worker worker, int part, Shared other);
+
     /** Later work of the worker comes after what was published of a part. */
     void await(Worker worker, int part);
 

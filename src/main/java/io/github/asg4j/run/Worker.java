@@ -6,6 +6,7 @@ import io.github.asg4j.device.CudaStream;
 import io.github.asg4j.device.Memory;
 import io.github.asg4j.device.Queue;
 import io.github.asg4j.kernel.Kernels;
+import io.github.asg4j.kernel.ResampleAxis;
 import io.github.asg4j.kernel.Resize;
 import io.github.asg4j.ort.Binding;
 
@@ -128,8 +129,10 @@ final class Worker implements AutoCloseable {
     }
 
     /** A resize with its tables and working memory on this device. */
-    Resize own(Resize resize) {
-        return onHost() ? resize : resize.movedTo(queue, memory);
+    Resize resize(int planes, ResampleAxis y, ResampleAxis x) {
+        return onHost()
+                ? new Resize(memory, planes, y, x)
+                : new Resize(memory, planes, y.movedTo(queue, memory), x.movedTo(queue, memory));
     }
 
     /** A tensor in host memory, for the worker's thread to look at; waits for it. */

@@ -51,6 +51,7 @@ class CliTest {
                     "--guide-weight",
                     "--guide-schedule",
                     "--guide-space",
+                    "--guide-upsampling",
                     "--mask",
                     "--mask-blocks",
                     "--mask-tokens",

@@ -82,6 +82,10 @@ class RequestArgsTest {
                 guide("--mask", "own", g -> g.withMask(GuideOptions.Mask.OWN)),
                 guide("--mask", "none", g -> g.withMask(GuideOptions.Mask.NONE)),
                 guide("--mask-blocks", "a.0,b.1", g -> g.withMaskBlocks(List.of("a.0", "b.1"))),
+                guide(
+                        "--guide-upsampling",
+                        "bicubic",
+                        g -> g.withUpsampling(GuideOptions.Upsampling.BICUBIC)),
                 guide("--mask-tokens", "1,3", g -> g.withMaskTokens(List.of(1, 3))),
                 guide("--mask-tokens", "all", g -> g),
                 guide("--mask-norm", "max", g -> g.withMaskNorm(GuideOptions.MaskNorm.MAX)),

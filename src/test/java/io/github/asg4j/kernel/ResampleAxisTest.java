@@ -11,6 +11,7 @@ import io.github.asg4j.device.Memory;
 
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.MethodSource;
 
 import java.io.IOException;
@@ -83,6 +84,29 @@ class ResampleAxisTest {
             assertThrows(
                     IllegalArgumentException.class,
                     () -> ResampleAxis.antialiasedBicubic(memory, 4, 0));
+        }
+    }
+
+    /** Of a ramp, away from the border: every output cell reads its own place. */
+    @ParameterizedTest
+    @CsvSource({"2, true", "3, true", "4, false", "1, false"})
+    void anEnlargementIsExactOnRamps(int factor, boolean centred) {
+        int from = 9;
+        try (Memory memory = new Memory("test")) {
+            ResampleAxis axis = ResampleAxis.bicubic(memory, from, factor, centred);
+            assertEquals(from * factor, axis.to());
+            for (int i = 2 * factor; i < (from - 2) * factor; i++) {
+                double sum = 0;
+                for (int tap = 0; tap < axis.taps(); tap++) {
+                    long entry = (long) i * axis.taps() + tap;
+                    sum +=
+                            axis.index().getAtIndex(ValueLayout.JAVA_INT, entry)
+                                    * (double)
+                                            axis.weight().getAtIndex(ValueLayout.JAVA_FLOAT, entry);
+                }
+                double first = centred ? (factor - 1) / 2.0 : 0;
+                assertEquals((i - first) / factor, sum, 1e-6);
+            }
         }
     }
 }

@@ -4,6 +4,7 @@ package io.github.asg4j.cli;
 import io.github.asg4j.EngineOptions;
 import io.github.asg4j.GenerationRequest;
 import io.github.asg4j.OptionNames;
+import io.github.asg4j.method.Defaults;
 import io.github.asg4j.plan.Guide;
 
 import org.jspecify.annotations.Nullable;
@@ -13,13 +14,11 @@ import picocli.CommandLine.Model.ArgSpec;
 import picocli.CommandLine.Model.OptionSpec;
 
 /** Takes the options' defaults from where they are decided, so that the help says what is used. */
-final class Defaults implements IDefaultValueProvider {
-    private static final io.github.asg4j.method.Defaults.TwoStages ASG =
-            io.github.asg4j.method.Defaults.asg(2);
+final class OptionDefaults implements IDefaultValueProvider {
+    private static final Defaults.TwoStages ASG = Defaults.asg();
     private static final Guide GUIDE = ASG.guide();
-    private static final io.github.asg4j.method.Defaults.Windows WINDOWS = ASG.windows();
-    private static final io.github.asg4j.method.Defaults.Phases PHASES =
-            io.github.asg4j.method.Defaults.demoFusion();
+    private static final Defaults.Windows WINDOWS = ASG.windows();
+    private static final Defaults.Phases PHASES = Defaults.demoFusion();
     private static final GenerationRequest REQUEST = GenerationRequest.builder("any").build();
 
     @Override
@@ -38,7 +37,7 @@ final class Defaults implements IDefaultValueProvider {
     }
 
     /**
-     * What its method, or asg at 2x, does where {@code option} is not given: for the help alone, since an option that
+     * What its method, or asg, does where {@code option} is not given: for the help alone, since an option that
      * is not given is the method's to decide.
      */
     static String ofMethod(String option) {
@@ -46,6 +45,7 @@ final class Defaults implements IDefaultValueProvider {
             case "--guide-weight" -> Double.toString(GUIDE.weight());
             case "--guide-schedule" -> OptionNames.of(GUIDE.schedule());
             case "--guide-space" -> OptionNames.of(GUIDE.space());
+            case "--guide-upsampling" -> OptionNames.of(GUIDE.upsampling());
             case "--mask" -> OptionNames.of(GUIDE.mask());
             case "--mask-tokens" -> "all";
             case "--mask-norm" -> OptionNames.of(GUIDE.maskNorm());
