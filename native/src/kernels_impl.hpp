@@ -630,6 +630,18 @@ void tap_row(float* sum, const float* v, float weight, bool first, int64_t count
     }
 }
 
+// The next four terms at once, in their order: the sum is read and written once for all of them.
+void tap_rows(float* sum, const float* v, int64_t stride, const float* weights, int64_t count) {
+    const float w0 = weights[0], w1 = weights[1], w2 = weights[2], w3 = weights[3];
+    ASG_INDEPENDENT
+    for (int64_t i = 0; i < count; ++i) {
+        float s = sum[i] + w0 * v[i];
+        s = s + w1 * v[i + stride];
+        s = s + w2 * v[i + 2 * stride];
+        sum[i] = s + w3 * v[i + 3 * stride];
+    }
+}
+
 // The same for a row of zeros, which is not nothing: -0 + 0 is 0.
 void tap_outside(float* sum, float weight, bool first, int64_t count) {
     const float term = weight * 0.0f;
@@ -649,8 +661,15 @@ void blur(float* out, float* work, const float* in, const float* weights, int64_
         for (int64_t x = 0; x < begin; ++x) {
             sum[x] = asg_blurred(source, 1, x, w, weights, taps);
         }
-        for (int tap = 0; tap < taps && begin < end; ++tap) {
-            tap_row(sum + begin, source + begin + tap - reach, weights[tap], tap == 0, end - begin);
+        for (int tap = 0; tap < taps && begin < end;) {
+            const float* v = source + begin + tap - reach;
+            if (tap > 0 && tap + 4 <= taps) {
+                tap_rows(sum + begin, v, 1, weights + tap, end - begin);
+                tap += 4;
+            } else {
+                tap_row(sum + begin, v, weights[tap], tap == 0, end - begin);
+                tap += 1;
+            }
         }
         for (int64_t x = end; x < w; ++x) {
             sum[x] = asg_blurred(source, 1, x, w, weights, taps);
@@ -659,13 +678,20 @@ void blur(float* out, float* work, const float* in, const float* weights, int64_
     for (int64_t c = 0; c < channels; ++c) {
         for (int64_t y = 0; y < h; ++y) {
             float* sum = out + (c * h + y) * w;
-            for (int tap = 0; tap < taps; ++tap) {
+            for (int tap = 0; tap < taps;) {
                 const int64_t from = y + tap - reach;
+                const int64_t at = (c * h + from) * w;
+                if (from >= 0 && from + 4 <= h && tap > 0 && tap + 4 <= taps) {
+                    tap_rows(sum, work + at, w, weights + tap, w);
+                    tap += 4;
+                    continue;
+                }
                 if (from < 0 || from >= h) {
                     tap_outside(sum, weights[tap], tap == 0, w);
                 } else {
-                    tap_row(sum, work + (c * h + from) * w, weights[tap], tap == 0, w);
+                    tap_row(sum, work + at, weights[tap], tap == 0, w);
                 }
+                tap += 1;
             }
         }
     }

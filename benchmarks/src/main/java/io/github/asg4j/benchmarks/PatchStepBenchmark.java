@@ -61,6 +61,7 @@ public class PatchStepBenchmark {
     private Place place;
     private MemorySegment latents;
     private MemorySegment shuffled;
+    private MemorySegment next;
     private MemorySegment sample;
     private MemorySegment noise;
     private MemorySegment uncond;
@@ -80,6 +81,7 @@ public class PatchStepBenchmark {
         Denoiser denoiser = model.denoiser();
         latents = random(VIEWS * PLANE);
         shuffled = random(VIEWS * PLANE);
+        next = random(VIEWS * PLANE);
         sample = random(ROWS * PLANE);
         noise = random(ROWS * PLANE);
         uncond = noise.asSlice(0, VIEWS * PLANE * 4);
@@ -151,7 +153,7 @@ public class PatchStepBenchmark {
         }
         k.mask(mask, 1, SIDE, SIDE, keyMaps, mapSides, mapSides, Kernels.NORM_MINMAX);
         k.guidedStep(
-                latents,
+                next, // every call is the same step: repeated ones would end at infinity
                 guideOut,
                 shuffled,
                 uncond,
