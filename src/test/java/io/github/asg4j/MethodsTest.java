@@ -29,9 +29,7 @@ class MethodsTest {
     @Test
     void cutDiffusionIsAsgWithoutGuide() {
         WindowOptions uniform =
-                WindowOptions.DEFAULT
-                        .withWeight(WindowOptions.Weight.UNIFORM)
-                        .withObjectShare(0);
+                WindowOptions.DEFAULT.withWeight(WindowOptions.Weight.UNIFORM).withObjectShare(0);
         String asg =
                 hash(
                         Tiny.request()
