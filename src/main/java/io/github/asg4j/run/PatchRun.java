@@ -145,9 +145,8 @@ final class PatchRun extends StageRun {
         previewScratch = memory.floats(previews ? all : 0, "preview");
         previewOut = memory.floats(previews ? all : 0, "preview");
         prepared = new Prepared[workers][calls.size()];
-        boolean own = patches.guided() && guide.upsampling() == GuideOptions.Upsampling.BICUBIC;
-        upsampled = new UpsampledGuide[own ? workers : 0];
-        if (own) {
+        upsampled = new UpsampledGuide[patches.upsampled() ? workers : 0];
+        if (upsampled.length > 0) {
             UpsampledGuide.Tables enlarging = UpsampledGuide.Tables.of(canvas, memory);
             for (int i = 0; i < workers; i++) {
                 upsampled[i] = new UpsampledGuide(canvas, seed, enlarging, memory);
