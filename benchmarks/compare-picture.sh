@@ -21,7 +21,7 @@ trap 'rm -rf "$folder"' EXIT INT TERM
 prompt=$(head -n 1 "$here/onnx-export/asg4j_export/demo/prompts.txt")
 "$here/asg" compare --prompt "$prompt" --seed 0 --figures none "$@" --out "$folder/page.html"
 # No sandbox, because containers seldom allow one: the page is ours and fetches nothing.
-"$browser" --headless=new --no-sandbox --disable-gpu --hide-scrollbars --force-device-scale-factor=1 \
+"$browser" --headless=new --no-sandbox --disable-gpu --hide-scrollbars --force-device-scale-factor=0.6 \
     --user-data-dir="$folder/profile" --window-size="1280,$height" --virtual-time-budget=5000 \
     --screenshot="$folder/page.png" "file://$folder/page.html" 2> "$folder/log" ||
     { cat "$folder/log" >&2; exit 1; }

@@ -16,8 +16,7 @@ record MethodText(String title, String paper, String idea) {
                     new MethodText(
                             "ASGDiffusion",
                             "arXiv\u00a02412.06163",
-                            "native-size patches guided by the first through its attention mask,"
-                                    + " then overlapping windows");
+                            "native-size patches guided by the first, then overlapping windows");
             case "direct" ->
                     new MethodText("Direct inference", "", "the whole canvas in every UNet call");
             case "multidiffusion" ->

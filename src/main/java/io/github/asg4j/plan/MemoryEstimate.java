@@ -49,6 +49,7 @@ public record MemoryEstimate(
             int attentionScale) {
         double latents = 2.0 * canvas.plane() * 4;
         double buffers = 0;
+        double guides = 0;
         double attention = 0;
         for (Stage s : stages) {
             double view = (double) canvas.channels() * s.viewHeight() * s.viewWidth() * 4;
@@ -68,6 +69,9 @@ public record MemoryEstimate(
                     };
             if (s instanceof Stage.Phase) {
                 buffers = Math.max(buffers, 2.0 * rows * canvas.patchPlane() * 4);
+            }
+            if (s instanceof Stage.Patches p && p.upsampled()) {
+                guides = 2.0 * canvas.plane() * 4 + Math.min(viewBatch, p.views()) * view;
             }
             if (attentionScale != NO_SCORES) {
                 double tokens =
@@ -91,7 +95,7 @@ public record MemoryEstimate(
         return new MemoryEstimate(
                 weights,
                 (long) latents,
-                (long) (buffers * workers),
+                (long) ((buffers + guides) * workers),
                 (long) (attention * workers),
                 (long) (decoded * (3 * 4 + 4) + enlarged + pixels * (3 + 3)));
     }

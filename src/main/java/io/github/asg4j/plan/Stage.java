@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.github.asg4j.plan;
 
+import io.github.asg4j.GuideOptions;
 import io.github.asg4j.OptionNames;
 import io.github.asg4j.WindowOptions;
 
@@ -86,6 +87,11 @@ public sealed interface Stage {
         /** Whether the key patch guides the others. */
         public boolean guided() {
             return views > 1 && guide.weight() > 0;
+        }
+
+        /** Whether each patch has a guide of its own. */
+        public boolean upsampled() {
+            return guided() && guide.upsampling() == GuideOptions.Upsampling.BICUBIC;
         }
 
         /** w_k (SPEC §4). */

@@ -164,10 +164,7 @@ final class PatchRun extends StageRun {
         previewOut = memory.floats(previews ? all : 0, "preview");
         prepared = new Prepared[crew.size()][calls.size()];
         upsampled = new UpsampledGuide[crew.size()];
-        enlarging =
-                patches.guided() && guide.upsampling() == GuideOptions.Upsampling.BICUBIC
-                        ? UpsampledGuide.Tables.of(canvas, memory)
-                        : null;
+        enlarging = patches.upsampled() ? UpsampledGuide.Tables.of(canvas, memory) : null;
     }
 
     /**
