@@ -73,7 +73,11 @@ public final class Engine implements AutoCloseable {
                     IntStream.range(0, bundle.manifest().textEncoders().size())
                             .mapToObj(bundle::tokenizer)
                             .toList();
-            planner = new Planner(bundle.manifest(), devices.workers());
+            planner =
+                    new Planner(
+                            bundle.manifest(),
+                            devices.workers(),
+                            devices.onGpus() ? devices.names() : List.of());
             runner =
                     new Runner(
                             bundle,

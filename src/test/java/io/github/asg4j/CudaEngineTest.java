@@ -431,6 +431,33 @@ class CudaEngineTest {
         }
     }
 
+    @Test
+    void thePlanSaysTheBytesOfEveryDevice() {
+        try (Engine engine =
+                Engine.open(options("cuda:0,cuda:1"), WorkerHook.NONE, new EmulatedGpus())) {
+            Map<String, Object> plan = engine.plan(Tiny.request().build());
+            Map<?, ?> devices = (Map<?, ?>) plan.get("bytes_by_device");
+            Map<?, ?> first = (Map<?, ?>) devices.get("cuda:0");
+            Map<?, ?> second = (Map<?, ?>) devices.get("cuda:1");
+            assertTrue((long) first.get("weights") > (long) second.get("weights"), plan.toString());
+            assertTrue((long) second.get("weights") > 0, plan.toString());
+            assertEquals(0L, ((Map<?, ?>) plan.get("bytes")).get("weights"));
+        }
+    }
+
+    @Test
+    void aDeviceThatIsTooSmallIsSaidBeforeTheWork() {
+        EmulatedCuda.Machine small =
+                new EmulatedCuda.Machine(1, 13010, 90, 300_000, EmulatedCuda.Order.ASCENDING);
+        try (Engine engine =
+                Engine.open(options("cuda:0"), WorkerHook.NONE, new EmulatedGpus(small))) {
+            Generation generation = engine.submit(Tiny.request().size(512, 512).build());
+            OutOfMemoryException e = assertThrows(OutOfMemoryException.class, generation::join);
+            assertTrue(e.getMessage().contains(" on cuda:0 ("), e.getMessage());
+            assertTrue(e.getMessage().contains("the limit is 300000 bytes"), e.getMessage());
+        }
+    }
+
     /** "auto" takes all GPUs that can be used, and says why it takes none. */
     @Test
     void auto() {

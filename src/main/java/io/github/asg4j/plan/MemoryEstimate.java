@@ -34,7 +34,7 @@ public record MemoryEstimate(
     }
 
     /**
-     * Estimates for {@code workers} workers.
+     * Estimates for {@code workers} workers that share their memory.
      *
      * @param attentionScale latent cells per token of the finest attending level; {@link
      *     #NO_SCORES} where attention keeps no scores
@@ -100,10 +100,21 @@ public record MemoryEstimate(
                 (long) (decoded * (3 * 4 + 4) + enlarged + pixels * (3 + 3)));
     }
 
+    /** What of it lies on a GPU of its own: all but the picture, which the host puts together. */
+    public MemoryEstimate onDevice() {
+        return new MemoryEstimate(weights, latents, workers, attention, 0);
+    }
+
+    /** What of it the host keeps where GPUs draw: what they start from, and the picture. */
+    public MemoryEstimate beside() {
+        return new MemoryEstimate(0, latents, 0, 0, picture);
+    }
+
     /**
+     * @param where the memory is: "of memory", or a device's name
      * @throws OutOfMemoryException when {@code limit} bytes do not suffice
      */
-    public void require(long limit, Canvas canvas) {
+    public void require(long limit, Canvas canvas, String where) {
         if (total() > limit) {
             throw new OutOfMemoryException(
                     canvas.x().pixels()
@@ -111,7 +122,9 @@ public record MemoryEstimate(
                             + canvas.y().pixels()
                             + " needs at least "
                             + megabytes(total())
-                            + " of memory ("
+                            + " "
+                            + where
+                            + " ("
                             + describe()
                             + " bytes), the limit is "
                             + megabytes(limit)

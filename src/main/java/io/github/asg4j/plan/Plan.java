@@ -6,6 +6,7 @@ import org.jspecify.annotations.Nullable;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.SequencedMap;
 
 /**
  * All that will be done for a request, decided before any work: data only.
@@ -16,7 +17,8 @@ import java.util.Map;
  * @param upscaling what becomes of the decoded picture; null: it is of the size asked for
  * @param steps of the schedule
  * @param viewBatch views per call, or fewer in a step's last one
- * @param memory bytes it takes
+ * @param memory bytes it takes of the host
+ * @param devices bytes it takes of each GPU's worker, by name; empty on the CPU
  */
 public record Plan(
         String method,
@@ -25,7 +27,8 @@ public record Plan(
         @Nullable Upscaling upscaling,
         int steps,
         int viewBatch,
-        MemoryEstimate memory) {
+        MemoryEstimate memory,
+        SequencedMap<String, MemoryEstimate> devices) {
 
     /**
      * One per latent and step; a pair of a conditional and an unconditional row is one, a row that
@@ -76,6 +79,11 @@ public record Plan(
         map.put("guided_evaluations", guidedEvaluations());
         map.put("unet_runs", unetRuns());
         map.put("bytes", memory.describe());
+        if (!devices.isEmpty()) {
+            Map<String, Object> each = new LinkedHashMap<>();
+            devices.forEach((name, bytes) -> each.put(name, bytes.describe()));
+            map.put("bytes_by_device", each);
+        }
         return map;
     }
 

@@ -50,7 +50,8 @@ public final class Fleet implements AutoCloseable {
         Fleet fleet = new Fleet();
         for (String name : names) {
             HostQueue queue = HostQueue.INSTANCE;
-            fleet.lanes.add(new Lane(name, queue, queue, kernels, fleet.thread(name)));
+            fleet.lanes.add(
+                    new Lane(name, queue, queue, kernels, Long.MAX_VALUE, fleet.thread(name)));
             fleet.placements.add(Placement.cpu(threads));
         }
         return fleet;
@@ -105,7 +106,7 @@ public final class Fleet implements AutoCloseable {
         Place loop = Place.on(gpus.onStream(stream));
         Place front = Place.on(gpus.withHostTensors(device));
         placements.add(new Placement(loop, front));
-        lanes.add(new Lane(name, stream, side, kernels, thread(name)));
+        lanes.add(new Lane(name, stream, side, kernels, device.totalBytes(), thread(name)));
     }
 
     /** Lets devices read each other's memory where the hardware can. */

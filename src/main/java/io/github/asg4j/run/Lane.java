@@ -13,6 +13,13 @@ import java.util.concurrent.ExecutorService;
  * @param queue the worker's work; its thread's alone
  * @param side another queue to the same memory, for the thread that a request is drawn by
  * @param kernels on {@code queue}
+ * @param memoryLimit bytes of the device that a request may take
  * @param thread executes the worker's part of a request
  */
-public record Lane(String name, Queue queue, Queue side, Kernels kernels, ExecutorService thread) {}
+public record Lane(
+        String name,
+        Queue queue,
+        Queue side,
+        Kernels kernels,
+        long memoryLimit,
+        ExecutorService thread) {}

@@ -15,7 +15,11 @@ import io.github.asg4j.plan.Upscaling;
 import io.github.asg4j.schedule.Schedule;
 
 import java.util.ArrayList;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Objects;
+import java.util.SequencedMap;
+import java.util.stream.Stream;
 
 /** Turns a request into a {@link Plan} for one bundle; checks all that needs the bundle. */
 public final class Planner {
@@ -24,14 +28,17 @@ public final class Planner {
 
     private final Manifest manifest;
     private final int workers;
+    private final List<String> gpus;
     private final long weightBytes;
 
     /**
      * @param workers that share the work
+     * @param gpus names of the workers if each has a GPU's memory of its own; else empty
      */
-    public Planner(Manifest manifest, int workers) {
+    public Planner(Manifest manifest, int workers, List<String> gpus) {
         this.manifest = manifest;
         this.workers = workers;
+        this.gpus = List.copyOf(gpus);
         this.weightBytes =
                 manifest.files().values().stream().mapToLong(Manifest.FileEntry::bytes).sum();
     }
@@ -66,6 +73,17 @@ public final class Planner {
                 denoiser.fusedAttention()
                         ? MemoryEstimate.NO_SCORES
                         : denoiser.masks().stream().mapToInt(Manifest.Mask::scale).min().orElse(8);
+        SequencedMap<String, MemoryEstimate> devices = new LinkedHashMap<>();
+        for (String gpu : gpus) {
+            // The first has the text encoders and the VAE, each has its own denoiser.
+            long weights = devices.isEmpty() ? weights(stages) : denoiserWeights(stages);
+            MemoryEstimate own =
+                    MemoryEstimate.of(canvas, stages, upscaling, viewBatch, 1, weights, scale);
+            devices.put(gpu, own.onDevice());
+        }
+        MemoryEstimate all =
+                MemoryEstimate.of(
+                        canvas, stages, upscaling, viewBatch, workers, weights(stages), scale);
         return new Plan(
                 request.method(),
                 canvas,
@@ -73,15 +91,30 @@ public final class Planner {
                 upscaling,
                 steps,
                 viewBatch,
-                MemoryEstimate.of(
-                        canvas, stages, upscaling, viewBatch, workers, weights(stages), scale));
+                gpus.isEmpty() ? all : all.beside(),
+                devices);
     }
 
     /** Of all networks; the dilated one holds the denoiser's a second time. */
     private long weights(List<Stage> stages) {
-        boolean dilated = stages.stream().anyMatch(Stage.Dilated.class::isInstance);
-        Manifest.FileEntry again = manifest.files().get(manifest.denoiser().file());
-        return weightBytes + (dilated && again != null ? again.bytes() : 0);
+        return weightBytes + (dilated(stages) ? bytes(manifest.denoiser().file()) : 0);
+    }
+
+    private long denoiserWeights(List<Stage> stages) {
+        return bytes(manifest.denoiser().file()) * (dilated(stages) ? 2 : 1);
+    }
+
+    private static boolean dilated(List<Stage> stages) {
+        return stages.stream().anyMatch(Stage.Dilated.class::isInstance);
+    }
+
+    /** Of a graph and of the weights beside it. */
+    private long bytes(String file) {
+        return Stream.of(file, file + ".data")
+                .map(manifest.files()::get)
+                .filter(Objects::nonNull)
+                .mapToLong(Manifest.FileEntry::bytes)
+                .sum();
     }
 
     private static int pixels(int wanted, int nativePixels) {

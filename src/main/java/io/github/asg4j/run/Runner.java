@@ -26,6 +26,7 @@ import io.github.asg4j.model.TextEncoder;
 import io.github.asg4j.model.Tokenizer;
 import io.github.asg4j.model.Upscaler;
 import io.github.asg4j.plan.Canvas;
+import io.github.asg4j.plan.MemoryEstimate;
 import io.github.asg4j.plan.Plan;
 import io.github.asg4j.plan.Stage;
 import io.github.asg4j.plan.Upscaling;
@@ -144,7 +145,8 @@ public final class Runner {
                 throw new DeviceException("all devices are lost: " + lost.values());
             }
             try (Drawing drawing = new Drawing(current, plan, listener, cancellation)) {
-                plan.memory().require(memoryLimit, plan.canvas());
+                plan.memory().require(memoryLimit, plan.canvas(), "of memory");
+                drawing.requireDevices();
                 drawing.load();
                 return drawing.draw();
             } catch (DeviceException e) {
@@ -217,6 +219,15 @@ public final class Runner {
                             listener.previewEvery() > 0,
                             listener.wantsPatches(),
                             listener.wantsAttention());
+        }
+
+        private void requireDevices() {
+            for (Lane lane : used) {
+                MemoryEstimate own = plan.devices().get(lane.name());
+                if (own != null) {
+                    own.require(lane.memoryLimit(), canvas, "on " + lane.name());
+                }
+            }
         }
 
         /** Networks that only some methods need, at their first use: no part of the total time. */
@@ -968,7 +979,7 @@ public final class Runner {
             map.put("lost_devices", lostDevices());
             map.put("view_batch", plan.viewBatch());
             map.put("threads_per_worker", model.threadsPerWorker());
-            map.put("kernels", kernels.name());
+            map.put("kernels", workers.getFirst().kernels.name());
             map.put("barriers", plan.barriers());
             map.put("guided_evaluations", plan.guidedEvaluations());
             map.put("unet_runs", plan.unetRuns());
