@@ -297,6 +297,25 @@ class CudaEngineTest {
         return previews;
     }
 
+    /** The first picture is shared out in turn, the next ones by the speed that was measured. */
+    @Test
+    void aSlowDeviceGetsLess() {
+        GenerationRequest request = Tiny.request().size(256, 128).build();
+        String expected = Tiny.hash(onCpu(Tiny.options(1), request));
+        EmulatedGpus gpus = new EmulatedGpus();
+        gpus.checked().slow(0);
+        try (Engine engine = Engine.open(options("cuda:0,cuda:1"), WorkerHook.NONE, gpus)) {
+            assertEquals(expected, Tiny.hash(engine.submit(request).join()));
+            int[] first = gpus.callsByDevice();
+            assertEquals(expected, Tiny.hash(engine.submit(request).join()));
+            int[] both = gpus.callsByDevice();
+            double before = (double) first[1] / first[0];
+            double after = (double) (both[1] - first[1]) / (both[0] - first[0]);
+            assertTrue(before > 0.7 && before < 1.4, "in turn: " + before);
+            assertTrue(after > 2 && after < 5, "of a third of the speed: " + after);
+        }
+    }
+
     /** A GPU that is lost anywhere: the picture is drawn again by the other, the next one too. */
     @ParameterizedTest
     @CsvSource({

@@ -19,6 +19,7 @@ import java.util.concurrent.atomic.AtomicInteger;
 final class EmulatedGpus implements Gpus {
     private final CheckedCuda checked;
     private final AtomicInteger calls = new AtomicInteger();
+    private final int[] callsByDevice = new int[2];
     private volatile int spoilt = -1;
 
     EmulatedGpus() {
@@ -38,6 +39,13 @@ final class EmulatedGpus implements Gpus {
         spoilt = calls.get() + after;
     }
 
+    /** Runs of the denoiser so far, by device. */
+    int[] callsByDevice() {
+        synchronized (callsByDevice) {
+            return callsByDevice.clone();
+        }
+    }
+
     @Override
     public CudaApi driver() {
         return checked;
@@ -51,9 +59,13 @@ final class EmulatedGpus implements Gpus {
     @Override
     public Provider onStream(CudaStream stream) {
         long handle = stream.handle();
+        int device = stream.device().ordinal();
         return new EmulatedProvider(
                 (in, out) -> {
                     checked.network(handle, in, out);
+                    synchronized (callsByDevice) {
+                        callsByDevice[device]++;
+                    }
                     if (calls.getAndIncrement() == spoilt) {
                         in.getFirst().set(ValueLayout.JAVA_FLOAT, 0, Float.NaN);
                     }

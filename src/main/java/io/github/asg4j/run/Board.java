@@ -23,16 +23,24 @@ final class Board {
 
     private final List<Units> parts = new ArrayList<>();
     private final List<String> names;
+    private final double[] speeds;
     private final @Nullable Throwable[] lost;
     private int alive;
     private int finished;
     private @Nullable AsgException failure;
 
+    /** Of workers that are equally fast. */
+    Board(List<String> names) {
+        this(names, names.stream().mapToDouble(name -> 1).toArray());
+    }
+
     /**
      * @param names of the workers
+     * @param speeds views per unit of time of the workers
      */
-    Board(List<String> names) {
+    Board(List<String> names, double[] speeds) {
         this.names = List.copyOf(names);
+        this.speeds = speeds.clone();
         this.lost = new Throwable[names.size()];
         this.alive = names.size();
     }
@@ -40,8 +48,12 @@ final class Board {
     /** Adds work; before the workers start on it. */
     synchronized void add(Units part) {
         parts.add(part);
-        for (int unit = 0; part.sharedOutInTurn() && unit < part.units(); unit++) {
-            part.owner[unit] = unit % lost.length;
+        if (part.sharedOut()) {
+            int[] views = new int[part.units()];
+            for (int unit = 0; unit < views.length; unit++) {
+                views[unit] = part.views(unit);
+            }
+            System.arraycopy(Shares.owners(views, speeds), 0, part.owner, 0, views.length);
         }
     }
 

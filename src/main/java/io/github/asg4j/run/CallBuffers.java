@@ -185,6 +185,10 @@ final class CallBuffers implements AutoCloseable {
                 && w == width;
     }
 
+    int views() {
+        return views;
+    }
+
     /** Rows per view: 2 with classifier-free guidance. */
     int copies() {
         return copies;

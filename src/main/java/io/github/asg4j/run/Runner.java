@@ -72,6 +72,8 @@ public final class Runner {
     private final String version;
     private final WorkerHook hook;
 
+    private final Speeds speeds = new Speeds();
+
     /** GPUs that failed, by lane, and how: they are not used again. */
     private final Map<Lane, String> lost = Collections.synchronizedMap(new LinkedHashMap<>());
 
@@ -148,7 +150,9 @@ public final class Runner {
                 plan.memory().require(memoryLimit, plan.canvas(), "of memory");
                 drawing.requireDevices();
                 drawing.load();
-                return drawing.draw();
+                GeneratedImage image = drawing.draw();
+                drawing.measure();
+                return image;
             } catch (DeviceException e) {
                 if (lost.size() == lostBefore) {
                     throw e;
@@ -183,7 +187,8 @@ public final class Runner {
         private long start = System.nanoTime();
         private final Memory memory = new Memory("the picture");
         private final List<Lane> used = lanes.stream().filter(l -> !lost.containsKey(l)).toList();
-        private final Board board = new Board(used.stream().map(Lane::name).toList());
+        private final Board board =
+                new Board(used.stream().map(Lane::name).toList(), speeds.of(used));
         private final List<Worker> workers = new ArrayList<>();
         private final Crew crew = new Crew(workers, memory);
         private final List<StageRun> stages = new ArrayList<>();
@@ -219,6 +224,11 @@ public final class Runner {
                             listener.previewEvery() > 0,
                             listener.wantsPatches(),
                             listener.wantsAttention());
+        }
+
+        /** For the sharing out of the next picture. */
+        void measure() {
+            workers.forEach(worker -> speeds.add(used.get(worker.index), worker));
         }
 
         private void requireDevices() {

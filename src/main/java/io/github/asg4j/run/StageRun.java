@@ -36,8 +36,13 @@ abstract class StageRun extends Units {
     }
 
     @Override
-    final boolean sharedOutInTurn() {
+    final boolean sharedOut() {
         return true;
+    }
+
+    @Override
+    final int views(int unit) {
+        return unit == join() ? 0 : calls.get(unit).count();
     }
 
     /** The unit that joins all calls. */

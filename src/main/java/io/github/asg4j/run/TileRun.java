@@ -105,8 +105,13 @@ final class TileRun extends Units implements AutoCloseable {
     }
 
     @Override
-    boolean sharedOutInTurn() {
+    boolean sharedOut() {
         return false;
+    }
+
+    @Override
+    int views(int unit) {
+        return 1;
     }
 
     @Override

@@ -33,8 +33,11 @@ abstract class Units {
     /** Whether {@code unit} joins all others. */
     abstract boolean joins(int unit);
 
-    /** Whether units belong to the workers in turn from the start, as what they keep does. */
-    abstract boolean sharedOutInTurn();
+    /** Whether units belong to workers from the start, as what they keep does. */
+    abstract boolean sharedOut();
+
+    /** Views that a step of {@code unit} sends through the network. */
+    abstract int views(int unit);
 
     /** Steps that {@code unit} has in all. */
     abstract int total(int unit);

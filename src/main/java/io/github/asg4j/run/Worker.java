@@ -31,6 +31,9 @@ final class Worker implements AutoCloseable {
     long exchangeNanos;
     long waitNanos;
 
+    /** Views that went through the denoiser in {@link #unetNanos}. */
+    long views;
+
     private final Lane lane;
     private final Memory memory;
     private final Memory staging;
@@ -191,6 +194,7 @@ final class Worker implements AutoCloseable {
         calls.networkBegins();
         try {
             run(b.binding);
+            views += b.views();
         } finally {
             calls.networkEnds();
         }
