@@ -215,9 +215,6 @@ final class Machine {
         } else {
             found = "no NVIDIA driver";
         }
-        return new Finding(
-                Status.OK,
-                "gpu",
-                found + "; this version draws on the CPU, CUDA is not built in yet");
+        return new Finding(Status.OK, "gpu", found);
     }
 }

@@ -32,7 +32,6 @@ class DoctorCommandTest {
                     name + " not in " + result.out());
         }
         assertTrue(result.out().contains("OK    kernels       java\n"), result.out());
-        assertTrue(result.out().contains("CUDA is not built in yet"), result.out());
         assertTrue(result.out().endsWith("Drawing will work.\n"), result.out());
         assertEquals(0, engines.open, "engine closed");
     }

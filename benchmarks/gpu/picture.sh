@@ -1,0 +1,16 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# A picture on the first GPU beside cpu:1: how far it differs, whether one and two streams give the same bytes, and the share
+# of the kernels between two UNet calls: benchmarks/gpu/picture.sh [MODEL]. Not run on a GPU yet.
+set -eu
+cd "$(dirname "$0")/../.."
+[ -e /dev/nvidiactl ] || { echo "picture.sh: this machine has no NVIDIA GPU" >&2; exit 1; }
+jdk=$(./asg --print-jdk)
+export JAVA_HOME="$jdk"
+export MAVEN_OPTS="${MAVEN_OPTS:-} --sun-misc-unsafe-memory-access=allow --enable-native-access=ALL-UNNAMED"
+mvn -q -B -ntp -Dasg.launcher -Pgpu install
+mvn -q -B -ntp -f benchmarks/pom.xml compile
+exec "$jdk/bin/java" --enable-native-access=ALL-UNNAMED -Dorg.bytedeco.javacpp.nopointergc=true \
+    -Dorg.bytedeco.javacpp.platform.extension=-gpu \
+    -cp "$(echo target/asg4j-*.jar):target/lib/*:benchmarks/target/classes" \
+    io.github.asg4j.benchmarks.GpuPicture "$@"
