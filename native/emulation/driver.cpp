@@ -51,6 +51,7 @@ enum { MAX_DEVICES = 8, STREAM_NON_BLOCKING = 1, EVENT_BLOCKING_SYNC = 1, EVENT_
 
 struct Context {
     int retained;
+    bool lost;
     std::set<CUcontext> peers;
 };
 
@@ -90,6 +91,9 @@ CUresult enter(const char* function, bool needs_context) {
     if (!initialised) {
         return NOT_INITIALIZED;
     }
+    if (needs_context && current && current->lost) {
+        return ILLEGAL_ADDRESS;
+    }
     return needs_context && !current ? INVALID_CONTEXT : SUCCESS;
 }
 
@@ -99,10 +103,10 @@ bool is_context(CUcontext context) {
     return context >= contexts && context < contexts + devices && context->retained > 0;
 }
 
-// Whether the bytes lie in one allocation of device memory.
 // Kernels that are tried alone get memory of the host for memory of the device.
 bool any_memory = false;
 
+// Whether the bytes lie in one allocation of device memory.
 bool is_device_memory(CUdeviceptr at, uint64_t bytes) {
     if (any_memory) {
         return true;
@@ -450,6 +454,12 @@ EXPORT void asg_emulated_fail(const char* function, int after, int status) {
 EXPORT void asg_emulated_any_memory(void) {
     std::lock_guard<std::recursive_mutex> lock(mutex);
     any_memory = true;
+}
+
+// From now on every call for a device fails, as after an error that its context does not survive.
+EXPORT void asg_emulated_lose(int device) {
+    std::lock_guard<std::recursive_mutex> lock(mutex);
+    contexts[device].lost = true;
 }
 
 // Allocations, streams, events, modules and retained contexts that are left.

@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.asg4j.device.CheckedCuda;
+import io.github.asg4j.device.Memory;
 import io.github.asg4j.ffi.EmulatedCuda;
 import io.github.asg4j.run.WorkerHook;
 
@@ -16,6 +17,7 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.MethodSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 import java.io.IOException;
 import java.nio.file.Files;
@@ -27,6 +29,7 @@ import java.util.Map;
 import java.util.concurrent.CompletionException;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.stream.Stream;
 
 /**
@@ -339,6 +342,31 @@ class CudaEngineTest {
             }
         }
         assertEquals(0, EmulatedCuda.left(), "not freed");
+    }
+
+    /** Nothing of the device works any more, text encoders and VAE neither. */
+    @ParameterizedTest
+    @ValueSource(ints = {0, 1})
+    void aDeviceThatIsGone(int device) {
+        GenerationRequest request = Tiny.request().build();
+        String expected = Tiny.hash(onCpu(Tiny.options(1), request));
+        long before = Memory.bytesInUse();
+        EmulatedGpus gpus = new EmulatedGpus();
+        AtomicBoolean gone = new AtomicBoolean();
+        WorkerHook hook =
+                point -> {
+                    if (point.step() == 4 && gone.compareAndSet(false, true)) {
+                        gpus.lose(device);
+                    }
+                };
+        try (Engine engine = Engine.open(options("cuda:0,cuda:1"), hook, gpus)) {
+            for (int i = 0; i < 2; i++) {
+                GeneratedImage image = engine.submit(request).join();
+                assertEquals(List.of("cuda:" + device), image.report().get("lost_devices"));
+                assertEquals(expected, Tiny.hash(image));
+            }
+        }
+        assertEquals(before, Memory.bytesInUse(), "host memory that nobody freed");
     }
 
     @Test

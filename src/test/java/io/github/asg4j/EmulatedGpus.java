@@ -21,6 +21,7 @@ final class EmulatedGpus implements Gpus {
     private final AtomicInteger calls = new AtomicInteger();
     private final int[] callsByDevice = new int[2];
     private volatile int spoilt = -1;
+    private volatile int lost = -1;
 
     EmulatedGpus() {
         this(EmulatedCuda.Machine.USUAL);
@@ -37,6 +38,13 @@ final class EmulatedGpus implements Gpus {
     /** A value of what the network is given after the next {@code after} calls is not a number. */
     void spoilInputOf(int after) {
         spoilt = calls.get() + after;
+    }
+
+    /** From now on nothing works on the device any more. */
+    void lose(int device) {
+        lost = device;
+        EmulatedCuda.lose(device);
+        checked.lose(device);
     }
 
     /** Runs of the denoiser so far, by device. */
@@ -74,6 +82,12 @@ final class EmulatedGpus implements Gpus {
 
     @Override
     public Provider withHostTensors(CudaDevice device) {
-        return new EmulatedProvider((in, out) -> {});
+        int ordinal = device.ordinal();
+        return new EmulatedProvider(
+                (in, out) -> {
+                    if (ordinal == lost) {
+                        throw new DeviceException("the device of this network is lost");
+                    }
+                });
     }
 }

@@ -107,10 +107,10 @@ public final class Memory implements AutoCloseable {
     public synchronized void close() {
         if (!closed) {
             closed = true;
-            source.close();
             if (source.ofHost()) {
                 IN_USE.addAndGet(-bytes);
             }
+            source.close();
         }
     }
 
@@ -164,8 +164,17 @@ public final class Memory implements AutoCloseable {
         @Override
         public void close() {
             stream.device().makeCurrent();
-            buffers.forEach(DeviceBuffer::close);
-            buffers.clear();
+            RuntimeException failure = null;
+            while (!buffers.isEmpty()) {
+                try {
+                    buffers.pop().close();
+                } catch (RuntimeException e) { // of a device that is lost; the others count
+                    failure = failure == null ? e : failure;
+                }
+            }
+            if (failure != null) {
+                throw failure;
+            }
         }
     }
 }

@@ -27,9 +27,17 @@ public final class LoadedModel implements AutoCloseable {
     private final Bundle bundle;
     private final List<Placement> placements;
     private final List<OrtSession> sessions;
-    private final TextEncoder textEncoder;
     private final Map<Place, Denoiser> denoisers = new HashMap<>();
-    private final VaeDecoder vaeDecoder;
+
+    /** Where text encoders and VAE are. */
+    private volatile Place front;
+
+    private volatile TextEncoder textEncoder;
+    private volatile VaeDecoder vaeDecoder;
+
+    /** Of devices that were lost: closed with the model. */
+    private final List<VaeDecoder> lostDecoders = new ArrayList<>();
+
     private final Map<PlacedUpscaler, Upscaler> upscalers = new HashMap<>();
     private @Nullable OrtSession encoderSession;
     private boolean closed;
@@ -43,23 +51,48 @@ public final class LoadedModel implements AutoCloseable {
         this.bundle = bundle;
         this.placements = List.copyOf(placements);
         this.sessions = new ArrayList<>(sessions);
-        Manifest manifest = bundle.manifest();
-        int encoders = manifest.textEncoders().size();
-        textEncoder =
-                new TextEncoder(
-                        sessions.subList(0, encoders),
-                        manifest.textEncoders(),
-                        manifest.conditioning());
+        front = placements.getFirst().front();
+        int encoders = bundle.manifest().textEncoders().size();
+        textEncoder = textEncoder(bundle, sessions.subList(0, encoders));
         int next = encoders + 1;
         for (Place place : loops(placements)) {
             denoisers.put(place, denoiser(sessions.get(next++), List.of()));
         }
-        vaeDecoder =
-                new VaeDecoder(
-                        sessions.get(encoders),
-                        manifest.latent(),
-                        manifest.vae(),
-                        file -> session(bundle, file, vaePlace()));
+        vaeDecoder = vaeDecoder(bundle, sessions.get(encoders), withAllCores(front));
+    }
+
+    private static TextEncoder textEncoder(Bundle bundle, List<OrtSession> sessions) {
+        Manifest manifest = bundle.manifest();
+        return new TextEncoder(sessions, manifest.textEncoders(), manifest.conditioning());
+    }
+
+    private static VaeDecoder vaeDecoder(Bundle bundle, OrtSession session, Place place) {
+        Manifest manifest = bundle.manifest();
+        return new VaeDecoder(
+                session, manifest.latent(), manifest.vae(), file -> session(bundle, file, place));
+    }
+
+    /** Loads text encoders and VAE anew where {@code worker} is: the device they were on is lost. */
+    public synchronized void moveFront(int worker) {
+        requireOpen();
+        Place place = placements.get(worker).front();
+        List<OrtSession> encoders = new ArrayList<>();
+        for (Manifest.TextEncoder entry : bundle.manifest().textEncoders()) {
+            OrtSession session = session(bundle, entry.file(), place);
+            sessions.add(session);
+            encoders.add(session);
+        }
+        OrtSession decoder =
+                session(bundle, bundle.manifest().vae().decoder(), withAllCores(place));
+        sessions.add(decoder);
+        if (encoderSession != null) {
+            sessions.add(encoderSession);
+            encoderSession = null;
+        }
+        lostDecoders.add(vaeDecoder);
+        textEncoder = textEncoder(bundle, encoders);
+        vaeDecoder = vaeDecoder(bundle, decoder, withAllCores(place));
+        front = place;
     }
 
     private static List<Place> loops(List<Placement> placements) {
@@ -117,10 +150,6 @@ public final class LoadedModel implements AutoCloseable {
                 bundle.manifest().latent().channels(),
                 textEncoder.hiddenWidth(),
                 textEncoder.pooledWidth());
-    }
-
-    private Place vaePlace() {
-        return withAllCores(placements.getFirst().front());
     }
 
     /** The picture is decoded when all workers are done: with every core. */
@@ -226,7 +255,7 @@ public final class LoadedModel implements AutoCloseable {
         }
         OrtSession session = encoderSession;
         if (session == null) {
-            session = session(bundle, file, vaePlace());
+            session = session(bundle, file, withAllCores(front));
             encoderSession = session;
         }
         return new VaeEncoder(session, bundle.manifest().latent());
@@ -261,6 +290,7 @@ public final class LoadedModel implements AutoCloseable {
         closed = true;
         upscalers.values().forEach(Upscaler::close);
         vaeDecoder.close();
+        lostDecoders.forEach(VaeDecoder::close);
         if (encoderSession != null) {
             encoderSession.close();
         }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.github.asg4j.run;
 
+import io.github.asg4j.DeviceException;
 import io.github.asg4j.device.CudaDevice;
 import io.github.asg4j.device.CudaStream;
 import io.github.asg4j.device.HostQueue;
@@ -194,6 +195,9 @@ public final class Fleet implements AutoCloseable {
         while (!owned.isEmpty()) {
             try {
                 owned.pop().close();
+            } catch (DeviceException e) {
+                // of a device that is lost: what it held is gone with it
+                LOG.log(System.Logger.Level.DEBUG, "a device cannot be closed", e);
             } catch (RuntimeException e) {
                 failure = failure == null ? e : failure;
             } catch (Exception e) {

@@ -52,6 +52,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.function.IntFunction;
+import java.util.stream.IntStream;
 import java.util.stream.Stream;
 
 /**
@@ -73,6 +74,9 @@ public final class Runner {
     private final WorkerHook hook;
 
     private final Speeds speeds = new Speeds();
+
+    /** Lane whose device has the text encoders and the VAE. */
+    private int front;
 
     /** GPUs that failed, by lane, and how: they are not used again. */
     private final Map<Lane, String> lost = Collections.synchronizedMap(new LinkedHashMap<>());
@@ -160,6 +164,7 @@ public final class Runner {
                 LOG.log(
                         System.Logger.Level.WARNING,
                         e.getMessage() + "; the picture is begun again on those that are left");
+                leaveLost();
             } catch (OutOfMemoryException e) {
                 if (plan.viewBatch() == 1) {
                     throw e;
@@ -174,6 +179,18 @@ public final class Runner {
                                 + ": the last bits of the picture may change");
                 current = current.toBuilder().viewBatch(half).build();
             }
+        }
+    }
+
+    /** Text encoders and VAE leave the device they are on if it is lost and another one is left. */
+    private void leaveLost() {
+        if (lost.containsKey(lanes.get(front)) && lost.size() < lanes.size()) {
+            front =
+                    IntStream.range(0, lanes.size())
+                            .filter(i -> !lost.containsKey(lanes.get(i)))
+                            .findFirst()
+                            .orElseThrow();
+            model.moveFront(front);
         }
     }
 

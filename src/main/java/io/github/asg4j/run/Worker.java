@@ -250,18 +250,27 @@ final class Worker implements AutoCloseable {
         queue.synchronize();
     }
 
-    /** Frees; once all workers of the request are settled. */
+    /** Frees all of it, whatever fails; once all workers of the request are settled. */
     @Override
     public void close() {
-        queue.enter();
-        for (CallBuffers b : buffers.reversed()) {
-            b.close();
+        List<Runnable> parts = new ArrayList<>();
+        parts.add(queue::enter);
+        buffers.reversed().forEach(b -> parts.add(b::close));
+        parts.add(calls::close);
+        events.forEach(event -> parts.add(event::close));
+        parts.addAll(List.of(memory::close, staging::close, host::close));
+        RuntimeException failure = null;
+        for (Runnable part : parts) {
+            try {
+                part.run();
+            } catch (RuntimeException e) {
+                failure = failure == null ? e : failure;
+            }
         }
         buffers.clear();
-        calls.close();
-        events.forEach(CudaEvent::close);
-        memory.close();
-        staging.close();
-        host.close();
+        events.clear();
+        if (failure != null) {
+            throw failure;
+        }
     }
 }

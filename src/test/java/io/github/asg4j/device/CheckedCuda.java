@@ -73,6 +73,8 @@ public final class CheckedCuda implements CudaApi {
     private final Map<Long, List<Long>> peers = new HashMap<>();
     private final ThreadLocal<Long> current = ThreadLocal.withInitial(() -> 0L);
     private final ThreadLocal<long[]> host = ThreadLocal.withInitial(() -> new long[0]);
+    private final Map<Integer, Long> contextOf = new HashMap<>();
+    private long gone = -1;
     private int slow = -1;
     private boolean telling;
     private long[] told = {};
@@ -84,6 +86,13 @@ public final class CheckedCuda implements CudaApi {
 
     public CheckedCuda(CudaApi api) {
         this.api = api;
+    }
+
+    /** Nothing of the device is done any more: nobody has to wait for what it had enqueued. */
+    public synchronized void lose(int device) {
+        gone = contexts.getOrDefault(device, -1L);
+        accesses.removeIf(access -> contextOf.get(access.actor) == gone);
+        pending.removeIf(p -> contextOf.get(p.actor) == gone);
     }
 
     /** A device whose work takes three times as long. */
@@ -174,6 +183,9 @@ public final class CheckedCuda implements CudaApi {
     }
 
     private void touch(Stream stream, long address, long bytes, boolean write, String what) {
+        if (stream.context == gone) {
+            return; // the call fails
+        }
         Access mine = new Access(address, address + bytes, write, stream.actor, now, what);
         for (Access other : accesses) {
             boolean overlap = other.from < mine.to && mine.from < other.to;
@@ -346,6 +358,7 @@ public final class CheckedCuda implements CudaApi {
     @Override
     public synchronized long createStream() {
         long handle = api.createStream();
+        contextOf.put(actors, current.get());
         streams.put(handle, new Stream(actors++, current.get()));
         return handle;
     }

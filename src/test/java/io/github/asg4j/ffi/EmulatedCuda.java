@@ -81,6 +81,11 @@ public final class EmulatedCuda {
         }
     }
 
+    /** From now on every call for the device fails. */
+    public static void lose(int device) {
+        call("asg_emulated_lose", FunctionDescriptor.ofVoid(JAVA_INT), device);
+    }
+
     /** From now on, memory of the host passes for memory of a device. */
     public static void takeAnyMemory() {
         call("asg_emulated_any_memory", FunctionDescriptor.ofVoid());
