@@ -129,6 +129,29 @@ class CudaEngineTest {
         return gpus.checked();
     }
 
+    /** The most kernels that the engine launches between two runs of the network. */
+    @ParameterizedTest
+    @CsvSource({"true, 5", "false, 7"})
+    void launchesBetweenTwoRunsOfTheNetwork(boolean paperDefaults, int expected) {
+        EmulatedGpus gpus = new EmulatedGpus();
+        try (Engine engine = Engine.open(options("cuda:0"), WorkerHook.NONE, gpus)) {
+            engine.submit(Tiny.request().paperDefaults(paperDefaults).build()).join();
+        }
+        List<String> most = List.of();
+        List<String> between = new ArrayList<>();
+        boolean begun = false;
+        for (CheckedCuda.Launch launch : gpus.checked().launches()) {
+            if (launch.kernel().equals(CheckedCuda.NETWORK)) {
+                most = begun && between.size() > most.size() ? List.copyOf(between) : most;
+                begun = true;
+                between.clear();
+            } else {
+                between.add(launch.kernel());
+            }
+        }
+        assertEquals(expected, most.size(), most.toString());
+    }
+
     private static GeneratedImage onCpu(EngineOptions options, GenerationRequest request) {
         try (Engine engine = Engine.open(options.withDevices("cpu:1"))) {
             return engine.submit(request).join();

@@ -32,6 +32,9 @@ import java.util.TreeMap;
  * #threadsTellEachOther}.
  */
 public final class CheckedCuda implements CudaApi {
+    /** Among the launches, a run of a network. */
+    public static final String NETWORK = "network";
+
     private static final byte NOT_THERE_YET = (byte) 0xA5;
 
     /** A range of bytes that a kernel was launched with. */
@@ -138,6 +141,7 @@ public final class CheckedCuda implements CudaApi {
     public synchronized void network(
             long stream, List<MemorySegment> inputs, List<MemorySegment> outputs) {
         Stream s = enqueue(stream);
+        launches.add(new Launch(NETWORK, stream, List.of()));
         for (MemorySegment input : inputs) {
             device(s, input.address(), input.byteSize(), false, "a network");
         }
