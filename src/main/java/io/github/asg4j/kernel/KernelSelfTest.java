@@ -5,7 +5,7 @@ import io.github.asg4j.device.Memory;
 import io.github.asg4j.device.Queue;
 
 import java.lang.foreign.MemorySegment;
-import java.util.Locale;
+import java.util.List;
 
 /**
  * Compares kernels with the Java ones on this machine, bit by bit: for {@code doctor}, so that a
@@ -18,6 +18,78 @@ public final class KernelSelfTest {
     private static final int WIDTH = 17;
     private static final long AREA = (long) HEIGHT * WIDTH;
     private static final long COUNT = VIEWS * CHANNELS * AREA;
+
+    private static final List<Operation> OPERATIONS =
+            List.of(
+                    new Operation(
+                            "normal",
+                            (k, out, x, m, row) ->
+                                    k.normal(
+                                            out, COUNT, 42, 1L << 33, 7, Kernels.STEP_NOISE, 1.5f)),
+                    new Operation(
+                            "interact",
+                            (k, out, x, m, row) -> {
+                                MemorySegment sample = out.asSlice(COUNT / VIEWS * 4);
+                                k.interact(
+                                        out,
+                                        sample,
+                                        1,
+                                        1,
+                                        x,
+                                        VIEWS,
+                                        CHANNELS * AREA,
+                                        42,
+                                        3,
+                                        4,
+                                        0.3f,
+                                        2);
+                            }),
+                    new Operation(
+                            "guided_step",
+                            (k, out, x, m, row) -> {
+                                MemorySegment guide =
+                                        out.asSlice((VIEWS - 1) * CHANNELS * AREA * 4);
+                                k.guidedStep(
+                                        out,
+                                        guide,
+                                        x,
+                                        x,
+                                        m,
+                                        guide,
+                                        x.asSlice(0, AREA * 4),
+                                        false,
+                                        m,
+                                        true,
+                                        VIEWS - 1,
+                                        CHANNELS,
+                                        AREA,
+                                        row,
+                                        5,
+                                        0.7f,
+                                        Kernels.GUIDE_LATENT);
+                            }),
+                    new Operation(
+                            "mask",
+                            (k, out, x, m, row) ->
+                                    k.mask(
+                                            out,
+                                            VIEWS,
+                                            HEIGHT,
+                                            WIDTH,
+                                            new MemorySegment[] {x, m},
+                                            new int[] {5, HEIGHT},
+                                            new int[] {3, WIDTH},
+                                            Kernels.NORM_MINMAX)),
+                    new Operation(
+                            "scale_shift",
+                            (k, out, x, m, row) -> k.scaleShift(out, x, COUNT, 0.18f, 0.06f)),
+                    new Operation("moments", (k, out, x, m, row) -> k.moments(out, x, COUNT)),
+                    new Operation(
+                            "blur",
+                            (k, out, x, m, row) -> {
+                                MemorySegment work = out.asSlice(COUNT / 2 * 4);
+                                k.blur(out, work, x, CHANNELS, HEIGHT, WIDTH, m, 5);
+                            }));
 
     private KernelSelfTest() {}
 
@@ -46,126 +118,21 @@ public final class KernelSelfTest {
             MemorySegment out = own.floats(COUNT, "result");
             queue.write(ownX, x);
             queue.write(ownM, m);
-            for (Operation operation : Operation.values()) {
-                operation.run(kernels, out, ownX, ownM, row);
+            for (Operation operation : OPERATIONS) {
+                operation.call().run(kernels, out, ownX, ownM, row);
                 queue.read(found, out);
-                operation.run(java, expected, x, m, row);
+                operation.call().run(java, expected, x, m, row);
                 if (found.mismatch(expected) >= 0) {
-                    return operation.name().toLowerCase(Locale.ROOT);
+                    return operation.name();
                 }
             }
             return "";
         }
     }
 
-    private enum Operation {
-        NORMAL {
-            @Override
-            void run(
-                    Kernels k,
-                    MemorySegment out,
-                    MemorySegment x,
-                    MemorySegment m,
-                    MemorySegment row) {
-                k.normal(out, COUNT, 42, 1L << 33, 7, Kernels.STEP_NOISE, 1.5f);
-            }
-        },
-        INTERACT {
-            @Override
-            void run(
-                    Kernels k,
-                    MemorySegment out,
-                    MemorySegment x,
-                    MemorySegment m,
-                    MemorySegment row) {
-                MemorySegment sample = out.asSlice(COUNT / VIEWS * 4);
-                k.interact(out, sample, 1, 1, x, VIEWS, CHANNELS * AREA, 42, 3, 4, 0.3f, 2);
-            }
-        },
-        GUIDED_STEP {
-            @Override
-            void run(
-                    Kernels k,
-                    MemorySegment out,
-                    MemorySegment x,
-                    MemorySegment m,
-                    MemorySegment row) {
-                MemorySegment guide = out.asSlice((VIEWS - 1) * CHANNELS * AREA * 4);
-                k.guidedStep(
-                        out,
-                        guide,
-                        x,
-                        x,
-                        m,
-                        guide,
-                        x.asSlice(0, AREA * 4),
-                        false,
-                        m,
-                        true,
-                        VIEWS - 1,
-                        CHANNELS,
-                        AREA,
-                        row,
-                        5,
-                        0.7f,
-                        Kernels.GUIDE_LATENT);
-            }
-        },
-        MASK {
-            @Override
-            void run(
-                    Kernels k,
-                    MemorySegment out,
-                    MemorySegment x,
-                    MemorySegment m,
-                    MemorySegment row) {
-                k.mask(
-                        out,
-                        VIEWS,
-                        HEIGHT,
-                        WIDTH,
-                        new MemorySegment[] {x, m},
-                        new int[] {5, HEIGHT},
-                        new int[] {3, WIDTH},
-                        Kernels.NORM_MINMAX);
-            }
-        },
-        SCALE_SHIFT {
-            @Override
-            void run(
-                    Kernels k,
-                    MemorySegment out,
-                    MemorySegment x,
-                    MemorySegment m,
-                    MemorySegment row) {
-                k.scaleShift(out, x, COUNT, 0.18f, 0.06f);
-            }
-        },
-        MOMENTS {
-            @Override
-            void run(
-                    Kernels k,
-                    MemorySegment out,
-                    MemorySegment x,
-                    MemorySegment m,
-                    MemorySegment row) {
-                k.moments(out, x, COUNT);
-            }
-        },
-        BLUR {
-            @Override
-            void run(
-                    Kernels k,
-                    MemorySegment out,
-                    MemorySegment x,
-                    MemorySegment m,
-                    MemorySegment row) {
-                MemorySegment work = out.asSlice(COUNT / 2 * 4);
-                k.blur(out, work, x, CHANNELS, HEIGHT, WIDTH, m, 5);
-            }
-        };
+    private record Operation(String name, Call call) {}
 
-        abstract void run(
-                Kernels k, MemorySegment out, MemorySegment x, MemorySegment m, MemorySegment row);
+    private interface Call {
+        void run(Kernels k, MemorySegment out, MemorySegment x, MemorySegment m, MemorySegment row);
     }
 }

@@ -29,11 +29,6 @@ final class Board {
     private int finished;
     private @Nullable AsgException failure;
 
-    /** Of workers that are equally fast. */
-    Board(List<String> names) {
-        this(names, names.stream().mapToDouble(name -> 1).toArray());
-    }
-
     /**
      * @param names of the workers
      * @param speeds views per unit of time of the workers

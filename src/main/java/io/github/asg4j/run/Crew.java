@@ -34,7 +34,7 @@ record Crew(List<Worker> workers, Memory memory) {
         }
         return onHost()
                 ? new HostTensor(memory.floats(all, label), floats.length)
-                : new DeviceTensor(workers, label, bytes, null);
+                : new DeviceTensor(workers.size(), label, bytes, null);
     }
 
     /** What the host has written; it stays as it is, unless the workers are on the CPU. */
@@ -46,7 +46,7 @@ record Crew(List<Worker> workers, Memory memory) {
     Shared inParts(MemorySegment host, String label, long... bytes) {
         return onHost()
                 ? new HostTensor(host, bytes.length)
-                : new DeviceTensor(workers, label, bytes, host);
+                : new DeviceTensor(workers.size(), label, bytes, host);
     }
 
     @Nullable Shared orNull(@Nullable MemorySegment host, String label) {

@@ -2,13 +2,11 @@
 package io.github.asg4j.run;
 
 import io.github.asg4j.device.CudaEvent;
-import io.github.asg4j.device.CudaStream;
 import io.github.asg4j.device.Memory;
 
 import org.jspecify.annotations.Nullable;
 
 import java.lang.foreign.MemorySegment;
-import java.util.List;
 
 /**
  * One copy per GPU worker. A reader fetches a part from its writer's copy by its own stream, behind
@@ -19,7 +17,6 @@ import java.util.List;
  * for more than it needs, never for less.
  */
 final class DeviceTensor implements Shared {
-    private final List<Worker> workers;
     private final String label;
     private final long bytes;
 
@@ -38,7 +35,6 @@ final class DeviceTensor implements Shared {
     /** Who wrote a part, where, and the event behind it: of one worker, kept for its next one. */
     private static final class Written {
         final Worker worker;
-        final CudaStream stream;
         final MemorySegment data;
         final CudaEvent ownEvent;
 
@@ -48,9 +44,8 @@ final class DeviceTensor implements Shared {
         /** Of the worker's publications, which one it was. */
         long sequence;
 
-        Written(Worker worker, CudaStream stream, MemorySegment data, CudaEvent event) {
+        Written(Worker worker, MemorySegment data, CudaEvent event) {
             this.worker = worker;
-            this.stream = stream;
             this.data = data;
             this.ownEvent = event;
             this.event = event;
@@ -58,11 +53,10 @@ final class DeviceTensor implements Shared {
     }
 
     /**
+     * @param workers how many there are
      * @param origin what every copy starts with, in host memory and left as it is; null: zeros
      */
-    DeviceTensor(
-            List<Worker> workers, String label, long[] partBytes, @Nullable MemorySegment origin) {
-        this.workers = workers;
+    DeviceTensor(int workers, String label, long[] partBytes, @Nullable MemorySegment origin) {
         this.label = label;
         this.origin = origin;
         offsets = new long[partBytes.length + 1];
@@ -70,10 +64,10 @@ final class DeviceTensor implements Shared {
             offsets[part + 1] = offsets[part] + partBytes[part];
         }
         bytes = offsets[partBytes.length];
-        copies = new MemorySegment[workers.size()];
+        copies = new MemorySegment[workers];
         written = new Written[partBytes.length];
         versions = new long[partBytes.length];
-        fetched = new long[workers.size()][partBytes.length];
+        fetched = new long[workers][partBytes.length];
     }
 
     @Override
@@ -97,7 +91,7 @@ final class DeviceTensor implements Shared {
     public void publish(Worker worker, int part) {
         Written own = writtenBy(worker, part);
         own.event = own.ownEvent;
-        own.stream.record(own.event);
+        worker.stream().record(own.event);
         own.sequence = worker.nextSequence();
         versions[part]++;
     }
@@ -116,8 +110,7 @@ final class DeviceTensor implements Shared {
     private Written writtenBy(Worker worker, int part) {
         Written last = written[part];
         if (last == null || last.worker != worker) {
-            CudaStream stream = worker.stream();
-            last = new Written(worker, stream, part(on(worker), part), worker.newEvent());
+            last = new Written(worker, part(on(worker), part), worker.newEvent());
             written[part] = last;
         }
         return last;
@@ -142,7 +135,7 @@ final class DeviceTensor implements Shared {
             long size = last.data.byteSize();
             worker.stream()
                     .copyFrom(
-                            last.stream.device(),
+                            last.worker.stream().device(),
                             on(worker).asSlice(offsets[part], size),
                             last.data,
                             size);
@@ -158,7 +151,7 @@ final class DeviceTensor implements Shared {
         for (int part = 0; part < written.length; part++) {
             Written last = written[part];
             if (last != null) {
-                workers.get(last.worker.index).readBehind(last.event, part(host, part), last.data);
+                last.worker.readBehind(last.event, part(host, part), last.data);
             }
         }
         return host;

@@ -88,10 +88,7 @@ final class DilatedRun extends StageRun {
         this.start = crew.of(memory.allocate(2 * Integer.BYTES, "window"), "window");
         weightY = crew.of(ones(canvas.height()), "window weights");
         weightX = crew.of(ones(canvas.width()), "window weights");
-        boolean stochastic = false;
-        for (int k = 0; k < dilated.steps(); k++) {
-            stochastic |= tables.stochastic(k);
-        }
+        boolean stochastic = tables.stochastic(0, dilated.steps());
         stepNoise = crew.floats(stochastic ? plane : 0, "step noise");
         preview = crew.floats(previews ? plane : 0, "preview");
         prepared = new CallBuffers[crew.size()][calls.size()];

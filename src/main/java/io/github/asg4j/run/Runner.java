@@ -199,6 +199,7 @@ public final class Runner {
         private final GenerationRequest request;
         private final Plan plan;
         private final Canvas canvas;
+        private final Schedule schedule;
         private final GenerationListener listener;
         private final Cancellation cancellation;
         private long start = System.nanoTime();
@@ -232,6 +233,7 @@ public final class Runner {
             this.request = request;
             this.plan = plan;
             this.canvas = plan.canvas();
+            this.schedule = planner.schedule(request);
             this.listener = listener;
             this.cancellation = cancellation;
             this.dump = request.dumpDirectory() != null;
@@ -296,7 +298,6 @@ public final class Runner {
             }
             MemorySegment given =
                     request.image() == null ? MemorySegment.NULL : encode(request.image());
-            Schedule schedule = planner.schedule(request);
             Tables tables = new Tables(schedule, memory);
             event("text", 0, 1);
             Texts texts = encode();
@@ -789,8 +790,7 @@ public final class Runner {
                                     new LinkedHashMap<>(Map.of("patch", i))));
                 }
                 PatchReport report =
-                        PatchReports.patches(
-                                run, canvas, planner.schedule(request), clean, pictures, memory);
+                        PatchReports.patches(run, canvas, schedule, clean, pictures, memory);
                 guarded(() -> listener.onPatches(report));
             }
         }
@@ -983,7 +983,6 @@ public final class Runner {
             map.put("steps", plan.steps());
             Manifest manifest = bundle.manifest();
             map.put("scheduler", planner.scheduler(request));
-            Schedule schedule = planner.schedule(request);
             map.put("spacing", schedule.spacing());
             map.put("eta", schedule.eta());
             map.put("guidance_scale", planner.guidanceScale(request));

@@ -50,6 +50,16 @@ final class Tables {
         return StepRow.get(rows[k], StepRow.TIMESTEP);
     }
 
+    /** Whether any of so many steps adds noise. */
+    boolean stochastic(int first, int steps) {
+        for (int k = first; k < first + steps; k++) {
+            if (stochastic(k)) {
+                return true;
+            }
+        }
+        return false;
+    }
+
     boolean stochastic(int k) {
         return StepRow.get(rows[k], StepRow.STEP_N) != 0;
     }

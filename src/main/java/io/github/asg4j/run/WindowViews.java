@@ -96,10 +96,7 @@ final class WindowViews {
                         calls.stream().mapToLong(call -> call.count() * viewPlane).toArray());
         weightY = crew.of(weights(crew.memory(), windows.viewHeight()), "window weights");
         weightX = crew.of(weights(crew.memory(), windows.viewWidth()), "window weights");
-        boolean stochastic = false;
-        for (int k = 0; k < windows.steps(); k++) {
-            stochastic |= tables.stochastic(windows.firstStep() + k);
-        }
+        boolean stochastic = tables.stochastic(windows.firstStep(), windows.steps());
         stepNoise = crew.floats(stochastic ? canvasPlane : 0, "step noise");
         MemorySegment all = starts(crew.memory());
         starts = crew.of(all, "windows");

@@ -154,7 +154,7 @@ class TileRunTest {
     private MemorySegment tiled(
             LoadedModel model, Upscaling upscaling, MemorySegment picture, int count) {
         List<String> names = IntStream.range(0, count).mapToObj(i -> "cpu#" + i).toList();
-        Board board = new Board(names);
+        Board board = new Board(names, names.stream().mapToDouble(name -> 1).toArray());
         Worker[] workers = new Worker[count];
         for (int i = 0; i < count; i++) {
             HostQueue queue = HostQueue.INSTANCE;
