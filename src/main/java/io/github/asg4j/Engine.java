@@ -77,7 +77,8 @@ public final class Engine implements AutoCloseable {
                     new Planner(
                             bundle.manifest(),
                             devices.workers(),
-                            devices.onGpus() ? devices.names() : List.of());
+                            fleet.gpuBytes(),
+                            memoryLimit(options));
             runner =
                     new Runner(
                             bundle,

@@ -23,6 +23,8 @@ import java.util.OptionalInt;
  * @param spacing timestep spacing "leading", "trailing" or "linspace"; null: the bundle's
  * @param eta stochasticity of DDIM, 0..1; empty: 0, or the paper's
  * @param viewBatch views in one UNet call; part of what determines the bytes of the picture
+ * @param vaeTile pixels of a side of the tiles that the VAE decodes; empty: whole up to 1024 x 1024
+ *     pixels, else in tiles of 512, smaller where memory does not suffice
  * @param guide stage 1 of ASGDiffusion and CutDiffusion
  * @param windows stage 2, and every other method that averages overlapping windows
  * @param phases DemoFusion's phases
@@ -47,6 +49,7 @@ public record GenerationRequest(
         @Nullable String spacing,
         OptionalDouble eta,
         OptionalInt viewBatch,
+        OptionalInt vaeTile,
         GuideOptions guide,
         WindowOptions windows,
         PhaseOptions phases,
@@ -85,6 +88,7 @@ public record GenerationRequest(
         Checks.range("guidance scale", guidanceScale, 0, 100);
         Checks.range("eta", eta, 0, 1);
         Checks.range("view batch", viewBatch, 1, 1024);
+        Checks.range("VAE tile", vaeTile, 1, 1 << 16);
     }
 
     /** A request for {@code prompt} with every default. */
@@ -106,6 +110,7 @@ public record GenerationRequest(
         b.spacing = spacing;
         b.eta = eta;
         b.viewBatch = viewBatch;
+        b.vaeTile = vaeTile;
         b.guide = guide;
         b.windows = windows;
         b.phases = phases;
@@ -131,6 +136,7 @@ public record GenerationRequest(
         private @Nullable String spacing;
         private OptionalDouble eta = OptionalDouble.empty();
         private OptionalInt viewBatch = OptionalInt.empty();
+        private OptionalInt vaeTile = OptionalInt.empty();
         private GuideOptions guide = GuideOptions.DEFAULT;
         private WindowOptions windows = WindowOptions.DEFAULT;
         private PhaseOptions phases = PhaseOptions.DEFAULT;
@@ -196,6 +202,11 @@ public record GenerationRequest(
             return this;
         }
 
+        public Builder vaeTile(int pixels) {
+            vaeTile = OptionalInt.of(pixels);
+            return this;
+        }
+
         public Builder guide(GuideOptions options) {
             guide = options;
             return this;
@@ -250,6 +261,7 @@ public record GenerationRequest(
                     spacing,
                     eta,
                     viewBatch,
+                    vaeTile,
                     guide,
                     windows,
                     phases,

@@ -102,8 +102,18 @@ final class PictureArgs {
         @Nullable String viewBatch;
 
         @Option(
-                names = "--paper-defaults",
+                names = "--vae-tile",
+                paramLabel = "PIXELS|auto",
                 order = HelpSections.PICTURE + 12,
+                description =
+                        "decode the latents in tiles of so many pixels a side (default:"
+                                + " ${DEFAULT-VALUE}: whole up to 1024x1024, else tiles of 512,"
+                                + " smaller where memory does not suffice)")
+        @Nullable String vaeTile;
+
+        @Option(
+                names = "--paper-defaults",
+                order = HelpSections.PICTURE + 13,
                 description =
                         "what is not given is as the method's paper and code have it, not as this"
                                 + " engine's evaluation chose it")
@@ -148,6 +158,9 @@ final class PictureArgs {
         request.paperDefaults(given.paperDefaults);
         if (given.viewBatch != null && !given.viewBatch.equalsIgnoreCase("auto")) {
             request.viewBatch(Values.integer(command, "--view-batch", given.viewBatch, "auto"));
+        }
+        if (given.vaeTile != null && !given.vaeTile.equalsIgnoreCase("auto")) {
+            request.vaeTile(Values.integer(command, "--vae-tile", given.vaeTile, "auto"));
         }
         return request;
     }

@@ -2,7 +2,7 @@
 package io.github.asg4j.evaluate;
 
 import io.github.asg4j.model.Manifest;
-import io.github.asg4j.model.VaeDecoder;
+import io.github.asg4j.plan.Decoding;
 import io.github.asg4j.plan.WindowAxis;
 
 import org.jspecify.annotations.Nullable;
@@ -56,13 +56,29 @@ record Seams(List<Integer> columns, List<Integer> rows, int cell) {
             borders.add(windows.start(i) * cell);
             borders.add((windows.start(i) + windows.size()) * cell);
         }
-        int other = pair(plan.get("canvas_latents"), 1 - axis);
-        borders.addAll(VaeDecoder.tileBorders(manifest.vae(), cell, canvas, other));
+        borders.addAll(ofTiles(plan, manifest, axis));
         int crop = (canvas * cell - pixels) / 2;
         return borders.stream()
                 .map(p -> p - crop)
                 .filter(p -> p > BESIDE * cell && p < pixels - BESIDE * cell)
                 .toList();
+    }
+
+    /** Borders of the VAE's tiles. */
+    private static List<Integer> ofTiles(Map<String, ?> plan, Manifest manifest, int axis) {
+        int pixels = plan.get("vae") instanceof Map<?, ?> vae ? number(vae.get("tile_pixels")) : 0;
+        if (pixels == 0) {
+            return List.of();
+        }
+        Decoding decoding =
+                new Decoding(
+                        manifest.vae(),
+                        manifest.latent(),
+                        pair(plan.get("canvas_latents"), 1),
+                        pair(plan.get("canvas_latents"), 0),
+                        Decoding.Tiling.of(pixels / manifest.latent().vaeFactor()),
+                        1);
+        return axis == 0 ? decoding.columnBorders() : decoding.rowBorders();
     }
 
     private static int pair(@Nullable Object list, int axis) {

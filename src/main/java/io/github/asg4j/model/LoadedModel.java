@@ -33,10 +33,9 @@ public final class LoadedModel implements AutoCloseable {
     private volatile Place front;
 
     private volatile TextEncoder textEncoder;
-    private volatile VaeDecoder vaeDecoder;
 
-    /** Of devices that were lost: closed with the model. */
-    private final List<VaeDecoder> lostDecoders = new ArrayList<>();
+    /** Of the front, and of those that have decoded tiles; of devices that were lost too. */
+    private final Map<Place, VaeDecoder> vaeDecoders = new HashMap<>();
 
     private final Map<PlacedUpscaler, Upscaler> upscalers = new HashMap<>();
     private @Nullable OrtSession encoderSession;
@@ -58,7 +57,7 @@ public final class LoadedModel implements AutoCloseable {
         for (Place place : loops(placements)) {
             denoisers.put(place, denoiser(sessions.get(next++), List.of()));
         }
-        vaeDecoder = vaeDecoder(bundle, sessions.get(encoders), withAllCores(front));
+        vaeDecoder(front).loaded(sessions.get(encoders));
     }
 
     private static TextEncoder textEncoder(Bundle bundle, List<OrtSession> sessions) {
@@ -66,13 +65,20 @@ public final class LoadedModel implements AutoCloseable {
         return new TextEncoder(sessions, manifest.textEncoders(), manifest.conditioning());
     }
 
-    private static VaeDecoder vaeDecoder(Bundle bundle, OrtSession session, Place place) {
-        Manifest manifest = bundle.manifest();
-        return new VaeDecoder(
-                session, manifest.latent(), manifest.vae(), file -> session(bundle, file, place));
+    private VaeDecoder vaeDecoder(Place place) {
+        return vaeDecoders.computeIfAbsent(
+                place,
+                p ->
+                        new VaeDecoder(
+                                bundle.manifest().latent(),
+                                bundle.manifest().vae(),
+                                file -> session(bundle, file, withAllCores(p))));
     }
 
-    /** Loads text encoders and VAE anew where {@code worker} is: the device they were on is lost. */
+    /**
+     * Loads the text encoders anew where {@code worker} is, the VAE when it is next asked for: the
+     * device they were on is lost.
+     */
     public synchronized void moveFront(int worker) {
         requireOpen();
         Place place = placements.get(worker).front();
@@ -82,16 +88,11 @@ public final class LoadedModel implements AutoCloseable {
             sessions.add(session);
             encoders.add(session);
         }
-        OrtSession decoder =
-                session(bundle, bundle.manifest().vae().decoder(), withAllCores(place));
-        sessions.add(decoder);
         if (encoderSession != null) {
             sessions.add(encoderSession);
             encoderSession = null;
         }
-        lostDecoders.add(vaeDecoder);
         textEncoder = textEncoder(bundle, encoders);
-        vaeDecoder = vaeDecoder(bundle, decoder, withAllCores(place));
         front = place;
     }
 
@@ -152,7 +153,10 @@ public final class LoadedModel implements AutoCloseable {
                 textEncoder.pooledWidth());
     }
 
-    /** The picture is decoded when all workers are done: with every core. */
+    /**
+     * The picture is decoded when all workers are done: with every core, whatever their number, so
+     * that the bytes do not depend on it.
+     */
     private static Place withAllCores(Place place) {
         return new Place(Runtime.getRuntime().availableProcessors(), place.provider());
     }
@@ -237,8 +241,19 @@ public final class LoadedModel implements AutoCloseable {
         return known;
     }
 
-    public VaeDecoder vaeDecoder() {
-        return vaeDecoder;
+    /** Where the text encoders are. */
+    public synchronized VaeDecoder vaeDecoder() {
+        requireOpen();
+        return vaeDecoder(front);
+    }
+
+    /**
+     * A worker's: that of all workers on the CPU; each GPU loads the networks that it is asked for.
+     * Their tensors lie in host memory.
+     */
+    public synchronized VaeDecoder vaeDecoder(int worker) {
+        requireOpen();
+        return vaeDecoder(placements.get(worker).front());
     }
 
     /**
@@ -289,8 +304,7 @@ public final class LoadedModel implements AutoCloseable {
     public synchronized void close() {
         closed = true;
         upscalers.values().forEach(Upscaler::close);
-        vaeDecoder.close();
-        lostDecoders.forEach(VaeDecoder::close);
+        vaeDecoders.values().forEach(VaeDecoder::close);
         if (encoderSession != null) {
             encoderSession.close();
         }

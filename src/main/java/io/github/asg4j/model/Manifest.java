@@ -175,13 +175,21 @@ public record Manifest(
      * @param tiledDecoder the decoder in two parts, for pictures too large to decode whole; null:
      *     none
      * @param fallback the decoder in fp32, for pictures that overflow in this one; null: none
+     * @param width channels that enter the last block of the decoder, at the picture's resolution:
+     *     what its working memory grows with
+     * @param attention whether its middle attends over all latent cells at once
      */
     public record Vae(
             String decoder,
             @Nullable String encoder,
             String precision,
             @Nullable TiledDecoder tiledDecoder,
-            @Nullable Vae fallback) {}
+            @Nullable Vae fallback,
+            int width,
+            boolean attention) {
+        /** Of the autoencoders of SD 1.5 to SD3; of a bundle that does not say it. */
+        public static final int USUAL_WIDTH = 256;
+    }
 
     /**
      * @param front the graph from latents to features, run whole
@@ -513,18 +521,36 @@ public record Manifest(
     }
 
     private static Vae vae(Json json, Map<String, FileEntry> files) {
-        json.onlyKeys("decoder", "encoder", "precision", "tiled_decoder", "fallback");
+        json.onlyKeys(
+                "decoder",
+                "encoder",
+                "precision",
+                "tiled_decoder",
+                "fallback",
+                "width",
+                "attention");
+        Json width = json.optional("width");
+        Json attention = json.optional("attention");
+        int channels = width == null ? Vae.USUAL_WIDTH : width.integer(1, 1 << 16);
+        boolean attends = attention == null || attention.bool();
         Json fallback = json.optional("fallback");
-        return vae(json, files, fallback == null ? null : vaeFallback(fallback, files));
+        Vae exact = fallback == null ? null : vaeFallback(fallback, files, channels, attends);
+        return vae(json, files, exact, channels, attends);
     }
 
-    private static Vae vaeFallback(Json json, Map<String, FileEntry> files) {
+    private static Vae vaeFallback(
+            Json json, Map<String, FileEntry> files, int width, boolean attention) {
         json.onlyKeys("decoder", "precision", "tiled_decoder");
         json.get("precision").oneOf(List.of("fp32"));
-        return vae(json, files, null);
+        return vae(json, files, null, width, attention);
     }
 
-    private static Vae vae(Json json, Map<String, FileEntry> files, @Nullable Vae fallback) {
+    private static Vae vae(
+            Json json,
+            Map<String, FileEntry> files,
+            @Nullable Vae fallback,
+            int width,
+            boolean attention) {
         Json encoder = json.optional("encoder");
         Json tiled = json.optional("tiled_decoder");
         return new Vae(
@@ -532,7 +558,9 @@ public record Manifest(
                 encoder == null ? null : file(encoder, files),
                 json.get("precision").oneOf(PRECISIONS),
                 tiled == null ? null : tiledDecoder(tiled, files),
-                fallback);
+                fallback,
+                width,
+                attention);
     }
 
     private static TiledDecoder tiledDecoder(Json json, Map<String, FileEntry> files) {

@@ -12,16 +12,18 @@ import java.util.Map;
 /**
  * Bytes a request takes, by part. Weights and our own buffers are exact; a network's working memory
  * is a lower bound: the attention scores of its finest attending level, which outgrow all else on
- * large views. That of upscalers is left out: it grows with their width, which the manifest does not say.
+ * large views, and what the VAE's decoder takes ({@link Decoding}). That of upscalers is
+ * left out: it grows with their width, which the manifest does not say.
  *
  * @param weights of all networks, shared by the workers
  * @param latents board: latents, guides, masks, window outputs
  * @param workers inputs and outputs of the networks that all workers run
  * @param attention lower bound of a UNet call's working memory, times the workers
- * @param picture decoded float picture, tile sums, enlarged pictures, RGB8
+ * @param vae lower bound of the working memory of the VAE's decoder, of all that run at once
+ * @param picture decoded float picture, its tiles and their sums, enlarged pictures, RGB8
  */
 public record MemoryEstimate(
-        long weights, long latents, long workers, long attention, long picture) {
+        long weights, long latents, long workers, long attention, long vae, long picture) {
 
     /** Canvases that a phase holds besides the noise of its windows. */
     private static final double PHASE_CANVASES = 10;
@@ -30,11 +32,11 @@ public record MemoryEstimate(
     public static final int NO_SCORES = 0;
 
     public long total() {
-        return weights + latents + workers + attention + picture;
+        return weights + latents + workers + attention + vae + picture;
     }
 
     /**
-     * Estimates for {@code workers} workers that share their memory.
+     * Estimates for {@code workers} workers that share their memory, without the VAE.
      *
      * @param attentionScale latent cells per token of the finest attending level; {@link
      *     #NO_SCORES} where attention keeps no scores
@@ -97,17 +99,29 @@ public record MemoryEstimate(
                 (long) latents,
                 (long) ((buffers + guides) * workers),
                 (long) (attention * workers),
+                0,
                 (long) (decoded * (3 * 4 + 4) + enlarged + pixels * (3 + 3)));
+    }
+
+    /**
+     * With a decode's memory.
+     *
+     * @param networks working memory of the decoder's networks
+     * @param host beside the picture, in host memory
+     */
+    public MemoryEstimate withVae(long networks, long host) {
+        return new MemoryEstimate(
+                weights, latents, workers, attention, vae + networks, picture + host);
     }
 
     /** What of it lies on a GPU of its own: all but the picture, which the host puts together. */
     public MemoryEstimate onDevice() {
-        return new MemoryEstimate(weights, latents, workers, attention, 0);
+        return new MemoryEstimate(weights, latents, workers, attention, vae, 0);
     }
 
     /** What of it the host keeps where GPUs draw: what they start from, and the picture. */
     public MemoryEstimate beside() {
-        return new MemoryEstimate(0, latents, 0, 0, picture);
+        return new MemoryEstimate(0, latents, 0, 0, 0, picture);
     }
 
     /**
@@ -144,6 +158,7 @@ public record MemoryEstimate(
         map.put("latents", latents);
         map.put("workers", workers);
         map.put("attention", attention);
+        map.put("vae", vae);
         map.put("picture", picture);
         map.put("total", total());
         return map;

@@ -14,6 +14,7 @@ import java.util.SequencedMap;
  * @param method name of the method
  * @param canvas what is drawn on
  * @param stages in order
+ * @param decoding of the latents; null: there are none, a picture is given
  * @param upscaling what becomes of the decoded picture; null: it is of the size asked for
  * @param steps of the schedule
  * @param viewBatch views per call, or fewer in a step's last one
@@ -24,6 +25,7 @@ public record Plan(
         String method,
         Canvas canvas,
         List<Stage> stages,
+        @Nullable Decoding decoding,
         @Nullable Upscaling upscaling,
         int steps,
         int viewBatch,
@@ -53,6 +55,9 @@ public record Plan(
     public Map<String, Object> settings() {
         Map<String, Object> map = new LinkedHashMap<>();
         stages.forEach(s -> map.putAll(s.settings()));
+        if (decoding != null) {
+            map.put("vae", decoding.summary());
+        }
         if (upscaling != null) {
             map.putAll(upscaling.settings());
         }
@@ -72,6 +77,9 @@ public record Plan(
         map.put("steps", steps);
         map.put("view_batch", viewBatch);
         map.put("stages", stages.stream().map(s -> describe(s)).toList());
+        if (decoding != null) {
+            map.put("vae", decoding.describe());
+        }
         if (upscaling != null) {
             map.put("upscaling", upscaling.describe());
         }

@@ -113,26 +113,6 @@ public record Upscaling(List<Pass> passes, int height, int width) {
         }
     }
 
-    /**
-     * Part of a pass, in pixels of its input.
-     *
-     * @param height of the part that is kept
-     * @param width of the part that is kept
-     * @param seenTop first row that the upscaler sees: {@code top} less a border, within the picture
-     * @param seenLeft first column that the upscaler sees
-     * @param seenHeight rows that the upscaler sees
-     * @param seenWidth columns that the upscaler sees
-     */
-    public record Tile(
-            int top,
-            int left,
-            int height,
-            int width,
-            int seenTop,
-            int seenLeft,
-            int seenHeight,
-            int seenWidth) {}
-
     /** Bytes of the pictures between the passes, and of the result where it is resampled. */
     public long pictureBytes() {
         long bytes = passes.stream().mapToLong(p -> 12L * p.outHeight() * p.outWidth()).sum();

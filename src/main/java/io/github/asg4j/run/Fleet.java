@@ -21,6 +21,7 @@ import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.SequencedMap;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
@@ -154,6 +155,17 @@ public final class Fleet implements AutoCloseable {
     /** By lane. */
     public List<Placement> placements() {
         return List.copyOf(placements);
+    }
+
+    /** Bytes of each worker's GPU by its name; empty on the CPU. */
+    public SequencedMap<String, Long> gpuBytes() {
+        SequencedMap<String, Long> bytes = new LinkedHashMap<>();
+        for (Lane lane : lanes) {
+            if (lane.queue() instanceof CudaStream) {
+                bytes.put(lane.name(), lane.memoryLimit());
+            }
+        }
+        return bytes;
     }
 
     /** Models of the GPUs by their number; empty on the CPU. */

@@ -40,12 +40,11 @@ final class NonFinite {
         }
     }
 
-    static void check(Kernels kernels, MemorySegment picture) {
-        if (kernels.firstNonFinite(picture, picture.byteSize() / 4) >= 0) {
-            throw new BadBundleException(
-                    "the VAE decoder returned a NaN or an infinity: export it with --precision"
-                            + " fp32, or use a VAE that is safe in fp16");
-        }
+    /** What the VAE's decoder returned is not finite. */
+    static BadBundleException decoded() {
+        return new BadBundleException(
+                "the VAE decoder returned a NaN or an infinity: export it with --precision fp32, or"
+                        + " use a VAE that is safe in fp16");
     }
 
     static void check(Kernels kernels, MemorySegment tile, String upscaler) {

@@ -8,17 +8,21 @@ import io.github.asg4j.method.Method;
 import io.github.asg4j.method.Setting;
 import io.github.asg4j.model.Manifest;
 import io.github.asg4j.plan.Canvas;
+import io.github.asg4j.plan.Decoding;
 import io.github.asg4j.plan.MemoryEstimate;
 import io.github.asg4j.plan.Plan;
 import io.github.asg4j.plan.Stage;
 import io.github.asg4j.plan.Upscaling;
 import io.github.asg4j.schedule.Schedule;
 
+import org.jspecify.annotations.Nullable;
+
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Objects;
 import java.util.SequencedMap;
+import java.util.function.IntFunction;
 import java.util.stream.Stream;
 
 /** Turns a request into a {@link Plan} for one bundle; checks all that needs the bundle. */
@@ -28,17 +32,21 @@ public final class Planner {
 
     private final Manifest manifest;
     private final int workers;
-    private final List<String> gpus;
+    private final SequencedMap<String, Long> gpus;
+    private final long memoryLimit;
     private final long weightBytes;
 
     /**
      * @param workers that share the work
-     * @param gpus names of the workers if each has a GPU's memory of its own; else empty
+     * @param gpus bytes of each worker by its name if it has a GPU's memory of its own; else empty
+     * @param memoryLimit bytes of host memory that a request may take
      */
-    public Planner(Manifest manifest, int workers, List<String> gpus) {
+    public Planner(
+            Manifest manifest, int workers, SequencedMap<String, Long> gpus, long memoryLimit) {
         this.manifest = manifest;
         this.workers = workers;
-        this.gpus = List.copyOf(gpus);
+        this.gpus = new LinkedHashMap<>(gpus);
+        this.memoryLimit = memoryLimit;
         this.weightBytes =
                 manifest.files().values().stream().mapToLong(Manifest.FileEntry::bytes).sum();
     }
@@ -73,26 +81,107 @@ public final class Planner {
                 denoiser.fusedAttention()
                         ? MemoryEstimate.NO_SCORES
                         : denoiser.masks().stream().mapToInt(Manifest.Mask::scale).min().orElse(8);
+        IntFunction<MemoryEstimate> drawing =
+                count ->
+                        MemoryEstimate.of(
+                                canvas,
+                                stages,
+                                upscaling,
+                                viewBatch,
+                                count,
+                                weights(stages),
+                                scale);
+        Decoding decoding = null;
+        if (!stages.isEmpty()) {
+            decoding = decoding(request, canvas, upscaling, drawing);
+        }
         SequencedMap<String, MemoryEstimate> devices = new LinkedHashMap<>();
-        for (String gpu : gpus) {
+        for (String gpu : gpus.keySet()) {
             // The first has the text encoders and the VAE, each has its own denoiser.
-            long weights = devices.isEmpty() ? weights(stages) : denoiserWeights(stages);
+            boolean first = devices.isEmpty();
+            long weights = first ? weights(stages) : otherWeights(stages, decoding);
             MemoryEstimate own =
                     MemoryEstimate.of(canvas, stages, upscaling, viewBatch, 1, weights, scale);
-            devices.put(gpu, own.onDevice());
+            devices.put(gpu, onDevice(own, decoding, first));
         }
-        MemoryEstimate all =
-                MemoryEstimate.of(
-                        canvas, stages, upscaling, viewBatch, workers, weights(stages), scale);
+        MemoryEstimate all = drawing.apply(workers);
         return new Plan(
                 request.method(),
                 canvas,
                 stages,
+                decoding,
                 upscaling,
                 steps,
                 viewBatch,
-                gpus.isEmpty() ? all : all.beside(),
+                gpus.isEmpty() ? onHost(all, decoding, workers) : beside(all, decoding, workers),
                 devices);
+    }
+
+    private static MemoryEstimate onDevice(
+            MemoryEstimate drawing, @Nullable Decoding decoding, boolean first) {
+        long once = decoding != null && first ? decoding.onceBytes() : 0;
+        long tile = decoding == null ? 0 : decoding.tileBytes();
+        return drawing.withVae(once + tile, 0).onDevice();
+    }
+
+    private static MemoryEstimate onHost(
+            MemoryEstimate drawing, @Nullable Decoding decoding, int workers) {
+        return decoding == null
+                ? drawing
+                : drawing.withVae(
+                        decoding.onceBytes() + decoding.atOnce() * decoding.tileBytes(),
+                        decoding.hostBytes(workers));
+    }
+
+    private static MemoryEstimate beside(
+            MemoryEstimate drawing, @Nullable Decoding decoding, int workers) {
+        return drawing.withVae(0, decoding == null ? 0 : decoding.hostBytes(workers)).beside();
+    }
+
+    /**
+     * The usual tiles, or the largest smaller ones that fit into memory. Chosen for one worker, so
+     * that the picture's bytes do not depend on their number; as many of them decode at once as there
+     * is memory for.
+     *
+     * @param drawing memory without the decode, by workers that share it
+     */
+    private Decoding decoding(
+            GenerationRequest request,
+            Canvas canvas,
+            @Nullable Upscaling upscaling,
+            IntFunction<MemoryEstimate> drawing) {
+        Manifest.Latent latent = manifest.latent();
+        int height = upscaling == null ? canvas.height() : canvas.y().patch();
+        int width = upscaling == null ? canvas.width() : canvas.x().patch();
+        List<Decoding.Tiling> tilings =
+                request.vaeTile().isEmpty()
+                        ? Decoding.Tiling.byMemory()
+                        : List.of(
+                                Decoding.Tiling.ofPixels(
+                                        request.vaeTile().getAsInt(), latent.vaeFactor()));
+        List<Decoding> possible =
+                tilings.stream()
+                        .map(t -> new Decoding(manifest.vae(), latent, height, width, t, 1))
+                        .toList();
+        MemoryEstimate one = drawing.apply(1);
+        Decoding chosen =
+                possible.stream().filter(d -> fits(one, d)).findFirst().orElse(possible.getLast());
+        int tiles = gpus.isEmpty() ? workers : 1;
+        while (tiles > 1
+                && onHost(drawing.apply(workers), chosen.atOnce(tiles), workers).total()
+                        > memoryLimit) {
+            tiles--;
+        }
+        return chosen.atOnce(tiles);
+    }
+
+    private boolean fits(MemoryEstimate drawing, Decoding decoding) {
+        if (gpus.isEmpty()) {
+            return onHost(drawing, decoding, 1).total() <= memoryLimit;
+        }
+        long device = onDevice(drawing, decoding, true).total();
+        return beside(drawing, decoding, 1).total() <= memoryLimit
+                && gpus.values().stream().allMatch(bytes -> device <= bytes);
     }
 
     /** Of all networks; the dilated one holds the denoiser's a second time. */
@@ -100,8 +189,14 @@ public final class Planner {
         return weightBytes + (dilated(stages) ? bytes(manifest.denoiser().file()) : 0);
     }
 
-    private long denoiserWeights(List<Stage> stages) {
-        return bytes(manifest.denoiser().file()) * (dilated(stages) ? 2 : 1);
+    /** Of a GPU that is not the first: the denoiser's, and what it decodes tiles with. */
+    private long otherWeights(List<Stage> stages, @Nullable Decoding decoding) {
+        long weights = bytes(manifest.denoiser().file()) * (dilated(stages) ? 2 : 1);
+        if (decoding != null && !decoding.whole()) {
+            Manifest.TiledDecoder exact = manifest.vae().tiledDecoder();
+            weights += bytes(exact == null ? manifest.vae().decoder() : exact.tail());
+        }
+        return weights;
     }
 
     private static boolean dilated(List<Stage> stages) {

@@ -14,6 +14,7 @@ import io.github.asg4j.GenerationRequest;
 import io.github.asg4j.OutOfMemoryException;
 import io.github.asg4j.OutputException;
 import io.github.asg4j.PatchReport;
+import io.github.asg4j.device.CudaStream;
 import io.github.asg4j.device.Memory;
 import io.github.asg4j.image.Npy;
 import io.github.asg4j.kernel.Kernels;
@@ -26,6 +27,7 @@ import io.github.asg4j.model.TextEncoder;
 import io.github.asg4j.model.Tokenizer;
 import io.github.asg4j.model.Upscaler;
 import io.github.asg4j.plan.Canvas;
+import io.github.asg4j.plan.Decoding;
 import io.github.asg4j.plan.MemoryEstimate;
 import io.github.asg4j.plan.Plan;
 import io.github.asg4j.plan.Stage;
@@ -50,8 +52,11 @@ import java.util.HexFormat;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.function.Consumer;
 import java.util.function.IntFunction;
+import java.util.function.Supplier;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
 
@@ -225,6 +230,12 @@ public final class Runner {
         private long upscaleNanos;
         private int tilesSeen;
 
+        /** What the request's thread runs. */
+        private final Interruptible own = new Interruptible();
+
+        /** Mean time that the workers waited in the stages, ms; negative: they are at it. */
+        private double waitMillis = -1;
+
         Drawing(
                 GenerationRequest request,
                 Plan plan,
@@ -312,19 +323,19 @@ public final class Runner {
                 new Dump(request.dumpDirectory(), plan, kernels, memory)
                         .write(texts.embeddings(), patches, given, stages);
             }
+            waitMillis = mean(w -> w.waitNanos);
             MemorySegment last = stages.getLast().result().read(memory);
-            event("vae", 0, 1);
+            long clock = System.nanoTime();
             if (upscaling != null) {
-                long clock = System.nanoTime();
-                decode(last, canvas.y().patch(), canvas.x().patch());
+                decode(last, canvas.y().patch(), canvas.x().patch(), this::byTiles);
                 UnitRange.enter(kernels, decoded);
-                vaeNanos = System.nanoTime() - clock;
-                event("vae", 1, 1);
+                vaeNanos += System.nanoTime() - clock;
                 return enlarge(upscaling, texts.cut());
             }
-            GeneratedImage image = picture(last, report(texts.cut()));
-            event("vae", 1, 1);
-            return image;
+            MemorySegment image = decode(last, canvas.height(), canvas.width(), this::byTiles);
+            ByteBuffer rgb = rgb8(image, canvas.heightPixels(), canvas.widthPixels(), crop());
+            vaeNanos += System.nanoTime() - clock;
+            return image(rgb, crop(), report(texts.cut()));
         }
 
         /** Latents [C, h, w] of a start picture at native size (SPEC §9). */
@@ -662,6 +673,7 @@ public final class Runner {
                     () -> {
                         board.fail(new CancelledException("the generation was cancelled"));
                         workers.forEach(Worker::terminate);
+                        own.terminate();
                     });
             for (Worker worker : workers) {
                 if (!board.isLost(worker)) {
@@ -850,12 +862,10 @@ public final class Runner {
             long clock = System.nanoTime();
             MemorySegment enlarged = decoded;
             if (upscaling.tiles() > 0) {
-                event(TileRun.NAME, 0, upscaling.tiles());
                 try (TileRun run =
                         new TileRun(
                                 upscaling, this::upscaler, decoded, kernels, crew.size(), memory)) {
-                    board.add(run);
-                    carryOut(List.of(run), () -> progress(run));
+                    byTiles(run);
                     enlarged = run.enlarged();
                 }
             }
@@ -897,7 +907,15 @@ public final class Runner {
             return model.upscaler(entry, lanes.indexOf(used.get(worker)));
         }
 
-        private void progress(TileRun run) {
+        /** Lets all workers do units of one step each. */
+        private void byTiles(Units run) {
+            tilesSeen = 0;
+            event(run.name(), 0, run.units());
+            board.add(run);
+            carryOut(List.of(run), () -> progress(run));
+        }
+
+        private void progress(Units run) {
             int tiles;
             synchronized (board) {
                 tiles = run.completed();
@@ -920,19 +938,25 @@ public final class Runner {
             return picture(clean, report);
         }
 
-        /** Decodes latents [C, h, w], at most the canvas. */
+        /** Decodes latents [C, h, w], at most the canvas, while the workers draw on. */
         private GeneratedImage picture(
                 MemorySegment latents, Crop crop, int h, int w, Map<String, Object> report) {
             long clock = System.nanoTime();
-            MemorySegment image = decode(latents, h, w);
+            MemorySegment image = decode(latents, h, w, run -> onFront(() -> inThisThread(run)));
             int factor = bundle.manifest().latent().vaeFactor();
             ByteBuffer rgb = rgb8(image, h * factor, w * factor, crop);
             vaeNanos += System.nanoTime() - clock;
             return image(rgb, crop, report);
         }
 
-        /** Decodes latents [C, h, w], at most the canvas, to [3, h * f, w * f]. */
-        private MemorySegment decode(MemorySegment latents, int h, int w) {
+        /**
+         * Decodes latents [C, h, w], at most the canvas, to [3, h * f, w * f]; once more by another
+         * decoder of the bundle where this one overflows, as one in half precision may (SDXL's does).
+         *
+         * @param workers carry out the units
+         */
+        private MemorySegment decode(
+                MemorySegment latents, int h, int w, Consumer<DecodeRun> workers) {
             Manifest.Latent latent = bundle.manifest().latent();
             long cells = (long) canvas.channels() * h * w;
             MemorySegment input = vaeInput.asSlice(0, cells * 4);
@@ -940,9 +964,52 @@ public final class Runner {
             MemorySegment image = decoded.asSlice(0, 3L * h * factor * w * factor * 4);
             kernels.scaleShift(
                     input, latents, cells, (float) (1 / latent.scaling()), (float) latent.shift());
-            model.vaeDecoder().decode(input, h, w, image, kernels);
-            NonFinite.check(kernels, image);
+            Decoding decoding = Objects.requireNonNull(plan.decoding()).of(h, w);
+            boolean onHost = crew.workers().getFirst().onHost();
+            DecodeRun.Job job =
+                    new DecodeRun.Job(
+                            decoding,
+                            worker -> model.vaeDecoder(lanes.indexOf(used.get(worker))),
+                            onHost ? Units.NOBODY : used.indexOf(lanes.get(front)),
+                            crew.size(),
+                            onHost ? decoding.atOnce() : crew.size(),
+                            input,
+                            image,
+                            kernels);
+            if (!decodes(job, workers)) {
+                LOG.log(
+                        System.Logger.Level.WARNING,
+                        decoding.vae().decoder()
+                                + " overflows on this picture: decoded again in fp32");
+                decodes(job.byFallback(), workers);
+            }
             return image;
+        }
+
+        private DecodeRun inThisThread(DecodeRun run) {
+            run.carryOut(own);
+            return run;
+        }
+
+        /** Whether the decoder did not overflow. */
+        private boolean decodes(DecodeRun.Job job, Consumer<DecodeRun> workers) {
+            try (DecodeRun run = onFront(() -> DecodeRun.of(job))) {
+                workers.accept(run);
+                return !run.overflowed();
+            }
+        }
+
+        /** What the request's thread does on the first device: what fails there is its loss. */
+        private <T> T onFront(Supplier<T> work) {
+            try {
+                return work.get();
+            } catch (DeviceException e) {
+                Lane lane = lanes.get(front);
+                if (lane.queue() instanceof CudaStream) {
+                    lost.putIfAbsent(lane, lane.name() + " is lost: " + e);
+                }
+                throw e;
+            }
         }
 
         /** A crop of a picture [3, height, width] in [-1, 1] as RGB8. */
@@ -1035,7 +1102,7 @@ public final class Runner {
             times.put("unet", mean(w -> w.unetNanos));
             times.put("kernels", mean(w -> w.kernelNanos));
             times.put("exchange", mean(w -> w.exchangeNanos));
-            times.put("wait", mean(w -> w.waitNanos));
+            times.put("wait", waitMillis < 0 ? mean(w -> w.waitNanos) : waitMillis);
             times.put("vae", millis(vaeNanos));
             if (plan.upscaling() != null) {
                 times.put("upscale", millis(upscaleNanos));

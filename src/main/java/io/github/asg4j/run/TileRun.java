@@ -6,6 +6,7 @@ import io.github.asg4j.kernel.Kernels;
 import io.github.asg4j.model.Manifest;
 import io.github.asg4j.model.Upscaler;
 import io.github.asg4j.ort.Binding;
+import io.github.asg4j.plan.Tile;
 import io.github.asg4j.plan.Upscaling;
 
 import org.jspecify.annotations.Nullable;
@@ -39,7 +40,7 @@ final class TileRun extends Units implements AutoCloseable {
     private final long outFloats;
 
     /** A tile of a pass; {@code before}: tiles of all passes before. */
-    private record Part(Upscaling.Pass pass, int index, int before, Upscaling.Tile tile) {}
+    private record Part(Upscaling.Pass pass, int index, int before, Tile tile) {}
 
     /**
      * @param networks an upscaler by entry and worker
@@ -85,15 +86,6 @@ final class TileRun extends Units implements AutoCloseable {
         return pictures.getLast();
     }
 
-    /** Tiles that are done; under the board's lock. */
-    int completed() {
-        int completed = 0;
-        for (int d : done) {
-            completed += d;
-        }
-        return completed;
-    }
-
     @Override
     String name() {
         return NAME;
@@ -133,7 +125,7 @@ final class TileRun extends Units implements AutoCloseable {
     boolean execute(Worker worker, int unit, int step) {
         Part part = parts.get(unit);
         Upscaling.Pass pass = part.pass();
-        Upscaling.Tile tile = part.tile();
+        Tile tile = part.tile();
         TileBuffers b = buffers[worker.index];
         if (b == null) {
             b = new TileBuffers(worker, inFloats, outFloats);
@@ -160,7 +152,7 @@ final class TileRun extends Units implements AutoCloseable {
 
     /** Copies what is not border, clamped to [0, 1]. */
     private static void keepCore(
-            MemorySegment upscaled, MemorySegment to, Upscaling.Pass pass, Upscaling.Tile tile) {
+            MemorySegment upscaled, MemorySegment to, Upscaling.Pass pass, Tile tile) {
         int scale = pass.upscaler().scale();
         int top = (tile.top() - tile.seenTop()) * scale;
         int left = (tile.left() - tile.seenLeft()) * scale;

@@ -10,8 +10,6 @@ import io.github.asg4j.kernel.ResampleAxis;
 import io.github.asg4j.kernel.Resize;
 import io.github.asg4j.ort.Binding;
 
-import org.jspecify.annotations.Nullable;
-
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.ArrayList;
@@ -21,7 +19,7 @@ import java.util.List;
  * One device's part in one request: its memory, its bindings, its clock. Used by one thread; {@link
  * #terminate} by any, {@link #readBehind} by that of the request.
  */
-final class Worker implements AutoCloseable {
+final class Worker implements Hands, AutoCloseable {
     final int index;
     final Kernels kernels;
     final Queue queue;
@@ -43,7 +41,7 @@ final class Worker implements AutoCloseable {
     private final List<CallBuffers> buffers = new ArrayList<>();
     private final List<CudaEvent> events = new ArrayList<>();
     private final Runnable spoil = this::spoil;
-    private volatile @Nullable Binding running;
+    private final Interruptible network = new Interruptible();
     private long published;
 
     /** Of each worker the last publication that this one's work comes after. */
@@ -124,8 +122,8 @@ final class Worker implements AutoCloseable {
         return staging.allocate(bytes, name() + " " + label);
     }
 
-    /** Float32 [count] of host memory for networks whose tensors lie there. */
-    MemorySegment hostFloats(long count, String label) {
+    @Override
+    public MemorySegment hostFloats(long count, String label) {
         MemorySegment segment = host.floats(count, name() + " " + label);
         owned.add(segment);
         return segment;
@@ -200,22 +198,14 @@ final class Worker implements AutoCloseable {
         }
     }
 
-    /** Runs a network so that {@link #terminate} can end it. */
-    void run(Binding binding) {
-        running = binding;
-        try {
-            binding.run();
-        } finally {
-            running = null;
-        }
+    @Override
+    public void run(Binding binding) {
+        network.run(binding);
     }
 
-    /** Ends a running call at its next node. */
+    /** Ends a running call at its next node; no other one is begun. */
     void terminate() {
-        Binding binding = running;
-        if (binding != null) {
-            binding.terminate();
-        }
+        network.terminate();
     }
 
     /**

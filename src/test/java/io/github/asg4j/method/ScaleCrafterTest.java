@@ -107,7 +107,7 @@ class ScaleCrafterTest {
                         Manifest.DENOISER_INPUTS,
                         List.of(),
                         false),
-                new Manifest.Vae("vae_decoder.onnx", null, "fp32", null, null),
+                new Manifest.Vae("vae_decoder.onnx", null, "fp32", null, null, 256, true),
                 List.of(),
                 new Manifest.Betas("euler", "scaled_linear", 0.00085, 0.012, 1000, "leading", 1),
                 new Manifest.Conditioning(true, true, true, 0, 0),

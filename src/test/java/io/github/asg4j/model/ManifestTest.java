@@ -62,7 +62,8 @@ class ManifestTest {
                         false),
                 m.denoiser());
         assertEquals(
-                new Manifest.Vae("vae_decoder.onnx", "vae_encoder.onnx", "fp32", null, null),
+                new Manifest.Vae(
+                        "vae_decoder.onnx", "vae_encoder.onnx", "fp32", null, null, 256, true),
                 m.vae());
         assertEquals(
                 new Manifest.Betas("euler", "scaled_linear", 0.00085, 0.012, 1000, "leading", 1),

@@ -65,7 +65,7 @@ class UpscalingTest {
     void coresCoverThePictureOnce(int height, int width, int overlap, int count) {
         var pass = new Upscaling.Pass(new Manifest.Upscaler("x", 2, overlap), height, width);
         int[] seen = new int[height * width];
-        for (Upscaling.Tile t : pass.tiles()) {
+        for (Tile t : pass.tiles()) {
             assertTrue(t.height() <= 192 && t.width() <= 192);
             for (int y = t.top(); y < t.top() + t.height(); y++) {
                 for (int x = t.left(); x < t.left() + t.width(); x++) {

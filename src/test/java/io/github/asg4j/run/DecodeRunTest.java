@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-package io.github.asg4j.model;
+package io.github.asg4j.run;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
@@ -9,7 +9,10 @@ import io.github.asg4j.BadBundleException;
 import io.github.asg4j.Tiny;
 import io.github.asg4j.device.Memory;
 import io.github.asg4j.kernel.JavaKernels;
+import io.github.asg4j.model.Manifest;
+import io.github.asg4j.model.VaeDecoder;
 import io.github.asg4j.ort.OrtSession;
+import io.github.asg4j.plan.Decoding;
 
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
@@ -30,12 +33,12 @@ import java.util.Random;
  * the local decoder of the tiny bundle.
  */
 @Timeout(60)
-class VaeDecoderTest {
+class DecodeRunTest {
     private static final Manifest.TiledDecoder PARTS =
             new Manifest.TiledDecoder("vae_front.onnx", "vae_tail.onnx", 4, 3);
     private static final Manifest.Latent LATENT =
             new Manifest.Latent(4, 8, 8, 8, 1, 0, 1, Manifest.Latent.UNLIMITED);
-    private static final VaeDecoder.Tiling WHOLE = new VaeDecoder.Tiling(1 << 20, 8, 4);
+    private static final Decoding.Tiling WHOLE = new Decoding.Tiling(1 << 20, 8, 4);
     private static final double LEVEL = 2.0 / 255;
 
     private final long bytesBefore = Memory.bytesInUse();
@@ -55,10 +58,10 @@ class VaeDecoderTest {
         try (VaeDecoder decoder = random(PARTS)) {
             MemorySegment latents = scene(h, w);
             MemorySegment whole = decode(decoder, latents, h, w, WHOLE);
-            MemorySegment tiled = decode(decoder, latents, h, w, new VaeDecoder.Tiling(1, tile, 1));
+            MemorySegment tiled = decode(decoder, latents, h, w, new Decoding.Tiling(1, tile, 1));
             double error = largestDifference(whole, tiled);
             assertTrue(error < 0.05 * LEVEL, error / LEVEL + " of 255");
-            assertEquals(List.of("vae_front.onnx", "vae_tail.onnx"), loaded);
+            assertEquals(List.of("vae_decoder.onnx", "vae_tail.onnx", "vae_front.onnx"), loaded);
         }
     }
 
@@ -68,10 +71,10 @@ class VaeDecoderTest {
         try (VaeDecoder decoder = random(null)) {
             MemorySegment latents = scene(32, 32);
             MemorySegment whole = decode(decoder, latents, 32, 32, WHOLE);
-            MemorySegment tiled = decode(decoder, latents, 32, 32, new VaeDecoder.Tiling(1, 16, 8));
+            MemorySegment tiled = decode(decoder, latents, 32, 32, new Decoding.Tiling(1, 16, 8));
             double error = largestDifference(whole, tiled);
             assertTrue(error > 3 * LEVEL, error / LEVEL + " of 255");
-            assertEquals(List.of(), loaded);
+            assertEquals(List.of("vae_decoder.onnx"), loaded);
         }
     }
 
@@ -84,7 +87,7 @@ class VaeDecoderTest {
             MemorySegment latents = scene(h, w);
             MemorySegment whole = decode(decoder, latents, h, w, WHOLE);
             MemorySegment tiled =
-                    decode(decoder, latents, h, w, new VaeDecoder.Tiling(1, tile, overlap));
+                    decode(decoder, latents, h, w, new Decoding.Tiling(1, tile, overlap));
             double error = largestDifference(whole, tiled);
             assertTrue(error < 0.5 * LEVEL, error / LEVEL + " of 255");
         }
@@ -94,7 +97,7 @@ class VaeDecoderTest {
     @ParameterizedTest
     @ValueSource(ints = {1, 1 << 20})
     void whatOverflowsIsDecodedAgain(int wholeCells) {
-        var tiling = new VaeDecoder.Tiling(wholeCells, 8, 1);
+        var tiling = new Decoding.Tiling(wholeCells, 8, 1);
         var overflowing =
                 new Manifest.TiledDecoder("vae_front.onnx", "vae_tail_overflow.onnx", 4, 3);
         try (VaeDecoder good = random(PARTS);
@@ -113,8 +116,10 @@ class VaeDecoderTest {
             assertEquals(
                     -1, expected.mismatch(decode(halves, latents, 16, 16, tiling)), "first byte");
             assertTrue(loaded.contains("vae_decoder.onnx"));
-            MemorySegment bad = decode(alone, latents, 16, 16, tiling);
-            assertTrue(new JavaKernels().firstNonFinite(bad, bad.byteSize() / 4) >= 0);
+            BadBundleException e =
+                    assertThrows(
+                            BadBundleException.class, () -> decode(alone, latents, 16, 16, tiling));
+            assertTrue(e.getMessage().contains("NaN or an infinity"), e.getMessage());
         }
     }
 
@@ -127,8 +132,8 @@ class VaeDecoderTest {
             BadBundleException e =
                     assertThrows(
                             BadBundleException.class,
-                            () -> decode(decoder, latents, 16, 16, new VaeDecoder.Tiling(1, 8, 4)));
-            assertTrue(e.getMessage().contains("vae_tail.onnx"), e.getMessage());
+                            () -> decode(decoder, latents, 16, 16, new Decoding.Tiling(1, 8, 4)));
+            assertTrue(e.getMessage().contains("vae_front.onnx"), e.getMessage());
         }
         BadBundleException e =
                 assertThrows(
@@ -139,8 +144,8 @@ class VaeDecoderTest {
 
     @Test
     void badTilingIsRefused() {
-        assertThrows(IllegalArgumentException.class, () -> new VaeDecoder.Tiling(1, 8, 5));
-        assertThrows(IllegalArgumentException.class, () -> new VaeDecoder.Tiling(1, 8, 0));
+        assertThrows(IllegalArgumentException.class, () -> new Decoding.Tiling(1, 8, 5));
+        assertThrows(IllegalArgumentException.class, () -> new Decoding.Tiling(1, 8, 0));
     }
 
     private VaeDecoder random(Manifest.TiledDecoder parts) {
@@ -148,39 +153,35 @@ class VaeDecoderTest {
     }
 
     private VaeDecoder decoder(Path folder, String file, Manifest.Vae vae) {
-        OrtSession whole = OrtSession.open(folder.resolve(file), 1);
-        try {
-            return new VaeDecoder(
-                    whole,
-                    LATENT,
-                    vae,
-                    part -> {
-                        loaded.add(part);
-                        return OrtSession.open(folder.resolve(part), 1);
-                    });
-        } catch (RuntimeException e) {
-            whole.close();
-            throw e;
-        }
+        return new VaeDecoder(
+                LATENT,
+                vae,
+                part -> {
+                    loaded.add(part);
+                    boolean whole = part.equals(vae.decoder());
+                    return OrtSession.open(folder.resolve(whole ? file : part), 1);
+                });
     }
 
     @Test
     void tileBordersAreWhereTilesMeet() {
         Manifest.TiledDecoder entry = new Manifest.TiledDecoder("front", "tail", 4, 6);
         // Whole up to 128 x 128 cells.
-        assertEquals(List.of(), VaeDecoder.tileBorders(vae(entry, null), 8, 128, 128));
+        assertEquals(List.of(), borders(entry, 128, 128));
         // Tiles of 64 cells keep 61 of them: 12 features of 4 a cell are halo.
-        assertEquals(
-                List.of(61 * 8, 122 * 8), VaeDecoder.tileBorders(vae(entry, null), 8, 160, 128));
+        assertEquals(List.of(61 * 8, 122 * 8), borders(entry, 160, 128));
         // Feathered tiles begin every 48 cells, the last one moved back.
-        assertEquals(
-                List.of(48 * 8, 64 * 8, 96 * 8, 112 * 8),
-                VaeDecoder.tileBorders(vae(null, null), 8, 160, 128));
-        assertEquals(List.of(), VaeDecoder.tileBorders(vae(null, null), 8, 64, 1000));
+        assertEquals(List.of(48 * 8, 64 * 8, 96 * 8, 112 * 8), borders(null, 160, 128));
+        assertEquals(List.of(), borders(null, 64, 1000));
+    }
+
+    private static List<Integer> borders(Manifest.TiledDecoder entry, int width, int height) {
+        return new Decoding(vae(entry, null), LATENT, height, width, Decoding.Tiling.DEFAULT, 1)
+                .columnBorders();
     }
 
     private static Manifest.Vae vae(Manifest.TiledDecoder parts, Manifest.Vae fallback) {
-        return new Manifest.Vae("vae_decoder.onnx", null, "fp32", parts, fallback);
+        return new Manifest.Vae("vae_decoder.onnx", null, "fp32", parts, fallback, 32, true);
     }
 
     /** Noise whose mean and spread change over the picture: tiles differ in their statistics. */
@@ -197,10 +198,40 @@ class VaeDecoderTest {
     }
 
     private MemorySegment decode(
-            VaeDecoder decoder, MemorySegment latents, int h, int w, VaeDecoder.Tiling tiling) {
+            VaeDecoder decoder, MemorySegment latents, int h, int w, Decoding.Tiling tiling) {
         MemorySegment image = memory.floats(3L * h * w * 64, "image");
-        decoder.decode(latents, h, w, image, new JavaKernels(), tiling);
+        DecodeRun.Job job = job(decoder, latents, h, w, image, tiling, 1);
+        boolean again;
+        try (DecodeRun run = DecodeRun.of(job)) {
+            run.carryOut(new Interruptible());
+            again = run.overflowed();
+        }
+        if (again) {
+            try (DecodeRun run = DecodeRun.of(job.byFallback())) {
+                run.carryOut(new Interruptible());
+            }
+        }
         return image;
+    }
+
+    private static DecodeRun.Job job(
+            VaeDecoder decoder,
+            MemorySegment latents,
+            int h,
+            int w,
+            MemorySegment image,
+            Decoding.Tiling tiling,
+            int workers) {
+        Decoding decoding = new Decoding(decoder.entry(), LATENT, h, w, tiling, 1);
+        return new DecodeRun.Job(
+                decoding,
+                worker -> decoder,
+                Units.NOBODY,
+                workers,
+                workers,
+                latents,
+                image,
+                new JavaKernels());
     }
 
     private static double largestDifference(MemorySegment a, MemorySegment b) {

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.github.asg4j.benchmarks;
+
+import io.github.asg4j.device.Memory;
+import io.github.asg4j.ort.Binding;
+import io.github.asg4j.ort.OrtSession;
+import io.github.asg4j.ort.Tensor;
+
+import java.io.IOException;
+import java.lang.foreign.MemorySegment;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.HashMap;
+import java.util.Map;
+
+/**
+ * Peak memory of one run of a VAE's decoder, or of its front or tail, on the CPU, above what the
+ * process holds with the network loaded. One size a process: ONNX Runtime keeps what it has had.
+ *
+ * <p>{@code VaeMemory FILE HEIGHT WIDTH}: of the graph's first input, in cells.
+ */
+public final class VaeMemory {
+    private VaeMemory() {}
+
+    public static void main(String[] args) throws IOException {
+        int h = Integer.parseInt(args[1]);
+        int w = Integer.parseInt(args[2]);
+        try (OrtSession session = OrtSession.open(Path.of(args[0]), 2);
+                Memory memory = new Memory("VAE")) {
+            Map<String, Tensor> in = new HashMap<>();
+            session.inputs()
+                    .forEach(
+                            (name, info) -> {
+                                long[] shape =
+                                        info.dims().stream().mapToLong(d -> Math.abs(d)).toArray();
+                                if (shape.length == 4) {
+                                    shape = new long[] {1, shape[1], h, w};
+                                } else if (shape.length == 1) {
+                                    shape[0] = name.equals("core_y") ? h : w;
+                                }
+                                in.put(name, Tensor.floats(ones(memory, shape), shape));
+                            });
+            boolean front = session.outputs().containsKey("features");
+            int factor = Integer.parseInt(args[3]);
+            long channels = front ? session.outputs().get("features").dims().get(1) : 3;
+            long[] out = {1, channels, (long) h * factor, (long) w * factor};
+            Tensor output = Tensor.floats(ones(memory, out), out);
+            try (Binding binding = session.bind(in, Map.of(front ? "features" : "image", output))) {
+                Files.writeString(Path.of("/proc/self/clear_refs"), "5");
+                long before = status("VmHWM");
+                binding.run();
+                long peak = status("VmHWM") - before;
+                System.out.printf(
+                        "%s %dx%d: %,d bytes, %.0f per output cell%n",
+                        Path.of(args[0]).getFileName(),
+                        w,
+                        h,
+                        peak,
+                        (double) peak / (out[2] * out[3]));
+            }
+        }
+    }
+
+    private static MemorySegment ones(Memory memory, long[] shape) {
+        long count = 1;
+        for (long extent : shape) {
+            count *= extent;
+        }
+        MemorySegment data = memory.floats(count, "tensor");
+        for (long i = 0; i < count; i++) {
+            data.setAtIndex(java.lang.foreign.ValueLayout.JAVA_FLOAT, i, (i * 37 % 101) / 101f);
+        }
+        return data;
+    }
+
+    private static long status(String key) throws IOException {
+        return Files.readAllLines(Path.of("/proc/self/status")).stream()
+                .filter(line -> line.startsWith(key))
+                .mapToLong(line -> Long.parseLong(line.replaceAll("\\D+", "")) * 1024)
+                .findFirst()
+                .orElseThrow();
+    }
+}

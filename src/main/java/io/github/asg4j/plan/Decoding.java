@@ -1,0 +1,309 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.github.asg4j.plan;
+
+import io.github.asg4j.BadRequestException;
+import io.github.asg4j.model.Manifest;
+
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.TreeSet;
+
+/**
+ * How latents become pixels: whole up to a limit, in tiles beyond it.
+ *
+ * <p>Tiles decoded on their own differ in tone, since group normalisation takes its statistics from
+ * the tile; feathering only blurs the seams. A bundle with a {@code tiled_decoder} has the decoder
+ * in two parts instead (onnx-export/asg4j_export/vae_stats.py): its front runs whole, its tail in
+ * tiles with the statistics of the whole picture, which gives the whole decode but for rounding.
+ *
+ * @param vae the decoder
+ * @param latent what it takes
+ * @param height latent rows
+ * @param width latent columns
+ * @param tiling when and how to decode in tiles
+ * @param atOnce tiles that may be decoded at the same time in one memory
+ */
+public record Decoding(
+        Manifest.Vae vae,
+        Manifest.Latent latent,
+        int height,
+        int width,
+        Tiling tiling,
+        int atOnce) {
+
+    /**
+     * Bytes of a pixel and channel ({@link Manifest.Vae#width}) at the peak of a decode, measured on
+     * the CPU (benchmarks/NOTES.md): four float32 tensors at the picture's resolution. The front of a
+     * tiled decoder takes half, with a quarter of the cells and twice the channels.
+     */
+    static final long PIXEL_BYTES = 16;
+
+    /** The same of the tail, which has more tensors at a time. */
+    static final long TAIL_PIXEL_BYTES = 21;
+
+    /** Bytes of a pair of latent cells that attend: scores, and their softmax. */
+    static final long PAIR_BYTES = 8;
+
+    /**
+     * When and how to decode in tiles.
+     *
+     * @param wholeCells latent cells h * w up to which the picture is decoded whole
+     * @param tile latent cells of a tile per axis
+     * @param overlap latent cells that feathered neighbours share; without use for a bundle with a
+     *     tiled_decoder, whose tiles overlap by what its convolutions reach
+     */
+    public record Tiling(long wholeCells, int tile, int overlap) {
+        /** Whole up to 1024 x 1024 pixels at a factor of 8, then tiles of 512 pixels. */
+        public static final Tiling DEFAULT = new Tiling(128L * 128, 64, 16);
+
+        /** Latent cells of the smallest tile: below, most of what is computed is thrown away. */
+        public static final int SMALLEST = 16;
+
+        public Tiling {
+            if (tile < 2 || overlap < 1 || 2 * overlap > tile) {
+                throw new IllegalArgumentException(
+                        "tiles of "
+                                + tile
+                                + " cells overlapping by "
+                                + overlap
+                                + ": the overlap has to be at least 1 and at most half of a tile");
+            }
+        }
+
+        /** In tiles of {@code cells} whatever the size, overlapping by a quarter. */
+        public static Tiling of(int cells) {
+            return new Tiling(0, cells, cells / 4);
+        }
+
+        /**
+         * The same from pixels.
+         *
+         * @throws BadRequestException unless a whole number of cells, at least {@link #SMALLEST}
+         */
+        public static Tiling ofPixels(int pixels, int factor) {
+            if (pixels % factor != 0 || pixels / factor < SMALLEST) {
+                throw new BadRequestException(
+                        "VAE tiles of "
+                                + pixels
+                                + " pixels cannot be: they are a multiple of "
+                                + factor
+                                + ", at least "
+                                + SMALLEST * factor);
+            }
+            return of(pixels / factor);
+        }
+
+        /** The usual one, then ever smaller tiles for as long as memory does not suffice. */
+        public static List<Tiling> byMemory() {
+            List<Tiling> tilings = new ArrayList<>(List.of(DEFAULT));
+            for (int cells = DEFAULT.tile(); cells >= SMALLEST; cells /= 2) {
+                tilings.add(of(cells));
+            }
+            return tilings;
+        }
+    }
+
+    /** The same way for latents of another size. */
+    public Decoding of(int rows, int columns) {
+        return new Decoding(vae, latent, rows, columns, tiling, atOnce);
+    }
+
+    /** The same with so many tiles at the same time in one memory. */
+    public Decoding atOnce(int tiles) {
+        return new Decoding(vae, latent, height, width, tiling, tiles);
+    }
+
+    /** The same by another decoder of the bundle. */
+    public Decoding by(Manifest.Vae other) {
+        return new Decoding(other, latent, height, width, tiling, atOnce);
+    }
+
+    public boolean whole() {
+        return (long) height * width <= tiling.wholeCells()
+                || (height <= tiling.tile() && width <= tiling.tile());
+    }
+
+    /** Whether its tiles take the statistics of the whole picture. */
+    public boolean exact() {
+        return !whole() && vae.tiledDecoder() != null;
+    }
+
+    /** Cells of what is cut in tiles, per latent cell and axis: features, or latents themselves. */
+    public int scale() {
+        Manifest.TiledDecoder tiled = vae.tiledDecoder();
+        return !whole() && tiled != null ? tiled.scale() : 1;
+    }
+
+    /** Pixels per cell and axis of what is cut in tiles. */
+    public int pixels() {
+        return latent.vaeFactor() / scale();
+    }
+
+    /** Row by row; all see as many cells. Exact ones keep each cell once, feathered ones all. */
+    public List<Tile> tiles() {
+        List<Tile> tiles = new ArrayList<>();
+        if (whole()) {
+            tiles.add(new Tile(0, 0, height, width, 0, 0, height, width));
+            return tiles;
+        }
+        for (Span y : spans(height)) {
+            for (Span x : spans(width)) {
+                tiles.add(
+                        new Tile(
+                                y.start(),
+                                x.start(),
+                                y.size(),
+                                x.size(),
+                                y.seen(),
+                                x.seen(),
+                                y.seenSize(),
+                                x.seenSize()));
+            }
+        }
+        return tiles;
+    }
+
+    /** A tile along an axis. */
+    private record Span(int start, int size, int seen, int seenSize) {}
+
+    private List<Span> spans(int latentExtent) {
+        int extent = latentExtent * scale();
+        Manifest.TiledDecoder exact = vae.tiledDecoder();
+        List<Span> spans = new ArrayList<>();
+        if (exact != null) {
+            // It has to hold more than its halos.
+            int tile = Math.min(extent, Math.max(tiling.tile() * scale(), 4 * exact.halo()));
+            int core = tile == extent ? extent : tile - 2 * exact.halo();
+            for (int at = 0; at < extent; at += core) {
+                int seen = Math.clamp(at - exact.halo(), 0, extent - tile);
+                spans.add(new Span(at, Math.min(core, extent - at), seen, tile));
+            }
+        } else {
+            int tile = Math.min(tiling.tile(), extent);
+            int stride = tile - tiling.overlap();
+            int count = extent <= tile ? 1 : Math.ceilDiv(extent - tile, stride) + 1;
+            for (int i = 0; i < count; i++) {
+                // The last one is moved back, so that all have one shape.
+                int start = Math.min(i * stride, extent - tile);
+                spans.add(new Span(start, tile, start, tile));
+            }
+        }
+        return spans;
+    }
+
+    /** Where tiles meet, in pixels from the left of the decoded picture. */
+    public List<Integer> columnBorders() {
+        return borders(width);
+    }
+
+    /** Where tiles meet, in pixels from the top of the decoded picture. */
+    public List<Integer> rowBorders() {
+        return borders(height);
+    }
+
+    private List<Integer> borders(int extent) {
+        Set<Integer> borders = new TreeSet<>();
+        if (!whole()) {
+            for (Span span : spans(extent)) {
+                borders.add(span.start() * pixels());
+                borders.add((span.start() + span.size()) * pixels());
+            }
+        }
+        borders.remove(0);
+        borders.remove(extent * latent.vaeFactor());
+        return List.copyOf(borders);
+    }
+
+    /**
+     * Bytes that the network works in which runs once, over all: the whole decoder, or the front of
+     * exact tiles. A lower bound: on the CPU ONNX Runtime may hold up to half more.
+     */
+    public long onceBytes() {
+        if (whole()) {
+            return wholeBytes(height, width);
+        }
+        return exact() ? Math.max(pixelBytes(height, width) / 2, attentionBytes(height, width)) : 0;
+    }
+
+    /**
+     * Bytes that the network works in for one tile, beside {@link #onceBytes}: what a network has
+     * had it keeps while the next one runs. 0 if decoded whole; a lower bound.
+     */
+    public long tileBytes() {
+        if (whole()) {
+            return 0;
+        }
+        Tile tile = tiles().getFirst();
+        if (!exact()) {
+            return wholeBytes(tile.seenHeight(), tile.seenWidth());
+        }
+        long pixels = (long) tile.seenHeight() * pixels() * tile.seenWidth() * pixels();
+        return TAIL_PIXEL_BYTES * vae.width() * pixels;
+    }
+
+    private long wholeBytes(int rows, int columns) {
+        return Math.max(pixelBytes(rows, columns), attentionBytes(rows, columns));
+    }
+
+    private long pixelBytes(int rows, int columns) {
+        long factor = latent.vaeFactor();
+        return PIXEL_BYTES * vae.width() * rows * factor * columns * factor;
+    }
+
+    private long attentionBytes(int rows, int columns) {
+        long cells = (long) rows * columns;
+        return vae.attention() ? PAIR_BYTES * cells * cells : 0;
+    }
+
+    /** Tiles that wait to be blended, so that no worker waits for a slower one before it. */
+    public static int slots(int workers) {
+        return 2 * workers;
+    }
+
+    /**
+     * Bytes of host memory beside the picture: features, and what each worker's tiles lie in.
+     *
+     * @param workers that decode
+     */
+    public long hostBytes(int workers) {
+        if (whole()) {
+            return 0;
+        }
+        Tile tile = tiles().getFirst();
+        long cells = (long) tile.seenHeight() * tile.seenWidth();
+        long image = 3 * cells * pixels() * pixels();
+        if (!exact()) {
+            return 4 * (workers * (latent.channels() * cells + image) + slots(workers) * image);
+        }
+        // As many planes of features as channels enter the last block.
+        long all = (long) height * scale() * width * scale();
+        return 4 * (vae.width() * all + workers * (vae.width() * cells + image));
+    }
+
+    /** As "whole", or "9 tiles of 512x512 pixels". */
+    public String summary() {
+        if (whole()) {
+            return "whole";
+        }
+        Tile tile = tiles().getFirst();
+        return tiles().size()
+                + (exact() ? "" : " feathered")
+                + " tiles of "
+                + tile.seenWidth() * pixels()
+                + "x"
+                + tile.seenHeight() * pixels()
+                + " pixels";
+    }
+
+    /** Ordered, for text and JSON. */
+    Map<String, Object> describe() {
+        Map<String, Object> map = new LinkedHashMap<>();
+        map.put("decoded", summary());
+        map.put("tile_pixels", whole() ? 0 : tiling.tile() * latent.vaeFactor());
+        map.put("at_once", whole() ? 1 : atOnce);
+        return map;
+    }
+}

@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.github.asg4j.run;
+
+import io.github.asg4j.device.Memory;
+import io.github.asg4j.kernel.Kernels;
+import io.github.asg4j.model.VaeDecoder;
+import io.github.asg4j.ort.Binding;
+import io.github.asg4j.plan.Decoding;
+
+import java.lang.foreign.MemorySegment;
+import java.util.concurrent.Semaphore;
+import java.util.function.IntFunction;
+
+/**
+ * Latents decoded. Its units are the whole decode, or tiles, each taken by whoever is idle. A tile is
+ * computed alone and from the same input whoever takes it, and what tiles have in common is put
+ * together in their order: the picture does not depend on the number of workers.
+ */
+abstract class DecodeRun extends Units implements AutoCloseable {
+    static final String NAME = "vae";
+
+    final Job job;
+
+    /** Freed with this object. */
+    final Memory memory;
+
+    private final Semaphore room;
+    private volatile boolean overflowed;
+
+    /**
+     * What is decoded, and by whom.
+     *
+     * @param decoders by worker; each is asked on the worker's thread, and the first on the caller's
+     * @param first worker that does what is not cut in tiles; {@link Units#NOBODY}: any
+     * @param workers how many there are
+     * @param atOnce units that may be carried out at the same time
+     * @param latents float32 [C, h, w], scaled and shifted for the VAE
+     * @param image float32 [3, h * f, w * f], about -1 to 1
+     * @param kernels on host memory
+     */
+    record Job(
+            Decoding decoding,
+            IntFunction<VaeDecoder> decoders,
+            int first,
+            int workers,
+            int atOnce,
+            MemorySegment latents,
+            MemorySegment image,
+            Kernels kernels) {
+
+        /** The same by the decoder for pictures that overflow in this one. */
+        Job byFallback() {
+            return new Job(
+                    decoding.by(java.util.Objects.requireNonNull(decoding.vae().fallback())),
+                    worker -> decoders.apply(worker).fallback(),
+                    first,
+                    workers,
+                    atOnce,
+                    latents,
+                    image,
+                    kernels);
+        }
+    }
+
+    DecodeRun(Job job, int units, Memory memory) {
+        super(units);
+        this.job = job;
+        this.memory = memory;
+        room = new Semaphore(job.atOnce());
+    }
+
+    /**
+     * The units of a job.
+     *
+     * @throws io.github.asg4j.BadBundleException the tail of a tiled decoder cannot be loaded
+     */
+    static DecodeRun of(Job job) {
+        Memory memory = new Memory("VAE tiles");
+        try {
+            if (job.decoding().whole()) {
+                return new WholeDecode(job, memory);
+            }
+            if (!job.decoding().exact()) {
+                return new FeatheredTiles(job, memory);
+            }
+            VaeDecoder first = job.decoders().apply(Math.max(job.first(), 0));
+            return new ExactTiles(job, first.tail(), memory);
+        } catch (RuntimeException e) {
+            memory.close();
+            throw e;
+        }
+    }
+
+    /**
+     * Carries out all units in the calling thread, with the first worker's networks.
+     *
+     * @param network runs them
+     */
+    final void carryOut(Interruptible network) {
+        Hands hands =
+                new Hands() {
+                    @Override
+                    public void run(Binding binding) {
+                        network.run(binding);
+                    }
+
+                    @Override
+                    public MemorySegment hostFloats(long count, String label) {
+                        return memory.floats(count, label);
+                    }
+                };
+        for (int unit = 0; unit < units() && !overflowed; unit++) {
+            decode(hands, Math.max(job.first(), 0), unit);
+            done[unit] = 1;
+        }
+    }
+
+    /** Whether it gave up: the decoder overflows on this picture, and there is another one. */
+    final boolean overflowed() {
+        return overflowed;
+    }
+
+    /** Carries out a unit with the networks of {@code worker}. */
+    abstract void decode(Hands hands, int worker, int unit);
+
+    /**
+     * Whether all values are finite; if not, what is left of this run is given up.
+     *
+     * @throws io.github.asg4j.BadBundleException they are not, and the bundle has no other decoder
+     */
+    final boolean finite(MemorySegment values) {
+        if (job.kernels().firstNonFinite(values, values.byteSize() / 4) < 0) {
+            return true;
+        }
+        if (job.decoding().vae().fallback() == null) {
+            throw NonFinite.decoded();
+        }
+        overflowed = true;
+        return false;
+    }
+
+    @Override
+    final String name() {
+        return NAME;
+    }
+
+    @Override
+    final boolean joins(int unit) {
+        return false;
+    }
+
+    @Override
+    final boolean sharedOut() {
+        return false;
+    }
+
+    @Override
+    final int views(int unit) {
+        return 1;
+    }
+
+    @Override
+    final int total(int unit) {
+        return 1;
+    }
+
+    @Override
+    final boolean execute(Worker worker, int unit, int step) {
+        room.acquireUninterruptibly(); // those that have it are ended by a cancellation
+        try {
+            if (!overflowed) {
+                decode(worker, worker.index, unit);
+            }
+        } finally {
+            room.release();
+        }
+        return true;
+    }
+
+    @Override
+    public void close() {
+        memory.close();
+    }
+
+    /** Copies a rectangle of {@code planes} planes from [fromH, fromW] to [toH, toW]. */
+    static void copy(
+            MemorySegment from,
+            int fromH,
+            int fromW,
+            int fromTop,
+            int fromLeft,
+            MemorySegment to,
+            int toH,
+            int toW,
+            int toTop,
+            int toLeft,
+            int rows,
+            int columns,
+            int planes) {
+        for (int plane = 0; plane < planes; plane++) {
+            for (int row = 0; row < rows; row++) {
+                MemorySegment.copy(
+                        from,
+                        4 * (((long) plane * fromH + fromTop + row) * fromW + fromLeft),
+                        to,
+                        4 * (((long) plane * toH + toTop + row) * toW + toLeft),
+                        4L * columns);
+            }
+        }
+    }
+}
