@@ -64,6 +64,55 @@ public final class Tiny {
                 });
     }
 
+    /**
+     * The tiny bundle with a decoder of src/test/resources/vae, which has group normalisation and is
+     * there in two parts too.
+     *
+     * @param suffix of the files that are used first: "", or "_overflow" for some that give infinities
+     * @param fallback whether the bundle has those that do not beside them
+     */
+    static Path withTiledVae(Path folder, String suffix, boolean fallback) {
+        return changed(
+                "tiny",
+                folder,
+                manifest -> {
+                    ObjectNode vae = manifest.withObject("vae");
+                    vae.put("decoder", "vae_decoder_tiled" + suffix + ".onnx");
+                    parts(vae, suffix);
+                    if (fallback) {
+                        ObjectNode exact = vae.putObject("fallback");
+                        exact.put("decoder", "vae_decoder_tiled.onnx").put("precision", "fp32");
+                        parts(exact, "");
+                    }
+                    ObjectNode files = manifest.withObject("files");
+                    for (String file : new String[] {"decoder", "tail"}) {
+                        add(files, folder, file, suffix);
+                        add(files, folder, file, "");
+                    }
+                    add(files, folder, "front", "");
+                });
+    }
+
+    private static void parts(ObjectNode vae, String suffix) {
+        vae.putObject("tiled_decoder")
+                .put("front", "vae_front_tiled.onnx")
+                .put("tail", "vae_tail_tiled" + suffix + ".onnx")
+                .put("scale", 4)
+                .put("halo", 3);
+    }
+
+    private static void add(ObjectNode files, Path folder, String part, String suffix) {
+        String file = "vae_" + part + "_tiled" + suffix + ".onnx";
+        Path from = resource("vae").resolve("vae_" + part + suffix + ".onnx");
+        try {
+            byte[] bytes = Files.readAllBytes(from);
+            Files.write(folder.resolve(file), bytes);
+            files.putObject(file).put("bytes", bytes.length).put("sha256", sha256(bytes));
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+
     private static byte[] copy(Path file, Path folder) {
         try {
             byte[] bytes = Files.readAllBytes(file);

@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.asg4j.BadBundleException;
 import io.github.asg4j.Tiny;
+import io.github.asg4j.device.HostQueue;
 import io.github.asg4j.device.Memory;
 import io.github.asg4j.kernel.JavaKernels;
 import io.github.asg4j.model.Manifest;
@@ -27,6 +28,16 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Random;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.ForkJoinPool;
+import java.util.concurrent.Future;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
+import java.util.concurrent.atomic.AtomicInteger;
+import java.util.function.IntFunction;
+import java.util.stream.IntStream;
 
 /**
  * Whole against tiles, on a random AutoencoderKL with group normalisation (resources vae/) and on
@@ -105,21 +116,103 @@ class DecodeRunTest {
                         decoder(
                                 Tiny.resource("vae"),
                                 "vae_decoder_overflow.onnx",
-                                vae(overflowing, vae(PARTS, null)));
+                                halves(overflowing, vae(PARTS, null)));
                 VaeDecoder alone =
                         decoder(
                                 Tiny.resource("vae"),
                                 "vae_decoder_overflow.onnx",
-                                vae(overflowing, null))) {
+                                halves(overflowing, null))) {
             MemorySegment latents = scene(16, 16);
             MemorySegment expected = decode(good, latents, 16, 16, tiling);
             assertEquals(
                     -1, expected.mismatch(decode(halves, latents, 16, 16, tiling)), "first byte");
-            assertTrue(loaded.contains("vae_decoder.onnx"));
             BadBundleException e =
                     assertThrows(
                             BadBundleException.class, () -> decode(alone, latents, 16, 16, tiling));
             assertTrue(e.getMessage().contains("NaN or an infinity"), e.getMessage());
+        }
+    }
+
+    /** In whatever order tiles are done, they are put together in theirs. */
+    @ParameterizedTest
+    @CsvSource({"true, 1", "true, 2", "true, 3", "false, 1", "false, 2", "false, 3"})
+    void theSameForAnyNumberOfWorkersInAnyOrder(boolean exact, int count) {
+        var tiling = new Decoding.Tiling(1, 8, 4);
+        try (VaeDecoder decoder = random(exact ? PARTS : null)) {
+            MemorySegment latents = scene(29, 20);
+            MemorySegment expected = decode(decoder, latents, 29, 20, tiling);
+            MemorySegment image = memory.floats(expected.byteSize() / 4, "image");
+            Worker[] workers = new Worker[count];
+            for (int i = 0; i < count; i++) {
+                HostQueue queue = HostQueue.INSTANCE;
+                // The test's thread does the work of all of them.
+                ExecutorService unused = ForkJoinPool.commonPool();
+                Lane lane = new Lane("cpu#" + i, queue, queue, new JavaKernels(), 0, unused);
+                workers[i] = new Worker(i, count, lane, WorkerHook.NONE);
+            }
+            Random random = new Random(count);
+            try (DecodeRun run =
+                    DecodeRun.of(job(decoder, latents, 29, 20, image, tiling, count))) {
+                for (int left = run.units(); left > 0; left--) {
+                    List<Integer> open =
+                            IntStream.range(0, run.units())
+                                    .filter(unit -> run.done[unit] == 0 && run.ready(unit))
+                                    .boxed()
+                                    .toList();
+                    int unit = open.get(random.nextInt(open.size()));
+                    assertTrue(run.execute(workers[random.nextInt(count)], unit, 0));
+                    run.done[unit] = 1;
+                }
+            } finally {
+                for (Worker worker : workers) {
+                    worker.close();
+                }
+            }
+            assertEquals(-1, expected.mismatch(image), "first byte");
+        }
+    }
+
+    /** Of two workers with room for one tile the second waits for the first. */
+    @Test
+    void noMoreTilesAtOnceThanThereIsRoomFor() throws Exception {
+        CountDownLatch first = new CountDownLatch(1);
+        CountDownLatch go = new CountDownLatch(1);
+        AtomicInteger inside = new AtomicInteger();
+        HostQueue queue = HostQueue.INSTANCE;
+        try (VaeDecoder decoder = random(null);
+                ExecutorService threads = Executors.newFixedThreadPool(2)) {
+            MemorySegment latents = scene(16, 16);
+            MemorySegment image = memory.floats(3L * 128 * 128, "image");
+            DecodeRun.Job usual =
+                    job(decoder, latents, 16, 16, image, new Decoding.Tiling(1, 8, 4), 2);
+            IntFunction<VaeDecoder> slow =
+                    worker -> {
+                        inside.incrementAndGet();
+                        first.countDown();
+                        try {
+                            assertTrue(go.await(20, TimeUnit.SECONDS));
+                        } catch (InterruptedException e) {
+                            throw new IllegalStateException(e);
+                        }
+                        return decoder;
+                    };
+            DecodeRun.Job job =
+                    new DecodeRun.Job(
+                            usual.decoding(), slow, -1, 2, 1, latents, image, new JavaKernels());
+            Lane lane = new Lane("cpu", queue, queue, new JavaKernels(), 0, threads);
+            try (DecodeRun run = DecodeRun.of(job);
+                    Worker one = new Worker(0, 2, lane, WorkerHook.NONE);
+                    Worker two = new Worker(1, 2, lane, WorkerHook.NONE)) {
+                Future<?> a = threads.submit(() -> run.execute(one, 0, 0));
+                assertTrue(first.await(20, TimeUnit.SECONDS));
+                Future<?> b = threads.submit(() -> run.execute(two, 1, 0));
+                assertThrows(TimeoutException.class, () -> b.get(200, TimeUnit.MILLISECONDS));
+                assertEquals(1, inside.get());
+                go.countDown();
+                a.get();
+                b.get();
+                assertEquals(2, inside.get());
+            }
         }
     }
 
@@ -173,6 +266,10 @@ class DecodeRunTest {
         // Feathered tiles begin every 48 cells, the last one moved back.
         assertEquals(List.of(48 * 8, 64 * 8, 96 * 8, 112 * 8), borders(null, 160, 128));
         assertEquals(List.of(), borders(null, 64, 1000));
+    }
+
+    private static Manifest.Vae halves(Manifest.TiledDecoder parts, Manifest.Vae fallback) {
+        return new Manifest.Vae("halves.onnx", null, "fp16", parts, fallback, 32, true);
     }
 
     private static List<Integer> borders(Manifest.TiledDecoder entry, int width, int height) {
