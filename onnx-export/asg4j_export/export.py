@@ -251,6 +251,8 @@ def _vae(checkpoint: Checkpoint, folder: Path, precision: str) -> tuple[dict, di
         graphs = [decoder, encoder, *tiled_graphs, exact, *exact_graphs]
     for graph in graphs:
         _write(graph, folder)
+    # What its working memory grows with: channels that enter the last block, at the picture's resolution; attention over all latent cells.
+    entry |= {"width": vae.config.block_out_channels[:2][-1], "attention": bool(vae.config.mid_block_add_attention)}
     latent = {"vae_factor": factor, "scaling": vae.config.scaling_factor, "shift": vae.config.shift_factor or 0.0}
     return entry, latent
 

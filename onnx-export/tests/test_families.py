@@ -217,6 +217,8 @@ def test_vae_in_halves(checkpoints, tmp_path):
     assert main([str(checkpoints("sdxl")), "--out", str(tmp_path / "halves"), "--vae-precision", "fp16"]) == 0
     vae = manifest_of(tmp_path / "halves")["vae"]
     assert vae["precision"] == "fp16" and vae["fallback"]["precision"] == "fp32"
+    front = onnx.load(tmp_path / "halves" / vae["tiled_decoder"]["front"])
+    assert vae["width"] == front.graph.output[0].type.tensor_type.shape.dim[1].dim_value and vae["attention"]
     latents = np.random.default_rng(0).standard_normal((1, 4, 8, 12), np.float32)
     pictures = []
     for decoder in (vae, vae["fallback"]):

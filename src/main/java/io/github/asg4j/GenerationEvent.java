@@ -6,7 +6,8 @@ package io.github.asg4j;
  *
  * @param stage "text", "stage1" (patches), "stage2" (windows after them), "denoise" (a method's
  *     only stage), "phase1", "phase2", ... (DemoFusion, superres), "vae", "upscale"
- * @param step steps of the stage that all workers have completed; of "upscale": tiles
+ * @param step steps of the stage that all workers have completed; of "vae" and "upscale": runs of the
+ *     network, which are tiles where there are some; "vae" begins anew with a decoder in fp32
  * @param of steps of the stage, or tiles
  * @param elapsedNanos since the work on this request began
  */

@@ -88,6 +88,7 @@ public final class PngParameters {
             put(pairs, spoken(setting), report.get(setting));
         }
         put(pairs, "View batch", report.get("view_batch"));
+        put(pairs, "VAE", report.get("vae"));
         put(pairs, "Threads per worker", report.get("threads_per_worker"));
         if (!Double.valueOf(0).equals(report.get("eta"))) {
             put(pairs, "Eta", report.get("eta"));

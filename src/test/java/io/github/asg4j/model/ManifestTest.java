@@ -2,6 +2,7 @@
 package io.github.asg4j.model;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
@@ -112,6 +113,21 @@ class ManifestTest {
         assertTrue(
                 refusal(json.replace("\"halo\": 9", "\"halo\": -9"))
                         .contains("vae.tiled_decoder.halo: found -9"));
+    }
+
+    /** What the decoder's memory grows with; usual where the bundle does not say it. */
+    @Test
+    void widthOfTheDecoder() throws IOException {
+        String json = new FakeBundle().manifest();
+        assertEquals(Manifest.Vae.USUAL_WIDTH, parse(json).vae().width());
+        assertTrue(parse(json).vae().attention());
+        String said =
+                json.replace(
+                        "\"encoder\": \"vae_encoder.onnx\",",
+                        "\"width\": 32, \"attention\": false,");
+        assertEquals(32, parse(said).vae().width());
+        assertFalse(parse(said).vae().attention());
+        assertTrue(refusal(said.replace(": 32", ": 0")).contains("vae.width: found 0"));
     }
 
     @Test

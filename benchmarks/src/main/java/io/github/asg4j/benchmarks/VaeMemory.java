@@ -8,6 +8,7 @@ import io.github.asg4j.ort.Tensor;
 
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.HashMap;
@@ -17,7 +18,8 @@ import java.util.Map;
  * Peak memory of one run of a VAE's decoder, or of its front or tail, on the CPU, above what the
  * process holds with the network loaded. One size a process: ONNX Runtime keeps what it has had.
  *
- * <p>{@code VaeMemory FILE HEIGHT WIDTH}: of the graph's first input, in cells.
+ * <p>{@code VaeMemory FILE HEIGHT WIDTH FACTOR}: cells of the graph's input, and from them to its
+ * output.
  */
 public final class VaeMemory {
     private VaeMemory() {}
@@ -25,6 +27,7 @@ public final class VaeMemory {
     public static void main(String[] args) throws IOException {
         int h = Integer.parseInt(args[1]);
         int w = Integer.parseInt(args[2]);
+        int factor = Integer.parseInt(args[3]);
         try (OrtSession session = OrtSession.open(Path.of(args[0]), 2);
                 Memory memory = new Memory("VAE")) {
             Map<String, Tensor> in = new HashMap<>();
@@ -38,13 +41,12 @@ public final class VaeMemory {
                                 } else if (shape.length == 1) {
                                     shape[0] = name.equals("core_y") ? h : w;
                                 }
-                                in.put(name, Tensor.floats(ones(memory, shape), shape));
+                                in.put(name, Tensor.floats(values(memory, shape), shape));
                             });
             boolean front = session.outputs().containsKey("features");
-            int factor = Integer.parseInt(args[3]);
             long channels = front ? session.outputs().get("features").dims().get(1) : 3;
             long[] out = {1, channels, (long) h * factor, (long) w * factor};
-            Tensor output = Tensor.floats(ones(memory, out), out);
+            Tensor output = Tensor.floats(values(memory, out), out);
             try (Binding binding = session.bind(in, Map.of(front ? "features" : "image", output))) {
                 Files.writeString(Path.of("/proc/self/clear_refs"), "5");
                 long before = status("VmHWM");
@@ -61,14 +63,14 @@ public final class VaeMemory {
         }
     }
 
-    private static MemorySegment ones(Memory memory, long[] shape) {
+    private static MemorySegment values(Memory memory, long[] shape) {
         long count = 1;
         for (long extent : shape) {
             count *= extent;
         }
         MemorySegment data = memory.floats(count, "tensor");
         for (long i = 0; i < count; i++) {
-            data.setAtIndex(java.lang.foreign.ValueLayout.JAVA_FLOAT, i, (i * 37 % 101) / 101f);
+            data.setAtIndex(ValueLayout.JAVA_FLOAT, i, (i * 37 % 101) / 101f);
         }
         return data;
     }

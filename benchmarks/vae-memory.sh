@@ -1,0 +1,14 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# Peak memory of one run of a VAE's decoder, front or tail on the CPU: benchmarks/vae-memory.sh FILE HEIGHT WIDTH FACTOR
+# HEIGHT and WIDTH in cells of the graph's input, FACTOR from them to its output (8, 4 and 2 for SDXL's three graphs).
+set -eu
+cd "$(dirname "$0")/.."
+jdk=$(./asg --print-jdk)
+export JAVA_HOME="$jdk"
+export MAVEN_OPTS="${MAVEN_OPTS:-} --sun-misc-unsafe-memory-access=allow --enable-native-access=ALL-UNNAMED"
+mvn -q -B -ntp -Dasg.launcher install
+mvn -q -B -ntp -f benchmarks/pom.xml compile
+exec "$jdk/bin/java" -XX:+UseSerialGC --enable-native-access=ALL-UNNAMED -Dorg.bytedeco.javacpp.nopointergc=true \
+    -cp "$(echo target/asg4j-*.jar):target/lib/*:benchmarks/target/classes" \
+    io.github.asg4j.benchmarks.VaeMemory "$@"
