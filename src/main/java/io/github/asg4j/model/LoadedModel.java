@@ -21,7 +21,7 @@ import java.util.concurrent.CompletionException;
 /**
  * The networks of a bundle, loaded once and checked against its manifest. Thread-safe; the weights
  * are shared by everybody who binds buffers to them in the same place. Text encoders and VAE are
- * where the first worker's are.
+ * where the first worker's are; where tiles of a picture are decoded, the VAE too.
  */
 public final class LoadedModel implements AutoCloseable {
     private final Bundle bundle;
@@ -29,7 +29,7 @@ public final class LoadedModel implements AutoCloseable {
     private final List<OrtSession> sessions;
     private final Map<Place, Denoiser> denoisers = new HashMap<>();
 
-    /** Where text encoders and VAE are. */
+    /** Where text encoders are, and the VAE for all but tiles. */
     private volatile Place front;
 
     private volatile TextEncoder textEncoder;

@@ -43,6 +43,7 @@ class CliTest {
                     "--quiet",
                     "--devices",
                     "--view-batch",
+                    "--vae-tile",
                     "--threads-per-worker",
                     "--kernels",
                     "--max-memory",
