@@ -6,6 +6,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.stream.Collectors;
+import java.util.stream.LongStream;
 
 /**
  * Where the time of a picture went: every call that a device made. On a GPU the times are the
@@ -55,11 +56,12 @@ public record TraceReport(List<Call> calls) {
      * What a device did from its first denoising call to the end of its last one, nanoseconds.
      *
      * @param runs of the network
-     * @param network in these runs
+     * @param median of a run
+     * @param network in all runs
      * @param between in its calls, before and after the network
      * @param idle between its calls
      */
-    public record Use(int runs, long network, long between, long idle) {
+    public record Use(int runs, long median, long network, long between, long idle) {
         public long total() {
             return network + between + idle;
         }
@@ -84,10 +86,12 @@ public record TraceReport(List<Call> calls) {
     }
 
     private static Use use(List<Call> own) {
-        long network = own.stream().mapToLong(Call::network).sum();
+        long[] runs = own.stream().mapToLong(Call::network).filter(n -> n > 0).sorted().toArray();
+        long network = LongStream.of(runs).sum();
         long between = own.stream().mapToLong(Call::between).sum();
         long whole = own.getLast().end() - own.getFirst().begin();
-        int runs = (int) own.stream().filter(call -> call.network() > 0).count();
-        return new Use(runs, network, between, Math.max(0, whole - network - between));
+        long median = runs.length == 0 ? 0 : runs[runs.length / 2];
+        long idle = Math.max(0, whole - network - between);
+        return new Use(runs.length, median, network, between, idle);
     }
 }

@@ -89,8 +89,8 @@ class TraceTest {
                                 new Call("a", "vae", 0, 0, 300, 300, 300, 900),
                                 new Call("b", "stage1", 3, 0, 0, 0, 50, 50)));
         Map<String, Use> uses = report.uses();
-        assertEquals(new Use(2, 160, 45, 15), uses.get("a"));
-        assertEquals(new Use(1, 50, 0, 0), uses.get("b"));
+        assertEquals(new Use(2, 80, 160, 45, 15), uses.get("a"));
+        assertEquals(new Use(1, 50, 50, 0, 0), uses.get("b"));
         assertEquals(220, uses.get("a").total());
         assertTrue(new TraceReport(List.of()).uses().isEmpty());
     }

@@ -26,6 +26,7 @@ import java.util.Map;
  */
 final class TraceFile implements GenerationListener {
     private static final double NANOS_PER_MICRO = 1e3;
+    private static final double NANOS_PER_MILLI = 1e6;
     private static final int PICTURE_ROW = 0;
 
     private final GenerationListener next;
@@ -77,10 +78,12 @@ final class TraceFile implements GenerationListener {
                                 lines.add(
                                         String.format(
                                                 Locale.ROOT,
-                                                "%s: %d network runs, %.1f %% of its time; kernels"
-                                                        + " and exchange %.2f %%, idle %.2f %%",
+                                                "%s: %d network runs of %.2f ms (median), %.1f %%"
+                                                    + " of its time; kernels and exchange %.2f %%,"
+                                                    + " idle %.2f %%",
                                                 device,
                                                 use.runs(),
+                                                use.median() / NANOS_PER_MILLI,
                                                 percent(use.network(), use),
                                                 percent(use.between(), use),
                                                 percent(use.idle(), use))));

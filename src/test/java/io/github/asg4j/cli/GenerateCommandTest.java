@@ -112,8 +112,8 @@ class GenerateCommandTest {
         assertTrue(
                 result.err()
                         .endsWith(
-                                "gpu: 1 network runs, 26.7 % of its time; kernels and exchange"
-                                        + " 40.00 %, idle 33.33 %\n"),
+                                "gpu: 1 network runs of 0.08 ms (median), 26.7 % of its time;"
+                                    + " kernels and exchange 40.00 %, idle 33.33 %\n"),
                 result.err());
         List<String> spans = new ArrayList<>();
         JsonNode events = new ObjectMapper().readTree(trace.toFile()).get("traceEvents");
