@@ -57,11 +57,13 @@ struct Context {
 
 struct Stream {
     CUcontext context;
+    unsigned ticks;  // its clock: a quarter of a millisecond for each timed event it records
 };
 
 struct Event {
     CUcontext context;
     bool timing;
+    unsigned tick;  // 0: never recorded
 };
 
 struct Module {
@@ -262,7 +264,7 @@ EXPORT CUresult cuMemFreeHost(void* at) {
 EXPORT CUresult cuStreamCreate(CUstream* stream, unsigned flags) {
     ENTER("cuStreamCreate", true)
     REQUIRE(flags == STREAM_NON_BLOCKING, INVALID_VALUE);
-    *stream = new Stream{current};
+    *stream = new Stream{current, 0};
     streams.insert(*stream);
     return SUCCESS;
 }
@@ -282,7 +284,7 @@ EXPORT CUresult cuStreamSynchronize(CUstream stream) {
 EXPORT CUresult cuEventCreate(CUevent* event, unsigned flags) {
     ENTER("cuEventCreate", true)
     REQUIRE((flags & ~EVENT_DISABLE_TIMING) == EVENT_BLOCKING_SYNC, INVALID_VALUE);
-    *event = new Event{current, (flags & EVENT_DISABLE_TIMING) == 0};
+    *event = new Event{current, (flags & EVENT_DISABLE_TIMING) == 0, 0};
     events.insert(*event);
     return SUCCESS;
 }
@@ -297,6 +299,9 @@ EXPORT CUresult cuEventDestroy_v2(CUevent event) {
 EXPORT CUresult cuEventRecord(CUevent event, CUstream stream) {
     ENTER("cuEventRecord", true)
     REQUIRE(events.count(event) && streams.count(stream) && event->context == stream->context, INVALID_HANDLE);
+    if (event->timing) {
+        event->tick = ++stream->ticks;
+    }
     return SUCCESS;
 }
 
@@ -320,7 +325,8 @@ EXPORT CUresult cuEventQuery(CUevent event) {
 EXPORT CUresult cuEventElapsedTime(float* millis, CUevent start, CUevent end) {
     ENTER("cuEventElapsedTime", true)
     REQUIRE(events.count(start) && events.count(end) && start->timing && end->timing, INVALID_HANDLE);
-    *millis = 0.25f;
+    REQUIRE(start->tick && end->tick, INVALID_HANDLE);
+    *millis = 0.25f * ((float)end->tick - (float)start->tick);
     return SUCCESS;
 }
 

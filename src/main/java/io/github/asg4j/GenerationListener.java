@@ -32,4 +32,12 @@ public interface GenerationListener {
 
     /** The key patch's attention maps, once per step of stage 1, after stage 1 has ended. */
     default void onAttention(AttentionReport report) {}
+
+    /** Whether {@link #onTrace} is wanted: costs some 100 bytes per call of a network. */
+    default boolean wantsTrace() {
+        return false;
+    }
+
+    /** Where the time went, after the last call and before the picture is handed over. */
+    default void onTrace(TraceReport report) {}
 }

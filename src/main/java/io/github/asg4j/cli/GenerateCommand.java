@@ -4,6 +4,7 @@ package io.github.asg4j.cli;
 import io.github.asg4j.GeneratedImage;
 import io.github.asg4j.Generation;
 import io.github.asg4j.GenerationRequest;
+import io.github.asg4j.image.OutputFile;
 import io.github.asg4j.image.PngParameters;
 import io.github.asg4j.image.PngWriter;
 
@@ -69,6 +70,15 @@ final class GenerateCommand implements Callable<Integer> {
         @Nullable Path out;
 
         @Option(
+                names = "--trace",
+                paramLabel = "FILE.json",
+                order = HelpSections.OUTPUT + 81,
+                description =
+                        "where the time goes, call by call and device by device, for"
+                                + " chrome://tracing or Perfetto; a summary is printed")
+        @Nullable Path trace;
+
+        @Option(
                 names = "--quiet",
                 order = HelpSections.OUTPUT + 91,
                 description = "no progress; print the file's name only")
@@ -89,8 +99,22 @@ final class GenerateCommand implements Callable<Integer> {
             Cli.logWarningsOnly();
         }
         PngWriter.checkWritable(file, request.width(), request.height());
+        if (outputArgs.trace != null) {
+            checkTrace(outputArgs.trace, file);
+        }
         draw(request, file);
         return ExitCode.DONE;
+    }
+
+    private void checkTrace(Path trace, Path picture) {
+        if (trace.toAbsolutePath().normalize().equals(picture.toAbsolutePath().normalize())) {
+            throw new ParameterException(
+                    command.commandLine(),
+                    "--trace and --out name the same file, '"
+                            + trace
+                            + "': give the trace another");
+        }
+        OutputFile.check(trace, 0);
     }
 
     private void draw(GenerationRequest request, Path file) {
@@ -98,8 +122,11 @@ final class GenerateCommand implements Callable<Integer> {
         try (EngineFactory.Handle engine = cli.engines().open(engineArgs.options())) {
             long loaded = System.nanoTime();
             GeneratedImage image;
+            Path traceFile = outputArgs.trace;
+            TraceFile trace = null;
             try (Progress progress = new Progress(cli.err(), style(), "")) {
-                Generation generation = engine.submit(request, progress);
+                trace = traceFile == null ? null : new TraceFile(progress);
+                Generation generation = engine.submit(request, trace == null ? progress : trace);
                 interruption.watch(generation);
                 image = generation.join();
             }
@@ -112,6 +139,9 @@ final class GenerateCommand implements Callable<Integer> {
                     PngParameters.text(request, image.report()),
                     interruption::requested);
             long written = System.nanoTime();
+            if (trace != null && traceFile != null) {
+                trace.write(traceFile);
+            }
 
             Map<String, Object> times = new LinkedHashMap<>();
             if (image.report().get("times_ms") instanceof Map<?, ?> measured) {
@@ -125,9 +155,15 @@ final class GenerateCommand implements Callable<Integer> {
             times.put("png", milliseconds(written - drawn));
             Map<String, Object> report = new LinkedHashMap<>();
             report.put("file", file.toString());
+            if (traceFile != null) {
+                report.put("trace", traceFile.toString());
+            }
             report.putAll(image.report());
             report.put("times_ms", times);
             print(report, request.seed(), written - loaded - later);
+            if (trace != null && !outputArgs.quiet) {
+                trace.summary().forEach(cli.err()::println);
+            }
         }
     }
 

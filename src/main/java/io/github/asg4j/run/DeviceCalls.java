@@ -20,6 +20,11 @@ final class DeviceCalls implements InFlight {
     private final Worker worker;
     private final CudaStream stream;
     private final Slot[] slots = new Slot[DEPTH];
+
+    /** What a log's times are counted from, and when that was; null: nobody keeps a log. */
+    private final @Nullable CudaEvent origin;
+
+    private final long originNanos;
     private int current;
 
     /** One call: where what was found comes to lie, on the device and in page-locked memory. */
@@ -30,6 +35,9 @@ final class DeviceCalls implements InFlight {
         final CudaEvent networkBegin;
         final CudaEvent networkEnd;
         final CudaEvent end;
+        @Nullable Units part;
+        int unit;
+        int unitStep;
         @Nullable Stage stage;
         int step;
         long count;
@@ -52,16 +60,25 @@ final class DeviceCalls implements InFlight {
         for (int i = 0; i < DEPTH; i++) {
             slots[i] = new Slot(worker, stream);
         }
+        origin = worker.log == null ? null : stream.device().newTimedEvent();
+        if (origin != null) {
+            stream.record(origin);
+            origin.synchronize();
+        }
+        originNanos = System.nanoTime();
     }
 
     @Override
-    public void begin() {
+    public void begin(Units part, int unit, int step) {
         current = (current + 1) % DEPTH;
         Slot slot = slots[current];
         long start = System.nanoTime();
         settle(slot);
         worker.waitNanos += System.nanoTime() - start;
         stream.record(slot.begin);
+        slot.part = part;
+        slot.unit = unit;
+        slot.unitStep = step;
     }
 
     @Override
@@ -113,6 +130,7 @@ final class DeviceCalls implements InFlight {
         }
         slot.end.synchronize();
         slot.open = false;
+        log(slot);
         if (slot.timed) {
             long network = nanos(slot.networkBegin, slot.networkEnd);
             worker.unetNanos += network;
@@ -126,12 +144,37 @@ final class DeviceCalls implements InFlight {
         }
     }
 
+    private void log(Slot slot) {
+        CallLog log = worker.log;
+        Units part = slot.part;
+        if (log != null && origin != null && part != null) {
+            long begin = since(origin, slot.begin);
+            long networkBegin = slot.timed ? since(origin, slot.networkBegin) : begin;
+            long networkEnd = slot.timed ? since(origin, slot.networkEnd) : begin;
+            log.add(
+                    part,
+                    slot.unit,
+                    slot.unitStep,
+                    begin,
+                    networkBegin,
+                    networkEnd,
+                    since(origin, slot.end));
+        }
+    }
+
+    private long since(CudaEvent origin, CudaEvent event) {
+        return originNanos + nanos(origin, event);
+    }
+
     private static long nanos(CudaEvent from, CudaEvent to) {
         return Math.round(from.millisUntil(to) * NANOS_PER_MILLI);
     }
 
     @Override
     public void close() {
+        if (origin != null) {
+            origin.close();
+        }
         for (Slot slot : slots) {
             slot.begin.close();
             slot.networkBegin.close();

@@ -3,19 +3,33 @@ package io.github.asg4j.run;
 
 import io.github.asg4j.plan.Stage;
 
+import org.jspecify.annotations.Nullable;
+
 import java.lang.foreign.MemorySegment;
 
 /** Calls on the CPU: each is done when it returns. */
 final class HostCalls implements InFlight {
     private final Worker worker;
-    private long start;
+    private @Nullable Units part;
+    private int unit;
+    private int step;
+    private long begin;
+    private long networkBegin;
+    private long networkEnd;
 
     HostCalls(Worker worker) {
         this.worker = worker;
     }
 
     @Override
-    public void begin() {}
+    public void begin(Units part, int unit, int step) {
+        this.part = part;
+        this.unit = unit;
+        this.step = step;
+        begin = System.nanoTime();
+        networkBegin = begin;
+        networkEnd = begin;
+    }
 
     @Override
     public int slot() {
@@ -24,12 +38,13 @@ final class HostCalls implements InFlight {
 
     @Override
     public void networkBegins() {
-        start = System.nanoTime();
+        networkBegin = System.nanoTime();
     }
 
     @Override
     public void networkEnds() {
-        worker.unetNanos += System.nanoTime() - start;
+        networkEnd = System.nanoTime();
+        worker.unetNanos += networkEnd - networkBegin;
     }
 
     @Override
@@ -38,7 +53,13 @@ final class HostCalls implements InFlight {
     }
 
     @Override
-    public void end() {}
+    public void end() {
+        CallLog log = worker.log;
+        Units part = this.part;
+        if (log != null && part != null) {
+            log.add(part, unit, step, begin, networkBegin, networkEnd, System.nanoTime());
+        }
+    }
 
     @Override
     public void drain() {}

@@ -10,8 +10,10 @@ interface InFlight extends AutoCloseable {
     /** How many calls a worker's thread may be ahead of its device. */
     int DEPTH = 2;
 
-    /** Before a call: waits, asleep, until fewer than {@link #DEPTH} are in flight. */
-    void begin();
+    /**
+     * Before a step of a unit: waits, asleep, until fewer than {@link #DEPTH} calls are in flight.
+     */
+    void begin(Units part, int unit, int step);
 
     /** Which of {@link #DEPTH} sets of staging memory belongs to the call that has begun. */
     int slot();

@@ -14,6 +14,7 @@ import io.github.asg4j.GenerationRequest;
 import io.github.asg4j.OutOfMemoryException;
 import io.github.asg4j.OutputException;
 import io.github.asg4j.PatchReport;
+import io.github.asg4j.TraceReport;
 import io.github.asg4j.device.CudaStream;
 import io.github.asg4j.device.Memory;
 import io.github.asg4j.image.Npy;
@@ -161,6 +162,7 @@ public final class Runner {
                 drawing.load();
                 GeneratedImage image = drawing.draw();
                 drawing.measure();
+                drawing.reportTrace();
                 return image;
             } catch (DeviceException e) {
                 if (lost.size() == lostBefore) {
@@ -261,6 +263,20 @@ public final class Runner {
             workers.forEach(worker -> speeds.add(used.get(worker.index), worker));
         }
 
+        /** To a listener that asked for it. */
+        void reportTrace() {
+            if (listener.wantsTrace()) {
+                List<TraceReport.Call> calls = new ArrayList<>();
+                for (Worker worker : workers) {
+                    CallLog log = worker.log;
+                    if (log != null) {
+                        calls.addAll(log.calls());
+                    }
+                }
+                guarded(() -> listener.onTrace(new TraceReport(calls)));
+            }
+        }
+
         private void requireDevices() {
             for (Lane lane : used) {
                 MemoryEstimate own = plan.devices().get(lane.name());
@@ -301,7 +317,8 @@ public final class Runner {
                     memory.floats(
                             3 * cells / canvas.channels() * factor * factor, "decoded picture");
             for (int i = 0; i < used.size(); i++) {
-                workers.add(new Worker(i, used.size(), used.get(i), hook));
+                CallLog log = listener.wantsTrace() ? new CallLog(used.get(i).name(), start) : null;
+                workers.add(new Worker(i, used.size(), used.get(i), hook, log));
             }
             if (upscaling != null && request.image() != null) {
                 readPicture(request.image());
@@ -711,7 +728,7 @@ public final class Runner {
                     while ((unit = board.next(part, worker)) != Board.PART_DONE) {
                         int step = part.done[unit];
                         worker.beforeStep(part, unit, step);
-                        worker.calls.begin();
+                        worker.calls.begin(part, unit, step);
                         boolean complete = part.execute(worker, unit, step);
                         worker.calls.end();
                         if (complete) {

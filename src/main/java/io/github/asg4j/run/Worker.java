@@ -24,6 +24,10 @@ final class Worker implements Hands, AutoCloseable {
     final Kernels kernels;
     final Queue queue;
     final InFlight calls;
+
+    /** Keeps the calls of this worker; null: nobody asked. */
+    final @Nullable CallLog log;
+
     long unetNanos;
     long kernelNanos;
     long exchangeNanos;
@@ -49,13 +53,15 @@ final class Worker implements Hands, AutoCloseable {
 
     /**
      * @param workers how many there are
+     * @param log of this worker's calls; null: none is kept
      */
-    Worker(int index, int workers, Lane lane, WorkerHook hook) {
+    Worker(int index, int workers, Lane lane, WorkerHook hook, @Nullable CallLog log) {
         this.index = index;
         this.lane = lane;
         this.kernels = lane.kernels();
         this.queue = lane.queue();
         this.hook = hook;
+        this.log = log;
         awaited = new long[workers];
         queue.enter();
         memory = queue.newMemory(lane.name());

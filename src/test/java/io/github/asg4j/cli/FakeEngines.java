@@ -9,6 +9,7 @@ import io.github.asg4j.Generation;
 import io.github.asg4j.GenerationEvent;
 import io.github.asg4j.GenerationListener;
 import io.github.asg4j.GenerationRequest;
+import io.github.asg4j.TraceReport;
 
 import java.io.ByteArrayOutputStream;
 import java.io.PrintStream;
@@ -143,6 +144,9 @@ final class FakeEngines implements EngineFactory {
             listener.onEvent(new GenerationEvent("stage1", step, 3, step * 1_000_000_000L));
         }
         listener.onEvent(new GenerationEvent("vae", 1, 1, 4_000_000_000L));
+        if (listener.wantsTrace()) {
+            listener.onTrace(trace());
+        }
         whileDrawing.run();
         int width = request.width() == 0 ? 16 : request.width();
         int height = request.height() == 0 ? 8 : request.height();
@@ -158,6 +162,13 @@ final class FakeEngines implements EngineFactory {
         report.put("times_ms", Map.copyOf(times));
         return CompletableFuture.completedFuture(
                 new GeneratedImage(width, height, ByteBuffer.allocate(width * height * 3), report));
+    }
+
+    private static TraceReport trace() {
+        return new TraceReport(
+                List.of(
+                        new TraceReport.Call("gpu", "stage1", 0, 0, 0, 10_000, 90_000, 100_000),
+                        new TraceReport.Call("gpu", "stage1", 1, 0, 200_000, 0, 0, 300_000)));
     }
 
     private record Finished(CompletableFuture<GeneratedImage> future) implements Generation {

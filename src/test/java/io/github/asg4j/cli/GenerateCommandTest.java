@@ -105,6 +105,49 @@ class GenerateCommandTest {
     }
 
     @Test
+    void traceIsOfChromesFormat() throws IOException {
+        Path trace = folder.resolve("trace.json");
+        FakeEngines.Result result = draw(false, "--trace", trace.toString());
+        assertEquals(0, result.code(), result.err());
+        assertTrue(
+                result.err()
+                        .endsWith(
+                                "gpu: 1 network runs of 0.08 ms (median), 26.7 % of its time;"
+                                    + " kernels and exchange 40.00 %, idle 33.33 %\n"),
+                result.err());
+        List<String> spans = new ArrayList<>();
+        JsonNode events = new ObjectMapper().readTree(trace.toFile()).get("traceEvents");
+        for (JsonNode event : events) {
+            if (event.get("ph").asText().equals("X")) {
+                spans.add(
+                        event.get("tid").asInt()
+                                + " "
+                                + event.get("name").asText()
+                                + " "
+                                + event.get("ts").asDouble()
+                                + " "
+                                + event.get("dur").asDouble());
+            }
+        }
+        assertEquals(
+                List.of(
+                        "0 stage1 1000000.0 2000000.0",
+                        "0 vae 3000000.0 1000000.0",
+                        "1 stage1 1 0.0 100.0",
+                        "1 network 10.0 80.0",
+                        "1 stage1 1 200.0 100.0"),
+                spans);
+    }
+
+    @Test
+    void traceAndPictureAreTwoFiles() throws IOException {
+        FakeEngines.Result result = draw(false, "--trace", folder + "/./a.png");
+        assertEquals(2, result.code());
+        assertTrue(result.err().contains("--trace and --out name the same file"), result.err());
+        assertEquals(List.of(), files());
+    }
+
+    @Test
     void cutPromptIsSaid() {
         engines.moreReport.put("prompt_cut", "on a long, long lawn");
         engines.moreReport.put("negative_prompt_cut", "");

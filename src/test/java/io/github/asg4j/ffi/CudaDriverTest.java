@@ -65,6 +65,7 @@ class CudaDriverTest {
         long start = driver.createEvent(true);
         long end = driver.createEvent(true);
         driver.recordEvent(start, stream);
+        assertThrows(DeviceException.class, () -> driver.elapsedMillis(start, end), "not recorded");
         driver.recordEvent(end, stream);
         driver.synchronizeEvent(end);
         assertTrue(driver.queryEvent(end));

@@ -161,7 +161,7 @@ class TileRunTest {
             // The test's thread does the work of all of them.
             ExecutorService unused = ForkJoinPool.commonPool();
             Lane lane = new Lane(names.get(i), queue, queue, new JavaKernels(), 0, unused);
-            workers[i] = new Worker(i, count, lane, WorkerHook.NONE);
+            workers[i] = new Worker(i, count, lane, WorkerHook.NONE, null);
         }
         TileRun run =
                 new TileRun(

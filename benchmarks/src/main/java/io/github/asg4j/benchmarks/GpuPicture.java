@@ -4,7 +4,10 @@ package io.github.asg4j.benchmarks;
 import io.github.asg4j.Engine;
 import io.github.asg4j.EngineOptions;
 import io.github.asg4j.GeneratedImage;
+import io.github.asg4j.GenerationEvent;
+import io.github.asg4j.GenerationListener;
 import io.github.asg4j.GenerationRequest;
+import io.github.asg4j.TraceReport;
 
 import java.util.List;
 import java.util.Locale;
@@ -12,8 +15,8 @@ import java.util.Map;
 
 /**
  * One picture on the GPUs of this machine beside {@code cpu:1}: how far it differs, whether one and
- * several streams give the same bytes, and what of a device's time is the network's and what the
- * kernels' between two of its calls: {@code benchmarks/gpu/picture.sh [MODEL]}.
+ * several streams give the same bytes, and of each device's time what is the network's, what the
+ * kernels' between two of its runs, and what is idle: {@code benchmarks/gpu/picture.sh [MODEL]}.
  */
 public final class GpuPicture {
     private static final int RUNS = 3;
@@ -27,15 +30,16 @@ public final class GpuPicture {
         }
         GenerationRequest request =
                 GenerationRequest.builder("a red ball on grass").seed(7).build();
-        GeneratedImage cpu = draw(options.withDevices("cpu:1"), request, 1);
-        GeneratedImage one = draw(options.withDevices("cuda:0"), request, RUNS);
-        GeneratedImage two = draw(options.withDevices("cuda:0,cuda:0"), request, RUNS);
-        System.out.println("| devices | total, ms | UNet, ms | kernels, ms | kernels / UNet |");
-        System.out.println("|---|---|---|---|---|");
-        for (GeneratedImage image : List.of(cpu, one, two)) {
-            row(image);
+        Drawn cpu = draw(options.withDevices("cpu:1"), request, 1);
+        Drawn one = draw(options.withDevices("cuda:0"), request, RUNS);
+        Drawn two = draw(options.withDevices("cuda:0,cuda:0"), request, RUNS);
+        System.out.println(
+                "| device | total, ms | network runs | ms a run | kernels / network | idle |");
+        System.out.println("|---|---|---|---|---|---|");
+        for (Drawn drawn : List.of(cpu, one, two)) {
+            rows(drawn);
         }
-        System.out.println("cuda:0 against cpu:1: " + difference(cpu, one));
+        System.out.println("cuda:0 against cpu:1: " + difference(cpu.image(), one.image()));
         boolean same = hash(one).equals(hash(two));
         System.out.println("one stream and two: " + (same ? "the same bytes" : "DIFFERENT BYTES"));
         if (!same) {
@@ -43,29 +47,54 @@ public final class GpuPicture {
         }
     }
 
+    private record Drawn(GeneratedImage image, TraceReport trace) {}
+
     /** The last of {@code runs} pictures: the first ones load and choose algorithms. */
-    private static GeneratedImage draw(EngineOptions options, GenerationRequest request, int runs) {
+    private static Drawn draw(EngineOptions options, GenerationRequest request, int runs) {
         try (Engine engine = Engine.open(options)) {
-            GeneratedImage image = engine.submit(request).join();
+            Tracing tracing = new Tracing();
+            GeneratedImage image = engine.submit(request, tracing).join();
             for (int i = 1; i < runs; i++) {
-                image = engine.submit(request).join();
+                image = engine.submit(request, tracing).join();
             }
-            return image;
+            return new Drawn(image, tracing.trace);
         }
     }
 
-    private static void row(GeneratedImage image) {
-        Map<?, ?> times = (Map<?, ?>) image.report().get("times_ms");
-        double unet = ((Number) times.get("unet")).doubleValue();
-        double kernels = ((Number) times.get("kernels")).doubleValue();
-        System.out.printf(
-                Locale.ROOT,
-                "| %s | %.1f | %.1f | %.2f | %.2f %% |%n",
-                image.report().get("devices"),
-                ((Number) times.get("total")).doubleValue(),
-                unet,
-                kernels,
-                100 * kernels / unet);
+    private static final class Tracing implements GenerationListener {
+        private volatile TraceReport trace = new TraceReport(List.of());
+
+        @Override
+        public void onEvent(GenerationEvent event) {}
+
+        @Override
+        public boolean wantsTrace() {
+            return true;
+        }
+
+        @Override
+        public void onTrace(TraceReport report) {
+            trace = report;
+        }
+    }
+
+    /** Idle is what lies between a device's calls, from its first to its last. */
+    private static void rows(Drawn drawn) {
+        Map<?, ?> times = (Map<?, ?>) drawn.image().report().get("times_ms");
+        double total = ((Number) times.get("total")).doubleValue();
+        drawn.trace()
+                .uses()
+                .forEach(
+                        (device, use) ->
+                                System.out.printf(
+                                        Locale.ROOT,
+                                        "| %s | %.1f | %d | %.2f | %.2f %% | %.2f %% |%n",
+                                        device,
+                                        total,
+                                        use.runs(),
+                                        use.median() / 1e6,
+                                        100.0 * use.between() / use.network(),
+                                        100.0 * use.idle() / use.total()));
     }
 
     private static String difference(GeneratedImage a, GeneratedImage b) {
@@ -81,7 +110,7 @@ public final class GpuPicture {
                 Locale.ROOT, "largest %d of 255 levels, mean %.4f", largest, (double) sum / n);
     }
 
-    private static Object hash(GeneratedImage image) {
-        return String.valueOf(image.report().get("pixels_sha256"));
+    private static Object hash(Drawn drawn) {
+        return String.valueOf(drawn.image().report().get("pixels_sha256"));
     }
 }

@@ -1,0 +1,22 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# On a machine with an NVIDIA GPU: milliseconds of a guided step of SDXL (a UNet call of two rows, 1024 x 1024) in the engine and in PyTorch on the same
+# GPU: benchmarks/gpu/unet.sh [PYTHON [BUNDLE]]. PYTHON has torch and diffusers; without it the engine alone is measured. Without a BUNDLE the one of
+# sdxl-weightless.zip is taken (onnx-export/tests/weightless.py made it of full_size.py's checkpoint): random weights, 7 GB, are written to target. Not
+# run on a GPU yet.
+set -eu
+cd "$(dirname "$0")/../.."
+[ -e /dev/nvidiactl ] || { echo "unet.sh: this machine has no NVIDIA GPU" >&2; exit 1; }
+python=${1:-}
+bundle=${2:-target/sdxl-random}
+if [ ! -e "$bundle" ] && [ $# -lt 2 ]; then
+    mkdir -p target
+    "${python:-python3}" onnx-export/tests/weightless.py fill benchmarks/gpu/sdxl-weightless.zip "$bundle.part"
+    mv "$bundle.part" "$bundle"
+fi
+# What the trace's summary calls a network run is one guided step here: direct has one view, of two rows.
+ASG_GPU=1 ./asg generate --model "$bundle" --devices cuda:0 --method direct --size 1024x1024 --steps 30 --seed 1 --prompt "a red ball on grass" \
+    --out target/unet.png --trace target/unet-trace.json
+[ -n "$python" ] || { echo "unet.sh: no PYTHON given: PyTorch was not measured" >&2; exit 0; }
+"$python" onnx-export/tests/torch_step.py --family sdxl --steps 30
+"$python" onnx-export/tests/torch_step.py --family sdxl --steps 30 --compile

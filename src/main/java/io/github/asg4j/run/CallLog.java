@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.github.asg4j.run;
+
+import io.github.asg4j.TraceReport;
+
+import java.util.ArrayList;
+import java.util.List;
+
+/** The calls of one worker and their times; its thread's alone until it has ended. */
+final class CallLog {
+    private final String device;
+    private final long start;
+    private final List<TraceReport.Call> calls = new ArrayList<>();
+
+    /**
+     * @param start what times are counted from, as {@link System#nanoTime} gives it
+     */
+    CallLog(String device, long start) {
+        this.device = device;
+        this.start = start;
+    }
+
+    /** Times as {@link System#nanoTime} gives them. */
+    void add(
+            Units part,
+            int unit,
+            int step,
+            long begin,
+            long networkBegin,
+            long networkEnd,
+            long end) {
+        calls.add(
+                new TraceReport.Call(
+                        device,
+                        part.name(),
+                        unit,
+                        step,
+                        begin - start,
+                        networkBegin - start,
+                        networkEnd - start,
+                        end - start));
+    }
+
+    List<TraceReport.Call> calls() {
+        return calls;
+    }
+}
