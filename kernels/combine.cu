@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// out [count] float32, cond [count], uncond [count] or null: classifier-free guidance (§4). With _f32, out may be uncond
-// or cond.
+// out [count] float32, cond [count], uncond [count] or null: classifier-free guidance (§4). found uint64 [1] or null:
+// lowered to the first element of which uncond or cond is not finite.
 #include "asg_device.cuh"
 
 template <typename T>
-ASG_FN void combine(float* out, const T* uncond, const T* cond, asg_i64 count, float guidance_scale) {
+ASG_FN void combine(float* __restrict__ out, asg_u64* found, const T* __restrict__ uncond, const T* __restrict__ cond,
+                    asg_i64 count, float guidance_scale) {
     asg_for_each<asg_width<T>::value>(count, asg_aligned(out, uncond, cond), [&](auto n, asg_i64 i) {
         constexpr int N = decltype(n)::value;
         float us[N], ms[N];
@@ -16,14 +17,16 @@ ASG_FN void combine(float* out, const T* uncond, const T* cond, asg_i64 count, f
             }
         }
         asg_write(out + i, ms);
+        asg_search(found, ms, uncond, cond, i);
     });
 }
 
-ASG_KERNEL asg_combine_f32(float* out, const float* uncond, const float* cond, asg_i64 count, float guidance_scale) {
-    combine(out, uncond, cond, count, guidance_scale);
+ASG_KERNEL asg_combine_f32(float* out, asg_u64* found, const float* uncond, const float* cond, asg_i64 count,
+                           float guidance_scale) {
+    combine(out, found, uncond, cond, count, guidance_scale);
 }
 
-ASG_KERNEL asg_combine_f16(float* out, const asg_half* uncond, const asg_half* cond, asg_i64 count,
+ASG_KERNEL asg_combine_f16(float* out, asg_u64* found, const asg_half* uncond, const asg_half* cond, asg_i64 count,
                            float guidance_scale) {
-    combine(out, uncond, cond, count, guidance_scale);
+    combine(out, found, uncond, cond, count, guidance_scale);
 }

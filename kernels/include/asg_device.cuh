@@ -61,6 +61,26 @@ ASG_FN bool asg_aligned(const P*... pointers) {
     return ((reinterpret_cast<asg_u64>(pointers) | ...) & 15) == 0;
 }
 
+// Lowers *found, unless it is null, to the first of elements i .. i + N - 1 of which uncond (or null) or cond is not finite.
+// `made` was computed from these elements by sums and products, which make nothing finite of a NaN or an infinity: only
+// where it is not finite are they looked at again, and only who finds one reaches the atomic.
+template <typename T, int N>
+ASG_FN void asg_search(asg_u64* found, const float (&made)[N], const T* uncond, const T* cond, asg_i64 i) {
+    bool finite = true;
+    for (int k = 0; k < N; ++k) {
+        finite = finite && asg_finite(made[k]);
+    }
+    if (finite || !found) {
+        return;
+    }
+    for (int k = 0; k < N; ++k) {
+        if (!asg_finite(asg_to_float(cond[i + k])) || (uncond && !asg_finite(asg_to_float(uncond[i + k])))) {
+            atomicMin(found, (asg_u64)(i + k));
+            return;
+        }
+    }
+}
+
 // Calls body(asg_count<N>(), i) for packs of elements i .. i + N - 1 of 0 .. count - 1, shared out over the grid's x
 // axis, and body(asg_count<1>(), i) for the rest; without `packs` for all of them.
 template <int N, typename Body>

@@ -63,6 +63,16 @@ ASG_FN double asg_uniform(asg_words r) {
     return ((double)k + 0.5) * (1.0 / 4503599627370496.0);
 }
 
+ASG_FN asg_u32 asg_float_bits(float v) {
+#ifdef __CUDACC__
+    return __float_as_uint(v);
+#else
+    asg_u32 bits;
+    __builtin_memcpy(&bits, &v, 4);
+    return bits;
+#endif
+}
+
 ASG_FN asg_u64 asg_double_bits(double v) {
 #ifdef __CUDACC__
     return (asg_u64)__double_as_longlong(v);

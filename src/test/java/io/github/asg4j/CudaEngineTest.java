@@ -131,7 +131,7 @@ class CudaEngineTest {
 
     /** The most kernels that the engine launches between two runs of the network. */
     @ParameterizedTest
-    @CsvSource({"true, 5", "false, 7"})
+    @CsvSource({"true, 4", "false, 6"})
     void launchesBetweenTwoRunsOfTheNetwork(boolean paperDefaults, int expected) {
         EmulatedGpus gpus = new EmulatedGpus();
         try (Engine engine = Engine.open(options("cuda:0"), WorkerHook.NONE, gpus)) {
