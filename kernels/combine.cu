@@ -6,7 +6,9 @@
 template <typename T>
 ASG_FN void combine(float* __restrict__ out, asg_u64* found, const T* __restrict__ uncond, const T* __restrict__ cond,
                     asg_i64 count, float guidance_scale) {
-    asg_for_each<asg_width<T>::value>(count, asg_aligned(out, uncond, cond), [&](auto n, asg_i64 i) {
+    const bool packs = asg_aligned(out, uncond, cond);
+    asg_u32 seen = 0;
+    asg_for_each<asg_width<T>::value>(count, packs, [&](auto n, asg_i64 i) {
         constexpr int N = decltype(n)::value;
         float us[N], ms[N];
         asg_read(ms, cond + i);
@@ -16,9 +18,23 @@ ASG_FN void combine(float* __restrict__ out, asg_u64* found, const T* __restrict
                 ms[k] = asg_guided(us[k], ms[k], guidance_scale);
             }
         }
+        for (int k = 0; k < N; ++k) {
+            seen |= asg_non_finite(ms[k]);
+        }
         asg_write(out + i, ms);
-        asg_search(found, ms, uncond, cond, i);
     });
+    if (!found || !(seen >> 31)) {
+        return;
+    }
+    // Rare: over the thread's elements once more.
+    asg_i64 index = count;
+    asg_for_each<asg_width<T>::value>(count, packs, [&](auto n, asg_i64 i) {
+        const asg_i64 bad = asg_first_non_finite<decltype(n)::value>(uncond, cond, i, count);
+        index = bad < index ? bad : index;
+    });
+    if (index < count) {
+        atomicMin(found, (asg_u64)index);
+    }
 }
 
 ASG_KERNEL asg_combine_f32(float* out, asg_u64* found, const float* uncond, const float* cond, asg_i64 count,

@@ -24,6 +24,7 @@ ASG_FN void guided_step(float* out, float* guide_out, asg_u64* found, const floa
     if (own && first != 0) {
         return;
     }
+    asg_u32 seen = 0;
     for (asg_i64 c = blockIdx.y; c < channels; c += gridDim.y) {
         asg_for_each<width>(area, packs, [&](auto n, asg_i64 i) {
             constexpr int N = decltype(n)::value;
@@ -59,14 +60,32 @@ ASG_FN void guided_step(float* out, float* guide_out, asg_u64* found, const floa
                     }
                     const float next = asg_next(s, e, xs[k]);
                     xs[k] = noisy ? next + s.step_n * ns[k] : next;
+                    seen |= asg_non_finite(xs[k]);
                 }
                 asg_write(out + at, xs);
-                asg_search(found, xs, uncond, cond, at);
                 if (key && guide_out) {
                     asg_write(guide_out + c * area + i, gs);
                 }
             }
         });
+    }
+    if (!found || !(seen >> 31)) {
+        return;
+    }
+    // Rare: over the thread's elements once more.
+    const asg_i64 none = (asg_i64)views * channels * area;
+    asg_i64 index = none;
+    for (asg_i64 c = blockIdx.y; c < channels; c += gridDim.y) {
+        asg_for_each<width>(area, packs, [&](auto n, asg_i64 i) {
+            for (asg_i64 view = first; view < views; view += stride) {
+                const asg_i64 at = (view * channels + c) * area + i;
+                const asg_i64 bad = asg_first_non_finite<decltype(n)::value>(uncond, cond, at, none);
+                index = bad < index ? bad : index;
+            }
+        });
+    }
+    if (index < none) {
+        atomicMin(found, (asg_u64)index);
     }
 }
 

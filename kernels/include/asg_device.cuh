@@ -61,24 +61,16 @@ ASG_FN bool asg_aligned(const P*... pointers) {
     return ((reinterpret_cast<asg_u64>(pointers) | ...) & 15) == 0;
 }
 
-// Lowers *found, unless it is null, to the first of elements i .. i + N - 1 of which uncond (or null) or cond is not finite.
-// `made` was computed from these elements by sums and products, which make nothing finite of a NaN or an infinity: only
-// where it is not finite are they looked at again, and only who finds one reaches the atomic.
-template <typename T, int N>
-ASG_FN void asg_search(asg_u64* found, const float (&made)[N], const T* uncond, const T* cond, asg_i64 i) {
-    bool finite = true;
+// The first of elements i .. i + N - 1 of which uncond (or null) or cond is not finite, `none` if there is no such one.
+template <int N, typename T>
+ASG_FN asg_i64 asg_first_non_finite(const T* uncond, const T* cond, asg_i64 i, asg_i64 none) {
     for (int k = 0; k < N; ++k) {
-        finite = finite && asg_finite(made[k]);
-    }
-    if (finite || !found) {
-        return;
-    }
-    for (int k = 0; k < N; ++k) {
-        if (!asg_finite(asg_to_float(cond[i + k])) || (uncond && !asg_finite(asg_to_float(uncond[i + k])))) {
-            atomicMin(found, (asg_u64)(i + k));
-            return;
+        const bool good = asg_finite(asg_to_float(cond[i + k]));
+        if (!good || (uncond && !asg_finite(asg_to_float(uncond[i + k])))) {
+            return i + k;
         }
     }
+    return none;
 }
 
 // Calls body(asg_count<N>(), i) for packs of elements i .. i + N - 1 of 0 .. count - 1, shared out over the grid's x

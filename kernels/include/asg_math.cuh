@@ -335,4 +335,8 @@ ASG_FN asg_u8 asg_byte(float v) {
 // inf - inf and NaN - NaN are NaN, which equals nothing.
 ASG_FN bool asg_finite(float v) { return v - v == 0.0f; }
 
+// The same of many values at once, as bit 31 of the disjunction: set if the exponent of one is all ones. Sums and products
+// make nothing finite of a NaN or an infinity, so results tell whether to look for one among what they were made of.
+ASG_FN asg_u32 asg_non_finite(float v) { return (asg_float_bits(v) & 0x7F800000u) + 0x00800000u; }
+
 #endif

@@ -163,12 +163,8 @@ int64_t first_non_finite(const float* data, int64_t count) {
     return count;
 }
 
-// Bit 31 is set if v is a NaN or an infinity: its exponent is all ones. Disjoined over many values by vectors.
-inline asg_u32 non_finite(float v) { return (asg_float_bits(v) & 0x7F800000u) + 0x00800000u; }
-
-// After `seen`, the disjunction of non_finite of what sums and products have made of elements at .. at + count - 1 of
-// uncond (or null) and cond: lowers *found to the first of them that is not finite. What is made of one is not finite
-// either, so there is nothing to look for unless `seen` says so.
+// Lowers *found, unless it is null, to the first of elements at .. at + count - 1 of which uncond (or null) or cond is not
+// finite. There is none unless `seen` says so, the disjunction of asg_non_finite of what was made of them.
 void search(int64_t* found, asg_u32 seen, const float* uncond, const float* cond, int64_t at, int64_t count) {
     if (!found || !(seen >> 31)) {
         return;
@@ -195,7 +191,7 @@ asg_u32 step_row(float* out, const float* x, const float* uncond, const float* c
         }
         float next = asg_next(s, e, x[i]);
         next = NOISE ? next + s.step_n * noise[i] : next;
-        seen |= non_finite(next);
+        seen |= asg_non_finite(next);
         out[i] = next;
     }
     return seen;
@@ -234,7 +230,7 @@ asg_u32 key_row(float* out, float* guide_out, const float* x, const float* uncon
         guide_out[i] = SPACE == ASG_GUIDE_NOISE ? e : asg_clean_of(s, e, x[i]);
         float next = asg_next(s, e, x[i]);
         next = NOISE ? next + s.step_n * noise[i] : next;
-        seen |= non_finite(next);
+        seen |= asg_non_finite(next);
         out[i] = next;
     }
     return seen;
@@ -286,7 +282,7 @@ asg_u32 combine_row(float* out, const float* uncond, const float* cond, int64_t 
     ASG_INDEPENDENT
     for (int64_t i = 0; i < count; ++i) {
         const float m = CFG ? asg_guided(uncond[i], cond[i], guidance_scale) : cond[i];
-        seen |= non_finite(m);
+        seen |= asg_non_finite(m);
         out[i] = m;
     }
     return seen;

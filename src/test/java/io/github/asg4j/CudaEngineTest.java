@@ -347,7 +347,7 @@ class CudaEngineTest {
     @CsvSource({
         "cuLaunchKernel, 0",
         "cuLaunchKernel, 31",
-        "cuLaunchKernel, 150",
+        "cuLaunchKernel, 110",
         "cuMemcpyPeerAsync, 3",
         "cuEventSynchronize, 5",
         "cuStreamWaitEvent, 7"
