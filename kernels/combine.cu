@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// out [count] float32, cond [count], uncond [count] or null: classifier-free guidance (§4). With _f32, out may be uncond
-// or cond.
+// out [count] float32, cond [count], uncond [count] or null: classifier-free guidance (§4). found uint64 [1] or null:
+// lowered to the first element of which uncond or cond is not finite.
 #include "asg_device.cuh"
 
 template <typename T>
-ASG_FN void combine(float* out, const T* uncond, const T* cond, asg_i64 count, float guidance_scale) {
-    asg_for_each<asg_width<T>::value>(count, asg_aligned(out, uncond, cond), [&](auto n, asg_i64 i) {
+ASG_FN void combine(float* __restrict__ out, asg_u64* found, const T* __restrict__ uncond, const T* __restrict__ cond,
+                    asg_i64 count, float guidance_scale) {
+    const bool packs = asg_aligned(out, uncond, cond);
+    asg_u32 seen = 0;
+    asg_for_each<asg_width<T>::value>(count, packs, [&](auto n, asg_i64 i) {
         constexpr int N = decltype(n)::value;
         float us[N], ms[N];
         asg_read(ms, cond + i);
@@ -15,15 +18,31 @@ ASG_FN void combine(float* out, const T* uncond, const T* cond, asg_i64 count, f
                 ms[k] = asg_guided(us[k], ms[k], guidance_scale);
             }
         }
+        for (int k = 0; k < N; ++k) {
+            seen |= asg_non_finite(ms[k]);
+        }
         asg_write(out + i, ms);
     });
+    if (!found || !(seen >> 31)) {
+        return;
+    }
+    // Rare: over the thread's elements once more.
+    asg_i64 index = count;
+    asg_for_each<asg_width<T>::value>(count, packs, [&](auto n, asg_i64 i) {
+        const asg_i64 bad = asg_first_non_finite<decltype(n)::value>(uncond, cond, i, count);
+        index = bad < index ? bad : index;
+    });
+    if (index < count) {
+        atomicMin(found, (asg_u64)index);
+    }
 }
 
-ASG_KERNEL asg_combine_f32(float* out, const float* uncond, const float* cond, asg_i64 count, float guidance_scale) {
-    combine(out, uncond, cond, count, guidance_scale);
-}
-
-ASG_KERNEL asg_combine_f16(float* out, const asg_half* uncond, const asg_half* cond, asg_i64 count,
+ASG_KERNEL asg_combine_f32(float* out, asg_u64* found, const float* uncond, const float* cond, asg_i64 count,
                            float guidance_scale) {
-    combine(out, uncond, cond, count, guidance_scale);
+    combine(out, found, uncond, cond, count, guidance_scale);
+}
+
+ASG_KERNEL asg_combine_f16(float* out, asg_u64* found, const asg_half* uncond, const asg_half* cond, asg_i64 count,
+                           float guidance_scale) {
+    combine(out, found, uncond, cond, count, guidance_scale);
 }

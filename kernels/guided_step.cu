@@ -1,17 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 // Classifier-free guidance, guidance by the key patch (Eq. 3/4) and scheduler step in one pass (§4): each tensor is read
 // once and each result written once. out, x, cond [views, channels, area], out may be x; uncond alike or null;
-// guide [channels, area] or null; mask [area], with mask_per_view [views, area], or null; noise like x or null. keyed:
-// view 0 is the key patch, which is not guided and leaves its guide in guide_out [channels, area], or null. The grid's y
-// axis runs over the channels and z over the views, so that mask and guide need no division per element. Where guide is
-// guide_out, the guide of this pass, a thread takes its cells through all views and keeps the guide in registers.
+// guide [channels, area], with guide_per_view [views, channels, area], or null; mask [area], with mask_per_view
+// [views, area], or null; noise like x or null. keyed: view 0 is the key patch, which is not guided and leaves its guide
+// in guide_out [channels, area], or null. found uint64 [1] or null: lowered to the first element of which uncond or cond
+// is not finite. The grid's y axis runs over the channels and z over the views, so that mask and guide need no division
+// per element. Where guide is guide_out, the guide of this pass, a thread takes its cells through all views and keeps
+// the guide in registers.
 #include "asg_device.cuh"
 
 template <typename T>
-ASG_FN void guided_step(float* out, float* guide_out, const float* x, const T* __restrict__ uncond,
+ASG_FN void guided_step(float* out, float* guide_out, asg_u64* found, const float* x, const T* __restrict__ uncond,
                         const T* __restrict__ cond, const float* __restrict__ guide, const float* __restrict__ mask,
                         const float* __restrict__ noise, const asg_step& s, int views, int channels, asg_i64 area,
-                        int keyed, int mask_per_view, float guidance_scale, float weight, int space) {
+                        int keyed, int guide_per_view, int mask_per_view, float guidance_scale, float weight,
+                        int space) {
     constexpr int width = asg_width<T>::value;
     const bool masked = mask && space != 0;
     const bool noisy = noise && s.step_n != 0.0f;
@@ -21,6 +24,7 @@ ASG_FN void guided_step(float* out, float* guide_out, const float* x, const T* _
     if (own && first != 0) {
         return;
     }
+    asg_u32 seen = 0;
     for (asg_i64 c = blockIdx.y; c < channels; c += gridDim.y) {
         asg_for_each<width>(area, packs, [&](auto n, asg_i64 i) {
             constexpr int N = decltype(n)::value;
@@ -36,7 +40,7 @@ ASG_FN void guided_step(float* out, float* guide_out, const float* x, const T* _
                     asg_read(us, uncond + at);
                 }
                 if (guided && !own) {
-                    asg_read(gs, guide + c * area + i);
+                    asg_read(gs, guide + (guide_per_view ? at : c * area + i));
                 }
                 if (guided && masked) {
                     asg_read(ws, mask + (mask_per_view ? view * area : 0) + i);
@@ -56,6 +60,7 @@ ASG_FN void guided_step(float* out, float* guide_out, const float* x, const T* _
                     }
                     const float next = asg_next(s, e, xs[k]);
                     xs[k] = noisy ? next + s.step_n * ns[k] : next;
+                    seen |= asg_non_finite(xs[k]);
                 }
                 asg_write(out + at, xs);
                 if (key && guide_out) {
@@ -64,20 +69,38 @@ ASG_FN void guided_step(float* out, float* guide_out, const float* x, const T* _
             }
         });
     }
+    if (!found || !(seen >> 31)) {
+        return;
+    }
+    // Rare: over the thread's elements once more.
+    const asg_i64 none = (asg_i64)views * channels * area;
+    asg_i64 index = none;
+    for (asg_i64 c = blockIdx.y; c < channels; c += gridDim.y) {
+        asg_for_each<width>(area, packs, [&](auto n, asg_i64 i) {
+            for (asg_i64 view = first; view < views; view += stride) {
+                const asg_i64 at = (view * channels + c) * area + i;
+                const asg_i64 bad = asg_first_non_finite<decltype(n)::value>(uncond, cond, at, none);
+                index = bad < index ? bad : index;
+            }
+        });
+    }
+    if (index < none) {
+        atomicMin(found, (asg_u64)index);
+    }
 }
 
-ASG_KERNEL asg_guided_step_f32(float* out, float* guide_out, const float* x, const float* uncond, const float* cond,
-                               const float* guide, const float* mask, const float* noise, asg_step step, int views,
-                               int channels, asg_i64 area, int keyed, int mask_per_view, float guidance_scale,
-                               float weight, int space) {
-    guided_step(out, guide_out, x, uncond, cond, guide, mask, noise, step, views, channels, area, keyed, mask_per_view,
-                guidance_scale, weight, space);
+ASG_KERNEL asg_guided_step_f32(float* out, float* guide_out, asg_u64* found, const float* x, const float* uncond,
+                               const float* cond, const float* guide, const float* mask, const float* noise,
+                               asg_step step, int views, int channels, asg_i64 area, int keyed, int guide_per_view,
+                               int mask_per_view, float guidance_scale, float weight, int space) {
+    guided_step(out, guide_out, found, x, uncond, cond, guide, mask, noise, step, views, channels, area, keyed,
+                guide_per_view, mask_per_view, guidance_scale, weight, space);
 }
 
-ASG_KERNEL asg_guided_step_f16(float* out, float* guide_out, const float* x, const asg_half* uncond,
+ASG_KERNEL asg_guided_step_f16(float* out, float* guide_out, asg_u64* found, const float* x, const asg_half* uncond,
                                const asg_half* cond, const float* guide, const float* mask, const float* noise,
-                               asg_step step, int views, int channels, asg_i64 area, int keyed, int mask_per_view,
-                               float guidance_scale, float weight, int space) {
-    guided_step(out, guide_out, x, uncond, cond, guide, mask, noise, step, views, channels, area, keyed, mask_per_view,
-                guidance_scale, weight, space);
+                               asg_step step, int views, int channels, asg_i64 area, int keyed, int guide_per_view,
+                               int mask_per_view, float guidance_scale, float weight, int space) {
+    guided_step(out, guide_out, found, x, uncond, cond, guide, mask, noise, step, views, channels, area, keyed,
+                guide_per_view, mask_per_view, guidance_scale, weight, space);
 }

@@ -61,6 +61,18 @@ ASG_FN bool asg_aligned(const P*... pointers) {
     return ((reinterpret_cast<asg_u64>(pointers) | ...) & 15) == 0;
 }
 
+// The first of elements i .. i + N - 1 of which uncond (or null) or cond is not finite, `none` if there is no such one.
+template <int N, typename T>
+ASG_FN asg_i64 asg_first_non_finite(const T* uncond, const T* cond, asg_i64 i, asg_i64 none) {
+    for (int k = 0; k < N; ++k) {
+        const bool good = asg_finite(asg_to_float(cond[i + k]));
+        if (!good || (uncond && !asg_finite(asg_to_float(uncond[i + k])))) {
+            return i + k;
+        }
+    }
+    return none;
+}
+
 // Calls body(asg_count<N>(), i) for packs of elements i .. i + N - 1 of 0 .. count - 1, shared out over the grid's x
 // axis, and body(asg_count<1>(), i) for the rest; without `packs` for all of them.
 template <int N, typename Body>

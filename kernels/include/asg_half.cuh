@@ -9,16 +9,6 @@ struct asg_half {
     unsigned short bits;
 };
 
-ASG_FN asg_u32 asg_float_bits(float v) {
-#ifdef __CUDACC__
-    return __float_as_uint(v);
-#else
-    asg_u32 bits;
-    __builtin_memcpy(&bits, &v, 4);
-    return bits;
-#endif
-}
-
 ASG_FN float asg_bits_float(asg_u32 bits) {
 #ifdef __CUDACC__
     return __uint_as_float(bits);

@@ -63,6 +63,16 @@ ASG_FN double asg_uniform(asg_words r) {
     return ((double)k + 0.5) * (1.0 / 4503599627370496.0);
 }
 
+ASG_FN asg_u32 asg_float_bits(float v) {
+#ifdef __CUDACC__
+    return __float_as_uint(v);
+#else
+    asg_u32 bits;
+    __builtin_memcpy(&bits, &v, 4);
+    return bits;
+#endif
+}
+
 ASG_FN asg_u64 asg_double_bits(double v) {
 #ifdef __CUDACC__
     return (asg_u64)__double_as_longlong(v);
@@ -324,5 +334,9 @@ ASG_FN asg_u8 asg_byte(float v) {
 
 // inf - inf and NaN - NaN are NaN, which equals nothing.
 ASG_FN bool asg_finite(float v) { return v - v == 0.0f; }
+
+// The same of many values at once, as bit 31 of the disjunction: set if the exponent of one is all ones. Sums and products
+// make nothing finite of a NaN or an infinity, so results tell whether to look for one among what they were made of.
+ASG_FN asg_u32 asg_non_finite(float v) { return (asg_float_bits(v) & 0x7F800000u) + 0x00800000u; }
 
 #endif

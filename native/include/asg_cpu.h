@@ -22,7 +22,7 @@
 #define ASG_CPU_API
 #endif
 
-#define ASG_CPU_ABI_VERSION 3
+#define ASG_CPU_ABI_VERSION 4
 
 #ifdef __cplusplus
 extern "C" {
@@ -78,19 +78,21 @@ ASG_CPU_API int32_t asg_gather_windows_f32(int32_t tier, float* out, const float
                                            int32_t channels, int32_t canvas_height, int32_t canvas_width,
                                            int32_t views, int32_t h, int32_t w, int32_t copies, float scale);
 
-// out, x, cond [views, channels, area]; out may be x; uncond alike or null; guide [channels, area], ignored where no
-// view is guided; mask [area], with mask_per_view [views, area], or null for 1; noise [views, channels, area] or null,
-// which needs step_n = 0 (§4). keyed: view 0 is the key patch, which is not guided and leaves its guide in guide_out
-// [channels, area], which may be guide, or null; without keyed, or with ASG_GUIDE_NONE, guide_out has to be null.
-ASG_CPU_API int32_t asg_guided_step_f32(int32_t tier, float* out, float* guide_out, const float* x,
+// out, x, cond [views, channels, area]; out may be x; uncond alike or null; guide [channels, area], with guide_per_view
+// [views, channels, area], ignored where no view is guided; mask [area], with mask_per_view [views, area], or null for
+// 1; noise [views, channels, area] or null, which needs step_n = 0 (§4). keyed: view 0 is the key patch, which is not
+// guided, whose row of guides is not read, and which leaves its guide in guide_out [channels, area], which without
+// guide_per_view may be guide, or null; without keyed, or with ASG_GUIDE_NONE, guide_out has to be null.
+// found [1] or null: lowered to the first element of which uncond or cond is a NaN or an infinity.
+ASG_CPU_API int32_t asg_guided_step_f32(int32_t tier, float* out, float* guide_out, int64_t* found, const float* x,
                                         const float* uncond, const float* cond, const float* guide,
                                         const float* mask, const float* noise, const asg_step* step, int32_t views,
-                                        int32_t channels, int64_t area, int32_t keyed, int32_t mask_per_view,
-                                        float guidance_scale, float weight, int32_t space);
+                                        int32_t channels, int64_t area, int32_t keyed, int32_t guide_per_view,
+                                        int32_t mask_per_view, float guidance_scale, float weight, int32_t space);
 
-// out, cond [count], uncond [count] or null: classifier-free guidance (§4). out may be uncond or cond.
-ASG_CPU_API int32_t asg_combine_f32(int32_t tier, float* out, const float* uncond, const float* cond, int64_t count,
-                                    float guidance_scale);
+// out, cond [count], uncond [count] or null: classifier-free guidance (§4). found as in asg_guided_step_f32.
+ASG_CPU_API int32_t asg_combine_f32(int32_t tier, float* out, int64_t* found, const float* uncond, const float* cond,
+                                    int64_t count, float guidance_scale);
 
 // sum [views, h, w], map [views, map_height, map_width]: sets (first != 0) or adds the resized map (§5).
 ASG_CPU_API int32_t asg_add_map_f32(int32_t tier, float* sum, const float* map, int32_t views, int32_t h, int32_t w,

@@ -168,16 +168,18 @@ int32_t asg_gather_windows_f32(int32_t tier, float* out, const float* canvas, co
     return ASG_OK;
 }
 
-int32_t asg_guided_step_f32(int32_t tier, float* out, float* guide_out, const float* x, const float* uncond,
-                            const float* cond, const float* guide, const float* mask, const float* noise,
-                            const asg_step* step, int32_t views, int32_t channels, int64_t area, int32_t keyed,
-                            int32_t mask_per_view, float guidance_scale, float weight, int32_t space) {
+int32_t asg_guided_step_f32(int32_t tier, float* out, float* guide_out, int64_t* found, const float* x,
+                            const float* uncond, const float* cond, const float* guide, const float* mask,
+                            const float* noise, const asg_step* step, int32_t views, int32_t channels, int64_t area,
+                            int32_t keyed, int32_t guide_per_view, int32_t mask_per_view, float guidance_scale,
+                            float weight, int32_t space) {
     Check check(tier);
     check.tensor(out, views, channels, area).tensor(x, views, channels, area);
     check.optional(uncond, views, channels, area).tensor(cond, views, channels, area).tensor(step, 16);
     check.option(space >= ASG_GUIDE_NONE && space <= ASG_GUIDE_LATENT);
     check.option(guide || space == ASG_GUIDE_NONE || (keyed && views == 1));
     check.option(!guide_out || (keyed && space != ASG_GUIDE_NONE));
+    check.option(!guide_out || guide != guide_out || !guide_per_view);
     if (check.failed()) {
         return check.status;
     }
@@ -185,19 +187,19 @@ int32_t asg_guided_step_f32(int32_t tier, float* out, float* guide_out, const fl
     if (check.failed()) {
         return check.status;
     }
-    tables[tier]->guided_step(out, guide_out, x, uncond, cond, guide, mask, noise, step, views, channels, area,
-                              keyed != 0, mask_per_view != 0, guidance_scale, weight, space);
+    tables[tier]->guided_step(out, guide_out, found, x, uncond, cond, guide, mask, noise, step, views, channels, area,
+                              keyed != 0, guide_per_view != 0, mask_per_view != 0, guidance_scale, weight, space);
     return ASG_OK;
 }
 
-int32_t asg_combine_f32(int32_t tier, float* out, const float* uncond, const float* cond, int64_t count,
-                        float guidance_scale) {
+int32_t asg_combine_f32(int32_t tier, float* out, int64_t* found, const float* uncond, const float* cond,
+                        int64_t count, float guidance_scale) {
     Check check(tier);
     check.tensor(out, count).optional(uncond, count).tensor(cond, count);
     if (check.failed()) {
         return check.status;
     }
-    tables[tier]->combine(out, uncond, cond, count, guidance_scale);
+    tables[tier]->combine(out, found, uncond, cond, count, guidance_scale);
     return ASG_OK;
 }
 

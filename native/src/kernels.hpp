@@ -19,11 +19,12 @@ struct Kernels {
     void (*gather_windows)(float* out, const float* canvas, const int32_t* starts, int64_t channels,
                            int64_t canvas_height, int64_t canvas_width, int64_t views, int64_t h, int64_t w,
                            int64_t copies, float scale);
-    void (*guided_step)(float* out, float* guide_out, const float* x, const float* uncond, const float* cond,
-                        const float* guide, const float* mask, const float* noise, const asg_step* step,
-                        int64_t views, int64_t channels, int64_t area, bool keyed, bool mask_per_view,
-                        float guidance_scale, float weight, int space);
-    void (*combine)(float* out, const float* uncond, const float* cond, int64_t count, float guidance_scale);
+    void (*guided_step)(float* out, float* guide_out, int64_t* found, const float* x, const float* uncond,
+                        const float* cond, const float* guide, const float* mask, const float* noise,
+                        const asg_step* step, int64_t views, int64_t channels, int64_t area, bool keyed,
+                        bool guide_per_view, bool mask_per_view, float guidance_scale, float weight, int space);
+    void (*combine)(float* out, int64_t* found, const float* uncond, const float* cond, int64_t count,
+                    float guidance_scale);
     void (*add_map)(float* sum, const float* map, int64_t views, int h, int w, int map_height, int map_width,
                     bool first);
     void (*normalise_mask)(float* mask, int64_t views, int64_t area, int blocks, int norm);

@@ -146,10 +146,40 @@ void gather_windows(float* out, const float* canvas, const int32_t* starts, int6
     }
 }
 
+int64_t first_non_finite(const float* data, int64_t count) {
+    const int64_t block = 1024;  // searched only when the count of its non-finite values is not 0
+    for (int64_t start = 0; start < count; start += block) {
+        const int64_t end = least(count, start + block);
+        int32_t found = 0;
+        for (int64_t i = start; i < end; ++i) {
+            found += asg_finite(data[i]) ? 0 : 1;
+        }
+        for (int64_t i = start; found != 0 && i < end; ++i) {
+            if (!asg_finite(data[i])) {
+                return i;
+            }
+        }
+    }
+    return count;
+}
+
+// Lowers *found, unless it is null, to the first of elements at .. at + count - 1 of which uncond (or null) or cond is not
+// finite. There is none unless `seen` says so, the disjunction of asg_non_finite of what was made of them.
+void search(int64_t* found, asg_u32 seen, const float* uncond, const float* cond, int64_t at, int64_t count) {
+    if (!found || !(seen >> 31)) {
+        return;
+    }
+    int64_t i = first_non_finite(cond + at, count);
+    i = uncond ? least(i, first_non_finite(uncond + at, count)) : i;
+    *found = i < count ? least(*found, at + i) : *found;
+}
+
+// Returns what search() wants to have seen, as key_row and combine_row do.
 template <bool CFG, int SPACE, bool MASK, bool NOISE>
-void step_row(float* out, const float* x, const float* uncond, const float* cond, const float* guide,
-              const float* mask, const float* noise, const asg_step s, int64_t area, float guidance_scale,
-              float weight) {
+asg_u32 step_row(float* out, const float* x, const float* uncond, const float* cond, const float* guide,
+                 const float* mask, const float* noise, const asg_step s, int64_t area, float guidance_scale,
+                 float weight) {
+    asg_u32 seen = 0;
     ASG_INDEPENDENT
     for (int64_t i = 0; i < area; ++i) {
         float m = CFG ? asg_guided(uncond[i], cond[i], guidance_scale) : cond[i];
@@ -160,12 +190,15 @@ void step_row(float* out, const float* x, const float* uncond, const float* cond
                                          : asg_pull_latent(s, e, x[i], guide[i], wm);
         }
         float next = asg_next(s, e, x[i]);
-        out[i] = NOISE ? next + s.step_n * noise[i] : next;
+        next = NOISE ? next + s.step_n * noise[i] : next;
+        seen |= asg_non_finite(next);
+        out[i] = next;
     }
+    return seen;
 }
 
-using StepRow = void (*)(float*, const float*, const float*, const float*, const float*, const float*, const float*,
-                         asg_step, int64_t, float, float);
+using StepRow = asg_u32 (*)(float*, const float*, const float*, const float*, const float*, const float*,
+                            const float*, asg_step, int64_t, float, float);
 
 template <bool CFG, int SPACE>
 StepRow choose_step_row(bool mask, bool noise) {
@@ -187,20 +220,24 @@ StepRow choose_step_row(int space, bool mask, bool noise) {
 
 // The key patch: not guided; its guide is a second output.
 template <bool CFG, int SPACE, bool NOISE>
-void key_row(float* out, float* guide_out, const float* x, const float* uncond, const float* cond, const float* noise,
-             const asg_step s, int64_t area, float guidance_scale) {
+asg_u32 key_row(float* out, float* guide_out, const float* x, const float* uncond, const float* cond,
+                const float* noise, const asg_step s, int64_t area, float guidance_scale) {
+    asg_u32 seen = 0;
     ASG_INDEPENDENT
     for (int64_t i = 0; i < area; ++i) {
         float m = CFG ? asg_guided(uncond[i], cond[i], guidance_scale) : cond[i];
         float e = asg_noise_of(s, m, x[i]);
         guide_out[i] = SPACE == ASG_GUIDE_NOISE ? e : asg_clean_of(s, e, x[i]);
         float next = asg_next(s, e, x[i]);
-        out[i] = NOISE ? next + s.step_n * noise[i] : next;
+        next = NOISE ? next + s.step_n * noise[i] : next;
+        seen |= asg_non_finite(next);
+        out[i] = next;
     }
+    return seen;
 }
 
-using KeyRow = void (*)(float*, float*, const float*, const float*, const float*, const float*, asg_step, int64_t,
-                        float);
+using KeyRow = asg_u32 (*)(float*, float*, const float*, const float*, const float*, const float*, asg_step, int64_t,
+                           float);
 
 template <bool CFG>
 KeyRow choose_key_row(int space, bool noise) {
@@ -210,10 +247,10 @@ KeyRow choose_key_row(int space, bool noise) {
 }
 
 // View by view in ascending order, so that guide may be guide_out.
-void guided_step(float* out, float* guide_out, const float* x, const float* uncond, const float* cond,
+void guided_step(float* out, float* guide_out, int64_t* found, const float* x, const float* uncond, const float* cond,
                  const float* guide, const float* mask, const float* noise, const asg_step* step, int64_t views,
-                 int64_t channels, int64_t area, bool keyed, bool mask_per_view, float guidance_scale, float weight,
-                 int space) {
+                 int64_t channels, int64_t area, bool keyed, bool guide_per_view, bool mask_per_view,
+                 float guidance_scale, float weight, int space) {
     const bool add_noise = noise && step->step_n != 0.0f;
     const KeyRow key = uncond ? choose_key_row<true>(space, add_noise) : choose_key_row<false>(space, add_noise);
     const StepRow plain = uncond ? choose_step_row<true>(ASG_GUIDE_NONE, false, add_noise)
@@ -226,26 +263,35 @@ void guided_step(float* out, float* guide_out, const float* x, const float* unco
             const int64_t at = (view * channels + c) * area;
             const float* u = uncond ? uncond + at : nullptr;
             const float* n = noise ? noise + at : nullptr;
+            asg_u32 seen;
             if (is_key && guide_out) {
-                key(out + at, guide_out + c * area, x + at, u, cond + at, n, *step, area, guidance_scale);
+                seen = key(out + at, guide_out + c * area, x + at, u, cond + at, n, *step, area, guidance_scale);
             } else {
                 const StepRow row = is_key ? plain : guided;
-                row(out + at, x + at, u, cond + at, guide ? guide + c * area : nullptr,
-                    mask && mask_per_view ? mask + view * area : mask, n, *step, area, guidance_scale, weight);
+                seen = row(out + at, x + at, u, cond + at, guide ? guide + (guide_per_view ? at : c * area) : nullptr,
+                           mask && mask_per_view ? mask + view * area : mask, n, *step, area, guidance_scale, weight);
             }
+            search(found, seen, uncond, cond, at, area);
         }
     }
 }
 
-void combine(float* out, const float* uncond, const float* cond, int64_t count, float guidance_scale) {
-    if (!uncond) {
-        memmove(out, cond, (size_t)count * sizeof(float));
-        return;
-    }
+template <bool CFG>
+asg_u32 combine_row(float* out, const float* uncond, const float* cond, int64_t count, float guidance_scale) {
+    asg_u32 seen = 0;
     ASG_INDEPENDENT
     for (int64_t i = 0; i < count; ++i) {
-        out[i] = asg_guided(uncond[i], cond[i], guidance_scale);
+        const float m = CFG ? asg_guided(uncond[i], cond[i], guidance_scale) : cond[i];
+        seen |= asg_non_finite(m);
+        out[i] = m;
     }
+    return seen;
+}
+
+void combine(float* out, int64_t* found, const float* uncond, const float* cond, int64_t count, float guidance_scale) {
+    const asg_u32 seen = uncond ? combine_row<true>(out, uncond, cond, count, guidance_scale)
+                                : combine_row<false>(out, nullptr, cond, count, guidance_scale);
+    search(found, seen, uncond, cond, 0, count);
 }
 
 const int64_t MAP_BLOCK = 512;  // columns of a map at a time
@@ -716,23 +762,6 @@ void resample(float* out, float* work, const float* in, const int32_t* index_y, 
             }
         }
     }
-}
-
-int64_t first_non_finite(const float* data, int64_t count) {
-    const int64_t block = 1024;  // searched only when the count of its non-finite values is not 0
-    for (int64_t start = 0; start < count; start += block) {
-        const int64_t end = least(count, start + block);
-        int32_t found = 0;
-        for (int64_t i = start; i < end; ++i) {
-            found += asg_finite(data[i]) ? 0 : 1;
-        }
-        for (int64_t i = start; found != 0 && i < end; ++i) {
-            if (!asg_finite(data[i])) {
-                return i;
-            }
-        }
-    }
-    return count;
 }
 
 }  // namespace

@@ -83,21 +83,24 @@ void elementwise(int64_t n) {
     same("normal", n, n, [&](int32_t t, float* out) { return asg_normal_f32(t, out, n, -7, 1LL << 40, 3, 1, 2.5f); });
     same("model_input", 3 * n, n,
          [&](int32_t t, float* out) { return asg_model_input_f32(t, out, a.get(), n, 3, 0.3f); });
-    same("combine", n, n, [&](int32_t t, float* out) { return asg_combine_f32(t, out, a.get(), b.get(), n, 7.5f); });
-    same("combine in place", n, n, [&](int32_t t, float* out) { return asg_combine_f32(t, out, a.get(), out, n, 2); });
+    same("combine", n, n,
+         [&](int32_t t, float* out) { return asg_combine_f32(t, out, nullptr, a.get(), b.get(), n, 7.5f); });
+    same("combine without uncond", n, n,
+         [&](int32_t t, float* out) { return asg_combine_f32(t, out, nullptr, nullptr, b.get(), n, 2); });
     same("scale_shift", n, n, [&](int32_t t, float* out) { return asg_scale_shift_f32(t, out, out, n, 5.5f, 0.1f); });
-    const Floats x(6 * n, 5), uncond(6 * n, 6), cond(6 * n, 7), noise(6 * n, 8), guide(3 * n, 9), mask(2 * n, 10);
+    const Floats x(6 * n, 5), uncond(6 * n, 6), cond(6 * n, 7), noise(6 * n, 8), guide(6 * n, 9), mask(2 * n, 10);
     for (int32_t space = ASG_GUIDE_NONE; space <= ASG_GUIDE_LATENT; ++space) {
-        for (int variant = 0; variant < 32; ++variant) {
+        for (int variant = 0; variant < 64; ++variant) {
             const bool keyed = variant & 8, published = keyed && (variant & 16) && space != ASG_GUIDE_NONE;
-            // The guide lies behind the latents; where it is published, it guides view 1 at once.
+            const bool per_view = variant & 32;
+            // The guide lies behind the latents; where it is published and the only one, it guides view 1 at once.
             same("guided_step", 9 * n, n, [&](int32_t t, float* out) {
                 float* const guide_out = published ? out + 6 * n : nullptr;
-                return asg_guided_step_f32(t, out, guide_out, variant & 1 ? x.get() : out,
+                return asg_guided_step_f32(t, out, guide_out, nullptr, variant & 1 ? x.get() : out,
                                            variant & 2 ? uncond.get() : nullptr, cond.get(),
-                                           published ? guide_out : guide.get(), variant & 4 ? mask.get() : nullptr,
-                                           variant & 1 ? noise.get() : nullptr, variant & 1 ? &noisy : &plain, 2, 3, n,
-                                           keyed, 1, 5, 0.9f, space);
+                                           published && !per_view ? guide_out : guide.get(),
+                                           variant & 4 ? mask.get() : nullptr, variant & 1 ? noise.get() : nullptr,
+                                           variant & 1 ? &noisy : &plain, 2, 3, n, keyed, per_view, 1, 5, 0.9f, space);
             });
         }
     }
@@ -121,6 +124,19 @@ void elementwise(int64_t n) {
         const Floats bad(n, 11);
         bad.get()[n - 1] = __builtin_inff();
         expect(asg_first_non_finite_f32(t, bad.get(), n) == n - 1, "first_non_finite at the end", n);
+        const Floats out(n);
+        int64_t found = n + 7;
+        asg_combine_f32(t, out.get(), &found, a.get(), b.get(), n, 7.5f);
+        expect(found == n + 7, "combine of finite values", n);
+        asg_combine_f32(t, out.get(), &found, bad.get(), b.get(), n, 7.5f);
+        expect(found == n - 1, "combine of an infinity at the end", n);
+        found = n + 7;
+        asg_guided_step_f32(t, out.get(), nullptr, &found, a.get(), b.get(), bad.get(), nullptr, nullptr, nullptr, &plain,
+                            1, 1, n, 0, 0, 0, 5, 1, ASG_GUIDE_NONE);
+        expect(found == n - 1, "guided_step of an infinity at the end", n);
+        found = 0;
+        asg_combine_f32(t, out.get(), &found, bad.get(), b.get(), n, 7.5f);
+        expect(found == 0, "found is only lowered", n);
     }
 }
 
@@ -225,15 +241,18 @@ void statuses() {
     expect(asg_normalise_mask_f32(s, p, 1, 4, 1, 3) == ASG_BAD_OPTION, "norm 3", 0);
     expect(asg_rgb8_f32(s, (uint8_t*)p, p, 1, 1, 0, 1, 1, 1) == ASG_BAD_OPTION, "crop outside", 0);
     expect(asg_blur_f32(s, p, p, p, p, 1, 1, 1, 2) == ASG_BAD_OPTION, "even taps", 0);
-    expect(asg_guided_step_f32(s, p, nullptr, p, nullptr, p, nullptr, nullptr, nullptr, &noisy, 1, 1, 4, 0, 0, 1, 1,
-                               ASG_GUIDE_NONE) == ASG_BAD_OPTION,
+    expect(asg_guided_step_f32(s, p, nullptr, nullptr, p, nullptr, p, nullptr, nullptr, nullptr, &noisy, 1, 1, 4, 0, 0,
+                               0, 1, 1, ASG_GUIDE_NONE) == ASG_BAD_OPTION,
            "noise missing", 0);
-    expect(asg_guided_step_f32(s, p, nullptr, p, nullptr, p, nullptr, nullptr, p, &noisy, 1, 1, 4, 0, 0, 1, 1,
-                               ASG_GUIDE_NOISE) == ASG_BAD_OPTION,
+    expect(asg_guided_step_f32(s, p, nullptr, nullptr, p, nullptr, p, nullptr, nullptr, p, &noisy, 1, 1, 4, 0, 0, 0, 1,
+                               1, ASG_GUIDE_NOISE) == ASG_BAD_OPTION,
            "guide missing", 0);
-    expect(asg_guided_step_f32(s, p, p, p, nullptr, p, p, nullptr, p, &noisy, 1, 1, 4, 0, 0, 1, 1, ASG_GUIDE_NOISE) ==
-               ASG_BAD_OPTION,
+    expect(asg_guided_step_f32(s, p, p, nullptr, p, nullptr, p, p, nullptr, p, &noisy, 1, 1, 4, 0, 0, 0, 1, 1,
+                               ASG_GUIDE_NOISE) == ASG_BAD_OPTION,
            "guide of no key patch", 0);
+    expect(asg_guided_step_f32(s, p, p, nullptr, p, nullptr, p, p, nullptr, p, &noisy, 1, 1, 4, 1, 1, 0, 1, 1,
+                               ASG_GUIDE_NOISE) == ASG_BAD_OPTION,
+           "guides per view in guide_out", 0);
     expect(asg_interact_f32(s, p, p, p, 0, 1, 4, 1, 0, 0, 0, 0, 1) == ASG_BAD_EXTENT, "no copies", 0);
     expect(std::strcmp(asg_status_name(ASG_TOO_LARGE), "ASG_TOO_LARGE") == 0, "status name", 0);
     expect(std::strcmp(asg_status_name(1), "unknown status") == 0, "name of no status", 0);

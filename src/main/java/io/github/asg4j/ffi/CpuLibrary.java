@@ -29,7 +29,7 @@ public final class CpuLibrary {
     public static final int AVX512 = 2;
 
     /** ASG_CPU_ABI_VERSION of the header that this class was written for. */
-    static final int ABI_VERSION = 3;
+    static final int ABI_VERSION = 4;
 
     private static final long STATUS_NAME_BYTES = 64;
 
@@ -195,9 +195,11 @@ public final class CpuLibrary {
                         ADDRESS,
                         ADDRESS,
                         ADDRESS,
+                        ADDRESS,
                         JAVA_INT,
                         JAVA_INT,
                         JAVA_LONG,
+                        JAVA_INT,
                         JAVA_INT,
                         JAVA_INT,
                         JAVA_FLOAT,
@@ -208,6 +210,7 @@ public final class CpuLibrary {
                         "asg_combine_f32",
                         JAVA_INT,
                         JAVA_INT,
+                        ADDRESS,
                         ADDRESS,
                         ADDRESS,
                         ADDRESS,
@@ -577,6 +580,7 @@ public final class CpuLibrary {
             int tier,
             MemorySegment out,
             MemorySegment guideOut,
+            MemorySegment found,
             MemorySegment x,
             MemorySegment uncond,
             MemorySegment cond,
@@ -588,6 +592,7 @@ public final class CpuLibrary {
             int channels,
             long area,
             int keyed,
+            int guidePerView,
             int maskPerView,
             float guidanceScale,
             float weight,
@@ -602,6 +607,7 @@ public final class CpuLibrary {
                                             tier,
                                             out,
                                             guideOut,
+                                            found,
                                             x,
                                             uncond,
                                             cond,
@@ -613,6 +619,7 @@ public final class CpuLibrary {
                                             channels,
                                             area,
                                             keyed,
+                                            guidePerView,
                                             maskPerView,
                                             guidanceScale,
                                             weight,
@@ -635,6 +642,7 @@ public final class CpuLibrary {
     public static void combine(
             int tier,
             MemorySegment out,
+            MemorySegment found,
             MemorySegment uncond,
             MemorySegment cond,
             long count,
@@ -645,7 +653,8 @@ public final class CpuLibrary {
                     (int)
                             functions()
                                     .combine
-                                    .invokeExact(tier, out, uncond, cond, count, guidanceScale);
+                                    .invokeExact(
+                                            tier, out, found, uncond, cond, count, guidanceScale);
         } catch (Throwable e) {
             throw unexpected("asg_combine_f32", e);
         }

@@ -43,16 +43,16 @@ public final class CudaKernels implements Kernels, AutoCloseable {
     /** asg_map_extents of mask.cu: heights, then widths. */
     private final MemorySegment mapExtents = arena.allocate(ValueLayout.JAVA_INT, 2L * MAPS);
 
-    private final DeviceBuffer found;
-    private final DeviceBuffer foundOnHost;
+    private final DeviceBuffer index;
+    private final DeviceBuffer indexOnHost;
 
     public CudaKernels(CudaStream stream, CudaProgram program) {
         this.stream = stream;
         this.program = program;
         CudaDevice device = stream.device();
         maxBlocks = BLOCKS_PER_MULTIPROCESSOR * device.multiprocessors();
-        found = device.allocate(Long.BYTES, "index of a non-finite value");
-        foundOnHost = device.allocateHost(Long.BYTES, "index of a non-finite value");
+        index = device.allocate(Long.BYTES, "index of a non-finite value");
+        indexOnHost = device.allocateHost(Long.BYTES, "index of a non-finite value");
     }
 
     @Override
@@ -191,10 +191,12 @@ public final class CudaKernels implements Kernels, AutoCloseable {
     public void guidedStep(
             MemorySegment out,
             MemorySegment guideOut,
+            MemorySegment found,
             MemorySegment x,
             MemorySegment uncond,
             MemorySegment cond,
             MemorySegment guide,
+            boolean guidePerView,
             MemorySegment mask,
             boolean maskPerView,
             MemorySegment noise,
@@ -209,10 +211,12 @@ public final class CudaKernels implements Kernels, AutoCloseable {
         KernelChecks.guidedStep(
                 out,
                 guideOut,
+                found,
                 x,
                 uncond,
                 cond,
                 guide,
+                guidePerView,
                 mask,
                 maskPerView,
                 noise,
@@ -232,10 +236,13 @@ public final class CudaKernels implements Kernels, AutoCloseable {
                 .clear()
                 .writes(out, size)
                 .writes(guideOut, guideSize)
+                .updates(found, Long.BYTES)
                 .reads(x, size)
                 .reads(uncond, size)
                 .reads(cond, size)
-                .reads(guided ? guide : MemorySegment.NULL, own ? 0 : guideSize)
+                .reads(
+                        guided ? guide : MemorySegment.NULL,
+                        own ? 0 : guidePerView ? size : guideSize)
                 .reads(guided ? mask : MemorySegment.NULL, bytes(maskPerView ? views * area : area))
                 .reads(noisy ? noise : MemorySegment.NULL, size)
                 .add(step, StepRow.BYTES)
@@ -243,6 +250,7 @@ public final class CudaKernels implements Kernels, AutoCloseable {
                 .add(channels)
                 .add(area)
                 .add(keyed ? 1 : 0)
+                .add(guidePerView ? 1 : 0)
                 .add(maskPerView ? 1 : 0)
                 .add(guidanceScale)
                 .add(weight)
@@ -257,14 +265,16 @@ public final class CudaKernels implements Kernels, AutoCloseable {
     @Override
     public void combine(
             MemorySegment out,
+            MemorySegment found,
             MemorySegment uncond,
             MemorySegment cond,
             long count,
             float guidanceScale) {
-        KernelChecks.combine(out, uncond, cond, count);
+        KernelChecks.combine(out, found, uncond, cond, count);
         arguments
                 .clear()
                 .writes(out, bytes(count))
+                .updates(found, Long.BYTES)
                 .reads(uncond, bytes(count))
                 .reads(cond, bytes(count))
                 .add(count)
@@ -654,30 +664,24 @@ public final class CudaKernels implements Kernels, AutoCloseable {
         launch(CudaOperation.RESAMPLE, blocks(count, 1));
     }
 
-    @Override
-    public void findNonFinite(MemorySegment index, MemorySegment data, long count) {
-        KernelChecks.findNonFinite(index, data, count);
-        stream.fill(index, (byte) 0x7F, Long.BYTES); // beyond every count
-        arguments.clear().updates(index, Long.BYTES).reads(data, bytes(count)).add(count);
-        launch(CudaOperation.FIRST_NON_FINITE, blocks(count, PACK));
-    }
-
     /** Waits for the stream. */
     @Override
     public long firstNonFinite(MemorySegment data, long count) {
         KernelChecks.firstNonFinite(data, count);
-        findNonFinite(found.segment(), data, count);
-        stream.download(foundOnHost.segment(), found.segment(), Long.BYTES);
+        stream.fill(index.segment(), NONE_FOUND_BYTE, Long.BYTES);
+        arguments.clear().updates(index.segment(), Long.BYTES).reads(data, bytes(count)).add(count);
+        launch(CudaOperation.FIRST_NON_FINITE, blocks(count, PACK));
+        stream.download(indexOnHost.segment(), index.segment(), Long.BYTES);
         stream.synchronize();
-        long index = foundOnHost.segment().get(ValueLayout.JAVA_LONG, 0);
-        return index < count ? index : -1;
+        long found = indexOnHost.segment().get(ValueLayout.JAVA_LONG, 0);
+        return found < count ? found : -1;
     }
 
     /** After all work of the stream. Idempotent. */
     @Override
     public void close() {
-        foundOnHost.close();
-        found.close();
+        indexOnHost.close();
+        index.close();
         if (arena.scope().isAlive()) {
             arena.close();
         }

@@ -155,10 +155,12 @@ public final class JavaKernels implements Kernels {
     public void guidedStep(
             MemorySegment out,
             MemorySegment guideOut,
+            MemorySegment found,
             MemorySegment x,
             MemorySegment uncond,
             MemorySegment cond,
             MemorySegment guide,
+            boolean guidePerView,
             MemorySegment mask,
             boolean maskPerView,
             MemorySegment noise,
@@ -173,10 +175,12 @@ public final class JavaKernels implements Kernels {
         KernelChecks.guidedStep(
                 out,
                 guideOut,
+                found,
                 x,
                 uncond,
                 cond,
                 guide,
+                guidePerView,
                 mask,
                 maskPerView,
                 noise,
@@ -191,6 +195,7 @@ public final class JavaKernels implements Kernels {
         boolean cfg = !KernelChecks.isNull(uncond);
         boolean masked = !KernelChecks.isNull(mask);
         boolean published = !KernelChecks.isNull(guideOut);
+        boolean searches = !KernelChecks.isNull(found);
         float predM = StepRow.get(step, StepRow.PRED_M);
         float predX = StepRow.get(step, StepRow.PRED_X);
         float sigma = StepRow.get(step, StepRow.SIGMA);
@@ -203,7 +208,7 @@ public final class JavaKernels implements Kernels {
             long maskAt = maskPerView ? view * area : 0;
             for (int c = 0; c < channels; c++) {
                 long at = ((long) view * channels + c) * area;
-                long guideAt = c * area;
+                long guideAt = guidePerView ? at : c * area;
                 for (long i = 0; i < area; i++) {
                     float mc = get(cond, at + i);
                     float m = cfg ? guided(get(uncond, at + i), mc, guidanceScale) : mc;
@@ -211,7 +216,7 @@ public final class JavaKernels implements Kernels {
                     float e = predM * m + predX * xi;
                     if (key && published) {
                         float clean = (xi - sigma * e) * invAlpha;
-                        set(guideOut, guideAt + i, space == GUIDE_LATENT ? clean : e);
+                        set(guideOut, c * area + i, space == GUIDE_LATENT ? clean : e);
                     }
                     if (!key && space != GUIDE_NONE) {
                         float wm = masked ? weight * get(mask, maskAt + i) : weight;
@@ -228,6 +233,9 @@ public final class JavaKernels implements Kernels {
                         next = next + stepN * get(noise, at + i);
                     }
                     set(out, at + i, next);
+                    if (searches && !Float.isFinite(next)) {
+                        note(found, uncond, cond, at + i);
+                    }
                 }
             }
         }
@@ -236,17 +244,35 @@ public final class JavaKernels implements Kernels {
     @Override
     public void combine(
             MemorySegment out,
+            MemorySegment found,
             MemorySegment uncond,
             MemorySegment cond,
             long count,
             float guidanceScale) {
-        KernelChecks.combine(out, uncond, cond, count);
-        if (KernelChecks.isNull(uncond)) {
-            MemorySegment.copy(cond, 0, out, 0, count * 4);
-            return;
-        }
+        KernelChecks.combine(out, found, uncond, cond, count);
+        boolean cfg = !KernelChecks.isNull(uncond);
+        boolean searches = !KernelChecks.isNull(found);
         for (long i = 0; i < count; i++) {
-            set(out, i, guided(get(uncond, i), get(cond, i), guidanceScale));
+            float mc = get(cond, i);
+            float m = cfg ? guided(get(uncond, i), mc, guidanceScale) : mc;
+            set(out, i, m);
+            if (searches && !Float.isFinite(m)) {
+                note(found, uncond, cond, i);
+            }
+        }
+    }
+
+    /**
+     * Lowers {@code found} to element i if uncond (or NULL) or cond of it is not finite. Sums and
+     * products make nothing finite of such a value, so this is asked where a result is not finite.
+     */
+    private static void note(
+            MemorySegment found, MemorySegment uncond, MemorySegment cond, long i) {
+        boolean finite =
+                Float.isFinite(get(cond, i))
+                        && (KernelChecks.isNull(uncond) || Float.isFinite(get(uncond, i)));
+        if (!finite) {
+            found.set(ValueLayout.JAVA_LONG, 0, Math.min(i, found.get(ValueLayout.JAVA_LONG, 0)));
         }
     }
 

@@ -93,10 +93,12 @@ final class KernelChecks {
     static void guidedStep(
             MemorySegment out,
             MemorySegment guideOut,
+            MemorySegment found,
             MemorySegment x,
             MemorySegment uncond,
             MemorySegment cond,
             MemorySegment guide,
+            boolean guidePerView,
             MemorySegment mask,
             boolean maskPerView,
             MemorySegment noise,
@@ -116,15 +118,21 @@ final class KernelChecks {
                             + (keyed ? "space is 0" : "no view is the key patch")
                             + "; pass NULL");
         }
+        if (guidePerView && !isNull(guideOut) && guide.address() == guideOut.address()) {
+            throw new IllegalArgumentException(
+                    "guidedStep: guide is guideOut, which is one guide, but guidePerView is true;"
+                            + " pass a guide of every view, or false");
+        }
         long plane = times(channels, area);
         long count = times(views, plane);
         requireFloats(out, count, "guidedStep", "out");
         optionalFloats(guideOut, plane, "guidedStep", "guideOut");
+        optionalIndex(found, "guidedStep");
         requireFloats(x, count, "guidedStep", "x");
         optionalFloats(uncond, count, "guidedStep", "uncond");
         requireFloats(cond, count, "guidedStep", "cond");
         if (guides(keyed, views, space)) {
-            requireFloats(guide, plane, "guidedStep", "guide");
+            requireFloats(guide, guidePerView ? count : plane, "guidedStep", "guide");
         }
         optionalFloats(mask, maskPerView ? times(views, area) : area, "guidedStep", "mask");
         optionalFloats(noise, count, "guidedStep", "noise");
@@ -136,9 +144,15 @@ final class KernelChecks {
         return space != Kernels.GUIDE_NONE && views > (keyed ? 1 : 0);
     }
 
-    static void combine(MemorySegment out, MemorySegment uncond, MemorySegment cond, long count) {
+    static void combine(
+            MemorySegment out,
+            MemorySegment found,
+            MemorySegment uncond,
+            MemorySegment cond,
+            long count) {
         requireExtent(count, "combine", "count");
         requireFloats(out, count, "combine", "out");
+        optionalIndex(found, "combine");
         optionalFloats(uncond, count, "combine", "uncond");
         requireFloats(cond, count, "combine", "cond");
     }
@@ -336,12 +350,6 @@ final class KernelChecks {
         requireFloats(weightX, times(outWidth, tapsX), "resample", "weightX");
     }
 
-    static void findNonFinite(MemorySegment found, MemorySegment data, long count) {
-        requireBytes(found, Long.BYTES, "findNonFinite", "found");
-        requireExtent(count, "findNonFinite", "count");
-        requireFloats(data, count, "findNonFinite", "data");
-    }
-
     static void firstNonFinite(MemorySegment data, long count) {
         requireExtent(count, "firstNonFinite", "count");
         requireFloats(data, count, "firstNonFinite", "data");
@@ -362,6 +370,13 @@ final class KernelChecks {
             MemorySegment segment, long count, String operation, String tensor) {
         if (!isNull(segment)) {
             requireFloats(segment, count, operation, tensor);
+        }
+    }
+
+    /** {@code found} of a search: an int64, as wide as a float64. */
+    private static void optionalIndex(MemorySegment found, String operation) {
+        if (!isNull(found)) {
+            requireDoubles(found, 1, operation, "found");
         }
     }
 

@@ -52,10 +52,12 @@ public final class KernelSelfTest {
                                 k.guidedStep(
                                         out,
                                         guide,
+                                        MemorySegment.NULL,
                                         x,
                                         x,
                                         m,
                                         guide,
+                                        false,
                                         x.asSlice(0, AREA * 4),
                                         false,
                                         m,
@@ -67,6 +69,17 @@ public final class KernelSelfTest {
                                         5,
                                         0.7f,
                                         Kernels.GUIDE_LATENT);
+                            }),
+                    new Operation(
+                            "combine",
+                            (k, out, x, m, row) -> {
+                                // Infinities, and an index above all.
+                                MemorySegment from = out.asSlice(COUNT / 3 * 4);
+                                MemorySegment found = out.asSlice((COUNT - 2) * 4);
+                                MemorySegment none = MemorySegment.NULL;
+                                k.scaleShift(out, x, COUNT, 3e38f, 0);
+                                k.scaleShift(found, x, 2, 0, 3e38f);
+                                k.combine(out, found, none, from, COUNT / 3, 1);
                             }),
                     new Operation(
                             "mask",

@@ -2,7 +2,6 @@
 package io.github.asg4j.kernel;
 
 import java.lang.foreign.MemorySegment;
-import java.lang.foreign.ValueLayout;
 
 /**
  * Everything the engine computes between two calls of a network. One instance serves any number of
@@ -38,6 +37,14 @@ public interface Kernels {
 
     int NORM_MAX = 1;
     int NORM_MEAN_THRESHOLD = 2;
+
+    /**
+     * What {@code found} of {@link #guidedStep} and {@link #combine} holds before the first search:
+     * every byte is {@link #NONE_FOUND_BYTE}.
+     */
+    long NONE_FOUND = 0x7F7F7F7F7F7F7F7FL;
+
+    byte NONE_FOUND_BYTE = 0x7F;
 
     /** The most maps of a mask: as many as a bundle may have. */
     int MAX_MAPS = 64;
@@ -120,12 +127,16 @@ public interface Kernels {
      * @param out [views, channels, area] next latents; may be {@code x} itself
      * @param guideOut [channels, area], written if {@code keyed}; NULL: nobody needs it, and without
      *     {@code keyed}
+     * @param found int64 [1], lowered to the first element of which {@code uncond} or {@code cond} is
+     *     a NaN or an infinity, if there is one; {@link #NONE_FOUND} before, or what another call has
+     *     left; NULL: nobody asks
      * @param x [views, channels, area]
      * @param uncond [views, channels, area] network output of the unconditional rows, or NULL without
      *     classifier-free guidance
      * @param cond [views, channels, area] network output of the conditional rows
-     * @param guide [channels, area]; may be {@code guideOut} itself, then it is the guide of this
-     *     pass; NULL where no view is guided
+     * @param guide [channels, area], which may be {@code guideOut} itself, then it is the guide of
+     *     this pass; or [views, channels, area] if {@code guidePerView}, where the key patch's row is
+     *     not read; NULL where no view is guided
      * @param mask [area], or [views, area] if {@code maskPerView}, or NULL for M = 1
      * @param noise [views, channels, area] step noise, or NULL when the step has none
      * @param keyed view 0 is the key patch
@@ -136,10 +147,12 @@ public interface Kernels {
     void guidedStep(
             MemorySegment out,
             MemorySegment guideOut,
+            MemorySegment found,
             MemorySegment x,
             MemorySegment uncond,
             MemorySegment cond,
             MemorySegment guide,
+            boolean guidePerView,
             MemorySegment mask,
             boolean maskPerView,
             MemorySegment noise,
@@ -155,12 +168,14 @@ public interface Kernels {
     /**
      * {@code out = uncond + guidanceScale * (cond - uncond)}, or a copy of cond if uncond is NULL.
      *
-     * @param out [count]; may be {@code uncond} or {@code cond} itself
+     * @param out [count]
+     * @param found as in {@link #guidedStep}
      * @param uncond [count] or NULL
      * @param cond [count]
      */
     void combine(
             MemorySegment out,
+            MemorySegment found,
             MemorySegment uncond,
             MemorySegment cond,
             long count,
@@ -363,16 +378,4 @@ public interface Kernels {
 
     /** Index of the first NaN or infinity of data [count], -1 if there is none; waits for it. */
     long firstNonFinite(MemorySegment data, long count);
-
-    /**
-     * The same without waiting.
-     *
-     * @param found int64 [1]: the index; {@code count} or more: there is none
-     * @param data [count]
-     */
-    default void findNonFinite(MemorySegment found, MemorySegment data, long count) {
-        KernelChecks.findNonFinite(found, data, count);
-        long index = firstNonFinite(data, count);
-        found.set(ValueLayout.JAVA_LONG, 0, index < 0 ? count : index);
-    }
 }

@@ -98,10 +98,12 @@ public final class NativeKernels implements Kernels {
     public void guidedStep(
             MemorySegment out,
             MemorySegment guideOut,
+            MemorySegment found,
             MemorySegment x,
             MemorySegment uncond,
             MemorySegment cond,
             MemorySegment guide,
+            boolean guidePerView,
             MemorySegment mask,
             boolean maskPerView,
             MemorySegment noise,
@@ -116,10 +118,12 @@ public final class NativeKernels implements Kernels {
         KernelChecks.guidedStep(
                 out,
                 guideOut,
+                found,
                 x,
                 uncond,
                 cond,
                 guide,
+                guidePerView,
                 mask,
                 maskPerView,
                 noise,
@@ -134,6 +138,7 @@ public final class NativeKernels implements Kernels {
                 tier,
                 out,
                 guideOut,
+                found,
                 x,
                 uncond,
                 cond,
@@ -145,6 +150,7 @@ public final class NativeKernels implements Kernels {
                 channels,
                 area,
                 keyed ? 1 : 0,
+                guidePerView ? 1 : 0,
                 maskPerView ? 1 : 0,
                 guidanceScale,
                 weight,
@@ -154,12 +160,13 @@ public final class NativeKernels implements Kernels {
     @Override
     public void combine(
             MemorySegment out,
+            MemorySegment found,
             MemorySegment uncond,
             MemorySegment cond,
             long count,
             float guidanceScale) {
-        KernelChecks.combine(out, uncond, cond, count);
-        CpuLibrary.combine(tier, out, uncond, cond, count, guidanceScale);
+        KernelChecks.combine(out, found, uncond, cond, count);
+        CpuLibrary.combine(tier, out, found, uncond, cond, count, guidanceScale);
     }
 
     @Override

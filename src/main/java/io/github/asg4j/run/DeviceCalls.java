@@ -3,12 +3,12 @@ package io.github.asg4j.run;
 
 import io.github.asg4j.device.CudaEvent;
 import io.github.asg4j.device.CudaStream;
+import io.github.asg4j.kernel.Kernels;
 import io.github.asg4j.plan.Stage;
 
 import org.jspecify.annotations.Nullable;
 
 import java.lang.foreign.MemorySegment;
-import java.lang.foreign.ValueLayout;
 
 /**
  * Calls on a GPU: {@link #DEPTH} slots in turn. The index of a non-finite value and the times of a
@@ -40,12 +40,12 @@ final class DeviceCalls implements InFlight {
         int unitStep;
         @Nullable Stage stage;
         int step;
-        long count;
         boolean open;
         boolean timed;
 
         Slot(Worker worker, CudaStream stream) {
             found = worker.bytes(Long.BYTES, "index of a non-finite value");
+            stream.fill(found, Kernels.NONE_FOUND_BYTE, Long.BYTES);
             foundOnHost = worker.staging(Long.BYTES, "index of a non-finite value");
             begin = stream.device().newTimedEvent();
             networkBegin = stream.device().newTimedEvent();
@@ -99,12 +99,15 @@ final class DeviceCalls implements InFlight {
     }
 
     @Override
-    public void watch(MemorySegment noise, Stage stage, int step) {
+    public MemorySegment found() {
+        return slots[current].found;
+    }
+
+    @Override
+    public void watch(Stage stage, int step) {
         Slot slot = slots[current];
-        slot.count = noise.byteSize() / Float.BYTES;
         slot.stage = stage;
         slot.step = step;
-        worker.kernels.findNonFinite(slot.found, noise, slot.count);
         stream.download(slot.foundOnHost, slot.found, Long.BYTES);
     }
 
@@ -139,8 +142,8 @@ final class DeviceCalls implements InFlight {
         }
         Stage stage = slot.stage;
         slot.stage = null;
-        if (stage != null && slot.foundOnHost.get(ValueLayout.JAVA_LONG, 0) < slot.count) {
-            throw NonFinite.inStage(stage, slot.step);
+        if (stage != null) {
+            NonFinite.check(slot.foundOnHost, stage, slot.step);
         }
     }
 

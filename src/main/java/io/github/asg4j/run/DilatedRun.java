@@ -31,10 +31,12 @@ final class DilatedRun extends StageRun {
     /** The canvas [C, H, W] before step k at index k % length. */
     private final Shared[] latents;
 
-    /** What the main call leaves [C, H, W]: the combined output, or cond - uncond where damped. */
+    /** Combined output of the main call [C, H, W]; in damped steps its two rows [2, C, H, W]. */
     private final Shared main;
 
-    /** Unconditional output of the damped call [C, H, W], and both together. */
+    private final Shared rows;
+
+    /** Unconditional output of the damped call [C, H, W], and all three together. */
     private final Shared damped;
 
     private final Shared guided;
@@ -81,6 +83,7 @@ final class DilatedRun extends StageRun {
         }
         main = crew.floats(plane, "network output");
         boolean damps = dilated.dampedSteps() > 0;
+        rows = crew.floats(damps ? 2 * plane : 0, "rows of the network output");
         damped = crew.floats(damps ? plane : 0, "damped network output");
         guided = crew.floats(damps ? plane : 0, "guided network output");
         factors = factors(dilated.dilation(), dilated.steps());
@@ -149,13 +152,15 @@ final class DilatedRun extends StageRun {
     private void denoise(Worker worker, int k) {
         CallBuffers b = buffers(worker, MAIN, copies, Conditioning.PROMPT);
         run(worker, b, k, factors[k]);
-        long clock = worker.clock();
-        MemorySegment out = main.on(worker);
         if (dampedAt(k)) {
-            worker.kernels.blend(out, b.cond, b.uncond, canvas.plane(), 1, -1);
-        } else {
-            worker.kernels.combine(out, b.uncond, b.cond, canvas.plane(), guidanceScale);
+            keep(worker, rows, b.noise, k);
+            return;
         }
+        long clock = worker.clock();
+        MemorySegment found = worker.calls.found();
+        worker.kernels.combine(
+                main.on(worker), found, b.uncond, b.cond, canvas.plane(), guidanceScale);
+        worker.calls.watch(dilated, k);
         main.publish(worker, 0);
         worker.kernels(clock);
     }
@@ -163,8 +168,18 @@ final class DilatedRun extends StageRun {
     private void denoiseDamped(Worker worker, int k) {
         CallBuffers b = buffers(worker, DAMPED, 1, Conditioning.UNCONDITIONAL);
         run(worker, b, k, dampedFactors[k]);
-        worker.queue.copy(damped.on(worker), b.cond, canvas.plane() * Float.BYTES);
-        damped.publish(worker, 0);
+        keep(worker, damped, b.noise, k);
+    }
+
+    /** Copies what the network returned, all of its rows. */
+    private void keep(Worker worker, Shared to, MemorySegment noise, int k) {
+        long clock = worker.clock();
+        long count = noise.byteSize() / Float.BYTES;
+        MemorySegment found = worker.calls.found();
+        worker.kernels.combine(to.on(worker), found, MemorySegment.NULL, noise, count, 1);
+        worker.calls.watch(dilated, k);
+        to.publish(worker, 0);
+        worker.kernels(clock);
     }
 
     private CallBuffers buffers(Worker worker, int unit, int rows, int prompt) {
@@ -199,24 +214,14 @@ final class DilatedRun extends StageRun {
         b.dilation(dilation);
         worker.kernels(clock);
         worker.run(b);
-        clock = worker.clock();
-        worker.calls.watch(b.noise, dilated, k);
-        worker.kernels(clock);
     }
 
     private void stepCanvas(Worker worker, int k) {
         long clock = worker.clock();
         Kernels kernels = worker.kernels;
         latents[k % latents.length].acquire(worker, 0);
-        main.acquire(worker, 0);
         MemorySegment x = latents[k % latents.length].on(worker);
-        MemorySegment output = main.on(worker);
-        if (dampedAt(k)) {
-            damped.acquire(worker, 0);
-            output = guided.on(worker);
-            kernels.blend(
-                    output, damped.on(worker), main.on(worker), canvas.plane(), 1, guidanceScale);
-        }
+        MemorySegment output = dampedAt(k) ? guided(worker) : output(worker);
         MemorySegment random = MemorySegment.NULL;
         if (tables.stochastic(k)) {
             random = stepNoise.on(worker);
@@ -227,6 +232,24 @@ final class DilatedRun extends StageRun {
             step(worker, preview, x, output, tables.cleanRows[k], MemorySegment.NULL);
         }
         worker.kernels(clock);
+    }
+
+    private MemorySegment output(Worker worker) {
+        main.acquire(worker, 0);
+        return main.on(worker);
+    }
+
+    /** mv + g * (mc - mu) of a damped step. */
+    private MemorySegment guided(Worker worker) {
+        rows.acquire(worker, 0);
+        damped.acquire(worker, 0);
+        long plane = canvas.plane();
+        MemorySegment uncond = rows.on(worker);
+        MemorySegment cond = uncond.asSlice(plane * Float.BYTES);
+        MemorySegment out = guided.on(worker);
+        worker.kernels.blend(out, cond, uncond, plane, 1, -1);
+        worker.kernels.blend(out, damped.on(worker), out, plane, 1, guidanceScale);
+        return out;
     }
 
     private void step(

@@ -108,8 +108,10 @@ final class DilatedViews {
         worker.kernels(clock);
         worker.run(b);
         clock = worker.clock();
-        worker.calls.watch(b.noise, phase, k);
-        kernels.combine(p.noise, b.uncond, b.cond, call.count() * plane, guidanceScale);
+        long count = call.count() * plane;
+        MemorySegment found = worker.calls.found();
+        kernels.combine(p.noise, found, b.uncond, b.cond, count, guidanceScale);
+        worker.calls.watch(phase, k);
         noise.publish(worker, c);
         worker.kernels(clock);
     }
@@ -141,10 +143,12 @@ final class DilatedViews {
         kernels.guidedStep(
                 out,
                 MemorySegment.NULL,
+                MemorySegment.NULL,
                 x,
                 MemorySegment.NULL,
                 work,
                 MemorySegment.NULL,
+                false,
                 MemorySegment.NULL,
                 false,
                 random,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.github.asg4j.run;
 
+import io.github.asg4j.kernel.Kernels;
 import io.github.asg4j.plan.Stage;
 
 import org.jspecify.annotations.Nullable;
@@ -10,6 +11,7 @@ import java.lang.foreign.MemorySegment;
 /** Calls on the CPU: each is done when it returns. */
 final class HostCalls implements InFlight {
     private final Worker worker;
+    private final MemorySegment found;
     private @Nullable Units part;
     private int unit;
     private int step;
@@ -19,6 +21,8 @@ final class HostCalls implements InFlight {
 
     HostCalls(Worker worker) {
         this.worker = worker;
+        found = worker.bytes(Long.BYTES, "index of a non-finite value");
+        found.fill(Kernels.NONE_FOUND_BYTE);
     }
 
     @Override
@@ -48,8 +52,13 @@ final class HostCalls implements InFlight {
     }
 
     @Override
-    public void watch(MemorySegment noise, Stage stage, int step) {
-        NonFinite.check(worker.kernels, noise, stage, step);
+    public MemorySegment found() {
+        return found;
+    }
+
+    @Override
+    public void watch(Stage stage, int step) {
+        NonFinite.check(found, stage, step);
     }
 
     @Override

@@ -24,12 +24,19 @@ interface InFlight extends AutoCloseable {
     void networkEnds();
 
     /**
-     * Looks for a NaN or an infinity in what the network returned: at once, or when the call is seen
-     * to be done.
-     *
-     * @throws io.github.asg4j.BadBundleException if there is one
+     * Where the operations that read what the network returned search it for a NaN or an infinity:
+     * {@code found} of {@link io.github.asg4j.kernel.Kernels#combine}. Nothing resets it: the first
+     * one ends the request.
      */
-    void watch(MemorySegment noise, Stage stage, int step);
+    MemorySegment found();
+
+    /**
+     * After those operations: looks at what they found, at once, or when the call is seen to be
+     * done.
+     *
+     * @throws io.github.asg4j.BadBundleException if there was one
+     */
+    void watch(Stage stage, int step);
 
     /** After a call. */
     void end();

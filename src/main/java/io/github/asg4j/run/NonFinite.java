@@ -6,30 +6,29 @@ import io.github.asg4j.kernel.Kernels;
 import io.github.asg4j.plan.Stage;
 
 import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
 
 /** Finds NaN and infinity where they arise, so that the message can say where. */
 final class NonFinite {
     private NonFinite() {}
 
-    static void check(Kernels kernels, MemorySegment noise, Stage stage, int step) {
-        if (kernels.firstNonFinite(noise, noise.byteSize() / 4) >= 0) {
-            throw inStage(stage, step);
+    /**
+     * @param found int64 [1] in host memory: of a search in what the denoiser returned in a step
+     */
+    static void check(MemorySegment found, Stage stage, int step) {
+        if (found.get(ValueLayout.JAVA_LONG, 0) != Kernels.NONE_FOUND) {
+            throw new BadBundleException(
+                    "the denoiser returned a NaN or an infinity from finite input in "
+                            + stage.name()
+                            + ", step "
+                            + (step + 1)
+                            + " of "
+                            + stage.steps()
+                            + ": the model may need fp32 (export it with --precision fp32), or the"
+                            + " guidance scale "
+                            + stage.guidanceScale()
+                            + " is too large");
         }
-    }
-
-    /** What the denoiser returned in a step is not finite. */
-    static BadBundleException inStage(Stage stage, int step) {
-        return new BadBundleException(
-                "the denoiser returned a NaN or an infinity from finite input in "
-                        + stage.name()
-                        + ", step "
-                        + (step + 1)
-                        + " of "
-                        + stage.steps()
-                        + ": the model may need fp32 (export it with --precision fp32), or the"
-                        + " guidance scale "
-                        + stage.guidanceScale()
-                        + " is too large");
     }
 
     static void checkEncoded(Kernels kernels, MemorySegment latents) {

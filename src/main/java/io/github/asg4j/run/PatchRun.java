@@ -11,8 +11,6 @@ import io.github.asg4j.plan.Stage;
 import org.jspecify.annotations.Nullable;
 
 import java.lang.foreign.MemorySegment;
-import java.util.ArrayList;
-import java.util.List;
 import java.util.Objects;
 import java.util.stream.LongStream;
 
@@ -112,10 +110,7 @@ final class PatchRun extends StageRun {
         this.copies = patches.guidanceScale() == 1 ? 1 : 2;
         this.guidanceScale = (float) patches.guidanceScale();
         Guide guide = patches.guide();
-        this.space =
-                guide.space() == GuideOptions.Space.NOISE
-                        ? Kernels.GUIDE_NOISE
-                        : Kernels.GUIDE_LATENT;
+        this.space = space(patches);
         this.norm = guide.maskNorm().ordinal();
         boolean masked = patches.guided() && conditioning.realTokens() > 0;
         this.keyMask = masked && guide.mask() == GuideOptions.Mask.KEY;
@@ -177,6 +172,15 @@ final class PatchRun extends StageRun {
      */
     record Keep(boolean history, boolean previews, boolean patches, boolean attention) {}
 
+    private static int space(Stage.Patches patches) {
+        if (!patches.guided()) {
+            return Kernels.GUIDE_NONE;
+        }
+        return patches.guide().space() == GuideOptions.Space.NOISE
+                ? Kernels.GUIDE_NOISE
+                : Kernels.GUIDE_LATENT;
+    }
+
     /** One map per block of the bundle, at the block's size. */
     private Shared[] maps(Crew crew) {
         Shared[] maps = new Shared[conditioning.denoiser().mapCount()];
@@ -209,9 +213,7 @@ final class PatchRun extends StageRun {
         /** Masks of all views, the key patch's among them, or nothing. */
         final MemorySegment ownMasks;
 
-        /** The views one by one, and their guides; empty where one guide is for all. */
-        final List<View> views;
-
+        /** Guides of all views, or nothing where one guide is for all. */
         final MemorySegment ownGuides;
 
         final MemorySegment[] maps;
@@ -239,10 +241,6 @@ final class PatchRun extends StageRun {
                     enlarging == null
                             ? MemorySegment.NULL
                             : worker.floats(count * plane, "own guides");
-            views = new ArrayList<>();
-            for (int i = 0; enlarging != null && i < count; i++) {
-                views.add(view(i));
-            }
             allKeyMaps = new MemorySegment[attention.length == 0 ? 0 : buffers.maps.size()];
             for (int b = 0; b < allKeyMaps.length; b++) {
                 MemorySegment map = buffers.maps.get(b);
@@ -256,41 +254,10 @@ final class PatchRun extends StageRun {
             }
         }
 
-        private View view(int i) {
-            MemorySegment[] own = new MemorySegment[slots.length];
-            for (int slot = 0; slot < own.length; slot++) {
-                own[slot] = plane(slots[slot], i);
-            }
-            return new View(
-                    own,
-                    plane(buffers.latents, i),
-                    cleanSlots.byteSize() > 0 ? plane(cleanSlots, i) : MemorySegment.NULL,
-                    copies == 2 ? buffers.viewUncond[i] : MemorySegment.NULL,
-                    buffers.viewCond[i],
-                    plane(buffers.scratch, i),
-                    plane(ownGuides, i),
-                    ownMask ? ownMasks.asSlice(i * area * 4, area * 4) : MemorySegment.NULL);
-        }
-
-        private MemorySegment plane(MemorySegment all, int i) {
-            return all.asSlice(i * plane * 4, plane * 4);
-        }
-
         private MemorySegment views(MemorySegment all) {
             return all.asSlice(first * plane * 4, count * plane * 4);
         }
     }
-
-    /** One view of a call: all [C, h, w] but the mask [h, w]; NULL what is not there. */
-    private record View(
-            MemorySegment[] slots,
-            MemorySegment gathered,
-            MemorySegment clean,
-            MemorySegment uncond,
-            MemorySegment cond,
-            MemorySegment noise,
-            MemorySegment guide,
-            MemorySegment mask) {}
 
     @Override
     int total(int unit) {
@@ -362,11 +329,11 @@ final class PatchRun extends StageRun {
         worker.kernels(clock);
         worker.run(b);
         clock = worker.clock();
-        worker.calls.watch(b.noise, patches, k);
-        boolean stochastic = tables.stochastic(t);
-        if (stochastic) {
+        MemorySegment random = MemorySegment.NULL;
+        if (tables.stochastic(t)) {
+            random = b.scratch;
             kernels.normal(
-                    b.scratch, p.count * plane, seed, p.first * plane, t, Kernels.STEP_NOISE, 1);
+                    random, p.count * plane, seed, p.first * plane, t, Kernels.STEP_NOISE, 1);
         }
         boolean key = p.first == KEY_CALL;
         if (key) {
@@ -379,18 +346,7 @@ final class PatchRun extends StageRun {
             return false;
         }
         clock = worker.clock();
-        if (enlarging != null) {
-            stepViews(worker, p, k, g, stochastic);
-        } else {
-            stepTogether(worker, p, x, k, g, stochastic);
-        }
-        if (keepsClean(k)) {
-            clean.publish(worker, p.unit);
-        }
-        if (previewStep() == k) {
-            plainStep(kernels, p, x, tables.cleanRows[t]);
-            preview.publish(worker, p.unit);
-        }
+        stepViews(worker, p, x, k, g, random);
         worker.kernels(clock);
         return true;
     }
@@ -400,54 +356,44 @@ final class PatchRun extends StageRun {
     }
 
     /** All views in one pass, which leaves the key patch's guide too. */
-    private void stepTogether(
-            Worker worker, Prepared p, MemorySegment x, int k, int g, boolean stochastic) {
+    private void stepViews(
+            Worker worker, Prepared p, MemorySegment x, int k, int g, MemorySegment random) {
         Kernels kernels = worker.kernels;
         int t = patches.firstStep() + k;
-        MemorySegment guide = patches.guided() ? guide(worker, g) : MemorySegment.NULL;
-        MemorySegment mask = patches.guided() ? guideMask(worker, p, g) : MemorySegment.NULL;
-        boolean publishes = patches.guided() && p.first == KEY_CALL;
-        MemorySegment guideOut = publishes ? guides[k].on(worker) : MemorySegment.NULL;
         MemorySegment none = MemorySegment.NULL;
-        MemorySegment random = stochastic ? p.buffers.scratch : none;
+        MemorySegment row = tables.rows[t];
         MemorySegment next = p.slots[(k + 1) % latents.length];
-        guidedStep(kernels, p, next, guideOut, x, k, guide, mask, random, tables.rows[t]);
-        publish(worker, p, k, publishes);
-        if (keepsClean(k)) {
-            MemorySegment row = tables.cleanRows[t];
-            guidedStep(kernels, p, p.cleanSlots, none, x, k, guide, mask, none, row);
-        }
-    }
-
-    /** View by view, each guided by the key patch's picture at its own cells. */
-    private void stepViews(Worker worker, Prepared p, int k, int g, boolean stochastic) {
-        int t = patches.firstStep() + k;
-        MemorySegment guide = guide(worker, g);
-        MemorySegment mask = guideMask(worker, p, g);
-        int key = p.first == KEY_CALL ? 1 : 0;
-        if (key == 1) {
-            stepView(worker, p.views.getFirst(), k, true, MemorySegment.NULL, t, stochastic);
-            if (p.count == 1) {
-                publish(worker, p, k, true);
-                return;
-            }
+        MemorySegment found = worker.calls.found();
+        boolean publishes = patches.guided() && p.first == KEY_CALL;
+        boolean pulls = patches.guided() && p.count > (publishes ? 1 : 0);
+        MemorySegment guideOut = publishes ? guides[k].on(worker) : none;
+        if (publishes && pulls && enlarging != null && g == k) {
+            // The guide of this step is enlarged for the other views: the key patch steps before
+            // them, and with them once more to the same latents.
+            guidedStep(kernels, p, 1, next, guideOut, found, x, k, none, none, random, row, space);
+            worker.calls.watch(patches, k);
             publishGuide(worker, k);
+            publishes = false;
+            guideOut = none;
         }
-        upsampled(worker)
-                .place(
-                        worker.kernels,
-                        p.ownGuides,
-                        p.first,
-                        p.count,
-                        guide,
-                        g,
-                        patches.interactsAt(g),
-                        frame(k));
-        for (int i = key; i < p.count; i++) {
-            View v = p.views.get(i);
-            stepView(worker, v, k, false, ownMask ? v.mask : mask, t, stochastic);
+        MemorySegment guide = pulls ? guide(worker, p, k, g) : none;
+        MemorySegment mask = pulls ? guideMask(worker, p, g) : none;
+        int n = p.count;
+        guidedStep(kernels, p, n, next, guideOut, found, x, k, guide, mask, random, row, space);
+        worker.calls.watch(patches, k);
+        publish(worker, p, k, publishes);
+        row = tables.cleanRows[t];
+        if (keepsClean(k)) {
+            MemorySegment out = p.cleanSlots;
+            guidedStep(kernels, p, n, out, none, none, x, k, guide, mask, none, row, space);
+            clean.publish(worker, p.unit);
         }
-        publish(worker, p, k, false);
+        if (previewStep() == k) {
+            MemorySegment out = p.previewSlots;
+            int plainly = Kernels.GUIDE_NONE;
+            guidedStep(kernels, p, n, out, none, none, x, k, none, none, none, row, plainly);
+            preview.publish(worker, p.unit);
+        }
     }
 
     /** The latents after step k, and with them the guide that the same pass has left. */
@@ -470,54 +416,6 @@ final class PatchRun extends StageRun {
         return own;
     }
 
-    private void stepView(
-            Worker worker,
-            View v,
-            int k,
-            boolean key,
-            MemorySegment mask,
-            int t,
-            boolean stochastic) {
-        MemorySegment none = MemorySegment.NULL;
-        MemorySegment next = v.slots[(k + 1) % latents.length];
-        MemorySegment random = stochastic ? v.noise : none;
-        MemorySegment guideOut = key ? guides[k].on(worker) : none;
-        stepView(worker.kernels, v, next, guideOut, k, key, mask, tables.rows[t], random);
-        if (keepsClean(k)) {
-            stepView(worker.kernels, v, v.clean, none, k, key, mask, tables.cleanRows[t], none);
-        }
-    }
-
-    private void stepView(
-            Kernels kernels,
-            View v,
-            MemorySegment next,
-            MemorySegment guideOut,
-            int k,
-            boolean key,
-            MemorySegment mask,
-            MemorySegment row,
-            MemorySegment random) {
-        kernels.guidedStep(
-                next,
-                guideOut,
-                patches.gathersAt(k) ? v.gathered : v.slots[k % latents.length],
-                v.uncond,
-                v.cond,
-                key ? MemorySegment.NULL : v.guide,
-                mask,
-                ownMask && !key,
-                random,
-                key,
-                1,
-                canvas.channels(),
-                area,
-                row,
-                guidanceScale,
-                patches.weightAt(k),
-                space);
-    }
-
     private void publishGuide(Worker worker, int k) {
         guides[k].publish(worker, 0);
         board.publishGuide(this, k);
@@ -530,10 +428,20 @@ final class PatchRun extends StageRun {
         }
     }
 
-    /** The guide before its mask, which is published before it: one wait does for both. */
-    private MemorySegment guide(Worker worker, int g) {
+    /**
+     * The guide of step g for the views of a call at step k. Before its mask, which is published
+     * before it: one wait does for both.
+     */
+    private MemorySegment guide(Worker worker, Prepared p, int k, int g) {
         guides[g].acquire(worker, 0);
-        return guides[g].on(worker);
+        MemorySegment guide = guides[g].on(worker);
+        if (enlarging == null) {
+            return guide;
+        }
+        boolean shuffled = patches.interactsAt(g);
+        upsampled(worker)
+                .place(worker.kernels, p.ownGuides, p.first, p.count, guide, g, shuffled, frame(k));
+        return p.ownGuides;
     }
 
     /** What the key patch of step k tells besides its guide: its mask, and its maps to watch. */
@@ -582,60 +490,46 @@ final class PatchRun extends StageRun {
     }
 
     /**
+     * @param n of the call's views, the first ones
      * @param guideOut receives the key patch's guide of this step; NULL: it is not in this call, or has
      *     left its guide already
+     * @param found NULL where the network's output was searched in another pass
      */
     private void guidedStep(
             Kernels kernels,
             Prepared p,
+            int n,
             MemorySegment next,
             MemorySegment guideOut,
+            MemorySegment found,
             MemorySegment x,
             int k,
             MemorySegment guide,
             MemorySegment mask,
             MemorySegment random,
-            MemorySegment row) {
-        boolean guided = patches.guided();
+            MemorySegment row,
+            int space) {
+        boolean guided = space != Kernels.GUIDE_NONE;
         kernels.guidedStep(
                 next,
                 guideOut,
+                found,
                 x,
                 p.buffers.uncond,
                 p.buffers.cond,
                 guide,
+                enlarging != null,
                 mask,
                 ownMask,
                 random,
                 guided && p.first == KEY_CALL,
-                p.count,
+                n,
                 canvas.channels(),
                 area,
                 row,
                 guidanceScale,
                 guided ? patches.weightAt(k) : 0,
-                guided ? space : Kernels.GUIDE_NONE);
-    }
-
-    private void plainStep(Kernels kernels, Prepared p, MemorySegment x, MemorySegment row) {
-        kernels.guidedStep(
-                p.previewSlots,
-                MemorySegment.NULL,
-                x,
-                p.buffers.uncond,
-                p.buffers.cond,
-                MemorySegment.NULL,
-                MemorySegment.NULL,
-                false,
-                MemorySegment.NULL,
-                false,
-                p.count,
-                canvas.channels(),
-                area,
-                row,
-                guidanceScale,
-                0,
-                Kernels.GUIDE_NONE);
+                space);
     }
 
     private void relocate(Worker worker) {

@@ -244,8 +244,8 @@ final class WindowViews {
         worker.kernels(clock);
         worker.run(b);
         clock = worker.clock();
-        worker.calls.watch(b.noise, windows, k);
-        combine(kernels, p, call);
+        combine(kernels, p, call, worker.calls.found());
+        worker.calls.watch(windows, k);
         noise.publish(worker, c);
         worker.kernels(clock);
     }
@@ -254,15 +254,17 @@ final class WindowViews {
         return objectMask == null || objectMask.holdsObject(view);
     }
 
-    private void combine(Kernels kernels, Prepared p, Stage.Call call) {
+    private void combine(Kernels kernels, Prepared p, Stage.Call call, MemorySegment found) {
         CallBuffers b = p.buffers;
         if (objectMask == null) {
-            kernels.combine(p.noise, b.uncond, b.cond, call.count() * viewPlane, guidanceScale);
+            long count = call.count() * viewPlane;
+            kernels.combine(p.noise, found, b.uncond, b.cond, count, guidanceScale);
             return;
         }
         for (int i = 0; i < call.count(); i++) {
             kernels.combine(
                     p.viewNoise[i],
+                    found,
                     copies == 2 ? b.viewUncond[i] : MemorySegment.NULL,
                     b.viewCond[i],
                     viewPlane,

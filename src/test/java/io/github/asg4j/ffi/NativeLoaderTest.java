@@ -147,6 +147,7 @@ class NativeLoaderTest {
                                         MemorySegment.NULL,
                                         MemorySegment.NULL,
                                         MemorySegment.NULL,
+                                        MemorySegment.NULL,
                                         12,
                                         1));
         assertEquals(

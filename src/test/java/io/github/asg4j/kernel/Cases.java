@@ -31,6 +31,7 @@ final class Cases {
         c.gathers();
         c.steps();
         c.combines();
+        c.findings();
         c.masks();
         c.manyMaps();
         c.grids();
@@ -337,8 +338,15 @@ final class Cases {
                             for (boolean inPlace : new boolean[] {false, true}) {
                                 Step step = new Step(shape, cfg, space, mask, noise, inPlace);
                                 for (Key key : Key.values()) {
-                                    if (space != Kernels.GUIDE_NONE || !key.published) {
-                                        step(step, key);
+                                    if (space == Kernels.GUIDE_NONE) {
+                                        if (!key.published) {
+                                            step(step, key, false);
+                                        }
+                                        continue;
+                                    }
+                                    step(step, key, false);
+                                    if (!key.own) {
+                                        step(step, key, true);
                                     }
                                 }
                             }
@@ -390,7 +398,7 @@ final class Cases {
         }
     }
 
-    private void step(Step how, Key key) {
+    private void step(Step how, Key key, boolean guidePerView) {
         int views = how.shape[0];
         int channels = how.shape[1];
         int area = how.shape[2];
@@ -401,13 +409,17 @@ final class Cases {
         float[] uncond = how.cfg ? gaussians(count) : null;
         float[] cond = gaussians(count);
         boolean guides = space != Kernels.GUIDE_NONE && views > (key.keyed ? 1 : 0);
-        float[] guide = guides && !key.own ? gaussians(plane) : null;
+        float[] guide = guides && !key.own ? gaussians(guidePerView ? count : plane) : null;
+        if (guide != null && guidePerView && key.keyed) {
+            Arrays.fill(guide, 0, plane, Float.NaN); // nobody reads the key patch's row
+        }
         boolean perView = how.masks == Masks.PER_VIEW;
         float[] mask = how.masks == Masks.NONE ? null : positives(perView ? views * area : area);
         float[] noise = how.noise ? gaussians(count) : null;
         float[] s = step(how.noise);
         float weight = 0.83f;
-        KernelCase c = add("guidedStep", how.label() + " key " + key);
+        KernelCase c =
+                add("guidedStep", how.label() + " key " + key + " own guides " + guidePerView);
         if (!how.inPlace) {
             c.buffer("out", garbage(count));
         }
@@ -437,10 +449,12 @@ final class Cases {
                         k.guidedStep(
                                 b.get("out"),
                                 b.get("guideOut"),
+                                MemorySegment.NULL,
                                 b.get("x"),
                                 b.get("uncond"),
                                 b.get("cond"),
                                 b.get("guide"),
+                                guidePerView,
                                 b.get("mask"),
                                 perView,
                                 b.get("noise"),
@@ -472,7 +486,10 @@ final class Cases {
                             int view = i / plane;
                             wm = wm.times(of(mask[perView ? view * area + cell : cell]));
                         }
-                        Bound g = guide == null ? published.at(i % plane) : of(guide[i % plane]);
+                        Bound g =
+                                guide == null
+                                        ? published.at(i % plane)
+                                        : of(guide[guidePerView ? i : i % plane]);
                         if (space == Kernels.GUIDE_NOISE) {
                             e = e.plus(wm.times(g.minus(e)));
                         } else {
@@ -486,41 +503,138 @@ final class Cases {
 
     private void combines() {
         for (int count : COUNTS) {
-            for (String inPlace : new String[] {"", "cond", "uncond"}) {
-                float[] uncond = gaussians(count);
-                float[] cond = gaussians(count);
-                KernelCase c = add("combine", "count " + count + " into " + inPlace);
-                if (inPlace.isEmpty()) {
-                    c.buffer("out", garbage(count));
-                }
-                c.buffer("uncond", uncond).buffer("cond", cond);
-                if (!inPlace.isEmpty()) {
-                    c.alias("out", inPlace);
-                }
-                c.call(
-                                (k, b) ->
-                                        k.combine(
-                                                b.get("out"),
-                                                b.get("uncond"),
-                                                b.get("cond"),
-                                                count,
-                                                4.5f))
-                        .expect("out", i -> guided(uncond, cond, i, 4.5f));
-            }
+            float[] uncond = gaussians(count);
             float[] cond = gaussians(count);
+            add("combine", "count " + count)
+                    .buffer("out", garbage(count))
+                    .buffer("uncond", uncond)
+                    .buffer("cond", cond)
+                    .call((k, b) -> combine(k, b, count))
+                    .expect("out", i -> guided(uncond, cond, i, 4.5f));
             add("combine", "count " + count + " without uncond")
                     .buffer("out", garbage(count))
                     .buffer("cond", cond)
-                    .call(
-                            (k, b) ->
-                                    k.combine(
-                                            b.get("out"),
-                                            MemorySegment.NULL,
-                                            b.get("cond"),
-                                            count,
-                                            4.5f))
+                    .call((k, b) -> combine(k, b, count))
                     .expect("out", i -> of(cond[i]));
         }
+    }
+
+    private static void combine(Kernels k, KernelCase.Buffers b, int count) {
+        k.combine(b.get("out"), b.get("found"), b.get("uncond"), b.get("cond"), count, 4.5f);
+    }
+
+    /** What a network returned, and which element a search of it finds; -1: none. */
+    @SuppressWarnings("ArrayRecordComponent") // never compared
+    private record Searched(String label, float[] uncond, float[] cond, int first) {}
+
+    private List<Searched> searched(int count) {
+        List<Searched> all = new ArrayList<>();
+        float[] good = gaussians(count);
+        all.add(new Searched("finite", good, gaussians(count), -1));
+        float[] large = KernelCase.array(count, i -> -3e38f);
+        // Their difference overflows, they do not.
+        all.add(new Searched("large", large, KernelCase.array(count, i -> 3e38f), -1));
+        float[] bads = {Float.NaN, Float.POSITIVE_INFINITY, Float.NEGATIVE_INFINITY};
+        for (int at : new int[] {0, count / 2, count - 1}) {
+            float bad = bads[at % bads.length];
+            float[] spoilt = gaussians(count);
+            spoilt[at] = bad;
+            spoilt[count - 1] = bad;
+            String label = bad + " at " + at;
+            all.add(new Searched(label + " of uncond", spoilt, good, at));
+            all.add(new Searched(label + " of cond", good, spoilt, at));
+            all.add(new Searched(label + " of both", spoilt, spoilt, at));
+        }
+        return all;
+    }
+
+    /** An int64, seen as the float64 of the same bits. */
+    private static double[] index(long i) {
+        return new double[] {Double.longBitsToDouble(i)};
+    }
+
+    private void findings() {
+        for (int count : COUNTS) {
+            for (Searched s : searched(count)) {
+                for (long before : new long[] {Kernels.NONE_FOUND, count / 2}) {
+                    long after = s.first < 0 ? before : Math.min(s.first, before);
+                    add("combine", s.label + " count " + count + " found " + before)
+                            .buffer("out", garbage(count))
+                            .buffer("found", index(before))
+                            .buffer("uncond", s.uncond)
+                            .buffer("cond", s.cond)
+                            .call((k, b) -> combine(k, b, count))
+                            .expect("found", i -> new Bound(index(after)[0], 0));
+                }
+            }
+            float[] bad = gaussians(count);
+            bad[count - 1] = Float.NaN;
+            add("combine", "count " + count + " found without uncond")
+                    .buffer("out", garbage(count))
+                    .buffer("found", index(Kernels.NONE_FOUND))
+                    .buffer("cond", bad)
+                    .call((k, b) -> combine(k, b, count))
+                    .expect("found", i -> new Bound(index(count - 1)[0], 0));
+        }
+        int[][] shapes = {{1, 1, 1}, {2, 3, 17}, {3, 4, 64}, {1, 1, 1031}};
+        for (int[] shape : shapes) {
+            for (Searched s : searched(shape[0] * shape[1] * shape[2])) {
+                for (Key key : Key.values()) {
+                    int space = key.published ? Kernels.GUIDE_LATENT : Kernels.GUIDE_NONE;
+                    foundInStep(shape, s, key, space);
+                }
+                foundInStep(shape, s, Key.ABSENT, Kernels.GUIDE_NOISE);
+            }
+        }
+    }
+
+    /** What is not finite but the network's output is not told: here a latent. */
+    private void foundInStep(int[] shape, Searched s, Key key, int space) {
+        int plane = shape[1] * shape[2];
+        int count = shape[0] * plane;
+        float[] x = gaussians(count);
+        x[0] = Float.POSITIVE_INFINITY;
+        String label = Arrays.toString(shape) + " key " + key + " space " + space;
+        KernelCase c =
+                add("guidedStep", "search of " + s.label + " " + label)
+                        .buffer("out", garbage(count))
+                        .buffer("found", index(Kernels.NONE_FOUND))
+                        .buffer("x", x)
+                        .buffer("uncond", s.uncond)
+                        .buffer("cond", s.cond)
+                        .buffer("step", step(false));
+        if (key.published) {
+            c.buffer("guideOut", garbage(plane));
+        }
+        if (key.own) {
+            c.alias("guide", "guideOut");
+        } else if (space != Kernels.GUIDE_NONE && shape[0] > (key.keyed ? 1 : 0)) {
+            c.buffer("guide", gaussians(plane));
+        }
+        c.call(
+                (k, b) ->
+                        k.guidedStep(
+                                b.get("out"),
+                                b.get("guideOut"),
+                                b.get("found"),
+                                b.get("x"),
+                                b.get("uncond"),
+                                b.get("cond"),
+                                b.get("guide"),
+                                false,
+                                MemorySegment.NULL,
+                                false,
+                                MemorySegment.NULL,
+                                key.keyed,
+                                shape[0],
+                                shape[1],
+                                shape[2],
+                                b.get("step"),
+                                5.25f,
+                                0.8f,
+                                space));
+        long after = s.first < 0 ? Kernels.NONE_FOUND : s.first;
+        c.expect("found", i -> new Bound(index(after)[0], 0));
     }
 
     private static double bilinear(float[] map, int plane, int mh, int mw, double sy, double sx) {
@@ -926,15 +1040,6 @@ final class Cases {
                                     throw new AssertionError("found a non-finite value");
                                 }
                             });
-            float[] bad = gaussians(count);
-            bad[count - 1] = Float.NaN;
-            bad[count / 2] = Float.POSITIVE_INFINITY;
-            // int64, seen as the float64 of the same bits
-            add("findNonFinite", "count " + count)
-                    .buffer("found", new double[] {-777})
-                    .buffer("data", bad)
-                    .call((k, b) -> k.findNonFinite(b.get("found"), b.get("data"), count))
-                    .expect("found", i -> new Bound(Double.longBitsToDouble(count / 2), 0));
         }
     }
 

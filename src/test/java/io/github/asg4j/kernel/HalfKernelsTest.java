@@ -65,6 +65,13 @@ class HalfKernelsTest {
         return v;
     }
 
+    /** With an infinity in the middle. */
+    private Network overflowing(int count) {
+        float[] v = values(count);
+        v[count / 2] = Float.NEGATIVE_INFINITY;
+        return new Network(v);
+    }
+
     private static float[] step() {
         float[] s = new float[StepRow.FLOATS];
         for (int i = 0; i < s.length; i++) {
@@ -131,31 +138,36 @@ class HalfKernelsTest {
                 same(
                         "combine",
                         new Ours(new float[count]),
+                        new Bytes(8),
                         uncond,
-                        new Network(values(count)),
+                        overflowing(count),
                         n(c),
                         n(7.5f));
             }
             for (int space = 0; space <= 2; space++) {
-                same(
-                        "guided_step",
-                        new Ours(new float[6 * count]),
-                        new Ours(new float[3 * count]),
-                        new Ours(values(6 * count)),
-                        new Network(values(6 * count)),
-                        new Network(values(6 * count)),
-                        new Ours(values(3 * count)),
-                        new Ours(values(2 * count)),
-                        new Ours(values(6 * count)),
-                        new Struct(step()),
-                        n(2),
-                        n(3),
-                        n(c),
-                        n(1),
-                        n(1),
-                        n(5f),
-                        n(0.7f),
-                        n(space));
+                for (int perView = 0; perView <= 1; perView++) {
+                    same(
+                            "guided_step",
+                            new Ours(new float[6 * count]),
+                            new Ours(new float[3 * count]),
+                            new Bytes(8),
+                            new Ours(values(6 * count)),
+                            new Network(values(6 * count)),
+                            overflowing(6 * count),
+                            new Ours(values(6 * count)),
+                            new Ours(values(2 * count)),
+                            new Ours(values(6 * count)),
+                            new Struct(step()),
+                            n(2),
+                            n(3),
+                            n(c),
+                            n(1),
+                            n(perView),
+                            n(1),
+                            n(5f),
+                            n(0.7f),
+                            n(space));
+                }
             }
         }
         for (int w : new int[] {1, 5, 8, 16, 33}) {

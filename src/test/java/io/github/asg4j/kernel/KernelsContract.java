@@ -427,7 +427,7 @@ abstract class KernelsContract {
                     () -> kernels.scaleShift(a, MemorySegment.ofArray(new float[9]), 1, 1, 1));
             refused(
                     "uncond is on the heap",
-                    () -> kernels.combine(a, MemorySegment.ofArray(new float[9]), a, 1, 1));
+                    () -> kernels.combine(a, a, MemorySegment.ofArray(new float[9]), a, 1, 1));
             IndexOutOfBoundsException e =
                     assertThrows(
                             IndexOutOfBoundsException.class,
@@ -441,6 +441,30 @@ abstract class KernelsContract {
             refused(
                     "guideOut is given, but no view is the key patch",
                     () -> step(a, a, a, a, false, 1, Kernels.GUIDE_NOISE, step));
+            refused(
+                    "guide is guideOut, which is one guide, but guidePerView is true",
+                    () ->
+                            kernels.guidedStep(
+                                    a,
+                                    a,
+                                    none,
+                                    a,
+                                    none,
+                                    a,
+                                    a,
+                                    true,
+                                    none,
+                                    false,
+                                    a,
+                                    true,
+                                    2,
+                                    1,
+                                    1,
+                                    step,
+                                    1,
+                                    1,
+                                    Kernels.GUIDE_NOISE));
+            refused("found starts at", () -> kernels.combine(a, a.asSlice(4), none, a, 1, 1));
             refused(
                     "guideOut is given, but space is 0",
                     () -> step(a, a, a, a, true, 1, Kernels.GUIDE_NONE, step));
@@ -468,8 +492,8 @@ abstract class KernelsContract {
             MemorySegment step) {
         MemorySegment none = MemorySegment.NULL;
         kernels.guidedStep(
-                x, guideOut, x, none, x, guide, none, false, noise, keyed, views, 1, 1, step, 1, 1,
-                space);
+                x, guideOut, none, x, none, x, guide, false, none, false, noise, keyed, views, 1, 1,
+                step, 1, 1, space);
     }
 
     private static void refused(String why, org.junit.jupiter.api.function.Executable call) {

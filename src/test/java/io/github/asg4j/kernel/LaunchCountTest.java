@@ -46,7 +46,6 @@ class LaunchCountTest {
         } else {
             k.modelInput(t.sample, t.latents, VIEWS * PLANE, 0.5f, 2);
         }
-        k.firstNonFinite(t.noise, 2 * VIEWS * PLANE);
         if (call.stochastic) {
             k.normal(t.random, VIEWS * PLANE, 7, 0, 3, Kernels.STEP_NOISE, 1);
         }
@@ -56,14 +55,19 @@ class LaunchCountTest {
             int[] sides = {SIDE / 4, SIDE / 2};
             k.mask(t.mask, masks, SIDE, SIDE, maps, sides, sides, Kernels.NORM_MINMAX);
         }
+        if (call.ownGuide) {
+            enlarge(k, t);
+        }
         StepRow.set(t.step, StepRow.STEP_N, call.stochastic ? 0.2f : 0);
         k.guidedStep(
                 t.next,
                 call.key ? t.guideOut : NONE,
+                t.found,
                 t.latents,
                 t.noise.asSlice(0, VIEWS * PLANE * 4),
                 t.noise.asSlice(VIEWS * PLANE * 4),
                 t.guide,
+                call.ownGuide,
                 t.mask,
                 call.ownMask,
                 call.stochastic ? t.random : NONE,
@@ -77,42 +81,64 @@ class LaunchCountTest {
                 Kernels.GUIDE_LATENT);
     }
 
+    /** A guide of every view, as {@code run.UpsampledGuide} makes them. */
+    private void enlarge(Kernels k, Tensors t) {
+        int side = 3 * SIDE;
+        MemorySegment index = t.starts;
+        k.resample(
+                t.frame, t.next, t.guide, CHANNELS, SIDE, SIDE, side, side, index, t.weights, 1,
+                index, t.weights, 1);
+        k.cut(t.next, t.frame, CHANNELS, 3, 3, SIDE, SIDE);
+        k.interact(t.guide, NONE, 0, VIEWS, t.next, PATCHES, PLANE, 7, Kernels.UNSHUFFLED, 4, 1, 1);
+    }
+
     /** Of one call of stage 2, and of the step that follows the last call. */
     private void windows(Kernels k, Tensors t) {
         k.gatherWindows(
                 t.sample, t.frame, CHANNELS, SIDE, SIDE, t.starts, VIEWS, SIDE, SIDE, 0.5f, 2);
-        k.firstNonFinite(t.noise, 2 * VIEWS * PLANE);
-        k.combine(t.next, t.noise, t.noise.asSlice(VIEWS * PLANE * 4), VIEWS * PLANE, 5);
+        MemorySegment cond = t.noise.asSlice(VIEWS * PLANE * 4);
+        k.combine(t.next, t.found, t.noise, cond, VIEWS * PLANE, 5);
         StepRow.set(t.step, StepRow.STEP_N, 0);
         k.windowStep(
                 t.frame, t.frame, CHANNELS, SIDE, SIDE, t.next, t.starts, VIEWS, SIDE, SIDE,
                 t.weights, t.weights, NONE, t.step);
     }
 
-    private record Call(boolean key, boolean gathers, boolean ownMask, boolean stochastic) {}
+    private record Call(
+            boolean key, boolean gathers, boolean ownMask, boolean ownGuide, boolean stochastic) {}
 
-    @ParameterizedTest(name = "key {0}, gathers {1}, own masks {2}, stochastic {3}: {4} launches")
+    @ParameterizedTest(
+            name =
+                    "key {0}, gathers {1}, own masks {2}, own guides {3}, stochastic {4}: {5}"
+                            + " launches")
     @CsvSource({
-        // key, gathers, own masks, stochastic, launches
-        "true, true, false, false, 4",
-        "true, true, true, false, 4",
-        "true, true, false, true, 5",
-        "true, false, false, false, 4",
-        "false, true, false, false, 3",
-        "false, true, true, false, 4",
-        "false, true, false, true, 4",
-        "false, true, true, true, 5",
-        "false, false, false, false, 3",
+        // key, gathers, own masks, own guides, stochastic, launches
+        "true, true, false, false, false, 3",
+        "true, true, true, false, false, 3",
+        "true, true, false, false, true, 4",
+        "true, false, false, false, false, 3",
+        "false, true, false, false, false, 2",
+        "false, true, true, false, false, 3",
+        "false, true, false, false, true, 3",
+        "false, true, true, false, true, 4",
+        "false, false, false, false, false, 2",
+        "false, true, false, true, false, 6",
+        "false, false, false, true, false, 6",
     })
     void callsOfStage1(
-            boolean key, boolean gathers, boolean ownMask, boolean stochastic, int launches) {
-        Call call = new Call(key, gathers, ownMask, stochastic);
+            boolean key,
+            boolean gathers,
+            boolean ownMask,
+            boolean ownGuide,
+            boolean stochastic,
+            int launches) {
+        Call call = new Call(key, gathers, ownMask, ownGuide, stochastic);
         check(launches, (k, t) -> patches(k, call, t));
     }
 
     @Test
     void callsOfStage2() {
-        check(4, this::windows);
+        check(3, this::windows);
     }
 
     private interface Work {
@@ -143,6 +169,7 @@ class LaunchCountTest {
         final MemorySegment latents;
         final MemorySegment sample;
         final MemorySegment noise;
+        final MemorySegment found;
         final MemorySegment random;
         final MemorySegment mask;
         final MemorySegment map0;
@@ -159,6 +186,7 @@ class LaunchCountTest {
             latents = tensor(device);
             sample = tensor(device);
             noise = tensor(device);
+            found = tensor(device);
             random = tensor(device);
             mask = tensor(device);
             map0 = tensor(device);

@@ -26,7 +26,7 @@ public final class KernelCatalogue {
         MODEL_INPUT,
         GUIDED_STEP,
         MASK,
-        FIND_NON_FINITE,
+        FIRST_NON_FINITE,
         INTERACT,
         NORMAL,
         GATHER_WINDOWS,
@@ -61,15 +61,12 @@ public final class KernelCatalogue {
     private static final int TILE = 512;
     private static final int TAPS = 13;
 
-    /** What has no benchmark of its own: the name, and {@code findNonFinite} with a wait. */
-    private static final List<String> OTHERS = List.of("name", "firstNonFinite");
-
     static {
         List<String> methods = Arrays.stream(Kernel.values()).map(Kernel::method).toList();
         List<String> missing =
                 Arrays.stream(Kernels.class.getDeclaredMethods())
                         .map(Method::getName)
-                        .filter(name -> !OTHERS.contains(name) && !methods.contains(name))
+                        .filter(name -> !name.equals("name") && !methods.contains(name))
                         .toList();
         if (!missing.isEmpty()) {
             throw new IllegalStateException("no benchmark of " + missing);
@@ -119,10 +116,9 @@ public final class KernelCatalogue {
             }
             case GUIDED_STEP -> guidedStep();
             case MASK -> mask();
-            case FIND_NON_FINITE -> {
+            case FIRST_NON_FINITE -> {
                 MemorySegment in = random(2 * count);
-                MemorySegment found = doubles(0, 0);
-                yield new Case(bytes(2 * count), () -> k.findNonFinite(found, in, 2 * count));
+                yield new Case(bytes(2 * count), () -> k.firstNonFinite(in, 2 * count));
             }
             case INTERACT -> {
                 MemorySegment in = random(count);
@@ -142,7 +138,9 @@ public final class KernelCatalogue {
                 MemorySegment uncond = random(count);
                 MemorySegment cond = random(count);
                 MemorySegment out = random(count);
-                yield new Case(bytes(3 * count), () -> k.combine(out, uncond, cond, count, 5));
+                MemorySegment found = noneFound();
+                yield new Case(
+                        bytes(3 * count), () -> k.combine(out, found, uncond, cond, count, 5));
             }
             case WINDOW_STEP -> windowStep();
             case RELOCATE -> {
@@ -221,6 +219,7 @@ public final class KernelCatalogue {
         MemorySegment out = random(count);
         MemorySegment guide = random(CHANNELS * area);
         MemorySegment guideOut = random(CHANNELS * area);
+        MemorySegment found = noneFound();
         MemorySegment mask = random(area);
         MemorySegment step = row();
         return new Case(
@@ -229,10 +228,12 @@ public final class KernelCatalogue {
                         k.guidedStep(
                                 out,
                                 guideOut,
+                                found,
                                 x,
                                 uncond,
                                 cond,
                                 guide,
+                                false,
                                 mask,
                                 false,
                                 MemorySegment.NULL,
@@ -388,6 +389,10 @@ public final class KernelCatalogue {
         MemorySegment segment = host.allocate(4L * values.length, "values");
         MemorySegment.copy(values, 0, segment, ValueLayout.JAVA_INT, 0, values.length);
         return place.upload(segment);
+    }
+
+    private MemorySegment noneFound() {
+        return doubles(Double.longBitsToDouble(Kernels.NONE_FOUND));
     }
 
     private MemorySegment doubles(double... values) {
