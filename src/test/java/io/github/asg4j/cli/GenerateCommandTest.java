@@ -113,7 +113,7 @@ class GenerateCommandTest {
                 result.err()
                         .endsWith(
                                 "gpu: 1 network runs of 0.08 ms (median), 26.7 % of its time;"
-                                    + " kernels and exchange 40.00 %, idle 33.33 %\n"),
+                                        + " kernels and exchange 40.00 %, idle 33.33 %\n"),
                 result.err());
         List<String> spans = new ArrayList<>();
         JsonNode events = new ObjectMapper().readTree(trace.toFile()).get("traceEvents");

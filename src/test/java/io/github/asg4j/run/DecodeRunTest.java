@@ -148,7 +148,7 @@ class DecodeRunTest {
                 // The test's thread does the work of all of them.
                 ExecutorService unused = ForkJoinPool.commonPool();
                 Lane lane = new Lane("cpu#" + i, queue, queue, new JavaKernels(), 0, unused);
-                workers[i] = new Worker(i, count, lane, WorkerHook.NONE);
+                workers[i] = new Worker(i, count, lane, WorkerHook.NONE, null);
             }
             Random random = new Random(count);
             try (DecodeRun run =
@@ -201,8 +201,8 @@ class DecodeRunTest {
                             usual.decoding(), slow, -1, 2, 1, latents, image, new JavaKernels());
             Lane lane = new Lane("cpu", queue, queue, new JavaKernels(), 0, threads);
             try (DecodeRun run = DecodeRun.of(job);
-                    Worker one = new Worker(0, 2, lane, WorkerHook.NONE);
-                    Worker two = new Worker(1, 2, lane, WorkerHook.NONE)) {
+                    Worker one = new Worker(0, 2, lane, WorkerHook.NONE, null);
+                    Worker two = new Worker(1, 2, lane, WorkerHook.NONE, null)) {
                 Future<?> a = threads.submit(() -> run.execute(one, 0, 0));
                 assertTrue(first.await(20, TimeUnit.SECONDS));
                 Future<?> b = threads.submit(() -> run.execute(two, 1, 0));
