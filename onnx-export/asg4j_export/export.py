@@ -223,9 +223,23 @@ def _denoiser(checkpoint: Checkpoint, folder: Path, text: _TextPlan, prediction:
         "inputs": denoiser.input_names,
         "masks": masks,
     }
+    # What its working memory grows with. A transformer's tokens are patches of cells.
+    if checkpoint.denoiser_part == "transformer":
+        entry["width"] = config.num_attention_heads * config.attention_head_dim // config.patch_size**2
+    else:
+        entry["width"] = config.block_out_channels[0]
     if checkpoint.known_pipeline:
         entry["attention"] = "fused"
+    else:
+        entry["heads"] = _finest_heads(config)
     return entry, {"native_size": native, "unet_multiple": multiple} | extra, text_time
+
+
+def _finest_heads(config) -> int:
+    """Heads of the outermost level that attends."""
+    heads = config.num_attention_heads or config.attention_head_dim
+    level = next(i for i, block in enumerate(config.down_block_types) if "CrossAttn" in block)
+    return heads if isinstance(heads, int) else heads[level]
 
 
 def _vae(checkpoint: Checkpoint, folder: Path, precision: str) -> tuple[dict, dict]:

@@ -77,7 +77,7 @@ public final class Engine implements AutoCloseable {
                     new Planner(
                             bundle.manifest(),
                             devices.workers(),
-                            fleet.gpuBytes(),
+                            fleet.gpuMemory(),
                             memoryLimit(options));
             runner =
                     new Runner(

@@ -22,7 +22,8 @@ import java.util.OptionalInt;
  * @param scheduler "euler" or "ddim"; null: the bundle's
  * @param spacing timestep spacing "leading", "trailing" or "linspace"; null: the bundle's
  * @param eta stochasticity of DDIM, 0..1; empty: 0, or the paper's
- * @param viewBatch views in one UNet call; part of what determines the bytes of the picture
+ * @param viewBatch views in one UNet call; part of what determines the bytes of the picture. Empty:
+ *     1; {@link #BY_MEMORY}: as many as the GPUs have memory for
  * @param vaeTile pixels of a side of the tiles that the VAE decodes; empty: whole up to 1024 x 1024
  *     pixels, else in tiles of 512, smaller where memory does not suffice
  * @param guide stage 1 of ASGDiffusion and CutDiffusion
@@ -62,6 +63,12 @@ public record GenerationRequest(
     /** Steps beyond this add nothing: the training schedules have 1000. */
     public static final int MAX_STEPS = 1000;
 
+    /**
+     * A view batch that the plan chooses: 1 on the CPU; on GPUs the largest, up to 16, for which each
+     * of them has memory and work. The picture's last bits may then depend on the machine.
+     */
+    public static final int BY_MEMORY = Integer.MAX_VALUE;
+
     public GenerationRequest {
         Objects.requireNonNull(negativePrompt, "negativePrompt");
         Objects.requireNonNull(guide, "guide");
@@ -87,7 +94,9 @@ public record GenerationRequest(
         Checks.range("steps", steps, 1, MAX_STEPS);
         Checks.range("guidance scale", guidanceScale, 0, 100);
         Checks.range("eta", eta, 0, 1);
-        Checks.range("view batch", viewBatch, 1, 1024);
+        if (viewBatch.orElse(1) != BY_MEMORY) {
+            Checks.range("view batch", viewBatch, 1, 1024);
+        }
         Checks.range("VAE tile", vaeTile, 1, 1 << 16);
     }
 
@@ -197,6 +206,7 @@ public record GenerationRequest(
             return this;
         }
 
+        /** Views in one UNet call, 1 to 1024, or {@link GenerationRequest#BY_MEMORY}. */
         public Builder viewBatch(int views) {
             viewBatch = OptionalInt.of(views);
             return this;

@@ -543,6 +543,61 @@ class CudaEngineTest {
         }
     }
 
+    /** As many views as the devices have work for, in calls as even as can be. */
+    @ParameterizedTest
+    @CsvSource({
+        "1024, cuda:0, 16", // 961 windows
+        "1024, 'cuda:0,cuda:1', 16",
+        "1024, 'cuda:0,cuda:1,cuda:0,cuda:1,cuda:0', 15", // 193 each in 13 calls
+        "128, cuda:0, 9",
+        "128, 'cuda:0,cuda:1', 5",
+        "64, cuda:0, 1",
+    })
+    void theViewBatchIsChosenByTheWork(int side, String devices, int views) {
+        assertEquals(views, chosen(devices, side, 1L << 40));
+    }
+
+    /** What is free has to hold the estimate and half of the networks' working memory once more. */
+    @Test
+    void theViewBatchIsChosenByMemory() {
+        Map<?, ?> bytes;
+        try (Engine engine = Engine.open(options("cuda:0"), WorkerHook.NONE, new EmulatedGpus())) {
+            Map<String, Object> plan =
+                    engine.plan(Tiny.request().size(1024, 1024).viewBatch(16).build());
+            bytes = (Map<?, ?>) ((Map<?, ?>) plan.get("bytes_by_device")).get("cuda:0");
+        }
+        long networks = (long) bytes.get("workspace") + (long) bytes.get("vae");
+        long needed = (long) bytes.get("total") - (long) bytes.get("weights") + networks / 2;
+        assertTrue(networks > 0, bytes.toString());
+        assertEquals(16, chosen("cuda:0", 1024, needed + (1 << 16))); // what the kernels hold
+        assertTrue(chosen("cuda:0", 1024, needed - 1) < 16);
+        assertEquals(1, chosen("cuda:0", 1024, needed / 8));
+    }
+
+    private static int chosen(String devices, int side, long memory) {
+        EmulatedCuda.Machine machine =
+                new EmulatedCuda.Machine(2, 13010, 90, memory, EmulatedCuda.Order.ASCENDING);
+        GenerationRequest request =
+                Tiny.request().size(side, side).viewBatch(GenerationRequest.BY_MEMORY).build();
+        try (Engine engine =
+                Engine.open(options(devices), WorkerHook.NONE, new EmulatedGpus(machine))) {
+            return (int) engine.plan(request).get("view_batch");
+        }
+    }
+
+    @Test
+    void aPictureWithAViewBatchByMemoryIsThatOfItsNumber() {
+        GenerationRequest request = Tiny.request().viewBatch(GenerationRequest.BY_MEMORY).build();
+        try (Engine engine = Engine.open(options("cuda:0"), WorkerHook.NONE, new EmulatedGpus())) {
+            GeneratedImage image = engine.submit(request).join();
+            int chosen = (int) image.report().get("view_batch");
+            assertTrue(chosen > 1, "chosen " + chosen);
+            assertEquals(
+                    Tiny.hash(engine.submit(Tiny.request().viewBatch(chosen).build()).join()),
+                    Tiny.hash(image));
+        }
+    }
+
     @Test
     void aDeviceThatIsTooSmallIsSaidBeforeTheWork() {
         EmulatedCuda.Machine small =

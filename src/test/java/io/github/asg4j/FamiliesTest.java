@@ -202,7 +202,7 @@ class FamiliesTest {
             GenerationRequest large =
                     GenerationRequest.builder("grass").method("direct").size(2048, 2048).build();
             var bytes = (Map<?, ?>) engine.plan(large).get("bytes");
-            assertEquals(0L, bytes.get("attention"));
+            assertTrue((long) bytes.get("workspace") > 0);
         }
     }
 

@@ -29,7 +29,7 @@ final class OptionDefaults implements IDefaultValueProvider {
     private static @Nullable String of(String option) {
         return switch (option) {
             case "--method" -> REQUEST.method();
-            case "--view-batch", "--vae-tile" -> "auto";
+            case "--vae-tile" -> "auto";
             case "--devices" -> EngineOptions.DEFAULT.devices();
             case "--kernels" -> EngineOptions.DEFAULT.kernels();
             default -> null;

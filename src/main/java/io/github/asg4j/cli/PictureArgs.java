@@ -98,7 +98,7 @@ final class PictureArgs {
                 order = HelpSections.PICTURE + 11,
                 description =
                         "views in one UNet call; may change the last bits of the picture"
-                                + " (default: ${DEFAULT-VALUE}, fixed by the plan)")
+                                + " (default: 1); auto: on GPUs as many as they have memory for")
         @Nullable String viewBatch;
 
         @Option(
@@ -156,8 +156,11 @@ final class PictureArgs {
             request.eta(given.eta);
         }
         request.paperDefaults(given.paperDefaults);
-        if (given.viewBatch != null && !given.viewBatch.equalsIgnoreCase("auto")) {
-            request.viewBatch(Values.integer(command, "--view-batch", given.viewBatch, "auto"));
+        if (given.viewBatch != null) {
+            request.viewBatch(
+                    given.viewBatch.equalsIgnoreCase("auto")
+                            ? GenerationRequest.BY_MEMORY
+                            : Values.integer(command, "--view-batch", given.viewBatch, "auto"));
         }
         if (given.vaeTile != null && !given.vaeTile.equalsIgnoreCase("auto")) {
             request.vaeTile(Values.integer(command, "--vae-tile", given.vaeTile, "auto"));

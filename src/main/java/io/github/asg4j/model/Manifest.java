@@ -143,6 +143,8 @@ public record Manifest(
      * @param inputs inputs of the graph, of {@link #DENOISER_INPUTS}
      * @param masks its attention maps
      * @param fusedAttention attention is one operator, which keeps no scores of all pairs of tokens
+     * @param width channels of its outermost level: what its working memory grows with
+     * @param heads of its finest attention: without {@code fusedAttention} as many tables of scores
      */
     public record Denoiser(
             String file,
@@ -152,7 +154,14 @@ public record Manifest(
             String precision,
             List<String> inputs,
             List<Mask> masks,
-            boolean fusedAttention) {
+            boolean fusedAttention,
+            int width,
+            int heads) {
+        /** Of the UNets of SD 1.5 to SDXL; of a bundle that does not say it. */
+        public static final int USUAL_WIDTH = 320;
+
+        public static final int USUAL_HEADS = 8;
+
         public Denoiser {
             dilationGroups = List.copyOf(dilationGroups);
             inputs = List.copyOf(inputs);
@@ -444,7 +453,9 @@ public record Manifest(
                 "precision",
                 "inputs",
                 "masks",
-                "attention");
+                "attention",
+                "width",
+                "heads");
         List<String> inputs = new ArrayList<>();
         for (Json input : json.get("inputs").items(REQUIRED_INPUTS, DENOISER_INPUTS.size())) {
             String name = input.oneOf(DENOISER_INPUTS);
@@ -487,6 +498,8 @@ public record Manifest(
         }
         Json dilated = json.optional("dilated_file");
         Json attention = json.optional("attention");
+        Json width = json.optional("width");
+        Json heads = json.optional("heads");
         return new Denoiser(
                 file(json.get("file"), files),
                 dilated == null ? null : file(dilated, files),
@@ -495,7 +508,9 @@ public record Manifest(
                 json.get("precision").oneOf(PRECISIONS),
                 inputs,
                 masks,
-                attention != null && attention.oneOf(ATTENTIONS).equals(FUSED));
+                attention != null && attention.oneOf(ATTENTIONS).equals(FUSED),
+                width == null ? Denoiser.USUAL_WIDTH : width.integer(1, 1 << 16),
+                heads == null ? Denoiser.USUAL_HEADS : heads.integer(1, 1 << 10));
     }
 
     private static List<String> dilationGroups(Json denoiser, boolean dilated) {

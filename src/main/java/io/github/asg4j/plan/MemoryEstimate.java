@@ -2,6 +2,7 @@
 package io.github.asg4j.plan;
 
 import io.github.asg4j.OutOfMemoryException;
+import io.github.asg4j.model.Manifest;
 
 import org.jspecify.annotations.Nullable;
 
@@ -10,36 +11,42 @@ import java.util.List;
 import java.util.Map;
 
 /**
- * Bytes a request takes, by part. Weights and our own buffers are exact; a network's working memory
- * is a lower bound: the attention scores of its finest attending level, which outgrow all else on
- * large views, and what the VAE's decoder takes ({@link Decoding}). That of upscalers is
- * left out: it grows with their width, which the manifest does not say.
+ * Bytes a request takes, by part. Our own buffers are exact; weights are as they are stored (the CPU
+ * makes float32 of halves). A network's working memory is a lower bound, measured as benchmarks/NOTES.md
+ * tells: ONNX Runtime's arena may hold up to half more. That of upscalers is left out: it grows with
+ * their width, which the manifest does not say.
  *
  * @param weights of all networks, shared by the workers
  * @param latents board: latents, guides, masks, window outputs
  * @param workers inputs and outputs of the networks that all workers run
- * @param attention lower bound of a UNet call's working memory, times the workers
+ * @param workspace working memory of UNet calls, one per worker
  * @param vae lower bound of the working memory of the VAE's decoder, of all that run at once
  * @param picture decoded float picture, its tiles and their sums, enlarged pictures, RGB8
  */
 public record MemoryEstimate(
-        long weights, long latents, long workers, long attention, long vae, long picture) {
+        long weights, long latents, long workers, long workspace, long vae, long picture) {
 
     /** Canvases that a phase holds besides the noise of its windows. */
     private static final double PHASE_CANVASES = 10;
 
-    /** Attention as one operator, in blocks: its working memory is small beside all else. */
-    public static final int NO_SCORES = 0;
+    /**
+     * Bytes of a row, latent cell and channel of the outermost level at the peak of a UNet call: some
+     * twenty float32 tensors, the skip connections among them.
+     */
+    private static final double CELL_BYTES = 80;
+
+    /** Bytes of a row, head and pair of tokens that attend: scores, and their softmax. */
+    private static final double PAIR_BYTES = 8;
 
     public long total() {
-        return weights + latents + workers + attention + vae + picture;
+        return weights + latents + workers + workspace + vae + picture;
     }
 
     /**
      * Estimates for {@code workers} workers that share their memory, without the VAE.
      *
-     * @param attentionScale latent cells per token of the finest attending level; {@link
-     *     #NO_SCORES} where attention keeps no scores
+     * @param denoiser of the bundle
+     * @param halves whether it computes in halves
      */
     public static MemoryEstimate of(
             Canvas canvas,
@@ -48,11 +55,12 @@ public record MemoryEstimate(
             int viewBatch,
             int workers,
             long weights,
-            int attentionScale) {
+            Manifest.Denoiser denoiser,
+            boolean halves) {
         double latents = 2.0 * canvas.plane() * 4;
         double buffers = 0;
         double guides = 0;
-        double attention = 0;
+        double workspace = 0;
         for (Stage s : stages) {
             double view = (double) canvas.channels() * s.viewHeight() * s.viewWidth() * 4;
             int rows = Math.min(viewBatch, s.views()) * 2;
@@ -75,16 +83,11 @@ public record MemoryEstimate(
             if (s instanceof Stage.Patches p && p.upsampled()) {
                 guides = 2.0 * canvas.plane() * 4 + Math.min(viewBatch, p.views()) * view;
             }
-            if (attentionScale != NO_SCORES) {
-                double tokens =
-                        Math.ceil((double) s.viewHeight() / attentionScale)
-                                * Math.ceil((double) s.viewWidth() / attentionScale);
-                if (s instanceof Stage.Phase) {
-                    double cells = (double) canvas.y().patch() * canvas.x().patch();
-                    tokens = Math.max(tokens, cells / ((double) attentionScale * attentionScale));
-                }
-                attention = Math.max(attention, rows * tokens * tokens * 4);
+            double cells = (double) s.viewHeight() * s.viewWidth();
+            if (s instanceof Stage.Phase) {
+                cells = Math.max(cells, canvas.patchPlane() / (double) canvas.channels());
             }
+            workspace = Math.max(workspace, rows * rowBytes(denoiser, cells, halves));
         }
         double pixels = (double) canvas.heightPixels() * canvas.widthPixels();
         double decoded = pixels;
@@ -98,9 +101,28 @@ public record MemoryEstimate(
                 weights,
                 (long) latents,
                 (long) ((buffers + guides) * workers),
-                (long) (attention * workers),
+                (long) (workspace * workers),
                 0,
                 (long) (decoded * (3 * 4 + 4) + enlarged + pixels * (3 + 3)));
+    }
+
+    /** Working memory of a UNet call per row. */
+    private static double rowBytes(Manifest.Denoiser denoiser, double cells, boolean halves) {
+        double bytes = CELL_BYTES * denoiser.width() * cells;
+        if (!denoiser.fusedAttention()) {
+            int scale = denoiser.masks().stream().mapToInt(Manifest.Mask::scale).min().orElse(8);
+            double tokens = cells / ((double) scale * scale);
+            bytes += PAIR_BYTES * denoiser.heads() * tokens * tokens;
+        }
+        return halves ? bytes / 2 : bytes;
+    }
+
+    /**
+     * What has to be free for it where the weights are loaded already: with what ONNX Runtime's arena
+     * may hold beyond the bound.
+     */
+    public long withoutWeights() {
+        return total() - weights + (workspace + vae) / 2;
     }
 
     /**
@@ -111,12 +133,12 @@ public record MemoryEstimate(
      */
     public MemoryEstimate withVae(long networks, long host) {
         return new MemoryEstimate(
-                weights, latents, workers, attention, vae + networks, picture + host);
+                weights, latents, workers, workspace, vae + networks, picture + host);
     }
 
     /** What of it lies on a GPU of its own: all but the picture, which the host puts together. */
     public MemoryEstimate onDevice() {
-        return new MemoryEstimate(weights, latents, workers, attention, vae, 0);
+        return new MemoryEstimate(weights, latents, workers, workspace, vae, 0);
     }
 
     /** What of it the host keeps where GPUs draw: what they start from, and the picture. */
@@ -157,7 +179,7 @@ public record MemoryEstimate(
         map.put("weights", weights);
         map.put("latents", latents);
         map.put("workers", workers);
-        map.put("attention", attention);
+        map.put("workspace", workspace);
         map.put("vae", vae);
         map.put("picture", picture);
         map.put("total", total());

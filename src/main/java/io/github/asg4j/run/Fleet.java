@@ -157,15 +157,17 @@ public final class Fleet implements AutoCloseable {
         return List.copyOf(placements);
     }
 
-    /** Bytes of each worker's GPU by its name; empty on the CPU. */
-    public SequencedMap<String, Long> gpuBytes() {
-        SequencedMap<String, Long> bytes = new LinkedHashMap<>();
+    /** Memory of each worker's GPU as it is now, by the worker's name; empty on the CPU. */
+    public SequencedMap<String, GpuMemory> gpuMemory() {
+        SequencedMap<String, GpuMemory> memory = new LinkedHashMap<>();
         for (Lane lane : lanes) {
-            if (lane.queue() instanceof CudaStream) {
-                bytes.put(lane.name(), lane.memoryLimit());
+            if (lane.queue() instanceof CudaStream stream) {
+                CudaDevice device = stream.device();
+                device.makeCurrent();
+                memory.put(lane.name(), new GpuMemory(lane.memoryLimit(), device.freeBytes()));
             }
         }
-        return bytes;
+        return memory;
     }
 
     /** Models of the GPUs by their number; empty on the CPU. */

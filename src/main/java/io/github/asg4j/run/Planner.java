@@ -22,27 +22,34 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Objects;
 import java.util.SequencedMap;
+import java.util.function.BiFunction;
 import java.util.function.IntFunction;
 import java.util.stream.Stream;
 
 /** Turns a request into a {@link Plan} for one bundle; checks all that needs the bundle. */
 public final class Planner {
     /** On the CPU one view a call keeps all workers busy; a wider batch gains nothing there. */
-    private static final int CPU_VIEW_BATCH = 1;
+    private static final int VIEW_BATCH = 1;
+
+    /** The most that {@link GenerationRequest#BY_MEMORY} chooses. */
+    private static final int MOST_VIEWS = 16;
 
     private final Manifest manifest;
     private final int workers;
-    private final SequencedMap<String, Long> gpus;
+    private final SequencedMap<String, GpuMemory> gpus;
     private final long memoryLimit;
     private final long weightBytes;
 
     /**
      * @param workers that share the work
-     * @param gpus bytes of each worker by its name if it has a GPU's memory of its own; else empty
+     * @param gpus memory of each worker by its name if it has a GPU's of its own; else empty
      * @param memoryLimit bytes of host memory that a request may take
      */
     public Planner(
-            Manifest manifest, int workers, SequencedMap<String, Long> gpus, long memoryLimit) {
+            Manifest manifest,
+            int workers,
+            SequencedMap<String, GpuMemory> gpus,
+            long memoryLimit) {
         this.manifest = manifest;
         this.workers = workers;
         this.gpus = new LinkedHashMap<>(gpus);
@@ -75,43 +82,80 @@ public final class Planner {
         Upscaling upscaling = method.upscaling(setting);
         checkMasks(request, stages);
         checkViews(request, stages);
-        int viewBatch = request.viewBatch().orElse(CPU_VIEW_BATCH);
+        Work work = new Work(request, canvas, stages, upscaling, steps);
+        int asked = request.viewBatch().orElse(VIEW_BATCH);
+        return asked == GenerationRequest.BY_MEMORY ? byMemory(work) : plan(work, asked);
+    }
+
+    /** What is to be drawn. */
+    private record Work(
+            GenerationRequest request,
+            Canvas canvas,
+            List<Stage> stages,
+            @Nullable Upscaling upscaling,
+            int steps) {}
+
+    /** The largest view batch for which every GPU has work and, its networks loaded, memory. */
+    private Plan byMemory(Work work) {
+        int views = work.stages().stream().mapToInt(Stage::views).max().orElse(1);
+        int each = gpus.isEmpty() ? 1 : Math.ceilDiv(views, gpus.size());
+        for (int limit = MOST_VIEWS; limit > 1; limit /= 2) {
+            // As few calls as the limit allows, all alike: nine views are 5 and 4, not 8 and 1.
+            int viewBatch = Math.ceilDiv(each, Math.ceilDiv(each, limit));
+            Plan plan = plan(work, viewBatch);
+            if (plan.devices().entrySet().stream()
+                    .allMatch(e -> hasRoom(e.getKey(), e.getValue()))) {
+                return plan;
+            }
+        }
+        return plan(work, 1);
+    }
+
+    private boolean hasRoom(String gpu, MemoryEstimate estimate) {
+        return estimate.withoutWeights() <= Objects.requireNonNull(gpus.get(gpu)).free();
+    }
+
+    private Plan plan(Work work, int viewBatch) {
+        List<Stage> stages = work.stages();
+        Canvas canvas = work.canvas();
         Manifest.Denoiser denoiser = manifest.denoiser();
-        int scale =
-                denoiser.fusedAttention()
-                        ? MemoryEstimate.NO_SCORES
-                        : denoiser.masks().stream().mapToInt(Manifest.Mask::scale).min().orElse(8);
-        IntFunction<MemoryEstimate> drawing =
-                count ->
+        // ONNX Runtime's CPU kernels compute in float32.
+        boolean halves = !gpus.isEmpty() && denoiser.precision().equals("fp16");
+        BiFunction<Integer, Long, MemoryEstimate> drawing =
+                (count, weights) ->
                         MemoryEstimate.of(
                                 canvas,
                                 stages,
-                                upscaling,
+                                work.upscaling(),
                                 viewBatch,
                                 count,
-                                weights(stages),
-                                scale);
-        Decoding decoding = null;
-        if (!stages.isEmpty()) {
-            decoding = decoding(request, canvas, upscaling, drawing);
-        }
+                                weights,
+                                denoiser,
+                                halves);
+        long weights = weights(stages);
+        Decoding decoding =
+                stages.isEmpty()
+                        ? null
+                        : decoding(
+                                work.request(),
+                                canvas,
+                                work.upscaling(),
+                                count -> drawing.apply(count, weights));
         SequencedMap<String, MemoryEstimate> devices = new LinkedHashMap<>();
         for (String gpu : gpus.keySet()) {
             // The first has the text encoders and the VAE, each has its own denoiser.
             boolean first = devices.isEmpty();
-            long weights = first ? weights(stages) : otherWeights(stages, decoding);
-            MemoryEstimate own =
-                    MemoryEstimate.of(canvas, stages, upscaling, viewBatch, 1, weights, scale);
-            devices.put(gpu, onDevice(own, decoding, first));
+            long own = first ? weights : otherWeights(stages, decoding);
+            devices.put(gpu, onDevice(drawing.apply(1, own), decoding, first));
         }
-        MemoryEstimate all = drawing.apply(workers);
+        MemoryEstimate all = drawing.apply(workers, weights);
         return new Plan(
-                request.method(),
+                work.request().method(),
                 canvas,
                 stages,
                 decoding,
-                upscaling,
-                steps,
+                work.upscaling(),
+                work.steps(),
                 viewBatch,
                 gpus.isEmpty() ? onHost(all, decoding, workers) : beside(all, decoding, workers),
                 devices);
@@ -181,7 +225,7 @@ public final class Planner {
         }
         long device = onDevice(drawing, decoding, true).total();
         return beside(drawing, decoding, 1).total() <= memoryLimit
-                && gpus.values().stream().allMatch(bytes -> device <= bytes);
+                && gpus.values().stream().allMatch(gpu -> device <= gpu.total());
     }
 
     /** Of all networks; the dilated one holds the denoiser's a second time. */

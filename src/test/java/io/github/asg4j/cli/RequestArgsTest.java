@@ -65,7 +65,7 @@ class RequestArgsTest {
                 request("--spacing", "trailing", b -> b.spacing("trailing")),
                 request("--eta", "0.25", b -> b.eta(0.25)),
                 request("--view-batch", "3", b -> b.viewBatch(3)),
-                request("--view-batch", "auto", b -> b),
+                request("--view-batch", "auto", b -> b.viewBatch(GenerationRequest.BY_MEMORY)),
                 request("--vae-tile", "256", b -> b.vaeTile(256)),
                 request("--vae-tile", "Auto", b -> b),
                 request("--image", "p.png", b -> b.image(Path.of("p.png"))),

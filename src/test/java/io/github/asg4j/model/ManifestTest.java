@@ -60,7 +60,9 @@ class ManifestTest {
                         List.of(
                                 new Manifest.Mask("mask_up0", "up_blocks.0", 4, true),
                                 new Manifest.Mask("mask_up1", "up_blocks.1", 2, true)),
-                        false),
+                        false,
+                        320,
+                        8),
                 m.denoiser());
         assertEquals(
                 new Manifest.Vae(
@@ -128,6 +130,21 @@ class ManifestTest {
         assertEquals(32, parse(said).vae().width());
         assertFalse(parse(said).vae().attention());
         assertTrue(refusal(said.replace(": 32", ": 0")).contains("vae.width: found 0"));
+    }
+
+    /** What the denoiser's memory grows with. */
+    @Test
+    void widthAndHeadsOfTheDenoiser() throws IOException {
+        String json = new FakeBundle().manifest();
+        String said =
+                json.replace("\"dilated_file\":", "\"width\": 32, \"heads\": 2, \"dilated_file\":");
+        assertEquals(32, parse(said).denoiser().width());
+        assertEquals(2, parse(said).denoiser().heads());
+        assertTrue(
+                refusal(said.replace(": 32", ": 0")).contains("denoiser.width: found 0"),
+                refusal(said.replace(": 32", ": 0")));
+        assertTrue(
+                refusal(said.replace("heads\": 2", "heads\": \"x\"")).contains("denoiser.heads"));
     }
 
     @Test
