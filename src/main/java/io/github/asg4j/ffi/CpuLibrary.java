@@ -29,7 +29,7 @@ public final class CpuLibrary {
     public static final int AVX512 = 2;
 
     /** ASG_CPU_ABI_VERSION of the header that this class was written for. */
-    static final int ABI_VERSION = 3;
+    static final int ABI_VERSION = 4;
 
     private static final long STATUS_NAME_BYTES = 64;
 
@@ -132,6 +132,8 @@ public final class CpuLibrary {
                         JAVA_INT,
                         JAVA_INT,
                         ADDRESS,
+                        JAVA_INT,
+                        JAVA_LONG,
                         JAVA_LONG,
                         JAVA_LONG,
                         JAVA_LONG,
@@ -273,6 +275,8 @@ public final class CpuLibrary {
                         ADDRESS,
                         ADDRESS,
                         ADDRESS,
+                        JAVA_INT,
+                        JAVA_INT,
                         JAVA_INT,
                         JAVA_INT,
                         JAVA_INT,
@@ -443,6 +447,8 @@ public final class CpuLibrary {
     public static void normal(
             int tier,
             MemorySegment out,
+            int planes,
+            long pitch,
             long count,
             long seed,
             long firstElement,
@@ -458,6 +464,8 @@ public final class CpuLibrary {
                                     .invokeExact(
                                             tier,
                                             out,
+                                            planes,
+                                            pitch,
                                             count,
                                             seed,
                                             firstElement,
@@ -468,7 +476,7 @@ public final class CpuLibrary {
             throw unexpected("asg_normal_f32", e);
         }
         if (status != 0) {
-            throw failed("asg_normal_f32", status, "count", count);
+            throw failed("asg_normal_f32", status, "planes pitch count", planes, pitch, count);
         }
     }
 
@@ -806,6 +814,8 @@ public final class CpuLibrary {
             int channels,
             int canvasHeight,
             int canvasWidth,
+            int firstRow,
+            int rows,
             int views,
             int h,
             int w) {
@@ -828,6 +838,8 @@ public final class CpuLibrary {
                                             channels,
                                             canvasHeight,
                                             canvasWidth,
+                                            firstRow,
+                                            rows,
                                             views,
                                             h,
                                             w);
@@ -838,10 +850,12 @@ public final class CpuLibrary {
             throw failed(
                     "asg_window_step_f32",
                     status,
-                    "channels canvasHeight canvasWidth views h w",
+                    "channels canvasHeight canvasWidth firstRow rows views h w",
                     channels,
                     canvasHeight,
                     canvasWidth,
+                    firstRow,
+                    rows,
                     views,
                     h,
                     w);

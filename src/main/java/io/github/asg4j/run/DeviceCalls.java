@@ -17,10 +17,15 @@ import java.lang.foreign.ValueLayout;
 final class DeviceCalls implements InFlight {
     private static final double NANOS_PER_MILLI = 1e6;
 
+    /** Joins in flight at most: more than lie between two calls, so that the host seldom waits for one. */
+    private static final int JOINS = 8;
+
     private final Worker worker;
     private final CudaStream stream;
     private final Slot[] slots = new Slot[DEPTH];
+    private final Join[] joins = new Join[JOINS];
     private int current;
+    private int currentJoin;
 
     /** One call: where what was found comes to lie, on the device and in page-locked memory. */
     private static final class Slot {
@@ -46,11 +51,26 @@ final class DeviceCalls implements InFlight {
         }
     }
 
+    /** Work that joins calls: only its time is asked for. */
+    private static final class Join {
+        final CudaEvent begin;
+        final CudaEvent end;
+        boolean open;
+
+        Join(CudaStream stream) {
+            begin = stream.device().newTimedEvent();
+            end = stream.device().newTimedEvent();
+        }
+    }
+
     DeviceCalls(Worker worker, CudaStream stream) {
         this.worker = worker;
         this.stream = stream;
         for (int i = 0; i < DEPTH; i++) {
             slots[i] = new Slot(worker, stream);
+        }
+        for (int i = 0; i < JOINS; i++) {
+            joins[i] = new Join(stream);
         }
     }
 
@@ -99,7 +119,34 @@ final class DeviceCalls implements InFlight {
     }
 
     @Override
+    public void beginJoin() {
+        currentJoin = (currentJoin + 1) % JOINS;
+        Join join = joins[currentJoin];
+        long start = System.nanoTime();
+        settle(join);
+        worker.waitNanos += System.nanoTime() - start;
+        stream.record(join.begin);
+    }
+
+    @Override
+    public void endJoin() {
+        stream.record(joins[currentJoin].end);
+        joins[currentJoin].open = true;
+    }
+
+    private void settle(Join join) {
+        if (join.open) {
+            join.end.synchronize();
+            join.open = false;
+            worker.kernelNanos += nanos(join.begin, join.end);
+        }
+    }
+
+    @Override
     public void drain() {
+        for (Join join : joins) {
+            settle(join);
+        }
         for (int i = 1; i <= DEPTH; i++) {
             settle(slots[(current + i) % DEPTH]);
         }
@@ -137,6 +184,10 @@ final class DeviceCalls implements InFlight {
             slot.networkBegin.close();
             slot.networkEnd.close();
             slot.end.close();
+        }
+        for (Join join : joins) {
+            join.begin.close();
+            join.end.close();
         }
     }
 }

@@ -41,6 +41,12 @@ final class HostCalls implements InFlight {
     public void end() {}
 
     @Override
+    public void beginJoin() {}
+
+    @Override
+    public void endJoin() {}
+
+    @Override
     public void drain() {}
 
     @Override

@@ -32,6 +32,12 @@ interface InFlight extends AutoCloseable {
     /** After a call. */
     void end();
 
+    /** Before work that joins calls and runs no network: it does not count among them. */
+    void beginJoin();
+
+    /** After such work. */
+    void endJoin();
+
     /** Waits for all calls and says what {@link #watch} found. */
     void drain();
 

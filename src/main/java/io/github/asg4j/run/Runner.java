@@ -561,7 +561,7 @@ public final class Runner {
                                             dump,
                                             keep.previews());
                             case Stage.Windows win ->
-                                    new WindowRun(
+                                    WindowRun.of(
                                             win,
                                             plan.viewBatch(),
                                             conditioning,
@@ -699,9 +699,16 @@ public final class Runner {
                     while ((unit = board.next(part, worker)) != Board.PART_DONE) {
                         int step = part.done[unit];
                         worker.beforeStep(part, unit, step);
-                        worker.calls.begin();
-                        boolean complete = part.execute(worker, unit, step);
-                        worker.calls.end();
+                        boolean complete;
+                        if (part.joins(unit)) {
+                            worker.calls.beginJoin();
+                            complete = part.execute(worker, unit, step);
+                            worker.calls.endJoin();
+                        } else {
+                            worker.calls.begin();
+                            complete = part.execute(worker, unit, step);
+                            worker.calls.end();
+                        }
                         if (complete) {
                             board.complete(part, unit);
                         }
@@ -739,8 +746,8 @@ public final class Runner {
                 boolean preview;
                 boolean ended;
                 synchronized (board) {
-                    steps = run.completedSteps();
-                    ended = run.done[run.join()] == run.total(run.join());
+                    steps = run.joinedSteps();
+                    ended = run.ended();
                     preview = keep.previews() && run.previewReady();
                 }
                 if (steps > stepsSeen.get(i)) {

@@ -547,14 +547,14 @@ public final class CheckedCuda implements CudaApi {
         List<Range> ranges = new ArrayList<>();
         for (boolean written : new boolean[] {false, true}) {
             for (int i = 0; i < arguments.count(); i++) {
-                if (arguments.bytes(i) > 0 && arguments.written(i) == written) {
-                    ranges.add(
-                            new Range(
-                                    arguments.address(i),
-                                    arguments.bytes(i),
-                                    arguments.read(i),
-                                    written));
-                    device(s, arguments.address(i), arguments.bytes(i), written, kernel);
+                if (arguments.bytes(i) == 0 || arguments.written(i) != written) {
+                    continue;
+                }
+                for (int piece = 0; piece < arguments.pieces(i); piece++) {
+                    long address = arguments.address(i) + piece * arguments.pitch(i);
+                    long bytes = arguments.bytes(i);
+                    ranges.add(new Range(address, bytes, arguments.read(i), written));
+                    device(s, address, bytes, written, kernel);
                 }
             }
         }
