@@ -13,6 +13,22 @@ import java.util.List;
  * each call meet in each step, jitter included. A strip ends where the windows of some call, and of
  * all after it, begin in every step: so it can be stepped when the calls before are done, and calls
  * in order complete one strip at a time at most.
+ *
+ * <p>Nobody waits for all. With M(k) for the strips that a call's windows meet in step k,
+ *
+ * <ul>
+ *   <li>a call begins step k when the strips of M(k) and of M(k - 1) have made step k - 1: what it
+ *       reads is there, and who read the noise that it overwrites has done so;
+ *   <li>a strip begins step k when the calls that meet it in step k have made it: their noise is
+ *       there.
+ * </ul>
+ *
+ * One buffer of noise and two canvases by turns suffice. A strip writes over the canvas before step k -
+ * 1, which it has read itself, and the calls that met it then, all before its own step k - 1. What a
+ * call reads in step k is not overwritten meanwhile: the strip would be in step k + 1, and its step k
+ * waits for that call. And some unit is always ready: of those furthest behind any call, or any strip
+ * if there is no call. What a strip sums is in a fixed order, so the bytes are the same whoever comes
+ * first.
  */
 final class Strips {
     /** Of a window's rows: the least that a strip has. */
@@ -133,6 +149,43 @@ final class Strips {
 
     boolean meets(int k, int c, int strip) {
         return first[k][c] <= strip && strip <= last[k][c];
+    }
+
+    /**
+     * Whether call {@code c} may begin its next step.
+     *
+     * @param done steps made by the calls and, behind them, by the strips
+     */
+    boolean mayDenoise(int c, int[] done) {
+        int k = done[c];
+        return stepped(k, k, c, done) && (k == 0 || stepped(k, k - 1, c, done));
+    }
+
+    /** Whether the strips that call {@code c} meets in step {@code in} have made {@code k} steps. */
+    private boolean stepped(int k, int in, int c, int[] done) {
+        int calls = done.length - count();
+        for (int strip = first[in][c]; strip <= last[in][c]; strip++) {
+            if (done[calls + strip] < k) {
+                return false;
+            }
+        }
+        return true;
+    }
+
+    /**
+     * Whether a strip may begin its next step.
+     *
+     * @param done steps made by the calls and, behind them, by the strips
+     */
+    boolean mayStep(int strip, int[] done) {
+        int calls = done.length - count();
+        int k = done[calls + strip];
+        for (int c = firstCall[strip]; c <= lastCall[strip]; c++) {
+            if (done[c] <= k && meets(k, c, strip)) {
+                return false;
+            }
+        }
+        return true;
     }
 
     /** The first call that meets a strip in any step. */

@@ -13,23 +13,7 @@ import java.util.List;
 /**
  * Overlapping windows over one canvas: each call reads its windows from the canvas and leaves their
  * noise; the canvas is stepped in strips of rows, each by the averaged noise of the calls that meet
- * it. Nobody waits for all: a call goes on where the rows that it reads are done.
- *
- * <p>One buffer of noise and two canvases by turns suffice. With M(k) for the strips that a call's
- * windows meet in step k, {@link #ready} lets
- *
- * <ul>
- *   <li>a call begin step k when the strips of M(k) and M(k - 1) have made step k - 1: what it reads
- *       is there, and who read the noise that it overwrites has done so;
- *   <li>a strip begin step k when the calls that meet it in step k have made it: their noise is
- *       there. It writes over the canvas before step k - 1, read by itself and the calls that met it
- *       then, all done: its own step k - 1 came after theirs.
- * </ul>
- *
- * What a call reads in step k is not overwritten meanwhile: the strip would be in step k + 1, and its
- * step k waits for that call. And some unit is always ready: of those furthest behind any call, or any
- * strip if there is no call. What each strip sums is in a fixed order, so the bytes are the same
- * whoever comes first.
+ * it. Who waits for whom, and why one buffer of noise and two canvases suffice, is in {@link Strips}.
  */
 final class WindowRun extends StageRun {
     private final Stage.Windows windows;
@@ -154,30 +138,9 @@ final class WindowRun extends StageRun {
 
     @Override
     boolean ready(int unit) {
-        int k = done[unit];
         return joins(unit)
-                ? met(k, unit - calls.size())
-                : stepped(k, k, unit) && (k == 0 || stepped(k, k - 1, unit));
-    }
-
-    /** Whether the strips that call {@code c} meets in step {@code in} have made {@code k} steps. */
-    private boolean stepped(int k, int in, int c) {
-        for (int strip = strips.first(in, c); strip <= strips.last(in, c); strip++) {
-            if (done[calls.size() + strip] < k) {
-                return false;
-            }
-        }
-        return true;
-    }
-
-    /** Whether the calls that meet a strip in step {@code k} have made it. */
-    private boolean met(int k, int strip) {
-        for (int c = strips.firstCall(strip); c <= strips.lastCall(strip); c++) {
-            if (done[c] <= k && strips.meets(k, c, strip)) {
-                return false;
-            }
-        }
-        return true;
+                ? strips.mayStep(unit - calls.size(), done)
+                : strips.mayDenoise(unit, done);
     }
 
     @Override

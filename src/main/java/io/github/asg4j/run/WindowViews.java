@@ -46,7 +46,9 @@ final class WindowViews {
     /** int32 [steps, views, 2]. */
     private final Shared starts;
 
-    /** Slices of it in host memory, by call and step. */
+    /** Slices of it in host memory: all views by step, those of a call by call and step. */
+    private final MemorySegment[] stepStarts;
+
     private final MemorySegment[][] callStarts;
 
     private final Strips strips;
@@ -107,6 +109,7 @@ final class WindowViews {
         boolean stochastic = tables.stochastic(windows.firstStep(), windows.steps());
         stepNoise = crew.floats(stochastic ? canvasPlane : 0, "step noise");
         this.starts = crew.of(starts, "windows");
+        stepStarts = slices(starts, 0, windows.views());
         callStarts = new MemorySegment[calls.size()][];
         for (int c = 0; c < calls.size(); c++) {
             callStarts[c] = slices(starts, calls.get(c).first(), calls.get(c).count());
@@ -169,7 +172,10 @@ final class WindowViews {
         final MemorySegment[] random;
 
         Stepping(Worker worker) {
-            starts = slices(WindowViews.this.starts.on(worker), 0, windows.views());
+            starts =
+                    worker.onHost()
+                            ? stepStarts
+                            : slices(WindowViews.this.starts.on(worker), 0, windows.views());
             random = new MemorySegment[stepNoise.byteSize() > 0 ? strips.count() : 0];
             for (int strip = 0; strip < random.length; strip++) {
                 long from = (long) strips.firstRow(strip) * width * Float.BYTES;

@@ -25,6 +25,19 @@ class SharesTest {
     }
 
     @Test
+    void blocksAreNeighboursByTheSpeed() {
+        int[] views = {1, 1, 1, 1, 1, 1, 1, 1, 1};
+        assertArrayEquals(
+                new int[] {0, 0, 0, 0, 1, 1, 1, 1, 1},
+                Shares.blocks(views, new double[] {1, 1.04}));
+        assertArrayEquals(
+                new int[] {0, 0, 1, 1, 1, 1, 1, 1, 1}, Shares.blocks(views, new double[] {1, 3}));
+        assertArrayEquals(
+                new int[] {0, 0, 2}, Shares.blocks(new int[] {4, 4, 1}, new double[] {8, 1, 2}));
+        assertArrayEquals(new int[] {2}, Shares.blocks(new int[] {1}, new double[] {1, 1, 9}));
+    }
+
+    @Test
     void aWorkerThatWouldOnlyDelayTheOthersTakesNothing() {
         assertArrayEquals(
                 new int[] {1, 1, 1, 1}, Shares.inTurn(new int[] {1, 1, 1, 1}, new double[] {1, 9}));
