@@ -133,7 +133,7 @@ class CudaEngineTest {
 
     /** What crosses between two devices in a step: the windows and strips at their border. */
     @ParameterizedTest
-    @CsvSource({"128, 6144", "256, 11264", "512, 1"})
+    @CsvSource({"128, 6144", "256, 11264", "512, 23552"})
     void bytesExchangedInAStepOfWindows(int side, long expected) {
         assertEquals(expected, (exchanged(side, 7) - exchanged(side, 5)) / 2);
     }
