@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Stage 2 in one pass (§6): for each cell the covering windows' noise in ascending index, averaged, one scheduler step.
-// out, x [channels, canvas_height, canvas_width], out may be x; windows [views, channels, h, w]; starts [views, 2] (top,
-// left; any value); weight_y [h], weight_x [w]; noise like x or null. Each cell gathers what covers it: no atomics, and
-// the order of the sums does not depend on the grid.
+// out, x [channels, canvas_height, canvas_width], of which rows first_row .. first_row + rows - 1, out may be x; windows
+// [views, channels, h, w]; starts [views, 2] (top, left; any value); weight_y [h], weight_x [w]; noise like x or null.
+// Each cell gathers what covers it: no atomics, and the order of the sums does not depend on the grid or on the rows.
 //
-// A block owns a tile of 32 x 8 cells of one channel (grid: tiles along x, along y, channels). Its threads first find the
+// A block owns a tile of 32 x 8 cells of one channel (grid: tiles along x, along the rows, channels). Its threads first find the
 // views that meet the tile, 256 at a time and in order, then each sums its own cell over those alone.
 #include "asg_device.cuh"
 
@@ -13,15 +13,16 @@ enum { TILE_WIDTH = 32, TILE_HEIGHT = ASG_THREADS / TILE_WIDTH };
 ASG_KERNEL asg_window_step_f32(float* out, const float* x, const float* __restrict__ windows,
                                const int* __restrict__ starts, const float* __restrict__ weight_y,
                                const float* __restrict__ weight_x, const float* __restrict__ noise, asg_step step,
-                               int channels, int canvas_height, int canvas_width, int views, int h, int w) {
+                               int channels, int canvas_height, int canvas_width, int first_row, int rows, int views, int h,
+                               int w) {
     __shared__ bool meets[ASG_THREADS];
     __shared__ int met[ASG_THREADS], tops[ASG_THREADS], lefts[ASG_THREADS];
     __shared__ int met_count;
     const int t = (int)threadIdx.x;
     const asg_i64 area = (asg_i64)canvas_height * canvas_width;
-    const asg_i64 tile_x = (asg_i64)blockIdx.x * TILE_WIDTH, tile_y = (asg_i64)blockIdx.y * TILE_HEIGHT;
+    const asg_i64 tile_x = (asg_i64)blockIdx.x * TILE_WIDTH, tile_y = first_row + (asg_i64)blockIdx.y * TILE_HEIGHT;
     const asg_i64 cell_x = tile_x + t % TILE_WIDTH, cell_y = tile_y + t / TILE_WIDTH;
-    const bool inside = cell_y < canvas_height && cell_x < canvas_width;
+    const bool inside = cell_y < (asg_i64)first_row + rows && cell_x < canvas_width;
     for (asg_i64 c = blockIdx.z; c < channels; c += gridDim.z) {
         // -0 is the neutral element of addition; +0 is not.
         float sum = -0.0f, total = -0.0f, single = 0.0f;

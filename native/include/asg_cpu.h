@@ -57,9 +57,10 @@ ASG_CPU_API int32_t asg_tier_supported(int32_t tier);
 // Name of a status for messages, "unknown status" for any other number. Constant memory.
 ASG_CPU_API const char* asg_status_name(int32_t status);
 
-// out [count]: out[i] = scale * normal(first_element + i) (§1).
-ASG_CPU_API int32_t asg_normal_f32(int32_t tier, float* out, int64_t count, int64_t seed, int64_t first_element,
-                                   int32_t step, int32_t purpose, float scale);
+// out, planes pieces of [count] that begin pitch >= count floats apart (§1), such as rows of a canvas:
+// out[p * pitch + i] = scale * normal(first_element + p * pitch + i).
+ASG_CPU_API int32_t asg_normal_f32(int32_t tier, float* out, int32_t planes, int64_t pitch, int64_t count, int64_t seed,
+                                   int64_t first_element, int32_t step, int32_t purpose, float scale);
 
 // out [slots, plane], in [patches, plane] (§3): slots first_slot .. first_slot + slots - 1 of the frame of to_step out
 // of the whole frame of from_step; -1 is the frame without permutation. sample [copies, slots, plane] or null:
@@ -110,14 +111,14 @@ ASG_CPU_API int32_t asg_relocate_f32(int32_t tier, float* canvas, const float* p
 ASG_CPU_API int32_t asg_cut_f32(int32_t tier, float* patches, const float* canvas, int32_t channels,
                                 int32_t grid_height, int32_t grid_width, int32_t h, int32_t w);
 
-// out, x [channels, canvas_height, canvas_width]; out may be x; windows [views, channels, h, w]; starts [views, 2]
-// (top, left; any value); weight_y [h], weight_x [w]; noise like x or null, which needs step_n = 0 (§6). A cell that
-// no window covers becomes NaN.
+// out, x [channels, canvas_height, canvas_width], of which rows first_row .. first_row + rows - 1 are read and written;
+// out may be x; windows [views, channels, h, w]; starts [views, 2] (top, left; any value); weight_y [h], weight_x [w];
+// noise like x or null, which needs step_n = 0 (§6). A cell that no window covers becomes NaN.
 ASG_CPU_API int32_t asg_window_step_f32(int32_t tier, float* out, const float* x, const float* windows,
                                         const int32_t* starts, const float* weight_y, const float* weight_x,
                                         const float* noise, const asg_step* step, int32_t channels,
-                                        int32_t canvas_height, int32_t canvas_width, int32_t views, int32_t h,
-                                        int32_t w);
+                                        int32_t canvas_height, int32_t canvas_width, int32_t first_row, int32_t rows,
+                                        int32_t views, int32_t h, int32_t w);
 
 // out, in [count]: in * scale + shift (§8). out may be in.
 ASG_CPU_API int32_t asg_scale_shift_f32(int32_t tier, float* out, const float* in, int64_t count, float scale,

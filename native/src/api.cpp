@@ -117,15 +117,18 @@ const char* asg_status_name(int32_t status) {
     }
 }
 
-int32_t asg_normal_f32(int32_t tier, float* out, int64_t count, int64_t seed, int64_t first_element, int32_t step,
-                       int32_t purpose, float scale) {
+int32_t asg_normal_f32(int32_t tier, float* out, int32_t planes, int64_t pitch, int64_t count, int64_t seed,
+                       int64_t first_element, int32_t step, int32_t purpose, float scale) {
     Check check(tier);
-    check.tensor(out, count).option(step >= 0 && purpose >= 0);
+    check.tensor(out, planes, pitch).tensor(out, count).option(pitch >= count && step >= 0 && purpose >= 0);
     if (check.failed()) {
         return check.status;
     }
-    tables[tier]->normal(out, count, (uint64_t)seed, (uint64_t)first_element, (uint32_t)step, (uint32_t)purpose,
-                         scale);
+    for (int32_t plane = 0; plane < planes; ++plane) {
+        const int64_t at = plane * pitch;
+        tables[tier]->normal(out + at, count, (uint64_t)seed, (uint64_t)(first_element + at), (uint32_t)step,
+                             (uint32_t)purpose, scale);
+    }
     return ASG_OK;
 }
 
@@ -251,10 +254,11 @@ int32_t asg_cut_f32(int32_t tier, float* patches, const float* canvas, int32_t c
 
 int32_t asg_window_step_f32(int32_t tier, float* out, const float* x, const float* windows, const int32_t* starts,
                             const float* weight_y, const float* weight_x, const float* noise, const asg_step* step,
-                            int32_t channels, int32_t canvas_height, int32_t canvas_width, int32_t views, int32_t h,
-                            int32_t w) {
+                            int32_t channels, int32_t canvas_height, int32_t canvas_width, int32_t first_row,
+                            int32_t rows, int32_t views, int32_t h, int32_t w) {
     Check check(tier);
     check.tensor(out, channels, canvas_height, canvas_width).tensor(x, channels, canvas_height, canvas_width);
+    check.tensor(out, rows).option(first_row >= 0 && first_row <= canvas_height - rows);
     check.tensor(windows, views, channels, h, w).tensor(starts, views, 2).tensor(weight_y, h).tensor(weight_x, w);
     check.tensor(step, 16);
     if (check.failed()) {
@@ -265,7 +269,7 @@ int32_t asg_window_step_f32(int32_t tier, float* out, const float* x, const floa
         return check.status;
     }
     tables[tier]->window_step(out, x, windows, starts, weight_y, weight_x, noise, step, channels, canvas_height,
-                              canvas_width, views, h, w);
+                              canvas_width, first_row, rows, views, h, w);
     return ASG_OK;
 }
 

@@ -34,8 +34,8 @@ struct Kernels {
                 int64_t h, int64_t w);
     void (*window_step)(float* out, const float* x, const float* windows, const int32_t* starts,
                         const float* weight_y, const float* weight_x, const float* noise, const asg_step* step,
-                        int64_t channels, int64_t canvas_height, int64_t canvas_width, int64_t views, int64_t h,
-                        int64_t w);
+                        int64_t channels, int64_t canvas_height, int64_t canvas_width, int64_t first_row,
+                        int64_t rows, int64_t views, int64_t h, int64_t w);
     void (*scale_shift)(float* out, const float* in, int64_t count, float scale, float shift);
     void (*add_tile)(float* sum, float* weight_sum, const float* tile, const float* weight_y, const float* weight_x,
                      int64_t channels, int64_t height, int64_t width, int64_t top, int64_t left, int64_t tile_height,

@@ -519,14 +519,15 @@ inline Span span_of(const int32_t* start, int64_t h, int64_t w, int64_t y, int64
 // weight 1 and total 1, and m * 1 / 1 is m.
 void window_step(float* out, const float* x, const float* windows, const int32_t* starts, const float* weight_y,
                  const float* weight_x, const float* noise, const asg_step* step, int64_t channels,
-                 int64_t canvas_height, int64_t canvas_width, int64_t views, int64_t h, int64_t w) {
+                 int64_t canvas_height, int64_t canvas_width, int64_t first_row, int64_t rows, int64_t views, int64_t h,
+                 int64_t w) {
     const asg_step s = *step;
     const bool add_noise = noise && s.step_n != 0.0f;
     alignas(64) float covering[WINDOW_BLOCK];  // how many windows; then 1 for several, 0 for one
     alignas(64) float single[WINDOW_BLOCK];    // 1 for one window, else 0
     alignas(64) float total[WINDOW_BLOCK];
     alignas(64) float sum[WINDOW_BLOCK];
-    for (int64_t y = 0; y < canvas_height; ++y) {
+    for (int64_t y = first_row; y < first_row + rows; ++y) {
         int64_t first = views, last = -1;  // the views that meet the row are among first .. last
         for (int64_t view = 0; view < views; ++view) {
             if (span_of(starts + 2 * view, h, w, y, 0, canvas_width).count != 0) {

@@ -80,7 +80,8 @@ asg_step step_row(bool noise) {
 void elementwise(int64_t n) {
     const Floats a(n, 1), b(n, 2), c(n, 3);
     const asg_step plain = step_row(false), noisy = step_row(true);
-    same("normal", n, n, [&](int32_t t, float* out) { return asg_normal_f32(t, out, n, -7, 1LL << 40, 3, 1, 2.5f); });
+    same("normal", n, n, [&](int32_t t, float* out) { return asg_normal_f32(t, out, 1, n, n, -7, 1LL << 40, 3, 1, 2.5f); });
+    same("normal of rows", 3 * n, n, [&](int32_t t, float* out) { return asg_normal_f32(t, out, 2, 2 * n, n, 7, 5, 3, 1, 2.5f); });
     same("model_input", 3 * n, n,
          [&](int32_t t, float* out) { return asg_model_input_f32(t, out, a.get(), n, 3, 0.3f); });
     same("combine", n, n,
@@ -172,7 +173,11 @@ void planes(int32_t h, int32_t w) {
     const Floats windows(2 * channels * (h + 1) * (w + 1), 7), weight_y(h + 1, 8), weight_x(w + 1, 9);
     same("window_step", plane, size, [&](int32_t t, float* out) {
         return asg_window_step_f32(t, out, out, windows.get(), covering.get(), weight_y.get(), weight_x.get(),
-                                   canvas.get(), &noisy, channels, h, w, 2, h + 1, w + 1);
+                                   canvas.get(), &noisy, channels, h, w, 0, h, 2, h + 1, w + 1);
+    });
+    same("window_step of rows", plane, size, [&](int32_t t, float* out) {
+        return asg_window_step_f32(t, out, canvas.get(), windows.get(), covering.get(), weight_y.get(), weight_x.get(),
+                                   canvas.get(), &noisy, channels, h, w, h / 2, h - h / 2, 2, h + 1, w + 1);
     });
 
     const Floats tile(plane, 10), rows(h, 11), columns(w, 12);

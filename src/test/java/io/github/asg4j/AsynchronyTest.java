@@ -7,16 +7,20 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.asg4j.run.WorkerHook;
 
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
+import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
 
 /**
  * Asynchrony is real: with worker 0, which has the key patch, held before step k, worker 1 goes
- * {@code staleness} steps further than the guidance it has, and no step more.
+ * {@code staleness} steps further than the guidance it has, and no step more; and windows go on where
+ * the rows they read are done.
  */
 class AsynchronyTest {
     private static final int HELD_STEP = 3;
@@ -62,6 +66,42 @@ class AsynchronyTest {
             Thread.sleep(200);
             assertEquals(HELD_STEP + staleness, begun.get(), "step that worker 1 is in");
             assertFalse(generation.future().isDone());
+            release.countDown();
+            generation.join();
+        }
+    }
+
+    /** Where stage 2 has no barrier: the last window's call of a step is held, others begin the next. */
+    @Test
+    void windowsGoOnWhereTheirRowsAreDone() throws Exception {
+        int last = 8; // of 3 x 3 windows, a call each
+        int heldStep = 1;
+        CountDownLatch held = new CountDownLatch(1);
+        CountDownLatch release = new CountDownLatch(1);
+        Set<Integer> next = ConcurrentHashMap.newKeySet();
+        CountDownLatch reached = new CountDownLatch(3);
+        WorkerHook hook =
+                point -> {
+                    if (!point.stage().equals("stage2") || point.joins()) {
+                        return;
+                    }
+                    if (point.unit() == last && point.step() == heldStep) {
+                        held.countDown();
+                        await(release);
+                    } else if (point.step() == heldStep + 1 && release.getCount() > 0) {
+                        next.add(point.unit());
+                        reached.countDown();
+                    }
+                };
+        GenerationRequest request = Tiny.request().viewBatch(1).build();
+        try (Engine engine = Engine.open(Tiny.options(2), hook)) {
+            Generation generation = engine.submit(request);
+            assertTrue(held.await(20, TimeUnit.SECONDS), "nobody came to the held call");
+            assertTrue(
+                    reached.await(20, TimeUnit.SECONDS),
+                    "in the next step only " + next + " began while a call was held");
+            // Those of the first row of windows; all others read rows that the held window meets.
+            assertEquals(Set.of(0, 1, 2), next);
             release.countDown();
             generation.join();
         }

@@ -73,6 +73,7 @@ class CudaEngineTest {
                         .build(),
                 Tiny.request().method("direct").build(),
                 Tiny.request().method("multidiffusion").build(),
+                Tiny.request().method("multidiffusion").size(256, 192).viewBatch(1).build(),
                 Tiny.request().method("cutdiffusion").scheduler("ddim").eta(1).build(),
                 Tiny.request().method("demofusion").build());
     }
@@ -113,6 +114,7 @@ class CudaEngineTest {
                                 .paperDefaults(true)
                                 .guide(GuideOptions.DEFAULT.withMask(GuideOptions.Mask.KEY))
                                 .build(),
+                        Tiny.request().method("multidiffusion").steps(3).viewBatch(1).build(),
                         Tiny.request().method("demofusion").steps(3).build())) {
             int left = 0;
             for (CheckedCuda checked = draw(request, left);
@@ -135,6 +137,28 @@ class CudaEngineTest {
         return gpus.checked();
     }
 
+    /** What crosses between two devices in a step: the windows and strips at their border. */
+    @ParameterizedTest
+    @CsvSource({"128, 6144", "256, 11264", "512, 23552"})
+    void bytesExchangedInAStepOfWindows(int side, long expected) {
+        assertEquals(expected, (exchanged(side, 7) - exchanged(side, 5)) / 2);
+    }
+
+    private static long exchanged(int side, int steps) {
+        EmulatedGpus gpus = new EmulatedGpus();
+        GenerationRequest request =
+                Tiny.request()
+                        .method("multidiffusion")
+                        .size(side, side)
+                        .steps(steps)
+                        .viewBatch(1)
+                        .build();
+        try (Engine engine = Engine.open(options("cuda:0,cuda:1"), WorkerHook.NONE, gpus)) {
+            engine.submit(request).join();
+        }
+        return gpus.checked().peerBytes();
+    }
+
     /**
      * The most kernels that the engine launches between two runs of the network of one stage; the
      * stage switch comes once a picture.
@@ -152,15 +176,37 @@ class CudaEngineTest {
     })
     void launchesBetweenTwoRunsOfTheNetwork(
             boolean paperDefaults, int staleness, int viewBatch, int expected) {
+        List<String> most =
+                mostLaunches(
+                        Tiny.request()
+                                .paperDefaults(paperDefaults)
+                                .guide(GuideOptions.DEFAULT.withStaleness(staleness))
+                                .viewBatch(viewBatch)
+                                .build());
+        assertEquals(expected, most.size(), most.toString());
+    }
+
+    /** Windows only: with the step of a strip and its noise. */
+    @ParameterizedTest
+    @CsvSource({"euler, 0, 1, 3", "ddim, 1, 1, 4", "ddim, 1, 4, 4", "ddim, 1, 9, 4"})
+    void launchesBetweenTwoRunsOfWindows(
+            String scheduler, double eta, int viewBatch, int expected) {
+        List<String> most =
+                mostLaunches(
+                        Tiny.request()
+                                .method("multidiffusion")
+                                .scheduler(scheduler)
+                                .eta(eta)
+                                .viewBatch(viewBatch)
+                                .build());
+        assertEquals(expected, most.size(), most.toString());
+    }
+
+    /** On one device. */
+    private static List<String> mostLaunches(GenerationRequest request) {
         EmulatedGpus gpus = new EmulatedGpus();
         try (Engine engine = Engine.open(options("cuda:0"), WorkerHook.NONE, gpus)) {
-            engine.submit(
-                            Tiny.request()
-                                    .paperDefaults(paperDefaults)
-                                    .guide(GuideOptions.DEFAULT.withStaleness(staleness))
-                                    .viewBatch(viewBatch)
-                                    .build())
-                    .join();
+            engine.submit(request).join();
         }
         List<String> most = List.of();
         List<String> between = new ArrayList<>();
@@ -177,7 +223,7 @@ class CudaEngineTest {
                 between.add(launch.kernel());
             }
         }
-        assertEquals(expected, most.size(), most.toString());
+        return most;
     }
 
     private static GeneratedImage onCpu(EngineOptions options, GenerationRequest request) {

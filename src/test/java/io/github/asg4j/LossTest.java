@@ -38,9 +38,9 @@ class LossTest {
         "stage1, 1, 2, false", // another one
         "stage1, 0, 0, false", // before the first guidance
         "stage1, 0, 0, true", // at the stage switch
-        "stage2, 0, 1, false", // in stage 2
-        "stage2, 1, 2, false",
-        "stage2, 0, 1, true" // while the canvas steps
+        "stage2, -1, 1, false", // in stage 2, where whoever is idle takes a call
+        "stage2, -1, 2, false",
+        "stage2, -1, 1, true" // while a strip of the canvas is stepped
     })
     void theOthersTakeOver(String stage, int worker, int step, boolean joins) {
         for (int staleness : new int[] {0, 1}) {
@@ -59,7 +59,7 @@ class LossTest {
 
     @ParameterizedTest
     @CsvSource({
-        "phase1, 0, 3, false",
+        "phase1, -1, 3, false",
         "phase2, 0, 0, true", // before the phase has begun
         "phase2, 0, 2, false", // a window's call
         "phase2, 1, 2, false",
@@ -79,14 +79,14 @@ class LossTest {
             expected = Tiny.hash(engine.submit(request).join());
         }
         Set<Integer> lost = ConcurrentHashMap.newKeySet();
-        // Units are shared out in turn: with 4 calls (9 in stage 2) the joining unit belongs to
-        // worker 4 % 3 = 1 (9 % 3 = 0); any worker that gets there is lost once.
+        // Calls of stage 1 and of phases are shared out in turn; else (-1), and where units join,
+        // whoever gets there first is lost.
         Predicate<WorkerHook.Point> when =
                 p ->
                         lost.isEmpty()
                                 && p.stage().equals(stage)
                                 && p.joins() == joins
-                                && (joins || p.worker() == worker)
+                                && (joins || worker < 0 || p.worker() == worker)
                                 && p.step() >= step;
         try (Engine engine = Engine.open(Tiny.options(3), losing(when, lost))) {
             GeneratedImage image = engine.submit(request).join();

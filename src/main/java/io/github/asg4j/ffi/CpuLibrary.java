@@ -132,6 +132,8 @@ public final class CpuLibrary {
                         JAVA_INT,
                         JAVA_INT,
                         ADDRESS,
+                        JAVA_INT,
+                        JAVA_LONG,
                         JAVA_LONG,
                         JAVA_LONG,
                         JAVA_LONG,
@@ -276,6 +278,8 @@ public final class CpuLibrary {
                         ADDRESS,
                         ADDRESS,
                         ADDRESS,
+                        JAVA_INT,
+                        JAVA_INT,
                         JAVA_INT,
                         JAVA_INT,
                         JAVA_INT,
@@ -446,6 +450,8 @@ public final class CpuLibrary {
     public static void normal(
             int tier,
             MemorySegment out,
+            int planes,
+            long pitch,
             long count,
             long seed,
             long firstElement,
@@ -461,6 +467,8 @@ public final class CpuLibrary {
                                     .invokeExact(
                                             tier,
                                             out,
+                                            planes,
+                                            pitch,
                                             count,
                                             seed,
                                             firstElement,
@@ -471,7 +479,7 @@ public final class CpuLibrary {
             throw unexpected("asg_normal_f32", e);
         }
         if (status != 0) {
-            throw failed("asg_normal_f32", status, "count", count);
+            throw failed("asg_normal_f32", status, "planes pitch count", planes, pitch, count);
         }
     }
 
@@ -815,6 +823,8 @@ public final class CpuLibrary {
             int channels,
             int canvasHeight,
             int canvasWidth,
+            int firstRow,
+            int rows,
             int views,
             int h,
             int w) {
@@ -837,6 +847,8 @@ public final class CpuLibrary {
                                             channels,
                                             canvasHeight,
                                             canvasWidth,
+                                            firstRow,
+                                            rows,
                                             views,
                                             h,
                                             w);
@@ -847,10 +859,12 @@ public final class CpuLibrary {
             throw failed(
                     "asg_window_step_f32",
                     status,
-                    "channels canvasHeight canvasWidth views h w",
+                    "channels canvasHeight canvasWidth firstRow rows views h w",
                     channels,
                     canvasHeight,
                     canvasWidth,
+                    firstRow,
+                    rows,
                     views,
                     h,
                     w);

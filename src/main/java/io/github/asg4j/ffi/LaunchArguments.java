@@ -25,6 +25,8 @@ public final class LaunchArguments {
     private final MemorySegment values;
     private final long[] addresses = new long[MAX];
     private final long[] bytes = new long[MAX];
+    private final int[] pieces = new int[MAX];
+    private final long[] pitch = new long[MAX];
     private final boolean[] read = new boolean[MAX];
     private final boolean[] written = new boolean[MAX];
     private int count;
@@ -58,13 +60,42 @@ public final class LaunchArguments {
         return tensor(tensor, size, true, true);
     }
 
+    /**
+     * A tensor of which the kernel reads pieces: so many of {@code size} bytes, the first at byte {@code
+     * from}, the next {@code stride} bytes after the one before; NULL passes null.
+     */
+    public LaunchArguments readsPieces(
+            MemorySegment tensor, long from, long size, int count, long stride) {
+        return tensor(tensor, from, size, count, stride, true, false);
+    }
+
+    /** A tensor of which the kernel overwrites pieces, as in {@link #readsPieces}. */
+    public LaunchArguments writesPieces(
+            MemorySegment tensor, long from, long size, int count, long stride) {
+        return tensor(tensor, from, size, count, stride, false, true);
+    }
+
     private LaunchArguments tensor(MemorySegment tensor, long size, boolean reads, boolean writes) {
+        return tensor(tensor, 0, size, 1, 0, reads, writes);
+    }
+
+    private LaunchArguments tensor(
+            MemorySegment tensor,
+            long from,
+            long size,
+            int ofPieces,
+            long stride,
+            boolean reads,
+            boolean writes) {
         if (!tensor.scope().isAlive()) {
             throw new IllegalStateException("the memory of parameter " + count + " is freed");
         }
         long address = tensor.address();
-        addresses[count] = address;
-        bytes[count] = address == 0 ? 0 : size;
+        addresses[count] = address + from;
+        boolean oneAfterTheOther = stride == size;
+        bytes[count] = address == 0 ? 0 : oneAfterTheOther ? size * ofPieces : size;
+        pieces[count] = oneAfterTheOther ? 1 : ofPieces;
+        pitch[count] = stride;
         read[count] = reads;
         written[count] = writes;
         values.set(JAVA_LONG, count++ * SLOT, address);
@@ -106,14 +137,24 @@ public final class LaunchArguments {
         return pointers;
     }
 
-    /** Address of a tensor that is parameter {@code i}. */
+    /** Address of the first piece that the kernel touches of a tensor that is parameter {@code i}. */
     public long address(int i) {
         return addresses[i];
     }
 
-    /** Bytes of parameter {@code i} that the kernel touches; 0 if it is no tensor. */
+    /** Bytes of each piece of parameter {@code i} that the kernel touches; 0 if it is no tensor. */
     public long bytes(int i) {
         return bytes[i];
+    }
+
+    /** How many pieces of a tensor that is parameter {@code i} the kernel touches; neighbours are one. */
+    public int pieces(int i) {
+        return pieces[i];
+    }
+
+    /** Bytes from one piece to the next. */
+    public long pitch(int i) {
+        return pitch[i];
     }
 
     public boolean read(int i) {

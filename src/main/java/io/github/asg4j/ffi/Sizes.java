@@ -12,6 +12,11 @@ public final class Sizes {
         return Math.multiplyHigh(a, b) != 0 || a * b < 0 ? Long.MAX_VALUE : a * b;
     }
 
+    /** The sum of two non-negative numbers, {@link Long#MAX_VALUE} if it does not fit. */
+    public static long plus(long a, long b) {
+        return a + b < 0 ? Long.MAX_VALUE : a + b;
+    }
+
     /**
      * Checks that a tensor can be read and written.
      *

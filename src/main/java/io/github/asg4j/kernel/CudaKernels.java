@@ -89,23 +89,27 @@ public final class CudaKernels implements Kernels, AutoCloseable {
     @Override
     public void normal(
             MemorySegment out,
+            int planes,
+            long pitch,
             long count,
             long seed,
             long firstElement,
             int step,
             int purpose,
             float scale) {
-        KernelChecks.normal(out, count, step, purpose);
+        KernelChecks.normal(out, planes, pitch, count, step, purpose);
         arguments
                 .clear()
-                .writes(out, bytes(count))
+                .writesPieces(out, 0, bytes(count), planes, bytes(pitch))
+                .add(planes)
+                .add(pitch)
                 .add(count)
                 .add(seed)
                 .add(firstElement)
                 .add(step)
                 .add(purpose)
                 .add(scale);
-        launch(CudaOperation.NORMAL, blocks(count, 1));
+        launch(CudaOperation.NORMAL, blocks(count, 1), second(planes), 1);
     }
 
     @Override
@@ -380,6 +384,8 @@ public final class CudaKernels implements Kernels, AutoCloseable {
             int channels,
             int canvasHeight,
             int canvasWidth,
+            int firstRow,
+            int rows,
             MemorySegment windows,
             MemorySegment starts,
             int views,
@@ -395,6 +401,8 @@ public final class CudaKernels implements Kernels, AutoCloseable {
                 channels,
                 canvasHeight,
                 canvasWidth,
+                firstRow,
+                rows,
                 windows,
                 starts,
                 views,
@@ -405,29 +413,33 @@ public final class CudaKernels implements Kernels, AutoCloseable {
                 noise,
                 step);
         KernelChecks.noisePresent(noise, StepRow.get(step, StepRow.STEP_N), "windowStep");
-        int tilesY = (canvasHeight - 1) / TILE_HEIGHT + 1;
+        int tilesY = (rows - 1) / TILE_HEIGHT + 1;
         if (tilesY > MAX_GRID_YZ) {
             throw new IllegalArgumentException(
-                    "windowStep: canvasHeight is "
-                            + canvasHeight
+                    "windowStep: rows is "
+                            + rows
                             + ", a grid reaches "
                             + MAX_GRID_YZ * TILE_HEIGHT);
         }
-        long size = bytes(channels, canvasHeight, canvasWidth);
+        long from = bytes((long) firstRow * canvasWidth);
+        long size = bytes((long) rows * canvasWidth);
+        long pitch = bytes((long) canvasHeight * canvasWidth);
         boolean noisy = StepRow.get(step, StepRow.STEP_N) != 0;
         arguments
                 .clear()
-                .writes(out, size)
-                .reads(x, size)
+                .writesPieces(out, from, size, channels, pitch)
+                .readsPieces(x, from, size, channels, pitch)
                 .reads(windows, bytes((long) views * channels, h, w))
                 .reads(starts, bytes(2L * views))
                 .reads(weightY, bytes(h))
                 .reads(weightX, bytes(w))
-                .reads(noisy ? noise : MemorySegment.NULL, size)
+                .readsPieces(noisy ? noise : MemorySegment.NULL, from, size, channels, pitch)
                 .add(step, StepRow.BYTES)
                 .add(channels)
                 .add(canvasHeight)
                 .add(canvasWidth)
+                .add(firstRow)
+                .add(rows)
                 .add(views)
                 .add(h)
                 .add(w);

@@ -44,15 +44,19 @@ public final class JavaKernels implements Kernels {
     @Override
     public void normal(
             MemorySegment out,
+            int planes,
+            long pitch,
             long count,
             long seed,
             long firstElement,
             int step,
             int purpose,
             float scale) {
-        KernelChecks.normal(out, count, step, purpose);
-        for (long i = 0; i < count; i++) {
-            set(out, i, scale * Philox.normal(seed, firstElement + i, step, purpose));
+        KernelChecks.normal(out, planes, pitch, count, step, purpose);
+        for (int plane = 0; plane < planes; plane++) {
+            for (long i = plane * pitch; i < plane * pitch + count; i++) {
+                set(out, i, scale * Philox.normal(seed, firstElement + i, step, purpose));
+            }
         }
     }
 
@@ -452,6 +456,8 @@ public final class JavaKernels implements Kernels {
             int channels,
             int canvasHeight,
             int canvasWidth,
+            int firstRow,
+            int rows,
             MemorySegment windows,
             MemorySegment starts,
             int views,
@@ -467,6 +473,8 @@ public final class JavaKernels implements Kernels {
                 channels,
                 canvasHeight,
                 canvasWidth,
+                firstRow,
+                rows,
                 windows,
                 starts,
                 views,
@@ -486,7 +494,7 @@ public final class JavaKernels implements Kernels {
         int[] covering = scratch.covering;
         float[] total = scratch.total;
         float[] sum = scratch.sum;
-        for (int y = 0; y < canvasHeight; y++) {
+        for (int y = firstRow; y < firstRow + rows; y++) {
             for (long blockX = 0; blockX < canvasWidth; blockX += WINDOW_BLOCK) {
                 int n = (int) Math.min(WINDOW_BLOCK, canvasWidth - blockX);
                 for (int c = 0; c < channels; c++) {

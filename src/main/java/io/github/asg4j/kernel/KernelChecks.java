@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.github.asg4j.kernel;
 
+import static io.github.asg4j.ffi.Sizes.plus;
 import static io.github.asg4j.ffi.Sizes.requireBytes;
 import static io.github.asg4j.ffi.Sizes.requireDoubles;
 import static io.github.asg4j.ffi.Sizes.requireExtent;
@@ -31,11 +32,14 @@ final class KernelChecks {
         return segment.address() == 0 && segment.isNative(); // heap segments start at address 0
     }
 
-    static void normal(MemorySegment out, long count, int step, int purpose) {
+    static void normal(
+            MemorySegment out, int planes, long pitch, long count, int step, int purpose) {
+        requireExtent(planes, "normal", "planes");
         requireExtent(count, "normal", "count");
+        requireRange(pitch, count, Long.MAX_VALUE, "normal", "pitch");
         requireRange(step, 0, Integer.MAX_VALUE, "normal", "step");
         requireRange(purpose, 0, Integer.MAX_VALUE, "normal", "purpose");
-        requireFloats(out, count, "normal", "out");
+        requireFloats(out, plus(times(planes - 1, pitch), count), "normal", "out");
     }
 
     static void interact(
@@ -205,6 +209,8 @@ final class KernelChecks {
             int channels,
             int canvasHeight,
             int canvasWidth,
+            int firstRow,
+            int rows,
             MemorySegment windows,
             MemorySegment starts,
             int views,
@@ -216,6 +222,8 @@ final class KernelChecks {
             MemorySegment step) {
         planes("windowStep", channels, h, w);
         canvas("windowStep", canvasHeight, canvasWidth);
+        requireRange(rows, 1, canvasHeight, "windowStep", "rows");
+        requireRange(firstRow, 0, canvasHeight - rows, "windowStep", "firstRow");
         requireExtent(views, "windowStep", "views");
         long count = volume(channels, canvasHeight, canvasWidth);
         requireFloats(out, count, "windowStep", "out");

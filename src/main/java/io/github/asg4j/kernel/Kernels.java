@@ -57,8 +57,30 @@ public interface Kernels {
      *
      * @param out [count]
      */
+    default void normal(
+            MemorySegment out,
+            long count,
+            long seed,
+            long firstElement,
+            int step,
+            int purpose,
+            float scale) {
+        normal(out, 1, count, count, seed, firstElement, step, purpose, scale);
+    }
+
+    /**
+     * The same for pieces of a tensor, such as some rows of each of its planes: {@code out[p * pitch +
+     * i] = scale * normal(firstElement + p * pitch + i)}.
+     *
+     * @param out from the first value of the first piece to the last one of the last
+     * @param planes how many pieces
+     * @param pitch floats from one piece to the next, at least {@code count}
+     * @param count values of a piece
+     */
     void normal(
             MemorySegment out,
+            int planes,
+            long pitch,
             long count,
             long seed,
             long firstElement,
@@ -226,10 +248,13 @@ public interface Kernels {
 
     /**
      * Stage 2 in one pass (§6): for each cell the covering windows' noise in ascending index,
-     * averaged, one scheduler step. A cell that no window covers becomes NaN.
+     * averaged, one scheduler step. A cell that no window covers becomes NaN. Of the tensors like the
+     * canvas only the rows asked for are read and written, and of the windows what covers them.
      *
      * @param out [channels, canvasHeight, canvasWidth] next canvas; may be {@code x} itself
      * @param x [channels, canvasHeight, canvasWidth]
+     * @param firstRow of the canvas
+     * @param rows of the canvas, at least one
      * @param windows [views, channels, h, w] combined network outputs
      * @param starts int32 [views, 2]: top, left
      * @param weightY [h]
@@ -243,6 +268,8 @@ public interface Kernels {
             int channels,
             int canvasHeight,
             int canvasWidth,
+            int firstRow,
+            int rows,
             MemorySegment windows,
             MemorySegment starts,
             int views,

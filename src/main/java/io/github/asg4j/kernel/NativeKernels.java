@@ -26,14 +26,17 @@ public final class NativeKernels implements Kernels {
     @Override
     public void normal(
             MemorySegment out,
+            int planes,
+            long pitch,
             long count,
             long seed,
             long firstElement,
             int step,
             int purpose,
             float scale) {
-        KernelChecks.normal(out, count, step, purpose);
-        CpuLibrary.normal(tier, out, count, seed, firstElement, step, purpose, scale);
+        KernelChecks.normal(out, planes, pitch, count, step, purpose);
+        CpuLibrary.normal(
+                tier, out, planes, pitch, count, seed, firstElement, step, purpose, scale);
     }
 
     @Override
@@ -220,6 +223,8 @@ public final class NativeKernels implements Kernels {
             int channels,
             int canvasHeight,
             int canvasWidth,
+            int firstRow,
+            int rows,
             MemorySegment windows,
             MemorySegment starts,
             int views,
@@ -235,6 +240,8 @@ public final class NativeKernels implements Kernels {
                 channels,
                 canvasHeight,
                 canvasWidth,
+                firstRow,
+                rows,
                 windows,
                 starts,
                 views,
@@ -258,6 +265,8 @@ public final class NativeKernels implements Kernels {
                 channels,
                 canvasHeight,
                 canvasWidth,
+                firstRow,
+                rows,
                 views,
                 h,
                 w);

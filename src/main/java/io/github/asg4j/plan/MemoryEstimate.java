@@ -68,7 +68,9 @@ public record MemoryEstimate(
             latents +=
                     switch (s) {
                         case Stage.Patches p -> view * (2.0 * p.views() + 1.5 * p.steps());
-                        case Stage.Windows w -> view * w.views();
+                        case Stage.Windows w ->
+                                view * w.views()
+                                        + 4.0 * canvas.channels() * w.y().canvas() * w.x().canvas();
                         case Stage.Phase p ->
                                 view * p.local().views()
                                         + PHASE_CANVASES

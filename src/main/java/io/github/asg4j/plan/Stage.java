@@ -188,9 +188,10 @@ public sealed interface Stage {
             return x.size();
         }
 
+        /** A call waits for the rows that its windows read, never for all. */
         @Override
         public int barriers() {
-            return steps;
+            return 0;
         }
     }
 

@@ -44,11 +44,7 @@ final class Board {
     synchronized void add(Units part) {
         parts.add(part);
         if (part.sharedOut()) {
-            int[] views = new int[part.units()];
-            for (int unit = 0; unit < views.length; unit++) {
-                views[unit] = part.views(unit);
-            }
-            System.arraycopy(Shares.owners(views, speeds), 0, part.owner, 0, views.length);
+            System.arraycopy(part.owners(speeds), 0, part.owner, 0, part.units());
         }
     }
 
@@ -63,7 +59,8 @@ final class Board {
 
     /**
      * The unit that {@code worker} does next in {@code part}: of those it owns or may take and whose
-     * inputs are there, the one furthest behind. Waits while there is none.
+     * inputs are there, the one furthest behind; of equals one that joins, which others may wait for.
+     * Waits while there is none.
      *
      * @return the unit, or {@link #PART_DONE}
      */
@@ -83,9 +80,7 @@ final class Board {
                         boolean may =
                                 part.owner[unit] == worker.index
                                         || part.owner[unit] == Units.NOBODY;
-                        if (may
-                                && (best < 0 || part.done[unit] < part.done[best])
-                                && part.ready(unit)) {
+                        if (may && goesFirst(part, unit, best) && part.ready(unit)) {
                             best = unit;
                         }
                     }
@@ -104,9 +99,19 @@ final class Board {
         }
     }
 
+    private static boolean goesFirst(Units part, int unit, int best) {
+        if (best < 0 || part.done[unit] != part.done[best]) {
+            return best < 0 || part.done[unit] < part.done[best];
+        }
+        return part.joins(unit) && !part.joins(best);
+    }
+
     /** {@code unit} has completed its step, or on a GPU enqueued it. */
     synchronized void complete(Units part, int unit) {
         part.done[unit]++;
+        if (!part.sharedOut()) {
+            part.owner[unit] = Units.NOBODY;
+        }
         notifyAll();
     }
 
@@ -153,7 +158,9 @@ final class Board {
         for (Units part : parts) {
             int heir = worker.index;
             for (int unit = 0; unit < part.units(); unit++) {
-                if (part.owner[unit] == worker.index) {
+                if (part.owner[unit] == worker.index && !part.sharedOut()) {
+                    part.owner[unit] = Units.NOBODY;
+                } else if (part.owner[unit] == worker.index) {
                     do {
                         heir = (heir + 1) % lost.length;
                     } while (lost[heir] != null);

@@ -4,6 +4,7 @@ package io.github.asg4j.run;
 import io.github.asg4j.TraceReport;
 
 import java.util.ArrayList;
+import java.util.Comparator;
 import java.util.List;
 
 /** The calls of one worker and their times; its thread's alone until it has ended. */
@@ -41,7 +42,9 @@ final class CallLog {
                         end - start));
     }
 
+    /** In the order of their beginnings: a step that joins calls is accounted for later than they are. */
     List<TraceReport.Call> calls() {
+        calls.sort(Comparator.comparingLong(TraceReport.Call::begin));
         return calls;
     }
 }

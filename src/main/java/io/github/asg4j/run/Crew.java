@@ -7,6 +7,7 @@ import org.jspecify.annotations.Nullable;
 
 import java.lang.foreign.MemorySegment;
 import java.util.List;
+import java.util.stream.LongStream;
 
 /**
  * The workers of a request, all on the CPU or all on GPUs, and the tensors that they share.
@@ -26,15 +27,20 @@ record Crew(List<Worker> workers, Memory memory) {
 
     /** Float32 in parts of so many, one behind the other; zeros at first. */
     Shared inParts(String label, long... floats) {
-        long[] bytes = new long[floats.length];
-        long all = 0;
-        for (int part = 0; part < floats.length; part++) {
-            bytes[part] = Math.multiplyExact(floats[part], Float.BYTES);
-            all += floats[part];
-        }
+        return inRows(label, 1, floats);
+    }
+
+    /**
+     * Float32 [planes, rows, columns], of which a part is some rows of every plane; zeros at first.
+     *
+     * @param floats of one plane in each part
+     */
+    Shared inRows(String label, int planes, long... floats) {
+        long[] bytes = LongStream.of(floats).map(n -> Math.multiplyExact(n, Float.BYTES)).toArray();
         return onHost()
-                ? new HostTensor(memory.floats(all, label), floats.length)
-                : new DeviceTensor(workers.size(), label, bytes, null);
+                ? new HostTensor(
+                        memory.floats(planes * LongStream.of(floats).sum(), label), floats.length)
+                : new DeviceTensor(workers.size(), label, planes, bytes, null);
     }
 
     /** What the host has written; it stays as it is, unless the workers are on the CPU. */
@@ -46,14 +52,15 @@ record Crew(List<Worker> workers, Memory memory) {
     Shared inParts(MemorySegment host, String label, long... bytes) {
         return onHost()
                 ? new HostTensor(host, bytes.length)
-                : new DeviceTensor(workers.size(), label, bytes, host);
+                : new DeviceTensor(workers.size(), label, 1, bytes, host);
     }
 
     @Nullable Shared orNull(@Nullable MemorySegment host, String label) {
         return host == null ? null : of(host, label);
     }
 
-    private boolean onHost() {
+    /** Whether they work on host memory, which they then have in common. */
+    boolean onHost() {
         return workers.getFirst().onHost();
     }
 }

@@ -17,40 +17,59 @@ import java.lang.foreign.MemorySegment;
 final class DeviceCalls implements InFlight {
     private static final double NANOS_PER_MILLI = 1e6;
 
+    /**
+     * Steps without a network that may be in flight: more than lie between two calls, so that the host
+     * seldom waits for one.
+     */
+    private static final int JOINS = 8;
+
     private final Worker worker;
     private final CudaStream stream;
     private final Slot[] slots = new Slot[DEPTH];
+    private final Span[] joins = new Span[JOINS];
 
     /** What a log's times are counted from, and when that was; null: nobody keeps a log. */
     private final @Nullable CudaEvent origin;
 
     private final long originNanos;
     private int current;
+    private int currentJoin;
 
-    /** One call: where what was found comes to lie, on the device and in page-locked memory. */
-    private static final class Slot {
-        final MemorySegment found;
-        final MemorySegment foundOnHost;
+    /** What begin has begun. */
+    private Span span;
+
+    /** A step of a unit: which, from when to when. */
+    private static class Span {
         final CudaEvent begin;
-        final CudaEvent networkBegin;
-        final CudaEvent networkEnd;
         final CudaEvent end;
         @Nullable Units part;
         int unit;
         int unitStep;
+        boolean open;
+
+        Span(CudaStream stream) {
+            begin = stream.device().newTimedEvent();
+            end = stream.device().newTimedEvent();
+        }
+    }
+
+    /** One call: where what was found comes to lie, on the device and in page-locked memory. */
+    private static final class Slot extends Span {
+        final MemorySegment found;
+        final MemorySegment foundOnHost;
+        final CudaEvent networkBegin;
+        final CudaEvent networkEnd;
         @Nullable Stage stage;
         int step;
-        boolean open;
         boolean timed;
 
         Slot(Worker worker, CudaStream stream) {
+            super(stream);
             found = worker.bytes(Long.BYTES, "index of a non-finite value");
             stream.fill(found, Kernels.NONE_FOUND_BYTE, Long.BYTES);
             foundOnHost = worker.staging(Long.BYTES, "index of a non-finite value");
-            begin = stream.device().newTimedEvent();
             networkBegin = stream.device().newTimedEvent();
             networkEnd = stream.device().newTimedEvent();
-            end = stream.device().newTimedEvent();
         }
     }
 
@@ -60,6 +79,10 @@ final class DeviceCalls implements InFlight {
         for (int i = 0; i < DEPTH; i++) {
             slots[i] = new Slot(worker, stream);
         }
+        for (int i = 0; i < JOINS; i++) {
+            joins[i] = new Span(stream);
+        }
+        span = joins[0];
         origin = worker.log == null ? null : stream.device().newTimedEvent();
         if (origin != null) {
             stream.record(origin);
@@ -70,15 +93,20 @@ final class DeviceCalls implements InFlight {
 
     @Override
     public void begin(Units part, int unit, int step) {
-        current = (current + 1) % DEPTH;
-        Slot slot = slots[current];
+        if (part.joins(unit)) {
+            currentJoin = (currentJoin + 1) % JOINS;
+            span = joins[currentJoin];
+        } else {
+            current = (current + 1) % DEPTH;
+            span = slots[current];
+        }
         long start = System.nanoTime();
-        settle(slot);
+        settle(span);
         worker.waitNanos += System.nanoTime() - start;
-        stream.record(slot.begin);
-        slot.part = part;
-        slot.unit = unit;
-        slot.unitStep = step;
+        stream.record(span.begin);
+        span.part = part;
+        span.unit = unit;
+        span.unitStep = step;
     }
 
     @Override
@@ -113,32 +141,41 @@ final class DeviceCalls implements InFlight {
 
     @Override
     public void end() {
-        Slot slot = slots[current];
-        stream.record(slot.end);
-        slot.open = true;
+        stream.record(span.end);
+        span.open = true;
     }
 
     @Override
     public void drain() {
+        for (Span join : joins) {
+            settle(join);
+        }
         for (int i = 1; i <= DEPTH; i++) {
             settle(slots[(current + i) % DEPTH]);
         }
         stream.synchronize();
     }
 
-    /** Waits for a call and accounts for it. */
-    private void settle(Slot slot) {
-        if (!slot.open) {
+    /** Waits for a step and accounts for it. */
+    private void settle(Span done) {
+        if (!done.open) {
             return;
         }
-        slot.end.synchronize();
-        slot.open = false;
-        log(slot);
+        done.end.synchronize();
+        done.open = false;
+        if (!(done instanceof Slot slot)) {
+            log(done, done.begin, done.begin);
+            worker.kernelNanos += nanos(done.begin, done.end);
+            return;
+        }
         if (slot.timed) {
+            log(slot, slot.networkBegin, slot.networkEnd);
             long network = nanos(slot.networkBegin, slot.networkEnd);
             worker.unetNanos += network;
             worker.kernelNanos += nanos(slot.begin, slot.end) - network;
             slot.timed = false;
+        } else {
+            log(slot, slot.begin, slot.begin);
         }
         Stage stage = slot.stage;
         slot.stage = null;
@@ -147,21 +184,18 @@ final class DeviceCalls implements InFlight {
         }
     }
 
-    private void log(Slot slot) {
+    private void log(Span done, CudaEvent networkBegin, CudaEvent networkEnd) {
         CallLog log = worker.log;
-        Units part = slot.part;
+        Units part = done.part;
         if (log != null && origin != null && part != null) {
-            long begin = since(origin, slot.begin);
-            long networkBegin = slot.timed ? since(origin, slot.networkBegin) : begin;
-            long networkEnd = slot.timed ? since(origin, slot.networkEnd) : begin;
             log.add(
                     part,
-                    slot.unit,
-                    slot.unitStep,
-                    begin,
-                    networkBegin,
-                    networkEnd,
-                    since(origin, slot.end));
+                    done.unit,
+                    done.unitStep,
+                    since(origin, done.begin),
+                    since(origin, networkBegin),
+                    since(origin, networkEnd),
+                    since(origin, done.end));
         }
     }
 
@@ -179,10 +213,17 @@ final class DeviceCalls implements InFlight {
             origin.close();
         }
         for (Slot slot : slots) {
-            slot.begin.close();
             slot.networkBegin.close();
             slot.networkEnd.close();
-            slot.end.close();
+            close(slot);
         }
+        for (Span join : joins) {
+            close(join);
+        }
+    }
+
+    private static void close(Span span) {
+        span.begin.close();
+        span.end.close();
     }
 }

@@ -7,6 +7,7 @@ import io.github.asg4j.device.Memory;
 import org.jspecify.annotations.Nullable;
 
 import java.lang.foreign.MemorySegment;
+import java.util.Arrays;
 
 /**
  * One copy per GPU worker. A reader fetches a part from its writer's copy by its own stream, behind
@@ -20,7 +21,10 @@ final class DeviceTensor implements Shared {
     private final String label;
     private final long bytes;
 
-    /** Where each part begins, and behind them the end; bytes. */
+    /** How many pieces each part has: one in each of as many planes. */
+    private final int planes;
+
+    /** Where in a plane each part begins, and behind them the plane's end; bytes. */
     private final long[] offsets;
 
     private final @Nullable MemorySegment origin;
@@ -35,18 +39,21 @@ final class DeviceTensor implements Shared {
     /** Who wrote a part, where, and the event behind it: of one worker, kept for its next one. */
     private static final class Written {
         final Worker worker;
-        final MemorySegment data;
+        final MemorySegment[] pieces;
         final CudaEvent ownEvent;
 
         /** Its own, or that of another tensor. */
         CudaEvent event;
 
-        /** Of the worker's publications, which one it was. */
-        long sequence;
+        /**
+         * Of the worker's publications, which one it was. Set behind the record of the event: who only
+         * waits may look while the writer is a step ahead, and then waits for that one.
+         */
+        volatile long sequence;
 
-        Written(Worker worker, MemorySegment data, CudaEvent event) {
+        Written(Worker worker, MemorySegment[] pieces, CudaEvent event) {
             this.worker = worker;
-            this.data = data;
+            this.pieces = pieces;
             this.ownEvent = event;
             this.event = event;
         }
@@ -54,16 +61,24 @@ final class DeviceTensor implements Shared {
 
     /**
      * @param workers how many there are
+     * @param planes 1: the parts lie one behind the other; else each has a piece in every plane
+     * @param partBytes of each part in one plane
      * @param origin what every copy starts with, in host memory and left as it is; null: zeros
      */
-    DeviceTensor(int workers, String label, long[] partBytes, @Nullable MemorySegment origin) {
+    DeviceTensor(
+            int workers,
+            String label,
+            int planes,
+            long[] partBytes,
+            @Nullable MemorySegment origin) {
         this.label = label;
         this.origin = origin;
+        this.planes = planes;
         offsets = new long[partBytes.length + 1];
         for (int part = 0; part < partBytes.length; part++) {
             offsets[part + 1] = offsets[part] + partBytes[part];
         }
-        bytes = offsets[partBytes.length];
+        bytes = planes * offsets[partBytes.length];
         copies = new MemorySegment[workers];
         written = new Written[partBytes.length];
         versions = new long[partBytes.length];
@@ -83,8 +98,17 @@ final class DeviceTensor implements Shared {
         return copy;
     }
 
-    private MemorySegment part(MemorySegment copy, int part) {
-        return copy.asSlice(offsets[part], offsets[part + 1] - offsets[part]);
+    /** Of a part what lies in one plane. */
+    private MemorySegment piece(MemorySegment copy, int part, int plane) {
+        long size = offsets[part + 1] - offsets[part];
+        return copy.asSlice(plane * offsets[written.length] + offsets[part], size);
+    }
+
+    /** Of a part all pieces. */
+    private MemorySegment[] pieces(MemorySegment copy, int part) {
+        MemorySegment[] pieces = new MemorySegment[planes];
+        Arrays.setAll(pieces, plane -> piece(copy, part, plane));
+        return pieces;
     }
 
     @Override
@@ -110,7 +134,7 @@ final class DeviceTensor implements Shared {
     private Written writtenBy(Worker worker, int part) {
         Written last = written[part];
         if (last == null || last.worker != worker) {
-            last = new Written(worker, part(on(worker), part), worker.newEvent());
+            last = new Written(worker, pieces(on(worker), part), worker.newEvent());
             written[part] = last;
         }
         return last;
@@ -132,13 +156,15 @@ final class DeviceTensor implements Shared {
                 && fetched[worker.index][part] != versions[part]) {
             fetched[worker.index][part] = versions[part];
             worker.await(last.worker, last.sequence, last.event);
-            long size = last.data.byteSize();
-            worker.stream()
-                    .copyFrom(
-                            last.worker.stream().device(),
-                            on(worker).asSlice(offsets[part], size),
-                            last.data,
-                            size);
+            for (int plane = 0; plane < planes; plane++) {
+                MemorySegment to = piece(on(worker), part, plane);
+                worker.stream()
+                        .copyFrom(
+                                last.worker.stream().device(),
+                                to,
+                                last.pieces[plane],
+                                to.byteSize());
+            }
         }
     }
 
@@ -150,8 +176,9 @@ final class DeviceTensor implements Shared {
         }
         for (int part = 0; part < written.length; part++) {
             Written last = written[part];
-            if (last != null) {
-                last.worker.readBehind(last.event, part(host, part), last.data);
+            for (int plane = 0; last != null && plane < planes; plane++) {
+                last.worker.readBehind(
+                        last.sequence, last.event, piece(host, part, plane), last.pieces[plane]);
             }
         }
         return host;

@@ -265,6 +265,8 @@ final class DilatedRun extends StageRun {
                 canvas.channels(),
                 canvas.height(),
                 canvas.width(),
+                0,
+                canvas.height(),
                 output,
                 start.on(worker),
                 1,

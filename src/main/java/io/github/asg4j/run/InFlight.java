@@ -12,6 +12,7 @@ interface InFlight extends AutoCloseable {
 
     /**
      * Before a step of a unit: waits, asleep, until fewer than {@link #DEPTH} calls are in flight.
+     * What joins calls runs no network and does not count among them.
      */
     void begin(Units part, int unit, int step);
 

@@ -264,6 +264,12 @@ final class PatchRun extends StageRun {
         return unit == join() ? 1 : patches.steps();
     }
 
+    /** Each call makes its step itself; the join only switches stages. */
+    @Override
+    int joinedSteps() {
+        return completedSteps();
+    }
+
     @Override
     boolean ready(int unit) {
         int k = done[unit];

@@ -17,6 +17,9 @@ import java.util.List;
  * than the calls: its first enlarges the phase before.
  */
 final class PhaseRun extends StageRun {
+    /** The one strip of the local windows' canvas. */
+    private static final int CANVAS = 0;
+
     private static final int FLOATS_OF_MOMENTS = 2 * Double.BYTES / Float.BYTES;
 
     private final Stage.Phase phase;
@@ -103,6 +106,8 @@ final class PhaseRun extends StageRun {
             }
         }
         localCalls = windowCalls.size();
+        int counter = phase.steps() * (phase.number() - 1);
+        MemorySegment starts = WindowViews.starts(phase.local(), seed, counter, memory);
         local =
                 new WindowViews(
                         phase.local(),
@@ -110,9 +115,11 @@ final class PhaseRun extends StageRun {
                         conditioning,
                         tables,
                         seed,
-                        phase.steps() * (phase.number() - 1),
+                        counter,
                         crew,
-                        null);
+                        null,
+                        starts,
+                        Strips.whole(phase.local(), windowCalls, starts));
         dilated = new DilatedViews(phase, dilatedCalls, conditioning, tables, crew);
         enlarged = crew.floats(plane, "enlarged phase");
         noise = crew.floats(plane, "phase noise");
@@ -166,6 +173,7 @@ final class PhaseRun extends StageRun {
             join(worker, step);
             worker.kernels(clock);
         } else if (unit < localCalls) {
+            x[step % 2].acquire(worker, 0);
             local.denoise(worker, unit, step, x[step % 2]);
         } else {
             dilated.denoise(worker, unit - localCalls, step);
@@ -189,7 +197,7 @@ final class PhaseRun extends StageRun {
 
     private void begin(Worker worker) {
         Kernels kernels = worker.kernels;
-        previous.acquire(worker, 0);
+        previous.acquireAll(worker);
         worker.resize(channels, enlargeY, enlargeX)
                 .run(kernels, enlarged.on(worker), previous.on(worker));
         kernels.normal(noise.on(worker), plane, seed, 0, phase.number(), Kernels.PHASE_NOISE, 1);
@@ -228,9 +236,9 @@ final class PhaseRun extends StageRun {
     }
 
     private void step(Worker worker, int k) {
-        local.gather(worker);
+        local.gather(worker, CANVAS, k);
         dilated.gather(worker);
-        fuse(worker, after(k), k, tables.rows[k], local.stepNoise(worker, k));
+        fuse(worker, after(k), k, tables.rows[k], local.stepNoise(worker, CANVAS, k));
         if (previewStep() == k) {
             fuse(worker, preview, k, tables.cleanRows[k], MemorySegment.NULL);
         }
@@ -241,7 +249,7 @@ final class PhaseRun extends StageRun {
         MemorySegment fused = to.on(worker);
         MemorySegment from = x[k % 2].on(worker);
         MemorySegment other = blurred.on(worker);
-        local.step(worker, fused, from, k, row, random);
+        local.step(worker, CANVAS, fused, from, k, row, random);
         dilated.step(worker, other, from, scratch.on(worker), row, random);
         double c2 = phase.course().dilated(tables.timestep(k));
         worker.kernels.blend(fused, fused, other, plane, (float) (1 - c2), (float) c2);

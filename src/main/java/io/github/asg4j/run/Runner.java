@@ -589,7 +589,7 @@ public final class Runner {
                                             dump,
                                             keep.previews());
                             case Stage.Windows win ->
-                                    new WindowRun(
+                                    WindowRun.of(
                                             win,
                                             plan.viewBatch(),
                                             conditioning,
@@ -768,8 +768,8 @@ public final class Runner {
                 boolean preview;
                 boolean ended;
                 synchronized (board) {
-                    steps = run.completedSteps();
-                    ended = run.done[run.join()] == run.total(run.join());
+                    steps = run.joinedSteps();
+                    ended = run.ended();
                     preview = keep.previews() && run.previewReady();
                 }
                 if (steps > stepsSeen.get(i)) {

@@ -7,8 +7,9 @@ import java.lang.foreign.MemorySegment;
 
 /**
  * A tensor of a request that several workers read. Workers on the CPU have it in common; on GPUs each
- * has its own copy, made at first use. It is cut into parts, each written by one worker at a time:
- * who has written a part publishes it, who reads it acquires it before.
+ * has its own copy, made at first use. It is cut into parts, one behind the other or each some rows of
+ * every plane, and each written by one worker at a time: who has written a part publishes it, who reads
+ * it acquires it before.
  *
  * <p>That the writer's call comes before the reader's is the {@link Board}'s affair; these calls carry
  * the order over to the devices, where the work is only enqueued. None of them makes the host wait.

@@ -18,11 +18,9 @@ final class Shares {
      * @param speeds views per unit of time, by worker
      * @return worker by unit
      */
-    static int[] owners(int[] views, double[] speeds) {
+    static int[] inTurn(int[] views, double[] speeds) {
         int[] owners = new int[views.length];
-        double fastest = Arrays.stream(speeds).max().orElse(1);
-        double slowest = Arrays.stream(speeds).min().orElse(1);
-        if (fastest < slowest * NOTICEABLE) {
+        if (alike(speeds)) {
             Arrays.setAll(owners, unit -> unit % speeds.length);
             return owners;
         }
@@ -39,5 +37,43 @@ final class Shares {
             owners[unit] = best;
         }
         return owners;
+    }
+
+    /**
+     * Neighbouring units to one worker, as many views as it has of the speed of all.
+     *
+     * @param views of each unit
+     * @param speeds views per unit of time, by worker
+     * @return worker by unit, ascending
+     */
+    static int[] blocks(int[] views, double[] speeds) {
+        boolean alike = alike(speeds);
+        double speed = alike ? speeds.length : Arrays.stream(speeds).sum();
+        double all = Arrays.stream(views).sum();
+        int[] owners = new int[views.length];
+        int worker = 0;
+        double end = 0; // of this worker's block, as a share of all
+        double before = 0;
+        for (int unit = 0; unit < views.length; unit++) {
+            double middle = (before + views[unit] / 2.0) / all;
+            while (worker < speeds.length - 1
+                    && middle >= end + share(alike, speeds, worker) / speed) {
+                end += share(alike, speeds, worker) / speed;
+                worker++;
+            }
+            owners[unit] = worker;
+            before += views[unit];
+        }
+        return owners;
+    }
+
+    private static double share(boolean alike, double[] speeds, int worker) {
+        return alike ? 1 : speeds[worker];
+    }
+
+    private static boolean alike(double[] speeds) {
+        double fastest = Arrays.stream(speeds).max().orElse(1);
+        double slowest = Arrays.stream(speeds).min().orElse(1);
+        return fastest < slowest * NOTICEABLE;
     }
 }

@@ -9,8 +9,8 @@ import java.lang.foreign.MemorySegment;
 import java.util.List;
 
 /**
- * A stage at work. Its units are its calls, in the order of their views, and one more that joins
- * them: the stage switch, or the step of the canvas.
+ * A stage at work. Its units are its calls, in the order of their views, and behind them one or more
+ * that join them: the stage switch, or steps of the canvas.
  */
 abstract class StageRun extends Units {
     final Stage stage;
@@ -19,8 +19,16 @@ abstract class StageRun extends Units {
     /** Step whose predicted clean latents are wanted, -1: none; guarded by the board. */
     private int previewStep = -1;
 
+    /** With one unit that joins. */
     StageRun(Stage stage, int viewBatch) {
-        super(stage.calls(viewBatch).size() + 1);
+        this(stage, viewBatch, 1);
+    }
+
+    /**
+     * @param joins units that join
+     */
+    StageRun(Stage stage, int viewBatch, int joins) {
+        super(stage.calls(viewBatch).size() + joins);
         this.stage = stage;
         this.calls = stage.calls(viewBatch);
     }
@@ -32,20 +40,20 @@ abstract class StageRun extends Units {
 
     @Override
     final boolean joins(int unit) {
-        return unit == join();
+        return unit >= join();
     }
 
     @Override
-    final boolean sharedOut() {
+    boolean sharedOut() {
         return true;
     }
 
     @Override
     final int views(int unit) {
-        return unit == join() ? 0 : calls.get(unit).count();
+        return joins(unit) ? 0 : calls.get(unit).count();
     }
 
-    /** The unit that joins all calls. */
+    /** The unit that joins all calls, or the first one that joins some. */
     final int join() {
         return calls.size();
     }
@@ -59,9 +67,23 @@ abstract class StageRun extends Units {
         return min;
     }
 
-    /** Steps whose result the join has made; under the board's lock. */
+    /** Steps whose result is there, made by all that join; under the board's lock. */
     int joinedSteps() {
-        return total(join()) == 1 ? completedSteps() : done[join()];
+        int min = Integer.MAX_VALUE;
+        for (int unit = join(); unit < units(); unit++) {
+            min = Math.min(min, done[unit]);
+        }
+        return min;
+    }
+
+    /** Whether nothing is left to do; under the board's lock. */
+    final boolean ended() {
+        for (int unit = join(); unit < units(); unit++) {
+            if (done[unit] < total(unit)) {
+                return false;
+            }
+        }
+        return true;
     }
 
     /** Where the last latents are: [C, H, W]. */
@@ -86,8 +108,7 @@ abstract class StageRun extends Units {
 
     /** Whether the requested preview is complete; under the board's lock. */
     final boolean previewReady() {
-        // a stage that steps in its join has the preview only after that
-        return previewStep >= 0 && completedSteps() > previewStep && joinedSteps() > previewStep;
+        return previewStep >= 0 && joinedSteps() > previewStep;
     }
 
     /** Predicted clean latents [C, H, W] of the requested preview in host memory, once ready. */

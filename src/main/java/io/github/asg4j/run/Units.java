@@ -35,11 +35,23 @@ abstract class Units {
     /** In events and messages. */
     abstract String name();
 
-    /** Whether {@code unit} joins all others. */
+    /** Whether {@code unit} joins what others have computed. */
     abstract boolean joins(int unit);
 
-    /** Whether units belong to workers from the start, as what they keep does. */
+    /** Whether units belong to workers from the start; else whoever is idle takes the next step of one. */
     abstract boolean sharedOut();
+
+    /**
+     * Who each unit belongs to where they are shared out.
+     *
+     * @param speeds views per unit of time, by worker
+     * @return worker by unit
+     */
+    int[] owners(double[] speeds) {
+        int[] views = new int[units()];
+        Arrays.setAll(views, this::views);
+        return Shares.inTurn(views, speeds);
+    }
 
     /** Views that a step of {@code unit} sends through the network. */
     abstract int views(int unit);

@@ -8,27 +8,73 @@ import io.github.asg4j.plan.Stage;
 import org.jspecify.annotations.Nullable;
 
 import java.lang.foreign.MemorySegment;
+import java.util.List;
 
 /**
  * Overlapping windows over one canvas: each call reads its windows from the canvas and leaves their
- * noise; the join averages the noise of all and makes one scheduler step.
+ * noise; the canvas is stepped in strips of rows, each by the averaged noise of the calls that meet
+ * it. Who waits for whom, and why one buffer of noise and two canvases suffice, is in {@link Strips}.
  */
 final class WindowRun extends StageRun {
     private final Stage.Windows windows;
     private final Tables tables;
+    private final Strips strips;
     private final WindowViews views;
+    private final boolean onHost;
 
-    /** The canvas [C, H, W] before step k at index k % length. */
+    /** The canvas [C, H, W] before the first step. */
+    private final Shared start;
+
+    /** The canvas after step k at index k % length; its parts are the strips. */
     private final Shared[] latents;
 
     private final Shared preview;
     private final Memory memory;
 
+    private WindowRun(
+            Stage.Windows windows,
+            int viewBatch,
+            Conditioning conditioning,
+            Tables tables,
+            long seed,
+            Crew crew,
+            Shared start,
+            @Nullable ObjectMask objectMask,
+            boolean history,
+            boolean previews,
+            MemorySegment starts,
+            Strips strips) {
+        super(windows, viewBatch, strips.count());
+        this.windows = windows;
+        this.tables = tables;
+        this.strips = strips;
+        this.start = start;
+        onHost = crew.onHost();
+        memory = crew.memory();
+        views =
+                new WindowViews(
+                        windows,
+                        calls,
+                        conditioning,
+                        tables,
+                        seed,
+                        windows.firstStep(),
+                        crew,
+                        objectMask,
+                        starts,
+                        strips);
+        latents = new Shared[history ? windows.steps() : Math.min(2, windows.steps())];
+        for (int i = 0; i < latents.length; i++) {
+            latents[i] = views.canvasInStrips("canvas");
+        }
+        preview = previews ? views.canvasInStrips("preview") : crew.floats(0, "preview");
+    }
+
     /**
      * @param start [C, H, W], the stage's canvas before its first step
      * @param objectMask tells windows with an object from background; null: all are alike
      */
-    WindowRun(
+    static WindowRun of(
             Stage.Windows windows,
             int viewBatch,
             Conditioning conditioning,
@@ -39,26 +85,50 @@ final class WindowRun extends StageRun {
             @Nullable ObjectMask objectMask,
             boolean history,
             boolean previews) {
-        super(windows, viewBatch);
-        this.windows = windows;
-        this.tables = tables;
-        views =
-                new WindowViews(
-                        windows,
-                        calls,
-                        conditioning,
-                        tables,
-                        seed,
-                        windows.firstStep(),
-                        crew,
-                        objectMask);
-        memory = crew.memory();
-        latents = new Shared[history ? windows.steps() + 1 : 2];
-        latents[0] = start;
-        for (int i = 1; i < latents.length; i++) {
-            latents[i] = crew.floats(views.canvasPlane(), "canvas");
+        MemorySegment starts =
+                WindowViews.starts(windows, seed, windows.firstStep(), crew.memory());
+        List<Stage.Call> calls = windows.calls(viewBatch);
+        return new WindowRun(
+                windows,
+                viewBatch,
+                conditioning,
+                tables,
+                seed,
+                crew,
+                start,
+                objectMask,
+                history,
+                previews,
+                starts,
+                Strips.of(windows, calls, starts));
+    }
+
+    /** In memory that all share any worker may take a unit; on GPUs neighbours lie together. */
+    @Override
+    boolean sharedOut() {
+        return !onHost;
+    }
+
+    /** Calls in blocks, so that only what lies at their borders is exchanged, strips beside them. */
+    @Override
+    int[] owners(double[] speeds) {
+        int[] owners = new int[units()];
+        int[] views = calls.stream().mapToInt(Stage.Call::count).toArray();
+        System.arraycopy(Shares.blocks(views, speeds), 0, owners, 0, views.length);
+        for (int strip = 0; strip < strips.count(); strip++) {
+            long[] met = new long[speeds.length];
+            for (int k = 0; k < windows.steps(); k++) {
+                for (int c = strips.firstCall(strip); c <= strips.lastCall(strip); c++) {
+                    met[owners[c]] += strips.meets(k, c, strip) ? views[c] : 0;
+                }
+            }
+            int most = 0;
+            for (int worker = 1; worker < met.length; worker++) {
+                most = met[worker] > met[most] ? worker : most;
+            }
+            owners[calls.size() + strip] = most;
         }
-        preview = crew.floats(previews ? views.canvasPlane() : 0, "preview");
+        return owners;
     }
 
     @Override
@@ -68,45 +138,80 @@ final class WindowRun extends StageRun {
 
     @Override
     boolean ready(int unit) {
-        return unit == join() ? completedSteps() > done[join()] : done[unit] == done[join()];
+        return joins(unit)
+                ? strips.mayStep(unit - calls.size(), done)
+                : strips.mayDenoise(unit, done);
     }
 
     @Override
     boolean execute(Worker worker, int unit, int step) {
-        if (unit == join()) {
-            stepCanvas(worker, step);
+        if (joins(unit)) {
+            stepStrip(worker, unit - calls.size(), step);
         } else {
-            views.denoise(worker, unit, step, latents[step % latents.length]);
+            acquire(worker, step, strips.first(step, unit), strips.last(step, unit));
+            awaitReaders(worker, step, unit);
+            views.denoise(worker, unit, step, before(step));
         }
         return true;
     }
 
-    private void stepCanvas(Worker worker, int k) {
+    /** The canvas before step {@code k}. */
+    private Shared before(int k) {
+        return k == 0 ? start : latents[(k - 1) % latents.length];
+    }
+
+    /** Strips of the canvas before step {@code k}. */
+    private void acquire(Worker worker, int k, int first, int last) {
+        if (k == 0) {
+            start.acquireAll(worker);
+            return;
+        }
+        for (int strip = first; strip <= last; strip++) {
+            before(k).acquire(worker, strip);
+        }
+    }
+
+    /**
+     * Strips that the call met in the step before and not in this one have fetched the noise that it
+     * is about to overwrite. The last one first: who waits for it has often waited for the others.
+     */
+    private void awaitReaders(Worker worker, int k, int c) {
+        if (k == 0) {
+            return;
+        }
+        for (int strip = strips.last(k - 1, c); strip >= strips.first(k - 1, c); strip--) {
+            if (!strips.meets(k, c, strip)) {
+                before(k).await(worker, strip);
+            }
+        }
+    }
+
+    private void stepStrip(Worker worker, int strip, int k) {
         long clock = worker.clock();
         int t = windows.firstStep() + k;
-        Shared canvas = latents[k % latents.length];
-        canvas.acquire(worker, 0);
-        MemorySegment x = canvas.on(worker);
-        views.gather(worker);
-        Shared next = latents[(k + 1) % latents.length];
-        views.step(worker, next.on(worker), x, k, tables.rows[t], views.stepNoise(worker, k));
-        next.publish(worker, 0);
+        acquire(worker, k, strip, strip);
+        MemorySegment x = before(k).on(worker);
+        views.gather(worker, strip, k);
+        Shared next = latents[k % latents.length];
+        MemorySegment random = views.stepNoise(worker, strip, k);
+        views.step(worker, strip, next.on(worker), x, k, tables.rows[t], random);
+        next.publish(worker, strip);
         if (previewStep() == k) {
             MemorySegment clean = preview.on(worker);
-            views.step(worker, clean, x, k, tables.cleanRows[t], MemorySegment.NULL);
-            preview.publish(worker, 0);
+            views.step(worker, strip, clean, x, k, tables.cleanRows[t], MemorySegment.NULL);
+            preview.publish(worker, strip);
         }
         worker.kernels(clock);
     }
 
     @Override
     MemorySegment latentsAfter(int step, Kernels kernels, Memory memory) {
-        return latents[(step + 1) % latents.length].read(memory);
+        return latents[step % latents.length].read(memory);
     }
 
     @Override
     Shared result() {
-        return latents[windows.steps() % latents.length];
+        return latents[(windows.steps() - 1) % latents.length];
     }
 
     @Override

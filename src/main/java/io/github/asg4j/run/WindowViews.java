@@ -13,12 +13,13 @@ import org.jspecify.annotations.Nullable;
 
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.util.Arrays;
 import java.util.List;
 
 /**
  * Overlapping windows over a canvas (SPEC §6): where they lie in every step, the noise of those of a
- * call, and the step of the canvas by the averaged noise of all. Its buffers belong to the stage's
- * memory; calls write disjoint parts of them.
+ * call, and the step of a strip of the canvas by the averaged noise of those that meet it. Its buffers
+ * belong to the stage's memory; calls and strips write disjoint parts of them.
  */
 final class WindowViews {
     private static final long START_BYTES = 2L * Integer.BYTES;
@@ -49,18 +50,23 @@ final class WindowViews {
     private final MemorySegment[] stepStarts;
 
     private final MemorySegment[][] callStarts;
+
+    private final Strips strips;
+    private final Crew crew;
     private final Shared weightY;
     private final Shared weightX;
     private final Shared stepNoise;
     private final Prepared[][] prepared;
 
-    /** {@link #stepStarts} where a worker that steps the canvas has them. */
-    private final MemorySegment[][] ownStepStarts;
+    /** By worker. */
+    private final @Nullable Stepping[] stepping;
 
     /**
      * @param calls of the windows, in the order of their views
      * @param firstCounter step in the counters of random numbers (§1) of the stage's first step
      * @param objectMask tells windows with an object from background; null: all are alike
+     * @param starts where they lie ({@link #starts}), in host memory of the request
+     * @param strips that the canvas is stepped in
      */
     WindowViews(
             Stage.Windows windows,
@@ -70,7 +76,9 @@ final class WindowViews {
             long seed,
             int firstCounter,
             Crew crew,
-            @Nullable ObjectMask objectMask) {
+            @Nullable ObjectMask objectMask,
+            MemorySegment starts,
+            Strips strips) {
         this.windows = windows;
         this.calls = calls;
         this.conditioning = conditioning;
@@ -79,6 +87,8 @@ final class WindowViews {
         this.seed = seed;
         this.firstCounter = firstCounter;
         this.objectMask = objectMask;
+        this.strips = strips;
+        this.crew = crew;
         double other =
                 windows.background() == null
                         ? windows.guidanceScale()
@@ -98,15 +108,14 @@ final class WindowViews {
         weightX = crew.of(weights(crew.memory(), windows.viewWidth()), "window weights");
         boolean stochastic = tables.stochastic(windows.firstStep(), windows.steps());
         stepNoise = crew.floats(stochastic ? canvasPlane : 0, "step noise");
-        MemorySegment all = starts(crew.memory());
-        starts = crew.of(all, "windows");
-        stepStarts = slices(all, 0, windows.views());
+        this.starts = crew.of(starts, "windows");
+        stepStarts = slices(starts, 0, windows.views());
         callStarts = new MemorySegment[calls.size()][];
         for (int c = 0; c < calls.size(); c++) {
-            callStarts[c] = slices(all, calls.get(c).first(), calls.get(c).count());
+            callStarts[c] = slices(starts, calls.get(c).first(), calls.get(c).count());
         }
         prepared = new Prepared[crew.size()][calls.size()];
-        ownStepStarts = new MemorySegment[crew.size()][0];
+        stepping = new Stepping[crew.size()];
     }
 
     /** Of {@code all} the starts of some views, by step. */
@@ -154,18 +163,41 @@ final class WindowViews {
         }
     }
 
-    private MemorySegment startsOf(Worker worker, int k) {
-        MemorySegment[] own = ownStepStarts[worker.index];
-        if (own.length == 0) {
-            own = worker.onHost() ? stepStarts : slices(starts.on(worker), 0, windows.views());
-            ownStepStarts[worker.index] = own;
+    /** What one worker needs to step the canvas, made once. */
+    private final class Stepping {
+        /** int32 [views, 2] of all views per step. */
+        final MemorySegment[] starts;
+
+        /** Step noise from the first row of each strip on; none where no step has any. */
+        final MemorySegment[] random;
+
+        Stepping(Worker worker) {
+            starts =
+                    worker.onHost()
+                            ? stepStarts
+                            : slices(WindowViews.this.starts.on(worker), 0, windows.views());
+            random = new MemorySegment[stepNoise.byteSize() > 0 ? strips.count() : 0];
+            for (int strip = 0; strip < random.length; strip++) {
+                long from = (long) strips.firstRow(strip) * width * Float.BYTES;
+                random[strip] = stepNoise.on(worker).asSlice(from);
+            }
         }
-        return own[k];
     }
 
-    /** Cells of the canvas times channels. */
-    long canvasPlane() {
-        return canvasPlane;
+    private Stepping stepping(Worker worker) {
+        Stepping own = stepping[worker.index];
+        if (own == null) {
+            own = new Stepping(worker);
+            stepping[worker.index] = own;
+        }
+        return own;
+    }
+
+    /** A canvas [C, H, W] whose parts are the strips. */
+    Shared canvasInStrips(String label) {
+        long[] floats = new long[strips.count()];
+        Arrays.setAll(floats, strip -> (long) strips.rows(strip) * width);
+        return crew.inRows(label, canvas.channels(), floats);
     }
 
     private MemorySegment weights(Memory memory, int n) {
@@ -180,8 +212,13 @@ final class WindowViews {
         return weights;
     }
 
-    /** Tops and lefts of all windows of all steps, jitter included. */
-    private MemorySegment starts(Memory memory) {
+    /**
+     * int32 [steps, views, 2]: tops and lefts of all windows in all steps, jitter included.
+     *
+     * @param firstCounter step in the counters of random numbers (§1) of the first step
+     * @param memory that owns the result
+     */
+    static MemorySegment starts(Stage.Windows windows, long seed, int firstCounter, Memory memory) {
         WindowAxis y = windows.y();
         WindowAxis x = windows.x();
         MemorySegment all =
@@ -189,8 +226,9 @@ final class WindowViews {
         for (int k = 0; k < windows.steps(); k++) {
             for (int view = 0; view < windows.views(); view++) {
                 long at = 2 * ((long) k * windows.views() + view);
-                int top = shifted(y, view / x.count(), view, 0, k);
-                int left = shifted(x, view % x.count(), view, 1, k);
+                int counter = firstCounter + k;
+                int top = shifted(y, view / x.count(), 2L * view, seed, counter);
+                int left = shifted(x, view % x.count(), 2L * view + 1, seed, counter);
                 all.setAtIndex(ValueLayout.JAVA_INT, at, top);
                 all.setAtIndex(ValueLayout.JAVA_INT, at + 1, left);
             }
@@ -198,17 +236,17 @@ final class WindowViews {
         return all;
     }
 
-    private int shifted(WindowAxis axis, int index, int view, int axisIndex, int k) {
+    private static int shifted(WindowAxis axis, int index, long element, long seed, int counter) {
         int low = axis.jitterLow(index);
         int range = axis.jitterHigh(index) - low + 1;
-        int random = Philox.word(seed, 2L * view + axisIndex, firstCounter + k, Kernels.JITTER);
+        int random = Philox.word(seed, element, counter, Kernels.JITTER);
         return axis.start(index) + low + (int) (((random & 0xffffffffL) * range) >>> 32);
     }
 
     /**
      * The noise of the windows of call {@code c} at step {@code k} of the stage.
      *
-     * @param canvas [C, H, W] that they are cut from
+     * @param canvas [C, H, W] that they are cut from, acquired by the worker
      */
     void denoise(Worker worker, int c, int k, Shared canvas) {
         Stage.Call call = calls.get(c);
@@ -221,7 +259,6 @@ final class WindowViews {
         Kernels kernels = worker.kernels;
         int t = windows.firstStep() + k;
         long clock = worker.clock();
-        canvas.acquire(worker, 0);
         kernels.gatherWindows(
                 b.sample,
                 canvas.on(worker),
@@ -288,31 +325,49 @@ final class WindowViews {
         b.timeIds(i, canvas.heightPixels(), canvas.widthPixels(), top, left);
     }
 
-    /** Step noise [C, H, W] of step {@code k} of the stage, or NULL if the step has none. */
-    MemorySegment stepNoise(Worker worker, int k) {
+    /**
+     * Step noise of a strip in step {@code k} of the stage.
+     *
+     * @return [C, H, W] in which the strip's rows are set, or NULL if the step has none
+     */
+    MemorySegment stepNoise(Worker worker, int strip, int k) {
         if (!tables.stochastic(windows.firstStep() + k)) {
             return MemorySegment.NULL;
         }
-        MemorySegment out = stepNoise.on(worker);
-        worker.kernels.normal(out, canvasPlane, seed, 0, firstCounter + k, Kernels.STEP_NOISE, 1);
-        return out;
+        worker.kernels.normal(
+                stepping(worker).random[strip],
+                canvas.channels(),
+                (long) height * width,
+                (long) strips.rows(strip) * width,
+                seed,
+                (long) strips.firstRow(strip) * width,
+                firstCounter + k,
+                Kernels.STEP_NOISE,
+                1);
+        return stepNoise.on(worker);
     }
 
-    /** Brings the noise of all windows to the worker; before its {@link #step}. */
-    void gather(Worker worker) {
-        noise.acquireAll(worker);
+    /** Brings the noise of the windows that meet a strip to the worker; before its {@link #step}. */
+    void gather(Worker worker, int strip, int k) {
+        for (int c = strips.firstCall(strip); c <= strips.lastCall(strip); c++) {
+            if (strips.meets(k, c, strip)) {
+                noise.acquire(worker, c);
+            }
+        }
     }
 
     /**
-     * The canvas after step {@code k} of the stage, once all calls have left their noise.
+     * A strip of the canvas after step {@code k} of the stage, once all calls that meet it have left
+     * their noise.
      *
-     * @param out [C, H, W]
+     * @param out [C, H, W], of which the strip is written
      * @param x [C, H, W], what the windows were cut from
      * @param row of the step
      * @param random step noise [C, H, W], or NULL
      */
     void step(
             Worker worker,
+            int strip,
             MemorySegment out,
             MemorySegment x,
             int k,
@@ -324,8 +379,10 @@ final class WindowViews {
                 canvas.channels(),
                 height,
                 width,
+                strips.firstRow(strip),
+                strips.rows(strip),
                 noise.on(worker),
-                startsOf(worker, k),
+                stepping(worker).starts[k],
                 windows.views(),
                 windows.viewHeight(),
                 windows.viewWidth(),

@@ -53,6 +53,9 @@ final class Worker implements Hands, AutoCloseable {
     /** Of each worker the last publication that this one's work comes after. */
     private final long[] awaited;
 
+    /** The last own publication that what {@link #readBehind} reads comes after. */
+    private long awaitedBySide;
+
     /**
      * @param workers how many there are
      * @param log of this worker's calls; null: none is kept
@@ -217,13 +220,16 @@ final class Worker implements Hands, AutoCloseable {
     }
 
     /**
-     * Copies from the worker's memory to host memory once {@code event} is there; for the thread of
-     * the request.
+     * Copies from the worker's memory to host memory once its publication {@code sequence}, which
+     * {@code event} recorded, is there; for the thread of the request.
      */
-    void readBehind(CudaEvent event, MemorySegment to, MemorySegment from) {
+    void readBehind(long sequence, CudaEvent event, MemorySegment to, MemorySegment from) {
         CudaStream side = (CudaStream) lane.side();
         side.enter();
-        side.await(event);
+        if (awaitedBySide < sequence) {
+            awaitedBySide = sequence;
+            side.await(event);
+        }
         side.read(to, from);
     }
 

@@ -30,8 +30,8 @@ public interface WorkerHook {
      *
      * @param worker index of the worker
      * @param stage name of the stage, as in events
-     * @param unit index of the call, or of the tile; the last unit of a stage joins all calls
-     * @param joins whether the unit is the one that joins
+     * @param unit index of the call, or of the tile; behind a stage's calls are the units that join them
+     * @param joins whether the unit joins calls: the stage switch, or a step of the canvas or a strip of it
      * @param step step within the stage
      * @param spoil overwrites all memory the worker owns with NaN, as a lost device would
      */

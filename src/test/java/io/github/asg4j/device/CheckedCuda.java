@@ -84,6 +84,7 @@ public final class CheckedCuda implements CudaApi {
     private int dropped = -1;
     private int awaits;
     private boolean failed;
+    private long peerBytes;
     private int actors;
     private long now;
 
@@ -120,6 +121,11 @@ public final class CheckedCuda implements CudaApi {
     /** The wait of a stream after the next {@code after} ones is left out. */
     public synchronized void dropAwait(int after) {
         dropped = awaits + after;
+    }
+
+    /** Bytes copied from one device to another so far. */
+    public synchronized long peerBytes() {
+        return peerBytes;
     }
 
     /** Whether it has refused anything. */
@@ -479,6 +485,7 @@ public final class CheckedCuda implements CudaApi {
         peerRange(to, bytes);
         touch(s, from, bytes, false, "a copy between devices");
         touch(s, to, bytes, true, "a copy between devices");
+        peerBytes += bytes;
         api.copyPeer(to, toContext, from, fromContext, bytes, stream);
     }
 
@@ -547,14 +554,14 @@ public final class CheckedCuda implements CudaApi {
         List<Range> ranges = new ArrayList<>();
         for (boolean written : new boolean[] {false, true}) {
             for (int i = 0; i < arguments.count(); i++) {
-                if (arguments.bytes(i) > 0 && arguments.written(i) == written) {
-                    ranges.add(
-                            new Range(
-                                    arguments.address(i),
-                                    arguments.bytes(i),
-                                    arguments.read(i),
-                                    written));
-                    device(s, arguments.address(i), arguments.bytes(i), written, kernel);
+                if (arguments.bytes(i) == 0 || arguments.written(i) != written) {
+                    continue;
+                }
+                for (int piece = 0; piece < arguments.pieces(i); piece++) {
+                    long address = arguments.address(i) + piece * arguments.pitch(i);
+                    long bytes = arguments.bytes(i);
+                    ranges.add(new Range(address, bytes, arguments.read(i), written));
+                    device(s, address, bytes, written, kernel);
                 }
             }
         }

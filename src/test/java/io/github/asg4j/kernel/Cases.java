@@ -127,21 +127,34 @@ final class Cases {
                                             (int) at[2],
                                             Kernels.STEP_NOISE,
                                             scale))
-                    .expect(
-                            "out",
-                            i -> {
-                                long words =
-                                        Philox.words(
-                                                at[0],
-                                                at[1] + i,
-                                                (int) at[2],
-                                                Kernels.STEP_NOISE,
-                                                false);
-                                double z = InverseNormal.of(words >>> 12);
-                                // One rounding to float32, allowed to fall to either neighbour.
-                                return new Bound(z, Math.ulp((float) z)).times(of(scale));
-                            });
+                    .expect("out", i -> normal(at, i, scale));
+            int planes = 3;
+            int pitch = count + 5;
+            float[] before = garbage((planes - 1) * pitch + count);
+            add("normal", "count " + count + " in " + planes + " planes, seed " + at[0])
+                    .partly()
+                    .buffer("out", before)
+                    .call(
+                            (k, b) ->
+                                    k.normal(
+                                            b.get("out"),
+                                            planes,
+                                            pitch,
+                                            count,
+                                            at[0],
+                                            at[1],
+                                            (int) at[2],
+                                            Kernels.STEP_NOISE,
+                                            scale))
+                    .expect("out", i -> i % pitch < count ? normal(at, i, scale) : of(before[i]));
         }
+    }
+
+    private static Bound normal(long[] at, int i, float scale) {
+        long words = Philox.words(at[0], at[1] + i, (int) at[2], Kernels.STEP_NOISE, false);
+        double z = InverseNormal.of(words >>> 12);
+        // One rounding to float32, allowed to fall to either neighbour.
+        return new Bound(z, Math.ulp((float) z)).times(of(scale));
     }
 
     private void interactions() {
@@ -828,13 +841,15 @@ final class Cases {
         for (Layout l : LAYOUTS) {
             for (boolean withNoise : new boolean[] {false, true}) {
                 for (boolean inPlace : new boolean[] {false, true}) {
-                    window(l, withNoise, inPlace);
+                    window(l, withNoise, inPlace, 0, l.canvasH);
                 }
+                window(l, withNoise, false, l.canvasH / 3, (l.canvasH + 1) / 2);
             }
+            window(l, true, true, l.canvasH - 1, 1);
         }
     }
 
-    private void window(Layout l, boolean withNoise, boolean inPlace) {
+    private void window(Layout l, boolean withNoise, boolean inPlace, int firstRow, int rows) {
         int count = l.channels * l.canvasH * l.canvasW;
         float[] x = gaussians(count);
         float[] windows = gaussians(l.views() * l.channels * l.h * l.w);
@@ -843,9 +858,22 @@ final class Cases {
         float[] noise = withNoise ? gaussians(count) : null;
         float[] s = step(withNoise);
         KernelCase c =
-                add("windowStep", l.label() + " noise " + withNoise + (inPlace ? " in place" : ""));
+                add(
+                        "windowStep",
+                        l.label()
+                                + " rows "
+                                + firstRow
+                                + " + "
+                                + rows
+                                + " noise "
+                                + withNoise
+                                + (inPlace ? " in place" : ""));
+        if (rows < l.canvasH) {
+            c.partly();
+        }
+        float[] before = inPlace ? x : garbage(count);
         if (!inPlace) {
-            c.buffer("out", garbage(count));
+            c.buffer("out", before);
         }
         c.buffer("x", x)
                 .buffer("windows", windows)
@@ -867,6 +895,8 @@ final class Cases {
                                 l.channels,
                                 l.canvasH,
                                 l.canvasW,
+                                firstRow,
+                                rows,
                                 b.get("windows"),
                                 b.get("starts"),
                                 l.views(),
@@ -882,6 +912,9 @@ final class Cases {
                     int cx = i % l.canvasW;
                     int cy = i / l.canvasW % l.canvasH;
                     int channel = i / (l.canvasW * l.canvasH);
+                    if (cy < firstRow || cy >= firstRow + rows) {
+                        return of(before[i]);
+                    }
                     List<Bound> values = new ArrayList<>();
                     List<Bound> weights = new ArrayList<>();
                     for (int view = 0; view < l.views(); view++) {

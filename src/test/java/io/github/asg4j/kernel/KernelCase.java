@@ -38,6 +38,7 @@ final class KernelCase {
     private final Map<String, Object> contents = new LinkedHashMap<>();
     private final Map<String, String> aliases = new LinkedHashMap<>();
     private final Map<String, Expected> expected = new LinkedHashMap<>();
+    private boolean partly;
     private Call call =
             (k, b) -> {
                 throw new IllegalStateException("no call");
@@ -63,6 +64,16 @@ final class KernelCase {
     KernelCase call(Call how) {
         call = how;
         return this;
+    }
+
+    /** Of some tensors it touches only a part. */
+    KernelCase partly() {
+        partly = true;
+        return this;
+    }
+
+    boolean touchesPartly() {
+        return partly;
     }
 
     KernelCase expect(String name, Expected values) {

@@ -36,6 +36,7 @@ abstract class KernelsContract {
                 Arrays.stream(Kernels.class.getDeclaredMethods())
                         .map(java.lang.reflect.Method::getName)
                         .filter(name -> !name.equals("name"))
+                        .distinct()
                         .sorted()
                         .toList();
         assertEquals(operations, CASES.stream().map(c -> c.operation).distinct().sorted().toList());
@@ -471,7 +472,21 @@ abstract class KernelsContract {
             refused("space is 3", () -> step(none, a, a, a, true, 1, 3, step));
             refused(
                     "noise is NULL but stepN is 1.0",
-                    () -> kernels.windowStep(a, a, 1, 1, 1, a, a, 1, 1, 1, a, a, none, step));
+                    () -> kernels.windowStep(a, a, 1, 1, 1, 0, 1, a, a, 1, 1, 1, a, a, none, step));
+            StepRow.set(step, StepRow.STEP_N, 0);
+            refused(
+                    "rows is 0",
+                    () -> kernels.windowStep(a, a, 1, 2, 1, 0, 0, a, a, 1, 1, 1, a, a, none, step));
+            refused(
+                    "firstRow is 1",
+                    () -> kernels.windowStep(a, a, 1, 2, 1, 1, 2, a, a, 1, 1, 1, a, a, none, step));
+            refused(
+                    "firstRow is -1",
+                    () ->
+                            kernels.windowStep(
+                                    a, a, 1, 2, 1, -1, 1, a, a, 1, 1, 1, a, a, none, step));
+            refused("pitch is 1", () -> kernels.normal(a, 2, 1, 2, 0, 0, 0, 0, 1));
+            refused("planes is 0", () -> kernels.normal(a, 0, 2, 2, 0, 0, 0, 0, 1));
             IndexOutOfBoundsException guide =
                     assertThrows(
                             IndexOutOfBoundsException.class,

@@ -100,8 +100,8 @@ class LaunchCountTest {
         k.combine(t.next, t.found, t.noise, cond, VIEWS * PLANE, 5);
         StepRow.set(t.step, StepRow.STEP_N, 0);
         k.windowStep(
-                t.frame, t.frame, CHANNELS, SIDE, SIDE, t.next, t.starts, VIEWS, SIDE, SIDE,
-                t.weights, t.weights, NONE, t.step);
+                t.frame, t.frame, CHANNELS, SIDE, SIDE, 0, SIDE, t.next, t.starts, VIEWS, SIDE,
+                SIDE, t.weights, t.weights, NONE, t.step);
     }
 
     private record Call(

@@ -9,14 +9,14 @@ class SharesTest {
     @Test
     void equalWorkersTakeTurns() {
         int[] views = {2, 2, 2, 1, 0};
-        assertArrayEquals(new int[] {0, 1, 2, 0, 1}, Shares.owners(views, new double[] {1, 1, 1}));
-        assertArrayEquals(new int[] {0, 1, 0, 1, 0}, Shares.owners(views, new double[] {1, 1.04}));
+        assertArrayEquals(new int[] {0, 1, 2, 0, 1}, Shares.inTurn(views, new double[] {1, 1, 1}));
+        assertArrayEquals(new int[] {0, 1, 0, 1, 0}, Shares.inTurn(views, new double[] {1, 1.04}));
     }
 
     @Test
     void aWorkerOfTwiceTheSpeedTakesTwiceTheViews() {
         int[] views = {1, 1, 1, 1, 1, 1, 1, 1, 1, 0};
-        int[] owners = Shares.owners(views, new double[] {1, 2});
+        int[] owners = Shares.inTurn(views, new double[] {1, 2});
         int[] taken = new int[2];
         for (int unit = 0; unit < views.length; unit++) {
             taken[owners[unit]] += views[unit];
@@ -25,8 +25,21 @@ class SharesTest {
     }
 
     @Test
+    void blocksAreNeighboursByTheSpeed() {
+        int[] views = {1, 1, 1, 1, 1, 1, 1, 1, 1};
+        assertArrayEquals(
+                new int[] {0, 0, 0, 0, 1, 1, 1, 1, 1},
+                Shares.blocks(views, new double[] {1, 1.04}));
+        assertArrayEquals(
+                new int[] {0, 0, 1, 1, 1, 1, 1, 1, 1}, Shares.blocks(views, new double[] {1, 3}));
+        assertArrayEquals(
+                new int[] {0, 0, 2}, Shares.blocks(new int[] {4, 4, 1}, new double[] {8, 1, 2}));
+        assertArrayEquals(new int[] {2}, Shares.blocks(new int[] {1}, new double[] {1, 1, 9}));
+    }
+
+    @Test
     void aWorkerThatWouldOnlyDelayTheOthersTakesNothing() {
         assertArrayEquals(
-                new int[] {1, 1, 1, 1}, Shares.owners(new int[] {1, 1, 1, 1}, new double[] {1, 9}));
+                new int[] {1, 1, 1, 1}, Shares.inTurn(new int[] {1, 1, 1, 1}, new double[] {1, 9}));
     }
 }

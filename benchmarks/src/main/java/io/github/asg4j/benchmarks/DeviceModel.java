@@ -8,27 +8,47 @@ import java.util.PriorityQueue;
 
 /**
  * A discrete-event model of a picture on D equal devices: the engine's rules of who does which call
- * when (calls dealt out in turn, of those that are ready the one furthest behind; interaction waits
- * for all calls of the step before, a guided call for the guide of {@code staleness} steps before, a
- * step of windows for all its calls), with measured times instead of work.
+ * when (of those that are ready the one furthest behind; interaction waits for all calls of the step
+ * before, a guided call for the guide of {@code staleness} steps before, windows for the strips of the
+ * canvas that they read, a strip for the windows that meet it), with measured times instead of work.
+ * As in memory that all share, patches are dealt out in turn and whoever is idle takes windows.
  */
 final class DeviceModel {
     /**
      * A stage as the plan prints it.
      *
-     * @param patches stage 1, patches with a guide; else windows that join in every step
+     * @param patches stage 1, patches with a guide; else windows, whose canvas is stepped in strips
      * @param callViews views of each call of a step
      * @param gathers steps k > 0 that read the latents of all patches
      * @param staleness of the guide; -1: no guide
+     * @param strips of windows: the first and the last strip that each call meets in every step
      */
-    record Stage(boolean patches, int steps, List<Integer> callViews, int gathers, int staleness) {}
+    record Stage(
+            boolean patches,
+            int steps,
+            List<Integer> callViews,
+            int gathers,
+            int staleness,
+            List<Strips> strips) {
+        /** How many strips there are; 0: one join at the end. */
+        int stripCount() {
+            return strips.stream().mapToInt(s -> s.last + 1).max().orElse(0);
+        }
+    }
+
+    /** Strips {@code first .. last}. */
+    record Strips(int first, int last) {
+        boolean meet(int strip) {
+            return first <= strip && strip <= last;
+        }
+    }
 
     /**
      * Measured, milliseconds.
      *
      * @param view of a view in a UNet call and the kernels around it, per stage
      * @param exchange until a guide is on another device
-     * @param join of a stage switch or a step of the canvas
+     * @param join of a stage switch or a step of a strip of the canvas
      * @param serial text, VAE and all else that one device does
      */
     record Times(List<Double> view, double exchange, double join, double serial) {}
@@ -81,8 +101,9 @@ final class DeviceModel {
             this.times = times;
             this.devices = devices;
             join = stage.callViews.size();
-            done = new int[join + 1];
-            running = new boolean[join + 1];
+            int joins = Math.max(1, stage.stripCount());
+            done = new int[join + joins];
+            running = new boolean[join + joins];
             guideAt = new double[stage.steps];
             Arrays.fill(guideAt, Double.POSITIVE_INFINITY);
             idle = new boolean[devices];
@@ -104,14 +125,16 @@ final class DeviceModel {
                 }
                 start(now);
             }
-            if (done[join] != total(join)) {
-                throw new IllegalStateException("the model came to a standstill");
+            for (int unit = join; unit < done.length; unit++) {
+                if (done[unit] != total(unit)) {
+                    throw new IllegalStateException("the model came to a standstill");
+                }
             }
             return now;
         }
 
         private int total(int unit) {
-            return unit == join && stage.patches ? 1 : stage.steps;
+            return unit >= join && stage.patches ? 1 : stage.steps;
         }
 
         private boolean ready(int unit) {
@@ -119,35 +142,62 @@ final class DeviceModel {
             if (running[unit] || k == total(unit)) {
                 return false;
             }
+            if (!stage.patches) {
+                return unit < join ? readsAreThere(unit) : noiseIsThere(unit - join);
+            }
             int least = stage.steps;
             for (int u = 0; u < join; u++) {
                 least = Math.min(least, done[u]);
             }
-            if (stage.patches) {
-                return unit == join
-                        ? least == stage.steps
-                        : k == 0 || !(k <= stage.gathers || k - 1 <= stage.gathers) || least >= k;
+            return unit == join
+                    ? least == stage.steps
+                    : k == 0 || !(k <= stage.gathers || k - 1 <= stage.gathers) || least >= k;
+        }
+
+        private boolean readsAreThere(int call) {
+            Strips met = stage.strips.get(call);
+            for (int strip = met.first; strip <= met.last; strip++) {
+                if (done[join + strip] < done[call]) {
+                    return false;
+                }
             }
-            return unit == join ? least > done[join] : k == done[join];
+            return true;
+        }
+
+        private boolean noiseIsThere(int strip) {
+            for (int call = 0; call < join; call++) {
+                if (stage.strips.get(call).meet(strip) && done[call] <= done[join + strip]) {
+                    return false;
+                }
+            }
+            return true;
         }
 
         private void start(double now) {
             for (int device = 0; device < devices; device++) {
                 int best = -1;
-                for (int unit = device; idle[device] && unit <= join; unit += devices) {
-                    if (ready(unit) && (best < 0 || done[unit] < done[best])) {
+                for (int unit = 0; idle[device] && unit < done.length; unit++) {
+                    boolean may = !stage.patches || unit % devices == device;
+                    if (may && goesFirst(unit, best) && ready(unit)) {
                         best = unit;
                     }
                 }
                 if (best >= 0) {
                     idle[device] = false;
                     running[best] = true;
-                    boolean joins = best == join;
+                    boolean joins = best >= join;
                     double work = joins ? times.join : stage.callViews.get(best) * viewMillis;
                     busy += work;
                     events.add(new Event(now + work, device, best, joins));
                 }
             }
+        }
+
+        private boolean goesFirst(int unit, int best) {
+            if (best < 0 || done[unit] != done[best]) {
+                return best < 0 || done[unit] < done[best];
+            }
+            return unit >= join && best < join;
         }
 
         /** The key call publishes its guide; every call needs the guide it is meant to follow. */

@@ -8,8 +8,10 @@ import io.github.asg4j.GenerationEvent;
 import io.github.asg4j.GenerationListener;
 import io.github.asg4j.GenerationRequest;
 import io.github.asg4j.GuideOptions;
+import io.github.asg4j.plan.WindowAxis;
 
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
@@ -156,9 +158,45 @@ public final class DeviceModelReport {
                             steps,
                             calls,
                             patches ? barriers - 1 : 0,
-                            patches ? staleness : -1));
+                            patches ? staleness : -1,
+                            patches ? List.of() : strips(stage)));
         }
         return stages;
+    }
+
+    /**
+     * The strips that each window meets: one begins where a row of windows may begin at the earliest,
+     * and a row of windows reaches to where its lowest one may end.
+     */
+    private static List<DeviceModel.Strips> strips(Map<?, ?> stage) {
+        int rows = ((Number) ((List<?>) stage.get("grid")).get(1)).intValue();
+        int columns = ((Number) ((List<?>) stage.get("grid")).get(0)).intValue();
+        int canvas = ((Number) ((List<?>) stage.get("canvas_latents")).get(1)).intValue();
+        int size = ((Number) ((List<?>) stage.get("view_latents")).get(1)).intValue();
+        WindowAxis axis =
+                rows == 1
+                        ? WindowAxis.whole(canvas)
+                        : WindowAxis.of(
+                                canvas,
+                                size,
+                                number(stage, "window_stride"),
+                                number(stage, "jitter"));
+        List<DeviceModel.Strips> strips = new ArrayList<>();
+        for (int row = 0; row < rows; row++) {
+            int end = axis.start(row) + axis.jitterHigh(row) + size;
+            int last = row;
+            while (last + 1 < rows && axis.start(last + 1) + axis.jitterLow(last + 1) < end) {
+                last++;
+            }
+            strips.addAll(Collections.nCopies(columns, new DeviceModel.Strips(row, last)));
+        }
+        return strips;
+    }
+
+    /** Of both axes, or of the rows where they differ. */
+    private static int number(Map<?, ?> stage, String name) {
+        Object value = stage.get(name);
+        return ((Number) (value instanceof List<?> pair ? pair.get(1) : value)).intValue();
     }
 
     private static DeviceModel.Times times(List<DeviceModel.Stage> stages, Run single) {

@@ -297,6 +297,8 @@ public final class KernelCatalogue {
                                 CHANNELS,
                                 side,
                                 side,
+                                0,
+                                side,
                                 windows,
                                 starts,
                                 9,
