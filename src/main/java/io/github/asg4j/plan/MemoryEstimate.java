@@ -35,6 +35,9 @@ public record MemoryEstimate(
      */
     private static final double CELL_BYTES = 80;
 
+    /** The same where that level attends: its feed-forward layers are eight times as wide. */
+    private static final double ATTENDING_CELL_BYTES = 150;
+
     /** Bytes of a row, head and pair of tokens that attend: scores, and their softmax. */
     private static final double PAIR_BYTES = 8;
 
@@ -110,9 +113,10 @@ public record MemoryEstimate(
 
     /** Working memory of a UNet call per row. */
     private static double rowBytes(Manifest.Denoiser denoiser, double cells, boolean halves) {
-        double bytes = CELL_BYTES * denoiser.width() * cells;
+        int scale = denoiser.masks().stream().mapToInt(Manifest.Mask::scale).min().orElse(8);
+        double cellBytes = scale == 1 ? ATTENDING_CELL_BYTES : CELL_BYTES;
+        double bytes = cellBytes * denoiser.width() * cells;
         if (!denoiser.fusedAttention()) {
-            int scale = denoiser.masks().stream().mapToInt(Manifest.Mask::scale).min().orElse(8);
             double tokens = cells / ((double) scale * scale);
             bytes += PAIR_BYTES * denoiser.heads() * tokens * tokens;
         }
