@@ -215,6 +215,46 @@ class DecodeTest {
         }
     }
 
+    /** More tiles than wait to be blended: those that are left have to be given up too. */
+    @ParameterizedTest
+    @ValueSource(strings = {"cpu:2", "cuda:0,cuda:1"})
+    @Timeout(30)
+    void featheredTilesThatAreNotFinite(String devices) throws IOException {
+        GenerationRequest request = request().size(512, 512).vaeTile(TILE).build();
+        Path bundle = Tiny.withOverflowingVae(Files.createTempDirectory(folder, "bundle"));
+        EngineOptions options = Tiny.options(bundle, 1).withDevices(devices);
+        GeneratedImage image = draw(options, WorkerHook.NONE, request);
+        assertEquals("25 feathered tiles of 128x128 pixels", image.report().get("vae"));
+    }
+
+    /** The latents are there still: they are decoded again in tiles that memory suffices for. */
+    @ParameterizedTest
+    @CsvSource({"true, cuda:0", "false, cuda:0", "true, 'cuda:0,cuda:1'", "false, 'cuda:0,cuda:1'"})
+    void memoryThatRunsOutInTheDecode(boolean exact, String devices) {
+        GenerationRequest request = request().build();
+        String expected =
+                Tiny.hash(
+                        draw(
+                                options(exact, "cpu:1"),
+                                WorkerHook.NONE,
+                                request.toBuilder().vaeTile(TILE).build()));
+        EmulatedGpus gpus = new EmulatedGpus();
+        gpus.limitFront(300_000); // the picture has 786,432 bytes, a tile 196,608
+        try (Engine engine = Engine.open(options(exact, devices), WorkerHook.NONE, gpus)) {
+            GeneratedImage image = engine.submit(request).join();
+            assertEquals(expected, Tiny.hash(image));
+            String tiles = String.valueOf(image.report().get("vae"));
+            assertTrue(tiles.endsWith("tiles of 128x128 pixels"), tiles);
+            assertEquals(List.of(), image.report().get("lost_devices"));
+            gpus.limitFront(100_000);
+            OutOfMemoryException e =
+                    assertThrows(OutOfMemoryException.class, () -> engine.submit(request).join());
+            assertTrue(e.getMessage().contains("vae_"), e.getMessage());
+            gpus.limitFront(Long.MAX_VALUE);
+            assertEquals("whole", engine.submit(request).join().report().get("vae"));
+        }
+    }
+
     /** Its memory is overwritten; what it had decoded before stays. */
     @ParameterizedTest
     @CsvSource({"true, 1", "true, 14", "true, 25", "false, 0", "false, 4"})

@@ -22,6 +22,7 @@ final class EmulatedGpus implements Gpus {
     private final int[] callsByDevice = new int[2];
     private volatile int spoilt = -1;
     private volatile int lost = -1;
+    private volatile long mostBytes = Long.MAX_VALUE;
 
     EmulatedGpus() {
         this(EmulatedCuda.Machine.USUAL);
@@ -45,6 +46,11 @@ final class EmulatedGpus implements Gpus {
         lost = device;
         EmulatedCuda.lose(device);
         checked.lose(device);
+    }
+
+    /** Of text encoders and VAE what returns more bytes finds no memory. */
+    void limitFront(long bytes) {
+        mostBytes = bytes;
     }
 
     /** Runs of the denoiser so far, by device. */
@@ -87,6 +93,10 @@ final class EmulatedGpus implements Gpus {
                 (in, out) -> {
                     if (ordinal == lost) {
                         throw new DeviceException("the device of this network is lost");
+                    }
+                    if (out.stream().anyMatch(tensor -> tensor.byteSize() > mostBytes)) {
+                        throw new IllegalStateException(
+                                "Failed to allocate memory for requested buffer of size 1");
                     }
                 });
     }

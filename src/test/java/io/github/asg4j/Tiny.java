@@ -72,17 +72,30 @@ public final class Tiny {
      * @param fallback whether the bundle has those that do not beside them
      */
     static Path withTiledVae(Path folder, String suffix, boolean fallback) {
+        return withVae(folder, suffix, fallback, true);
+    }
+
+    /** The same with a decoder that overflows, one that does not, and no parts: tiles are feathered. */
+    static Path withOverflowingVae(Path folder) {
+        return withVae(folder, "_overflow", true, false);
+    }
+
+    private static Path withVae(Path folder, String suffix, boolean fallback, boolean inParts) {
         return changed(
                 "tiny",
                 folder,
                 manifest -> {
                     ObjectNode vae = manifest.withObject("vae");
                     vae.put("decoder", "vae_decoder_tiled" + suffix + ".onnx");
-                    parts(vae, suffix);
+                    if (inParts) {
+                        parts(vae, suffix);
+                    }
                     if (fallback) {
                         ObjectNode exact = vae.putObject("fallback");
                         exact.put("decoder", "vae_decoder_tiled.onnx").put("precision", "fp32");
-                        parts(exact, "");
+                        if (inParts) {
+                            parts(exact, "");
+                        }
                     }
                     ObjectNode files = manifest.withObject("files");
                     for (String file : new String[] {"decoder", "tail"}) {

@@ -4,6 +4,8 @@ package io.github.asg4j.plan;
 import io.github.asg4j.BadRequestException;
 import io.github.asg4j.model.Manifest;
 
+import org.jspecify.annotations.Nullable;
+
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -114,6 +116,20 @@ public record Decoding(
     /** The same with so many tiles at the same time in one memory. */
     public Decoding atOnce(int tiles) {
         return new Decoding(vae, latent, height, width, tiling, tiles);
+    }
+
+    /**
+     * The same in the largest tiles, one at a time, that take less memory; null: there are none.
+     */
+    public @Nullable Decoding smaller() {
+        int cells = whole() ? Math.max(height, width) : tiling.tile();
+        while ((cells /= 2) >= Tiling.SMALLEST) {
+            Decoding smaller = new Decoding(vae, latent, height, width, Tiling.of(cells), 1);
+            if (smaller.onceBytes() + smaller.tileBytes() < onceBytes() + atOnce * tileBytes()) {
+                return smaller;
+            }
+        }
+        return null;
     }
 
     /** The same by another decoder of the bundle. */

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.github.asg4j.run;
 
+import io.github.asg4j.OutOfMemoryException;
 import io.github.asg4j.device.Memory;
 import io.github.asg4j.kernel.Kernels;
 import io.github.asg4j.model.VaeDecoder;
 import io.github.asg4j.ort.Binding;
 import io.github.asg4j.plan.Decoding;
+
+import org.jspecify.annotations.Nullable;
 
 import java.lang.foreign.MemorySegment;
 import java.util.concurrent.Semaphore;
@@ -26,6 +29,7 @@ abstract class DecodeRun extends Units implements AutoCloseable {
 
     private final Semaphore room;
     private volatile boolean overflowed;
+    private volatile @Nullable OutOfMemoryException shortage;
 
     /**
      * What is decoded, and by whom.
@@ -109,8 +113,8 @@ abstract class DecodeRun extends Units implements AutoCloseable {
                         return memory.floats(count, label);
                     }
                 };
-        for (int unit = 0; unit < units() && !overflowed; unit++) {
-            decode(hands, Math.max(job.first(), 0), unit);
+        for (int unit = 0; unit < units() && !givenUp(); unit++) {
+            attempt(hands, Math.max(job.first(), 0), unit);
             done[unit] = 1;
         }
     }
@@ -118,6 +122,24 @@ abstract class DecodeRun extends Units implements AutoCloseable {
     /** Whether it gave up: the decoder overflows on this picture, and there is another one. */
     final boolean overflowed() {
         return overflowed;
+    }
+
+    /** What memory was missing for when it gave up; null: for nothing. */
+    final @Nullable OutOfMemoryException shortage() {
+        return shortage;
+    }
+
+    /** Whether it gave up, for whatever reason: what is left of it is handed out and not done. */
+    final boolean givenUp() {
+        return overflowed || shortage != null;
+    }
+
+    private void attempt(Hands hands, int worker, int unit) {
+        try {
+            decode(hands, worker, unit);
+        } catch (OutOfMemoryException e) {
+            shortage = e;
+        }
     }
 
     /** Carries out a unit with the networks of {@code worker}. */
@@ -168,8 +190,8 @@ abstract class DecodeRun extends Units implements AutoCloseable {
     final boolean execute(Worker worker, int unit, int step) {
         room.acquireUninterruptibly(); // those that have it are ended by a cancellation
         try {
-            if (!overflowed) {
-                decode(worker, worker.index, unit);
+            if (!givenUp()) {
+                attempt(worker, worker.index, unit);
             }
         } finally {
             room.release();

@@ -56,10 +56,10 @@ final class FeatheredTiles extends DecodeRun {
         job.image().fill((byte) 0);
     }
 
-    /** While there is a slot for it. */
+    /** While there is a slot for it; what is given up needs none. */
     @Override
     boolean ready(int unit) {
-        return unit < blended + slots.length;
+        return givenUp() || unit < blended + slots.length;
     }
 
     @Override

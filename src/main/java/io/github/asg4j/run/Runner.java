@@ -232,6 +232,9 @@ public final class Runner {
         private long upscaleNanos;
         private int tilesSeen;
 
+        /** How latents are decoded; in smaller tiles than planned once memory was short. */
+        private @Nullable Decoding decoding;
+
         /** What the request's thread runs. */
         private final Interruptible own = new Interruptible();
 
@@ -245,6 +248,7 @@ public final class Runner {
                 Cancellation cancellation) {
             this.request = request;
             this.plan = plan;
+            this.decoding = plan.decoding();
             this.canvas = plan.canvas();
             this.schedule = planner.schedule(request);
             this.listener = listener;
@@ -981,39 +985,58 @@ public final class Runner {
             MemorySegment image = decoded.asSlice(0, 3L * h * factor * w * factor * 4);
             kernels.scaleShift(
                     input, latents, cells, (float) (1 / latent.scaling()), (float) latent.shift());
-            Decoding decoding = Objects.requireNonNull(plan.decoding()).of(h, w);
             boolean onHost = crew.workers().getFirst().onHost();
-            DecodeRun.Job job =
-                    new DecodeRun.Job(
-                            decoding,
-                            worker -> model.vaeDecoder(lanes.indexOf(used.get(worker))),
-                            onHost ? Units.NOBODY : used.indexOf(lanes.get(front)),
-                            crew.size(),
-                            onHost ? decoding.atOnce() : crew.size(),
-                            input,
-                            image,
-                            kernels);
-            if (!decodes(job, workers)) {
-                LOG.log(
-                        System.Logger.Level.WARNING,
-                        decoding.vae().decoder()
-                                + " overflows on this picture: decoded again in fp32");
-                decodes(job.byFallback(), workers);
+            boolean exact = false;
+            while (true) {
+                Decoding decoding = Objects.requireNonNull(this.decoding).of(h, w);
+                DecodeRun.Job job =
+                        new DecodeRun.Job(
+                                decoding,
+                                worker -> model.vaeDecoder(lanes.indexOf(used.get(worker))),
+                                onHost ? Units.NOBODY : used.indexOf(lanes.get(front)),
+                                crew.size(),
+                                onHost ? decoding.atOnce() : crew.size(),
+                                input,
+                                image,
+                                kernels);
+                DecodeRun.Job attempt = exact ? job.byFallback() : job;
+                try (DecodeRun run = onFront(() -> DecodeRun.of(attempt))) {
+                    workers.accept(run);
+                    OutOfMemoryException shortage = run.shortage();
+                    if (shortage != null) {
+                        decodeSmaller(decoding, shortage);
+                    } else if (run.overflowed()) {
+                        LOG.log(
+                                System.Logger.Level.WARNING,
+                                decoding.vae().decoder()
+                                        + " overflows on this picture: decoded again in fp32");
+                        exact = true;
+                    } else {
+                        return image;
+                    }
+                }
             }
-            return image;
+        }
+
+        /** The latents are there still: less memory may do for the rest. */
+        private void decodeSmaller(Decoding failed, OutOfMemoryException shortage) {
+            Decoding smaller = failed.smaller();
+            if (smaller == null) {
+                throw shortage;
+            }
+            LOG.log(
+                    System.Logger.Level.WARNING,
+                    "out of memory in the VAE decode ("
+                            + failed.summary()
+                            + "), decoded again in "
+                            + smaller.summary()
+                            + ": the last bits of the picture may change");
+            decoding = smaller;
         }
 
         private DecodeRun inThisThread(DecodeRun run) {
             run.carryOut(own);
             return run;
-        }
-
-        /** Whether the decoder did not overflow. */
-        private boolean decodes(DecodeRun.Job job, Consumer<DecodeRun> workers) {
-            try (DecodeRun run = onFront(() -> DecodeRun.of(job))) {
-                workers.accept(run);
-                return !run.overflowed();
-            }
         }
 
         /** What the request's thread does on the first device: what fails there is its loss. */
@@ -1072,6 +1095,10 @@ public final class Runner {
             map.put("guidance_scale", planner.guidanceScale(request));
             map.put("patches", List.of(canvas.x().patches(), canvas.y().patches()));
             map.putAll(plan.settings());
+            Decoding planned = plan.decoding();
+            if (decoding != null && planned != null) {
+                map.put("vae", decoding.of(planned.height(), planned.width()).summary());
+            }
             if (!request.guide().maskBlocks().isEmpty()) {
                 map.put("mask_blocks", request.guide().maskBlocks());
             }
