@@ -52,7 +52,7 @@ def test_manifest(bundle):
     assert manifest["latent"] == {"channels": 4, "native_size": [16, 16], "vae_factor": 8, "scaling": 0.5, "shift": 0.0, "unet_multiple": 4}
     assert manifest["denoiser"]["masks"] == [
         {"output": "mask_up1", "block": "up_blocks.1", "scale": 2}, {"output": "mask_up2", "block": "up_blocks.2", "scale": 1}]
-    assert (manifest["vae"]["width"], manifest["vae"]["attention"]) == (8, False)
+    assert (manifest["vae"]["width"], manifest["vae"]["attention"]) == (8, "none")
     assert manifest["denoiser"]["dilated_file"] == "denoiser_dilated.onnx"
     assert manifest["denoiser"]["dilation_groups"][-4:] == ["mid_block", "up_blocks.0", "up_blocks.1", "up_blocks.2"]
     assert set(manifest["files"]) == {path.name for path in bundle.iterdir()} - {"manifest.json"}
