@@ -203,6 +203,8 @@ class FamiliesTest {
                     GenerationRequest.builder("grass").method("direct").size(2048, 2048).build();
             var bytes = (Map<?, ?>) engine.plan(large).get("bytes");
             assertEquals(0L, bytes.get("attention"));
+            // Scores of 256 x 256 latent cells would take 34 GB.
+            assertTrue((long) bytes.get("vae") < 1L << 30, bytes.toString());
         }
     }
 
