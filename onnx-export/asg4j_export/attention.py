@@ -86,6 +86,16 @@ class FusedAttention:
         return attn.to_out[1](attn.to_out[0](output)) / attn.rescale_output_factor
 
 
+class CellAttention:
+    """An autoencoder's attention over the cells of [B, C, h, w]: as one operator it keeps no scores of all pairs, (h*w)^2 values."""
+
+    def __call__(self, attn: Attention, hidden_states: torch.Tensor, temb: torch.Tensor | None = None, **kwargs: object) -> torch.Tensor:
+        cells = attn.group_norm(hidden_states.flatten(2)).transpose(1, 2)
+        output = attend(attn.to_q(cells), attn.to_k(cells), attn.to_v(cells), attn.heads)
+        output = attn.to_out[1](attn.to_out[0](output)).transpose(1, 2).reshape(hidden_states.shape)
+        return (hidden_states + output) / attn.rescale_output_factor
+
+
 class JointAttention:
     """SD3's attention over image and text tokens together, image first.
 

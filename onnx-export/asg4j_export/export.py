@@ -24,6 +24,7 @@ import torch
 from diffusers import AutoencoderKL
 
 from . import __version__, storage
+from .attention import CellAttention
 from .checkpoint import Checkpoint, Weights
 from .dilation import DilatedDenoiser
 from .errors import ExportError, readable
@@ -248,7 +249,7 @@ def _vae(checkpoint: Checkpoint, folder: Path, precision: str) -> tuple[dict, di
     In fp32 unless asked otherwise: SDXL's overflows in halves, and it runs once a picture. In fp16 the decoder is there in fp32 too,
     and the engine decodes what overflows once more.
     """
-    vae = checkpoint.load("vae")
+    vae = _autoencoder(checkpoint)
     factor = 2 ** (len(vae.config.block_out_channels) - 1)
     entry = {"decoder": "vae_decoder.onnx", "encoder": "vae_encoder.onnx", "precision": precision}
     if precision == "fp32":
@@ -256,7 +257,7 @@ def _vae(checkpoint: Checkpoint, folder: Path, precision: str) -> tuple[dict, di
         tiled_graphs, entry["tiled_decoder"] = _tiled_decoder(vae)
         graphs = [decoder, encoder, *tiled_graphs]
     else:
-        halves = checkpoint.load("vae", precision)
+        halves = _autoencoder(checkpoint, precision)
         decoder, _ = _vae_graphs(halves, factor, precision=precision)
         tiled_graphs, entry["tiled_decoder"] = _tiled_decoder(halves, precision=precision)
         exact, encoder = _vae_graphs(vae, factor, "_fp32")
@@ -265,10 +266,16 @@ def _vae(checkpoint: Checkpoint, folder: Path, precision: str) -> tuple[dict, di
         graphs = [decoder, encoder, *tiled_graphs, exact, *exact_graphs]
     for graph in graphs:
         _write(graph, folder)
-    # What its working memory grows with: channels that enter the last block, at the picture's resolution; attention over all latent cells.
-    entry |= {"width": vae.config.block_out_channels[:2][-1], "attention": bool(vae.config.mid_block_add_attention)}
+    # What its working memory grows with: channels that enter the last block, at the picture's resolution; whether scores of all latent cells are kept.
+    entry |= {"width": vae.config.block_out_channels[:2][-1], "attention": "fused" if vae.attn_processors else "none"}
     latent = {"vae_factor": factor, "scaling": vae.config.scaling_factor, "shift": vae.config.shift_factor or 0.0}
     return entry, latent
+
+
+def _autoencoder(checkpoint: Checkpoint, precision: str | None = None) -> AutoencoderKL:
+    vae = checkpoint.load("vae", precision)
+    vae.set_attn_processor(CellAttention())
+    return vae
 
 
 # -------------------------------------------------------------------------------------------------- graphs

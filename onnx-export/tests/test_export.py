@@ -53,7 +53,7 @@ def test_manifest(bundle):
     assert manifest["denoiser"]["masks"] == [
         {"output": "mask_up1", "block": "up_blocks.1", "scale": 2}, {"output": "mask_up2", "block": "up_blocks.2", "scale": 1}]
     assert (manifest["denoiser"]["width"], manifest["denoiser"]["heads"]) == (16, 2)
-    assert (manifest["vae"]["width"], manifest["vae"]["attention"]) == (8, False)
+    assert (manifest["vae"]["width"], manifest["vae"]["attention"]) == (8, "none")
     assert manifest["denoiser"]["dilated_file"] == "denoiser_dilated.onnx"
     assert manifest["denoiser"]["dilation_groups"][-4:] == ["mid_block", "up_blocks.0", "up_blocks.1", "up_blocks.2"]
     assert set(manifest["files"]) == {path.name for path in bundle.iterdir()} - {"manifest.json"}

@@ -12,7 +12,7 @@ import onnx
 import onnxruntime
 import pytest
 import torch
-from diffusers import SD3Transformer2DModel, UNet2DConditionModel
+from diffusers import AutoencoderKL, SD3Transformer2DModel, UNet2DConditionModel
 from diffusers.models.attention_processor import Attention
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
@@ -218,7 +218,7 @@ def test_vae_in_halves(checkpoints, tmp_path):
     vae = manifest_of(tmp_path / "halves")["vae"]
     assert vae["precision"] == "fp16" and vae["fallback"]["precision"] == "fp32"
     front = onnx.load(tmp_path / "halves" / vae["tiled_decoder"]["front"])
-    assert vae["width"] == front.graph.output[0].type.tensor_type.shape.dim[1].dim_value and vae["attention"]
+    assert vae["width"] == front.graph.output[0].type.tensor_type.shape.dim[1].dim_value and vae["attention"] == "fused"
     latents = np.random.default_rng(0).standard_normal((1, 4, 8, 12), np.float32)
     pictures = []
     for decoder in (vae, vae["fallback"]):
@@ -229,6 +229,21 @@ def test_vae_in_halves(checkpoints, tmp_path):
         assert {i.type.tensor_type.elem_type for i in model.graph.input} == {onnx.TensorProto.FLOAT}
     for halves, exact in zip(*pictures):
         assert halves.dtype == np.float32 and 0 < np.linalg.norm(halves - exact) < 2e-2 * np.linalg.norm(exact)
+
+
+def test_autoencoder_keeps_no_scores(bundles, checkpoints):
+    """Its attention is one operator, and the graphs say what diffusers' own autoencoder does."""
+    bundle, vae = bundles("sdxl"), AutoencoderKL.from_pretrained(checkpoints("sdxl") / "vae", torch_dtype=torch.float32).eval()
+    for file, attentions in {"vae_decoder.onnx": 1, "vae_front.onnx": 1, "vae_encoder.onnx": 1, "vae_tail.onnx": 0}.items():
+        found = operators(bundle / file)
+        assert (found["MultiHeadAttention"], found["Softmax"]) == (attentions, 0)
+    latents, image = torch.randn(2, 4, 12, 20), torch.rand(2, 3, 96, 160) * 2 - 1
+    with torch.no_grad():
+        expected = {"decoder": vae.decode(latents).sample, "encoder": vae.encode(image).latent_dist.mean}
+    for part, given in {"decoder": {"latents": latents}, "encoder": {"image": image}}.items():
+        session = onnxruntime.InferenceSession(str(bundle / f"vae_{part}.onnx"), providers=["CPUExecutionProvider"])
+        actual = session.run(None, {name: x.numpy() for name, x in given.items()})[0]
+        assert np.allclose(actual, expected[part].numpy(), rtol=0, atol=1e-5 * expected[part].abs().max().item())
 
 
 def test_sd3_without_t5(tmp_path):

@@ -73,7 +73,9 @@ public record Manifest(
     private static final int REQUIRED_INPUTS = 3;
     private static final List<String> JOINS = List.of("channels", "tokens");
     private static final String FUSED = "fused";
-    private static final List<String> ATTENTIONS = List.of("plain", FUSED);
+    private static final String PLAIN = "plain";
+    private static final List<String> ATTENTIONS = List.of(PLAIN, FUSED);
+    private static final List<String> VAE_ATTENTIONS = List.of("none", PLAIN, FUSED);
     private static final String FLOW = "flow";
     private static final String FLOW_SOLVER = "flow_euler";
 
@@ -186,7 +188,8 @@ public record Manifest(
      * @param fallback the decoder in fp32, for pictures that overflow in this one; null: none
      * @param width channels that enter the last block of the decoder, at the picture's resolution:
      *     what its working memory grows with
-     * @param attention whether its middle attends over all latent cells at once
+     * @param keepsScores whether its middle attends over all latent cells and keeps the scores of
+     *     all pairs of them
      */
     public record Vae(
             String decoder,
@@ -195,7 +198,7 @@ public record Manifest(
             @Nullable TiledDecoder tiledDecoder,
             @Nullable Vae fallback,
             int width,
-            boolean attention) {
+            boolean keepsScores) {
         /** Of the autoencoders of SD 1.5 to SD3; of a bundle that does not say it. */
         public static final int USUAL_WIDTH = 256;
     }
@@ -547,17 +550,17 @@ public record Manifest(
         Json width = json.optional("width");
         Json attention = json.optional("attention");
         int channels = width == null ? Vae.USUAL_WIDTH : width.integer(1, 1 << 16);
-        boolean attends = attention == null || attention.bool();
+        boolean scores = attention == null || attention.oneOf(VAE_ATTENTIONS).equals(PLAIN);
         Json fallback = json.optional("fallback");
-        Vae exact = fallback == null ? null : vaeFallback(fallback, files, channels, attends);
-        return vae(json, files, exact, channels, attends);
+        Vae exact = fallback == null ? null : vaeFallback(fallback, files, channels, scores);
+        return vae(json, files, exact, channels, scores);
     }
 
     private static Vae vaeFallback(
-            Json json, Map<String, FileEntry> files, int width, boolean attention) {
+            Json json, Map<String, FileEntry> files, int width, boolean keepsScores) {
         json.onlyKeys("decoder", "precision", "tiled_decoder");
         json.get("precision").oneOf(List.of("fp32"));
-        return vae(json, files, null, width, attention);
+        return vae(json, files, null, width, keepsScores);
     }
 
     private static Vae vae(
@@ -565,7 +568,7 @@ public record Manifest(
             Map<String, FileEntry> files,
             @Nullable Vae fallback,
             int width,
-            boolean attention) {
+            boolean keepsScores) {
         Json encoder = json.optional("encoder");
         Json tiled = json.optional("tiled_decoder");
         return new Vae(
@@ -575,7 +578,7 @@ public record Manifest(
                 tiled == null ? null : tiledDecoder(tiled, files),
                 fallback,
                 width,
-                attention);
+                keepsScores);
     }
 
     private static TiledDecoder tiledDecoder(Json json, Map<String, FileEntry> files) {

@@ -46,7 +46,7 @@ public record Decoding(
     /** The same of the tail, which has more tensors at a time. */
     static final long TAIL_PIXEL_BYTES = 21;
 
-    /** Bytes of a pair of latent cells that attend: scores, and their softmax. */
+    /** Bytes of a pair of latent cells whose scores are kept: scores, and their softmax. */
     static final long PAIR_BYTES = 8;
 
     /**
@@ -241,7 +241,7 @@ public record Decoding(
         if (whole()) {
             return wholeBytes(height, width);
         }
-        return exact() ? Math.max(pixelBytes(height, width) / 2, attentionBytes(height, width)) : 0;
+        return exact() ? Math.max(pixelBytes(height, width) / 2, scoreBytes(height, width)) : 0;
     }
 
     /**
@@ -261,7 +261,7 @@ public record Decoding(
     }
 
     private long wholeBytes(int rows, int columns) {
-        return Math.max(pixelBytes(rows, columns), attentionBytes(rows, columns));
+        return Math.max(pixelBytes(rows, columns), scoreBytes(rows, columns));
     }
 
     private long pixelBytes(int rows, int columns) {
@@ -269,9 +269,9 @@ public record Decoding(
         return PIXEL_BYTES * vae.width() * rows * factor * columns * factor;
     }
 
-    private long attentionBytes(int rows, int columns) {
+    private long scoreBytes(int rows, int columns) {
         long cells = (long) rows * columns;
-        return vae.attention() ? PAIR_BYTES * cells * cells : 0;
+        return vae.keepsScores() ? PAIR_BYTES * cells * cells : 0;
     }
 
     /** Tiles that wait to be blended, so that no worker waits for a slower one before it. */

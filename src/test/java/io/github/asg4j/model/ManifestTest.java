@@ -122,13 +122,15 @@ class ManifestTest {
     void widthOfTheDecoder() throws IOException {
         String json = new FakeBundle().manifest();
         assertEquals(Manifest.Vae.USUAL_WIDTH, parse(json).vae().width());
-        assertTrue(parse(json).vae().attention());
+        assertTrue(parse(json).vae().keepsScores());
         String said =
                 json.replace(
                         "\"encoder\": \"vae_encoder.onnx\",",
-                        "\"width\": 32, \"attention\": false,");
+                        "\"width\": 32, \"attention\": \"none\",");
         assertEquals(32, parse(said).vae().width());
-        assertFalse(parse(said).vae().attention());
+        assertFalse(parse(said).vae().keepsScores());
+        assertTrue(parse(said.replace("none", "plain")).vae().keepsScores());
+        assertFalse(parse(said.replace("none", "fused")).vae().keepsScores());
         assertTrue(refusal(said.replace(": 32", ": 0")).contains("vae.width: found 0"));
     }
 
