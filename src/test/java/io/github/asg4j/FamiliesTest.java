@@ -202,7 +202,8 @@ class FamiliesTest {
             GenerationRequest large =
                     GenerationRequest.builder("grass").method("direct").size(2048, 2048).build();
             var bytes = (Map<?, ?>) engine.plan(large).get("bytes");
-            // Scores of 128 x 128 tokens would take 2 GB a row, those of 256 x 256 latent cells 34 GB.
+            // Scores of 128 x 128 tokens would take 2 GB a row, those of 256 x 256 latent cells 34
+            // GB.
             for (String part : List.of("workspace", "vae")) {
                 assertTrue((long) bytes.get(part) > 0, part);
                 assertTrue((long) bytes.get(part) < 1L << 30, bytes.toString());
