@@ -593,7 +593,7 @@ public final class Runner {
                                             dump,
                                             keep.previews());
                             case Stage.Windows win ->
-                                    WindowRun.of(
+                                    new WindowRun(
                                             win,
                                             plan.viewBatch(),
                                             conditioning,

@@ -8,7 +8,6 @@ import io.github.asg4j.plan.Stage;
 import org.jspecify.annotations.Nullable;
 
 import java.lang.foreign.MemorySegment;
-import java.util.List;
 
 /**
  * Overlapping windows over one canvas: each call reads its windows from the canvas and leaves their
@@ -31,7 +30,11 @@ final class WindowRun extends StageRun {
     private final Shared preview;
     private final Memory memory;
 
-    private WindowRun(
+    /**
+     * @param start [C, H, W], the stage's canvas before its first step
+     * @param objectMask tells windows with an object from background; null: all are alike
+     */
+    WindowRun(
             Stage.Windows windows,
             int viewBatch,
             Conditioning conditioning,
@@ -41,9 +44,10 @@ final class WindowRun extends StageRun {
             Shared start,
             @Nullable ObjectMask objectMask,
             boolean history,
-            boolean previews,
-            MemorySegment starts,
-            Strips strips) {
+            boolean previews) {
+        MemorySegment starts =
+                WindowViews.starts(windows, seed, windows.firstStep(), crew.memory());
+        Strips strips = Strips.of(windows, windows.calls(viewBatch), starts);
         super(windows, viewBatch, strips.count());
         this.windows = windows;
         this.tables = tables;
@@ -68,39 +72,6 @@ final class WindowRun extends StageRun {
             latents[i] = views.canvasInStrips("canvas");
         }
         preview = previews ? views.canvasInStrips("preview") : crew.floats(0, "preview");
-    }
-
-    /**
-     * @param start [C, H, W], the stage's canvas before its first step
-     * @param objectMask tells windows with an object from background; null: all are alike
-     */
-    static WindowRun of(
-            Stage.Windows windows,
-            int viewBatch,
-            Conditioning conditioning,
-            Tables tables,
-            long seed,
-            Crew crew,
-            Shared start,
-            @Nullable ObjectMask objectMask,
-            boolean history,
-            boolean previews) {
-        MemorySegment starts =
-                WindowViews.starts(windows, seed, windows.firstStep(), crew.memory());
-        List<Stage.Call> calls = windows.calls(viewBatch);
-        return new WindowRun(
-                windows,
-                viewBatch,
-                conditioning,
-                tables,
-                seed,
-                crew,
-                start,
-                objectMask,
-                history,
-                previews,
-                starts,
-                Strips.of(windows, calls, starts));
     }
 
     /** In memory that all share any worker may take a unit; on GPUs neighbours lie together. */
