@@ -5,11 +5,7 @@
 #   benchmarks/run.sh FfiCall -f 1        JMH with these arguments: one class, one fork       benchmarks/run.sh -l   lists
 set -eu
 cd "$(dirname "$0")/.."
-jdk=$(./asg --print-jdk)
-export JAVA_HOME="$jdk"
-export MAVEN_OPTS="${MAVEN_OPTS:-} --sun-misc-unsafe-memory-access=allow --enable-native-access=ALL-UNNAMED"
-mvn -q -B -ntp -Dasg.launcher install
-mvn -q -B -ntp -f benchmarks/pom.xml package
+. benchmarks/build.sh
 if [ "$#" -eq 0 ]; then
     set -- io.github.asg4j.benchmarks.Report benchmarks/NOTES.md
 else

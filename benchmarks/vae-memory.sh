@@ -4,11 +4,7 @@
 # HEIGHT and WIDTH in cells of the graph's input, FACTOR from them to its output (8, 4 and 2 for SDXL's three graphs).
 set -eu
 cd "$(dirname "$0")/.."
-jdk=$(./asg --print-jdk)
-export JAVA_HOME="$jdk"
-export MAVEN_OPTS="${MAVEN_OPTS:-} --sun-misc-unsafe-memory-access=allow --enable-native-access=ALL-UNNAMED"
-mvn -q -B -ntp -Dasg.launcher install
-mvn -q -B -ntp -f benchmarks/pom.xml compile
+. benchmarks/build.sh
 exec "$jdk/bin/java" -XX:+UseSerialGC --enable-native-access=ALL-UNNAMED -Dorg.bytedeco.javacpp.nopointergc=true \
     -cp "$(echo target/asg4j-*.jar):target/lib/*:benchmarks/target/classes" \
     io.github.asg4j.benchmarks.VaeMemory "$@"

@@ -5,11 +5,7 @@
 set -eu
 cd "$(dirname "$0")/../.."
 [ -e /dev/nvidiactl ] || { echo "bandwidth.sh: this machine has no NVIDIA GPU" >&2; exit 1; }
-jdk=$(./asg --print-jdk)
-export JAVA_HOME="$jdk"
-export MAVEN_OPTS="${MAVEN_OPTS:-} --sun-misc-unsafe-memory-access=allow --enable-native-access=ALL-UNNAMED"
-mvn -q -B -ntp -Dasg.launcher install
-mvn -q -B -ntp -f benchmarks/pom.xml package
+. benchmarks/build.sh
 cp benchmarks/NOTES.md target/bandwidth.md
 exec "$jdk/bin/java" --enable-native-access=ALL-UNNAMED -cp benchmarks/target/benchmarks.jar \
     io.github.asg4j.benchmarks.Report target/bandwidth.md 2048 cuda

@@ -5,11 +5,8 @@
 set -eu
 cd "$(dirname "$0")/../.."
 [ -e /dev/nvidiactl ] || { echo "picture.sh: this machine has no NVIDIA GPU" >&2; exit 1; }
-jdk=$(./asg --print-jdk)
-export JAVA_HOME="$jdk"
-export MAVEN_OPTS="${MAVEN_OPTS:-} --sun-misc-unsafe-memory-access=allow --enable-native-access=ALL-UNNAMED"
-mvn -q -B -ntp -Dasg.launcher -Pgpu install
-mvn -q -B -ntp -f benchmarks/pom.xml compile
+engine_arguments=-Pgpu
+. benchmarks/build.sh
 exec "$jdk/bin/java" --enable-native-access=ALL-UNNAMED -Dorg.bytedeco.javacpp.nopointergc=true \
     -Dorg.bytedeco.javacpp.platform.extension=-gpu \
     -cp "$(echo target/asg4j-*.jar):target/lib/*:benchmarks/target/classes" \

@@ -243,20 +243,7 @@ class CudaEngineTest {
 
     @Test
     void dilatedSteps() {
-        GenerationRequest request =
-                GenerationRequest.builder("a pink cone on water")
-                        .seed(3)
-                        .size(256, 128)
-                        .steps(4)
-                        .method("scalecrafter")
-                        .dilation(
-                                DilationOptions.DEFAULT
-                                        .withFactors(Map.of("mid_block", 3.0, "up_blocks.0", 2.5))
-                                        .withShare(0.75)
-                                        .withDampedFactors(Map.of("mid_block", 2.0))
-                                        .withDampedShare(0.5))
-                        .build();
-        sameOnGpus(Tiny.options(Tiny.resource("tiny-methods"), 1), request);
+        sameOnGpus(Tiny.options(Tiny.resource("tiny-methods"), 1), Tiny.damped());
     }
 
     @Test
@@ -369,23 +356,13 @@ class CudaEngineTest {
     private static Map<String, String> previews(String devices) {
         Map<String, String> previews = new LinkedHashMap<>();
         GenerationListener listener =
-                new GenerationListener() {
-                    @Override
-                    public void onEvent(GenerationEvent event) {}
-
-                    @Override
-                    public int previewEvery() {
-                        return 1;
-                    }
-
-                    @Override
-                    public void onPreview(GeneratedImage image) {
-                        var report = image.report();
-                        previews.put(
-                                report.get("preview_stage") + " " + report.get("preview_step"),
-                                Tiny.hash(image));
-                    }
-                };
+                Tiny.previews(
+                        image -> {
+                            var report = image.report();
+                            previews.put(
+                                    report.get("preview_stage") + " " + report.get("preview_step"),
+                                    Tiny.hash(image));
+                        });
         EmulatedGpus gpus = new EmulatedGpus();
         gpus.checked()
                 .threadsTellEachOther(); // the next preview is asked for once this one is read

@@ -140,21 +140,7 @@ class DecodeTest {
     @Test
     void previewsAreDecodedWhileWorkersDraw() {
         AtomicInteger previews = new AtomicInteger();
-        GenerationListener listener =
-                new GenerationListener() {
-                    @Override
-                    public void onEvent(GenerationEvent event) {}
-
-                    @Override
-                    public int previewEvery() {
-                        return 1;
-                    }
-
-                    @Override
-                    public void onPreview(GeneratedImage image) {
-                        previews.incrementAndGet();
-                    }
-                };
+        GenerationListener listener = Tiny.previews(image -> previews.incrementAndGet());
         GenerationRequest request = request().steps(8).vaeTile(TILE).build();
         EngineOptions options = options(true, "cpu:2");
         GeneratedImage image = draw(options, WorkerHook.NONE, request, listener);

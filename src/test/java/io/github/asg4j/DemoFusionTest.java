@@ -101,21 +101,7 @@ class DemoFusionTest {
     @Test
     void previewsHaveTheSizeOfTheirPhase() {
         List<GeneratedImage> previews = Collections.synchronizedList(new ArrayList<>());
-        GenerationListener listener =
-                new GenerationListener() {
-                    @Override
-                    public void onEvent(GenerationEvent event) {}
-
-                    @Override
-                    public int previewEvery() {
-                        return 1;
-                    }
-
-                    @Override
-                    public void onPreview(GeneratedImage preview) {
-                        previews.add(preview);
-                    }
-                };
+        GenerationListener listener = Tiny.previews(previews::add);
         try (Engine engine = Engine.open(Tiny.options(2), p -> DeterminismTest.sleep(5))) {
             GeneratedImage image = engine.submit(request().build(), listener).join();
             assertEquals(Tiny.hash(draw(request())), Tiny.hash(image), "watching changes it");

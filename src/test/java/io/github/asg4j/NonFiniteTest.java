@@ -14,7 +14,6 @@ import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
 
 import java.nio.file.Path;
-import java.util.Map;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.stream.Stream;
 
@@ -25,20 +24,6 @@ import java.util.stream.Stream;
 @Timeout(60)
 class NonFiniteTest {
     private static final Path METHODS = Tiny.resource("tiny-methods");
-
-    private static final GenerationRequest DAMPED =
-            GenerationRequest.builder("a pink cone on water")
-                    .seed(3)
-                    .size(256, 128)
-                    .steps(4)
-                    .method("scalecrafter")
-                    .dilation(
-                            DilationOptions.DEFAULT
-                                    .withFactors(Map.of("mid_block", 3.0, "up_blocks.0", 2.5))
-                                    .withShare(0.75)
-                                    .withDampedFactors(Map.of("mid_block", 2.0))
-                                    .withDampedShare(0.5))
-                    .build();
 
     private static GenerationRequest asg(int staleness, int viewBatch) {
         return Tiny.request()
@@ -75,9 +60,9 @@ class NonFiniteTest {
                 Arguments.of(tiny, method("demofusion"), 4, "phase1, step 5 of 8"),
                 Arguments.of(tiny, method("demofusion"), 10, "phase2, step 2 of 8"),
                 Arguments.of(tiny, method("demofusion"), 11, "phase2, step 2 of 8"),
-                Arguments.of(METHODS, DAMPED, 2, "dilated, step 2 of 3"),
-                Arguments.of(METHODS, DAMPED, 3, "dilated, step 2 of 3"),
-                Arguments.of(METHODS, DAMPED, 4, "dilated, step 3 of 3"));
+                Arguments.of(METHODS, Tiny.damped(), 2, "dilated, step 2 of 3"),
+                Arguments.of(METHODS, Tiny.damped(), 3, "dilated, step 2 of 3"),
+                Arguments.of(METHODS, Tiny.damped(), 4, "dilated, step 3 of 3"));
     }
 
     @ParameterizedTest
@@ -111,9 +96,9 @@ class NonFiniteTest {
                 Arguments.of(tiny, BACKGROUND, "stage2", 1, 2),
                 Arguments.of(tiny, method("demofusion"), "phase2", 0, 3),
                 Arguments.of(tiny, method("demofusion"), "phase2", 1, 3),
-                Arguments.of(METHODS, DAMPED, "dilated", 0, 1),
-                Arguments.of(METHODS, DAMPED, "dilated", 1, 1),
-                Arguments.of(METHODS, DAMPED, "dilated", 0, 2));
+                Arguments.of(METHODS, Tiny.damped(), "dilated", 0, 1),
+                Arguments.of(METHODS, Tiny.damped(), "dilated", 1, 1),
+                Arguments.of(METHODS, Tiny.damped(), "dilated", 0, 2));
     }
 
     @ParameterizedTest

@@ -13,6 +13,7 @@ import java.nio.file.Path;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
 import java.util.HexFormat;
+import java.util.Map;
 import java.util.function.Consumer;
 
 /** The analytic bundles of src/test/resources, and engines on them. */
@@ -178,5 +179,39 @@ public final class Tiny {
 
     static String hash(GeneratedImage image) {
         return (String) image.report().get("pixels_sha256");
+    }
+
+    /** For tiny-methods: dilated steps, some of them damped. */
+    static GenerationRequest damped() {
+        return GenerationRequest.builder("a pink cone on water")
+                .seed(3)
+                .size(256, 128)
+                .steps(4)
+                .method("scalecrafter")
+                .dilation(
+                        DilationOptions.DEFAULT
+                                .withFactors(Map.of("mid_block", 3.0, "up_blocks.0", 2.5))
+                                .withShare(0.75)
+                                .withDampedFactors(Map.of("mid_block", 2.0))
+                                .withDampedShare(0.5))
+                .build();
+    }
+
+    /** Asks for a preview of every step. */
+    static GenerationListener previews(Consumer<GeneratedImage> each) {
+        return new GenerationListener() {
+            @Override
+            public void onEvent(GenerationEvent event) {}
+
+            @Override
+            public int previewEvery() {
+                return 1;
+            }
+
+            @Override
+            public void onPreview(GeneratedImage preview) {
+                each.accept(preview);
+            }
+        };
     }
 }

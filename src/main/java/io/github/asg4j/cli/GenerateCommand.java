@@ -122,10 +122,11 @@ final class GenerateCommand implements Callable<Integer> {
         try (EngineFactory.Handle engine = cli.engines().open(engineArgs.options())) {
             long loaded = System.nanoTime();
             GeneratedImage image;
-            Path traceFile = outputArgs.trace;
             TraceFile trace = null;
             try (Progress progress = new Progress(cli.err(), style(), "")) {
-                trace = traceFile == null ? null : new TraceFile(progress);
+                if (outputArgs.trace != null) {
+                    trace = new TraceFile(outputArgs.trace, progress);
+                }
                 Generation generation = engine.submit(request, trace == null ? progress : trace);
                 interruption.watch(generation);
                 image = generation.join();
@@ -139,8 +140,8 @@ final class GenerateCommand implements Callable<Integer> {
                     PngParameters.text(request, image.report()),
                     interruption::requested);
             long written = System.nanoTime();
-            if (trace != null && traceFile != null) {
-                trace.write(traceFile);
+            if (trace != null) {
+                trace.write();
             }
 
             Map<String, Object> times = new LinkedHashMap<>();
@@ -155,8 +156,8 @@ final class GenerateCommand implements Callable<Integer> {
             times.put("png", milliseconds(written - drawn));
             Map<String, Object> report = new LinkedHashMap<>();
             report.put("file", file.toString());
-            if (traceFile != null) {
-                report.put("trace", traceFile.toString());
+            if (outputArgs.trace != null) {
+                report.put("trace", outputArgs.trace.toString());
             }
             report.putAll(image.report());
             report.put("times_ms", times);

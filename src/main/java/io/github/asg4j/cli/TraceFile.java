@@ -29,6 +29,7 @@ final class TraceFile implements GenerationListener {
     private static final double NANOS_PER_MILLI = 1e6;
     private static final int PICTURE_ROW = 0;
 
+    private final Path file;
     private final GenerationListener next;
     private final List<Span> stages = new ArrayList<>();
     private TraceReport report = new TraceReport(List.of());
@@ -39,7 +40,8 @@ final class TraceFile implements GenerationListener {
     /**
      * @param next is told all that this listener is
      */
-    TraceFile(GenerationListener next) {
+    TraceFile(Path file, GenerationListener next) {
+        this.file = file;
         this.next = next;
     }
 
@@ -99,7 +101,7 @@ final class TraceFile implements GenerationListener {
      *
      * @throws io.github.asg4j.OutputException if it cannot be written
      */
-    synchronized void write(Path file) {
+    synchronized void write() {
         OutputFile.write(file, this::writeTo);
     }
 

@@ -19,7 +19,7 @@ import java.util.function.IntFunction;
  * computed alone and from the same input whoever takes it, and what tiles have in common is put
  * together in their order: the picture does not depend on the number of workers.
  */
-abstract class DecodeRun extends Units implements AutoCloseable {
+abstract class DecodeRun extends TileUnits implements AutoCloseable {
     static final String NAME = "vae";
 
     final Job job;
@@ -67,7 +67,7 @@ abstract class DecodeRun extends Units implements AutoCloseable {
     }
 
     DecodeRun(Job job, int units, Memory memory) {
-        super(units);
+        super(NAME, units);
         this.job = job;
         this.memory = memory;
         room = new Semaphore(job.atOnce());
@@ -162,31 +162,6 @@ abstract class DecodeRun extends Units implements AutoCloseable {
     }
 
     @Override
-    final String name() {
-        return NAME;
-    }
-
-    @Override
-    final boolean joins(int unit) {
-        return false;
-    }
-
-    @Override
-    final boolean sharedOut() {
-        return false;
-    }
-
-    @Override
-    final int views(int unit) {
-        return 1;
-    }
-
-    @Override
-    final int total(int unit) {
-        return 1;
-    }
-
-    @Override
     final boolean execute(Worker worker, int unit, int step) {
         room.acquireUninterruptibly(); // those that have it are ended by a cancellation
         try {
@@ -202,32 +177,5 @@ abstract class DecodeRun extends Units implements AutoCloseable {
     @Override
     public void close() {
         memory.close();
-    }
-
-    /** Copies a rectangle of {@code planes} planes from [fromH, fromW] to [toH, toW]. */
-    static void copy(
-            MemorySegment from,
-            int fromH,
-            int fromW,
-            int fromTop,
-            int fromLeft,
-            MemorySegment to,
-            int toH,
-            int toW,
-            int toTop,
-            int toLeft,
-            int rows,
-            int columns,
-            int planes) {
-        for (int plane = 0; plane < planes; plane++) {
-            for (int row = 0; row < rows; row++) {
-                MemorySegment.copy(
-                        from,
-                        4 * (((long) plane * fromH + fromTop + row) * fromW + fromLeft),
-                        to,
-                        4 * (((long) plane * toH + toTop + row) * toW + toLeft),
-                        4L * columns);
-            }
-        }
     }
 }

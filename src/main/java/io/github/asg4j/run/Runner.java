@@ -929,14 +929,14 @@ public final class Runner {
         }
 
         /** Lets all workers do units of one step each. */
-        private void byTiles(Units run) {
+        private void byTiles(TileUnits run) {
             tilesSeen = 0;
             event(run.name(), 0, run.units());
             board.add(run);
             carryOut(List.of(run), () -> progress(run));
         }
 
-        private void progress(Units run) {
+        private void progress(TileUnits run) {
             int tiles;
             synchronized (board) {
                 tiles = run.completed();
@@ -963,7 +963,7 @@ public final class Runner {
         private GeneratedImage picture(
                 MemorySegment latents, Crop crop, int h, int w, Map<String, Object> report) {
             long clock = System.nanoTime();
-            MemorySegment image = decode(latents, h, w, run -> onFront(() -> inThisThread(run)));
+            MemorySegment image = decode(latents, h, w, this::inThisThread);
             int factor = bundle.manifest().latent().vaeFactor();
             ByteBuffer rgb = rgb8(image, h * factor, w * factor, crop);
             vaeNanos += System.nanoTime() - clock;
@@ -1034,9 +1034,12 @@ public final class Runner {
             decoding = smaller;
         }
 
-        private DecodeRun inThisThread(DecodeRun run) {
-            run.carryOut(own);
-            return run;
+        private void inThisThread(DecodeRun run) {
+            onFront(
+                    () -> {
+                        run.carryOut(own);
+                        return run;
+                    });
         }
 
         /** What the request's thread does on the first device: what fails there is its loss. */

@@ -22,7 +22,7 @@ import java.util.function.BiFunction;
  * idle; those of a pass are ready when all of the pass before are done. A tile is computed alone and
  * from the same input whoever takes it, so the picture does not depend on the number of workers.
  */
-final class TileRun extends Units implements AutoCloseable {
+final class TileRun extends TileUnits implements AutoCloseable {
     static final String NAME = "upscale";
 
     private final List<Part> parts = new ArrayList<>();
@@ -55,7 +55,7 @@ final class TileRun extends Units implements AutoCloseable {
             Kernels kernels,
             int workers,
             Memory memory) {
-        super(upscaling.tiles());
+        super(NAME, upscaling.tiles());
         this.kernels = kernels;
         pictures.add(picture);
         long in = 0;
@@ -87,31 +87,6 @@ final class TileRun extends Units implements AutoCloseable {
     }
 
     @Override
-    String name() {
-        return NAME;
-    }
-
-    @Override
-    boolean joins(int unit) {
-        return false;
-    }
-
-    @Override
-    boolean sharedOut() {
-        return false;
-    }
-
-    @Override
-    int views(int unit) {
-        return 1;
-    }
-
-    @Override
-    int total(int unit) {
-        return 1;
-    }
-
-    @Override
     boolean ready(int unit) {
         for (int i = 0; i < parts.get(unit).before(); i++) {
             if (done[i] == 0) {
@@ -132,18 +107,20 @@ final class TileRun extends Units implements AutoCloseable {
             buffers[worker.index] = b;
         }
         b.bind(upscalers.get(worker.index).get(part.index()), tile.seenHeight(), tile.seenWidth());
-        MemorySegment from = pictures.get(part.index());
-        for (int plane = 0; plane < 3; plane++) {
-            for (int y = 0; y < tile.seenHeight(); y++) {
-                long at = ((long) plane * pass.height() + tile.seenTop() + y) * pass.width();
-                MemorySegment.copy(
-                        from,
-                        4 * (at + tile.seenLeft()),
-                        b.in,
-                        4L * (plane * tile.seenHeight() + y) * tile.seenWidth(),
-                        4L * tile.seenWidth());
-            }
-        }
+        copy(
+                pictures.get(part.index()),
+                pass.height(),
+                pass.width(),
+                tile.seenTop(),
+                tile.seenLeft(),
+                b.in,
+                tile.seenHeight(),
+                tile.seenWidth(),
+                0,
+                0,
+                tile.seenHeight(),
+                tile.seenWidth(),
+                3);
         b.run(worker);
         NonFinite.check(kernels, b.upscaled, pass.upscaler().file());
         keepCore(b.upscaled, pictures.get(part.index() + 1), pass, tile);

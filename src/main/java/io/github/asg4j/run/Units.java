@@ -27,11 +27,6 @@ abstract class Units {
         return done.length;
     }
 
-    /** Steps of all units that are done; under the board's lock. */
-    final int completed() {
-        return Arrays.stream(done).sum();
-    }
-
     /** In events and messages. */
     abstract String name();
 
