@@ -73,7 +73,8 @@ struct Module {
 std::recursive_mutex mutex;
 bool initialised = false;
 int devices = 2, driver_version = 13010, architecture = 90, order = 0;
-uint64_t memory = 1ull << 30, in_use = 0;
+uint64_t memory = getenv("ASG_EMULATED_MEMORY") ? strtoull(getenv("ASG_EMULATED_MEMORY"), nullptr, 10) : 1ull << 30;
+uint64_t in_use = 0;
 Context contexts[MAX_DEVICES];
 thread_local CUcontext current = nullptr;
 std::map<CUdeviceptr, uint64_t> device_memory;
@@ -123,6 +124,20 @@ bool is_device_memory(CUdeviceptr at, uint64_t bytes) {
 
 }  // namespace
 
+// For runtime.cpp: 1 memory of a device, 2 page-locked, 0 neither.
+EXPORT int asg_emulated_memory(const void* p) {
+    std::lock_guard<std::recursive_mutex> lock(mutex);
+    const CUdeviceptr at = reinterpret_cast<CUdeviceptr>(p);
+    auto pinned = host_memory.upper_bound(const_cast<void*>(p));
+    if (pinned != host_memory.begin()) {
+        --pinned;
+        if (at - reinterpret_cast<CUdeviceptr>(pinned->first) < pinned->second) {
+            return 2;
+        }
+    }
+    return is_device_memory(at, 1) ? 1 : 0;
+}
+
 #define ENTER(function, needs_context)                               \
     std::lock_guard<std::recursive_mutex> lock(mutex);               \
     {                                                                \
@@ -142,6 +157,12 @@ EXPORT CUresult cuInit(unsigned flags) {
     REQUIRE(devices > 0, NO_DEVICE);
     initialised = true;
     return enter("cuInit", false);
+}
+
+// NVRTC asks a driver that it finds for tables of its own; there are none.
+EXPORT CUresult cuGetExportTable(const void** table, const void*) {
+    *table = nullptr;
+    return NOT_FOUND;
 }
 
 EXPORT CUresult cuDriverGetVersion(int* version) {
