@@ -2,6 +2,8 @@
 // The CUDA driver's functions that io.github.asg4j.ffi.CudaDriver binds, on the CPU: prototypes and error numbers of
 // NVIDIA's CUDA Driver API documentation, memory of the host, work done at once, launches by emulation.cpp. Arguments
 // are checked as strictly as the driver might: it is here to find wrong bindings. Tests configure and break it.
+#include "machine.hpp"
+
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -71,10 +73,9 @@ struct Module {
 };
 
 std::recursive_mutex mutex;
-bool initialised = false;
+bool initialised = false, configured = false;
 int devices = 2, driver_version = 13010, architecture = 90, order = 0;
-uint64_t memory = getenv("ASG_EMULATED_MEMORY") ? strtoull(getenv("ASG_EMULATED_MEMORY"), nullptr, 10) : 1ull << 30;
-uint64_t in_use = 0;
+uint64_t memory = 1ull << 30, in_use = 0;
 Context contexts[MAX_DEVICES];
 thread_local CUcontext current = nullptr;
 std::map<CUdeviceptr, uint64_t> device_memory;
@@ -122,20 +123,58 @@ bool is_device_memory(CUdeviceptr at, uint64_t bytes) {
     return at - after->first <= after->second && bytes <= after->second - (at - after->first);
 }
 
+// A process that no test configures (a command line, whose CUDA this is) gets its machine from the environment.
+void configure() {
+    const char* text = getenv("ASG_EMULATED_DEVICES");
+    devices = text ? atoi(text) : devices;
+    text = getenv("ASG_EMULATED_MEMORY");
+    memory = text ? strtoull(text, nullptr, 10) : memory;
+}
+
 }  // namespace
 
-// For runtime.cpp: 1 memory of a device, 2 page-locked, 0 neither.
-EXPORT int asg_emulated_memory(const void* p) {
+// ---- For runtime.cpp ----
+
+bool asg_lost(int device) { return contexts[device].lost; }
+
+void asg_lose(int device) { contexts[device].lost = true; }
+
+int asg_devices() { return devices; }
+
+int asg_device() { return current ? (int)(current - contexts) : 0; }
+
+uint64_t asg_memory() { return memory; }
+
+uint64_t asg_free_memory() {
+    std::lock_guard<std::recursive_mutex> lock(mutex);
+    return memory - in_use;
+}
+
+bool asg_take(uint64_t bytes) {
+    std::lock_guard<std::recursive_mutex> lock(mutex);
+    if (bytes > memory - in_use) {
+        return false;
+    }
+    in_use += bytes;
+    return true;
+}
+
+void asg_give(uint64_t bytes) {
+    std::lock_guard<std::recursive_mutex> lock(mutex);
+    in_use -= bytes;
+}
+
+AsgMemory asg_kind(const void* p) {
     std::lock_guard<std::recursive_mutex> lock(mutex);
     const CUdeviceptr at = reinterpret_cast<CUdeviceptr>(p);
     auto pinned = host_memory.upper_bound(const_cast<void*>(p));
     if (pinned != host_memory.begin()) {
         --pinned;
         if (at - reinterpret_cast<CUdeviceptr>(pinned->first) < pinned->second) {
-            return 2;
+            return AsgMemory::PINNED;
         }
     }
-    return is_device_memory(at, 1) ? 1 : 0;
+    return !any_memory && is_device_memory(at, 1) ? AsgMemory::DEVICE : AsgMemory::PAGEABLE;
 }
 
 #define ENTER(function, needs_context)                               \
@@ -154,6 +193,10 @@ EXPORT int asg_emulated_memory(const void* p) {
 EXPORT CUresult cuInit(unsigned flags) {
     std::lock_guard<std::recursive_mutex> lock(mutex);
     REQUIRE(flags == 0, INVALID_VALUE);
+    if (!configured) {
+        configured = true;
+        configure();
+    }
     REQUIRE(devices > 0, NO_DEVICE);
     initialised = true;
     return enter("cuInit", false);
@@ -299,6 +342,7 @@ EXPORT CUresult cuStreamDestroy_v2(CUstream stream) {
 
 EXPORT CUresult cuStreamSynchronize(CUstream stream) {
     ENTER("cuStreamSynchronize", true)
+    asg_event("our wait", "cuStreamSynchronize", stream, 0);
     return streams.count(stream) ? SUCCESS : INVALID_HANDLE;
 }
 
@@ -335,6 +379,7 @@ EXPORT CUresult cuStreamWaitEvent(CUstream stream, CUevent event, unsigned flags
 
 EXPORT CUresult cuEventSynchronize(CUevent event) {
     ENTER("cuEventSynchronize", true)
+    asg_event("our wait", "cuEventSynchronize", nullptr, 0);
     return events.count(event) ? SUCCESS : INVALID_HANDLE;
 }
 
@@ -356,6 +401,7 @@ EXPORT CUresult cuMemcpyHtoDAsync_v2(CUdeviceptr to, const void* from, size_t by
     REQUIRE(streams.count(stream), INVALID_HANDLE);
     REQUIRE(is_device_memory(to, bytes), INVALID_VALUE);
     memcpy((void*)to, from, bytes);
+    asg_event("our copy", "cuMemcpyHtoDAsync", stream, bytes);
     return SUCCESS;
 }
 
@@ -364,6 +410,7 @@ EXPORT CUresult cuMemcpyDtoHAsync_v2(void* to, CUdeviceptr from, size_t bytes, C
     REQUIRE(streams.count(stream), INVALID_HANDLE);
     REQUIRE(is_device_memory(from, bytes), INVALID_VALUE);
     memcpy(to, (const void*)from, bytes);
+    asg_event("our copy", "cuMemcpyDtoHAsync", stream, bytes);
     return SUCCESS;
 }
 
@@ -372,6 +419,7 @@ EXPORT CUresult cuMemcpyDtoDAsync_v2(CUdeviceptr to, CUdeviceptr from, size_t by
     REQUIRE(streams.count(stream), INVALID_HANDLE);
     REQUIRE(is_device_memory(to, bytes) && is_device_memory(from, bytes), INVALID_VALUE);
     memmove((void*)to, (const void*)from, bytes);
+    asg_event("our copy", "cuMemcpyDtoDAsync", stream, bytes);
     return SUCCESS;
 }
 
@@ -382,6 +430,7 @@ EXPORT CUresult cuMemcpyPeerAsync(CUdeviceptr to, CUcontext to_context, CUdevice
     REQUIRE(is_context(to_context) && is_context(from_context), INVALID_CONTEXT);
     REQUIRE(is_device_memory(to, bytes) && is_device_memory(from, bytes), INVALID_VALUE);
     memmove((void*)to, (const void*)from, bytes);
+    asg_event("our copy", "cuMemcpyPeerAsync", stream, bytes);
     return SUCCESS;
 }
 
@@ -390,6 +439,7 @@ EXPORT CUresult cuMemsetD8Async(CUdeviceptr to, unsigned char value, size_t byte
     REQUIRE(streams.count(stream), INVALID_HANDLE);
     REQUIRE(is_device_memory(to, bytes), INVALID_VALUE);
     memset((void*)to, value, bytes);
+    asg_event("our set", "cuMemsetD8Async", stream, bytes);
     return SUCCESS;
 }
 
@@ -442,6 +492,7 @@ EXPORT CUresult cuLaunchKernel(CUfunction function, unsigned grid_x, unsigned gr
     REQUIRE(block_y == 1 && block_z == 1 && shared_bytes == 0 && !extra, INVALID_VALUE);
     REQUIRE(grid_x >= 1 && grid_x <= 0x7FFFFFFF && grid_y >= 1 && grid_y <= 65535 && grid_z >= 1 && grid_z <= 65535,
             INVALID_VALUE);
+    asg_event("our kernel", function, stream, (uint64_t)grid_x * grid_y * grid_z);
     return asg_emulate(function, grid_x, grid_y, grid_z, block_x, params, order) == 0 ? SUCCESS : INVALID_VALUE;
 }
 
@@ -456,6 +507,7 @@ EXPORT void asg_emulated_reset(int device_count, int version, int arch, int64_t 
     memory = (uint64_t)bytes;
     order = thread_order;
     initialised = false;
+    configured = true;
     any_memory = false;
     current = nullptr;
     in_use = 0;

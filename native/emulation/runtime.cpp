@@ -3,13 +3,12 @@
 // and numbers of NVIDIA's CUDA Runtime API documentation, memory of the host, copies done at once. Kernels are counted
 // and not run, so results mean nothing; what a run launches, copies, allocates and waits for is what a GPU would see.
 // Every call that does something on a device is a line of the log: what, name, stream, bytes.
-#include "runtime.hpp"
+#include "machine.hpp"
 
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <dlfcn.h>
 #include <sys/mman.h>
 
 #include <map>
@@ -42,13 +41,14 @@ struct Dimensions {
 };
 
 std::recursive_mutex mutex;
-FILE* log_file = getenv("ASG_RUNTIME_LOG") ? fopen(getenv("ASG_RUNTIME_LOG"), "w") : nullptr;
-int devices = 2;
-int lost = -1;                             // a device whose calls fail
-uint64_t memory = 141ull << 30, in_use[8], peak[8];
+FILE* const log_file = getenv("ASG_EMULATED_LOG") ? fopen(getenv("ASG_EMULATED_LOG"), "w") : nullptr;
+// ASG_EMULATED_LOSE=DEVICE:EVENTS: the device is lost after so many lines of the provider's in the log.
+const char* const lose = getenv("ASG_EMULATED_LOSE");
+const int lose_device = lose ? atoi(lose) : -1;
+long lose_after = lose && strchr(lose, ':') ? atol(strchr(lose, ':') + 1) : -1;
 thread_local int current = 0;
 thread_local cudaError_t last = SUCCESS;
-std::map<uint64_t, std::pair<uint64_t, int>> device_memory;  // address: bytes, device
+std::map<uint64_t, uint64_t> device_memory;  // address: bytes
 std::map<uint64_t, uint64_t> pinned;
 std::unordered_map<const void*, std::string> kernels;
 uint64_t handles = 0x1000;
@@ -69,17 +69,8 @@ cudaError_t fail(cudaError_t status) {
     return status;
 }
 
-// What the emulated driver says of memory that it gave, if it is there.
-int driver_memory(const void* p) {
-    static int (*const ask)(const void*) = [] {
-        void* driver = dlopen("libcuda.so.1", RTLD_NOW);
-        return reinterpret_cast<int (*)(const void*)>(driver ? dlsym(driver, "asg_emulated_memory") : nullptr);
-    }();
-    return ask ? ask(p) : 0;
-}
-
 bool is_device(const void* p) {
-    if (driver_memory(p) == 1) {
+    if (asg_kind(p) == AsgMemory::DEVICE) {
         return true;
     }
     auto after = device_memory.upper_bound(reinterpret_cast<uint64_t>(p));
@@ -87,11 +78,11 @@ bool is_device(const void* p) {
         return false;
     }
     --after;
-    return reinterpret_cast<uint64_t>(p) < after->first + after->second.first;
+    return reinterpret_cast<uint64_t>(p) < after->first + after->second;
 }
 
 bool is_pinned(const void* p) {
-    if (driver_memory(p) == 2) {
+    if (asg_kind(p) == AsgMemory::PINNED) {
         return true;
     }
     auto after = pinned.upper_bound(reinterpret_cast<uint64_t>(p));
@@ -108,57 +99,30 @@ void* handle() { return reinterpret_cast<void*>(handles += 0x10); }
 
 #define ENTER                                            \
     std::lock_guard<std::recursive_mutex> lock(mutex);   \
-    if (lost == current) {                               \
+    if (asg_lost(current)) {                               \
         return fail(ILLEGAL_ADDRESS);                    \
     }
 
-// From here on lines go to the file; null: nowhere.
-EXPORT void asg_runtime_log(const char* path) {
+extern "C" __attribute__((visibility("default"))) int asg_event(const char* what, const char* name, const void* stream,
+                                                                 uint64_t size) {
     std::lock_guard<std::recursive_mutex> lock(mutex);
-    if (log_file) {
-        fclose(log_file);
-    }
-    log_file = path ? fopen(path, "w") : nullptr;
-}
-
-// A line of the caller's.
-EXPORT void asg_runtime_mark(const char* text) { asg_runtime_event("mark", text, nullptr, 0); }
-
-EXPORT void asg_runtime_machine(int count, uint64_t bytes) {
-    std::lock_guard<std::recursive_mutex> lock(mutex);
-    devices = count;
-    memory = bytes;
-    lost = -1;
-    memcpy(peak, in_use, sizeof(peak));
-}
-
-// From now on every call for the device fails.
-EXPORT void asg_runtime_lose(int device) {
-    std::lock_guard<std::recursive_mutex> lock(mutex);
-    lost = device;
-}
-
-EXPORT uint64_t asg_runtime_in_use(int device) { return in_use[device]; }
-
-EXPORT uint64_t asg_runtime_peak(int device) { return peak[device]; }
-
-EXPORT int asg_runtime_event(const char* what, const char* name, void* stream, uint64_t bytes) {
-    std::lock_guard<std::recursive_mutex> lock(mutex);
-    if (lost == current) {
-        return ILLEGAL_ADDRESS;
+    const bool ours = strncmp(what, "our ", 4) == 0;
+    const int device = ours ? asg_device() : current;
+    if (!ours && lose_after >= 0 && device == lose_device && lose_after-- == 0) {
+        asg_lose(device);
     }
     if (log_file) {
-        fprintf(log_file, "%s\t%s\t%llx\t%llu\n", what, name, (unsigned long long)(uintptr_t)stream,
-                (unsigned long long)bytes);
+        fprintf(log_file, "%s\t%s\t%d:%llx\t%llu\n", what, name, device, (unsigned long long)(uintptr_t)stream,
+                (unsigned long long)size);
         fflush(log_file);
     }
-    return SUCCESS;
+    return asg_lost(device) ? ILLEGAL_ADDRESS : SUCCESS;
 }
 
 namespace {
 
 void event(const char* what, const char* name, cudaStream_t stream, uint64_t bytes = 0) {
-    asg_runtime_event(what, name, stream, bytes);
+    asg_event(what, name, stream, bytes);
 }
 
 cudaError_t wait(const char* name, cudaStream_t stream) {
@@ -200,7 +164,7 @@ cudaError_t allocate(void** out, size_t bytes, const char* name) {
     if (is_capturing) {
         return fail(CAPTURE_UNSUPPORTED);
     }
-    if (in_use[current] + bytes > memory) {
+    if (!asg_take(bytes)) {
         event("out of memory", name, nullptr, bytes);
         *out = nullptr;
         return fail(OUT_OF_MEMORY);
@@ -209,11 +173,7 @@ cudaError_t allocate(void** out, size_t bytes, const char* name) {
     if (p == MAP_FAILED) {
         return fail(OUT_OF_MEMORY);
     }
-    device_memory[reinterpret_cast<uint64_t>(p)] = {bytes ? bytes : 1, current};
-    in_use[current] += bytes;
-    if (in_use[current] > peak[current]) {
-        peak[current] = in_use[current];
-    }
+    device_memory[reinterpret_cast<uint64_t>(p)] = bytes;
     event("allocate", name, nullptr, bytes);
     *out = p;
     return SUCCESS;
@@ -227,9 +187,9 @@ cudaError_t release(void* p, const char* name, bool waits) {
     if (found == device_memory.end()) {
         return fail(INVALID_VALUE);
     }
-    event("free", name, nullptr, found->second.first);
-    in_use[found->second.second] -= found->second.first;
-    munmap(p, found->second.first);
+    event("free", name, nullptr, found->second);
+    asg_give(found->second);
+    munmap(p, found->second ? found->second : 1);
     device_memory.erase(found);
     return waits ? wait(name, nullptr) : SUCCESS;
 }
@@ -297,15 +257,15 @@ EXPORT cudaError_t cudaOccupancyMaxActiveBlocksPerMultiprocessorWithFlags(int* b
 // Devices: an H200 as far as anybody asks
 
 EXPORT cudaError_t cudaGetDeviceCount(int* count) {
-    *count = devices;
-    return devices ? SUCCESS : fail(NO_DEVICE);
+    *count = asg_devices();
+    return *count ? SUCCESS : fail(NO_DEVICE);
 }
 EXPORT cudaError_t cudaGetDevice(int* device) {
     *device = current;
     return SUCCESS;
 }
 EXPORT cudaError_t cudaSetDevice(int device) {
-    if (device < 0 || device >= devices) {
+    if (device < 0 || device >= asg_devices()) {
         return fail(INVALID_DEVICE);
     }
     current = device;
@@ -317,7 +277,7 @@ EXPORT cudaError_t cudaGetDeviceProperties(void* properties, int) {
     strcpy(p, "emulated device");
     auto set = [p](size_t offset, int value) { memcpy(p + offset, &value, sizeof(value)); };
     auto wide = [p](size_t offset, uint64_t value) { memcpy(p + offset, &value, sizeof(value)); };
-    wide(288, memory);
+    wide(288, asg_memory());
     wide(296, 48 << 10);  // shared memory a block
     set(304, 65536);      // registers a block
     set(308, 32);         // warp
@@ -485,8 +445,8 @@ EXPORT cudaError_t cudaFreeHost(void* p) {
 }
 EXPORT cudaError_t cudaMemGetInfo(size_t* available, size_t* total) {
     ENTER
-    *available = memory - in_use[current];
-    *total = memory;
+    *available = asg_free_memory();
+    *total = asg_memory();
     return SUCCESS;
 }
 EXPORT cudaError_t cudaMemPoolCreate(void** pool, const void*) {

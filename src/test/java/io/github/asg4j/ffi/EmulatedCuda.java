@@ -27,7 +27,7 @@ import java.util.List;
  * makes it new.
  */
 public final class EmulatedCuda {
-    private static final Path LIBRARY = Path.of("target/native-build/libasg_cuda_emulated.so");
+    private static final Path LIBRARY = Path.of("target/native-build/cuda/libcuda.so.1");
 
     /** Enough for every test. */
     private static final long MEMORY = 1L << 30;
