@@ -19,6 +19,8 @@ extern "C" int32_t asg_emulate(const char* name, uint32_t grid_x, uint32_t grid_
                                void** params, int32_t order);
 extern "C" const char* asg_emulated_name(int32_t i);
 
+std::recursive_mutex asg_mutex;
+
 namespace {
 
 typedef int CUresult;
@@ -72,7 +74,6 @@ struct Module {
     CUcontext context;
 };
 
-std::recursive_mutex mutex;
 bool initialised = false, configured = false;
 int devices = 2, driver_version = 13010, architecture = 90, order = 0;
 uint64_t memory = 1ull << 30, in_use = 0;
@@ -143,15 +144,17 @@ int asg_devices() { return devices; }
 
 int asg_device() { return current ? (int)(current - contexts) : 0; }
 
+void asg_set_device(int device) { current = &contexts[device]; }
+
 uint64_t asg_memory() { return memory; }
 
 uint64_t asg_free_memory() {
-    std::lock_guard<std::recursive_mutex> lock(mutex);
+    std::lock_guard<std::recursive_mutex> lock(asg_mutex);
     return memory - in_use;
 }
 
 bool asg_take(uint64_t bytes) {
-    std::lock_guard<std::recursive_mutex> lock(mutex);
+    std::lock_guard<std::recursive_mutex> lock(asg_mutex);
     if (bytes > memory - in_use) {
         return false;
     }
@@ -160,12 +163,12 @@ bool asg_take(uint64_t bytes) {
 }
 
 void asg_give(uint64_t bytes) {
-    std::lock_guard<std::recursive_mutex> lock(mutex);
+    std::lock_guard<std::recursive_mutex> lock(asg_mutex);
     in_use -= bytes;
 }
 
 AsgMemory asg_kind(const void* p) {
-    std::lock_guard<std::recursive_mutex> lock(mutex);
+    std::lock_guard<std::recursive_mutex> lock(asg_mutex);
     const CUdeviceptr at = reinterpret_cast<CUdeviceptr>(p);
     auto pinned = host_memory.upper_bound(const_cast<void*>(p));
     if (pinned != host_memory.begin()) {
@@ -178,7 +181,7 @@ AsgMemory asg_kind(const void* p) {
 }
 
 #define ENTER(function, needs_context)                               \
-    std::lock_guard<std::recursive_mutex> lock(mutex);               \
+    std::lock_guard<std::recursive_mutex> lock(asg_mutex);               \
     {                                                                \
         const CUresult status = enter(function, needs_context);      \
         if (status != SUCCESS) {                                     \
@@ -191,7 +194,7 @@ AsgMemory asg_kind(const void* p) {
     }
 
 EXPORT CUresult cuInit(unsigned flags) {
-    std::lock_guard<std::recursive_mutex> lock(mutex);
+    std::lock_guard<std::recursive_mutex> lock(asg_mutex);
     REQUIRE(flags == 0, INVALID_VALUE);
     if (!configured) {
         configured = true;
@@ -500,7 +503,7 @@ EXPORT CUresult cuLaunchKernel(CUfunction function, unsigned grid_x, unsigned gr
 
 // A new driver: nothing initialised, nothing allocated; leaks what was not freed.
 EXPORT void asg_emulated_reset(int device_count, int version, int arch, int64_t bytes, int thread_order) {
-    std::lock_guard<std::recursive_mutex> lock(mutex);
+    std::lock_guard<std::recursive_mutex> lock(asg_mutex);
     devices = device_count;
     driver_version = version;
     architecture = arch;
@@ -524,26 +527,26 @@ EXPORT void asg_emulated_reset(int device_count, int version, int arch, int64_t 
 
 // The call of `function` after the next `after` ones fails with `status`.
 EXPORT void asg_emulated_fail(const char* function, int after, int status) {
-    std::lock_guard<std::recursive_mutex> lock(mutex);
+    std::lock_guard<std::recursive_mutex> lock(asg_mutex);
     failing = function;
     failing_after = after;
     failing_with = status;
 }
 
 EXPORT void asg_emulated_any_memory(void) {
-    std::lock_guard<std::recursive_mutex> lock(mutex);
+    std::lock_guard<std::recursive_mutex> lock(asg_mutex);
     any_memory = true;
 }
 
 // From now on every call for a device fails, as after an error that its context does not survive.
 EXPORT void asg_emulated_lose(int device) {
-    std::lock_guard<std::recursive_mutex> lock(mutex);
+    std::lock_guard<std::recursive_mutex> lock(asg_mutex);
     contexts[device].lost = true;
 }
 
 // Allocations, streams, events, modules and retained contexts that are left.
 EXPORT int asg_emulated_left(void) {
-    std::lock_guard<std::recursive_mutex> lock(mutex);
+    std::lock_guard<std::recursive_mutex> lock(asg_mutex);
     size_t left = device_memory.size() + host_memory.size() + streams.size() + events.size() + modules.size();
     for (const Context& context : contexts) {
         left += (size_t)context.retained;

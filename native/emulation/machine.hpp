@@ -3,13 +3,18 @@
 #pragma once
 #include <stdint.h>
 
+#include <mutex>
+
 enum class AsgMemory { PAGEABLE, PINNED, DEVICE };
+
+extern std::recursive_mutex asg_mutex;  // of driver and runtime
 
 // Of the driver (driver.cpp), whose memory both allocate from.
 bool asg_lost(int device);
 void asg_lose(int device);
 int asg_devices();
-int asg_device();  // of the calling thread's context
+int asg_device();  // of the calling thread's context; without one the first, as the runtime has it
+void asg_set_device(int device);
 uint64_t asg_memory();
 uint64_t asg_free_memory();
 bool asg_take(uint64_t bytes);

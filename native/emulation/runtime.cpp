@@ -40,13 +40,11 @@ struct Dimensions {
     unsigned x, y, z;
 };
 
-std::recursive_mutex mutex;
 FILE* const log_file = getenv("ASG_EMULATED_LOG") ? fopen(getenv("ASG_EMULATED_LOG"), "w") : nullptr;
 // ASG_EMULATED_LOSE=DEVICE:EVENTS: the device is lost after so many lines of the provider's in the log.
 const char* const lose = getenv("ASG_EMULATED_LOSE");
 const int lose_device = lose ? atoi(lose) : -1;
 long lose_after = lose && strchr(lose, ':') ? atol(strchr(lose, ':') + 1) : -1;
-thread_local int current = 0;
 thread_local cudaError_t last = SUCCESS;
 std::map<uint64_t, uint64_t> device_memory;  // address: bytes
 std::map<uint64_t, uint64_t> pinned;
@@ -98,16 +96,16 @@ void* handle() { return reinterpret_cast<void*>(handles += 0x10); }
 }  // namespace
 
 #define ENTER                                            \
-    std::lock_guard<std::recursive_mutex> lock(mutex);   \
-    if (asg_lost(current)) {                               \
+    std::lock_guard<std::recursive_mutex> lock(asg_mutex);   \
+    if (asg_lost(asg_device())) {                               \
         return fail(ILLEGAL_ADDRESS);                    \
     }
 
 extern "C" __attribute__((visibility("default"))) int asg_event(const char* what, const char* name, const void* stream,
                                                                  uint64_t size) {
-    std::lock_guard<std::recursive_mutex> lock(mutex);
+    std::lock_guard<std::recursive_mutex> lock(asg_mutex);
     const bool ours = strncmp(what, "our ", 4) == 0;
-    const int device = ours ? asg_device() : current;
+    const int device = asg_device();
     if (!ours && lose_after >= 0 && device == lose_device && lose_after-- == 0) {
         asg_lose(device);
     }
@@ -261,14 +259,14 @@ EXPORT cudaError_t cudaGetDeviceCount(int* count) {
     return *count ? SUCCESS : fail(NO_DEVICE);
 }
 EXPORT cudaError_t cudaGetDevice(int* device) {
-    *device = current;
+    *device = asg_device();
     return SUCCESS;
 }
 EXPORT cudaError_t cudaSetDevice(int device) {
     if (device < 0 || device >= asg_devices()) {
         return fail(INVALID_DEVICE);
     }
-    current = device;
+    asg_set_device(device);
     return SUCCESS;
 }
 EXPORT cudaError_t cudaGetDeviceProperties(void* properties, int) {

@@ -113,6 +113,19 @@ public final class CudaDevice implements AutoCloseable {
         return api.memoryInfo(true);
     }
 
+    /**
+     * Whether the device still answers. After an error that its context does not survive (a fault of a
+     * kernel, a GPU that fell off the bus) every call fails until the process ends.
+     */
+    public boolean isAlive() {
+        try {
+            makeCurrent();
+            return freeBytes() >= 0;
+        } catch (DeviceException e) {
+            return false;
+        }
+    }
+
     /** Bytes of device memory that were allocated here and not freed. */
     public long bytesInUse() {
         return bytesInUse.get();

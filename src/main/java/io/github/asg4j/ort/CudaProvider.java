@@ -3,6 +3,7 @@ package io.github.asg4j.ort;
 
 import io.github.asg4j.AsgException;
 import io.github.asg4j.DeviceException;
+import io.github.asg4j.device.CudaDevice;
 import io.github.asg4j.device.CudaStream;
 import io.github.asg4j.ffi.CudaLibraries;
 
@@ -38,12 +39,12 @@ public final class CudaProvider implements Provider {
     /** What the provider is linked with, dependencies first, and what to install for each. */
     private static final Map<String, String> LIBRARIES = libraries();
 
-    private final int device;
+    private final CudaDevice device;
     private final long stream;
     private final long arenaLimit;
     private final MemoryInfo memory;
 
-    private CudaProvider(int device, long stream, long arenaLimit) {
+    private CudaProvider(CudaDevice device, long stream, long arenaLimit) {
         this.device = device;
         this.stream = stream;
         this.arenaLimit = arenaLimit;
@@ -53,7 +54,7 @@ public final class CudaProvider implements Provider {
                         : new MemoryInfo(
                                 "Cuda",
                                 onnxruntime.OrtDeviceAllocator,
-                                device,
+                                device.ordinal(),
                                 onnxruntime.OrtMemTypeDefault);
     }
 
@@ -80,17 +81,17 @@ public final class CudaProvider implements Provider {
      *     libraries
      */
     public static CudaProvider on(CudaStream stream, long arenaLimit, CudaLibraries libraries) {
-        return open(stream.device().ordinal(), stream.handle(), arenaLimit, libraries);
+        return open(stream.device(), stream.handle(), arenaLimit, libraries);
     }
 
     /** For sessions whose tensors lie in host memory; the rest as {@link #on}. */
     public static CudaProvider withHostTensors(
-            int device, long arenaLimit, CudaLibraries libraries) {
+            CudaDevice device, long arenaLimit, CudaLibraries libraries) {
         return open(device, NO_STREAM, arenaLimit, libraries);
     }
 
     private static CudaProvider open(
-            int device, long stream, long arenaLimit, CudaLibraries libraries) {
+            CudaDevice device, long stream, long arenaLimit, CudaLibraries libraries) {
         unpack();
         for (Path library : find(libraries)) {
             load(library);
@@ -201,7 +202,7 @@ public final class CudaProvider implements Provider {
         try (CUDAProviderOptions cuda = new CUDAProviderOptions();
                 StringStringMap map = new StringStringMap()) {
             for (Map.Entry<String, String> option :
-                    options(device, stream, arenaLimit).entrySet()) {
+                    options(device.ordinal(), stream, arenaLimit).entrySet()) {
                 try (BytePointer key = new BytePointer(option.getKey())) {
                     map.put(key, option.getValue());
                 }
@@ -215,7 +216,7 @@ public final class CudaProvider implements Provider {
 
     private AsgException failure(RuntimeException e) {
         return new DeviceException(
-                "ONNX Runtime cannot use cuda:" + device + ": " + OrtRuntime.text(e), e);
+                "ONNX Runtime cannot use cuda:" + device.ordinal() + ": " + OrtRuntime.text(e), e);
     }
 
     /** On a stream of ours, a run returns when its work is enqueued. */
@@ -225,6 +226,11 @@ public final class CudaProvider implements Provider {
             return;
         }
         run.AddConfigEntry("disable_synchronize_execution_providers", "1");
+    }
+
+    @Override
+    public boolean isAlive() {
+        return device.isAlive();
     }
 
     @Override

@@ -17,6 +17,8 @@ import org.jspecify.annotations.Nullable;
 import java.lang.System.Logger;
 import java.lang.System.Logger.Level;
 import java.util.Locale;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 
 /**
  * ONNX Runtime in this process: loaded at the first use, one environment, never torn down (sessions
@@ -24,6 +26,14 @@ import java.util.Locale;
  */
 public final class OrtRuntime {
     private static final Logger LOG = System.getLogger(OrtRuntime.class.getName());
+
+    /** As "CUDA failure 2: out of memory ; GPU=0 ; hostname=h ; file=f ; line=1 ; expr=cudaMalloc(p);". */
+    private static final Pattern LIBRARY_FAILURE =
+            Pattern.compile("(?<what>CU\\w+ failure -?\\d+: [^;]*);.*?expr=(?<call>.*?);");
+
+    private static final Pattern LIBRARY = Pattern.compile("\\bCU\\w+ failure -?\\d+: ");
+
+    private static final Pattern NODE = Pattern.compile("node\\. Name:'(?<name>[^']*)'");
 
     private OrtRuntime() {}
 
@@ -69,6 +79,11 @@ public final class OrtRuntime {
                             + " process more memory",
                     cause);
         }
+        if (isDevice(text)) {
+            return new DeviceException(
+                    name + " cannot be loaded: " + text + "; try again, or use another device",
+                    cause);
+        }
         return new BadBundleException(
                 name
                         + " cannot be loaded by ONNX Runtime "
@@ -105,22 +120,45 @@ public final class OrtRuntime {
                 || lower.contains("bad_alloc")
                 || lower.contains("bad allocation")
                 || lower.contains("out of memory")
+                || lower.contains("status_alloc_failed")
                 || lower.contains("available memory");
+    }
+
+    /** What CUDA or one of its libraries refused to do. */
+    private static boolean isDevice(String text) {
+        return text.contains("CUDA error ") || LIBRARY.matcher(text).find();
     }
 
     private static boolean isModel(String text) {
         String lower = text.toLowerCase(Locale.ROOT);
-        return !lower.contains("cuda")
+        return !isDevice(text)
+                && !lower.contains("cuda")
                 && (lower.contains("shape")
                         || lower.contains("dimension")
                         || lower.contains("non-zero status code")
                         || lower.contains("invalid"));
     }
 
-    /** One line of what ONNX Runtime says. */
+    /**
+     * One line of what ONNX Runtime says; of a failure of CUDA's libraries only what failed, where its own
+     * text is mostly C++ signatures.
+     */
     static String text(RuntimeException e) {
         String message = e.getMessage();
-        return message == null ? e.toString() : message.strip().replaceAll("\\s*\\R\\s*", " ");
+        if (message == null) {
+            return e.toString();
+        }
+        String line = message.strip().replaceAll("\\s*\\R\\s*", " ");
+        Matcher failure = LIBRARY_FAILURE.matcher(line);
+        if (!failure.find()) {
+            return line;
+        }
+        Matcher node = NODE.matcher(line);
+        return failure.group("what").strip()
+                + " (in "
+                + failure.group("call").strip()
+                + (node.find() ? ", node " + node.group("name") : "")
+                + ")";
     }
 
     private static Holder holder() {

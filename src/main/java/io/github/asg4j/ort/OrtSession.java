@@ -337,7 +337,7 @@ public final class OrtSession implements AutoCloseable {
                 return;
             }
         }
-        session.close();
+        free();
     }
 
     @Override
@@ -351,7 +351,13 @@ public final class OrtSession implements AutoCloseable {
                 return;
             }
         }
-        session.close();
+        free();
+    }
+
+    private void free() {
+        if (provider == null || provider.isAlive()) {
+            session.close();
+        }
     }
 
     private static SequencedMap<String, TensorInfo> describe(Session session, boolean input) {

@@ -18,6 +18,14 @@ public interface Provider {
     /** Where tensors that are bound have to lie. */
     MemoryInfo memory();
 
+    /**
+     * Whether what it holds can still be freed. ONNX Runtime ends the process when CUDA refuses to take
+     * memory back, as it does once a device is lost: sessions are then left as they are.
+     */
+    default boolean isAlive() {
+        return true;
+    }
+
     /** Told before every run what it reads and writes, for those that check it. */
     default void enqueues(Collection<Tensor> inputs, Collection<Tensor> outputs) {}
 }

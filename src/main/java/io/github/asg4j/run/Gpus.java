@@ -60,8 +60,7 @@ public interface Gpus {
 
             @Override
             public Provider withHostTensors(CudaDevice device) {
-                return CudaProvider.withHostTensors(
-                        device.ordinal(), CudaProvider.NO_LIMIT, libraries);
+                return CudaProvider.withHostTensors(device, CudaProvider.NO_LIMIT, libraries);
             }
         };
     }

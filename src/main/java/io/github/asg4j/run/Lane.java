@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.github.asg4j.run;
 
+import io.github.asg4j.device.CudaStream;
 import io.github.asg4j.device.Queue;
 import io.github.asg4j.kernel.Kernels;
 
+import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Future;
+import java.util.function.Supplier;
 
 /**
  * What one worker of an engine works with, request after request.
@@ -22,4 +26,42 @@ public record Lane(
         Queue side,
         Kernels kernels,
         long memoryLimit,
-        ExecutorService thread) {}
+        ExecutorService thread) {
+    /** Whether what it works with is a GPU. */
+    boolean onGpu() {
+        return queue instanceof CudaStream;
+    }
+
+    /** Does the work in the lane's thread, on its device, and waits for it, interrupted or not. */
+    <T> T call(Supplier<T> work) {
+        Future<T> done =
+                thread.submit(
+                        () -> {
+                            queue.enter();
+                            return work.get();
+                        });
+        boolean interrupted = false;
+        try {
+            while (true) {
+                try {
+                    return done.get();
+                } catch (InterruptedException e) {
+                    interrupted = true;
+                }
+            }
+        } catch (ExecutionException e) {
+            Throwable cause = e.getCause();
+            if (cause instanceof RuntimeException unchecked) {
+                throw unchecked;
+            }
+            if (cause instanceof Error error) {
+                throw error;
+            }
+            throw new AssertionError("a supplier throws no checked exception", cause);
+        } finally {
+            if (interrupted) {
+                Thread.currentThread().interrupt();
+            }
+        }
+    }
+}

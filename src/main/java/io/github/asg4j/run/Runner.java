@@ -15,7 +15,6 @@ import io.github.asg4j.OutOfMemoryException;
 import io.github.asg4j.OutputException;
 import io.github.asg4j.PatchReport;
 import io.github.asg4j.TraceReport;
-import io.github.asg4j.device.CudaStream;
 import io.github.asg4j.device.Memory;
 import io.github.asg4j.image.Npy;
 import io.github.asg4j.kernel.Kernels;
@@ -156,14 +155,9 @@ public final class Runner {
             if (lostBefore == lanes.size()) {
                 throw new DeviceException("all devices are lost: " + lost.values());
             }
-            try (Drawing drawing = new Drawing(current, plan, listener, cancellation)) {
-                plan.memory().require(memoryLimit, plan.canvas(), "of memory");
-                drawing.requireDevices();
-                drawing.load();
-                GeneratedImage image = drawing.draw();
-                drawing.measure();
-                drawing.reportTrace();
-                return image;
+            try {
+                leaveLost();
+                return draw(current, plan, listener, cancellation);
             } catch (DeviceException e) {
                 if (lost.size() == lostBefore) {
                     throw e;
@@ -171,7 +165,6 @@ public final class Runner {
                 LOG.log(
                         System.Logger.Level.WARNING,
                         e.getMessage() + "; the picture is begun again on those that are left");
-                leaveLost();
             } catch (OutOfMemoryException e) {
                 if (plan.viewBatch() == 1) {
                     throw e;
@@ -189,16 +182,59 @@ public final class Runner {
         }
     }
 
-    /** Text encoders and VAE leave the device they are on if it is lost and another one is left. */
+    private GeneratedImage draw(
+            GenerationRequest request,
+            Plan plan,
+            GenerationListener listener,
+            Cancellation cancellation) {
+        try (Drawing drawing = new Drawing(request, plan, listener, cancellation)) {
+            plan.memory().require(memoryLimit, plan.canvas(), "of memory");
+            drawing.requireDevices();
+            drawing.load();
+            GeneratedImage image = drawing.draw();
+            drawing.measure();
+            drawing.reportTrace();
+            return image;
+        }
+    }
+
+    /** Text encoders and VAE leave the device they are on if it is lost. */
     private void leaveLost() {
-        if (lost.containsKey(lanes.get(front)) && lost.size() < lanes.size()) {
+        if (lost.containsKey(lanes.get(front))) {
             front =
                     IntStream.range(0, lanes.size())
                             .filter(i -> !lost.containsKey(lanes.get(i)))
                             .findFirst()
                             .orElseThrow();
-            model.moveFront(front);
+            onFront(
+                    () -> {
+                        model.moveFront(front);
+                        return front;
+                    });
         }
+    }
+
+    /**
+     * What a request does on the first device beside the workers' part: what fails there is the
+     * device's loss. In the device's thread, as CUDA keeps a thread's last error whatever device it was
+     * of.
+     */
+    private <T> T onFront(Supplier<T> work) {
+        Lane lane = lanes.get(front);
+        if (!lane.onGpu()) {
+            return work.get();
+        }
+        try {
+            return lane.call(work);
+        } catch (DeviceException e) {
+            lost.putIfAbsent(lane, lane.name() + " is lost: " + reason(e));
+            throw e;
+        }
+    }
+
+    /** Of ours without the name of its class. */
+    private static String reason(Throwable e) {
+        return e instanceof AsgException ? String.valueOf(e.getMessage()) : e.toString();
     }
 
     /** One request at work. */
@@ -329,10 +365,12 @@ public final class Runner {
                 return enlarge(upscaling, new Cut("", ""));
             }
             MemorySegment given =
-                    request.image() == null ? MemorySegment.NULL : encode(request.image());
+                    request.image() == null
+                            ? MemorySegment.NULL
+                            : onFront(() -> encode(request.image()));
             Tables tables = new Tables(schedule, memory);
             event("text", 0, 1);
-            Texts texts = encode();
+            Texts texts = onFront(this::encode);
             event("text", 1, 1);
             MemorySegment patches = memory.floats(canvas.plane(), "initial noise");
             MemorySegment latents = memory.floats(canvas.plane(), "initial canvas");
@@ -752,11 +790,11 @@ public final class Runner {
                     return;
                 }
                 if (worker.onHost()) {
-                    LOG.log(System.Logger.Level.WARNING, worker.name() + " is lost: " + e);
+                    LOG.log(System.Logger.Level.WARNING, worker.name() + " is lost: " + reason(e));
                     board.lose(worker, e);
                 } else {
                     // What it had enqueued, and what others took from it, is in doubt.
-                    String reason = worker.name() + " is lost: " + e;
+                    String reason = worker.name() + " is lost: " + reason(e);
                     lost.put(used.get(worker.index), reason);
                     board.fail(new DeviceException(reason, e));
                 }
@@ -1040,19 +1078,6 @@ public final class Runner {
                         run.carryOut(own);
                         return run;
                     });
-        }
-
-        /** What the request's thread does on the first device: what fails there is its loss. */
-        private <T> T onFront(Supplier<T> work) {
-            try {
-                return work.get();
-            } catch (DeviceException e) {
-                Lane lane = lanes.get(front);
-                if (lane.queue() instanceof CudaStream) {
-                    lost.putIfAbsent(lane, lane.name() + " is lost: " + e);
-                }
-                throw e;
-            }
         }
 
         /** A crop of a picture [3, height, width] in [-1, 1] as RGB8. */
