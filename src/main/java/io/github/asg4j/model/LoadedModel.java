@@ -65,6 +65,11 @@ public final class LoadedModel implements AutoCloseable {
         return new TextEncoder(sessions, manifest.textEncoders(), manifest.conditioning());
     }
 
+    /** Frees the memory of all VAE decoders; they are loaded again when they are next used. */
+    public synchronized void unloadVae() {
+        vaeDecoders.values().forEach(VaeDecoder::unload);
+    }
+
     private VaeDecoder vaeDecoder(Place place) {
         return vaeDecoders.computeIfAbsent(
                 place,

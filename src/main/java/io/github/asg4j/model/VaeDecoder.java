@@ -244,6 +244,19 @@ public final class VaeDecoder implements AutoCloseable {
         }
     }
 
+    /**
+     * Frees the networks, and with them what ONNX Runtime keeps of the memory that they worked in; they
+     * are loaded again when they are next asked for.
+     */
+    public synchronized void unload() {
+        sessions.values().forEach(OrtSession::close);
+        sessions.clear();
+        tail = null;
+        if (fallback != null) {
+            fallback.unload();
+        }
+    }
+
     /** Frees the networks; what is bound to them keeps them until it is closed. Idempotent. */
     @Override
     public synchronized void close() {

@@ -31,6 +31,9 @@ public final class OrtRuntime {
     private static final Pattern LIBRARY_FAILURE =
             Pattern.compile("(?<what>CU\\w+ failure -?\\d+: [^;]*);.*?expr=(?<call>.*?);");
 
+    private static final Pattern NO_MEMORY =
+            Pattern.compile("Failed to allocate memory for requested buffer of size \\d+");
+
     private static final Pattern LIBRARY = Pattern.compile("\\bCU\\w+ failure -?\\d+: ");
 
     private static final Pattern NODE = Pattern.compile("node\\. Name:'(?<name>[^']*)'");
@@ -140,8 +143,8 @@ public final class OrtRuntime {
     }
 
     /**
-     * One line of what ONNX Runtime says; of a failure of CUDA's libraries only what failed, where its own
-     * text is mostly C++ signatures.
+     * One line of what ONNX Runtime says; where its own text is mostly C++ signatures (failures of CUDA's
+     * libraries, no memory), only what failed, and at which node.
      */
     static String text(RuntimeException e) {
         String message = e.getMessage();
@@ -149,16 +152,18 @@ public final class OrtRuntime {
             return e.toString();
         }
         String line = message.strip().replaceAll("\\s*\\R\\s*", " ");
-        Matcher failure = LIBRARY_FAILURE.matcher(line);
-        if (!failure.find()) {
+        Matcher library = LIBRARY_FAILURE.matcher(line);
+        Matcher buffer = NO_MEMORY.matcher(line);
+        String what;
+        if (library.find()) {
+            what = library.group("what").strip() + " in " + library.group("call").strip();
+        } else if (buffer.find()) {
+            what = buffer.group();
+        } else {
             return line;
         }
         Matcher node = NODE.matcher(line);
-        return failure.group("what").strip()
-                + " (in "
-                + failure.group("call").strip()
-                + (node.find() ? ", node " + node.group("name") : "")
-                + ")";
+        return node.find() ? what + ", node " + node.group("name") : what;
     }
 
     private static Holder holder() {

@@ -364,10 +364,9 @@ public final class Runner {
                 readPicture(request.image());
                 return enlarge(upscaling, new Cut("", ""));
             }
+            Path picture = request.image();
             MemorySegment given =
-                    request.image() == null
-                            ? MemorySegment.NULL
-                            : onFront(() -> encode(request.image()));
+                    picture == null ? MemorySegment.NULL : onFront(() -> encode(picture));
             Tables tables = new Tables(schedule, memory);
             event("text", 0, 1);
             Texts texts = onFront(this::encode);
@@ -1070,6 +1069,8 @@ public final class Runner {
                             + smaller.summary()
                             + ": the last bits of the picture may change");
             decoding = smaller;
+            // What the failed networks took of the memory, they would keep.
+            model.unloadVae();
         }
 
         private void inThisThread(DecodeRun run) {

@@ -1,0 +1,309 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.github.asg4j.cli;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
+
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.concurrent.TimeUnit;
+import java.util.stream.Collectors;
+import java.util.stream.IntStream;
+import java.util.stream.Stream;
+
+/**
+ * The whole command line on GPUs that are not there, with ONNX Runtime's own CUDA provider: the driver
+ * and our kernels of native/emulation compute, what the provider asks of CUDA's runtime, cuBLAS and
+ * cuDNN is only written down. So pictures mean nothing here; what the provider launches, copies,
+ * allocates and waits for, on which stream, and how it fails, is what a GPU would see.
+ */
+class EmulatedGpuTest {
+    private static final Path CUDA = Path.of("target/native-build/cuda").toAbsolutePath();
+    private static final Path NVRTC =
+            Path.of("target/nvrtc/org/bytedeco/cuda/linux-x86_64").toAbsolutePath();
+
+    /** The first convolution of the demo's denoiser. */
+    private static final String RUN = "convolution 2x4x16x16 by ";
+
+    @TempDir Path folder;
+
+    @BeforeAll
+    static void needsTheEmulation() {
+        assumeTrue(
+                Files.isRegularFile(CUDA.resolve("libcudart.so.13")),
+                "skipped: this build has no native code");
+    }
+
+    /**
+     * A line of the emulation's log.
+     *
+     * @param what kind of work; what begins with "our " is of the engine, the rest of the provider
+     * @param name function or kernel
+     * @param stream device and stream
+     * @param size bytes, blocks or operations
+     */
+    private record Event(String what, String name, String stream, long size) {
+        static Event of(String line) {
+            String[] fields = line.split("\t", -1);
+            return new Event(fields[0], fields[1], fields[2], Long.parseLong(fields[3]));
+        }
+
+        boolean ours() {
+            return what.startsWith("our ");
+        }
+
+        int device() {
+            return Integer.parseInt(stream.substring(0, stream.indexOf(':')));
+        }
+    }
+
+    private record Outcome(int exit, String output, List<Event> events) {
+        Outcome expect(int status) {
+            assertEquals(status, exit, output);
+            return this;
+        }
+
+        /** What lies between the starts of runs of the denoiser, on one device. */
+        List<List<Event>> runs(int device) {
+            List<Event> own = events.stream().filter(e -> e.device() == device).toList();
+            List<Integer> starts =
+                    IntStream.range(0, own.size())
+                            .filter(i -> own.get(i).name().startsWith(RUN))
+                            .boxed()
+                            .toList();
+            return IntStream.range(1, starts.size())
+                    .mapToObj(i -> own.subList(starts.get(i - 1), starts.get(i)))
+                    .toList();
+        }
+    }
+
+    private Outcome run(Map<String, String> environment, String... arguments) throws Exception {
+        Path log = folder.resolve("log");
+        Path output = folder.resolve("output");
+        List<String> command =
+                new ArrayList<>(
+                        List.of(
+                                Path.of(System.getProperty("java.home"), "bin", "java").toString(),
+                                "-XX:+UseSerialGC",
+                                "--enable-native-access=ALL-UNNAMED",
+                                "-Dorg.bytedeco.javacpp.nopointergc=true",
+                                "-Dorg.bytedeco.javacpp.platform.extension=-gpu",
+                                "-Dorg.bytedeco.javacpp.cachedir=target/javacpp-gpu",
+                                "-Dasg.cuda.path=" + CUDA + ":" + NVRTC,
+                                "-cp",
+                                System.getProperty("java.class.path") + ":" + gpuNatives(),
+                                Main.class.getName()));
+        command.addAll(List.of(arguments));
+        ProcessBuilder builder =
+                new ProcessBuilder(command)
+                        .redirectErrorStream(true)
+                        .redirectOutput(output.toFile());
+        builder.environment()
+                .putAll(
+                        Map.of(
+                                "LD_LIBRARY_PATH",
+                                CUDA.toString(),
+                                "XDG_CACHE_HOME",
+                                Path.of("target/gpu-cache").toAbsolutePath().toString(),
+                                "ASG_EMULATED_LOG",
+                                log.toString()));
+        builder.environment().putAll(environment);
+        Process process = builder.start();
+        if (!process.waitFor(150, TimeUnit.SECONDS)) {
+            process.destroyForcibly();
+        }
+        int exit = process.waitFor();
+        List<Event> events =
+                Files.isRegularFile(log)
+                        ? Files.readAllLines(log).stream().map(Event::of).toList()
+                        : List.of();
+        return new Outcome(exit, Files.readString(output), events);
+    }
+
+    private static String gpuNatives() throws IOException {
+        try (Stream<Path> jars = Files.list(Path.of("target/gpu"))) {
+            return jars.map(Path::toString).collect(Collectors.joining(":"));
+        }
+    }
+
+    private Outcome generate(
+            Map<String, String> environment, String devices, String method, String... more)
+            throws Exception {
+        List<String> arguments =
+                new ArrayList<>(
+                        List.of(
+                                "generate",
+                                "--prompt",
+                                "a pink cone on water",
+                                "--seed",
+                                "0",
+                                "--steps",
+                                "6",
+                                "--devices",
+                                devices,
+                                "--method",
+                                method,
+                                "--out",
+                                picture().toString()));
+        arguments.addAll(List.of(more));
+        return run(environment, arguments.toArray(new String[0]));
+    }
+
+    private Path picture() {
+        return folder.resolve("x.png");
+    }
+
+    @ParameterizedTest
+    @CsvSource(
+            delimiter = '|',
+            value = {
+                "cuda:0|direct",
+                "cuda:0,cuda:1|asg",
+                "cuda:0,cuda:1|multidiffusion",
+                "cuda:0|cutdiffusion",
+                "cuda:0|demofusion",
+                "cuda:0,cuda:1|superres"
+            })
+    void methodsDrawByTheProvider(String devices, String method) throws Exception {
+        Outcome drawn = generate(Map.of(), devices, method).expect(0);
+        assertTrue(Files.isRegularFile(picture()));
+        assertEquals(List.of(), drawn.events().stream().filter(EmulatedGpuTest::refused).toList());
+        Set<Integer> devicesUsed = new HashSet<>();
+        drawn.events().stream()
+                .filter(e -> e.what().equals("gemm"))
+                .forEach(e -> devicesUsed.add(e.device()));
+        assertEquals(devices.split(",").length, devicesUsed.size(), devices);
+    }
+
+    private static boolean refused(Event e) {
+        return e.what().equals("bad launch") || e.what().equals("out of memory");
+    }
+
+    /** ONNX Runtime takes memory and waits in its first runs only; each run is the same work. */
+    @Test
+    void aRunOfTheDenoiserOnlyEnqueuesOnOurStream() throws Exception {
+        List<List<Event>> runs = generate(Map.of(), "cuda:0", "multidiffusion").expect(0).runs(0);
+        List<List<Event>> settled = runs.subList(2, runs.size());
+        assertTrue(settled.size() > 30, settled.size() + " runs");
+        Set<String> streams = new HashSet<>();
+        Map<List<Event>, Integer> work = new HashMap<>();
+        for (List<Event> run : settled) {
+            run.forEach(e -> streams.add(e.stream()));
+            List<Event> provider = run.stream().filter(e -> !e.ours()).toList();
+            work.merge(provider, 1, Integer::sum);
+            Set<String> kinds = provider.stream().map(Event::what).collect(Collectors.toSet());
+            kinds.removeAll(
+                    Set.of("kernel", "gemm", "cudnn", "set", "copy on device", "copy to device"));
+            assertEquals(Set.of(), kinds, "a run waits, allocates or copies to the host");
+        }
+        assertEquals(1, work.size(), "runs differ");
+        streams.remove("0:0"); // waiting for an event is on no stream
+        assertEquals(1, streams.size(), streams.toString());
+    }
+
+    /** Three for windows; six, or seven in its first guided step, for patches. */
+    @Test
+    void betweenTwoRunsAreFewLaunches() throws Exception {
+        for (List<Event> run : generate(Map.of(), "cuda:0", "asg").expect(0).runs(0)) {
+            long launches = run.stream().filter(e -> e.what().equals("our kernel")).count();
+            assertTrue(launches <= 7, () -> launches + " launches: " + ofOurs(run));
+        }
+    }
+
+    private static List<Event> ofOurs(List<Event> run) {
+        return run.stream().filter(Event::ours).toList();
+    }
+
+    @Test
+    void kernelsAgreeWithTheJavaOnes() throws Exception {
+        Outcome outcome = run(Map.of(), "doctor", "--devices", "cuda:0,cuda:1").expect(0);
+        assertTrue(outcome.output().contains("cuda:1"), outcome.output());
+    }
+
+    /**
+     * Whatever a device is at when it is lost, the other one draws the picture, and the process goes
+     * on: ONNX Runtime ends it when it frees memory of a lost device.
+     */
+    @Test
+    void aLostDeviceIsLeftToTheOther() throws Exception {
+        List<Event> undisturbed =
+                generate(Map.of(), "cuda:0,cuda:1", "asg").expect(0).events().stream()
+                        .filter(e -> e.device() == 0 && !e.ours())
+                        .toList();
+        List<Integer> work =
+                IntStream.range(0, undisturbed.size())
+                        .filter(i -> undisturbed.get(i).what().equals("gemm"))
+                        .boxed()
+                        .toList();
+        // In the text encoder, in both stages and their middle, and in the decoder.
+        for (int at : List.of(1, work.size() / 4, work.size() / 2, work.size() - 1)) {
+            Files.deleteIfExists(picture());
+            Outcome outcome =
+                    generate(
+                                    Map.of("ASG_EMULATED_LOSE", "0:" + work.get(at)),
+                                    "cuda:0,cuda:1",
+                                    "asg")
+                            .expect(0);
+            assertTrue(
+                    outcome.output().contains("is begun again on those that are left"),
+                    outcome.output());
+            assertTrue(
+                    outcome.output().contains("their work was done by the others: cuda:0"),
+                    outcome.output());
+            assertTrue(Files.isRegularFile(picture()));
+        }
+    }
+
+    @Test
+    void theLastDeviceLostIsAnErrorThatSaysWhatFailed() throws Exception {
+        Outcome outcome =
+                generate(Map.of("ASG_EMULATED_LOSE", "0:4000"), "cuda:0", "asg").expect(4);
+        assertTrue(outcome.output().contains("all devices are lost: [cuda:0"), outcome.output());
+        assertTrue(outcome.output().contains("700"), outcome.output());
+        assertFalse(outcome.output().contains("std::"), outcome.output());
+        assertFalse(Files.exists(picture()));
+    }
+
+    @Test
+    void aDeviceLostWhileLoadingIsNotTheBundlesFault() throws Exception {
+        Outcome outcome = generate(Map.of("ASG_EMULATED_LOSE", "0:100"), "cuda:0", "asg").expect(4);
+        assertTrue(
+                outcome.output().contains("cannot be loaded: CUDA failure 700"), outcome.output());
+    }
+
+    @Test
+    void noMemoryForTheWeights() throws Exception {
+        Outcome outcome =
+                generate(Map.of("ASG_EMULATED_MEMORY", "9000000"), "cuda:0", "asg").expect(4);
+        assertTrue(outcome.output().contains("no memory to load it"), outcome.output());
+        assertTrue(outcome.output().contains("failure 2: out of memory"), outcome.output());
+        assertFalse(outcome.output().contains("std::"), outcome.output());
+    }
+
+    /** The plan counts a little less than the decode takes. */
+    @Test
+    void noMemoryInTheDecodeIsDecodedInTiles() throws Exception {
+        Outcome outcome =
+                generate(Map.of("ASG_EMULATED_MEMORY", "57000000"), "cuda:0", "multidiffusion")
+                        .expect(0);
+        assertTrue(
+                outcome.output().contains("out of memory in the VAE decode (whole), decoded again"),
+                outcome.output());
+        assertTrue(Files.isRegularFile(picture()));
+    }
+}
