@@ -11,6 +11,7 @@ enum {
     HEURISTIC_GRAPH = 201,
     HEURISTIC_RESULTS = 202,
     CONFIGURATION_ENGINE = 300,
+    EXECUTION_PLAN = 5,
     PLAN_CONFIGURATION = 401,
     GRAPH_OPERATIONS = 801,
     TENSOR_DIMENSIONS = 902,
@@ -65,8 +66,16 @@ EXPORT int cudnnBackendCreateDescriptor(int type, void** made) {
     *made = new Descriptor{type, {}};
     return 0;
 }
-EXPORT int cudnnBackendDestroyDescriptor(void*) { return 0; }
-EXPORT int cudnnBackendFinalize(void*) { return 0; }
+EXPORT int cudnnBackendDestroyDescriptor(void* descriptor) {
+    (void)descriptor;  // what it holds is asked for until the last execution
+    return 0;
+}
+EXPORT int cudnnBackendFinalize(void* descriptor) {
+    // Making a plan is work of the host's, of milliseconds: once for each shape, if all is well.
+    return static_cast<Descriptor*>(descriptor)->type == EXECUTION_PLAN && asg_event("plan", "cudnnBackendFinalize", nullptr, 0)
+               ? FAILED
+               : 0;
+}
 EXPORT int cudnnBackendSetAttribute(void* descriptor, int name, int type, int64_t count, const void* values) {
     std::vector<int64_t>& set = static_cast<Descriptor*>(descriptor)->set[name];
     set.assign(count, 0);

@@ -17,7 +17,7 @@ import java.util.SequencedMap;
  * @param decoding of the latents; null: there are none, a picture is given
  * @param upscaling what becomes of the decoded picture; null: it is of the size asked for
  * @param steps of the schedule
- * @param viewBatch views per call, or fewer in a step's last one
+ * @param viewBatch views per call at most ({@link Stage#calls})
  * @param memory bytes it takes of the host
  * @param devices bytes it takes of each GPU's worker, by name; empty on the CPU
  */

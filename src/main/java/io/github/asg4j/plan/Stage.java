@@ -261,8 +261,9 @@ public sealed interface Stage {
         /** A call has windows or dilated views, which may differ in size and guidance scale. */
         @Override
         public List<Call> calls(int viewBatch) {
-            List<Call> calls = new ArrayList<>(local.calls(viewBatch));
-            calls.addAll(Stage.calls(local.views(), dilatedViews(), viewBatch));
+            int room = callSize(Math.max(local.views(), dilatedViews()), viewBatch);
+            List<Call> calls = new ArrayList<>(Stage.calls(0, local.views(), room));
+            calls.addAll(Stage.calls(local.views(), dilatedViews(), room));
             return List.copyOf(calls);
         }
 
@@ -351,7 +352,7 @@ public sealed interface Stage {
         /** The view, and where steps are damped the same once more. */
         @Override
         public List<Call> calls(int viewBatch) {
-            Call view = new Call(0, 1);
+            Call view = new Call(0, 1, 1);
             return dampedSteps == 0 ? List.of(view) : List.of(view, view);
         }
 
@@ -397,21 +398,32 @@ public sealed interface Stage {
     record Background(double objectShare, double guidanceScale, @Nullable String prompt) {}
 
     /**
-     * The stage's calls: exactly {@code viewBatch} views each in ascending index, the last one what
-     * is left. Fixed by the request, never by the devices at hand.
+     * The stage's calls: as few as {@code viewBatch} views a call allow, all of one size in ascending
+     * index but for the last one, which has what is left. Fixed by the request, never by the devices
+     * at hand.
      */
     default List<Call> calls(int viewBatch) {
-        return calls(0, views(), viewBatch);
+        return calls(0, views(), callSize(views(), viewBatch));
     }
 
-    private static List<Call> calls(int first, int views, int viewBatch) {
+    private static int callSize(int views, int viewBatch) {
+        return Math.ceilDiv(views, Math.ceilDiv(views, viewBatch));
+    }
+
+    private static List<Call> calls(int first, int views, int room) {
+        int size = callSize(views, room);
         List<Call> calls = new ArrayList<>();
-        for (int i = 0; i < views; i += viewBatch) {
-            calls.add(new Call(first + i, Math.min(viewBatch, views - i)));
+        for (int i = 0; i < views; i += size) {
+            calls.add(new Call(first + i, Math.min(size, views - i), room));
         }
         return List.copyOf(calls);
     }
 
-    /** Views {@code first .. first + count - 1} in one UNet call. */
-    record Call(int first, int count) {}
+    /**
+     * Views {@code first .. first + count - 1} in one UNet call.
+     *
+     * @param room views that a GPU is called with, the same in all calls of a stage: for every new shape
+     *     ONNX Runtime's CUDA provider has cuDNN plan each convolution anew
+     */
+    record Call(int first, int count, int room) {}
 }

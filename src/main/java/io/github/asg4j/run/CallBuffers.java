@@ -16,7 +16,8 @@ import java.util.Objects;
 
 /**
  * One worker's inputs and outputs of a UNet call of one shape, bound once. Rows: with
- * classifier-free guidance the unconditional rows of all views, then the conditional ones.
+ * classifier-free guidance the unconditional rows of all views, then the conditional ones;
+ * then rows that only make the shape that of all calls.
  */
 final class CallBuffers implements AutoCloseable {
     final Binding binding;
@@ -66,18 +67,23 @@ final class CallBuffers implements AutoCloseable {
     private final int[] prompts;
 
     private final int views;
+    private final int room;
     private final int copies;
     private final int h;
     private final int w;
 
-    CallBuffers(Worker worker, Conditioning c, int views, int copies, int h, int w) {
+    /**
+     * @param room views that the network is run with; what the rows beyond give is not looked at
+     */
+    CallBuffers(Worker worker, Conditioning c, int views, int room, int copies, int h, int w) {
         this.worker = worker;
         this.conditioning = c;
         this.views = views;
+        this.room = room;
         this.copies = copies;
         this.h = h;
         this.w = w;
-        int rows = views * copies;
+        int rows = room * copies;
         Denoiser denoiser = c.denoiser(worker);
         long plane = (long) denoiser.channels() * h * w;
         sample = worker.floats(rows * plane, "sample");
@@ -106,14 +112,14 @@ final class CallBuffers implements AutoCloseable {
         if (denoiser.hasMaps()) {
             MemorySegment one = c.tokenWeights().on(worker);
             weights = worker.floats(rows * one.byteSize() / 4, "token_weights");
-            for (int row = (copies - 1) * views; row < rows; row++) {
+            for (int row = (copies - 1) * views; row < copies * views; row++) {
                 worker.queue.copy(weights.asSlice(row * one.byteSize()), one, one.byteSize());
             }
             for (int block = 0; block < denoiser.mapCount(); block++) {
                 long area = (long) denoiser.mapSize(block, h) * denoiser.mapSize(block, w);
                 MemorySegment map = worker.floats(rows * area, "map");
                 allMaps.add(map);
-                maps.add(map.asSlice((rows - views) * area * 4));
+                maps.add(map.asSlice((copies - 1) * views * area * 4, views * area * 4));
             }
         }
         long half = views * plane * 4;
@@ -150,7 +156,7 @@ final class CallBuffers implements AutoCloseable {
     /** The conditioning of every row: copied, since calls of other shapes bind other rows. */
     private MemorySegment rows(Shared all, String label) {
         long row = all.byteSize() / Conditioning.ROWS;
-        MemorySegment out = worker.floats((long) views * copies * row / 4, label);
+        MemorySegment out = worker.floats((long) room * copies * row / 4, label);
         MemorySegment from = all.on(worker);
         for (int r = 0; r < views * copies; r++) {
             boolean conditional = r >= (copies - 1) * views;
@@ -177,9 +183,10 @@ final class CallBuffers implements AutoCloseable {
         worker.queue.copy(out.asSlice(to), all.on(worker).asSlice(row * bytes), bytes);
     }
 
-    boolean fits(Conditioning other, int v, int c, int height, int width) {
+    boolean fits(Conditioning other, int v, int r, int c, int height, int width) {
         return conditioning.denoiser(worker) == other.denoiser(worker)
                 && views == v
+                && room == r
                 && copies == c
                 && h == height
                 && w == width;
@@ -201,7 +208,7 @@ final class CallBuffers implements AutoCloseable {
 
     void timestep(float t) {
         MemorySegment out = timestep[worker.calls.slot()];
-        for (int r = 0; r < views * copies; r++) {
+        for (int r = 0; r < room * copies; r++) {
             out.setAtIndex(ValueLayout.JAVA_FLOAT, r, t);
         }
     }

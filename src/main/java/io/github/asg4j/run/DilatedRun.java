@@ -185,7 +185,9 @@ final class DilatedRun extends StageRun {
     private CallBuffers buffers(Worker worker, int unit, int rows, int prompt) {
         CallBuffers b = prepared[worker.index][unit];
         if (b == null) {
-            b = worker.buffers(conditioning, 1, rows, canvas.height(), canvas.width());
+            b =
+                    worker.buffers(
+                            conditioning, calls.get(unit), rows, canvas.height(), canvas.width());
             prepared[worker.index][unit] = b;
         }
         b.prompt(0, prompt);

@@ -66,7 +66,7 @@ final class DilatedViews {
         final MemorySegment noise;
 
         Prepared(Worker worker, Stage.Call call) {
-            buffers = worker.buffers(conditioning, call.count(), copies, height, width);
+            buffers = worker.buffers(conditioning, call, copies, height, width);
             long from = call.first() * plane * Float.BYTES;
             long size = call.count() * plane * Float.BYTES;
             latents = DilatedViews.this.latents.on(worker).asSlice(from, size);

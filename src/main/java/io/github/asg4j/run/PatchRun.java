@@ -229,7 +229,7 @@ final class PatchRun extends StageRun {
             count = call.count();
             int h = patches.viewHeight();
             int w = patches.viewWidth();
-            buffers = worker.buffers(conditioning, count, copies, h, w);
+            buffers = worker.buffers(conditioning, call, copies, h, w);
             slots = new MemorySegment[latents.length];
             for (int i = 0; i < slots.length; i++) {
                 slots[i] = views(latents[i].on(worker));

@@ -102,7 +102,7 @@ final class PhaseRun extends StageRun {
             if (call.first() < windows) {
                 windowCalls.add(call);
             } else {
-                dilatedCalls.add(new Stage.Call(call.first() - windows, call.count()));
+                dilatedCalls.add(new Stage.Call(call.first() - windows, call.count(), call.room()));
             }
         }
         localCalls = windowCalls.size();

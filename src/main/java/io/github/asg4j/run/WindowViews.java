@@ -143,11 +143,7 @@ final class WindowViews {
             Stage.Call call = calls.get(c);
             buffers =
                     worker.buffers(
-                            conditioning,
-                            call.count(),
-                            copies,
-                            windows.viewHeight(),
-                            windows.viewWidth());
+                            conditioning, call, copies, windows.viewHeight(), windows.viewWidth());
             long bytes = viewPlane * Float.BYTES;
             MemorySegment all = WindowViews.this.noise.on(worker);
             noise = all.asSlice(call.first() * bytes, call.count() * bytes);

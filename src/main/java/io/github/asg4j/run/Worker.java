@@ -9,6 +9,7 @@ import io.github.asg4j.kernel.Kernels;
 import io.github.asg4j.kernel.ResampleAxis;
 import io.github.asg4j.kernel.Resize;
 import io.github.asg4j.ort.Binding;
+import io.github.asg4j.plan.Stage;
 
 import org.jspecify.annotations.Nullable;
 
@@ -160,13 +161,15 @@ final class Worker implements Hands, AutoCloseable {
     }
 
     /** The worker's model inputs and outputs for calls of this shape, made on first use. */
-    CallBuffers buffers(Conditioning conditioning, int views, int copies, int h, int w) {
+    CallBuffers buffers(Conditioning conditioning, Stage.Call call, int copies, int h, int w) {
+        int views = call.count();
+        int room = onHost() ? views : call.room();
         for (CallBuffers b : buffers) {
-            if (b.fits(conditioning, views, copies, h, w)) {
+            if (b.fits(conditioning, views, room, copies, h, w)) {
                 return b;
             }
         }
-        CallBuffers b = new CallBuffers(this, conditioning, views, copies, h, w);
+        CallBuffers b = new CallBuffers(this, conditioning, views, room, copies, h, w);
         buffers.add(b);
         return b;
     }
