@@ -21,7 +21,7 @@ def fuse_unet(unet: UNet2DConditionModel) -> None:
     """Transformer layers and ResNets of a UNet with fewer passes; their parameters get other names."""
     for module in list(unet.modules()):
         if isinstance(module, Transformer2DModel):
-            module.transformer_blocks = torch.nn.ModuleList([_Layers(module)])
+            module.transformer_blocks = torch.nn.ModuleList([_Layers(list(module.transformer_blocks))])
         elif isinstance(module, ResnetBlock2D):
             # Both are added per channel, to the same sum.
             if module.time_embedding_norm == "default":
@@ -80,19 +80,16 @@ class _FastGelu(torch.autograd.Function):
 class _Layers(torch.nn.Module):
     """All layers of a Transformer2DModel: the normalisation that follows a part adds its bias and the residual."""
 
-    def __init__(self, transformer: Transformer2DModel):
+    def __init__(self, layers: list[BasicTransformerBlock]):
         super().__init__()
-        layers = list(transformer.transformer_blocks)
         for layer in layers:
             _require_usual(layer)
             layer.ff.net[0] = _Geglu(layer.ff.net[0])
         self.layers = torch.nn.ModuleList(layers)
         outs = [linear for layer in layers for linear in (layer.attn1.to_out[0], layer.attn2.to_out[0], layer.ff.net[2])]
-        # Nothing but the projection comes after the last part.
-        projection, last = transformer.proj_out, outs[-1]
-        projection.bias = _parameter(projection.bias + projection.weight.flatten(1) @ last.bias)
+        # No LayerNorm follows the last part, which keeps its bias.
         self.biases = torch.nn.ParameterList(linear.bias for linear in outs[:-1])
-        for linear in outs:
+        for linear in outs[:-1]:
             linear.bias = None
 
     def forward(self, residual: torch.Tensor, encoder_hidden_states: torch.Tensor, **kwargs: object) -> torch.Tensor:
