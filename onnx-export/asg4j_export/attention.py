@@ -2,7 +2,8 @@
 """Attention processors that export as ONNX Runtime's own operator, with the attention maps beside it.
 
 ``com.microsoft::MultiHeadAttention`` has kernels on the CPU and, with flash attention, on CUDA. Exported as that, no pattern has to
-be found by an optimiser afterwards, and the map's branch, which computes its scores itself, cannot stand in a fusion's way.
+be found by an optimiser afterwards. A map is the same operator once more: with the tokens' weights as the values of every channel it keeps no
+scores either.
 """
 
 from __future__ import annotations
@@ -13,9 +14,21 @@ from diffusers.models.attention_processor import Attention
 
 
 class TokenWeights:
-    """Carries the graph input ``token_weights`` to the attention processors."""
+    """Carries the graph input ``token_weights`` [B, T] to the attention processors."""
 
     value: torch.Tensor
+
+    def set(self, value: torch.Tensor) -> None:
+        self.value = value
+        self._columns: dict[tuple[int, torch.dtype], torch.Tensor] = {}
+
+    def columns_like(self, key: torch.Tensor) -> torch.Tensor:
+        """[B, T, C] as ``key`` is: the weights in every channel, expanded once for all layers of this width."""
+        kind = int(key.shape[2]), key.dtype  # while tracing, an extent is a tensor
+        if kind not in self._columns:
+            value = self.value if key.dtype == self.value.dtype else self.value.to(key.dtype)
+            self._columns[kind] = value[:, :, None].expand_as(key)
+        return self._columns[kind]
 
 
 class _MultiHeadAttention(torch.autograd.Function):
@@ -43,21 +56,22 @@ def widen(tensor: torch.Tensor) -> torch.Tensor:
     return tensor if tensor.dtype == torch.float32 else tensor.float()
 
 
-def attend(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, heads: int, upcast: bool = False) -> torch.Tensor:
-    """Attention of [B, T, heads*d]; ``upcast``: in float32 whatever the tensors are."""
-    if not upcast or query.dtype == torch.float32:
-        return _MultiHeadAttention.apply(query, key, value, heads)
-    return _MultiHeadAttention.apply(query.float(), key.float(), value.float(), heads).to(query.dtype)
+def attend(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, heads: int) -> torch.Tensor:
+    """Attention of [B, T, heads*d]."""
+    return _MultiHeadAttention.apply(query, key, value, heads)
 
 
-def attention_map(query: torch.Tensor, key: torch.Tensor, heads: int, weights: torch.Tensor) -> torch.Tensor:
-    """[B, queries]: mean over heads of sum_j softmax(QK'/sqrt(d))[:, :, j] * weights[:, j], in float32.
+def attention_map(query: torch.Tensor, key: torch.Tensor, heads: int, weights: TokenWeights) -> torch.Tensor:
+    """[B, queries, 1]: mean over heads of sum_j softmax(QK'/sqrt(d))[:, :, j] * token_weights[:, j].
 
-    ``query`` [B, queries, heads*d] and ``key`` [B, T, heads*d]; ``weights`` [B, T].
+    ``query`` [B, queries, heads*d] and ``key`` [B, T, heads*d]. All channels of a head say the same.
     """
-    query, key = (widen(x).unflatten(2, (heads, -1)).transpose(1, 2) for x in (query, key))
-    scores = torch.matmul(query * query.shape[3] ** -0.5, key.transpose(2, 3)).softmax(-1)
-    return torch.matmul(scores, weights[:, None, :, None]).squeeze(3).mean(1)
+    return attend(query, key, weights.columns_like(key), heads).mean(2, keepdim=True)
+
+
+def mean_map(maps: list[torch.Tensor]) -> torch.Tensor:
+    """[B, queries]: the mean of several layers' maps, in float32."""
+    return widen(torch.cat(maps, 2)).mean(2)
 
 
 class FusedAttention:
@@ -79,11 +93,13 @@ class FusedAttention:
         if attention_mask is not None or hidden_states.ndim != 3:
             raise ValueError("only unmasked attention over tokens can be exported")
         context = hidden_states if encoder_hidden_states is None else encoder_hidden_states
-        query, key = attn.to_q(hidden_states), attn.to_k(context)
+        query, key, value = attn.to_q(hidden_states), attn.to_k(context), attn.to_v(context)
+        if attn.upcast_attention:
+            query, key, value = widen(query), widen(key), widen(value)
         if self._weights is not None:
-            self.map = attention_map(query, key, attn.heads, self._weights.value)
-        output = attend(query, key, attn.to_v(context), attn.heads, attn.upcast_attention)
-        return attn.to_out[1](attn.to_out[0](output)) / attn.rescale_output_factor
+            self.map = attention_map(query, key, attn.heads, self._weights)
+        output = attend(query, key, value, attn.heads)
+        return attn.to_out[0](output if output.dtype == hidden_states.dtype else output.to(hidden_states.dtype))
 
 
 class CellAttention:
@@ -113,7 +129,7 @@ class JointAttention:
         tokens = hidden_states.shape[1]
         query, key, value = attn.to_q(hidden_states), attn.to_k(hidden_states), attn.to_v(hidden_states)
         text_key = attn.add_k_proj(encoder_hidden_states)
-        self.map = attention_map(query, text_key, attn.heads, self._weights.value)
+        self.map = attention_map(query, text_key, attn.heads, self._weights)
         joint = attend(
             torch.cat([query, attn.add_q_proj(encoder_hidden_states)], 1),
             torch.cat([key, text_key], 1),

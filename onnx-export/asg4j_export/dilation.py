@@ -72,7 +72,7 @@ class ReDilatedConvolution(torch.autograd.Function):
         phases = g.op("Reshape", padded, join(ints(0, 0), rows, d, columns, d))
         phases = g.op("Transpose", phases, perm_i=[0, 3, 5, 1, 2, 4])
         phases = g.op("Reshape", phases, join(ints(-1, channels[1]), cells))
-        y = g.op("Conv", phases, weight, bias, kernel_shape_i=[3, 3], pads_i=[1, 1, 1, 1])
+        y = g.op("Conv", phases, weight, *([] if bias is None else [bias]), kernel_shape_i=[3, 3], pads_i=[1, 1, 1, 1])
         y = g.op("Reshape", y, join(ints(-1), d, d, ints(channels[0]), cells))
         y = g.op("Transpose", y, perm_i=[0, 3, 4, 1, 5, 2])
         y = g.op("Reshape", y, join(ints(0, 0), whole))

@@ -7,7 +7,8 @@ from diffusers import AutoencoderKL, SD3Transformer2DModel, UNet2DConditionModel
 from diffusers.models.attention_processor import Attention
 from transformers import T5EncoderModel
 
-from .attention import FusedAttention, JointAttention, TokenWeights, narrow, widen
+from .attention import FusedAttention, JointAttention, TokenWeights, mean_map, narrow, widen
+from .fusion import fuse_transformer, fuse_unet
 
 
 class PlainAttention:
@@ -50,6 +51,7 @@ class Denoiser(torch.nn.Module):
     def __init__(self, unet: UNet2DConditionModel, fused: bool = False):
         super().__init__()
         self.unet = unet
+        self._fused = fused
         attention = FusedAttention if fused else PlainAttention
         self.text_time = unet.config.addition_embed_type == "text_time"
         self._weights = TokenWeights()
@@ -65,6 +67,8 @@ class Denoiser(torch.nn.Module):
                 processor = attention()
             processors[name] = processor
         unet.set_attn_processor(processors)
+        if fused:
+            fuse_unet(unet)
         #: (up block, latent size / map size), in the order of the outputs
         self.blocks = [(block, 2 ** (levels - 1 - block)) for block in sorted(self._processors)]
 
@@ -79,14 +83,14 @@ class Denoiser(torch.nn.Module):
 
     def forward(self, sample, timestep, encoder_hidden_states, *rest):
         *extra, token_weights = rest
-        self._weights.value = token_weights
+        self._weights.set(token_weights)
         added = {"text_embeds": extra[0], "time_ids": extra[1]} if self.text_time else None
         own, states = narrow(self.unet, sample, encoder_hidden_states)
         noise = widen(self.unet(own, timestep, states, added_cond_kwargs=added, return_dict=False)[0])
         maps = []
         for block, scale in self.blocks:
-            layers = self._processors[block]
-            mean = sum(layer.map for layer in layers) / len(layers)
+            layers = [layer.map for layer in self._processors[block]]
+            mean = mean_map(layers) if self._fused else sum(layers) / len(layers)
             maps.append(mean.reshape(-1, sample.shape[2] // scale, sample.shape[3] // scale))
         return (noise, *maps)
 
@@ -106,6 +110,7 @@ class JointDenoiser(torch.nn.Module):
         self._processors = [JointAttention(self._weights) for _ in range(layers)]
         for block, processor in zip(transformer.transformer_blocks, self._processors):
             block.attn.set_processor(processor)
+        fuse_transformer(transformer)
         cuts = [layers * group // self.groups for group in range(self.groups + 1)]
         #: (first layer, one past the last) of each group
         self.ranges = list(zip(cuts, cuts[1:]))
@@ -115,12 +120,12 @@ class JointDenoiser(torch.nn.Module):
         return ["noise", *(f"mask_joint{group}" for group in range(self.groups))]
 
     def forward(self, sample, timestep, encoder_hidden_states, text_embeds, token_weights):
-        self._weights.value = token_weights
+        self._weights.set(token_weights)
         own, states, pooled = narrow(self.transformer, sample, encoder_hidden_states, text_embeds)
         velocity = widen(self.transformer(own, states, pooled, timestep, return_dict=False)[0])
         maps = []
         for first, end in self.ranges:
-            mean = sum(layer.map for layer in self._processors[first:end]) / (end - first)
+            mean = mean_map([layer.map for layer in self._processors[first:end]])
             maps.append(mean.reshape(-1, sample.shape[2] // self.patch, sample.shape[3] // self.patch))
         return (velocity, *maps)
 

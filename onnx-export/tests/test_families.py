@@ -124,18 +124,31 @@ def test_sdxl_has_70_self_and_70_cross_attentions(checkpoints, tmp_path):
     graph = onnx.load(tmp_path / "denoiser.onnx").graph
     fused = [node for node in graph.node if node.op_type == "MultiHeadAttention"]
     assert all(node.domain == "com.microsoft" for node in fused)
-    # Keys of cross-attention are projected from the text; those of self-attention from what the queries are.
     producers = {output: node for node in graph.node for output in node.output}
-    cross = [node for node in fused if producers[node.input[1]].input[0] == "encoder_hidden_states"]
-    assert (len(fused) - len(cross), len(cross)) == (70, 70)
-    # The branches of the maps, and nothing else, have a softmax of their own.
-    assert operators(tmp_path / "denoiser.onnx")["Softmax"] == 3 * 10 + 3 * 2
+    # Of a map the values are the tokens' weights in every channel, expanded once: both blocks are of one width here.
+    maps = [node for node in fused if producers[node.input[2]].op_type == "Expand"]
+    assert len(maps) == 3 * 10 + 3 * 2 and len({node.input[2] for node in maps}) == 1
+    # Keys of cross-attention are projected from the text; those of self-attention from what the queries are.
+    cross = [node for node in fused if node not in maps and producers[node.input[1]].input[0] == "encoder_hidden_states"]
+    assert (len(fused) - len(maps) - len(cross), len(cross)) == (70, 70)
+    for file in ("denoiser.onnx", "denoiser_dilated.onnx"):
+        found = operators(tmp_path / file)
+        # Three parts a layer; the first layer of each of the 11 transformers has nothing to add.
+        assert (found["SkipLayerNormalization"], found["LayerNormalization"]) == (3 * 70 - 11, 11)
+        assert (found["BiasGelu"], found["Erf"], found["Softmax"]) == (70, 0, 0)
 
 
-@pytest.mark.parametrize("family,attentions,maps", [("sd15", 32, 9), ("sd21", 32, 9), ("sd3", 6, 6)])
-def test_attention_is_one_operator(bundles, family, attentions, maps):
+@pytest.mark.parametrize("family,attentions,norms,gelus", [
+    ("sd15", 32 + 9, (3 * 16 - 16, 16), {"BiasGelu": 16}),
+    ("sd21", 32 + 9, (3 * 16 - 16, 16), {"BiasGelu": 16}),
+    ("sd3", 6 + 6, (0, 24), {"FastGelu": 11}),
+])
+def test_fused_operators(bundles, family, attentions, norms, gelus):
+    """Attention and maps; LayerNorms that add, and others; activations that add a bias."""
     found = operators(bundles(family) / "denoiser.onnx")
-    assert (found["MultiHeadAttention"], found["Softmax"]) == (attentions, maps)
+    assert (found["MultiHeadAttention"], found["Softmax"]) == (attentions, 0)
+    assert (found["SkipLayerNormalization"], found["LayerNormalization"]) == norms
+    assert {name: found[name] for name in ("BiasGelu", "FastGelu", "Erf", "Tanh") if found[name]} == gelus
 
 
 def feed(bundle, batch, height, width, seed=0):

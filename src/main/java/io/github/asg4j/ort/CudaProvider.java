@@ -186,6 +186,8 @@ public final class CudaProvider implements Provider {
         // EXHAUSTIVE, the default, measures anew for every shape of input.
         options.put("cudnn_conv_algo_search", "HEURISTIC");
         options.put("fuse_conv_bias", "0");
+        // Otherwise SkipLayerNormalization sums squares in halves, which overflows from 256 on.
+        options.put("enable_skip_layer_norm_strict_mode", "1");
         // The other strategy doubles: a model may reserve twice what it needs.
         options.put("arena_extend_strategy", "kSameAsRequested");
         if (arenaLimit != NO_LIMIT) {
