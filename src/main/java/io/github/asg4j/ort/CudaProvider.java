@@ -17,6 +17,7 @@ import org.bytedeco.onnxruntime.StringStringMap;
 import org.bytedeco.onnxruntime.global.onnxruntime;
 
 import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -38,6 +39,18 @@ public final class CudaProvider implements Provider {
 
     /** What the provider is linked with, dependencies first, and what to install for each. */
     private static final Map<String, String> LIBRARIES = libraries();
+
+    private static final String CUDNN = "libcudnn.so.9";
+
+    /** What cuDNN loads by itself when it is first used, from its own folder. */
+    private static final List<String> PARTS_OF_CUDNN =
+            List.of(
+                    "libcudnn_graph.so.9",
+                    "libcudnn_ops.so.9",
+                    "libcudnn_cnn.so.9",
+                    "libcudnn_heuristic.so.9",
+                    "libcudnn_engines_precompiled.so.9",
+                    "libcudnn_engines_runtime_compiled.so.9");
 
     private final CudaDevice device;
     private final long stream;
@@ -66,7 +79,7 @@ public final class CudaProvider implements Provider {
         fixes.put("libcublas.so.13", toolkit + "nvidia-cublas)");
         fixes.put("libcufft.so.12", toolkit + "nvidia-cufft)");
         fixes.put(
-                "libcudnn.so.9",
+                CUDNN,
                 "install cuDNN 9 for CUDA 13 (package cudnn9-cuda-13, or the Python wheel"
                         + " nvidia-cudnn-cu13)");
         return fixes;
@@ -152,7 +165,22 @@ public final class CudaProvider implements Provider {
                                                 () ->
                                                         new DeviceException(
                                                                 libraries.missing(name, fix)))));
+        requireWhole(found.getLast());
         return found;
+    }
+
+    private static void requireWhole(Path cudnn) {
+        for (String part : PARTS_OF_CUDNN) {
+            if (!Files.isRegularFile(cudnn.resolveSibling(part))) {
+                throw new DeviceException(
+                        part
+                                + " was not found beside "
+                                + cudnn
+                                + ", from where cuDNN loads it; "
+                                + LIBRARIES.get(CUDNN)
+                                + " whole, all libcudnn*.so.9 in one folder");
+            }
+        }
     }
 
     /** ONNX Runtime asks the system for them by name alone; once loaded, they are found. */

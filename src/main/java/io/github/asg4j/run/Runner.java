@@ -162,9 +162,12 @@ public final class Runner {
                 if (lost.size() == lostBefore) {
                     throw e;
                 }
-                LOG.log(
-                        System.Logger.Level.WARNING,
-                        e.getMessage() + "; the picture is begun again on those that are left");
+                if (lost.size() < lanes.size()) {
+                    LOG.log(
+                            System.Logger.Level.WARNING,
+                            e.getMessage()
+                                    + "; the picture is begun again on those that are left");
+                }
             } catch (OutOfMemoryException e) {
                 if (plan.viewBatch() == 1) {
                     throw e;

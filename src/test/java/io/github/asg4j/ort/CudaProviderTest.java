@@ -55,6 +55,23 @@ class CudaProviderTest {
             assertTrue(e.getMessage().contains("; install "), e.getMessage());
             Files.writeString(folder.resolve(name), "");
         }
+        for (String part :
+                List.of(
+                        "graph",
+                        "ops",
+                        "cnn",
+                        "heuristic",
+                        "engines_precompiled",
+                        "engines_runtime_compiled")) {
+            String name = "libcudnn_" + part + ".so.9";
+            DeviceException e =
+                    assertThrows(DeviceException.class, () -> CudaProvider.find(libraries()));
+            assertTrue(
+                    e.getMessage().startsWith(name + " was not found beside " + folder),
+                    e::getMessage);
+            assertTrue(e.getMessage().contains("; install cuDNN 9"), e.getMessage());
+            Files.writeString(folder.resolve(name), "");
+        }
         assertEquals(
                 LIBRARIES.stream().map(folder::resolve).toList(), CudaProvider.find(libraries()));
     }
