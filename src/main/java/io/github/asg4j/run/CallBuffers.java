@@ -119,7 +119,7 @@ final class CallBuffers implements AutoCloseable {
                 long area = (long) denoiser.mapSize(block, h) * denoiser.mapSize(block, w);
                 MemorySegment map = worker.floats(rows * area, "map");
                 allMaps.add(map);
-                maps.add(map.asSlice((copies - 1) * views * area * 4, views * area * 4));
+                maps.add(map.asSlice((copies - 1L) * views * area * 4, views * area * 4));
             }
         }
         long half = views * plane * 4;
