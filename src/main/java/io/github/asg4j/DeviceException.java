@@ -7,11 +7,31 @@ import org.jspecify.annotations.Nullable;
 public final class DeviceException extends AsgException {
     private static final long serialVersionUID = 1L;
 
+    private final boolean lost;
+
     public DeviceException(String message) {
         this(message, null);
     }
 
     public DeviceException(String message, @Nullable Throwable cause) {
+        this(message, cause, false);
+    }
+
+    private DeviceException(String message, @Nullable Throwable cause, boolean lost) {
         super(message, cause);
+        this.lost = lost;
+    }
+
+    /** Of a device that answers nothing any more. */
+    public static DeviceException lost(String message, @Nullable Throwable cause) {
+        return new DeviceException(message, cause, true);
+    }
+
+    /**
+     * Whether devices are lost to this process: a GPU's context does not survive a fault, and trying again
+     * helps in a new process only, or on other devices. Else it was this request that failed.
+     */
+    public boolean lost() {
+        return lost;
     }
 }

@@ -120,7 +120,10 @@ public final class CudaDevice implements AutoCloseable {
     public boolean isAlive() {
         try {
             makeCurrent();
-            return freeBytes() >= 0;
+            try (CudaStream stream = newStream()) {
+                stream.synchronize();
+            }
+            return true;
         } catch (DeviceException e) {
             return false;
         }

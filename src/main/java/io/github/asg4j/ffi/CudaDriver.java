@@ -604,7 +604,18 @@ public final class CudaDriver implements CudaApi {
                         what
                                 + ": the device has no such memory left; draw a smaller picture,"
                                 + " lower --view-batch, or end other programs that use the GPU")
-                : new DeviceException(what + hint(status));
+                : isSticky(status)
+                        ? DeviceException.lost(what + hint(status), null)
+                        : new DeviceException(what + hint(status));
+    }
+
+    /** From then on every call for the device fails. */
+    private static boolean isSticky(int status) {
+        return switch (status) {
+            // memory beyond repair, illegal address, timeout, assertion, and faults of a kernel
+            case 214, 700, 702, 710, 714, 715, 716, 717, 718, 719 -> true;
+            default -> false;
+        };
     }
 
     @SuppressWarnings("restricted")
@@ -624,6 +635,9 @@ public final class CudaDriver implements CudaApi {
     }
 
     private static String hint(int status) {
+        if (isSticky(status)) {
+            return ": the device's context is lost; this process cannot use it any more";
+        }
         return switch (status) {
             case 3 -> ": the driver is not initialised; is its kernel module loaded (nvidia-smi)?";
             case 100 -> ": no GPU is visible; check nvidia-smi and CUDA_VISIBLE_DEVICES";
@@ -631,8 +645,6 @@ public final class CudaDriver implements CudaApi {
                     ": the driver is too old or does not fit its kernel module; install"
                             + " 580 or newer and restart";
             case 200, 209 -> ": the machine code is not of this GPU's architecture";
-            case 700, 715, 716, 717, 718, 719 ->
-                    ": the device's context is lost; this process cannot use it any more";
             default -> "";
         };
     }

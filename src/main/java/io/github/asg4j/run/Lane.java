@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.github.asg4j.run;
 
+import io.github.asg4j.DeviceException;
 import io.github.asg4j.device.CudaStream;
 import io.github.asg4j.device.Queue;
 import io.github.asg4j.kernel.Kernels;
@@ -30,6 +31,12 @@ public record Lane(
     /** Whether what it works with is a GPU. */
     boolean onGpu() {
         return queue instanceof CudaStream;
+    }
+
+    /** Whether its GPU is lost, after what failed there. */
+    boolean isLost(Throwable failure) {
+        return (failure instanceof DeviceException e && e.lost())
+                || (queue instanceof CudaStream stream && !stream.device().isAlive());
     }
 
     /** Does the work in the lane's thread, on its device, and waits for it, interrupted or not. */

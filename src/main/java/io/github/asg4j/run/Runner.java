@@ -153,7 +153,7 @@ public final class Runner {
             Plan plan = planner.plan(current);
             int lostBefore = lost.size();
             if (lostBefore == lanes.size()) {
-                throw new DeviceException("all devices are lost: " + lost.values());
+                throw DeviceException.lost("all devices are lost: " + lost.values(), null);
             }
             try {
                 leaveLost();
@@ -165,8 +165,7 @@ public final class Runner {
                 if (lost.size() < lanes.size()) {
                     LOG.log(
                             System.Logger.Level.WARNING,
-                            e.getMessage()
-                                    + "; the picture is begun again on those that are left");
+                            e.getMessage() + "; the picture is begun again on those that are left");
                 }
             } catch (OutOfMemoryException e) {
                 if (plan.viewBatch() == 1) {
@@ -218,8 +217,8 @@ public final class Runner {
     }
 
     /**
-     * What a request does on the first device beside the workers' part: what fails there is the
-     * device's loss. In the device's thread, as CUDA keeps a thread's last error whatever device it was
+     * What a request does on the first device beside the workers' part, which may show that it is
+     * lost. In the device's thread, as CUDA keeps a thread's last error whatever device it was
      * of.
      */
     private <T> T onFront(Supplier<T> work) {
@@ -230,7 +229,9 @@ public final class Runner {
         try {
             return lane.call(work);
         } catch (DeviceException e) {
-            lost.putIfAbsent(lane, lane.name() + " is lost: " + reason(e));
+            if (lane.isLost(e)) {
+                lost.putIfAbsent(lane, lane.name() + " is lost: " + reason(e));
+            }
             throw e;
         }
     }
@@ -794,11 +795,17 @@ public final class Runner {
                 if (worker.onHost()) {
                     LOG.log(System.Logger.Level.WARNING, worker.name() + " is lost: " + reason(e));
                     board.lose(worker, e);
-                } else {
+                } else if (used.get(worker.index).isLost(e)) {
                     // What it had enqueued, and what others took from it, is in doubt.
                     String reason = worker.name() + " is lost: " + reason(e);
                     lost.put(used.get(worker.index), reason);
-                    board.fail(new DeviceException(reason, e));
+                    board.fail(DeviceException.lost(reason, e));
+                } else {
+                    // The device still works: only this request fails.
+                    board.fail(
+                            e instanceof AsgException typed
+                                    ? typed
+                                    : new DeviceException(worker.name() + " failed: " + e, e));
                 }
             } finally {
                 board.workerFinished();
