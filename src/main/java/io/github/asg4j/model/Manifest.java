@@ -208,8 +208,10 @@ public record Manifest(
      * @param tail the graph from features to pixels, run in tiles
      * @param scale features per latent cell and axis
      * @param halo features around a tile that its convolutions reach
+     * @param channels of the widest tensor of the front at the features' resolution; where a bundle does
+     *     not say it, twice the {@link Vae#width}
      */
-    public record TiledDecoder(String front, String tail, int scale, int halo) {}
+    public record TiledDecoder(String front, String tail, int scale, int halo, int channels) {}
 
     /** The noise schedule the model was trained with, and the solver it is used with. */
     public sealed interface Scheduler {
@@ -575,19 +577,20 @@ public record Manifest(
                 file(json.get("decoder"), files),
                 encoder == null ? null : file(encoder, files),
                 json.get("precision").oneOf(PRECISIONS),
-                tiled == null ? null : tiledDecoder(tiled, files),
+                tiled == null ? null : tiledDecoder(tiled, files, width),
                 fallback,
                 width,
                 keepsScores);
     }
 
-    private static TiledDecoder tiledDecoder(Json json, Map<String, FileEntry> files) {
-        json.onlyKeys("front", "tail", "scale", "halo");
+    private static TiledDecoder tiledDecoder(Json json, Map<String, FileEntry> files, int width) {
+        json.onlyKeys("front", "tail", "scale", "halo", "channels");
         return new TiledDecoder(
                 file(json.get("front"), files),
                 file(json.get("tail"), files),
                 json.get("scale").integer(1, 64),
-                json.get("halo").integer(0, 1024));
+                json.get("halo").integer(0, 1024),
+                optional(json, "channels", 1, 1 << 16, 2 * width));
     }
 
     private static List<Upscaler> upscalers(@Nullable Json json, Map<String, FileEntry> files) {

@@ -233,6 +233,17 @@ public record Decoding(
         return List.copyOf(borders);
     }
 
+    /** Values of the largest tensor in it. */
+    public long largestTensor() {
+        Tile tile = tiles().getFirst();
+        long image = (long) tile.seenHeight() * pixels() * tile.seenWidth() * pixels();
+        long values = vae.width() * image;
+        Manifest.TiledDecoder tiled = vae.tiledDecoder();
+        return whole() || tiled == null
+                ? values
+                : Math.max(values, (long) tiled.channels() * height * scale() * width * scale());
+    }
+
     /**
      * Bytes that the network works in which runs once, over all: the whole decoder, or the front of
      * exact tiles. A lower bound: on the CPU ONNX Runtime may hold up to half more.

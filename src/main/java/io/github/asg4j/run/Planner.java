@@ -31,6 +31,9 @@ public final class Planner {
     /** On the CPU one view a call keeps all workers busy; a wider batch gains nothing there. */
     private static final int VIEW_BATCH = 1;
 
+    /** Of a tensor on a GPU: what ONNX Runtime's CUDA kernels index with. */
+    private static final long MOST_VALUES = Integer.MAX_VALUE;
+
     /** The most that {@link GenerationRequest#BY_MEMORY} chooses. */
     private static final int MOST_VIEWS = 16;
 
@@ -210,6 +213,20 @@ public final class Planner {
         MemoryEstimate one = drawing.apply(1);
         Decoding chosen =
                 possible.stream().filter(d -> fits(one, d)).findFirst().orElse(possible.getLast());
+        if (!gpus.isEmpty() && chosen.largestTensor() > MOST_VALUES) {
+            throw new BadRequestException(
+                    canvas.widthPixels()
+                            + "x"
+                            + canvas.heightPixels()
+                            + " cannot be decoded on a GPU: a tensor of the VAE would have "
+                            + chosen.largestTensor()
+                            + " values, ONNX Runtime's CUDA kernels count to "
+                            + MOST_VALUES
+                            + "; draw a smaller picture, or on the CPU (--devices cpu:N)"
+                            + (manifest.vae().tiledDecoder() == null
+                                    ? ""
+                                    : "; a bundle that is exported again may allow more"));
+        }
         int tiles = gpus.isEmpty() ? workers : 1;
         while (tiles > 1
                 && onHost(drawing.apply(workers), chosen.atOnce(tiles), workers).total()

@@ -107,7 +107,7 @@ class ManifestTest {
                                 "\"tiled_decoder\": {\"front\": \"front.onnx\", \"tail\":"
                                         + " \"vae_decoder.onnx\", \"scale\": 4, \"halo\": 9},");
         assertEquals(
-                new Manifest.TiledDecoder("front.onnx", "vae_decoder.onnx", 4, 9),
+                new Manifest.TiledDecoder("front.onnx", "vae_decoder.onnx", 4, 9, 512),
                 parse(json).vae().tiledDecoder());
         assertTrue(
                 refusal(json.replace("\"front.onnx\", \"tail", "\"f.onnx\", \"tail"))

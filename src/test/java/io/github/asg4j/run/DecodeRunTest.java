@@ -46,7 +46,7 @@ import java.util.stream.IntStream;
 @Timeout(60)
 class DecodeRunTest {
     private static final Manifest.TiledDecoder PARTS =
-            new Manifest.TiledDecoder("vae_front.onnx", "vae_tail.onnx", 4, 3);
+            new Manifest.TiledDecoder("vae_front.onnx", "vae_tail.onnx", 4, 3, 512);
     private static final Manifest.Latent LATENT =
             new Manifest.Latent(4, 8, 8, 8, 1, 0, 1, Manifest.Latent.UNLIMITED);
     private static final Decoding.Tiling WHOLE = new Decoding.Tiling(1 << 20, 8, 4);
@@ -110,7 +110,7 @@ class DecodeRunTest {
     void whatOverflowsIsDecodedAgain(int wholeCells) {
         var tiling = new Decoding.Tiling(wholeCells, 8, 1);
         var overflowing =
-                new Manifest.TiledDecoder("vae_front.onnx", "vae_tail_overflow.onnx", 4, 3);
+                new Manifest.TiledDecoder("vae_front.onnx", "vae_tail_overflow.onnx", 4, 3, 512);
         try (VaeDecoder good = random(PARTS);
                 VaeDecoder halves =
                         decoder(
@@ -219,7 +219,7 @@ class DecodeRunTest {
     @Test
     void partsThatDoNotFitAreNamed() {
         Manifest.TiledDecoder swapped =
-                new Manifest.TiledDecoder("vae_tail.onnx", "vae_front.onnx", 4, 3);
+                new Manifest.TiledDecoder("vae_tail.onnx", "vae_front.onnx", 4, 3, 512);
         try (VaeDecoder decoder = random(swapped)) {
             MemorySegment latents = scene(16, 16);
             BadBundleException e =
@@ -231,7 +231,7 @@ class DecodeRunTest {
         BadBundleException e =
                 assertThrows(
                         BadBundleException.class,
-                        () -> random(new Manifest.TiledDecoder("a", "b", 3, 3)).close());
+                        () -> random(new Manifest.TiledDecoder("a", "b", 3, 3, 512)).close());
         assertTrue(e.getMessage().contains("vae.tiled_decoder.scale"), e.getMessage());
     }
 
@@ -258,7 +258,7 @@ class DecodeRunTest {
 
     @Test
     void tileBordersAreWhereTilesMeet() {
-        Manifest.TiledDecoder entry = new Manifest.TiledDecoder("front", "tail", 4, 6);
+        Manifest.TiledDecoder entry = new Manifest.TiledDecoder("front", "tail", 4, 6, 512);
         // Whole up to 128 x 128 cells.
         assertEquals(List.of(), borders(entry, 128, 128));
         // Tiles of 64 cells keep 61 of them: 12 features of 4 a cell are halo.
