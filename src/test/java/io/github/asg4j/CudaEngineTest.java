@@ -40,6 +40,7 @@ import java.util.stream.Stream;
 @Timeout(120)
 class CudaEngineTest {
     private static final int OUT_OF_MEMORY = 2;
+    private static final int INVALID_VALUE = 1;
     private static final int ILLEGAL_ADDRESS = 700;
 
     @TempDir private Path folder;
@@ -443,6 +444,26 @@ class CudaEngineTest {
         assertEquals(before, Memory.bytesInUse(), "host memory that nobody freed");
     }
 
+    /** What fails on a device that works is the request's affair: the next one has all devices. */
+    @ParameterizedTest
+    @ValueSource(ints = {40, 90})
+    void aFailureOfOneRequestLosesNoDevice(int after) {
+        GenerationRequest request = Tiny.request().build();
+        String expected = Tiny.hash(onCpu(Tiny.options(1), request));
+        try (Engine engine =
+                Engine.open(options("cuda:0,cuda:1"), WorkerHook.NONE, new EmulatedGpus())) {
+            EmulatedCuda.fail("cuLaunchKernel", after, INVALID_VALUE);
+            Generation generation = engine.submit(request);
+            DeviceException e = assertThrows(DeviceException.class, generation::join);
+            assertTrue(e.getMessage().contains("(1)"), e.getMessage());
+            assertFalse(e.lost());
+            GeneratedImage image = engine.submit(request).join();
+            assertEquals(List.of(), image.report().get("lost_devices"));
+            assertEquals(expected, Tiny.hash(image));
+        }
+        assertEquals(0, EmulatedCuda.left(), "not freed");
+    }
+
     @Test
     void aLostOnlyDeviceIsSaid() {
         try (Engine engine = Engine.open(options("cuda:0"), WorkerHook.NONE, new EmulatedGpus())) {
@@ -451,6 +472,7 @@ class CudaEngineTest {
                 Generation generation = engine.submit(Tiny.request().build());
                 DeviceException e = assertThrows(DeviceException.class, generation::join);
                 assertTrue(e.getMessage().contains("cuda:0 is lost"), e.getMessage());
+                assertTrue(e.lost());
                 assertTrue(e.getMessage().contains("CUDA_ERROR_ILLEGAL_ADDRESS"), e.getMessage());
             }
         }
