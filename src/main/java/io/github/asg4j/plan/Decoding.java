@@ -38,13 +38,14 @@ public record Decoding(
 
     /**
      * Bytes of a pixel and channel ({@link Manifest.Vae#width}) at the peak of a decode, measured on
-     * the CPU (benchmarks/NOTES.md): four float32 tensors at the picture's resolution. The front of a
-     * tiled decoder takes half, with a quarter of the cells and twice the channels.
+     * the CPU and counted for GPUs (benchmarks/NOTES.md): four float32 tensors at the picture's resolution,
+     * and a little. The front of a tiled decoder takes half, with a quarter of the cells and twice the
+     * channels.
      */
-    static final long PIXEL_BYTES = 16;
+    static final long PIXEL_BYTES = 17;
 
     /** The same of the tail, which has more tensors at a time. */
-    static final long TAIL_PIXEL_BYTES = 21;
+    static final long TAIL_PIXEL_BYTES = 23;
 
     /** Bytes of a pair of latent cells whose scores are kept: scores, and their softmax. */
     static final long PAIR_BYTES = 8;

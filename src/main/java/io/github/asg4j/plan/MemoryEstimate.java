@@ -35,6 +35,9 @@ public record MemoryEstimate(
      */
     private static final double CELL_BYTES = 80;
 
+    /** On a GPU, where ONNX Runtime does less in place. */
+    private static final double GPU_CELL_BYTES = 117;
+
     /** The same where that level attends: its feed-forward layers are eight times as wide. */
     private static final double ATTENDING_CELL_BYTES = 150;
 
@@ -49,7 +52,7 @@ public record MemoryEstimate(
      * Estimates for {@code workers} workers that share their memory, without the VAE.
      *
      * @param denoiser of the bundle
-     * @param halves whether it computes in halves
+     * @param gpu whether it runs on GPUs
      */
     public static MemoryEstimate of(
             Canvas canvas,
@@ -59,7 +62,7 @@ public record MemoryEstimate(
             int workers,
             long weights,
             Manifest.Denoiser denoiser,
-            boolean halves) {
+            boolean gpu) {
         double latents = 2.0 * canvas.plane() * 4;
         double buffers = 0;
         double guides = 0;
@@ -92,7 +95,7 @@ public record MemoryEstimate(
             if (s instanceof Stage.Phase) {
                 cells = Math.max(cells, canvas.patchPlane() / (double) canvas.channels());
             }
-            workspace = Math.max(workspace, rows * rowBytes(denoiser, cells, halves));
+            workspace = Math.max(workspace, rows * rowBytes(denoiser, cells, gpu));
         }
         double pixels = (double) canvas.heightPixels() * canvas.widthPixels();
         double decoded = pixels;
@@ -112,15 +115,17 @@ public record MemoryEstimate(
     }
 
     /** Working memory of a UNet call per row. */
-    private static double rowBytes(Manifest.Denoiser denoiser, double cells, boolean halves) {
+    private static double rowBytes(Manifest.Denoiser denoiser, double cells, boolean gpu) {
         int scale = denoiser.masks().stream().mapToInt(Manifest.Mask::scale).min().orElse(8);
-        double cellBytes = scale == 1 ? ATTENDING_CELL_BYTES : CELL_BYTES;
+        double inner = gpu ? GPU_CELL_BYTES : CELL_BYTES;
+        double cellBytes = scale == 1 ? ATTENDING_CELL_BYTES : inner;
         double bytes = cellBytes * denoiser.width() * cells;
         if (!denoiser.fusedAttention()) {
             double tokens = cells / ((double) scale * scale);
             bytes += PAIR_BYTES * denoiser.heads() * tokens * tokens;
         }
-        return halves ? bytes / 2 : bytes;
+        // The CPU widens halves.
+        return gpu && denoiser.precision().equals("fp16") ? bytes / 2 : bytes;
     }
 
     /**

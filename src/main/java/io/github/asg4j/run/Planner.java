@@ -122,8 +122,6 @@ public final class Planner {
         List<Stage> stages = work.stages();
         Canvas canvas = work.canvas();
         Manifest.Denoiser denoiser = manifest.denoiser();
-        // ONNX Runtime's CPU kernels compute in float32.
-        boolean halves = !gpus.isEmpty() && denoiser.precision().equals("fp16");
         BiFunction<Integer, Long, MemoryEstimate> drawing =
                 (count, weights) ->
                         MemoryEstimate.of(
@@ -134,7 +132,7 @@ public final class Planner {
                                 count,
                                 weights,
                                 denoiser,
-                                halves);
+                                !gpus.isEmpty());
         long weights = weights(stages);
         Decoding decoding =
                 stages.isEmpty()
