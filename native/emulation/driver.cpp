@@ -130,6 +130,8 @@ void configure() {
     devices = text ? atoi(text) : devices;
     text = getenv("ASG_EMULATED_MEMORY");
     memory = text ? strtoull(text, nullptr, 10) : memory;
+    text = getenv("ASG_EMULATED_TAKEN");  // by another process
+    in_use = text ? strtoull(text, nullptr, 10) : in_use;
 }
 
 }  // namespace
