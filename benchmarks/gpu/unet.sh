@@ -15,8 +15,12 @@ if [ ! -e "$bundle" ] && [ $# -lt 2 ]; then
     mv "$bundle.part" "$bundle"
 fi
 # What the trace's summary calls a network run is one guided step here: direct has one view, of two rows.
-ASG_GPU=1 ./asg generate --model "$bundle" --devices cuda:0 --method direct --size 1024x1024 --steps 30 --seed 1 --prompt "a red ball on grass" \
-    --out target/unet.png --trace target/unet-trace.json
+for options in "" prefer_nhwc=1 enable_cuda_graph=1 prefer_nhwc=1,enable_cuda_graph=1; do
+    echo "options of ONNX Runtime's CUDA provider: ${options:-ours}"
+    # One that fails does not keep the others from being measured.
+    ASG_GPU=1 ASG_JAVA_OPTS="${ASG_JAVA_OPTS:-} -Dasg.cuda.options=$options" ./asg generate --model "$bundle" --devices cuda:0 --method direct \
+        --size 1024x1024 --steps 30 --seed 1 --prompt "a red ball on grass" --out target/unet.png --trace target/unet-trace.json || echo "failed"
+done
 [ -n "$python" ] || { echo "unet.sh: no PYTHON given: PyTorch was not measured" >&2; exit 0; }
 "$python" onnx-export/tests/torch_step.py --family sdxl --steps 30
 "$python" onnx-export/tests/torch_step.py --family sdxl --steps 30 --compile

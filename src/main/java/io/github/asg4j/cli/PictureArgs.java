@@ -97,7 +97,7 @@ final class PictureArgs {
                 paramLabel = "N|auto",
                 order = HelpSections.PICTURE + 11,
                 description =
-                        "views in one UNet call; may change the last bits of the picture"
+                        "views in one UNet call at most; may change the last bits of the picture"
                                 + " (default: 1); auto: on GPUs as many as they have memory for")
         @Nullable String viewBatch;
 

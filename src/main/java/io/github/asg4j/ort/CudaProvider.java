@@ -23,6 +23,7 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.atomic.AtomicInteger;
 
 /**
  * ONNX Runtime's CUDA provider. On a stream of ours a run enqueues its kernels behind ours and
@@ -30,6 +31,17 @@ import java.util.Map;
  * Without a stream a run takes tensors in host memory and waits.
  */
 public final class CudaProvider implements Provider {
+    /**
+     * System property with further options of the provider for the networks on our stream, as {@code
+     * prefer_nhwc=1,enable_cuda_graph=1}: for measurements. ONNX Runtime refuses what it does not know.
+     */
+    public static final String OPTIONS = "asg.cuda.options";
+
+    private static final String GRAPHS = "enable_cuda_graph";
+
+    /** ONNX Runtime keeps a graph for each number, for as long as the session lives. */
+    private static final AtomicInteger CAPTURED = new AtomicInteger();
+
     /** No limit on ONNX Runtime's arena beyond the device's memory. */
     public static final long NO_LIMIT = 0;
 
@@ -222,16 +234,39 @@ public final class CudaProvider implements Provider {
             options.put("gpu_mem_limit", Long.toString(arenaLimit));
             options.put("cudnn_conv_use_max_workspace", "0");
         }
+        if (stream != NO_STREAM) {
+            options.putAll(given(System.getProperty(OPTIONS, "")));
+        }
         return options;
+    }
+
+    private static Map<String, String> given(String text) {
+        Map<String, String> given = new LinkedHashMap<>();
+        for (String option : text.isBlank() ? new String[0] : text.split(",", -1)) {
+            int at = option.indexOf('=');
+            if (at < 1) {
+                throw new DeviceException(
+                        "-D"
+                                + OPTIONS
+                                + "="
+                                + text
+                                + ": found \""
+                                + option
+                                + "\", expected options of ONNX Runtime's CUDA provider as"
+                                + " prefer_nhwc=1,enable_cuda_graph=1");
+            }
+            given.put(option.substring(0, at).strip(), option.substring(at + 1).strip());
+        }
+        return given;
     }
 
     @Override
     public void configure(SessionOptions session) {
         // Weights outside the arena, so that the arena can be shrunk between pictures.
         session.AddConfigEntry("session.use_device_allocator_for_initializers", "1");
-        // A pattern is one block for each shape beside the chunks of the first run: SDXL's denoiser
-        // held 1116
-        // instead of 610 MB (benchmarks/NOTES.md).
+        // A pattern is one block for each shape beside the chunks of the first run: twice the
+        // memory
+        // for SDXL's denoiser (benchmarks/NOTES.md).
         session.DisableMemPattern();
         try (CUDAProviderOptions cuda = new CUDAProviderOptions();
                 StringStringMap map = new StringStringMap()) {
@@ -260,6 +295,10 @@ public final class CudaProvider implements Provider {
             return;
         }
         run.AddConfigEntry("disable_synchronize_execution_providers", "1");
+        if ("1".equals(options(device.ordinal(), stream, arenaLimit).get(GRAPHS))) {
+            // A graph replays what it captured, buffers too: each binding has one of its own.
+            run.AddConfigEntry("gpu_graph_id", Integer.toString(CAPTURED.incrementAndGet()));
+        }
     }
 
     @Override

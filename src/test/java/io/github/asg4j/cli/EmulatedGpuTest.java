@@ -79,6 +79,10 @@ class EmulatedGpuTest {
             return this;
         }
 
+        long count(String what) {
+            return events.stream().filter(e -> e.what().equals(what)).count();
+        }
+
         /** What lies between the starts of runs of the denoiser, on one device. */
         List<List<Event>> runs(int device) {
             List<Event> own = events.stream().filter(e -> e.device() == device).toList();
@@ -222,6 +226,23 @@ class EmulatedGpuTest {
         assertEquals(1, work.size(), "runs differ");
         streams.remove("0:0"); // waiting for an event is on no stream
         assertEquals(1, streams.size(), streams.toString());
+    }
+
+    /** ONNX Runtime repeats a binding's first run until it has captured it; all runs end as a replay. */
+    @Test
+    void graphsAreCapturedAndReplayed() throws Exception {
+        Outcome drawn =
+                generate(
+                                Map.of(
+                                        "JDK_JAVA_OPTIONS",
+                                        "-Dasg.cuda.options=enable_cuda_graph=1"),
+                                "cuda:0",
+                                "multidiffusion",
+                                "--view-batch",
+                                "8")
+                        .expect(0);
+        assertEquals(2, drawn.count("begin capture"), "calls of five and of four views");
+        assertEquals(2 * 6, drawn.count("graph"));
     }
 
     /** Three for windows; six, or seven in its first guided step, for patches. */

@@ -35,7 +35,8 @@ class CudaProviderTest {
     @TempDir Path folder;
 
     @AfterEach
-    void forgetTheFolder() {
+    void forgetProperties() {
+        System.clearProperty(CudaProvider.OPTIONS);
         System.clearProperty(CudaLibraries.PROPERTY);
     }
 
@@ -87,6 +88,21 @@ class CudaProviderTest {
         Map<String, String> limited = CudaProvider.options(0, 5, 1 << 20);
         assertEquals("1048576", limited.get("gpu_mem_limit"));
         assertEquals("0", limited.get("cudnn_conv_use_max_workspace"));
+    }
+
+    @Test
+    void optionsCanBeTried() {
+        System.setProperty(CudaProvider.OPTIONS, "prefer_nhwc=1, fuse_conv_bias=1");
+        Map<String, String> options = CudaProvider.options(0, 5, CudaProvider.NO_LIMIT);
+        assertEquals("1", options.get("prefer_nhwc"));
+        assertEquals("1", options.get("fuse_conv_bias"));
+        assertFalse(CudaProvider.options(0, 0, CudaProvider.NO_LIMIT).containsKey("prefer_nhwc"));
+        System.setProperty(CudaProvider.OPTIONS, "prefer_nhwc");
+        DeviceException e =
+                assertThrows(
+                        DeviceException.class,
+                        () -> CudaProvider.options(0, 5, CudaProvider.NO_LIMIT));
+        assertTrue(e.getMessage().contains("found \"prefer_nhwc\""), e.getMessage());
     }
 
     @Test
