@@ -2,7 +2,8 @@
 // What ONNX Runtime's CUDA provider asks of CUDA's runtime (libcudart.so.13), on a machine without a GPU: prototypes
 // and numbers of NVIDIA's CUDA Runtime API documentation, memory of the host, copies done at once. Kernels are counted
 // and not run, so results mean nothing; what a run launches, copies, allocates and waits for is what a GPU would see.
-// Every call that does something on a device is a line of the log: what, name, stream, bytes.
+// Every call that does something on a device is a line of the log (ASG_EMULATED_LOG=FILE): what, name, device and stream,
+// bytes, blocks or operations.
 #include "machine.hpp"
 
 #include <stdint.h>
@@ -34,8 +35,6 @@ enum {
     CAPTURE_UNSUPPORTED = 900,
 };
 
-enum { TO_DEVICE = 1, TO_HOST = 2, WITHIN_DEVICE = 3, FROM_POINTERS = 4 };
-
 struct Dimensions {
     unsigned x, y, z;
 };
@@ -50,8 +49,7 @@ std::map<uint64_t, uint64_t> device_memory;  // address: bytes
 std::map<uint64_t, uint64_t> pinned;
 std::unordered_map<const void*, std::string> kernels;
 uint64_t handles = 0x1000;
-cudaStream_t capturing = nullptr;
-bool is_capturing = false;
+bool capturing = false;
 
 struct Pending {
     Dimensions grid, block;
@@ -67,29 +65,19 @@ cudaError_t fail(cudaError_t status) {
     return status;
 }
 
-bool is_device(const void* p) {
-    if (asg_kind(p) == AsgMemory::DEVICE) {
-        return true;
-    }
-    auto after = device_memory.upper_bound(reinterpret_cast<uint64_t>(p));
-    if (after == device_memory.begin()) {
+bool holds(const std::map<uint64_t, uint64_t>& blocks, const void* p) {
+    auto after = blocks.upper_bound(reinterpret_cast<uint64_t>(p));
+    if (after == blocks.begin()) {
         return false;
     }
     --after;
     return reinterpret_cast<uint64_t>(p) < after->first + after->second;
 }
 
-bool is_pinned(const void* p) {
-    if (asg_kind(p) == AsgMemory::PINNED) {
-        return true;
-    }
-    auto after = pinned.upper_bound(reinterpret_cast<uint64_t>(p));
-    if (after == pinned.begin()) {
-        return false;
-    }
-    --after;
-    return reinterpret_cast<uint64_t>(p) < after->first + after->second;
-}
+// What the driver gave counts too.
+bool is_device(const void* p) { return asg_kind(p) == AsgMemory::DEVICE || holds(device_memory, p); }
+
+bool is_pinned(const void* p) { return asg_kind(p) == AsgMemory::PINNED || holds(pinned, p); }
 
 void* handle() { return reinterpret_cast<void*>(handles += 0x10); }
 
@@ -125,7 +113,7 @@ void event(const char* what, const char* name, cudaStream_t stream, uint64_t byt
 
 cudaError_t wait(const char* name, cudaStream_t stream) {
     event("wait", name, stream);
-    return is_capturing ? fail(CAPTURE_UNSUPPORTED) : SUCCESS;
+    return capturing ? fail(CAPTURE_UNSUPPORTED) : SUCCESS;
 }
 
 cudaError_t launch(const void* function, Dimensions grid, Dimensions block, cudaStream_t stream) {
@@ -159,7 +147,7 @@ cudaError_t copy(const char* name, void* to, const void* from, size_t bytes, cud
 }
 
 cudaError_t allocate(void** out, size_t bytes, const char* name) {
-    if (is_capturing) {
+    if (capturing) {
         return fail(CAPTURE_UNSUPPORTED);
     }
     if (!asg_take(bytes)) {
@@ -493,13 +481,12 @@ EXPORT cudaError_t cudaMemsetAsync(void* p, int value, size_t bytes, cudaStream_
 EXPORT cudaError_t cudaStreamBeginCapture(cudaStream_t stream, int) {
     ENTER
     event("begin capture", "cudaStreamBeginCapture", stream);
-    capturing = stream;
-    is_capturing = true;
+    capturing = true;
     return SUCCESS;
 }
 EXPORT cudaError_t cudaStreamEndCapture(cudaStream_t stream, void** graph) {
     ENTER
-    is_capturing = false;
+    capturing = false;
     event("end capture", "cudaStreamEndCapture", stream);
     *graph = handle();
     return SUCCESS;
