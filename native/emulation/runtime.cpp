@@ -39,6 +39,9 @@ struct Dimensions {
     unsigned x, y, z;
 };
 
+// A kernel may have more shared memory only after it was asked for, on each device.
+enum { SHARED_BYTES = 48 << 10, SHARED_BYTES_OPT_IN = 227 << 10, MAX_DYNAMIC_SHARED_BYTES = 8 };
+
 FILE* const log_file = getenv("ASG_EMULATED_LOG") ? fopen(getenv("ASG_EMULATED_LOG"), "w") : nullptr;
 // ASG_EMULATED_LOSE=DEVICE:EVENTS: the device is lost after so many lines of the provider's in the log.
 const char* const lose = getenv("ASG_EMULATED_LOSE");
@@ -48,6 +51,7 @@ thread_local cudaError_t last = SUCCESS;
 std::map<uint64_t, uint64_t> device_memory;  // address: bytes
 std::map<uint64_t, uint64_t> pinned;
 std::unordered_map<const void*, std::string> kernels;
+std::map<std::pair<const void*, int>, size_t> allowed;  // shared memory by kernel and device
 uint64_t handles = 0x1000;
 bool capturing = false;
 
@@ -116,7 +120,7 @@ cudaError_t wait(const char* name, cudaStream_t stream) {
     return capturing ? fail(CAPTURE_UNSUPPORTED) : SUCCESS;
 }
 
-cudaError_t launch(const void* function, Dimensions grid, Dimensions block, cudaStream_t stream) {
+cudaError_t launch(const void* function, Dimensions grid, Dimensions block, size_t shared, cudaStream_t stream) {
     auto found = kernels.find(function);
     if (found == kernels.end()) {
         return fail(98);  // invalid device function
@@ -125,6 +129,10 @@ cudaError_t launch(const void* function, Dimensions grid, Dimensions block, cuda
         block.x * block.y * block.z > 1024 || grid.y > 65535 || grid.z > 65535) {
         event("bad launch", found->second.c_str(), stream);
         return fail(9);  // invalid configuration
+    }
+    if (shared > SHARED_BYTES && shared > allowed[{function, asg_device()}]) {
+        event("bad launch", found->second.c_str(), stream, shared);
+        return fail(INVALID_VALUE);
     }
     event("kernel", found->second.c_str(), stream, (uint64_t)grid.x * grid.y * grid.z);
     return SUCCESS;
@@ -210,10 +218,10 @@ EXPORT cudaError_t __cudaGetKernel(const void** kernel, const void* function) {
     *kernel = function;
     return SUCCESS;
 }
-EXPORT cudaError_t __cudaLaunchKernel(const void* kernel, Dimensions grid, Dimensions block, void**, size_t,
+EXPORT cudaError_t __cudaLaunchKernel(const void* kernel, Dimensions grid, Dimensions block, void**, size_t shared,
                                       cudaStream_t stream) {
     ENTER
-    return launch(kernel, grid, block, stream);
+    return launch(kernel, grid, block, shared, stream);
 }
 EXPORT cudaError_t cudaLaunchKernelExC(const void* config, const void* function, void**) {
     ENTER
@@ -223,7 +231,7 @@ EXPORT cudaError_t cudaLaunchKernelExC(const void* config, const void* function,
         cudaStream_t stream;
     };
     const Config* c = static_cast<const Config*>(config);
-    return launch(function, c->grid, c->block, c->stream);
+    return launch(function, c->grid, c->block, c->shared, c->stream);
 }
 EXPORT cudaError_t cudaFuncGetAttributes(void* attributes, const void*) {
     int* p = static_cast<int*>(attributes);
@@ -233,7 +241,16 @@ EXPORT cudaError_t cudaFuncGetAttributes(void* attributes, const void*) {
     p[9] = 90;    // binary version
     return SUCCESS;
 }
-EXPORT cudaError_t cudaFuncSetAttribute(const void*, int, int) { return SUCCESS; }
+EXPORT cudaError_t cudaFuncSetAttribute(const void* function, int attribute, int value) {
+    ENTER
+    if (attribute == MAX_DYNAMIC_SHARED_BYTES) {
+        if (value < 0 || value > SHARED_BYTES_OPT_IN) {
+            return fail(INVALID_VALUE);
+        }
+        allowed[{function, asg_device()}] = value;
+    }
+    return SUCCESS;
+}
 EXPORT cudaError_t cudaOccupancyMaxActiveBlocksPerMultiprocessorWithFlags(int* blocks, const void*, int, size_t,
                                                                           unsigned) {
     *blocks = 2;
@@ -264,7 +281,7 @@ EXPORT cudaError_t cudaGetDeviceProperties(void* properties, int) {
     auto set = [p](size_t offset, int value) { memcpy(p + offset, &value, sizeof(value)); };
     auto wide = [p](size_t offset, uint64_t value) { memcpy(p + offset, &value, sizeof(value)); };
     wide(288, asg_memory());
-    wide(296, 48 << 10);  // shared memory a block
+    wide(296, SHARED_BYTES);  // shared memory a block
     set(304, 65536);      // registers a block
     set(308, 32);         // warp
     set(320, 1024);       // threads a block
@@ -285,7 +302,7 @@ EXPORT cudaError_t cudaGetDeviceProperties(void* properties, int) {
     wide(624, 228 << 10);
     set(632, 65536);
     set(668, 1);
-    wide(672, 227 << 10);  // shared memory a block, when asked for
+    wide(672, SHARED_BYTES_OPT_IN);  // shared memory a block, when asked for
     set(688, 32);
     set(720, 1);
     return SUCCESS;
@@ -293,14 +310,14 @@ EXPORT cudaError_t cudaGetDeviceProperties(void* properties, int) {
 EXPORT cudaError_t cudaDeviceGetAttribute(int* value, int attribute, int) {
     switch (attribute) {
         case 1: *value = 1024; break;        // threads a block
-        case 8: *value = 48 << 10; break;    // shared memory a block
+        case 8: *value = SHARED_BYTES; break;    // shared memory a block
         case 10: *value = 32; break;         // warp
         case 16: *value = 132; break;        // multiprocessors
         case 39: *value = 2048; break;       // threads a multiprocessor
         case 75: *value = 9; break;          // compute capability
         case 76: *value = 0; break;
         case 81: *value = 228 << 10; break;  // shared memory a multiprocessor
-        case 97: *value = 227 << 10; break;  // shared memory a block, when asked for
+        case 97: *value = SHARED_BYTES_OPT_IN; break;  // shared memory a block, when asked for
         case 115: *value = 1; break;         // memory pools
         default: *value = 0; break;
     }

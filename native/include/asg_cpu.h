@@ -22,7 +22,7 @@
 #define ASG_CPU_API
 #endif
 
-#define ASG_CPU_ABI_VERSION 4
+#define ASG_CPU_ABI_VERSION 5
 
 #ifdef __cplusplus
 extern "C" {
@@ -164,6 +164,10 @@ ASG_CPU_API int32_t asg_resample_f32(int32_t tier, float* out, float* work, cons
 
 // Index of the first NaN or infinity of data [count], count if there is none; a negative asg_status.
 ASG_CPU_API int64_t asg_first_non_finite_f32(int32_t tier, const float* data, int64_t count);
+
+// Before ONNX Runtime's CUDA provider is loaded and for each device that it uses, with CUDA's runtime (libcudart.so.13)
+// loaded: what any device's kernels are allowed of shared memory, those of this one are too (src/shared_memory.cpp).
+ASG_CPU_API int32_t asg_cuda_device(int32_t device);
 
 #ifdef __cplusplus
 }

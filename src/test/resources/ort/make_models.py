@@ -18,7 +18,8 @@ def save(name, nodes, inputs, outputs, opset=17, weights=()):
         [helper.make_tensor_value_info(*o) for o in outputs],
         weights,
     )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
+    imports = [helper.make_opsetid("", opset)] + [helper.make_opsetid(d, 1) for d in {n.domain for n in nodes} - {""}]
+    model = helper.make_model(graph, opset_imports=imports, ir_version=8)
     onnx.save(model, HERE / f"{name}.onnx")
 
 
@@ -76,4 +77,12 @@ save(
     [node("NoSuchOperator", ["x"], ["y"])],
     [("x", FLOAT, ["n"])],
     [("y", FLOAT, ["n"])],
+)
+
+# As in an autoencoder: one head of 512 channels, whose kernel on CUDA takes more shared memory than it has without asking.
+save(
+    "attention512",
+    [helper.make_node("MultiHeadAttention", ["x", "x", "x"], ["y"], domain="com.microsoft", num_heads=1)],
+    [("x", FLOAT, [1, "n", 512])],
+    [("y", FLOAT, [1, "n", 512])],
 )

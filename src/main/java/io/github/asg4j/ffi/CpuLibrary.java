@@ -29,7 +29,7 @@ public final class CpuLibrary {
     public static final int AVX512 = 2;
 
     /** ASG_CPU_ABI_VERSION of the header that this class was written for. */
-    static final int ABI_VERSION = 4;
+    static final int ABI_VERSION = 5;
 
     private static final long STATUS_NAME_BYTES = 64;
 
@@ -57,7 +57,8 @@ public final class CpuLibrary {
             MethodHandle matchMoments,
             MethodHandle blur,
             MethodHandle resample,
-            MethodHandle firstNonFinite) {}
+            MethodHandle firstNonFinite,
+            MethodHandle cudaDevice) {}
 
     /** How loading went: functions, or the reason why there are none. */
     private record Binding(@Nullable Functions functions, String origin, String failure) {}
@@ -402,7 +403,8 @@ public final class CpuLibrary {
                         JAVA_LONG,
                         JAVA_INT,
                         ADDRESS,
-                        JAVA_LONG));
+                        JAVA_LONG),
+                function(symbols, "asg_cuda_device", JAVA_INT, JAVA_INT));
     }
 
     @SuppressWarnings("restricted")
@@ -1117,6 +1119,24 @@ public final class CpuLibrary {
             throw failed("asg_first_non_finite_f32", (int) index, "count", count);
         }
         return index;
+    }
+
+    /**
+     * For each GPU that ONNX Runtime is about to use, CUDA's run-time library being loaded: what kernels
+     * are allowed of shared memory on any of these devices, they are on all. ONNX Runtime asks once a
+     * process, CUDA wants to be asked for each device (native/src/shared_memory.cpp).
+     *
+     * @return whether that could be arranged
+     */
+    public static boolean cudaDevice(int ordinal) {
+        if (FUNCTIONS == null) {
+            return false;
+        }
+        try {
+            return (int) FUNCTIONS.cudaDevice.invokeExact(ordinal) == 0;
+        } catch (Throwable e) {
+            throw unexpected("asg_cuda_device", e);
+        }
     }
 
     private static IllegalStateException failed(

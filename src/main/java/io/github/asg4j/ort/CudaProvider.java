@@ -5,6 +5,7 @@ import io.github.asg4j.AsgException;
 import io.github.asg4j.DeviceException;
 import io.github.asg4j.device.CudaDevice;
 import io.github.asg4j.device.CudaStream;
+import io.github.asg4j.ffi.CpuLibrary;
 import io.github.asg4j.ffi.CudaLibraries;
 
 import org.bytedeco.javacpp.BytePointer;
@@ -31,6 +32,8 @@ import java.util.concurrent.atomic.AtomicInteger;
  * Without a stream a run takes tensors in host memory and waits.
  */
 public final class CudaProvider implements Provider {
+    private static final System.Logger LOG = System.getLogger(CudaProvider.class.getName());
+
     /**
      * System property with further options of the provider for the networks on our stream, as {@code
      * prefer_nhwc=1,enable_cuda_graph=1}: for measurements. ONNX Runtime refuses what it does not know.
@@ -120,6 +123,12 @@ public final class CudaProvider implements Provider {
         unpack();
         for (Path library : find(libraries)) {
             load(library);
+        }
+        if (!CpuLibrary.cudaDevice(device.ordinal())) {
+            LOG.log(
+                    System.Logger.Level.WARNING,
+                    "without the native library, ONNX Runtime's attention in the VAE runs on the"
+                            + " first GPU of the process that decodes, and fails on others");
         }
         OrtRuntime.initialise();
         return new CudaProvider(device, stream, arenaLimit);
