@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Each fusion alone, run by ONNX Runtime, against the module of diffusers that it replaces; the dilated graph of a fused UNet."""
+"""Each fusion alone, run by ONNX Runtime, against the module of diffusers that it replaces; the dilated graph of a fused UNet; an autoencoder's front by halves."""
 
 import copy
 
@@ -7,7 +7,7 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
-from diffusers import Transformer2DModel
+from diffusers import AutoencoderKL, Transformer2DModel
 from diffusers.models.attention import FeedForward
 from diffusers.models.resnet import ResnetBlock2D
 
@@ -18,6 +18,7 @@ from asg4j_export.dilation import DilatedDenoiser
 from asg4j_export.errors import ExportError
 from asg4j_export.fusion import fuse_transformer, fuse_unet
 from asg4j_export.graphs import Denoiser
+from asg4j_export.vae_stats import VaeFront
 from test_dilation import dilated_by_pytorch, relative
 
 #: fp32: the largest error over the largest value; fp16: root mean squares, a few roundings of 2^-12
@@ -188,3 +189,21 @@ def test_dilated_graph(dilated, factors, batch, height, width):
         expected = plain(*inputs.values())
     for a, b in zip(actual, expected, strict=True):
         assert relative(a, b.numpy()) <= 1e-5
+
+
+def test_front_by_halves():
+    """A front whose last upsampling has 512 channels gives what the whole one does, at an odd size, and says how wide it is."""
+    torch.manual_seed(0)
+    vae = AutoencoderKL(
+        down_block_types=("DownEncoderBlock2D",) * 4, up_block_types=("UpDecoderBlock2D",) * 4,
+        block_out_channels=(64, 128, 512, 512), layers_per_block=1, latent_channels=4,
+    ).eval()
+    front = VaeFront(vae)
+    assert front.halves and front.channels == 256
+    latents = torch.randn(1, 4, 5, 7)
+    with torch.no_grad():
+        by_halves = front(latents)
+        front.halves = False
+        whole = front(latents)
+    assert by_halves.shape == (1, 128, 20, 28)
+    assert (by_halves - whole).abs().max() < 1e-5 * whole.abs().max()
