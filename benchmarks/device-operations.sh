@@ -14,7 +14,9 @@ log=target/device-operations.log
 LD_LIBRARY_PATH=$cuda ASG_EMULATED_LOG=$log ASG_EMULATED_MEMORY=${ASG_EMULATED_MEMORY:-141000000000} \
     ASG_JAVA_OPTS="-Dasg.cuda.path=$cuda:$PWD/$nvrtc ${ASG_JAVA_OPTS:-}" \
     ./asg generate --prompt "a red ball on grass" --seed 0 --steps 4 --method direct --devices cuda:0 --out target/device-operations.png --quiet "$@"
-awk -F '\t' '
+# Most frequent first, C++ names readable where there is c++filt.
+demangle=$(command -v c++filt || echo cat)
+awk -F '\t' -v names="sort -rn | $demangle | sed 's/onnxruntime:://g; s/contrib:://g; s/cuda:://g' | cut -c -150" '
     # Runs of the denoiser are what the provider does on the stream of our kernels, between these.
     $1 == "our kernel" { stream = $3; if (n > 20) { runs++; m = n; split("", last); for (k in now) last[k] = now[k] } n = 0; split("", now) }
     $1 == "allocate" && $2 == "cudaMalloc" { taken += $4 }
@@ -22,8 +24,8 @@ awk -F '\t' '
     $1 !~ /^our / && $3 == stream { n++; name = $1 == "gemm" || $1 == "cudnn" ? $1 " " substr($2, 1, index($2 " ", " ") - 1) : $1 " " $2; now[name]++ }
     END {
         print m " operations in the last of " runs " runs:"
-        for (k in last) printf "%6d %s\n", last[k], k | "sort -rn | c++filt 2> /dev/null | sed 's/onnxruntime:://g; s/contrib:://g; s/cuda:://g' | cut -c -150"
-        close("sort -rn | c++filt 2> /dev/null | sed 's/onnxruntime:://g; s/contrib:://g; s/cuda:://g' | cut -c -150")
+        for (k in last) printf "%6d %s\n", last[k], k | names
+        close(names)
         print "memory taken before the first work on each stream (the first: weights and the text encoders) and during it:"
         for (i = 1; i <= places; i++) printf "%10.1f MB %s%s\n", bytes[order[i]] / 1e6, order[i], order[i] == stream ? ", the denoiser" : ""
     }' "$log"
