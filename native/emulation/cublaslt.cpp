@@ -30,8 +30,8 @@ EXPORT int cublasLtMatmulAlgoGetHeuristic(void*, void*, void*, void*, void*, voi
     *found = 1;
     return 0;
 }
-EXPORT int cublasLtMatmul(void*, void*, const void*, const void*, const uint64_t* a, const void*, const void*, const void*, const void*, const void*, void*, const uint64_t* d, const void*, void*, size_t,
-                          void* stream) {
+EXPORT int cublasLtMatmul(void*, void*, const void*, const void*, const uint64_t* a, const void*, const void*, const void*,
+                          const void*, const void*, void*, const uint64_t* d, const void*, void*, size_t, void* stream) {
     const uint64_t k = a[1] == d[1] ? a[2] : a[1];
     char text[160];
     snprintf(text, sizeof(text), "cublasLtMatmul m %d n %d k %d type %d", (int)d[1], (int)d[2], (int)k, (int)a[0]);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// cuFFT (libcufft.so.12), which no network of ours uses for ONNX Runtime's CUDA provider: see libraries.hpp.
+// cuFFT (libcufft.so.12) for ONNX Runtime's CUDA provider, which no network of ours makes use it: see libraries.hpp.
 #include "libraries.hpp"
 
 MAKES(cufftCreate)

@@ -113,15 +113,7 @@ bool any_memory = false;
 
 // Whether the bytes lie in one allocation of device memory.
 bool is_device_memory(CUdeviceptr at, uint64_t bytes) {
-    if (any_memory) {
-        return true;
-    }
-    auto after = device_memory.upper_bound(at);
-    if (after == device_memory.begin()) {
-        return false;
-    }
-    --after;
-    return at - after->first <= after->second && bytes <= after->second - (at - after->first);
+    return any_memory || asg_holds(device_memory, at, bytes);
 }
 
 // A process that no test configures (a command line, whose CUDA this is) gets its machine from the environment.
@@ -171,15 +163,10 @@ void asg_give(uint64_t bytes) {
 
 AsgMemory asg_kind(const void* p) {
     std::lock_guard<std::recursive_mutex> lock(asg_mutex);
-    const CUdeviceptr at = reinterpret_cast<CUdeviceptr>(p);
-    auto pinned = host_memory.upper_bound(const_cast<void*>(p));
-    if (pinned != host_memory.begin()) {
-        --pinned;
-        if (at - reinterpret_cast<CUdeviceptr>(pinned->first) < pinned->second) {
-            return AsgMemory::PINNED;
-        }
+    if (asg_holds(host_memory, const_cast<void*>(p))) {
+        return AsgMemory::PINNED;
     }
-    return !any_memory && is_device_memory(at, 1) ? AsgMemory::DEVICE : AsgMemory::PAGEABLE;
+    return asg_holds(device_memory, reinterpret_cast<CUdeviceptr>(p)) ? AsgMemory::DEVICE : AsgMemory::PAGEABLE;
 }
 
 #define ENTER(function, needs_context)                               \

@@ -7,6 +7,18 @@
 
 enum class AsgMemory { PAGEABLE, PINNED, DEVICE };
 
+// Whether the bytes lie in one block of a map from addresses to sizes.
+template <typename Blocks>
+bool asg_holds(const Blocks& blocks, typename Blocks::key_type at, uint64_t bytes = 1) {
+    auto after = blocks.upper_bound(at);
+    if (after == blocks.begin()) {
+        return false;
+    }
+    --after;
+    const uint64_t offset = (uint64_t)at - (uint64_t)after->first;
+    return offset <= after->second && bytes <= after->second - offset;
+}
+
 extern std::recursive_mutex asg_mutex;  // of driver and runtime
 
 // Of the driver (driver.cpp), whose memory both allocate from.

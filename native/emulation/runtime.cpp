@@ -48,8 +48,7 @@ const char* const lose = getenv("ASG_EMULATED_LOSE");
 const int lose_device = lose ? atoi(lose) : -1;
 long lose_after = lose && strchr(lose, ':') ? atol(strchr(lose, ':') + 1) : -1;
 thread_local cudaError_t last = SUCCESS;
-std::map<uint64_t, uint64_t> device_memory;  // address: bytes
-std::map<uint64_t, uint64_t> pinned;
+std::map<const void*, uint64_t> device_memory, pinned;  // bytes by address
 std::unordered_map<const void*, std::string> kernels;
 std::map<std::pair<const void*, int>, size_t> allowed;  // shared memory by kernel and device
 uint64_t handles = 0x1000;
@@ -69,32 +68,22 @@ cudaError_t fail(cudaError_t status) {
     return status;
 }
 
-bool holds(const std::map<uint64_t, uint64_t>& blocks, const void* p) {
-    auto after = blocks.upper_bound(reinterpret_cast<uint64_t>(p));
-    if (after == blocks.begin()) {
-        return false;
-    }
-    --after;
-    return reinterpret_cast<uint64_t>(p) < after->first + after->second;
-}
-
 // What the driver gave counts too.
-bool is_device(const void* p) { return asg_kind(p) == AsgMemory::DEVICE || holds(device_memory, p); }
+bool is_device(const void* p) { return asg_kind(p) == AsgMemory::DEVICE || asg_holds(device_memory, p); }
 
-bool is_pinned(const void* p) { return asg_kind(p) == AsgMemory::PINNED || holds(pinned, p); }
+bool is_pinned(const void* p) { return asg_kind(p) == AsgMemory::PINNED || asg_holds(pinned, p); }
 
 void* handle() { return reinterpret_cast<void*>(handles += 0x10); }
 
 }  // namespace
 
-#define ENTER                                            \
-    std::lock_guard<std::recursive_mutex> lock(asg_mutex);   \
-    if (asg_lost(asg_device())) {                               \
-        return fail(ILLEGAL_ADDRESS);                    \
+#define ENTER                                              \
+    std::lock_guard<std::recursive_mutex> lock(asg_mutex); \
+    if (asg_lost(asg_device())) {                          \
+        return fail(ILLEGAL_ADDRESS);                      \
     }
 
-extern "C" __attribute__((visibility("default"))) int asg_event(const char* what, const char* name, const void* stream,
-                                                                 uint64_t size) {
+EXPORT int asg_event(const char* what, const char* name, const void* stream, uint64_t size) {
     std::lock_guard<std::recursive_mutex> lock(asg_mutex);
     const bool ours = strncmp(what, "our ", 4) == 0;
     const int device = asg_device();
@@ -167,7 +156,7 @@ cudaError_t allocate(void** out, size_t bytes, const char* name) {
     if (p == MAP_FAILED) {
         return fail(OUT_OF_MEMORY);
     }
-    device_memory[reinterpret_cast<uint64_t>(p)] = bytes;
+    device_memory[p] = bytes;
     event("allocate", name, nullptr, bytes);
     *out = p;
     return SUCCESS;
@@ -177,7 +166,7 @@ cudaError_t release(void* p, const char* name, bool waits) {
     if (!p) {
         return SUCCESS;
     }
-    auto found = device_memory.find(reinterpret_cast<uint64_t>(p));
+    auto found = device_memory.find(p);
     if (found == device_memory.end()) {
         return fail(INVALID_VALUE);
     }
@@ -435,14 +424,14 @@ EXPORT cudaError_t cudaFreeAsync(void* p, cudaStream_t) {
 EXPORT cudaError_t cudaHostAlloc(void** out, size_t bytes, unsigned) {
     ENTER
     *out = aligned_alloc(4096, (bytes + 4095) / 4096 * 4096);
-    pinned[reinterpret_cast<uint64_t>(*out)] = bytes;
+    pinned[*out] = bytes;
     event("allocate pinned", "cudaHostAlloc", nullptr, bytes);
     return SUCCESS;
 }
 EXPORT cudaError_t cudaMallocHost(void** out, size_t bytes) { return cudaHostAlloc(out, bytes, 0); }
 EXPORT cudaError_t cudaFreeHost(void* p) {
     ENTER
-    pinned.erase(reinterpret_cast<uint64_t>(p));
+    pinned.erase(p);
     free(p);
     return SUCCESS;
 }

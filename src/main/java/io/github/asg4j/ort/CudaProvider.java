@@ -69,13 +69,13 @@ public final class CudaProvider implements Provider {
 
     private final CudaDevice device;
     private final long stream;
-    private final long arenaLimit;
+    private final Map<String, String> options;
     private final MemoryInfo memory;
 
     private CudaProvider(CudaDevice device, long stream, long arenaLimit) {
         this.device = device;
         this.stream = stream;
-        this.arenaLimit = arenaLimit;
+        this.options = options(device.ordinal(), stream, arenaLimit);
         this.memory =
                 stream == NO_STREAM
                         ? OrtRuntime.hostMemory()
@@ -273,14 +273,12 @@ public final class CudaProvider implements Provider {
     public void configure(SessionOptions session) {
         // Weights outside the arena, so that the arena can be shrunk between pictures.
         session.AddConfigEntry("session.use_device_allocator_for_initializers", "1");
-        // A pattern is one block for each shape beside the chunks of the first run: twice the
-        // memory
-        // for SDXL's denoiser (benchmarks/NOTES.md).
+        // A pattern is one block for each shape beside the chunks of the first run: for SDXL's
+        // denoiser twice the memory (benchmarks/NOTES.md).
         session.DisableMemPattern();
         try (CUDAProviderOptions cuda = new CUDAProviderOptions();
                 StringStringMap map = new StringStringMap()) {
-            for (Map.Entry<String, String> option :
-                    options(device.ordinal(), stream, arenaLimit).entrySet()) {
+            for (Map.Entry<String, String> option : options.entrySet()) {
                 try (BytePointer key = new BytePointer(option.getKey())) {
                     map.put(key, option.getValue());
                 }
@@ -304,7 +302,7 @@ public final class CudaProvider implements Provider {
             return;
         }
         run.AddConfigEntry("disable_synchronize_execution_providers", "1");
-        if ("1".equals(options(device.ordinal(), stream, arenaLimit).get(GRAPHS))) {
+        if ("1".equals(options.get(GRAPHS))) {
             // A graph replays what it captured, buffers too: each binding has one of its own.
             run.AddConfigEntry("gpu_graph_id", Integer.toString(CAPTURED.incrementAndGet()));
         }

@@ -406,7 +406,8 @@ public sealed interface Stage {
         return calls(0, views(), callSize(views(), viewBatch));
     }
 
-    private static int callSize(int views, int viewBatch) {
+    /** Views of a call where {@code views} are cut into as few calls as the view batch allows, evenly. */
+    static int callSize(int views, int viewBatch) {
         return Math.ceilDiv(views, Math.ceilDiv(views, viewBatch));
     }
 

@@ -22,7 +22,6 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.SequencedMap;
-import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 
@@ -191,14 +190,9 @@ public final class Fleet implements AutoCloseable {
 
     private static String kernelDifference(Lane lane) {
         try {
-            return lane.thread()
-                    .submit(() -> KernelSelfTest.firstDifference(lane.kernels(), lane.queue()))
-                    .get();
-        } catch (ExecutionException e) {
-            return String.valueOf(e.getCause());
-        } catch (InterruptedException e) {
-            Thread.currentThread().interrupt();
-            return "interrupted";
+            return lane.call(() -> KernelSelfTest.firstDifference(lane.kernels(), lane.queue()));
+        } catch (RuntimeException | Error e) {
+            return e.toString();
         }
     }
 

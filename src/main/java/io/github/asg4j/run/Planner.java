@@ -103,9 +103,7 @@ public final class Planner {
         int views = work.stages().stream().mapToInt(Stage::views).max().orElse(1);
         int each = gpus.isEmpty() ? 1 : Math.ceilDiv(views, gpus.size());
         for (int limit = MOST_VIEWS; limit > 1; limit /= 2) {
-            // As few calls as the limit allows, all alike: nine views are 5 and 4, not 8 and 1.
-            int viewBatch = Math.ceilDiv(each, Math.ceilDiv(each, limit));
-            Plan plan = plan(work, viewBatch);
+            Plan plan = plan(work, Stage.callSize(each, limit));
             if (plan.devices().entrySet().stream()
                     .allMatch(e -> hasRoom(e.getKey(), e.getValue()))) {
                 return plan;
