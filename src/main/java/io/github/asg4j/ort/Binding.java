@@ -43,6 +43,7 @@ public final class Binding implements AutoCloseable {
     private boolean running;
     private boolean terminated;
     private boolean closed;
+    private boolean freed;
 
     Binding(
             OrtSession owner,
@@ -148,27 +149,31 @@ public final class Binding implements AutoCloseable {
 
     /** Ends a running call at its next node, and refuses further runs until {@link #reset()}. */
     public synchronized void terminate() {
-        if (!closed) {
+        if (!freed) {
             terminated = true;
             options.SetTerminate();
         }
     }
 
-    /** Allows runs again after {@link #terminate()}; waits for a running call. */
+    /** Allows runs again after {@link #terminate()}; waits for the call that is being ended. */
     public synchronized void reset() {
-        awaitIdle();
+        if (terminated) {
+            awaitIdle();
+        }
         if (!closed) {
             terminated = false;
             options.UnsetTerminate();
         }
     }
 
-    /** Waits for a running call, then frees the native objects. Idempotent. */
+    /** Refuses further runs, waits for a running call, then frees the native objects. Idempotent. */
     @Override
     public synchronized void close() {
+        // Before the wait: a thread that runs again and again would else be first every time.
+        closed = true;
         awaitIdle();
-        if (!closed) {
-            closed = true;
+        if (!freed) {
+            freed = true;
             free();
             owner.release();
         }
