@@ -82,6 +82,25 @@ class ReDilatedConvolution(torch.autograd.Function):
         return out.setType(x.type().with_sizes([None, channels[0], None, None]))
 
 
+class _OnHost(torch.autograd.Function):
+    """``factors``, so that ONNX Runtime computes on the host what depends on them, as it does with shapes.
+
+    All of it is sizes. Computed on a GPU they would have to be fetched from there before every convolution.
+    """
+
+    @staticmethod
+    def forward(ctx, factors, sample):
+        return factors.clone()
+
+    @staticmethod
+    def symbolic(g, factors, sample):
+        # ONNX Runtime keeps on the host what follows from a shape; this one is 1 for every sample.
+        rows = g.op("Shape", sample, end_i=1)
+        one = g.op("Min", rows, g.op("Constant", value_t=torch.tensor([1])))
+        one = g.op("Cast", one, to_i=torch.onnx.TensorProtoDataType.FLOAT)
+        return g.op("Mul", factors, one).setType(factors.type())
+
+
 def groups(unet: UNet2DConditionModel) -> dict[str, list[torch.nn.Conv2d]]:
     """The re-dilatable convolutions by group: of a block its ResNets and its upsampler; a downsampler is a group of its own.
 
@@ -139,7 +158,7 @@ class DilatedDenoiser(torch.nn.Module):
 
     def forward(self, *inputs):
         *plain, dilation = inputs
-        with self._dilated(dilation):
+        with self._dilated(_OnHost.apply(dilation, plain[0])):
             return self.denoiser(*plain)
 
     @contextmanager

@@ -107,7 +107,8 @@ public final class Denoiser {
     }
 
     /**
-     * Binds buffers for calls of one shape; all off-heap float32, with exactly these extents.
+     * Binds buffers for calls of one shape; all off-heap float32, with exactly these extents, where
+     * the session runs.
      *
      * @param rows B
      * @param h latent rows, a multiple of the manifest's unet_multiple
@@ -118,7 +119,8 @@ public final class Denoiser {
      * @param pooled [B, P]; null for a model without
      * @param timeIds [B, 6]; null for a model without
      * @param tokenWeights [B, T]; null for a model without
-     * @param dilation factors [G], at least 1; null for the plain graph
+     * @param dilation factors [G], at least 1, in host memory and read there before a run returns;
+     *     null for the plain graph
      * @param noise [B, C, h, w], written
      * @param maps per block [B, h_b, w_b], written; empty: the maps are not wanted
      */
@@ -150,7 +152,7 @@ public final class Denoiser {
             inputs.put("token_weights", Tensor.floats(tokenWeights, rows, tokens));
         }
         if (dilation != null) {
-            inputs.put(DILATION, Tensor.floats(dilation, dilationGroups.size()));
+            inputs.put(DILATION, Tensor.hostFloats(dilation, dilationGroups.size()));
         }
         if (!maps.isEmpty() && maps.size() != mapCount()) {
             throw new IllegalArgumentException(

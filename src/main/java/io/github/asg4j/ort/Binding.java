@@ -83,7 +83,9 @@ public final class Binding implements AutoCloseable {
     }
 
     private Value value(Tensor tensor) {
-        OrtMemoryInfo place = owner.tensorMemory().asOrtMemoryInfo();
+        OrtMemoryInfo place =
+                (tensor.onHost() ? OrtRuntime.hostMemory() : owner.tensorMemory())
+                        .asOrtMemoryInfo();
         return keep(
                 Value.CreateTensor(
                         place,

@@ -9,8 +9,9 @@ import java.util.Arrays;
  * outlive every {@link Binding} made of it.
  *
  * @param data row-major elements; byteSize is exactly elements times element size
+ * @param onHost in host memory whatever the session runs on, for what only its shapes depend on
  */
-public record Tensor(MemorySegment data, Type type, long... shape) {
+public record Tensor(MemorySegment data, Type type, boolean onHost, long... shape) {
     /** Element types the engine exchanges with networks. */
     public enum Type {
         FLOAT32(4, "float32"),
@@ -49,11 +50,16 @@ public record Tensor(MemorySegment data, Type type, long... shape) {
     }
 
     public static Tensor floats(MemorySegment data, long... shape) {
-        return new Tensor(data, Type.FLOAT32, shape);
+        return new Tensor(data, Type.FLOAT32, false, shape);
+    }
+
+    /** In host memory: see {@link #onHost}. */
+    public static Tensor hostFloats(MemorySegment data, long... shape) {
+        return new Tensor(data, Type.FLOAT32, true, shape);
     }
 
     public static Tensor longs(MemorySegment data, long... shape) {
-        return new Tensor(data, Type.INT64, shape);
+        return new Tensor(data, Type.INT64, false, shape);
     }
 
     /** As "float32[2, 4, 16, 16]". */

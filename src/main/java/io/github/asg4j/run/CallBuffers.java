@@ -53,7 +53,7 @@ final class CallBuffers implements AutoCloseable {
     private final MemorySegment hidden;
     private final @Nullable MemorySegment pooled;
 
-    /** What the host writes before a call, in one block: timestep, time_ids, dilation. */
+    /** What the host writes before a call, in one block: timestep, time_ids. */
     private final MemorySegment small;
 
     /** Its contents on the host's side, for each call in flight; what is not there is empty. */
@@ -61,7 +61,9 @@ final class CallBuffers implements AutoCloseable {
 
     private final MemorySegment[] timestep = new MemorySegment[InFlight.DEPTH];
     private final MemorySegment[] timeIds = new MemorySegment[InFlight.DEPTH];
-    private final MemorySegment[] dilation = new MemorySegment[InFlight.DEPTH];
+
+    /** Factors of a denoiser with run-time dilation, in host memory: a run has read them when it returns. */
+    private final MemorySegment dilation;
 
     /** Row of the conditioning that each view's conditional row holds. */
     private final int[] prompts;
@@ -95,16 +97,14 @@ final class CallBuffers implements AutoCloseable {
         prompts = new int[views];
         Arrays.fill(prompts, Conditioning.PROMPT);
         long idBytes = denoiser.hasTimeIds() ? rows * 6L * Float.BYTES : 0;
-        long factorBytes = (long) denoiser.dilationGroups().size() * Float.BYTES;
         long idsAt = aligned((long) rows * Float.BYTES);
-        long factorsAt = aligned(idsAt + idBytes);
-        small = worker.floats((factorsAt + factorBytes) / Float.BYTES, "scalars of a call");
+        small = worker.floats((idsAt + idBytes) / Float.BYTES, "scalars of a call");
+        dilation = worker.hostFloats(denoiser.dilationGroups().size(), "dilation");
         for (int slot = 0; slot < InFlight.DEPTH; slot++) {
             staged[slot] =
                     worker.onHost() ? small : worker.staging(small.byteSize(), "scalars of a call");
             timestep[slot] = staged[slot].asSlice(0, (long) rows * Float.BYTES);
             timeIds[slot] = staged[slot].asSlice(idsAt, idBytes);
-            dilation[slot] = staged[slot].asSlice(factorsAt, factorBytes);
         }
         MemorySegment weights = null;
         List<MemorySegment> allMaps = new ArrayList<>();
@@ -144,7 +144,7 @@ final class CallBuffers implements AutoCloseable {
                         pooled,
                         idBytes > 0 ? small.asSlice(idsAt, idBytes) : null,
                         weights,
-                        factorBytes > 0 ? small.asSlice(factorsAt, factorBytes) : null,
+                        denoiser.dilationGroups().isEmpty() ? null : dilation,
                         noise,
                         allMaps);
     }
@@ -203,7 +203,7 @@ final class CallBuffers implements AutoCloseable {
 
     /** Factors [G] of a denoiser with run-time dilation, in host memory. */
     void dilation(MemorySegment factors) {
-        dilation[worker.calls.slot()].copyFrom(factors);
+        dilation.copyFrom(factors);
     }
 
     void timestep(float t) {

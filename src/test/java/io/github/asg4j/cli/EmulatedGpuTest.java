@@ -49,7 +49,8 @@ class EmulatedGpuTest {
             Path.of("target/nvrtc/org/bytedeco/cuda/linux-x86_64").toAbsolutePath();
 
     /** The first convolution of the demo's denoiser. */
-    private static final Pattern RUN = Pattern.compile("convolution \\d+x4x16x16 by 32x4x3x3");
+    private static final Pattern RUN =
+            Pattern.compile("convolution \\d+x4x(16x16|32x32) by 32x4x3x3");
 
     @TempDir Path folder;
 
@@ -220,6 +221,7 @@ class EmulatedGpuTest {
                 "cuda:0,cuda:1|multidiffusion",
                 "cuda:0|cutdiffusion",
                 "cuda:0|demofusion",
+                "cuda:0,cuda:1|scalecrafter",
                 "cuda:0,cuda:1|superres"
             })
     void methodsDrawByTheProvider(String devices, String method) throws Exception {
@@ -264,6 +266,26 @@ class EmulatedGpuTest {
         assertEquals(1, work.size(), "runs differ");
         streams.remove("0:0"); // waiting for an event is on no stream
         assertEquals(1, streams.size(), streams.toString());
+    }
+
+    /**
+     * What a dilation makes of sizes is computed on the host, which never asks the device. (Memory and
+     * cuDNN's plans are asked for again whenever the factors change, and with them the shapes.)
+     */
+    @Test
+    void dilatedRunsOnlyEnqueueToo() throws Exception {
+        List<List<Event>> runs = generate(Map.of(), "cuda:0", "scalecrafter").expect(0).runs(0);
+        List<List<Event>> settled = runs.subList(4, runs.size());
+        assertFalse(settled.isEmpty());
+        for (List<Event> run : settled) {
+            Set<String> kinds =
+                    run.stream()
+                            .filter(e -> !e.ours())
+                            .map(Event::what)
+                            .collect(Collectors.toSet());
+            kinds.retainAll(Set.of("wait", "copy to host"));
+            assertEquals(Set.of(), kinds, "a run waits or copies to the host");
+        }
     }
 
     /** ONNX Runtime repeats a binding's first run until it has captured it; all runs end as a replay. */

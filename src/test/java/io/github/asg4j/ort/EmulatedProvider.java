@@ -32,7 +32,7 @@ public record EmulatedProvider(BiConsumer<List<MemorySegment>, List<MemorySegmen
     @Override
     public void enqueues(Collection<Tensor> inputs, Collection<Tensor> outputs) {
         before.accept(
-                inputs.stream().map(Tensor::data).toList(),
+                inputs.stream().filter(t -> !t.onHost()).map(Tensor::data).toList(),
                 outputs.stream().map(Tensor::data).toList());
     }
 }
