@@ -58,9 +58,9 @@ class AsynchronyTest {
         GenerationRequest request = Tiny.request().size(128, 64).guide(guide).build();
         try (Engine engine = Engine.open(Tiny.options(2), hook)) {
             Generation generation = engine.submit(request);
-            assertTrue(held.await(20, TimeUnit.SECONDS), "worker 0 never came to step k");
+            assertTrue(held.await(60, TimeUnit.SECONDS), "worker 0 never came to step k");
             assertTrue(
-                    reached.await(20, TimeUnit.SECONDS),
+                    reached.await(60, TimeUnit.SECONDS),
                     "worker 1 did not come to step k + " + staleness + ", only to " + begun);
             // It has no way on: the next step can only begin when this one is complete.
             Thread.sleep(200);
@@ -96,9 +96,9 @@ class AsynchronyTest {
         GenerationRequest request = Tiny.request().viewBatch(1).build();
         try (Engine engine = Engine.open(Tiny.options(2), hook)) {
             Generation generation = engine.submit(request);
-            assertTrue(held.await(20, TimeUnit.SECONDS), "nobody came to the held call");
+            assertTrue(held.await(60, TimeUnit.SECONDS), "nobody came to the held call");
             assertTrue(
-                    reached.await(20, TimeUnit.SECONDS),
+                    reached.await(60, TimeUnit.SECONDS),
                     "in the next step only " + next + " began while a call was held");
             // Those of the first row of windows; all others read rows that the held window meets.
             assertEquals(Set.of(0, 1, 2), next);

@@ -6,14 +6,12 @@ import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.Timeout;
 
 import java.nio.ByteBuffer;
 import java.util.List;
 import java.util.Map;
 
 /** The demo bundle in the jar draws what it is asked for, in few steps. */
-@Timeout(120)
 class DemoModelTest {
     @Test
     void drawsARedBallOnGrassAtTwiceItsSize() {

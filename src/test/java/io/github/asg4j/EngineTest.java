@@ -10,7 +10,6 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import io.github.asg4j.run.WorkerHook;
 
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.Timeout;
 
 import java.util.ArrayList;
 import java.util.Collections;
@@ -20,7 +19,6 @@ import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.TimeUnit;
 
 /** The library as a service uses it: queue, cancellation, progress, previews, closing. */
-@Timeout(60)
 class EngineTest {
     @Test
     void concurrentRequestsGetTheBytesOfEachAlone() {
@@ -68,7 +66,7 @@ class EngineTest {
         EngineOptions options = Tiny.options(1).withQueue(1, EngineOptions.WhenFull.REJECT);
         try (Engine engine = Engine.open(options, holding(started, release))) {
             Generation drawing = engine.submit(Tiny.request().build());
-            assertTrue(started.await(20, TimeUnit.SECONDS));
+            assertTrue(started.await(60, TimeUnit.SECONDS));
             Generation waiting = engine.submit(Tiny.request().build());
             RejectedExecutionException e =
                     assertThrows(
@@ -87,7 +85,7 @@ class EngineTest {
         CountDownLatch release = new CountDownLatch(1);
         try (Engine engine = Engine.open(Tiny.options(2), holding(started, release))) {
             Generation generation = engine.submit(Tiny.request().steps(100).build());
-            assertTrue(started.await(20, TimeUnit.SECONDS));
+            assertTrue(started.await(60, TimeUnit.SECONDS));
             Generation waiting = engine.submit(Tiny.request().build());
             waiting.cancel();
             generation.cancel();
@@ -105,7 +103,7 @@ class EngineTest {
         Engine engine = Engine.open(Tiny.options(1), holding(started, release));
         Generation drawing = engine.submit(Tiny.request().steps(200).build());
         Generation waiting = engine.submit(Tiny.request().build());
-        assertTrue(started.await(20, TimeUnit.SECONDS));
+        assertTrue(started.await(60, TimeUnit.SECONDS));
         release.countDown();
         engine.close();
         assertThrows(CancelledException.class, drawing::join);
@@ -213,7 +211,7 @@ class EngineTest {
         return point -> {
             started.countDown();
             try {
-                if (!release.await(30, TimeUnit.SECONDS)) {
+                if (!release.await(60, TimeUnit.SECONDS)) {
                     throw new IllegalStateException("never released");
                 }
             } catch (InterruptedException e) {

@@ -8,7 +8,6 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import io.github.asg4j.ffi.EmulatedCuda;
 import io.github.asg4j.run.WorkerHook;
 
-import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
@@ -21,7 +20,6 @@ import java.util.stream.Stream;
  * A NaN that a network returns, in every kind of call: whatever operation reads it has to find it,
  * and the error names stage and step.
  */
-@Timeout(60)
 class NonFiniteTest {
     private static final Path METHODS = Tiny.resource("tiny-methods");
 

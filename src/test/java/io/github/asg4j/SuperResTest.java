@@ -12,7 +12,6 @@ import io.github.asg4j.run.WorkerHook;
 
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
 
 import java.lang.foreign.Arena;
@@ -28,7 +27,6 @@ import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ConcurrentHashMap;
 
 /** A native picture enlarged by the small random RRDBNets of resources upscaler/. */
-@Timeout(120)
 class SuperResTest {
     @TempDir private Path temp;
     private Path bundle;

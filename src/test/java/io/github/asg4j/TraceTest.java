@@ -10,7 +10,6 @@ import io.github.asg4j.TraceReport.Use;
 import io.github.asg4j.run.WorkerHook;
 
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
@@ -20,7 +19,6 @@ import java.util.concurrent.atomic.AtomicReference;
 import java.util.stream.Collectors;
 
 /** Every run of a network is in the trace, once, in order, where it ran. */
-@Timeout(60)
 class TraceTest {
     private static final class Tracing implements GenerationListener {
         final AtomicReference<TraceReport> report = new AtomicReference<>();

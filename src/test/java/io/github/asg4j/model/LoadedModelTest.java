@@ -16,7 +16,6 @@ import io.github.asg4j.ort.Binding;
 import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -30,7 +29,6 @@ import java.util.List;
 import java.util.Random;
 import java.util.stream.Stream;
 
-@Timeout(60)
 class LoadedModelTest {
     private static final int LENGTH = 16;
 

@@ -17,7 +17,6 @@ import io.github.asg4j.plan.Decoding;
 
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
@@ -43,7 +42,6 @@ import java.util.stream.IntStream;
  * Whole against tiles, on a random AutoencoderKL with group normalisation (resources vae/) and on
  * the local decoder of the tiny bundle.
  */
-@Timeout(60)
 class DecodeRunTest {
     private static final Manifest.TiledDecoder PARTS =
             new Manifest.TiledDecoder("vae_front.onnx", "vae_tail.onnx", 4, 3, 512);
@@ -190,7 +188,7 @@ class DecodeRunTest {
                         inside.incrementAndGet();
                         first.countDown();
                         try {
-                            assertTrue(go.await(20, TimeUnit.SECONDS));
+                            assertTrue(go.await(60, TimeUnit.SECONDS));
                         } catch (InterruptedException e) {
                             throw new IllegalStateException(e);
                         }
@@ -204,7 +202,7 @@ class DecodeRunTest {
                     Worker one = new Worker(0, 2, lane, WorkerHook.NONE, null);
                     Worker two = new Worker(1, 2, lane, WorkerHook.NONE, null)) {
                 Future<?> a = threads.submit(() -> run.execute(one, 0, 0));
-                assertTrue(first.await(20, TimeUnit.SECONDS));
+                assertTrue(first.await(60, TimeUnit.SECONDS));
                 Future<?> b = threads.submit(() -> run.execute(two, 1, 0));
                 assertThrows(TimeoutException.class, () -> b.get(200, TimeUnit.MILLISECONDS));
                 assertEquals(1, inside.get());

@@ -20,7 +20,6 @@ import io.github.asg4j.plan.Upscaling;
 
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -35,7 +34,6 @@ import java.util.concurrent.ForkJoinPool;
 import java.util.stream.IntStream;
 
 /** Tiles against the whole picture, on small RRDBNets that see less than 20 pixels around. */
-@Timeout(60)
 class TileRunTest {
     private final long bytesBefore = Memory.bytesInUse();
     private final Memory memory = new Memory("test");
