@@ -5,7 +5,6 @@
 set -eu
 cd "$(dirname "$0")/../.."
 [ -e /dev/nvidiactl ] || { echo "bandwidth.sh: this machine has no NVIDIA GPU" >&2; exit 1; }
-. benchmarks/build.sh
+. benchmarks/gpu/setup.sh
 cp benchmarks/NOTES.md target/bandwidth.md
-exec "$jdk/bin/java" --enable-native-access=ALL-UNNAMED -cp benchmarks/target/benchmarks.jar \
-    io.github.asg4j.benchmarks.Report target/bandwidth.md 2048 cuda
+on_gpu io.github.asg4j.benchmarks.Report target/bandwidth.md 2048 cuda

@@ -5,14 +5,17 @@
 set -eu
 cd "$(dirname "$0")/../.."
 [ -e /dev/nvidiactl ] || { echo "parity.sh: this machine has no NVIDIA GPU" >&2; exit 1; }
-mvn -q -B -ntp test -Dtest=GpuKernelsTest
+. benchmarks/gpu/setup.sh
+build_tests
+check() {
+    on_gpu org.junit.platform.console.ConsoleLauncher execute --select-class io.github.asg4j.kernel.GpuKernelsTest \
+        --fail-if-no-tests --disable-banner --disable-ansi-colors --details summary
+}
+check
 echo "parity: all kernels agree"
-if command -v compute-sanitizer > /dev/null; then
-    for tool in memcheck racecheck; do
-        compute-sanitizer --tool "$tool" --target-processes all --error-exitcode 3 \
-            mvn -q -B -ntp test -Dtest=GpuKernelsTest
-        echo "compute-sanitizer $tool: clean"
-    done
-else
-    echo "compute-sanitizer is not installed: memory and races were not checked" >&2
-fi
+command -v compute-sanitizer > /dev/null || { echo "compute-sanitizer is not installed: memory and races were not checked" >&2; exit 0; }
+for tool in memcheck racecheck; do
+    launcher="compute-sanitizer --tool $tool --error-exitcode 3"
+    check
+    echo "compute-sanitizer $tool: clean"
+done

@@ -5,9 +5,5 @@
 set -eu
 cd "$(dirname "$0")/../.."
 [ -e /dev/nvidiactl ] || { echo "picture.sh: this machine has no NVIDIA GPU" >&2; exit 1; }
-engine_arguments=-Pgpu
-. benchmarks/build.sh
-exec "$jdk/bin/java" --enable-native-access=ALL-UNNAMED -Dorg.bytedeco.javacpp.nopointergc=true \
-    -Dorg.bytedeco.javacpp.platform.extension=-gpu \
-    -cp "$(echo target/asg4j-*.jar):target/lib/*:benchmarks/target/classes" \
-    io.github.asg4j.benchmarks.GpuPicture "$@"
+. benchmarks/gpu/setup.sh
+on_gpu io.github.asg4j.benchmarks.GpuPicture "$@"
