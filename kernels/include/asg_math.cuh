@@ -322,6 +322,19 @@ ASG_FN float asg_resampled(const float* line, asg_i64 stride, asg_i64 extent, co
     return sum;
 }
 
+// A cell resampled along both axes: what a pass along x and one along y out of its result give, bit for bit.
+ASG_FN float asg_resampled_plane(const float* plane, asg_i64 height, asg_i64 width, const int* index_y,
+                                 const float* weight_y, int taps_y, const int* index_x, const float* weight_x,
+                                 int taps_x) {
+    float sum = 0.0f;
+    for (int tap = 0; tap < taps_y; ++tap) {
+        const float* line = plane + asg_border(index_y[tap], height) * width;
+        float term = weight_y[tap] * asg_resampled(line, 1, width, index_x, weight_x, taps_x);
+        sum = tap == 0 ? term : sum + term;
+    }
+    return sum;
+}
+
 // ---- Picture (§8) ----
 
 // RGB8 of a value in [-1, 1]; NaN gives 0.

@@ -30,6 +30,7 @@
 #include "../../kernels/normal.cu"
 #include "../../kernels/relocate.cu"
 #include "../../kernels/resample.cu"
+#include "../../kernels/resample_cut.cu"
 #include "../../kernels/rgb8.cu"
 #include "../../kernels/scale_shift.cu"
 #include "../../kernels/window_step.cu"
@@ -87,6 +88,7 @@ const Entry ENTRIES[] = {
     ENTRY(asg_normal_f32),
     ENTRY(asg_relocate_f32),
     ENTRY(asg_resample_f32),
+    ENTRY(asg_resample_cut_f32),
     ENTRY(asg_rgb8_f32),
     ENTRY(asg_rgb8_f16),
     ENTRY(asg_scale_shift_f32),

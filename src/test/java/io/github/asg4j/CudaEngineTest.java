@@ -164,22 +164,30 @@ class CudaEngineTest {
      */
     @ParameterizedTest
     @CsvSource({
-        // paper's defaults, staleness, view batch, launches
-        "true, 1, 1, 3",
-        "true, 1, 4, 3",
-        "true, 0, 4, 3",
-        "false, 1, 1, 6",
-        "false, 1, 4, 7", // in the first step, whose guide is of the step itself
-        "false, 0, 1, 6",
-        "false, 0, 4, 7",
+        // paper's defaults, mask, staleness, view batch, launches
+        "true, KEY, 1, 1, 3",
+        "true, KEY, 1, 4, 3",
+        "true, KEY, 0, 4, 3",
+        "true, OWN, 0, 4, 3",
+        "false, NONE, 1, 1, 4",
+        "false, NONE, 1, 4, 5", // in the first step, whose guide is of the step itself
+        "false, NONE, 0, 4, 5",
+        "false, KEY, 1, 1, 4",
+        "false, KEY, 1, 4, 6",
+        "false, KEY, 0, 4, 6",
+        "false, OWN, 1, 4, 6",
     })
     void launchesBetweenTwoRunsOfTheNetwork(
-            boolean paperDefaults, int staleness, int viewBatch, int expected) {
+            boolean paperDefaults,
+            GuideOptions.Mask mask,
+            int staleness,
+            int viewBatch,
+            int expected) {
         List<String> most =
                 mostLaunches(
                         Tiny.request()
                                 .paperDefaults(paperDefaults)
-                                .guide(GuideOptions.DEFAULT.withStaleness(staleness))
+                                .guide(GuideOptions.DEFAULT.withStaleness(staleness).withMask(mask))
                                 .viewBatch(viewBatch)
                                 .build());
         assertEquals(expected, most.size(), most.toString());

@@ -636,14 +636,87 @@ public final class CudaKernels implements Kernels, AutoCloseable {
             MemorySegment weightX,
             int tapsX) {
         KernelChecks.resample(
-                out, work, in, planes, inHeight, inWidth, outHeight, outWidth, indexY, weightY,
-                tapsY, indexX, weightX, tapsX);
+                "resample",
+                out,
+                work,
+                in,
+                planes,
+                inHeight,
+                inWidth,
+                outHeight,
+                outWidth,
+                indexY,
+                weightY,
+                tapsY,
+                indexX,
+                weightX,
+                tapsX);
         resampleAxis(
                 work, in, planes, inHeight, inWidth, inHeight, outWidth, indexX, weightX, tapsX,
                 false);
         resampleAxis(
                 out, work, planes, inHeight, outWidth, outHeight, outWidth, indexY, weightY, tapsY,
                 true);
+    }
+
+    /** In one launch, which leaves {@code canvas} and {@code work} as they are. */
+    @Override
+    public void resampleCut(
+            MemorySegment patches,
+            MemorySegment canvas,
+            MemorySegment work,
+            MemorySegment in,
+            int channels,
+            int inHeight,
+            int inWidth,
+            int gridHeight,
+            int gridWidth,
+            int h,
+            int w,
+            MemorySegment indexY,
+            MemorySegment weightY,
+            int tapsY,
+            MemorySegment indexX,
+            MemorySegment weightX,
+            int tapsX) {
+        KernelChecks.grid("resampleCut", canvas, patches, channels, gridHeight, gridWidth, h, w);
+        int height = gridHeight * h;
+        int width = gridWidth * w;
+        KernelChecks.resample(
+                "resampleCut",
+                canvas,
+                work,
+                in,
+                channels,
+                inHeight,
+                inWidth,
+                height,
+                width,
+                indexY,
+                weightY,
+                tapsY,
+                indexX,
+                weightX,
+                tapsX);
+        long count = (long) channels * height * width;
+        arguments
+                .clear()
+                .writes(patches, bytes(count))
+                .reads(in, bytes(channels, inHeight, inWidth))
+                .reads(indexY, bytes((long) tapsY * height))
+                .reads(weightY, bytes((long) tapsY * height))
+                .reads(indexX, bytes((long) tapsX * width))
+                .reads(weightX, bytes((long) tapsX * width))
+                .add(channels)
+                .add(inHeight)
+                .add(inWidth)
+                .add(gridHeight)
+                .add(gridWidth)
+                .add(h)
+                .add(w)
+                .add(tapsY)
+                .add(tapsX);
+        launch(CudaOperation.RESAMPLE_CUT, blocks(count, 1));
     }
 
     private void resampleAxis(

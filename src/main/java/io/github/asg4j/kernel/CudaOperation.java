@@ -34,6 +34,7 @@ public enum CudaOperation {
     MATCH_MOMENTS,
     BLUR,
     RESAMPLE,
+    RESAMPLE_CUT,
     FIRST_NON_FINITE;
 
     /** Threads of a block. */

@@ -327,7 +327,9 @@ final class KernelChecks {
         requireFloats(weights, taps, "blur", "weights");
     }
 
+    /** Of resample and resampleCut. */
     static void resample(
+            String operation,
             MemorySegment out,
             MemorySegment work,
             MemorySegment in,
@@ -342,20 +344,20 @@ final class KernelChecks {
             MemorySegment indexX,
             MemorySegment weightX,
             int tapsX) {
-        requireExtent(planes, "resample", "planes");
-        requireExtent(inHeight, "resample", "inHeight");
-        requireExtent(inWidth, "resample", "inWidth");
-        requireExtent(outHeight, "resample", "outHeight");
-        requireExtent(outWidth, "resample", "outWidth");
-        requireExtent(tapsY, "resample", "tapsY");
-        requireExtent(tapsX, "resample", "tapsX");
-        requireFloats(out, volume(planes, outHeight, outWidth), "resample", "out");
-        requireFloats(work, volume(planes, inHeight, outWidth), "resample", "work");
-        requireFloats(in, volume(planes, inHeight, inWidth), "resample", "in");
-        requireFloats(indexY, times(outHeight, tapsY), "resample", "indexY");
-        requireFloats(weightY, times(outHeight, tapsY), "resample", "weightY");
-        requireFloats(indexX, times(outWidth, tapsX), "resample", "indexX");
-        requireFloats(weightX, times(outWidth, tapsX), "resample", "weightX");
+        requireExtent(planes, operation, "planes");
+        requireExtent(inHeight, operation, "inHeight");
+        requireExtent(inWidth, operation, "inWidth");
+        requireExtent(outHeight, operation, "outHeight");
+        requireExtent(outWidth, operation, "outWidth");
+        requireExtent(tapsY, operation, "tapsY");
+        requireExtent(tapsX, operation, "tapsX");
+        requireFloats(out, volume(planes, outHeight, outWidth), operation, "out");
+        requireFloats(work, volume(planes, inHeight, outWidth), operation, "work");
+        requireFloats(in, volume(planes, inHeight, inWidth), operation, "in");
+        requireFloats(indexY, times(outHeight, tapsY), operation, "indexY");
+        requireFloats(weightY, times(outHeight, tapsY), operation, "weightY");
+        requireFloats(indexX, times(outWidth, tapsX), operation, "indexX");
+        requireFloats(weightX, times(outWidth, tapsX), operation, "weightX");
     }
 
     static void firstNonFinite(MemorySegment data, long count) {

@@ -403,6 +403,71 @@ public interface Kernels {
             MemorySegment weightX,
             int tapsX);
 
+    /**
+     * {@link #resample} to a canvas, then {@link #cut} of it.
+     *
+     * @param patches [gridHeight * gridWidth, channels, h, w]
+     * @param canvas [channels, gridHeight * h, gridWidth * w], undefined afterwards
+     * @param work [channels, inHeight, gridWidth * w], undefined afterwards
+     * @param in [channels, inHeight, inWidth]
+     * @param indexY int32 [gridHeight * h, tapsY]
+     * @param weightY [gridHeight * h, tapsY]
+     * @param indexX int32 [gridWidth * w, tapsX]
+     * @param weightX [gridWidth * w, tapsX]
+     */
+    default void resampleCut(
+            MemorySegment patches,
+            MemorySegment canvas,
+            MemorySegment work,
+            MemorySegment in,
+            int channels,
+            int inHeight,
+            int inWidth,
+            int gridHeight,
+            int gridWidth,
+            int h,
+            int w,
+            MemorySegment indexY,
+            MemorySegment weightY,
+            int tapsY,
+            MemorySegment indexX,
+            MemorySegment weightX,
+            int tapsX) {
+        KernelChecks.grid("resampleCut", canvas, patches, channels, gridHeight, gridWidth, h, w);
+        KernelChecks.resample(
+                "resampleCut",
+                canvas,
+                work,
+                in,
+                channels,
+                inHeight,
+                inWidth,
+                gridHeight * h,
+                gridWidth * w,
+                indexY,
+                weightY,
+                tapsY,
+                indexX,
+                weightX,
+                tapsX);
+        resample(
+                canvas,
+                work,
+                in,
+                channels,
+                inHeight,
+                inWidth,
+                gridHeight * h,
+                gridWidth * w,
+                indexY,
+                weightY,
+                tapsY,
+                indexX,
+                weightX,
+                tapsX);
+        cut(patches, canvas, channels, gridHeight, gridWidth, h, w);
+    }
+
     /** Index of the first NaN or infinity of data [count], -1 if there is none; waits for it. */
     long firstNonFinite(MemorySegment data, long count);
 }

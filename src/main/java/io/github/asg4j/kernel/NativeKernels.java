@@ -393,8 +393,21 @@ public final class NativeKernels implements Kernels {
             MemorySegment weightX,
             int tapsX) {
         KernelChecks.resample(
-                out, work, in, planes, inHeight, inWidth, outHeight, outWidth, indexY, weightY,
-                tapsY, indexX, weightX, tapsX);
+                "resample",
+                out,
+                work,
+                in,
+                planes,
+                inHeight,
+                inWidth,
+                outHeight,
+                outWidth,
+                indexY,
+                weightY,
+                tapsY,
+                indexX,
+                weightX,
+                tapsX);
         CpuLibrary.resample(
                 tier, out, work, in, indexY, weightY, indexX, weightX, planes, inHeight, inWidth,
                 outHeight, outWidth, tapsY, tapsX);

@@ -58,4 +58,38 @@ public final class Resize {
                 x.weight(),
                 x.taps());
     }
+
+    /**
+     * Resizes to a canvas and cuts it into patches as {@link Kernels#cut} does.
+     *
+     * @param patches float32 [gridHeight * gridWidth, planes, h, w]
+     * @param canvas float32 [planes, outHeight, outWidth], undefined afterwards
+     * @param in float32 [planes, inHeight, inWidth]
+     */
+    public void runAndCut(
+            Kernels kernels,
+            MemorySegment patches,
+            MemorySegment canvas,
+            MemorySegment in,
+            int gridHeight,
+            int gridWidth) {
+        kernels.resampleCut(
+                patches,
+                canvas,
+                work,
+                in,
+                planes,
+                y.from(),
+                x.from(),
+                gridHeight,
+                gridWidth,
+                y.to() / gridHeight,
+                x.to() / gridWidth,
+                y.index(),
+                y.weight(),
+                y.taps(),
+                x.index(),
+                x.weight(),
+                x.taps());
+    }
 }

@@ -76,11 +76,9 @@ final class UpsampledGuide {
             int frame) {
         int rows = canvas.y().patches();
         int columns = canvas.x().patches();
-        int h = canvas.y().patch();
-        int w = canvas.x().patch();
         if (step != cutStep) {
-            (shuffled ? centred : fromFirst).run(kernels, enlarged, guide);
-            kernels.cut(patches, enlarged, canvas.channels(), rows, columns, h, w);
+            (shuffled ? centred : fromFirst)
+                    .runAndCut(kernels, patches, enlarged, guide, rows, columns);
             cutStep = step;
         }
         kernels.interact(

@@ -44,6 +44,7 @@ final class Cases {
         c.moments();
         c.blurs();
         c.resamples();
+        c.resamplesIntoPatches();
         return c.cases;
     }
 
@@ -1211,6 +1212,26 @@ final class Cases {
         return sum;
     }
 
+    /** A table of {@code count} cells over an axis of {@code extent}. */
+    private record Taps(int[] index, float[] weights, int taps, int extent) {
+        Bound sum(int cell, KernelCase.Expected values) {
+            return weighted(
+                    weights,
+                    cell * taps,
+                    taps,
+                    t -> values.at(Math.clamp(index[cell * taps + t], 0, extent - 1)));
+        }
+    }
+
+    private Taps taps(int count, int taps, int extent) {
+        return new Taps(indices(count * taps, extent), gaussians(count * taps), taps, extent);
+    }
+
+    private static Bound resampled(float[] in, int plane, Taps ys, int y, Taps xs, int x) {
+        int first = plane * ys.extent * xs.extent;
+        return ys.sum(y, cy -> xs.sum(x, cx -> of(in[first + cy * xs.extent + cx])));
+    }
+
     private void resamples() {
         int[][] shapes = { // planes, in, out, taps
             {1, 1, 1, 1, 1, 1, 1},
@@ -1224,21 +1245,17 @@ final class Cases {
             int iw = s[2];
             int oh = s[3];
             int ow = s[4];
-            int ty = s[5];
-            int tx = s[6];
             float[] in = gaussians(planes * ih * iw);
-            int[] indexY = indices(oh * ty, ih);
-            int[] indexX = indices(ow * tx, iw);
-            float[] weightY = gaussians(oh * ty);
-            float[] weightX = gaussians(ow * tx);
+            Taps ys = taps(oh, s[5], ih);
+            Taps xs = taps(ow, s[6], iw);
             add("resample", Arrays.toString(s))
                     .buffer("out", garbage(planes * oh * ow))
                     .buffer("work", garbage(planes * ih * ow))
                     .buffer("in", in)
-                    .buffer("indexY", indexY)
-                    .buffer("weightY", weightY)
-                    .buffer("indexX", indexX)
-                    .buffer("weightX", weightX)
+                    .buffer("indexY", ys.index)
+                    .buffer("weightY", ys.weights)
+                    .buffer("indexX", xs.index)
+                    .buffer("weightX", xs.weights)
                     .call(
                             (k, b) ->
                                     k.resample(
@@ -1252,40 +1269,69 @@ final class Cases {
                                             ow,
                                             b.get("indexY"),
                                             b.get("weightY"),
-                                            ty,
+                                            ys.taps,
                                             b.get("indexX"),
                                             b.get("weightX"),
-                                            tx))
+                                            xs.taps))
+                    .expect("out", i -> resampled(in, i / (oh * ow), ys, i / ow % oh, xs, i % ow));
+        }
+    }
+
+    private void resamplesIntoPatches() {
+        int[][] shapes = { // channels, in, grid, patch, taps
+            {1, 1, 1, 1, 1, 1, 1, 1, 1},
+            {2, 3, 5, 2, 3, 3, 5, 4, 4},
+            {3, 8, 7, 3, 1, 5, 9, 5, 2},
+            {4, 16, 17, 2, 2, 16, 17, 4, 4}
+        };
+        for (int[] s : shapes) {
+            int channels = s[0];
+            int ih = s[1];
+            int iw = s[2];
+            int gh = s[3];
+            int gw = s[4];
+            int h = s[5];
+            int w = s[6];
+            int count = channels * gh * h * gw * w;
+            float[] in = gaussians(channels * ih * iw);
+            Taps ys = taps(gh * h, s[7], ih);
+            Taps xs = taps(gw * w, s[8], iw);
+            add("resampleCut", Arrays.toString(s))
+                    .buffer("patches", garbage(count))
+                    .scratch("canvas", garbage(count))
+                    .scratch("work", garbage(channels * ih * gw * w))
+                    .buffer("in", in)
+                    .buffer("indexY", ys.index)
+                    .buffer("weightY", ys.weights)
+                    .buffer("indexX", xs.index)
+                    .buffer("weightX", xs.weights)
+                    .call(
+                            (k, b) ->
+                                    k.resampleCut(
+                                            b.get("patches"),
+                                            b.get("canvas"),
+                                            b.get("work"),
+                                            b.get("in"),
+                                            channels,
+                                            ih,
+                                            iw,
+                                            gh,
+                                            gw,
+                                            h,
+                                            w,
+                                            b.get("indexY"),
+                                            b.get("weightY"),
+                                            ys.taps,
+                                            b.get("indexX"),
+                                            b.get("weightX"),
+                                            xs.taps))
                     .expect(
-                            "out",
+                            "patches",
                             i -> {
-                                int plane = i / (oh * ow);
-                                int y = i / ow % oh;
-                                int x = i % ow;
-                                return weighted(
-                                        weightY,
-                                        y * ty,
-                                        ty,
-                                        t -> {
-                                            int cy = Math.clamp(indexY[y * ty + t], 0, ih - 1);
-                                            int row = (plane * ih + cy) * iw;
-                                            return weighted(
-                                                    weightX,
-                                                    x * tx,
-                                                    tx,
-                                                    u ->
-                                                            of(
-                                                                    in[
-                                                                            row
-                                                                                    + Math.clamp(
-                                                                                            indexX[
-                                                                                                    x
-                                                                                                                    * tx
-                                                                                                            + u],
-                                                                                            0,
-                                                                                            iw
-                                                                                                    - 1)]));
-                                        });
+                                int patch = i / (channels * h * w);
+                                int y = i / w % h * gh + patch / gw;
+                                int x = i % w * gw + patch % gw;
+                                return resampled(in, i / (h * w) % channels, ys, y, xs, x);
                             });
         }
     }

@@ -3,8 +3,10 @@ package io.github.asg4j.kernel;
 
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.Map;
+import java.util.Set;
 import java.util.function.Function;
 
 /**
@@ -36,6 +38,7 @@ final class KernelCase {
     final String operation;
     final String label;
     private final Map<String, Object> contents = new LinkedHashMap<>();
+    private final Set<String> scratch = new HashSet<>();
     private final Map<String, String> aliases = new LinkedHashMap<>();
     private final Map<String, Expected> expected = new LinkedHashMap<>();
     private boolean partly;
@@ -53,6 +56,16 @@ final class KernelCase {
     KernelCase buffer(String name, Object content) {
         contents.put(name, content);
         return this;
+    }
+
+    /** A buffer of which nobody may expect anything afterwards. */
+    KernelCase scratch(String name, Object content) {
+        scratch.add(name);
+        return buffer(name, content);
+    }
+
+    boolean isScratch(String name) {
+        return scratch.contains(name);
     }
 
     /** A buffer that is another one. */

@@ -189,6 +189,7 @@ public final class KernelCatalogue {
                         () -> k.blur(out, work, in, CHANNELS, side, side, taps, TAPS));
             }
             case RESAMPLE -> resample();
+            case RESAMPLE_CUT -> resampleCut();
             case ADD_TILE -> addTile();
             case DIVIDE_TILES -> {
                 long pixels = (long) PICTURE * PICTURE;
@@ -330,6 +331,38 @@ public final class KernelCatalogue {
                                 patch,
                                 side,
                                 side,
+                                index,
+                                weight,
+                                axis.taps(),
+                                index,
+                                weight,
+                                axis.taps()));
+    }
+
+    /** The same, into four patches. */
+    private Case resampleCut() {
+        ResampleAxis axis = ResampleAxis.bicubic(host, patch, side);
+        MemorySegment in = random(CHANNELS * area);
+        MemorySegment work = random((long) CHANNELS * patch * side);
+        MemorySegment canvas = random(count);
+        MemorySegment out = random(count);
+        MemorySegment index = place.upload(axis.index());
+        MemorySegment weight = place.upload(axis.weight());
+        return new Case(
+                in.byteSize() + out.byteSize(),
+                () ->
+                        k.resampleCut(
+                                out,
+                                canvas,
+                                work,
+                                in,
+                                CHANNELS,
+                                patch,
+                                patch,
+                                2,
+                                2,
+                                patch,
+                                patch,
                                 index,
                                 weight,
                                 axis.taps(),
