@@ -33,7 +33,7 @@ def add(weights: Path, bundle: Path, overlap: int = OVERLAP) -> dict:
         raise ExportError(f"an overlap of {overlap} pixels: expected 0 or more")
     net = load(weights)
     file = f"upscaler_x{net.shape.scale}.onnx"
-    entry = {"file": file, "scale": net.shape.scale, "overlap": overlap}
+    entry = {"file": file, "scale": net.shape.scale, "overlap": overlap, "width": net.shape.features}
     folder = Path(tempfile.mkdtemp(prefix=f".{file}.", dir=bundle))
     new = folder / file
     try:

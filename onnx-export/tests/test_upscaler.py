@@ -164,8 +164,8 @@ def test_manifest(bundle, tmp_path):
     upscaler.add(weights_file(tmp_path, 2), bundle, overlap=16)
     manifest = manifest_of(bundle)
     assert manifest["upscalers"] == [
-        {"file": "upscaler_x2.onnx", "scale": 2, "overlap": 16},
-        {"file": "upscaler_x4.onnx", "scale": 4, "overlap": 32},
+        {"file": "upscaler_x2.onnx", "scale": 2, "overlap": 16, "width": 8},
+        {"file": "upscaler_x4.onnx", "scale": 4, "overlap": 32, "width": 8},
     ]
     assert list(manifest["files"]) == ["denoiser.onnx", "upscaler_x2.onnx", "upscaler_x4.onnx", "z.onnx"]
     for name in ("upscaler_x2.onnx", "upscaler_x4.onnx"):
@@ -181,7 +181,7 @@ def test_again_replaces_and_gives_the_same_bytes(bundle, tmp_path):
     first = (bundle / "upscaler_x2.onnx").read_bytes()
     upscaler.add(weights, bundle, overlap=8)
     assert (bundle / "upscaler_x2.onnx").read_bytes() == first
-    assert manifest_of(bundle)["upscalers"] == [{"file": "upscaler_x2.onnx", "scale": 2, "overlap": 8}]
+    assert manifest_of(bundle)["upscalers"] == [{"file": "upscaler_x2.onnx", "scale": 2, "overlap": 8, "width": 8}]
 
 
 @pytest.mark.parametrize("fail_at", [1, 2, 3])

@@ -227,8 +227,9 @@ public record Manifest(
      *     scale]}, RGB in [0, 1]
      * @param scale output pixels per input pixel and axis
      * @param overlap input pixels beside a tile that are computed and thrown away
+     * @param width channels of its features, which its working memory grows with; 0: unknown
      */
-    public record Upscaler(String file, int scale, int overlap) {}
+    public record Upscaler(String file, int scale, int overlap, int width) {}
 
     /**
      * The schedule of a model that predicts noise or v.
@@ -597,7 +598,7 @@ public record Manifest(
         List<Upscaler> upscalers = new ArrayList<>();
         Set<Integer> scales = new HashSet<>();
         for (Json entry : json == null ? List.<Json>of() : json.items(0, 16)) {
-            entry.onlyKeys("file", "scale", "overlap");
+            entry.onlyKeys("file", "scale", "overlap", "width");
             int scale = entry.get("scale").integer(2, 16);
             if (!scales.add(scale)) {
                 throw entry.get("scale").expected("a scale that no other upscaler has");
@@ -606,7 +607,8 @@ public record Manifest(
                     new Upscaler(
                             file(entry.get("file"), files),
                             scale,
-                            entry.get("overlap").integer(0, 1024)));
+                            entry.get("overlap").integer(0, 1024),
+                            optional(entry, "width", 1, 1 << 16, 0)));
         }
         return upscalers;
     }

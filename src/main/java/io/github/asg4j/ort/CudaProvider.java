@@ -273,9 +273,6 @@ public final class CudaProvider implements Provider {
     public void configure(SessionOptions session) {
         // Weights outside the arena, so that the arena can be shrunk between pictures.
         session.AddConfigEntry("session.use_device_allocator_for_initializers", "1");
-        // A pattern is one block for each shape beside the chunks of the first run: for SDXL's
-        // denoiser twice the memory (benchmarks/NOTES.md).
-        session.DisableMemPattern();
         try (CUDAProviderOptions cuda = new CUDAProviderOptions();
                 StringStringMap map = new StringStringMap()) {
             for (Map.Entry<String, String> option : options.entrySet()) {

@@ -13,13 +13,12 @@ import java.util.Map;
 /**
  * Bytes a request takes, by part. Our own buffers are exact; weights are as they are stored (the CPU
  * makes float32 of halves). A network's working memory is a lower bound, measured as benchmarks/NOTES.md
- * tells: ONNX Runtime's arena may hold up to half more. That of upscalers is left out: it grows with
- * their width, which the manifest does not say.
+ * tells: ONNX Runtime's arena may hold up to half more.
  *
  * @param weights of all networks, shared by the workers
  * @param latents board: latents, guides, masks, window outputs
  * @param workers inputs and outputs of the networks that all workers run
- * @param workspace working memory of UNet calls, one per worker
+ * @param workspace working memory of UNet calls and of upscalers, one per worker
  * @param vae lower bound of the working memory of the VAE's decoder, of all that run at once
  * @param picture decoded float picture, its tiles and their sums, enlarged pictures, RGB8
  */
@@ -43,6 +42,14 @@ public record MemoryEstimate(
 
     /** Bytes of a row, head and pair of tokens that attend: scores, and their softmax. */
     private static final double PAIR_BYTES = 8;
+
+    /**
+     * Bytes of an output pixel and channel of an upscaler: three float32 tensors of its last layers, of
+     * which the CPU computes one in place.
+     */
+    private static final double UPSCALER_BYTES = 12;
+
+    private static final double GPU_UPSCALER_BYTES = 14;
 
     public long total() {
         return weights + latents + workers + workspace + vae + picture;
@@ -104,6 +111,7 @@ public record MemoryEstimate(
             decoded /= canvas.patches();
             enlarged = upscaling.pictureBytes();
             buffers += upscaling.workerBytes(); // a worker keeps both
+            workspace += upscaling.workspace(gpu ? GPU_UPSCALER_BYTES : UPSCALER_BYTES);
         }
         return new MemoryEstimate(
                 weights,

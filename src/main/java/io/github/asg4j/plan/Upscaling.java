@@ -73,7 +73,10 @@ public record Upscaling(List<Pass> passes, int height, int width) {
             return width * upscaler.scale();
         }
 
-        /** Row by row; their cores cover the picture once. */
+        /**
+         * Their cores cover the picture once. The largest first: what ONNX Runtime's arena has taken for it
+         * serves all others, and would not the other way round.
+         */
         public List<Tile> tiles() {
             List<Tile> tiles = new ArrayList<>();
             for (int top = 0; top < height; top += TILE) {
@@ -81,6 +84,7 @@ public record Upscaling(List<Pass> passes, int height, int width) {
                     tiles.add(tile(top, left));
                 }
             }
+            tiles.sort(Comparator.comparingLong(Pass::seen).reversed());
             return tiles;
         }
 
@@ -99,12 +103,13 @@ public record Upscaling(List<Pass> passes, int height, int width) {
                     Math.min(width, left + TILE + border) - seenLeft);
         }
 
+        private static long seen(Tile tile) {
+            return (long) tile.seenHeight() * tile.seenWidth();
+        }
+
         /** Floats of the largest tile that the upscaler sees. */
         public long tileFloats() {
-            return tiles().stream()
-                    .mapToLong(t -> 3L * t.seenHeight() * t.seenWidth())
-                    .max()
-                    .orElse(0);
+            return 3 * seen(tiles().getFirst());
         }
 
         /** Floats of what the upscaler makes of the largest tile. */
@@ -128,6 +133,21 @@ public record Upscaling(List<Pass> passes, int height, int width) {
         long in = passes.stream().mapToLong(Pass::tileFloats).max().orElse(0);
         long out = passes.stream().mapToLong(Pass::upscaledTileFloats).max().orElse(0);
         return 4 * (in + out);
+    }
+
+    /**
+     * Working memory of the upscalers over one worker's tiles, those whose width is unknown left out: each
+     * keeps what its largest tile has taken.
+     *
+     * @param bytes of an output pixel and channel
+     */
+    long workspace(double bytes) {
+        Map<String, Double> most = new LinkedHashMap<>();
+        for (Pass pass : passes) {
+            double pixels = pass.upscaledTileFloats() / 3.0;
+            most.merge(pass.upscaler().file(), bytes * pass.upscaler().width() * pixels, Math::max);
+        }
+        return (long) most.values().stream().mapToDouble(Double::doubleValue).sum();
     }
 
     /** What was decided, by the names of reports and pictures; in order. */

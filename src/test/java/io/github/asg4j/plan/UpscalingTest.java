@@ -63,7 +63,7 @@ class UpscalingTest {
         "1024, 1024, 300, 36"
     })
     void coresCoverThePictureOnce(int height, int width, int overlap, int count) {
-        var pass = new Upscaling.Pass(new Manifest.Upscaler("x", 2, overlap), height, width);
+        var pass = new Upscaling.Pass(new Manifest.Upscaler("x", 2, overlap, 0), height, width);
         int[] seen = new int[height * width];
         for (Tile t : pass.tiles()) {
             assertTrue(t.height() <= 192 && t.width() <= 192);
@@ -98,9 +98,27 @@ class UpscalingTest {
         assertEquals(2 + 6, upscaling.tiles());
     }
 
+    /** Of the largest tile of each network; the first tile has it, so that ONNX Runtime's arena fits all. */
+    @Test
+    void workspace() {
+        var x4 = new Manifest.Upscaler("x4", 4, 16, 64);
+        var x2 = new Manifest.Upscaler("x2", 2, 16, 32);
+        Upscaling upscaling = Upscaling.of(128, 256, 8, List.of(x4, x2));
+        // seen at most: 128 of 128 rows and 208 of 256 columns, then 224 of 512 and of 1024
+        long expected = 12L * (64 * 16 * 128 * 208 + 32 * 4 * 224 * 224);
+        assertEquals(expected, upscaling.workspace(12));
+        for (Upscaling.Pass pass : upscaling.passes()) {
+            long first =
+                    (long) pass.tiles().getFirst().seenHeight()
+                            * pass.tiles().getFirst().seenWidth();
+            assertEquals(3 * first, pass.tileFloats());
+        }
+        assertEquals(0, Upscaling.of(128, 256, 3, upscalers("2")).workspace(12), "width unknown");
+    }
+
     private static List<Manifest.Upscaler> upscalers(String scales) {
         return Arrays.stream(scales.split(" "))
-                .map(s -> new Manifest.Upscaler("x" + s, Integer.parseInt(s), 16))
+                .map(s -> new Manifest.Upscaler("x" + s, Integer.parseInt(s), 16, 0))
                 .toList();
     }
 }

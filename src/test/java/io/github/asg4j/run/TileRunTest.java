@@ -50,7 +50,7 @@ class TileRunTest {
     void tilesGiveTheWholePicture(int scale, int height, int width) {
         try (LoadedModel model = model(scale)) {
             Manifest.Upscaler entry =
-                    new Manifest.Upscaler("upscaler_x" + scale + ".onnx", scale, 20);
+                    new Manifest.Upscaler("upscaler_x" + scale + ".onnx", scale, 20, 0);
             MemorySegment picture = picture(height, width);
             MemorySegment whole = whole(model, entry, picture, height, width);
             MemorySegment tiled =
@@ -64,7 +64,7 @@ class TileRunTest {
     @Test
     void tilesWithoutBordersDiffer() {
         try (LoadedModel model = model(2)) {
-            Manifest.Upscaler blind = new Manifest.Upscaler("upscaler_x2.onnx", 2, 0);
+            Manifest.Upscaler blind = new Manifest.Upscaler("upscaler_x2.onnx", 2, 0, 0);
             MemorySegment picture = picture(200, 40);
             MemorySegment whole = whole(model, blind, picture, 200, 40);
             MemorySegment tiled =
@@ -77,7 +77,7 @@ class TileRunTest {
     @Test
     void theSameForAnyNumberOfWorkers() {
         try (LoadedModel model = model(2)) {
-            Manifest.Upscaler entry = new Manifest.Upscaler("upscaler_x2.onnx", 2, 20);
+            Manifest.Upscaler entry = new Manifest.Upscaler("upscaler_x2.onnx", 2, 20, 0);
             Upscaling upscaling = Upscaling.of(60, 150, 4, List.of(entry));
             MemorySegment picture = picture(60, 150);
             MemorySegment one = tiled(model, upscaling, picture, 1);
@@ -109,14 +109,14 @@ class TileRunTest {
     @Test
     void anUpscalerOfAnotherScaleIsRefused() {
         try (LoadedModel model = model(2)) {
-            Manifest.Upscaler wrong = new Manifest.Upscaler("upscaler_x2.onnx", 3, 20);
+            Manifest.Upscaler wrong = new Manifest.Upscaler("upscaler_x2.onnx", 3, 20, 0);
             Upscaling upscaling = Upscaling.of(8, 8, 3, List.of(wrong));
             BadBundleException e =
                     assertThrows(
                             BadBundleException.class,
                             () -> tiled(model, upscaling, picture(8, 8), 1));
             assertTrue(e.getMessage().contains("upscaler_x2.onnx"), e.getMessage());
-            Manifest.Upscaler decoder = new Manifest.Upscaler("vae_decoder.onnx", 2, 20);
+            Manifest.Upscaler decoder = new Manifest.Upscaler("vae_decoder.onnx", 2, 20, 0);
             e = assertThrows(BadBundleException.class, () -> model.upscaler(decoder, 0));
             assertTrue(
                     e.getMessage().contains("vae_decoder.onnx: input \"latents\""), e.getMessage());
@@ -126,7 +126,7 @@ class TileRunTest {
     @Test
     void aClosedModelLoadsNone() {
         LoadedModel model = model(2);
-        Manifest.Upscaler entry = new Manifest.Upscaler("upscaler_x2.onnx", 2, 20);
+        Manifest.Upscaler entry = new Manifest.Upscaler("upscaler_x2.onnx", 2, 20, 0);
         assertSame(model.upscaler(entry, 0), model.upscaler(entry, 0));
         model.close();
         assertThrows(IllegalStateException.class, () -> model.upscaler(entry, 0));
@@ -138,7 +138,7 @@ class TileRunTest {
     }
 
     private TileRun run(LoadedModel model, int height, int width, int scale, int workers) {
-        Manifest.Upscaler entry = new Manifest.Upscaler("upscaler_x2.onnx", 2, 20);
+        Manifest.Upscaler entry = new Manifest.Upscaler("upscaler_x2.onnx", 2, 20, 0);
         Upscaling upscaling = Upscaling.of(height, width, scale, List.of(entry));
         return new TileRun(
                 upscaling,

@@ -40,6 +40,7 @@ public final class KernelCatalogue {
         MATCH_MOMENTS,
         BLUR,
         RESAMPLE,
+        RESAMPLE_CUT,
         ADD_TILE,
         DIVIDE_TILES,
         RGB8;
