@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 
-CELL_BYTES, ATTENDING_CELL_BYTES, PAIR_BYTES = 80, 150, 8  # io.github.asg4j.plan.MemoryEstimate
+CELL_BYTES, ATTENDING_CELL_BYTES, TRANSFORMER_CELL_BYTES, PAIR_BYTES = 80, 150, 138, 8  # io.github.asg4j.plan.MemoryEstimate
 
 
 def _anonymous() -> int:
@@ -52,7 +52,8 @@ def measure(bundle: Path, cells: int) -> None:
     ended.set()
     watcher.join()
     scale = min((mask["scale"] for mask in denoiser["masks"]), default=8)
-    counted = (ATTENDING_CELL_BYTES if scale == 1 else CELL_BYTES) * denoiser.get("width", 320) * cells**2
+    inner = TRANSFORMER_CELL_BYTES if denoiser["prediction"] == "flow" else CELL_BYTES
+    counted = (ATTENDING_CELL_BYTES if scale == 1 else inner) * denoiser.get("width", 320) * cells**2
     if denoiser.get("attention") != "fused":
         counted += PAIR_BYTES * denoiser.get("heads", 8) * (cells / scale) ** 4
     print(f"{cells} x {cells}: {(most - before) / 1e6:.1f} MB measured, {2 * counted / 1e6:.1f} MB counted")

@@ -169,6 +169,11 @@ public record Manifest(
             inputs = List.copyOf(inputs);
             masks = List.copyOf(masks);
         }
+
+        /** Whether it is a transformer, as those are that predict a flow (SD3); else a UNet. */
+        public boolean transformer() {
+            return prediction.equals(FLOW);
+        }
     }
 
     /**

@@ -40,6 +40,11 @@ public record MemoryEstimate(
     /** The same where that level attends: its feed-forward layers are eight times as wide. */
     private static final double ATTENDING_CELL_BYTES = 150;
 
+    /** The same of a transformer (SD3's), whose feed-forward layers are all at that width. */
+    private static final double TRANSFORMER_CELL_BYTES = 138;
+
+    private static final double GPU_TRANSFORMER_CELL_BYTES = 182;
+
     /** Bytes of a row, head and pair of tokens that attend: scores, and their softmax. */
     private static final double PAIR_BYTES = 8;
 
@@ -125,7 +130,9 @@ public record MemoryEstimate(
     /** Working memory of a UNet call per row. */
     private static double rowBytes(Manifest.Denoiser denoiser, double cells, boolean gpu) {
         int scale = denoiser.masks().stream().mapToInt(Manifest.Mask::scale).min().orElse(8);
-        double inner = gpu ? GPU_CELL_BYTES : CELL_BYTES;
+        double unet = gpu ? GPU_CELL_BYTES : CELL_BYTES;
+        double transformer = gpu ? GPU_TRANSFORMER_CELL_BYTES : TRANSFORMER_CELL_BYTES;
+        double inner = denoiser.transformer() ? transformer : unet;
         double cellBytes = scale == 1 ? ATTENDING_CELL_BYTES : inner;
         double bytes = cellBytes * denoiser.width() * cells;
         if (!denoiser.fusedAttention()) {
