@@ -60,10 +60,13 @@ public final class Binding implements AutoCloseable {
                 owner.name() + " (" + signatures(inputs) + " -> " + signatures(outputs) + ")";
         try {
             options = keep(new RunOptions());
-            owner.configure(options);
+            owner.configure(options, this.inputs);
             io = keep(new IoBinding(session));
             inputs.forEach((name, tensor) -> io.BindInput(name, value(tensor)));
             outputs.forEach((name, tensor) -> io.BindOutput(name, value(tensor)));
+        } catch (AsgException e) {
+            free();
+            throw e;
         } catch (RuntimeException e) {
             free();
             throw OrtRuntime.runFailure(description, e);

@@ -21,6 +21,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Collection;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -294,12 +295,21 @@ public final class CudaProvider implements Provider {
 
     /** On a stream of ours, a run returns when its work is enqueued. */
     @Override
-    public void configure(RunOptions run) {
+    public void configure(RunOptions run, Collection<Tensor> inputs) {
         if (stream == NO_STREAM) {
             return;
         }
         run.AddConfigEntry("disable_synchronize_execution_providers", "1");
         if ("1".equals(options.get(GRAPHS))) {
+            if (inputs.stream().anyMatch(Tensor::onHost)) {
+                throw new DeviceException(
+                        "-D"
+                                + OPTIONS
+                                + "="
+                                + GRAPHS
+                                + "=1: a graph would replay the dilations of the first step in all"
+                                + " others; leave it out for scalecrafter");
+            }
             // A graph replays what it captured, buffers too: each binding has one of its own.
             run.AddConfigEntry("gpu_graph_id", Integer.toString(CAPTURED.incrementAndGet()));
         }

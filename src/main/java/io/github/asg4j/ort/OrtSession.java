@@ -239,10 +239,10 @@ public final class OrtSession implements AutoCloseable {
         }
     }
 
-    /** Prepares the options of a run. */
-    void configure(RunOptions options) {
+    /** Prepares the options of a binding's runs. */
+    void configure(RunOptions options, Collection<Tensor> in) {
         if (provider != null) {
-            provider.configure(options);
+            provider.configure(options, in);
         }
     }
 

@@ -12,8 +12,13 @@ public interface Provider {
     /** Makes sessions with these options run on it. */
     void configure(SessionOptions session);
 
-    /** Prepares every run. */
-    void configure(RunOptions run);
+    /**
+     * Prepares the runs of a binding.
+     *
+     * @param inputs what it binds
+     * @throws io.github.asg4j.DeviceException it cannot run with them
+     */
+    void configure(RunOptions run, Collection<Tensor> inputs);
 
     /** Where tensors that are bound have to lie. */
     MemoryInfo memory();

@@ -305,6 +305,22 @@ class EmulatedGpuTest {
         assertEquals(2 * 6, drawn.count("graph"));
     }
 
+    /** A dilation is read on the host, where a graph would not look again. */
+    @Test
+    void graphsAreRefusedForDilations() throws Exception {
+        Outcome refused =
+                generate(
+                                Map.of(
+                                        "JDK_JAVA_OPTIONS",
+                                        "-Dasg.cuda.options=enable_cuda_graph=1"),
+                                "cuda:0",
+                                "scalecrafter")
+                        .expect(4);
+        assertTrue(
+                refused.output().contains("a graph would replay the dilations of the first step"),
+                refused.output());
+    }
+
     /** Three for windows, four for patches, five at the stage switch. */
     @Test
     void betweenTwoRunsAreFewLaunches() throws Exception {

@@ -22,7 +22,7 @@ public record EmulatedProvider(BiConsumer<List<MemorySegment>, List<MemorySegmen
     public void configure(SessionOptions session) {}
 
     @Override
-    public void configure(RunOptions run) {}
+    public void configure(RunOptions run, Collection<Tensor> inputs) {}
 
     @Override
     public MemoryInfo memory() {
