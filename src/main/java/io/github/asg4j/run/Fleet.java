@@ -97,12 +97,14 @@ public final class Fleet implements AutoCloseable {
         CudaStream stream = device.newStream();
         CudaStream side = device.newStream();
         CudaKernels kernels = new CudaKernels(stream, gpu.program());
+        own(stream);
+        own(side);
+        own(kernels);
+        // The last is closed first: what a lane has enqueued is done before its memory is freed.
         own(
                 () -> {
                     device.makeCurrent();
-                    kernels.close();
-                    side.close();
-                    stream.close();
+                    stream.synchronize();
                 });
         Place loop = Place.on(gpus.onStream(stream));
         Place front = Place.on(gpus.withHostTensors(device));
