@@ -53,8 +53,9 @@ def measure(bundle: Path, cells: int) -> None:
     watcher.join()
     scale = min((mask["scale"] for mask in denoiser["masks"]), default=8)
     inner = TRANSFORMER_CELL_BYTES if denoiser["prediction"] == "flow" else CELL_BYTES
-    counted = (ATTENDING_CELL_BYTES if scale == 1 else inner) * denoiser.get("width", 320) * cells**2
-    if denoiser.get("attention") != "fused":
+    fused = denoiser.get("attention") == "fused"
+    counted = (ATTENDING_CELL_BYTES if scale == 1 and not fused else inner) * denoiser.get("width", 320) * cells**2
+    if not fused:
         counted += PAIR_BYTES * denoiser.get("heads", 8) * (cells / scale) ** 4
     print(f"{cells} x {cells}: {(most - before) / 1e6:.1f} MB measured, {2 * counted / 1e6:.1f} MB counted")
 

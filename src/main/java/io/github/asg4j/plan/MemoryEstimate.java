@@ -37,7 +37,7 @@ public record MemoryEstimate(
     /** On a GPU, where ONNX Runtime does less in place. */
     private static final double GPU_CELL_BYTES = 117;
 
-    /** The same where that level attends: its feed-forward layers are eight times as wide. */
+    /** The same where that level attends with operators of their own, as the demo's does. */
     private static final double ATTENDING_CELL_BYTES = 150;
 
     /** The same of a transformer (SD3's), whose feed-forward layers are all at that width. */
@@ -133,7 +133,8 @@ public record MemoryEstimate(
         double unet = gpu ? GPU_CELL_BYTES : CELL_BYTES;
         double transformer = gpu ? GPU_TRANSFORMER_CELL_BYTES : TRANSFORMER_CELL_BYTES;
         double inner = denoiser.transformer() ? transformer : unet;
-        double cellBytes = scale == 1 ? ATTENDING_CELL_BYTES : inner;
+        boolean attends = scale == 1 && !denoiser.fusedAttention();
+        double cellBytes = attends ? ATTENDING_CELL_BYTES : inner;
         double bytes = cellBytes * denoiser.width() * cells;
         if (!denoiser.fusedAttention()) {
             double tokens = cells / ((double) scale * scale);
