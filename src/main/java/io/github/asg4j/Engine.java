@@ -23,13 +23,12 @@ import java.util.List;
 import java.util.Map;
 import java.util.Properties;
 import java.util.Set;
-import java.util.concurrent.ArrayBlockingQueue;
-import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
 import java.util.concurrent.RejectedExecutionException;
-import java.util.concurrent.SynchronousQueue;
-import java.util.concurrent.ThreadPoolExecutor;
+import java.util.concurrent.Semaphore;
 import java.util.concurrent.TimeUnit;
 import java.util.stream.IntStream;
 
@@ -53,7 +52,11 @@ public final class Engine implements AutoCloseable {
     private final Planner planner;
     private final Runner runner;
     private final Fleet fleet;
-    private final ThreadPoolExecutor dispatcher;
+    private final ExecutorService dispatcher;
+
+    /** For the request that is drawn and those that may wait. */
+    private final Semaphore places;
+
     private final Set<Running> open = java.util.concurrent.ConcurrentHashMap.newKeySet();
 
     private Engine(EngineOptions options, WorkerHook hook, Gpus gpus) {
@@ -94,13 +97,8 @@ public final class Engine implements AutoCloseable {
             fleet.close();
             throw e;
         }
-        BlockingQueue<Runnable> queue =
-                options.queueCapacity() == 0
-                        ? new SynchronousQueue<>()
-                        : new ArrayBlockingQueue<>(options.queueCapacity());
-        dispatcher =
-                new ThreadPoolExecutor(1, 1, 0, TimeUnit.SECONDS, queue, daemon("asg-requests"));
-        dispatcher.prestartAllCoreThreads();
+        places = new Semaphore(options.queueCapacity() + 1, true);
+        dispatcher = Executors.newSingleThreadExecutor(daemon("asg-requests"));
     }
 
     /**
@@ -165,35 +163,38 @@ public final class Engine implements AutoCloseable {
         planner.plan(request);
         planner.schedule(request);
         Running running = new Running(request, listener);
+        takePlace();
         open.add(running);
+        boolean accepted = false;
         try {
-            if (options.whenFull() == EngineOptions.WhenFull.WAIT && !dispatcher.isShutdown()) {
-                dispatcher.getQueue().put(running);
-                // Closed meanwhile: either it was drained and is cancelled, or nobody will run it.
-                if (dispatcher.isShutdown() && dispatcher.getQueue().remove(running)) {
-                    throw new RejectedExecutionException("closed");
-                }
-            } else {
-                dispatcher.execute(running);
-            }
+            dispatcher.execute(running);
+            accepted = true;
         } catch (RejectedExecutionException e) {
-            open.remove(running);
-            throw new RejectedExecutionException(
-                    dispatcher.isShutdown()
-                            ? "the engine is closed"
-                            : "the queue is full: "
-                                    + options.queueCapacity()
-                                    + " requests wait already",
-                    e);
+            throw new RejectedExecutionException("the engine is closed", e);
+        } finally {
+            if (!accepted) {
+                running.leave(); // whoever waits takes the place over and is refused too
+            }
+        }
+        return running;
+    }
+
+    private void takePlace() {
+        try {
+            if (options.whenFull() == EngineOptions.WhenFull.WAIT) {
+                places.acquire();
+            } else if (!places.tryAcquire()) {
+                throw new RejectedExecutionException(
+                        dispatcher.isShutdown()
+                                ? "the engine is closed"
+                                : "the queue is full: "
+                                        + options.queueCapacity()
+                                        + " requests wait already");
+            }
         } catch (InterruptedException e) {
-            open.remove(running);
             Thread.currentThread().interrupt();
             throw new CancelledException("interrupted while waiting for a place in the queue", e);
         }
-        if (dispatcher.isShutdown()) {
-            running.cancel();
-        }
-        return running;
     }
 
     /** What a request would take, without doing it: see the plan command. */
@@ -297,13 +298,22 @@ public final class Engine implements AutoCloseable {
 
         @Override
         public void run() {
+            GeneratedImage image;
             try {
-                future.complete(runner.run(request, listener, cancellation));
+                image = runner.run(request, listener, cancellation);
             } catch (Throwable e) {
+                leave();
                 future.completeExceptionally(e);
-            } finally {
-                open.remove(this);
+                return;
             }
+            leave();
+            future.complete(image);
+        }
+
+        /** Before anybody hears of the end: who then submits the next one finds its place free. */
+        void leave() {
+            open.remove(this);
+            places.release();
         }
 
         @Override

@@ -10,10 +10,14 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import io.github.asg4j.run.WorkerHook;
 
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.TimeUnit;
@@ -76,6 +80,62 @@ class EngineTest {
             release.countDown();
             drawing.join();
             waiting.join();
+        }
+    }
+
+    /** Whoever has seen a picture done may ask for the next one, however fast. */
+    @Test
+    void anIdleEngineWithoutAQueueTakesARequest() {
+        EngineOptions options = Tiny.options(1).withQueue(0, EngineOptions.WhenFull.REJECT);
+        GenerationRequest request = Tiny.request().method("direct").size(64, 64).steps(1).build();
+        try (Engine engine = Engine.open(options)) {
+            for (int i = 0; i < 50; i++) {
+                engine.submit(request).join();
+            }
+        }
+    }
+
+    @ParameterizedTest
+    @ValueSource(ints = {0, 1})
+    void closingEndsTheWaitForAPlace(int capacity) throws Exception {
+        CountDownLatch started = new CountDownLatch(1);
+        CountDownLatch release = new CountDownLatch(1);
+        EngineOptions options = Tiny.options(1).withQueue(capacity, EngineOptions.WhenFull.WAIT);
+        Engine engine = Engine.open(options, holding(started, release));
+        for (int i = 0; i <= capacity; i++) {
+            engine.submit(Tiny.request().build());
+        }
+        assertTrue(started.await(60, TimeUnit.SECONDS));
+        List<CompletableFuture<RejectedExecutionException>> refused = new ArrayList<>();
+        for (int i = 0; i < 3; i++) {
+            CompletableFuture<RejectedExecutionException> outcome = new CompletableFuture<>();
+            refused.add(outcome);
+            Thread waiting = Thread.ofPlatform().daemon().start(() -> refused(engine, outcome));
+            while (waiting.getState() != Thread.State.WAITING) {
+                assertFalse(outcome.isDone(), "it did not wait");
+                Thread.onSpinWait();
+            }
+        }
+        Thread closing = Thread.ofPlatform().daemon().start(engine::close);
+        while (closing.getState() != Thread.State.TIMED_WAITING) {
+            Thread.onSpinWait(); // for what is drawn
+        }
+        release.countDown();
+        for (CompletableFuture<RejectedExecutionException> outcome : refused) {
+            assertEquals("the engine is closed", outcome.get(60, TimeUnit.SECONDS).getMessage());
+        }
+        assertTrue(closing.join(Duration.ofSeconds(60)), "it is not closed");
+    }
+
+    private static void refused(
+            Engine engine, CompletableFuture<RejectedExecutionException> outcome) {
+        try {
+            engine.submit(Tiny.request().build());
+            outcome.completeExceptionally(new AssertionError("accepted"));
+        } catch (RejectedExecutionException e) {
+            outcome.complete(e);
+        } catch (Throwable e) {
+            outcome.completeExceptionally(e);
         }
     }
 
