@@ -16,6 +16,8 @@ import io.github.asg4j.run.Planner;
 import io.github.asg4j.run.Runner;
 import io.github.asg4j.run.WorkerHook;
 
+import org.jspecify.annotations.Nullable;
+
 import java.io.IOException;
 import java.io.InputStream;
 import java.util.LinkedHashMap;
@@ -56,6 +58,9 @@ public final class Engine implements AutoCloseable {
 
     /** For the request that is drawn and those that may wait. */
     private final Semaphore places;
+
+    /** The dispatcher's, once it has run something; listeners are told and futures completed by it. */
+    private volatile @Nullable Thread requests;
 
     private final Set<Running> open = java.util.concurrent.ConcurrentHashMap.newKeySet();
 
@@ -157,7 +162,7 @@ public final class Engine implements AutoCloseable {
      *
      * @throws BadRequestException when it cannot be drawn with this bundle
      * @throws RejectedExecutionException when the queue is full and {@link EngineOptions#whenFull}
-     *     says so, or the engine is closed
+     *     says so or a listener submits, or the engine is closed
      */
     public Generation submit(GenerationRequest request, GenerationListener listener) {
         planner.plan(request);
@@ -181,7 +186,8 @@ public final class Engine implements AutoCloseable {
 
     private void takePlace() {
         try {
-            if (options.whenFull() == EngineOptions.WhenFull.WAIT) {
+            // A listener that waited would wait for itself.
+            if (options.whenFull() == EngineOptions.WhenFull.WAIT && !inRequestsThread()) {
                 places.acquire();
             } else if (!places.tryAcquire()) {
                 throw new RejectedExecutionException(
@@ -262,11 +268,27 @@ public final class Engine implements AutoCloseable {
         return Thread.ofPlatform().daemon().name(name).factory();
     }
 
-    /** Cancels all generations, waits for the workers, frees all memory. Idempotent. */
+    private boolean inRequestsThread() {
+        return Thread.currentThread() == requests;
+    }
+
+    /**
+     * Cancels all generations, waits for the workers, frees all memory. Idempotent. Called by a
+     * listener, or by what follows on a future, it does not wait for the generation that it is called
+     * from: the rest is done when that has ended.
+     */
     @Override
-    public synchronized void close() {
+    public void close() {
         dispatcher.shutdown();
         open.forEach(Running::cancel);
+        if (inRequestsThread()) {
+            daemon("asg-close").newThread(this::free).start();
+        } else {
+            free();
+        }
+    }
+
+    private synchronized void free() {
         boolean interrupted = false;
         while (true) {
             try {
@@ -298,6 +320,7 @@ public final class Engine implements AutoCloseable {
 
         @Override
         public void run() {
+            requests = Thread.currentThread();
             GeneratedImage image;
             try {
                 image = runner.run(request, listener, cancellation);

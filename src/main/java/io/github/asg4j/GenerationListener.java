@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.github.asg4j;
 
-/** Told about progress, on a thread of the engine: return quickly. What it throws is logged. */
+/**
+ * Told about progress, on a thread of the engine: return quickly. It may submit, cancel and close, but
+ * not wait for a generation. What it throws is logged.
+ */
 @FunctionalInterface
 public interface GenerationListener {
     void onEvent(GenerationEvent event);

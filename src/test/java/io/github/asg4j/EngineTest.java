@@ -3,6 +3,7 @@ package io.github.asg4j;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertInstanceOf;
 import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
@@ -19,6 +20,7 @@ import java.util.Collections;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.ExecutionException;
 import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.TimeUnit;
 
@@ -168,6 +170,65 @@ class EngineTest {
         engine.close();
         assertThrows(CancelledException.class, drawing::join);
         assertThrows(CancelledException.class, waiting::join);
+    }
+
+    /** As a continuation runs in the engine's thread, and may come while another thread closes. */
+    @ParameterizedTest
+    @ValueSource(booleans = {false, true})
+    void aContinuationMayCloseTheEngine(boolean closing) throws Exception {
+        long before = Engine.nativeBytesInUse();
+        CountDownLatch started = new CountDownLatch(1);
+        CountDownLatch release = new CountDownLatch(1);
+        Engine engine = Engine.open(Tiny.options(1), holding(started, release));
+        CompletableFuture<Void> closed =
+                engine.submit(Tiny.request().build())
+                        .future()
+                        .handle((image, e) -> null)
+                        .thenRun(engine::close);
+        assertTrue(started.await(60, TimeUnit.SECONDS));
+        Thread closes = Thread.ofPlatform().daemon().unstarted(engine::close);
+        if (closing) {
+            closes.start();
+        }
+        release.countDown();
+        closed.get(60, TimeUnit.SECONDS);
+        if (!closing) {
+            closes.start();
+        }
+        assertTrue(closes.join(Duration.ofSeconds(60)), "it is not closed");
+        assertEquals(before, Engine.nativeBytesInUse());
+    }
+
+    @Test
+    void aListenerMaySubmitCancelAndClose() throws Exception {
+        EngineOptions options = Tiny.options(1).withQueue(1, EngineOptions.WhenFull.WAIT);
+        List<Generation> more = Collections.synchronizedList(new ArrayList<>());
+        CompletableFuture<String> refusal = new CompletableFuture<>();
+        Engine engine = Engine.open(options);
+        Generation generation =
+                engine.submit(
+                        Tiny.request().build(),
+                        event -> {
+                            if (more.isEmpty()) {
+                                more.add(engine.submit(Tiny.request().build()));
+                                try {
+                                    engine.submit(Tiny.request().build());
+                                } catch (RejectedExecutionException e) {
+                                    refusal.complete(e.getMessage());
+                                }
+                                more.getFirst().cancel();
+                                engine.close();
+                            }
+                        });
+        String message = refusal.get(60, TimeUnit.SECONDS);
+        assertTrue(message.contains("1 requests wait"), message);
+        ExecutionException e =
+                assertThrows(
+                        ExecutionException.class,
+                        () -> generation.future().get(60, TimeUnit.SECONDS));
+        assertInstanceOf(CancelledException.class, e.getCause());
+        engine.close();
+        assertThrows(CancelledException.class, more.getFirst()::join);
     }
 
     @Test
