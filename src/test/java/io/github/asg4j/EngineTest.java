@@ -14,6 +14,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
+import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Collections;
@@ -155,6 +156,22 @@ class EngineTest {
             assertThrows(CancelledException.class, generation::join);
             assertThrows(CancelledException.class, waiting::join);
             assertEquals(128, engine.submit(Tiny.request().build()).join().width());
+        }
+    }
+
+    /** What else is wrong with it is not looked for. */
+    @Test
+    void aRequestThatIsCancelledWhileItWaitsIsNotBegun() throws Exception {
+        CountDownLatch started = new CountDownLatch(1);
+        CountDownLatch release = new CountDownLatch(1);
+        try (Engine engine = Engine.open(Tiny.options(1), holding(started, release))) {
+            engine.submit(Tiny.request().build());
+            assertTrue(started.await(60, TimeUnit.SECONDS));
+            Generation waiting =
+                    engine.submit(Tiny.request().dumpDirectory(Path.of("no such folder")).build());
+            waiting.cancel();
+            release.countDown();
+            assertThrows(CancelledException.class, waiting::join);
         }
     }
 

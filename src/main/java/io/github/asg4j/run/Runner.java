@@ -150,6 +150,7 @@ public final class Runner {
             GenerationRequest request, GenerationListener listener, Cancellation cancellation) {
         GenerationRequest current = request;
         while (true) {
+            cancellation.check(); // while it waited: nothing is loaded for it
             Plan plan = planner.plan(current);
             int lostBefore = lost.size();
             if (lostBefore == lanes.size()) {
