@@ -892,7 +892,7 @@ public final class Runner {
         private void guarded(Runnable call) {
             try {
                 call.run();
-            } catch (RuntimeException e) {
+            } catch (Throwable e) { // errors and, from other languages, checked exceptions too
                 if (!listenerThrew) {
                     listenerThrew = true;
                     LOG.log(System.Logger.Level.WARNING, "a generation listener threw", e);
