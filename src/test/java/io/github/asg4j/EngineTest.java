@@ -24,6 +24,7 @@ import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicReference;
 
 /** The library as a service uses it: queue, cancellation, progress, previews, closing. */
 class EngineTest {
@@ -293,6 +294,44 @@ class EngineTest {
                                 throw new IllegalStateException("listener");
                             })
                     .join();
+            engine.submit(
+                            Tiny.request().build(),
+                            e -> {
+                                throw new AssertionError("listener");
+                            })
+                    .join();
+        }
+    }
+
+    /** Else a listener whose methods lock what another thread holds while it cancels ends in a deadlock. */
+    @Test
+    void aListenerIsAskedUnderNoLockThatCancellingTakes() throws Exception {
+        AtomicReference<Generation> generation = new AtomicReference<>();
+        CountDownLatch submitted = new CountDownLatch(1);
+        GenerationListener listener =
+                new GenerationListener() {
+                    private boolean asked;
+
+                    @Override
+                    public void onEvent(GenerationEvent event) {
+                        await(submitted);
+                    }
+
+                    @Override
+                    public int previewEvery() {
+                        if (asked) {
+                            CompletableFuture.runAsync(generation.get()::cancel)
+                                    .orTimeout(10, TimeUnit.SECONDS)
+                                    .join();
+                        }
+                        asked = true;
+                        return 1;
+                    }
+                };
+        try (Engine engine = Engine.open(Tiny.options(1))) {
+            generation.set(engine.submit(Tiny.request().build(), listener));
+            submitted.countDown();
+            assertEquals(128, generation.get().join().width());
         }
     }
 
@@ -348,13 +387,17 @@ class EngineTest {
     private static WorkerHook holding(CountDownLatch started, CountDownLatch release) {
         return point -> {
             started.countDown();
-            try {
-                if (!release.await(60, TimeUnit.SECONDS)) {
-                    throw new IllegalStateException("never released");
-                }
-            } catch (InterruptedException e) {
-                Thread.currentThread().interrupt();
-            }
+            await(release);
         };
+    }
+
+    private static void await(CountDownLatch latch) {
+        try {
+            if (!latch.await(60, TimeUnit.SECONDS)) {
+                throw new IllegalStateException("never released");
+            }
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+        }
     }
 }

@@ -261,6 +261,10 @@ public final class Runner {
         private final List<Integer> stepsSeen = new ArrayList<>();
         private final boolean dump;
         private final PatchRun.Keep keep;
+
+        /** Asked for once: the listener is not to be called under the board's lock. */
+        private final int previewEvery;
+
         private @Nullable PatchRun patchRun;
         private @Nullable ObjectMask objectMask;
         private boolean patchesReported;
@@ -295,10 +299,11 @@ public final class Runner {
             this.listener = listener;
             this.cancellation = cancellation;
             this.dump = request.dumpDirectory() != null;
+            this.previewEvery = listener.previewEvery();
             this.keep =
                     new PatchRun.Keep(
                             dump,
-                            listener.previewEvery() > 0,
+                            previewEvery > 0,
                             listener.wantsPatches(),
                             listener.wantsAttention());
         }
@@ -878,7 +883,7 @@ public final class Runner {
 
         private void requestPreview(StageRun run) {
             synchronized (board) {
-                run.requestPreview(listener.previewEvery());
+                run.requestPreview(previewEvery);
             }
         }
 
