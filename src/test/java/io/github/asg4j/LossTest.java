@@ -24,11 +24,14 @@ class LossTest {
     /** Loses each worker from the first point on that {@code when} accepts. */
     private static WorkerHook losing(Predicate<WorkerHook.Point> when, Set<Integer> lost) {
         return point -> {
-            if (lost.contains(point.worker()) || when.test(point)) {
+            synchronized (lost) { // of two that come at the same time the second sees the first
+                if (!lost.contains(point.worker()) && !when.test(point)) {
+                    return;
+                }
                 lost.add(point.worker());
-                point.spoil().run();
-                throw new IllegalStateException("device " + point.worker() + " was unplugged");
             }
+            point.spoil().run();
+            throw new IllegalStateException("device " + point.worker() + " was unplugged");
         };
     }
 
