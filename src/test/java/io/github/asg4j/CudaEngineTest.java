@@ -27,6 +27,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.concurrent.CompletionException;
 import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.stream.Stream;
@@ -466,6 +467,31 @@ class CudaEngineTest {
             GeneratedImage image = engine.submit(request).join();
             assertEquals(List.of(), image.report().get("lost_devices"));
             assertEquals(expected, Tiny.hash(image));
+        }
+        assertEquals(0, EmulatedCuda.left(), "not freed");
+    }
+
+    /** Whether the device is lost cannot be tried without memory; the other one may not wait for it. */
+    @Test
+    void aFailureWithoutMemoryToLookIntoIt() throws Exception {
+        AtomicBoolean failed = new AtomicBoolean();
+        WorkerHook hook =
+                point -> {
+                    if (point.worker() == 0 && point.step() == 2 && !failed.getAndSet(true)) {
+                        EmulatedCuda.fail("cuStreamCreate", 0, OUT_OF_MEMORY);
+                        throw new IllegalStateException("a fault of ours");
+                    }
+                };
+        try (Engine engine = Engine.open(options("cuda:0,cuda:1"), hook, new EmulatedGpus())) {
+            Generation generation = engine.submit(Tiny.request().build());
+            ExecutionException e =
+                    assertThrows(
+                            ExecutionException.class,
+                            () -> generation.future().get(60, TimeUnit.SECONDS));
+            String message = e.getCause().getMessage();
+            assertTrue(message.contains("a fault of ours"), message);
+            GeneratedImage image = engine.submit(Tiny.request().build()).join();
+            assertEquals(List.of(), image.report().get("lost_devices"));
         }
         assertEquals(0, EmulatedCuda.left(), "not freed");
     }

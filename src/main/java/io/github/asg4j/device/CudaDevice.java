@@ -2,6 +2,7 @@
 package io.github.asg4j.device;
 
 import io.github.asg4j.DeviceException;
+import io.github.asg4j.OutOfMemoryException;
 import io.github.asg4j.ffi.CudaApi;
 
 import java.lang.foreign.MemorySegment;
@@ -124,6 +125,8 @@ public final class CudaDevice implements AutoCloseable {
                 stream.synchronize();
             }
             return true;
+        } catch (OutOfMemoryException e) {
+            return true; // it has no memory for a stream, and says so
         } catch (DeviceException e) {
             return false;
         }
