@@ -2,6 +2,7 @@
 package io.github.asg4j;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertInstanceOf;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -10,10 +11,13 @@ import io.github.asg4j.run.WorkerHook;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 import java.util.List;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.TimeUnit;
 import java.util.function.Predicate;
 
 /**
@@ -73,6 +77,36 @@ class LossTest {
         GenerationRequest request = Tiny.request().method("demofusion").build();
         takeOver(request, stage, worker, step, joins);
         takeOver(request.toBuilder().viewBatch(4).build(), stage, worker, step, joins);
+    }
+
+    /** As where the heap is full: the log of a failure fails as well, and nothing may wait for ever. */
+    @ParameterizedTest
+    @ValueSource(ints = {1, 2})
+    void aLossThatCannotBeToldIsStillOne(int workers) throws Exception {
+        WorkerHook hook =
+                point -> {
+                    if (point.worker() == 0) {
+                        throw new IllegalStateException() {
+                            @Override
+                            public String getMessage() {
+                                throw new OutOfMemoryError("no heap for a message");
+                            }
+                        };
+                    }
+                };
+        try (Engine engine = Engine.open(Tiny.options(workers), hook)) {
+            Generation generation = engine.submit(Tiny.request().build());
+            if (workers == 1) {
+                ExecutionException e =
+                        assertThrows(
+                                ExecutionException.class,
+                                () -> generation.future().get(60, TimeUnit.SECONDS));
+                assertInstanceOf(OutOfMemoryError.class, e.getCause());
+            } else {
+                GeneratedImage image = generation.future().get(60, TimeUnit.SECONDS);
+                assertEquals(List.of("cpu#0"), image.report().get("lost_devices"));
+            }
+        }
     }
 
     private static void takeOver(

@@ -173,7 +173,7 @@ public final class Tiny {
     }
 
     /** 2x, eight steps, seed 7. */
-    static GenerationRequest.Builder request() {
+    public static GenerationRequest.Builder request() {
         return GenerationRequest.builder("a red ball on grass").seed(7).size(128, 128).steps(8);
     }
 

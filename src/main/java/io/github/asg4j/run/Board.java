@@ -29,6 +29,9 @@ final class Board {
     private int finished;
     private @Nullable AsgException failure;
 
+    /** Whether a worker's thread has ended, and of its failure nothing could be told. */
+    private boolean untold;
+
     /**
      * @param names of the workers
      * @param speeds views per unit of time of the workers
@@ -143,19 +146,11 @@ final class Board {
         }
     }
 
-    /** Moves the units of a lost worker to the others; fails the request when none is left. */
+    /** Moves the units of a lost worker to the others; the request has failed when none is left. */
     synchronized void lose(Worker worker, Throwable cause) {
         lost[worker.index] = cause;
         alive--;
-        if (alive == 0) {
-            StringJoiner reasons = new StringJoiner("; ");
-            for (int i = 0; i < lost.length; i++) {
-                reasons.add(this.names.get(i) + ": " + lost[i]);
-            }
-            fail(new DeviceException("all devices are lost: " + reasons, cause));
-            return;
-        }
-        for (Units part : parts) {
+        for (Units part : alive == 0 ? List.<Units>of() : parts) {
             int heir = worker.index;
             for (int unit = 0; unit < part.units(); unit++) {
                 if (part.owner[unit] == worker.index && !part.sharedOut()) {
@@ -184,9 +179,14 @@ final class Board {
         return e == failure;
     }
 
-    /** A worker's thread has ended its part, in whatever way. */
-    synchronized void workerFinished() {
+    /**
+     * A worker's thread has ended its part, in whatever way.
+     *
+     * @param told whether the board knows, if it failed; memory to tell it may have been wanting
+     */
+    synchronized void workerFinished(Worker worker, boolean told) {
         finished++;
+        untold |= !told && lost[worker.index] == null;
         notifyAll();
     }
 
@@ -207,9 +207,22 @@ final class Board {
 
     /** Throws what ended the request, if something did. */
     synchronized void check() {
+        if (failure == null && alive == 0) {
+            failure = allLost();
+        } else if (failure == null && untold) {
+            failure = new DeviceException("a worker failed, and what with could not be told");
+        }
         if (failure != null) {
             throw failure;
         }
+    }
+
+    private AsgException allLost() {
+        StringJoiner reasons = new StringJoiner("; ");
+        for (int i = 0; i < lost.length; i++) {
+            reasons.add(names.get(i) + ": " + lost[i]);
+        }
+        return new DeviceException("all devices are lost: " + reasons, lost[lost.length - 1]);
     }
 
     /** Waits up to {@code millis} for any change; the caller looks again what has changed. */

@@ -745,7 +745,7 @@ public final class Runner {
                     });
             for (Worker worker : workers) {
                 if (!board.isLost(worker)) {
-                    used.get(worker.index).thread().execute(() -> work(worker, parts));
+                    start(worker, parts);
                 }
             }
             try {
@@ -763,6 +763,23 @@ public final class Runner {
             board.check();
         }
 
+        /** One that cannot be started, for want of a thread perhaps, has failed: the others run. */
+        private void start(Worker worker, List<? extends Units> parts) {
+            boolean started = false;
+            boolean told = false;
+            try {
+                used.get(worker.index).thread().execute(() -> work(worker, parts));
+                started = true;
+            } catch (RuntimeException | Error e) {
+                failed(worker, e);
+                told = true;
+            } finally {
+                if (!started) {
+                    board.workerFinished(worker, told);
+                }
+            }
+        }
+
         /** Their memory may only be freed once no worker uses it any more. */
         private void awaitWorkers() {
             while (!board.allFinished()) {
@@ -772,6 +789,7 @@ public final class Runner {
 
         /** What one worker does of some parts. */
         private void work(Worker worker, List<? extends Units> parts) {
+            boolean told = false;
             try {
                 worker.queue.enter();
                 for (Units part : parts) {
@@ -788,33 +806,44 @@ public final class Runner {
                     }
                 }
                 worker.calls.drain();
-            } catch (BadBundleException
-                    | BadRequestException
-                    | OutOfMemoryException
-                    | CancelledException e) {
-                // the same on every device: no other could do better
-                board.fail(e);
+                told = true;
             } catch (RuntimeException | Error e) {
-                if (board.hasFailedWith(e)) {
-                    return;
-                }
-                if (worker.onHost()) {
-                    LOG.log(System.Logger.Level.WARNING, worker.name() + " is lost: " + reason(e));
-                    board.lose(worker, e);
-                } else if (used.get(worker.index).isLost(e)) {
-                    // What it had enqueued, and what others took from it, is in doubt.
-                    String reason = worker.name() + " is lost: " + reason(e);
-                    lost.put(used.get(worker.index), reason);
-                    board.fail(DeviceException.lost(reason, e));
-                } else {
-                    // The device still works: only this request fails.
-                    board.fail(
-                            e instanceof AsgException typed
-                                    ? typed
-                                    : new DeviceException(worker.name() + " failed: " + e, e));
-                }
+                failed(worker, e);
+                told = true;
             } finally {
-                board.workerFinished();
+                board.workerFinished(worker, told);
+            }
+        }
+
+        /** Tells the board first: where the heap is full, the log may fail as well. */
+        private void failed(Worker worker, Throwable e) {
+            if (board.hasFailedWith(e)) {
+                return;
+            }
+            switch (e) {
+                // the same on every device: no other could do better
+                case BadBundleException all -> board.fail(all);
+                case BadRequestException all -> board.fail(all);
+                case OutOfMemoryException all -> board.fail(all);
+                case CancelledException all -> board.fail(all);
+                default -> {
+                    if (worker.onHost()) {
+                        board.lose(worker, e);
+                        String message = worker.name() + " is lost: " + reason(e);
+                        LOG.log(System.Logger.Level.WARNING, message);
+                    } else if (used.get(worker.index).isLost(e)) {
+                        // What it had enqueued, and what others took from it, is in doubt.
+                        String reason = worker.name() + " is lost: " + reason(e);
+                        lost.put(used.get(worker.index), reason);
+                        board.fail(DeviceException.lost(reason, e));
+                    } else {
+                        // The device still works: only this request fails.
+                        board.fail(
+                                e instanceof AsgException typed
+                                        ? typed
+                                        : new DeviceException(worker.name() + " failed: " + e, e));
+                    }
+                }
             }
         }
 

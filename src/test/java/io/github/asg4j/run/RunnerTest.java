@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.github.asg4j.run;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+
+import io.github.asg4j.GeneratedImage;
+import io.github.asg4j.Tiny;
+import io.github.asg4j.device.Memory;
+import io.github.asg4j.kernel.JavaKernels;
+import io.github.asg4j.model.Bundle;
+import io.github.asg4j.model.LoadedModel;
+
+import org.junit.jupiter.api.Test;
+
+import java.util.List;
+
+/** Requests on workers as the system gives them. */
+class RunnerTest {
+    /** As where there is no thread to be had: those that have begun still use the request's memory. */
+    @Test
+    void aWorkerThatCannotBeStartedIsLost() {
+        long before = Memory.bytesInUse();
+        Bundle bundle = Bundle.open(Tiny.bundle(), false);
+        JavaKernels kernels = new JavaKernels();
+        try (Fleet fleet = Fleet.ofCpu(List.of("cpu#0", "cpu#1"), 1, kernels);
+                LoadedModel model = LoadedModel.open(bundle, fleet.placements())) {
+            fleet.lanes().get(1).thread().shutdown();
+            Runner runner =
+                    new Runner(
+                            bundle,
+                            model,
+                            kernels,
+                            new Planner(bundle.manifest(), 2, fleet.gpuMemory(), Long.MAX_VALUE),
+                            List.of(bundle.tokenizer(0)),
+                            fleet.lanes(),
+                            Long.MAX_VALUE,
+                            "test",
+                            WorkerHook.NONE);
+            GeneratedImage image =
+                    runner.run(Tiny.request().build(), event -> {}, new Runner.Cancellation());
+            assertEquals(List.of("cpu#1"), image.report().get("lost_devices"));
+        }
+        assertEquals(before, Memory.bytesInUse());
+    }
+}
