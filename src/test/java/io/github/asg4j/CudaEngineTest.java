@@ -361,6 +361,24 @@ class CudaEngineTest {
                 });
     }
 
+    /** The first device's worker is at its part until the stages are done. */
+    @ParameterizedTest
+    @ValueSource(strings = {"cuda:0", "cuda:0,cuda:1"})
+    void previewsComeWhileTheWorkersDraw(String devices) {
+        CountDownLatch come = new CountDownLatch(1);
+        WorkerHook hook =
+                point -> {
+                    if (point.stage().equals("stage1") && point.step() == 4) {
+                        await(come);
+                    }
+                };
+        EmulatedGpus gpus = new EmulatedGpus();
+        gpus.checked().threadsTellEachOther();
+        try (Engine engine = Engine.open(options(devices), hook, gpus)) {
+            engine.submit(Tiny.request().build(), Tiny.previews(image -> come.countDown())).join();
+        }
+    }
+
     private static Map<String, String> previews(String devices) {
         Map<String, String> previews = new LinkedHashMap<>();
         GenerationListener listener =

@@ -5,6 +5,7 @@ import io.github.asg4j.DeviceException;
 import io.github.asg4j.device.CudaDevice;
 import io.github.asg4j.device.CudaStream;
 import io.github.asg4j.device.HostQueue;
+import io.github.asg4j.device.Queue;
 import io.github.asg4j.ffi.CudaApi;
 import io.github.asg4j.kernel.CudaKernels;
 import io.github.asg4j.kernel.CudaProgram;
@@ -51,8 +52,7 @@ public final class Fleet implements AutoCloseable {
         Fleet fleet = new Fleet();
         for (String name : names) {
             HostQueue queue = HostQueue.INSTANCE;
-            fleet.lanes.add(
-                    new Lane(name, queue, queue, kernels, Long.MAX_VALUE, fleet.thread(name)));
+            fleet.lanes.add(fleet.lane(name, queue, queue, kernels, Long.MAX_VALUE));
             fleet.placements.add(Placement.cpu(threads));
         }
         return fleet;
@@ -109,7 +109,7 @@ public final class Fleet implements AutoCloseable {
         Place loop = Place.on(gpus.onStream(stream));
         Place front = Place.on(gpus.withHostTensors(device));
         placements.add(new Placement(loop, front));
-        lanes.add(new Lane(name, stream, side, kernels, device.totalBytes(), thread(name)));
+        lanes.add(lane(name, stream, side, kernels, device.totalBytes()));
     }
 
     /** Lets devices read each other's memory where the hardware can. */
@@ -141,6 +141,11 @@ public final class Fleet implements AutoCloseable {
     private <T extends AutoCloseable> T own(T resource) {
         owned.push(resource);
         return resource;
+    }
+
+    private Lane lane(String name, Queue queue, Queue side, Kernels kernels, long memoryLimit) {
+        return new Lane(
+                name, queue, side, kernels, memoryLimit, thread(name), thread(name + " beside"));
     }
 
     private ExecutorService thread(String name) {

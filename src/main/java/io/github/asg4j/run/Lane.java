@@ -20,6 +20,7 @@ import java.util.function.Supplier;
  * @param kernels on {@code queue}
  * @param memoryLimit bytes of the device that a request may take
  * @param thread executes the worker's part of a request
+ * @param sideThread beside it what else a request does on the device
  */
 public record Lane(
         String name,
@@ -27,7 +28,8 @@ public record Lane(
         Queue side,
         Kernels kernels,
         long memoryLimit,
-        ExecutorService thread) {
+        ExecutorService thread,
+        ExecutorService sideThread) {
     /** Whether what it works with is a GPU. */
     boolean onGpu() {
         return queue instanceof CudaStream;
@@ -39,8 +41,20 @@ public record Lane(
                 || (queue instanceof CudaStream stream && !stream.device().isAlive());
     }
 
-    /** Does the work in the lane's thread, on its device, and waits for it, interrupted or not. */
+    /** Does the work in the worker's thread, on its device, and waits for it, interrupted or not. */
     <T> T call(Supplier<T> work) {
+        return call(thread, work);
+    }
+
+    /**
+     * The same in the side thread, without the worker's queue: the worker may be at a part of a request
+     * that takes long.
+     */
+    <T> T callBeside(Supplier<T> work) {
+        return call(sideThread, work);
+    }
+
+    private <T> T call(ExecutorService thread, Supplier<T> work) {
         Future<T> done =
                 thread.submit(
                         () -> {

@@ -219,8 +219,7 @@ public final class Runner {
 
     /**
      * What a request does on the first device beside the workers' part, which may show that it is
-     * lost. In the device's thread, as CUDA keeps a thread's last error whatever device it was
-     * of.
+     * lost. In a thread of the device's, as CUDA keeps a thread's last error whatever device it was of.
      */
     private <T> T onFront(Supplier<T> work) {
         Lane lane = lanes.get(front);
@@ -228,7 +227,7 @@ public final class Runner {
             return work.get();
         }
         try {
-            return lane.call(work);
+            return lane.callBeside(work);
         } catch (DeviceException e) {
             if (lane.isLost(e)) {
                 lost.putIfAbsent(lane, lane.name() + " is lost: " + reason(e));

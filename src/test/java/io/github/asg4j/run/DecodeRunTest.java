@@ -145,7 +145,8 @@ class DecodeRunTest {
                 HostQueue queue = HostQueue.INSTANCE;
                 // The test's thread does the work of all of them.
                 ExecutorService unused = ForkJoinPool.commonPool();
-                Lane lane = new Lane("cpu#" + i, queue, queue, new JavaKernels(), 0, unused);
+                Lane lane =
+                        new Lane("cpu#" + i, queue, queue, new JavaKernels(), 0, unused, unused);
                 workers[i] = new Worker(i, count, lane, WorkerHook.NONE, null);
             }
             Random random = new Random(count);
@@ -197,7 +198,7 @@ class DecodeRunTest {
             DecodeRun.Job job =
                     new DecodeRun.Job(
                             usual.decoding(), slow, -1, 2, 1, latents, image, new JavaKernels());
-            Lane lane = new Lane("cpu", queue, queue, new JavaKernels(), 0, threads);
+            Lane lane = new Lane("cpu", queue, queue, new JavaKernels(), 0, threads, threads);
             try (DecodeRun run = DecodeRun.of(job);
                     Worker one = new Worker(0, 2, lane, WorkerHook.NONE, null);
                     Worker two = new Worker(1, 2, lane, WorkerHook.NONE, null)) {

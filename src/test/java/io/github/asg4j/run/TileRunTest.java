@@ -158,7 +158,7 @@ class TileRunTest {
             HostQueue queue = HostQueue.INSTANCE;
             // The test's thread does the work of all of them.
             ExecutorService unused = ForkJoinPool.commonPool();
-            Lane lane = new Lane(names.get(i), queue, queue, new JavaKernels(), 0, unused);
+            Lane lane = new Lane(names.get(i), queue, queue, new JavaKernels(), 0, unused, unused);
             workers[i] = new Worker(i, count, lane, WorkerHook.NONE, null);
         }
         TileRun run =
