@@ -3,6 +3,7 @@ package io.github.asg4j;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertInstanceOf;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -377,6 +378,34 @@ class CudaEngineTest {
         try (Engine engine = Engine.open(options(devices), hook, gpus)) {
             engine.submit(Tiny.request().build(), Tiny.previews(image -> come.countDown())).join();
         }
+    }
+
+    /** As on a full heap: the workers would draw to the end for nobody, and none could cancel them. */
+    @Test
+    void anErrorInAPreviewEndsTheWork() throws Exception {
+        AtomicBoolean secondStage = new AtomicBoolean();
+        EmulatedGpus gpus = new EmulatedGpus();
+        WorkerHook hook =
+                point -> {
+                    gpus.beforeFront(
+                            () -> {
+                                throw new OutOfMemoryError("no heap for a picture");
+                            });
+                    secondStage.compareAndSet(false, point.stage().equals("stage2"));
+                    DeterminismTest.sleep(20); // some seconds for a stage that is not ended
+                };
+        gpus.checked().threadsTellEachOther();
+        try (Engine engine = Engine.open(options("cuda:0"), hook, gpus)) {
+            Generation generation =
+                    engine.submit(Tiny.request().steps(500).build(), Tiny.previews(image -> {}));
+            ExecutionException e =
+                    assertThrows(
+                            ExecutionException.class,
+                            () -> generation.future().get(60, TimeUnit.SECONDS));
+            assertInstanceOf(OutOfMemoryError.class, e.getCause());
+            assertFalse(secondStage.get(), "it was drawn on");
+        }
+        assertEquals(0, EmulatedCuda.left(), "not freed");
     }
 
     private static Map<String, String> previews(String devices) {

@@ -23,6 +23,7 @@ final class EmulatedGpus implements Gpus {
     private volatile int spoilt = -1;
     private volatile int lost = -1;
     private volatile long mostBytes = Long.MAX_VALUE;
+    private volatile Runnable beforeFront = () -> {};
 
     EmulatedGpus() {
         this(EmulatedCuda.Machine.USUAL);
@@ -51,6 +52,11 @@ final class EmulatedGpus implements Gpus {
     /** Of text encoders and VAE what returns more bytes finds no memory. */
     void limitFront(long bytes) {
         mostBytes = bytes;
+    }
+
+    /** From now on called before each run of text encoders and VAE. */
+    void beforeFront(Runnable action) {
+        beforeFront = action;
     }
 
     /** Runs of the denoiser so far, by device. */
@@ -91,6 +97,7 @@ final class EmulatedGpus implements Gpus {
         int ordinal = device.ordinal();
         return new EmulatedProvider(
                 (in, out) -> {
+                    beforeFront.run();
                     if (ordinal == lost) {
                         throw new DeviceException("the device of this network is lost");
                     }

@@ -755,9 +755,13 @@ public final class Runner {
                 progress.run();
             } catch (AsgException e) {
                 board.fail(e);
+            } catch (RuntimeException | Error e) {
+                // Else they would draw to the end, for nobody.
+                board.fail(new CancelledException("the picture is given up", e));
+                throw e;
             } finally {
-                cancellation.onCancel(null);
                 awaitWorkers();
+                cancellation.onCancel(null);
             }
             board.check();
         }
