@@ -25,6 +25,7 @@ import java.util.Map;
 import java.util.SequencedMap;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
+import java.util.concurrent.TimeUnit;
 
 /**
  * The workers of an engine: a thread each, and on GPUs a stream with our kernels and the place of its
@@ -149,9 +150,29 @@ public final class Fleet implements AutoCloseable {
     }
 
     private ExecutorService thread(String name) {
-        return own(
+        ExecutorService thread =
                 Executors.newSingleThreadExecutor(
-                        Thread.ofPlatform().daemon().name("asg-" + name).factory()));
+                        Thread.ofPlatform().daemon().name("asg-" + name).factory());
+        own(() -> end(thread));
+        return thread;
+    }
+
+    /** Unlike its own close(), which drops what waits when interrupted: somebody waits for that. */
+    private static void end(ExecutorService thread) {
+        thread.shutdown();
+        boolean interrupted = false;
+        while (true) {
+            try {
+                if (thread.awaitTermination(1, TimeUnit.DAYS)) {
+                    break;
+                }
+            } catch (InterruptedException e) {
+                interrupted = true;
+            }
+        }
+        if (interrupted) {
+            Thread.currentThread().interrupt();
+        }
     }
 
     public List<Lane> lanes() {
