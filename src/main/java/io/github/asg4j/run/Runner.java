@@ -768,16 +768,16 @@ public final class Runner {
 
         /** One that cannot be started, for want of a thread perhaps, has failed: the others run. */
         private void start(Worker worker, List<? extends Units> parts) {
-            boolean started = false;
-            boolean told = false;
             try {
                 used.get(worker.index).thread().execute(() -> work(worker, parts));
-                started = true;
             } catch (RuntimeException | Error e) {
-                failed(worker, e);
-                told = true;
-            } finally {
-                if (!started) {
+                boolean told = false;
+                try {
+                    failed(worker, e);
+                    told = true;
+                } catch (RuntimeException | Error again) {
+                    e.addSuppressed(again); // those that run are waited for in any case
+                } finally {
                     board.workerFinished(worker, told);
                 }
             }
