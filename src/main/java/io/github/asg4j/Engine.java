@@ -76,7 +76,6 @@ public final class Engine implements AutoCloseable {
                         : Fleet.ofCpu(
                                 devices.names(), devices.threadsPerWorker(), kernels.kernels());
         try {
-            model = LoadedModel.open(bundle, fleet.placements());
             List<Tokenizer> tokenizers =
                     IntStream.range(0, bundle.manifest().textEncoders().size())
                             .mapToObj(bundle::tokenizer)
@@ -87,6 +86,7 @@ public final class Engine implements AutoCloseable {
                             devices.workers(),
                             fleet.gpuMemory(),
                             memoryLimit(options));
+            model = LoadedModel.open(bundle, fleet.placements());
             runner =
                     new Runner(
                             bundle,
@@ -299,8 +299,11 @@ public final class Engine implements AutoCloseable {
                 interrupted = true;
             }
         }
-        model.close();
-        fleet.close();
+        try {
+            model.close();
+        } finally {
+            fleet.close();
+        }
         if (interrupted) {
             Thread.currentThread().interrupt();
         }
