@@ -6,18 +6,16 @@ set -u
 [ $# -ge 1 ] || { echo "usage: all.sh RESULTS [PYTHON]" >&2; exit 2; }
 here=$(dirname "$0")
 results=$1
-shift
+python=${2:-}
 mkdir -p "$results" || exit 1
 failed=0
 nvidia-smi > "$results/gpu.txt" 2>&1
 for name in parity picture unet bandwidth; do
     started=$(date +%s)
-    # Only unet.sh takes arguments of ours: picture.sh's would be a model.
-    if [ $name = unet ]; then
-        sh "$here/$name.sh" "$@" > "$results/$name.txt" 2>&1
-    else
-        sh "$here/$name.sh" > "$results/$name.txt" 2>&1
-    fi
+    set --
+    # The argument of picture.sh is a model.
+    [ $name != unet ] || [ -z "$python" ] || set -- "$python"
+    sh "$here/$name.sh" "$@" > "$results/$name.txt" 2>&1
     status=$?
     [ $status -eq 0 ] || failed=1
     echo "exit $status after $(($(date +%s) - started)) s" >> "$results/$name.txt"

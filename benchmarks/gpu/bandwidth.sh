@@ -4,7 +4,6 @@
 # device, and the cost of a launch, into a copy of NOTES.md. Not run on a GPU yet: NOTES.md has no numbers of it.
 set -eu
 cd "$(dirname "$0")/../.."
-[ -e /dev/nvidiactl ] || { echo "bandwidth.sh: this machine has no NVIDIA GPU" >&2; exit 1; }
 . benchmarks/gpu/setup.sh
 cp benchmarks/NOTES.md target/bandwidth.md
 on_gpu io.github.asg4j.benchmarks.Report target/bandwidth.md 2048 cuda

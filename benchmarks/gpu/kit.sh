@@ -7,6 +7,7 @@ set -eu
 cd "$(dirname "$0")/../.."
 bytes=${1:-}
 case $bytes in *[!0-9]*) echo "kit.sh: BYTES is \"$bytes\", expected a number" >&2; exit 2 ;; esac
+packing=yes
 . benchmarks/gpu/setup.sh
 build_tests
 kit=target/gpu-kit

@@ -4,7 +4,6 @@
 # plainly, then, where compute-sanitizer is installed, under memcheck and racecheck. Not run on a GPU yet.
 set -eu
 cd "$(dirname "$0")/../.."
-[ -e /dev/nvidiactl ] || { echo "parity.sh: this machine has no NVIDIA GPU" >&2; exit 1; }
 . benchmarks/gpu/setup.sh
 build_tests
 check() {

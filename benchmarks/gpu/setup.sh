@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-# Sourced by the scripts of this folder, from the root of the repository or of a kit (kit.sh). In the repository it builds the engine with the CUDA
-# natives and the benchmarks, and leaves what is on the classpath below as it is in a kit.
+# Sourced by the scripts of this folder, from the root of the repository or of a kit (kit.sh). Ends them without a GPU, but for kit.sh, which sets
+# $packing. In the repository it builds the engine with the CUDA natives and the benchmarks, and leaves what is on the classpath below as it is in a kit.
+[ -n "${packing:-}" ] || [ -e /dev/nvidiactl ] || { echo "$(basename "$0"): this machine has no NVIDIA GPU" >&2; exit 1; }
 engine_arguments=-Pgpu
 . benchmarks/build.sh
 if [ ! -e kit.txt ]; then

@@ -6,7 +6,6 @@
 # checkpoint): random weights, 7 GB, are written to target. Not run on a GPU yet.
 set -eu
 cd "$(dirname "$0")/../.."
-[ -e /dev/nvidiactl ] || { echo "unet.sh: this machine has no NVIDIA GPU" >&2; exit 1; }
 . benchmarks/gpu/setup.sh
 python=${1:-}
 bundle=${2:-target/sdxl-random}

@@ -31,7 +31,6 @@ import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.Semaphore;
-import java.util.concurrent.TimeUnit;
 import java.util.stream.IntStream;
 
 /**
@@ -289,23 +288,11 @@ public final class Engine implements AutoCloseable {
     }
 
     private synchronized void free() {
-        boolean interrupted = false;
-        while (true) {
-            try {
-                if (dispatcher.awaitTermination(1, TimeUnit.SECONDS)) {
-                    break;
-                }
-            } catch (InterruptedException e) {
-                interrupted = true;
-            }
-        }
+        Fleet.end(dispatcher);
         try {
             model.close();
         } finally {
             fleet.close();
-        }
-        if (interrupted) {
-            Thread.currentThread().interrupt();
         }
     }
 

@@ -39,7 +39,7 @@ class AsynchronyTest {
                     }
                     if (point.worker() == 0 && point.step() == HELD_STEP) {
                         held.countDown();
-                        await(release);
+                        Tiny.await(release);
                     }
                     if (point.worker() == 1 && point.unit() == 1) {
                         begun.set(point.step());
@@ -87,7 +87,7 @@ class AsynchronyTest {
                     }
                     if (point.unit() == last && point.step() == heldStep) {
                         held.countDown();
-                        await(release);
+                        Tiny.await(release);
                     } else if (point.step() == heldStep + 1 && release.getCount() > 0) {
                         next.add(point.unit());
                         reached.countDown();
@@ -104,16 +104,6 @@ class AsynchronyTest {
             assertEquals(Set.of(0, 1, 2), next);
             release.countDown();
             generation.join();
-        }
-    }
-
-    private static void await(CountDownLatch latch) {
-        try {
-            if (!latch.await(60, TimeUnit.SECONDS)) {
-                throw new IllegalStateException("never released");
-            }
-        } catch (InterruptedException e) {
-            Thread.currentThread().interrupt();
         }
     }
 }

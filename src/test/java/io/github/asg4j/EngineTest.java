@@ -314,7 +314,7 @@ class EngineTest {
 
                     @Override
                     public void onEvent(GenerationEvent event) {
-                        await(submitted);
+                        Tiny.await(submitted);
                     }
 
                     @Override
@@ -387,17 +387,7 @@ class EngineTest {
     private static WorkerHook holding(CountDownLatch started, CountDownLatch release) {
         return point -> {
             started.countDown();
-            await(release);
+            Tiny.await(release);
         };
-    }
-
-    private static void await(CountDownLatch latch) {
-        try {
-            if (!latch.await(60, TimeUnit.SECONDS)) {
-                throw new IllegalStateException("never released");
-            }
-        } catch (InterruptedException e) {
-            Thread.currentThread().interrupt();
-        }
     }
 }

@@ -636,21 +636,8 @@ public final class CudaKernels implements Kernels, AutoCloseable {
             MemorySegment weightX,
             int tapsX) {
         KernelChecks.resample(
-                "resample",
-                out,
-                work,
-                in,
-                planes,
-                inHeight,
-                inWidth,
-                outHeight,
-                outWidth,
-                indexY,
-                weightY,
-                tapsY,
-                indexX,
-                weightX,
-                tapsX);
+                out, work, in, planes, inHeight, inWidth, outHeight, outWidth, indexY, weightY,
+                tapsY, indexX, weightX, tapsX);
         resampleAxis(
                 work, in, planes, inHeight, inWidth, inHeight, outWidth, indexX, weightX, tapsX,
                 false);
@@ -679,25 +666,26 @@ public final class CudaKernels implements Kernels, AutoCloseable {
             MemorySegment indexX,
             MemorySegment weightX,
             int tapsX) {
-        KernelChecks.grid("resampleCut", canvas, patches, channels, gridHeight, gridWidth, h, w);
-        int height = gridHeight * h;
-        int width = gridWidth * w;
-        KernelChecks.resample(
-                "resampleCut",
+        KernelChecks.resampleCut(
+                patches,
                 canvas,
                 work,
                 in,
                 channels,
                 inHeight,
                 inWidth,
-                height,
-                width,
+                gridHeight,
+                gridWidth,
+                h,
+                w,
                 indexY,
                 weightY,
                 tapsY,
                 indexX,
                 weightX,
                 tapsX);
+        int height = gridHeight * h;
+        int width = gridWidth * w;
         long count = (long) channels * height * width;
         arguments
                 .clear()

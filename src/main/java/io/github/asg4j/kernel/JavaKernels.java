@@ -752,21 +752,8 @@ public final class JavaKernels implements Kernels {
             MemorySegment weightX,
             int tapsX) {
         KernelChecks.resample(
-                "resample",
-                out,
-                work,
-                in,
-                planes,
-                inHeight,
-                inWidth,
-                outHeight,
-                outWidth,
-                indexY,
-                weightY,
-                tapsY,
-                indexX,
-                weightX,
-                tapsX);
+                out, work, in, planes, inHeight, inWidth, outHeight, outWidth, indexY, weightY,
+                tapsY, indexX, weightX, tapsX);
         for (int plane = 0; plane < planes; plane++) {
             for (int y = 0; y < inHeight; y++) {
                 long row = (long) plane * inHeight + y;

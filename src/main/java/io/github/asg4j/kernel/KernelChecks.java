@@ -327,8 +327,79 @@ final class KernelChecks {
         requireFloats(weights, taps, "blur", "weights");
     }
 
-    /** Of resample and resampleCut. */
     static void resample(
+            MemorySegment out,
+            MemorySegment work,
+            MemorySegment in,
+            int planes,
+            int inHeight,
+            int inWidth,
+            int outHeight,
+            int outWidth,
+            MemorySegment indexY,
+            MemorySegment weightY,
+            int tapsY,
+            MemorySegment indexX,
+            MemorySegment weightX,
+            int tapsX) {
+        resample(
+                "resample",
+                out,
+                work,
+                in,
+                planes,
+                inHeight,
+                inWidth,
+                outHeight,
+                outWidth,
+                indexY,
+                weightY,
+                tapsY,
+                indexX,
+                weightX,
+                tapsX);
+    }
+
+    static void resampleCut(
+            MemorySegment patches,
+            MemorySegment canvas,
+            MemorySegment work,
+            MemorySegment in,
+            int channels,
+            int inHeight,
+            int inWidth,
+            int gridHeight,
+            int gridWidth,
+            int h,
+            int w,
+            MemorySegment indexY,
+            MemorySegment weightY,
+            int tapsY,
+            MemorySegment indexX,
+            MemorySegment weightX,
+            int tapsX) {
+        grid("resampleCut", canvas, patches, channels, gridHeight, gridWidth, h, w);
+        int height = gridHeight * h;
+        int width = gridWidth * w;
+        resample(
+                "resampleCut",
+                canvas,
+                work,
+                in,
+                channels,
+                inHeight,
+                inWidth,
+                height,
+                width,
+                indexY,
+                weightY,
+                tapsY,
+                indexX,
+                weightX,
+                tapsX);
+    }
+
+    private static void resample(
             String operation,
             MemorySegment out,
             MemorySegment work,

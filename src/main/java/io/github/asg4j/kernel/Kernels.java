@@ -433,38 +433,29 @@ public interface Kernels {
             MemorySegment indexX,
             MemorySegment weightX,
             int tapsX) {
-        KernelChecks.grid("resampleCut", canvas, patches, channels, gridHeight, gridWidth, h, w);
-        KernelChecks.resample(
-                "resampleCut",
+        KernelChecks.resampleCut(
+                patches,
                 canvas,
                 work,
                 in,
                 channels,
                 inHeight,
                 inWidth,
-                gridHeight * h,
-                gridWidth * w,
+                gridHeight,
+                gridWidth,
+                h,
+                w,
                 indexY,
                 weightY,
                 tapsY,
                 indexX,
                 weightX,
                 tapsX);
+        int height = gridHeight * h;
+        int width = gridWidth * w;
         resample(
-                canvas,
-                work,
-                in,
-                channels,
-                inHeight,
-                inWidth,
-                gridHeight * h,
-                gridWidth * w,
-                indexY,
-                weightY,
-                tapsY,
-                indexX,
-                weightX,
-                tapsX);
+                canvas, work, in, channels, inHeight, inWidth, height, width, indexY, weightY,
+                tapsY, indexX, weightX, tapsX);
         cut(patches, canvas, channels, gridHeight, gridWidth, h, w);
     }
 

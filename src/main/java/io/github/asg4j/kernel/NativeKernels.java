@@ -393,21 +393,8 @@ public final class NativeKernels implements Kernels {
             MemorySegment weightX,
             int tapsX) {
         KernelChecks.resample(
-                "resample",
-                out,
-                work,
-                in,
-                planes,
-                inHeight,
-                inWidth,
-                outHeight,
-                outWidth,
-                indexY,
-                weightY,
-                tapsY,
-                indexX,
-                weightX,
-                tapsX);
+                out, work, in, planes, inHeight, inWidth, outHeight, outWidth, indexY, weightY,
+                tapsY, indexX, weightX, tapsX);
         CpuLibrary.resample(
                 tier, out, work, in, indexY, weightY, indexX, weightX, planes, inHeight, inWidth,
                 outHeight, outWidth, tapsY, tapsX);

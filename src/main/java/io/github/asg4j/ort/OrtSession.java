@@ -206,8 +206,7 @@ public final class OrtSession implements AutoCloseable {
             options.SetGraphOptimizationLevel(onnxruntime.ORT_ENABLE_ALL);
             options.SetDeterministicCompute(true);
             // A pattern is one block for each shape beside the chunks of its first run: twice the
-            // memory
-            // from the second run on, and no faster (benchmarks/NOTES.md).
+            // memory from the second run on, and no faster (benchmarks/NOTES.md).
             options.DisableMemPattern();
             options.AddConfigEntry("session.intra_op.allow_spinning", "0");
             if (provider != null) {

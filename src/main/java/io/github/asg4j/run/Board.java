@@ -150,7 +150,11 @@ final class Board {
     synchronized void lose(Worker worker, Throwable cause) {
         lost[worker.index] = cause;
         alive--;
-        for (Units part : alive == 0 ? List.<Units>of() : parts) {
+        if (alive == 0) {
+            notifyAll(); // there is no heir
+            return;
+        }
+        for (Units part : parts) {
             int heir = worker.index;
             for (int unit = 0; unit < part.units(); unit++) {
                 if (part.owner[unit] == worker.index && !part.sharedOut()) {

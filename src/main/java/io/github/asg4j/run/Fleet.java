@@ -157,8 +157,11 @@ public final class Fleet implements AutoCloseable {
         return thread;
     }
 
-    /** Unlike its own close(), which drops what waits when interrupted: somebody waits for that. */
-    private static void end(ExecutorService thread) {
+    /**
+     * Waits for all that a thread has to do, interrupted or not. Its own close() drops what waits when
+     * interrupted, and somebody waits for that.
+     */
+    public static void end(ExecutorService thread) {
         thread.shutdown();
         boolean interrupted = false;
         while (true) {

@@ -47,8 +47,8 @@ public record Lane(
     }
 
     /**
-     * The same in the side thread, without the worker's queue: the worker may be at a part of a request
-     * that takes long.
+     * The same in the side thread, which does not wait for the worker: that may be at a part of a
+     * request that takes long.
      */
     <T> T callBeside(Supplier<T> work) {
         return call(sideThread, work);
