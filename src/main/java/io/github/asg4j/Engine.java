@@ -10,11 +10,11 @@ import io.github.asg4j.model.Bundle;
 import io.github.asg4j.model.LoadedModel;
 import io.github.asg4j.model.Tokenizer;
 import io.github.asg4j.ort.OrtRuntime;
-import io.github.asg4j.run.Fleet;
-import io.github.asg4j.run.Gpus;
-import io.github.asg4j.run.Planner;
+import io.github.asg4j.planning.Planner;
 import io.github.asg4j.run.Runner;
-import io.github.asg4j.run.WorkerHook;
+import io.github.asg4j.run.worker.Fleet;
+import io.github.asg4j.run.worker.Gpus;
+import io.github.asg4j.run.worker.WorkerHook;
 
 import org.jspecify.annotations.Nullable;
 

@@ -3,7 +3,7 @@ package io.github.asg4j;
 
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import io.github.asg4j.run.WorkerHook;
+import io.github.asg4j.run.worker.WorkerHook;
 
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;

@@ -10,7 +10,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import io.github.asg4j.device.CheckedCuda;
 import io.github.asg4j.device.Memory;
 import io.github.asg4j.ffi.EmulatedCuda;
-import io.github.asg4j.run.WorkerHook;
+import io.github.asg4j.run.worker.WorkerHook;
 
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;

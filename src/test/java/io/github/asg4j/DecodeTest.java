@@ -8,7 +8,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.asg4j.device.Memory;
 import io.github.asg4j.ffi.EmulatedCuda;
-import io.github.asg4j.run.WorkerHook;
+import io.github.asg4j.run.worker.WorkerHook;
 
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;

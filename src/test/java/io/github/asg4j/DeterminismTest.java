@@ -5,7 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertNotEquals;
 
 import io.github.asg4j.kernel.KernelChoice;
-import io.github.asg4j.run.WorkerHook;
+import io.github.asg4j.run.worker.WorkerHook;
 
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;

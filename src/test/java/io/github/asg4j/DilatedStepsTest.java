@@ -6,7 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.asg4j.kernel.KernelChoice;
-import io.github.asg4j.run.WorkerHook;
+import io.github.asg4j.run.worker.WorkerHook;
 
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;

@@ -10,7 +10,7 @@ import io.github.asg4j.kernel.CudaProgram;
 import io.github.asg4j.kernel.EmulatedKernels;
 import io.github.asg4j.ort.EmulatedProvider;
 import io.github.asg4j.ort.Provider;
-import io.github.asg4j.run.Gpus;
+import io.github.asg4j.run.worker.Gpus;
 
 import java.lang.foreign.ValueLayout;
 import java.util.concurrent.atomic.AtomicInteger;

@@ -6,7 +6,7 @@ import io.github.asg4j.EngineOptions;
 import io.github.asg4j.Generation;
 import io.github.asg4j.GenerationListener;
 import io.github.asg4j.GenerationRequest;
-import io.github.asg4j.evaluate.Artist;
+import io.github.asg4j.evaluate.PictureEngine;
 
 import java.util.Map;
 import java.util.Set;
@@ -35,7 +35,7 @@ interface EngineFactory {
     }
 
     /** What the commands use of an {@link Engine}. */
-    interface Handle extends Artist, AutoCloseable {
+    interface Handle extends PictureEngine, AutoCloseable {
         @Override
         void close();
     }

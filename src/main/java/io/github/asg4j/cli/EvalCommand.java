@@ -3,10 +3,10 @@ package io.github.asg4j.cli;
 
 import io.github.asg4j.BadRequestException;
 import io.github.asg4j.CancelledException;
-import io.github.asg4j.evaluate.Artist;
 import io.github.asg4j.evaluate.Evaluation;
 import io.github.asg4j.evaluate.EvaluationRow;
 import io.github.asg4j.evaluate.Instruments;
+import io.github.asg4j.evaluate.PictureEngine;
 import io.github.asg4j.evaluate.Summary;
 import io.github.asg4j.evaluate.SummaryTable;
 
@@ -184,7 +184,7 @@ final class EvalCommand implements Callable<Integer> {
         RowPlanner planner = new RowPlanner(command, evalArgs, cli.engines().methods());
         long firstSeed = command.commandLine().getParseResult().matchedOptionValue("--seed", 0L);
         int seeds = seeds();
-        try (EngineFactory.Handle engine = cli.engines().open(engineArgs.options());
+        try (EngineFactory.Handle handle = cli.engines().open(engineArgs.options());
                 Instruments instruments =
                         Instruments.open(
                                 engineArgs.options().model(),
@@ -192,10 +192,10 @@ final class EvalCommand implements Callable<Integer> {
                                 evalArgs.truth,
                                 evalArgs.clip)) {
             List<String> prompts = prompts(instruments.prompts());
-            Artist artist = new Watched(engine, interruption);
+            PictureEngine engine = new Watched(handle, interruption);
             int pictures = Math.multiplyExact(prompts.size(), seeds);
             List<EvaluationRow> rows =
-                    evalArgs.measureOnly ? List.of() : planner.rows(artist, pictures, cli.err());
+                    evalArgs.measureOnly ? List.of() : planner.rows(engine, pictures, cli.err());
             try (Evaluation evaluation =
                     Evaluation.open(
                             rows,
@@ -203,7 +203,7 @@ final class EvalCommand implements Callable<Integer> {
                             firstSeed,
                             evalArgs.out,
                             evalArgs.redo,
-                            artist,
+                            engine,
                             instruments)) {
                 draw(evaluation);
                 print(evaluation, evaluation.summary());

@@ -3,8 +3,8 @@ package io.github.asg4j.cli;
 
 import io.github.asg4j.BadRequestException;
 import io.github.asg4j.GenerationRequest;
-import io.github.asg4j.evaluate.Artist;
 import io.github.asg4j.evaluate.EvaluationRow;
+import io.github.asg4j.evaluate.PictureEngine;
 
 import org.jspecify.annotations.Nullable;
 
@@ -98,11 +98,11 @@ final class RowPlanner {
     /**
      * All rows. With all methods, those that the bundle cannot do are left out with a warning.
      *
-     * @param artist plans them
+     * @param engine plans them
      * @param pictures of a row without a limit
      * @param err receives the warnings
      */
-    List<EvaluationRow> rows(Artist artist, int pictures, PrintStream err) {
+    List<EvaluationRow> rows(PictureEngine engine, int pictures, PrintStream err) {
         Map<EvaluationRow.Key, EvaluationRow> rows = new LinkedHashMap<>();
         Set<String> impossible = new LinkedHashSet<>();
         settings()
@@ -111,10 +111,10 @@ final class RowPlanner {
                             Parsed own = parse(name, options);
                             String method = own.value("--method");
                             String size = own.value("--size");
-                            for (Wanted wanted : size == null ? sizes(artist) : sizes(size)) {
+                            for (Wanted wanted : size == null ? sizes(engine) : sizes(size)) {
                                 for (String each : method == null ? methods() : List.of(method)) {
                                     EvaluationRow row = row(name, options, each, wanted, pictures);
-                                    if (possible(row, method != null, artist, impossible, err)) {
+                                    if (possible(row, method != null, engine, impossible, err)) {
                                         rows.put(row.key(), row);
                                     }
                                 }
@@ -132,11 +132,11 @@ final class RowPlanner {
     private boolean possible(
             EvaluationRow row,
             boolean named,
-            Artist artist,
+            PictureEngine engine,
             Set<String> impossible,
             PrintStream err) {
         try {
-            artist.plan(row.requests().of("a picture", 0));
+            engine.plan(row.requests().of("a picture", 0));
             return true;
         } catch (BadRequestException e) {
             if (methodsGiven || named) {
@@ -228,11 +228,11 @@ final class RowPlanner {
     }
 
     /** Those of --sizes, or twice the native size. */
-    private List<Wanted> sizes(Artist artist) {
+    private List<Wanted> sizes(PictureEngine engine) {
         if (args.sizes != null) {
             return sizes(args.sizes);
         }
-        if (artist.describe().get("native_size") instanceof List<?> size
+        if (engine.describe().get("native_size") instanceof List<?> size
                 && size.get(0) instanceof Integer width
                 && size.get(1) instanceof Integer height) {
             return List.of(new Wanted(new Size(2 * width, 2 * height), OptionalInt.empty()));

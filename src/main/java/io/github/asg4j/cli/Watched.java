@@ -4,12 +4,12 @@ package io.github.asg4j.cli;
 import io.github.asg4j.Generation;
 import io.github.asg4j.GenerationListener;
 import io.github.asg4j.GenerationRequest;
-import io.github.asg4j.evaluate.Artist;
+import io.github.asg4j.evaluate.PictureEngine;
 
 import java.util.Map;
 
 /** Draws one picture after the other; Ctrl-C ends whichever is being drawn. */
-record Watched(Artist engine, Interruption interruption) implements Artist {
+record Watched(PictureEngine engine, Interruption interruption) implements PictureEngine {
     @Override
     public Generation submit(GenerationRequest request, GenerationListener listener) {
         Generation generation = engine.submit(request, listener);

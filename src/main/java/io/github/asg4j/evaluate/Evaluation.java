@@ -42,7 +42,7 @@ public final class Evaluation implements AutoCloseable {
     private final List<EvaluationRow> rows;
     private final List<String> prompts;
     private final long firstSeed;
-    private final Artist artist;
+    private final PictureEngine engine;
     private final Instruments instruments;
     private final ResultFolder results;
     private final Map<EvaluationRow.Key, Seams> seams = new LinkedHashMap<>();
@@ -64,13 +64,13 @@ public final class Evaluation implements AutoCloseable {
             List<EvaluationRow> rows,
             List<String> prompts,
             long firstSeed,
-            Artist artist,
+            PictureEngine engine,
             Instruments instruments,
             ResultFolder results) {
         this.rows = List.copyOf(rows);
         this.prompts = List.copyOf(prompts);
         this.firstSeed = firstSeed;
-        this.artist = artist;
+        this.engine = engine;
         this.instruments = instruments;
         this.results = results;
     }
@@ -89,14 +89,14 @@ public final class Evaluation implements AutoCloseable {
             long firstSeed,
             Path folder,
             boolean redo,
-            Artist artist,
+            PictureEngine engine,
             Instruments instruments) {
         Map<EvaluationRow, Map<String, Object>> plans = new LinkedHashMap<>();
-        rows.forEach(row -> plans.put(row, artist.plan(row.requests().of("a picture", 0))));
+        rows.forEach(row -> plans.put(row, engine.plan(row.requests().of("a picture", 0))));
         ResultFolder results = ResultFolder.open(folder);
         try {
             Evaluation evaluation =
-                    new Evaluation(rows, prompts, firstSeed, artist, instruments, results);
+                    new Evaluation(rows, prompts, firstSeed, engine, instruments, results);
             plans.forEach((row, plan) -> evaluation.begin(row, plan, redo));
             return evaluation;
         } catch (RuntimeException e) {
@@ -202,7 +202,7 @@ public final class Evaluation implements AutoCloseable {
         long seed = firstSeed + task.index();
         GenerationRequest request = task.row().requests().of(prompt, seed);
         Listener listener = new Listener();
-        GeneratedImage image = artist.submit(request, listener).join();
+        GeneratedImage image = engine.submit(request, listener).join();
         Path file = results.file(key, task.index());
         try {
             Files.createDirectories(file.getParent());

@@ -76,17 +76,17 @@ public record Gallery(
      */
     public static Gallery draw(
             Comparison comparison,
-            Artist artist,
+            PictureEngine engine,
             Observer observer,
             Function<GeneratedImage, OptionalInt> counter) {
-        Map<String, Object> machine = artist.describe();
+        Map<String, Object> machine = engine.describe();
         if (!(machine.get("native_size") instanceof List<?> size
                 && size.get(0) instanceof Integer width
                 && size.get(1) instanceof Integer height)) {
             throw new IllegalStateException("no native size in " + machine);
         }
         Shot reference = comparison.reference(width, height);
-        Session session = new Session(comparison, artist, observer, counter);
+        Session session = new Session(comparison, engine, observer, counter);
         Map<Shot, Drawing> drawings = session.draw(reference);
         return new Gallery(comparison, reference, drawings, session.attention, machine);
     }
@@ -141,7 +141,7 @@ public record Gallery(
     /** One comparison at work. */
     private static final class Session {
         private final Comparison comparison;
-        private final Artist artist;
+        private final PictureEngine engine;
         private final Observer observer;
         private final Function<GeneratedImage, OptionalInt> counter;
         private final Map<Shot, Drawing> drawings = new HashMap<>();
@@ -150,11 +150,11 @@ public record Gallery(
 
         Session(
                 Comparison comparison,
-                Artist artist,
+                PictureEngine engine,
                 Observer observer,
                 Function<GeneratedImage, OptionalInt> counter) {
             this.comparison = comparison;
-            this.artist = artist;
+            this.engine = engine;
             this.observer = observer;
             this.counter = counter;
         }
@@ -189,7 +189,7 @@ public record Gallery(
 
         private void plan(Shot shot, List<Planned> planned) {
             try {
-                Map<String, Object> plan = artist.plan(shot.request());
+                Map<String, Object> plan = engine.plan(shot.request());
                 long bytes =
                         plan.get("bytes") instanceof Map<?, ?> map ? number(map.get("total")) : 0;
                 planned.add(new Planned(shot, bytes, number(plan.get("guided_evaluations"))));
@@ -228,7 +228,7 @@ public record Gallery(
             boolean ownPeak = resetProcessPeak();
             try {
                 GeneratedImage image =
-                        artist.submit(
+                        engine.submit(
                                         shot.request(),
                                         attentive ? new Attentive(listener, attention) : listener)
                                 .join();

@@ -32,6 +32,35 @@ import io.github.asg4j.plan.MemoryEstimate;
 import io.github.asg4j.plan.Plan;
 import io.github.asg4j.plan.Stage;
 import io.github.asg4j.plan.Upscaling;
+import io.github.asg4j.planning.Planner;
+import io.github.asg4j.run.denoise.CallBuffers;
+import io.github.asg4j.run.denoise.Conditioning;
+import io.github.asg4j.run.denoise.DemoFusionPhaseRun;
+import io.github.asg4j.run.denoise.ObjectMask;
+import io.github.asg4j.run.denoise.PatchRun;
+import io.github.asg4j.run.denoise.ScaleCrafterRun;
+import io.github.asg4j.run.denoise.ScheduleTable;
+import io.github.asg4j.run.denoise.StageRun;
+import io.github.asg4j.run.denoise.WindowRun;
+import io.github.asg4j.run.picture.DecodeRun;
+import io.github.asg4j.run.picture.TileRun;
+import io.github.asg4j.run.picture.TileUnits;
+import io.github.asg4j.run.picture.UnitRange;
+import io.github.asg4j.run.report.Dump;
+import io.github.asg4j.run.report.PatchReports;
+import io.github.asg4j.run.start.Embeddings;
+import io.github.asg4j.run.start.GivenPicture;
+import io.github.asg4j.run.work.DeviceSpeeds;
+import io.github.asg4j.run.work.WorkScheduler;
+import io.github.asg4j.run.work.WorkUnits;
+import io.github.asg4j.run.worker.CallLog;
+import io.github.asg4j.run.worker.DeviceLane;
+import io.github.asg4j.run.worker.InterruptibleRuns;
+import io.github.asg4j.run.worker.NonFinite;
+import io.github.asg4j.run.worker.SharedTensor;
+import io.github.asg4j.run.worker.Worker;
+import io.github.asg4j.run.worker.WorkerHook;
+import io.github.asg4j.run.worker.Workers;
 import io.github.asg4j.schedule.Schedule;
 
 import org.jspecify.annotations.Nullable;
@@ -73,18 +102,18 @@ public final class Runner {
     private final Kernels kernels;
     private final Planner planner;
     private final List<Tokenizer> tokenizers;
-    private final List<Lane> lanes;
+    private final List<DeviceLane> lanes;
     private final long memoryLimit;
     private final String version;
     private final WorkerHook hook;
 
-    private final Speeds speeds = new Speeds();
+    private final DeviceSpeeds speeds = new DeviceSpeeds();
 
-    /** Lane whose device has the text encoders and the VAE. */
+    /** The lane whose device has the text encoders and the VAE. */
     private int front;
 
     /** GPUs that failed, by lane, and how: they are not used again. */
-    private final Map<Lane, String> lost = Collections.synchronizedMap(new LinkedHashMap<>());
+    private final Map<DeviceLane, String> lost = Collections.synchronizedMap(new LinkedHashMap<>());
 
     /**
      * @param kernels on host memory
@@ -99,7 +128,7 @@ public final class Runner {
             Kernels kernels,
             Planner planner,
             List<Tokenizer> tokenizers,
-            List<Lane> lanes,
+            List<DeviceLane> lanes,
             long memoryLimit,
             String version,
             WorkerHook hook) {
@@ -222,7 +251,7 @@ public final class Runner {
      * lost. In a thread of the device's, as CUDA keeps a thread's last error whatever device it was of.
      */
     private <T> T onFront(Supplier<T> work) {
-        Lane lane = lanes.get(front);
+        DeviceLane lane = lanes.get(front);
         if (!lane.onGpu()) {
             return work.get();
         }
@@ -251,17 +280,18 @@ public final class Runner {
         private final Cancellation cancellation;
         private long start = System.nanoTime();
         private final Memory memory = new Memory("the picture");
-        private final List<Lane> used = lanes.stream().filter(l -> !lost.containsKey(l)).toList();
-        private final Board board =
-                new Board(used.stream().map(Lane::name).toList(), speeds.of(used));
+        private final List<DeviceLane> used =
+                lanes.stream().filter(l -> !lost.containsKey(l)).toList();
+        private final WorkScheduler scheduler =
+                new WorkScheduler(used.stream().map(DeviceLane::name).toList(), speeds.of(used));
         private final List<Worker> workers = new ArrayList<>();
-        private final Crew crew = new Crew(workers, memory);
+        private final Workers team = new Workers(workers, memory);
         private final List<StageRun> stages = new ArrayList<>();
         private final List<Integer> stepsSeen = new ArrayList<>();
         private final boolean dump;
         private final PatchRun.Keep keep;
 
-        /** Asked for once: the listener is not to be called under the board's lock. */
+        /** Asked for once: the listener is not to be called under the scheduler's lock. */
         private final int previewEvery;
 
         private @Nullable PatchRun patchRun;
@@ -280,7 +310,7 @@ public final class Runner {
         private @Nullable Decoding decoding;
 
         /** What the request's thread runs. */
-        private final Interruptible own = new Interruptible();
+        private final InterruptibleRuns own = new InterruptibleRuns();
 
         /** Mean time that the workers waited in the stages, ms; negative: they are at it. */
         private double waitMillis = -1;
@@ -309,7 +339,7 @@ public final class Runner {
 
         /** For the sharing out of the next picture. */
         void measure() {
-            workers.forEach(worker -> speeds.add(used.get(worker.index), worker));
+            workers.forEach(worker -> speeds.add(used.get(worker.index()), worker));
         }
 
         /** To a listener that asked for it. */
@@ -317,7 +347,7 @@ public final class Runner {
             if (listener.wantsTrace()) {
                 List<TraceReport.Call> calls = new ArrayList<>();
                 for (Worker worker : workers) {
-                    CallLog log = worker.log;
+                    CallLog log = worker.log();
                     if (log != null) {
                         calls.addAll(log.calls());
                     }
@@ -327,7 +357,7 @@ public final class Runner {
         }
 
         private void requireDevices() {
-            for (Lane lane : used) {
+            for (DeviceLane lane : used) {
                 MemoryEstimate own = plan.devices().get(lane.name());
                 if (own != null) {
                     own.require(lane.memoryLimit(), canvas, "on " + lane.name());
@@ -376,7 +406,7 @@ public final class Runner {
             Path picture = request.image();
             MemorySegment given =
                     picture == null ? MemorySegment.NULL : onFront(() -> encode(picture));
-            Tables tables = new Tables(schedule, memory);
+            ScheduleTable tables = new ScheduleTable(schedule, memory);
             event("text", 0, 1);
             Texts texts = onFront(this::encode);
             event("text", 1, 1);
@@ -390,7 +420,7 @@ public final class Runner {
                 new Dump(request.dumpDirectory(), plan, kernels, memory)
                         .write(texts.embeddings(), patches, given, stages);
             }
-            waitMillis = mean(w -> w.waitNanos);
+            waitMillis = mean(Worker::waitNanos);
             MemorySegment last = stages.getLast().result().read(memory);
             long clock = System.nanoTime();
             if (upscaling != null) {
@@ -469,10 +499,11 @@ public final class Runner {
             return new Conditioning(
                     denoisers(model::denoiser),
                     canvas,
-                    crew.of(texts.hidden(), "text embeddings"),
-                    crew.orNull(texts.pooled(), "pooled embeddings"),
-                    crew.of(texts.tokenWeights(), "token weights"),
-                    texts.realTokens());
+                    team.of(texts.hidden(), "text embeddings"),
+                    team.orNull(texts.pooled(), "pooled embeddings"),
+                    team.of(texts.tokenWeights(), "token weights"),
+                    texts.realTokens(),
+                    new CallBuffers.Pool(team.size()));
         }
 
         /** A prompt as each text encoder takes it. */
@@ -617,24 +648,24 @@ public final class Runner {
          * @param from what the first stage starts from: the canvas's noise, or a start picture
          */
         private void build(
-                Tables tables,
+                ScheduleTable tables,
                 Conditioning conditioning,
                 MemorySegment patches,
                 MemorySegment from) {
-            Shared current = crew.of(from, "start of the first stage");
-            Shared anchor =
-                    crew.floats(2 * Double.BYTES / Float.BYTES, "moments of the first phase");
+            SharedTensor current = team.of(from, "start of the first stage");
+            SharedTensor anchor =
+                    team.floats(2 * Double.BYTES / Float.BYTES, "moments of the first phase");
             for (Stage stage : plan.stages()) {
                 StageRun run =
                         switch (stage) {
                             case Stage.Patches p -> patches(p, conditioning, tables, patches);
                             case Stage.Dilated d ->
-                                    new DilatedRun(
+                                    new ScaleCrafterRun(
                                             d,
                                             conditioning.with(denoisers(model::dilatedDenoiser)),
                                             tables,
                                             request.seed(),
-                                            crew,
+                                            team,
                                             current,
                                             dump,
                                             keep.previews());
@@ -645,24 +676,26 @@ public final class Runner {
                                             conditioning,
                                             tables,
                                             request.seed(),
-                                            crew,
+                                            team,
                                             ofOnePatch(win)
-                                                    ? crew.of(firstPatch(patches), "first patch")
+                                                    ? team.of(firstPatch(patches), "first patch")
                                                     : current,
                                             win.background() == null ? null : objectMask,
                                             dump,
                                             keep.previews());
                             case Stage.Phase phase ->
-                                    new PhaseRun(
+                                    new DemoFusionPhaseRun(
                                             phase,
                                             plan.viewBatch(),
                                             conditioning,
                                             tables,
                                             request.seed(),
-                                            crew,
+                                            team,
                                             current,
                                             anchor,
-                                            stages.stream().noneMatch(PhaseRun.class::isInstance),
+                                            stages.stream()
+                                                    .noneMatch(
+                                                            DemoFusionPhaseRun.class::isInstance),
                                             dump,
                                             keep.previews());
                         };
@@ -670,7 +703,7 @@ public final class Runner {
                 current = run.result();
             }
             for (StageRun stage : stages) {
-                board.add(stage);
+                scheduler.add(stage);
                 stepsSeen.add(0);
             }
         }
@@ -678,18 +711,18 @@ public final class Runner {
         private PatchRun patches(
                 Stage.Patches stage,
                 Conditioning conditioning,
-                Tables tables,
+                ScheduleTable tables,
                 MemorySegment patches) {
-            Shared lastMask = lastMask();
+            SharedTensor lastMask = lastMask();
             PatchRun run =
                     new PatchRun(
                             stage,
                             plan.viewBatch(),
-                            board,
+                            scheduler,
                             conditioning,
                             tables,
                             request.seed(),
-                            crew,
+                            team,
                             planner.maskBlocks(request.guide()),
                             patches,
                             lastMask,
@@ -708,7 +741,7 @@ public final class Runner {
         }
 
         /** For the mask of the last step where windows ask for it; else null. */
-        private @Nullable Shared lastMask() {
+        private @Nullable SharedTensor lastMask() {
             for (Stage stage : plan.stages()) {
                 if (stage instanceof Stage.Windows win && win.background() != null) {
                     MemorySegment mask =
@@ -717,7 +750,7 @@ public final class Runner {
                         mask.setAtIndex(ValueLayout.JAVA_FLOAT, i, 1); // a prompt without a token
                     }
                     objectMask = new ObjectMask(canvas, win, win.background().objectShare());
-                    return crew.of(mask, "object mask");
+                    return team.of(mask, "object mask");
                 }
             }
             return null;
@@ -734,42 +767,42 @@ public final class Runner {
         /**
          * Lets the workers do parts of the work in order; {@code progress} is called now and then.
          */
-        private void carryOut(List<? extends Units> parts, Runnable progress) {
-            board.begin();
+        private void carryOut(List<? extends WorkUnits> parts, Runnable progress) {
+            scheduler.begin();
             cancellation.onCancel(
                     () -> {
-                        board.fail(new CancelledException("the generation was cancelled"));
+                        scheduler.fail(new CancelledException("the generation was cancelled"));
                         workers.forEach(Worker::terminate);
                         own.terminate();
                     });
             for (Worker worker : workers) {
-                if (!board.isLost(worker)) {
+                if (!scheduler.isLost(worker)) {
                     start(worker, parts);
                 }
             }
             try {
-                while (!board.allFinished()) {
-                    board.awaitChange(POLL_MILLIS);
+                while (!scheduler.allFinished()) {
+                    scheduler.awaitChange(POLL_MILLIS);
                     progress.run();
                 }
                 progress.run();
             } catch (AsgException e) {
-                board.fail(e);
+                scheduler.fail(e);
             } catch (RuntimeException | Error e) {
                 // Else they would draw to the end, for nobody.
-                board.fail(new CancelledException("the picture is given up", e));
+                scheduler.fail(new CancelledException("the picture is given up", e));
                 throw e;
             } finally {
                 awaitWorkers();
                 cancellation.onCancel(null);
             }
-            board.check();
+            scheduler.check();
         }
 
         /** One that cannot be started, for want of a thread perhaps, has failed: the others run. */
-        private void start(Worker worker, List<? extends Units> parts) {
+        private void start(Worker worker, List<? extends WorkUnits> parts) {
             try {
-                used.get(worker.index).thread().execute(() -> work(worker, parts));
+                used.get(worker.index()).thread().execute(() -> work(worker, parts));
             } catch (RuntimeException | Error e) {
                 boolean told = false;
                 try {
@@ -778,70 +811,71 @@ public final class Runner {
                 } catch (RuntimeException | Error again) {
                     e.addSuppressed(again); // those that run are waited for in any case
                 } finally {
-                    board.workerFinished(worker, told);
+                    scheduler.workerFinished(worker, told);
                 }
             }
         }
 
         /** Their memory may only be freed once no worker uses it any more. */
         private void awaitWorkers() {
-            while (!board.allFinished()) {
-                board.awaitChange(POLL_MILLIS);
+            while (!scheduler.allFinished()) {
+                scheduler.awaitChange(POLL_MILLIS);
             }
         }
 
         /** What one worker does of some parts. */
-        private void work(Worker worker, List<? extends Units> parts) {
+        private void work(Worker worker, List<? extends WorkUnits> parts) {
             boolean told = false;
             try {
-                worker.queue.enter();
-                for (Units part : parts) {
+                worker.queue().enter();
+                for (WorkUnits part : parts) {
                     int unit;
-                    while ((unit = board.next(part, worker)) != Board.PART_DONE) {
-                        int step = part.done[unit];
-                        worker.beforeStep(part, unit, step);
-                        worker.calls.begin(part, unit, step);
+                    while ((unit = scheduler.next(part, worker)) != WorkScheduler.PART_DONE) {
+                        int step = scheduler.completed(part, unit);
+                        boolean joins = part.joins(unit);
+                        worker.beforeStep(part.name(), unit, joins, step);
+                        worker.calls().begin(part.name(), unit, joins, step);
                         boolean complete = part.execute(worker, unit, step);
-                        worker.calls.end();
+                        worker.calls().end();
                         if (complete) {
-                            board.complete(part, unit);
+                            scheduler.complete(part, unit);
                         }
                     }
                 }
-                worker.calls.drain();
+                worker.calls().drain();
                 told = true;
             } catch (RuntimeException | Error e) {
                 failed(worker, e);
                 told = true;
             } finally {
-                board.workerFinished(worker, told);
+                scheduler.workerFinished(worker, told);
             }
         }
 
-        /** Tells the board first: where the heap is full, the log may fail as well. */
+        /** Tells the scheduler first: where the heap is full, the log may fail as well. */
         private void failed(Worker worker, Throwable e) {
-            if (board.hasFailedWith(e)) {
+            if (scheduler.hasFailedWith(e)) {
                 return;
             }
             switch (e) {
                 // the same on every device: no other could do better
-                case BadBundleException all -> board.fail(all);
-                case BadRequestException all -> board.fail(all);
-                case OutOfMemoryException all -> board.fail(all);
-                case CancelledException all -> board.fail(all);
+                case BadBundleException all -> scheduler.fail(all);
+                case BadRequestException all -> scheduler.fail(all);
+                case OutOfMemoryException all -> scheduler.fail(all);
+                case CancelledException all -> scheduler.fail(all);
                 default -> {
                     if (worker.onHost()) {
-                        board.lose(worker, e);
+                        scheduler.lose(worker, e);
                         String message = worker.name() + " is lost: " + reason(e);
                         LOG.log(System.Logger.Level.WARNING, message);
-                    } else if (used.get(worker.index).isLost(e)) {
+                    } else if (used.get(worker.index()).isLost(e)) {
                         // What it had enqueued, and what others took from it, is in doubt.
                         String reason = worker.name() + " is lost: " + reason(e);
-                        lost.put(used.get(worker.index), reason);
-                        board.fail(DeviceException.lost(reason, e));
+                        lost.put(used.get(worker.index()), reason);
+                        scheduler.fail(DeviceException.lost(reason, e));
                     } else {
                         // The device still works: only this request fails.
-                        board.fail(
+                        scheduler.fail(
                                 e instanceof AsgException typed
                                         ? typed
                                         : new DeviceException(worker.name() + " failed: " + e, e));
@@ -853,18 +887,13 @@ public final class Runner {
         private void progress() {
             for (int i = 0; i < stages.size(); i++) {
                 StageRun run = stages.get(i);
-                int steps;
-                boolean preview;
-                boolean ended;
-                synchronized (board) {
-                    steps = run.joinedSteps();
-                    ended = run.ended();
-                    preview = keep.previews() && run.previewReady();
-                }
+                int steps = scheduler.look(run, run::joinedSteps);
+                boolean ended = scheduler.look(run, run::ended);
+                boolean preview = keep.previews() && scheduler.look(run, run::previewReady);
                 if (steps > stepsSeen.get(i)) {
                     stepsSeen.set(i, steps);
-                    event(run.stage.name(), steps, run.stage.steps());
-                    if (keep.previews() && steps == run.stage.steps() && i + 1 < stages.size()) {
+                    event(run.stage().name(), steps, run.stage().steps());
+                    if (keep.previews() && steps == run.stage().steps() && i + 1 < stages.size()) {
                         requestPreview(stages.get(i + 1));
                     }
                 }
@@ -875,7 +904,7 @@ public final class Runner {
                 if (preview) {
                     MemorySegment clean = run.previewCanvas(kernels);
                     Map<String, Object> report = new LinkedHashMap<>();
-                    report.put("preview_stage", run.stage.name());
+                    report.put("preview_stage", run.stage().name());
                     report.put("preview_step", run.previewStep() + 1);
                     GeneratedImage image = preview(run, clean, report);
                     guarded(() -> listener.onPreview(image));
@@ -914,9 +943,7 @@ public final class Runner {
         }
 
         private void requestPreview(StageRun run) {
-            synchronized (board) {
-                run.requestPreview(previewEvery);
-            }
+            scheduler.request(run, progress -> run.requestPreview(previewEvery, progress));
         }
 
         private void event(String stage, int step, int of) {
@@ -970,7 +997,7 @@ public final class Runner {
             if (upscaling.tiles() > 0) {
                 try (TileRun run =
                         new TileRun(
-                                upscaling, this::upscaler, decoded, kernels, crew.size(), memory)) {
+                                upscaling, this::upscaler, decoded, kernels, team.size(), memory)) {
                     byTiles(run);
                     enlarged = run.enlarged();
                 }
@@ -1017,15 +1044,12 @@ public final class Runner {
         private void byTiles(TileUnits run) {
             tilesSeen = 0;
             event(run.name(), 0, run.units());
-            board.add(run);
+            scheduler.add(run);
             carryOut(List.of(run), () -> progress(run));
         }
 
         private void progress(TileUnits run) {
-            int tiles;
-            synchronized (board) {
-                tiles = run.completed();
-            }
+            int tiles = scheduler.look(run, run::completed);
             if (tiles > tilesSeen) {
                 tilesSeen = tiles;
                 event(run.name(), tiles, run.units());
@@ -1034,7 +1058,7 @@ public final class Runner {
 
         private GeneratedImage preview(
                 StageRun run, MemorySegment clean, Map<String, Object> report) {
-            Stage.Windows win = run.stage.canvasWindows();
+            Stage.Windows win = run.stage().canvasWindows();
             if (win != null
                     && (win.y().canvas() < canvas.height() || win.x().canvas() < canvas.width())) {
                 int factor = canvas.y().factor();
@@ -1070,7 +1094,7 @@ public final class Runner {
             MemorySegment image = decoded.asSlice(0, 3L * h * factor * w * factor * 4);
             kernels.scaleShift(
                     input, latents, cells, (float) (1 / latent.scaling()), (float) latent.shift());
-            boolean onHost = crew.workers().getFirst().onHost();
+            boolean onHost = team.onHost();
             boolean exact = false;
             while (true) {
                 Decoding decoding = Objects.requireNonNull(this.decoding).of(h, w);
@@ -1078,9 +1102,9 @@ public final class Runner {
                         new DecodeRun.Job(
                                 decoding,
                                 worker -> model.vaeDecoder(lanes.indexOf(used.get(worker))),
-                                onHost ? Units.NOBODY : used.indexOf(lanes.get(front)),
-                                crew.size(),
-                                onHost ? decoding.atOnce() : crew.size(),
+                                onHost ? WorkUnits.NOBODY : used.indexOf(lanes.get(front)),
+                                team.size(),
+                                onHost ? decoding.atOnce() : team.size(),
                                 input,
                                 image,
                                 kernels);
@@ -1193,7 +1217,7 @@ public final class Runner {
             map.put("lost_devices", lostDevices());
             map.put("view_batch", plan.viewBatch());
             map.put("threads_per_worker", model.threadsPerWorker());
-            map.put("kernels", workers.getFirst().kernels.name());
+            map.put("kernels", workers.getFirst().kernels().name());
             map.put("barriers", plan.barriers());
             map.put("guided_evaluations", plan.guidedEvaluations());
             map.put("unet_runs", plan.unetRuns());
@@ -1205,8 +1229,9 @@ public final class Runner {
 
         /** On the way of this picture, and GPUs before. */
         private List<String> lostDevices() {
-            List<String> names = new ArrayList<>(lost.keySet().stream().map(Lane::name).toList());
-            names.addAll(board.lostDevices());
+            List<String> names =
+                    new ArrayList<>(lost.keySet().stream().map(DeviceLane::name).toList());
+            names.addAll(scheduler.lostDevices());
             return names;
         }
 
@@ -1220,10 +1245,10 @@ public final class Runner {
             times.put("load", millis(loadNanos));
             times.put("total", millis(System.nanoTime() - start));
             times.put("text", millis(textNanos));
-            times.put("unet", mean(w -> w.unetNanos));
-            times.put("kernels", mean(w -> w.kernelNanos));
-            times.put("exchange", mean(w -> w.exchangeNanos));
-            times.put("wait", waitMillis < 0 ? mean(w -> w.waitNanos) : waitMillis);
+            times.put("unet", mean(Worker::unetNanos));
+            times.put("kernels", mean(Worker::kernelNanos));
+            times.put("exchange", mean(Worker::exchangeNanos));
+            times.put("wait", waitMillis < 0 ? mean(Worker::waitNanos) : waitMillis);
             times.put("vae", millis(vaeNanos));
             if (plan.upscaling() != null) {
                 times.put("upscale", millis(upscaleNanos));

@@ -33,15 +33,15 @@ import javax.xml.parsers.DocumentBuilderFactory;
 class ComparisonPageTest {
     private static final String EVIL = "<script>alert(\"1\")</script> & 'a' <b>ball</b>";
 
-    private final FakeArtist artist = new FakeArtist();
+    private final FakePictureEngine engine = new FakePictureEngine();
 
     private String page(GenerationRequest base, Set<Figure> figures, String... methods)
             throws Exception {
         Gallery gallery =
                 Gallery.draw(
                         new Comparison(base, List.of(methods), figures),
-                        artist,
-                        new FakeArtist.Ear(),
+                        engine,
+                        new FakePictureEngine.Ear(),
                         image -> OptionalInt.empty());
         StringBuilder out = new StringBuilder();
         ComparisonPage.of(gallery).writeTo(out);
@@ -131,9 +131,9 @@ class ComparisonPageTest {
     void textIsNoMarkup() throws Exception {
         GenerationRequest base =
                 GenerationRequest.builder(EVIL).negativePrompt(EVIL).seed(7).build();
-        artist.unplannable.put("direct", new BadRequestException(EVIL));
-        artist.moreReport.put("background_prompt", EVIL);
-        artist.moreReport.put("prompt_cut", EVIL);
+        engine.unplannable.put("direct", new BadRequestException(EVIL));
+        engine.moreReport.put("background_prompt", EVIL);
+        engine.moreReport.put("prompt_cut", EVIL);
         String page = page(base, Set.of(Figure.values()), "asg", "direct");
         assertFalse(page.contains("<script>alert"));
         assertFalse(page.contains("<b>ball"));
@@ -144,7 +144,7 @@ class ComparisonPageTest {
 
     @Test
     void methodThatWasNotDrawnSaysWhy() throws Exception {
-        artist.unplannable.put(
+        engine.unplannable.put(
                 "scalecrafter",
                 new BadRequestException("needs dilated_file: export with --dilated"));
         Document document = parsed(page("asg", "scalecrafter"));
@@ -158,7 +158,7 @@ class ComparisonPageTest {
 
     @Test
     void columnsWithoutValuesAreAbsent() throws Exception {
-        artist.moreReport.put("process_peak_bytes", -1L);
+        engine.moreReport.put("process_peak_bytes", -1L);
         List<String> heads =
                 all(parsed(page("asg")), "th").stream()
                         .filter(th -> th.getAttribute("class").equals("n"))
@@ -196,7 +196,7 @@ class ComparisonPageTest {
 
     @Test
     void whatPapersWantDifferentlyIsInTheTable() throws Exception {
-        artist.reportOf.put("direct", Map.of("scheduler", "ddim", "eta", 1.0));
+        engine.reportOf.put("direct", Map.of("scheduler", "ddim", "eta", 1.0));
         GenerationRequest base =
                 GenerationRequest.builder("a ball").seed(7).paperDefaults(true).build();
         String page = page(base, Set.of(), "asg", "direct");

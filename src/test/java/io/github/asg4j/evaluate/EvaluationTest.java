@@ -38,7 +38,7 @@ class EvaluationTest {
     private static Instruments instruments;
 
     @TempDir Path folder;
-    private final FakeArtist artist = new FakeArtist();
+    private final FakePictureEngine engine = new FakePictureEngine();
 
     @BeforeAll
     static void open() {
@@ -72,7 +72,7 @@ class EvaluationTest {
     }
 
     private Evaluation open(boolean redo, EvaluationRow... rows) {
-        return Evaluation.open(List.of(rows), PROMPTS, 5, folder, redo, artist, instruments);
+        return Evaluation.open(List.of(rows), PROMPTS, 5, folder, redo, engine, instruments);
     }
 
     private Summary run(EvaluationRow... rows) {
@@ -114,7 +114,7 @@ class EvaluationTest {
                         "asg grass 6",
                         "direct grass 6",
                         "asg a red ball on grass 7"),
-                artist.drawn.stream()
+                engine.drawn.stream()
                         .map(r -> r.method() + " " + r.prompt() + " " + r.seed())
                         .toList());
     }
@@ -124,25 +124,25 @@ class EvaluationTest {
         draw(row("asg", "default", 2));
         String before = lines();
         assertEquals(List.of(2), draw(row("asg", "default", 2)));
-        assertEquals(2, artist.drawn.size());
+        assertEquals(2, engine.drawn.size());
         assertEquals(before, lines());
         draw(row("asg", "default", 3), row("direct", "default", 1));
-        assertEquals(4, artist.drawn.size());
+        assertEquals(4, engine.drawn.size());
     }
 
     @Test
     void anInterruptionLosesThePictureInWorkOnly() {
-        artist.failing.put("direct", new CancelledException("stopped"));
+        engine.failing.put("direct", new CancelledException("stopped"));
         try (Evaluation evaluation = open(false, row("asg", "a", 2), row("direct", "a", 2))) {
             assertThrows(
                     CancelledException.class, () -> evaluation.draw((next, done, of, left) -> {}));
             assertEquals(1, evaluation.done());
             assertEquals(4, evaluation.all());
         }
-        artist.failing.clear();
-        artist.drawn.clear();
+        engine.failing.clear();
+        engine.drawn.clear();
         assertEquals(List.of(2, 2), draw(row("asg", "a", 2), row("direct", "a", 2)));
-        assertEquals(3, artist.drawn.size());
+        assertEquals(3, engine.drawn.size());
     }
 
     @Test
@@ -152,7 +152,7 @@ class EvaluationTest {
         Files.writeString(
                 folder.resolve(ResultFolder.RESULTS), whole.substring(0, whole.length() - 20));
         draw(row("asg", "default", 2));
-        assertEquals(3, artist.drawn.size());
+        assertEquals(3, engine.drawn.size());
         assertEquals(3, lines().lines().count());
     }
 
@@ -161,7 +161,7 @@ class EvaluationTest {
         draw(row("asg", "default", 2));
         Files.delete(folder.resolve("asg_128x128_default").resolve("0001.png"));
         assertEquals(List.of(2), draw(row("asg", "default", 2)));
-        assertEquals(List.of(5L, 6L, 6L), artist.drawn.stream().map(r -> r.seed()).toList());
+        assertEquals(List.of(5L, 6L, 6L), engine.drawn.stream().map(r -> r.seed()).toList());
     }
 
     @Test
@@ -184,15 +184,15 @@ class EvaluationTest {
         for (String part : List.of("asg 128x128 default", "OptionalInt[0]", "--redo", "name")) {
             assertTrue(message.contains(part), message);
         }
-        assertEquals(4, artist.drawn.size());
+        assertEquals(4, engine.drawn.size());
         try (Evaluation evaluation = open(true, changed)) {
             assertEquals(0, evaluation.done());
             evaluation.draw((next, done, of, left) -> {});
         }
-        assertEquals(6, artist.drawn.size());
+        assertEquals(6, engine.drawn.size());
         // The other row is as it was, and the file says so to the next process too.
         assertEquals(List.of(2, 2), draw(changed, row("direct", "default", 2)));
-        assertEquals(6, artist.drawn.size());
+        assertEquals(6, engine.drawn.size());
     }
 
     @Test
@@ -208,11 +208,11 @@ class EvaluationTest {
 
     @Test
     void aRowThatCannotBeDrawnFailsBeforeAnyWork() {
-        artist.unplannable.put("direct", new BadRequestException("no such thing"));
+        engine.unplannable.put("direct", new BadRequestException("no such thing"));
         assertThrows(
                 BadRequestException.class,
                 () -> draw(row("asg", "default", 1), row("direct", "default", 1)));
-        assertEquals(List.of(), artist.drawn);
+        assertEquals(List.of(), engine.drawn);
         assertFalse(Files.exists(folder.resolve(ResultFolder.RESULTS)));
     }
 
@@ -287,13 +287,13 @@ class EvaluationTest {
                 file,
                 lines().replace(now, "\"counted_by\":\"older\"")
                         .replaceAll("\"count\":\\d+", "\"count\":77"));
-        int drawn = artist.drawn.size();
+        int drawn = engine.drawn.size();
         try (Evaluation evaluation = open(false)) {
             assertTrue(
                     evaluation.summary().rows().getFirst().measures().get("mean_count").value()
                             < 77);
         }
-        assertEquals(drawn, artist.drawn.size());
+        assertEquals(drawn, engine.drawn.size());
         assertTrue(lines().lines().toList().getLast().contains(now), lines());
     }
 
@@ -318,7 +318,7 @@ class EvaluationTest {
                                 0,
                                 folder,
                                 false,
-                                artist(engine),
+                                engine(engine),
                                 instruments)) {
             evaluation.draw((next, done, of, left) -> {});
             Map<String, Interval> measures = evaluation.summary().rows().getFirst().measures();
@@ -330,8 +330,8 @@ class EvaluationTest {
         }
     }
 
-    private static Artist artist(Engine engine) {
-        return new Artist() {
+    private static PictureEngine engine(Engine engine) {
+        return new PictureEngine() {
             @Override
             public Generation submit(GenerationRequest request, GenerationListener listener) {
                 return engine.submit(request, listener);

@@ -30,8 +30,8 @@ import java.util.Set;
 
 /** What a comparison draws, in which order, and what it makes of failures. */
 class GalleryTest {
-    private final FakeArtist artist = new FakeArtist();
-    private final FakeArtist.Ear ear = new FakeArtist.Ear();
+    private final FakePictureEngine engine = new FakePictureEngine();
+    private final FakePictureEngine.Ear ear = new FakePictureEngine.Ear();
 
     private static Comparison comparison(Set<Figure> figures, String... methods) {
         GenerationRequest base =
@@ -40,14 +40,14 @@ class GalleryTest {
     }
 
     private Gallery draw(Comparison comparison) {
-        return Gallery.draw(comparison, artist, ear, image -> OptionalInt.empty());
+        return Gallery.draw(comparison, engine, ear, image -> OptionalInt.empty());
     }
 
     @Test
     void methodsDifferInNothingElse() {
         Gallery gallery = draw(comparison(Set.of(), "asg", "direct"));
         Set<GenerationRequest> requests = new HashSet<>();
-        for (GenerationRequest request : artist.drawn) {
+        for (GenerationRequest request : engine.drawn) {
             requests.add(request.toBuilder().method("any").size(0, 0).build());
         }
         assertEquals(1, requests.size(), requests.toString());
@@ -55,7 +55,7 @@ class GalleryTest {
                 List.of("native size", "asg", "direct"),
                 gallery.drawings().keySet().stream().map(Shot::name).toList());
         assertEquals(
-                FakeArtist.NATIVE_WIDTH,
+                FakePictureEngine.NATIVE_WIDTH,
                 assertInstanceOf(Drawn.class, gallery.get(gallery.reference())).width());
     }
 
@@ -64,8 +64,8 @@ class GalleryTest {
         Comparison all = comparison(Set.of(Figure.values()), "asg", "direct");
         draw(all);
         // Native, two methods, no guidance, two spaces with two masks and four weights.
-        assertEquals(1 + 2 + 1 + 2 * 2 * 4, artist.drawn.size());
-        assertEquals(artist.drawn.size(), new HashSet<>(artist.drawn).size());
+        assertEquals(1 + 2 + 1 + 2 * 2 * 4, engine.drawn.size());
+        assertEquals(engine.drawn.size(), new HashSet<>(engine.drawn).size());
         assertEquals("20/20 ", ear.heard.getLast().substring(0, 6));
     }
 
@@ -73,15 +73,15 @@ class GalleryTest {
     void paperDefaultsGuideNoiseOnly() {
         GenerationRequest base = GenerationRequest.builder("a ball").paperDefaults(true).build();
         draw(new Comparison(base, List.of("asg"), Set.of(Figure.ABLATION)));
-        assertEquals(1 + 1 + 1 + 2, artist.drawn.size());
-        assertTrue(artist.drawn.stream().allMatch(GenerationRequest::paperDefaults));
-        assertTrue(artist.drawn.stream().noneMatch(r -> r.guide().space() == Space.LATENT));
+        assertEquals(1 + 1 + 1 + 2, engine.drawn.size());
+        assertTrue(engine.drawn.stream().allMatch(GenerationRequest::paperDefaults));
+        assertTrue(engine.drawn.stream().noneMatch(r -> r.guide().space() == Space.LATENT));
     }
 
     @Test
     void figuresNeedAsg() {
         Gallery gallery = draw(comparison(Set.of(Figure.values()), "direct"));
-        assertEquals(2, artist.drawn.size());
+        assertEquals(2, engine.drawn.size());
         assertEquals(List.of(), gallery.attention());
     }
 
@@ -97,19 +97,19 @@ class GalleryTest {
 
     @Test
     void nativeSizeComesFirstThenByMemory() {
-        artist.bytes.putAll(Map.of("a", 30L, "b", 20L, "c", 10L));
+        engine.bytes.putAll(Map.of("a", 30L, "b", 20L, "c", 10L));
         Gallery gallery = draw(comparison(Set.of(), "a", "b", "c"));
         assertEquals(
                 List.of("direct", "c", "b", "a"),
-                artist.drawn.stream().map(GenerationRequest::method).toList());
+                engine.drawn.stream().map(GenerationRequest::method).toList());
         assertEquals(List.of("a", "b", "c"), List.copyOf(gallery.methods().keySet()));
     }
 
     @Test
     void methodThatCannotBePlannedOrDrawnIsRefused() {
-        artist.unplannable.put("a", new BadRequestException("no dilated_file: export again"));
-        artist.failing.put("b", new OutOfMemoryException("needs 9 GiB"));
-        artist.failing.put("c", new BadBundleException("non-finite in step 3"));
+        engine.unplannable.put("a", new BadRequestException("no dilated_file: export again"));
+        engine.failing.put("b", new OutOfMemoryException("needs 9 GiB"));
+        engine.failing.put("c", new BadBundleException("non-finite in step 3"));
         Gallery gallery = draw(comparison(Set.of(), "a", "b", "c", "d"));
         assertEquals(
                 new Refused("no dilated_file: export again"),
@@ -122,18 +122,18 @@ class GalleryTest {
     @Test
     void nothingIsDrawnIfNoMethodCanBe() {
         AsgException first = new BadRequestException("size 100x100 is no multiple of 8");
-        artist.unplannable.put("a", first);
-        artist.unplannable.put("b", new BadRequestException("another"));
+        engine.unplannable.put("a", first);
+        engine.unplannable.put("b", new BadRequestException("another"));
         assertSame(
                 first,
                 assertThrows(
                         BadRequestException.class, () -> draw(comparison(Set.of(), "a", "b"))));
-        assertEquals(List.of(), artist.drawn);
+        assertEquals(List.of(), engine.drawn);
     }
 
     @Test
     void nativePictureAloneIsNoComparison() {
-        artist.failing.put("a", new OutOfMemoryException("needs 9 GiB"));
+        engine.failing.put("a", new OutOfMemoryException("needs 9 GiB"));
         assertThrows(OutOfMemoryException.class, () -> draw(comparison(Set.of(), "a")));
     }
 
@@ -144,23 +144,23 @@ class GalleryTest {
                         new CancelledException("cancelled"),
                         new DeviceException("all lost"),
                         new IllegalStateException("a bug"))) {
-            artist.failing.put("b", failure);
+            engine.failing.put("b", failure);
             assertSame(
                     failure,
                     assertThrows(
                             failure.getClass(), () -> draw(comparison(Set.of(), "a", "b", "c"))));
         }
-        assertTrue(artist.drawn.stream().noneMatch(r -> r.method().equals("c")));
+        assertTrue(engine.drawn.stream().noneMatch(r -> r.method().equals("c")));
     }
 
     @Test
     @SuppressWarnings("unchecked")
     void numbersSayWhatWasDrawnAndWhatWasNot() {
-        artist.unplannable.put("b", new BadRequestException("cannot"));
+        engine.unplannable.put("b", new BadRequestException("cannot"));
         Gallery gallery =
                 Gallery.draw(
                         comparison(Set.of(), "a", "b"),
-                        artist,
+                        engine,
                         ear,
                         image -> image.width() > 8 ? OptionalInt.of(3) : OptionalInt.empty());
         Map<String, Object> numbers = gallery.numbers();

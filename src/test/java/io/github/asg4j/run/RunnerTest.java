@@ -9,6 +9,9 @@ import io.github.asg4j.device.Memory;
 import io.github.asg4j.kernel.JavaKernels;
 import io.github.asg4j.model.Bundle;
 import io.github.asg4j.model.LoadedModel;
+import io.github.asg4j.planning.Planner;
+import io.github.asg4j.run.worker.Fleet;
+import io.github.asg4j.run.worker.WorkerHook;
 
 import org.junit.jupiter.api.Test;
 

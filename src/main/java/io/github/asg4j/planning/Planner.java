@@ -1,0 +1,417 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.github.asg4j.planning;
+
+import io.github.asg4j.BadRequestException;
+import io.github.asg4j.GenerationRequest;
+import io.github.asg4j.GuideOptions;
+import io.github.asg4j.method.Method;
+import io.github.asg4j.method.Setting;
+import io.github.asg4j.model.Manifest;
+import io.github.asg4j.plan.Canvas;
+import io.github.asg4j.plan.Decoding;
+import io.github.asg4j.plan.MemoryEstimate;
+import io.github.asg4j.plan.Plan;
+import io.github.asg4j.plan.Stage;
+import io.github.asg4j.plan.Upscaling;
+import io.github.asg4j.schedule.Schedule;
+
+import org.jspecify.annotations.Nullable;
+
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Objects;
+import java.util.SequencedMap;
+import java.util.function.BiFunction;
+import java.util.function.IntFunction;
+import java.util.stream.Stream;
+
+/** Turns a request into a {@link Plan} for one bundle; checks all that needs the bundle. */
+public final class Planner {
+    /** On the CPU one view a call keeps all workers busy; a wider batch gains nothing there. */
+    private static final int VIEW_BATCH = 1;
+
+    /** Of a tensor on a GPU: what ONNX Runtime's CUDA kernels index with. */
+    private static final long MOST_VALUES = Integer.MAX_VALUE;
+
+    /** The most that {@link GenerationRequest#BY_MEMORY} chooses. */
+    private static final int MOST_VIEWS = 16;
+
+    private final Manifest manifest;
+    private final int workers;
+    private final SequencedMap<String, GpuMemory> gpus;
+    private final long memoryLimit;
+    private final long weightBytes;
+
+    /**
+     * @param workers that share the work
+     * @param gpus memory of each worker by its name if it has a GPU's of its own; else empty
+     * @param memoryLimit bytes of host memory that a request may take
+     */
+    public Planner(
+            Manifest manifest,
+            int workers,
+            SequencedMap<String, GpuMemory> gpus,
+            long memoryLimit) {
+        this.manifest = manifest;
+        this.workers = workers;
+        this.gpus = new LinkedHashMap<>(gpus);
+        this.memoryLimit = memoryLimit;
+        this.weightBytes =
+                manifest.files().values().stream().mapToLong(Manifest.FileEntry::bytes).sum();
+    }
+
+    /**
+     * @throws BadRequestException for a size, method, option or schedule that cannot be
+     */
+    public Plan plan(GenerationRequest request) {
+        Manifest.Latent latent = manifest.latent();
+        Method method = Method.of(request.method());
+        int factor = latent.vaeFactor();
+        Canvas canvas =
+                Canvas.of(
+                        pixels(request.width(), latent.nativeWidth() * factor),
+                        pixels(request.height(), latent.nativeHeight() * factor),
+                        factor,
+                        latent.unetMultiple(),
+                        latent.channels(),
+                        latent.nativeHeight(),
+                        latent.nativeWidth(),
+                        method.aspect(request));
+        int steps = request.steps().orElse(manifest.defaults().steps());
+        checkPicture(request, method);
+        Setting setting = new Setting(request, manifest, canvas, steps, guidanceScale(request));
+        List<Stage> stages = method.stages(setting);
+        Upscaling upscaling = method.upscaling(setting);
+        checkMasks(request, stages);
+        checkViews(request, stages);
+        Work work = new Work(request, canvas, stages, upscaling, steps);
+        int asked = request.viewBatch().orElse(VIEW_BATCH);
+        return asked == GenerationRequest.BY_MEMORY ? byMemory(work) : plan(work, asked);
+    }
+
+    /** What is to be drawn. */
+    private record Work(
+            GenerationRequest request,
+            Canvas canvas,
+            List<Stage> stages,
+            @Nullable Upscaling upscaling,
+            int steps) {}
+
+    /** The largest view batch for which every GPU has work and, its networks loaded, memory. */
+    private Plan byMemory(Work work) {
+        int views = work.stages().stream().mapToInt(Stage::views).max().orElse(1);
+        int each = gpus.isEmpty() ? 1 : Math.ceilDiv(views, gpus.size());
+        for (int limit = MOST_VIEWS; limit > 1; limit /= 2) {
+            Plan plan = plan(work, Stage.callSize(each, limit));
+            if (plan.devices().entrySet().stream()
+                    .allMatch(e -> hasRoom(e.getKey(), e.getValue()))) {
+                return plan;
+            }
+        }
+        return plan(work, 1);
+    }
+
+    private boolean hasRoom(String gpu, MemoryEstimate estimate) {
+        return estimate.withoutWeights() <= Objects.requireNonNull(gpus.get(gpu)).free();
+    }
+
+    private Plan plan(Work work, int viewBatch) {
+        List<Stage> stages = work.stages();
+        Canvas canvas = work.canvas();
+        Manifest.Denoiser denoiser = manifest.denoiser();
+        BiFunction<Integer, Long, MemoryEstimate> drawing =
+                (count, weights) ->
+                        MemoryEstimate.of(
+                                canvas,
+                                stages,
+                                work.upscaling(),
+                                viewBatch,
+                                count,
+                                weights,
+                                denoiser,
+                                !gpus.isEmpty());
+        long weights = weights(stages);
+        Decoding decoding =
+                stages.isEmpty()
+                        ? null
+                        : decoding(
+                                work.request(),
+                                canvas,
+                                work.upscaling(),
+                                count -> drawing.apply(count, weights));
+        SequencedMap<String, MemoryEstimate> devices = new LinkedHashMap<>();
+        for (String gpu : gpus.keySet()) {
+            // The first has the text encoders and the VAE, each has its own denoiser.
+            boolean first = devices.isEmpty();
+            long own = first ? weights : otherWeights(stages, decoding);
+            devices.put(gpu, onDevice(drawing.apply(1, own), decoding, first));
+        }
+        MemoryEstimate all = drawing.apply(workers, weights);
+        return new Plan(
+                work.request().method(),
+                canvas,
+                stages,
+                decoding,
+                work.upscaling(),
+                work.steps(),
+                viewBatch,
+                gpus.isEmpty() ? onHost(all, decoding, workers) : beside(all, decoding, workers),
+                devices);
+    }
+
+    private static MemoryEstimate onDevice(
+            MemoryEstimate drawing, @Nullable Decoding decoding, boolean first) {
+        long once = decoding != null && first ? decoding.onceBytes() : 0;
+        long tile = decoding == null ? 0 : decoding.tileBytes();
+        return drawing.withVae(once + tile, 0).onDevice();
+    }
+
+    private static MemoryEstimate onHost(
+            MemoryEstimate drawing, @Nullable Decoding decoding, int workers) {
+        return decoding == null
+                ? drawing
+                : drawing.withVae(
+                        decoding.onceBytes() + decoding.atOnce() * decoding.tileBytes(),
+                        decoding.hostBytes(workers));
+    }
+
+    private static MemoryEstimate beside(
+            MemoryEstimate drawing, @Nullable Decoding decoding, int workers) {
+        return drawing.withVae(0, decoding == null ? 0 : decoding.hostBytes(workers)).beside();
+    }
+
+    /**
+     * The usual tiles, or the largest smaller ones that fit into memory. Chosen for one worker, so
+     * that the picture's bytes do not depend on their number; as many of them decode at once as there
+     * is memory for.
+     *
+     * @param drawing memory without the decode, by workers that share it
+     */
+    private Decoding decoding(
+            GenerationRequest request,
+            Canvas canvas,
+            @Nullable Upscaling upscaling,
+            IntFunction<MemoryEstimate> drawing) {
+        Manifest.Latent latent = manifest.latent();
+        int height = upscaling == null ? canvas.height() : canvas.y().patch();
+        int width = upscaling == null ? canvas.width() : canvas.x().patch();
+        List<Decoding.Tiling> tilings =
+                request.vaeTile().isEmpty()
+                        ? Decoding.Tiling.byMemory()
+                        : List.of(
+                                Decoding.Tiling.ofPixels(
+                                        request.vaeTile().getAsInt(), latent.vaeFactor()));
+        List<Decoding> possible =
+                tilings.stream()
+                        .map(t -> new Decoding(manifest.vae(), latent, height, width, t, 1))
+                        .toList();
+        MemoryEstimate one = drawing.apply(1);
+        Decoding chosen =
+                possible.stream().filter(d -> fits(one, d)).findFirst().orElse(possible.getLast());
+        if (!gpus.isEmpty() && chosen.largestTensor() > MOST_VALUES) {
+            throw new BadRequestException(
+                    canvas.widthPixels()
+                            + "x"
+                            + canvas.heightPixels()
+                            + " cannot be decoded on a GPU: a tensor of the VAE would have "
+                            + chosen.largestTensor()
+                            + " values, ONNX Runtime's CUDA kernels count to "
+                            + MOST_VALUES
+                            + "; draw a smaller picture, or on the CPU (--devices cpu:N)"
+                            + (manifest.vae().tiledDecoder() == null
+                                    ? ""
+                                    : "; a bundle that is exported again may allow more"));
+        }
+        int tiles = gpus.isEmpty() ? workers : 1;
+        while (tiles > 1
+                && onHost(drawing.apply(workers), chosen.atOnce(tiles), workers).total()
+                        > memoryLimit) {
+            tiles--;
+        }
+        return chosen.atOnce(tiles);
+    }
+
+    private boolean fits(MemoryEstimate drawing, Decoding decoding) {
+        if (gpus.isEmpty()) {
+            return onHost(drawing, decoding, 1).total() <= memoryLimit;
+        }
+        long device = onDevice(drawing, decoding, true).total();
+        return beside(drawing, decoding, 1).total() <= memoryLimit
+                && gpus.values().stream().allMatch(gpu -> device <= gpu.total());
+    }
+
+    /** Of all networks; the dilated one holds the denoiser's a second time. */
+    private long weights(List<Stage> stages) {
+        return weightBytes + (dilated(stages) ? bytes(manifest.denoiser().file()) : 0);
+    }
+
+    /** Of a GPU that is not the first: the denoiser's, and what it decodes tiles with. */
+    private long otherWeights(List<Stage> stages, @Nullable Decoding decoding) {
+        long weights = bytes(manifest.denoiser().file()) * (dilated(stages) ? 2 : 1);
+        if (decoding != null && !decoding.whole()) {
+            Manifest.TiledDecoder exact = manifest.vae().tiledDecoder();
+            weights += bytes(exact == null ? manifest.vae().decoder() : exact.tail());
+        }
+        return weights;
+    }
+
+    private static boolean dilated(List<Stage> stages) {
+        return stages.stream().anyMatch(Stage.Dilated.class::isInstance);
+    }
+
+    /** Of a graph and of the weights beside it. */
+    private long bytes(String file) {
+        return Stream.of(file, file + ".data")
+                .map(manifest.files()::get)
+                .filter(Objects::nonNull)
+                .mapToLong(Manifest.FileEntry::bytes)
+                .sum();
+    }
+
+    private static int pixels(int wanted, int nativePixels) {
+        return wanted == 0 ? 2 * nativePixels : wanted;
+    }
+
+    public double guidanceScale(GenerationRequest request) {
+        return request.guidanceScale()
+                .orElse(
+                        sampling(request)
+                                .guidanceScale()
+                                .orElse(manifest.defaults().guidanceScale()));
+    }
+
+    /** The scheduler's name. A flow has one solver, whatever a method usually takes. */
+    public String scheduler(GenerationRequest request) {
+        String asked = request.scheduler();
+        String usual =
+                manifest.scheduler() instanceof Manifest.Flow
+                        ? null
+                        : sampling(request).scheduler();
+        return asked != null ? asked : usual != null ? usual : manifest.scheduler().type();
+    }
+
+    private static Method.Sampling sampling(GenerationRequest request) {
+        return Method.of(request.method()).sampling(request);
+    }
+
+    /**
+     * The request's noise schedule.
+     *
+     * @throws BadRequestException for an unknown scheduler or spacing, or too many steps
+     */
+    public Schedule schedule(GenerationRequest request) {
+        int steps = request.steps().orElse(manifest.defaults().steps());
+        String name = scheduler(request);
+        String spacing = request.spacing();
+        return switch (manifest.scheduler()) {
+            case Manifest.Flow flow ->
+                    Schedule.of(
+                            new Schedule.FlowSettings(flow.trainSteps(), flow.shift()),
+                            steps,
+                            name,
+                            spacing,
+                            request.eta().orElse(0));
+            case Manifest.Betas betas ->
+                    Schedule.of(
+                            new Schedule.Settings(
+                                    betas.type(),
+                                    manifest.denoiser().prediction(),
+                                    betas.betaSchedule(),
+                                    betas.betaStart(),
+                                    betas.betaEnd(),
+                                    betas.trainSteps(),
+                                    betas.spacing(),
+                                    betas.stepsOffset()),
+                            steps,
+                            name,
+                            spacing,
+                            request.eta().orElse(sampling(request).eta()));
+        };
+    }
+
+    /** Whether the denoiser can take views of these sizes. */
+    private void checkViews(GenerationRequest request, List<Stage> stages) {
+        int max = manifest.latent().maxSize();
+        int factor = manifest.latent().vaeFactor();
+        for (Stage stage : stages) {
+            if (stage.viewHeight() > max || stage.viewWidth() > max) {
+                throw new BadRequestException(
+                        request.method()
+                                + " draws this picture in views of "
+                                + stage.viewWidth() * factor
+                                + "x"
+                                + stage.viewHeight() * factor
+                                + " pixels, the bundle \""
+                                + manifest.name()
+                                + "\" has positions for at most "
+                                + max * factor
+                                + "x"
+                                + max * factor
+                                + ": ask for a smaller picture, or for a method that draws in"
+                                + " patches, such as --method asg");
+            }
+        }
+    }
+
+    private static void checkPicture(GenerationRequest request, Method method) {
+        if (request.image() != null && !method.takesPicture()) {
+            List<String> takers =
+                    Method.names().stream().filter(n -> Method.of(n).takesPicture()).toList();
+            throw new BadRequestException(
+                    "the method "
+                            + request.method()
+                            + " starts from noise and takes no --image: leave it out, or use"
+                            + " --method "
+                            + String.join(" or ", takers));
+        }
+    }
+
+    /** Whether the bundle has the maps that the stages weigh with. */
+    private void checkMasks(GenerationRequest request, List<Stage> stages) {
+        maskBlocks(request.guide());
+        boolean background =
+                stages.stream()
+                        .anyMatch(s -> s instanceof Stage.Windows w && w.background() != null);
+        boolean guided =
+                stages.stream()
+                        .anyMatch(
+                                s ->
+                                        s instanceof Stage.Patches p
+                                                && p.guided()
+                                                && p.guide().mask() != GuideOptions.Mask.NONE);
+        if (manifest.denoiser().masks().isEmpty() && (background || guided)) {
+            throw new BadRequestException(
+                    "the bundle \""
+                            + manifest.name()
+                            + "\" has no attention maps: use --mask none and --object-share 0, or"
+                            + " export it again with maps");
+        }
+    }
+
+    /** Indices of the mask blocks a request uses. */
+    public int[] maskBlocks(GuideOptions guide) {
+        List<Manifest.Mask> masks = manifest.denoiser().masks();
+        List<Integer> chosen = new ArrayList<>();
+        for (String block : guide.maskBlocks()) {
+            int found = -1;
+            for (int i = 0; i < masks.size(); i++) {
+                found = masks.get(i).block().equals(block) ? i : found;
+            }
+            if (found < 0) {
+                throw new BadRequestException(
+                        "unknown mask block \""
+                                + block
+                                + "\": the bundle has "
+                                + String.join(
+                                        ", ", masks.stream().map(Manifest.Mask::block).toList()));
+            }
+            chosen.add(found);
+        }
+        return guide.maskBlocks().isEmpty()
+                ? java.util.stream.IntStream.range(0, masks.size())
+                        .filter(i -> masks.get(i).usual())
+                        .toArray()
+                : chosen.stream().mapToInt(Integer::intValue).sorted().distinct().toArray();
+    }
+}

@@ -1,0 +1,291 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.github.asg4j.run.denoise;
+
+import io.github.asg4j.device.Memory;
+import io.github.asg4j.model.Denoiser;
+import io.github.asg4j.ort.Binding;
+import io.github.asg4j.plan.Stage;
+import io.github.asg4j.run.worker.CallsInFlight;
+import io.github.asg4j.run.worker.SharedTensor;
+import io.github.asg4j.run.worker.Worker;
+
+import org.jspecify.annotations.Nullable;
+
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Objects;
+
+/**
+ * One worker's inputs and outputs of a UNet call of one shape, bound once. Rows: with
+ * classifier-free guidance the unconditional rows of all views, then the conditional ones;
+ * then rows that only make the shape that of all calls.
+ */
+public final class CallBuffers implements AutoCloseable {
+    private final Binding binding;
+
+    /** [rows, C, h, w] */
+    final MemorySegment sample;
+
+    /** [views, C, h, w], or NULL without classifier-free guidance. */
+    final MemorySegment uncond;
+
+    /** [views, C, h, w] */
+    final MemorySegment cond;
+
+    /** Per view [C, h, w] of uncond, or none, and of cond. */
+    final MemorySegment[] viewUncond;
+
+    final MemorySegment[] viewCond;
+
+    /** [rows, C, h, w] */
+    final MemorySegment noise;
+
+    /** Per mask block [views, h_b, w_b] of the conditional rows. */
+    final List<MemorySegment> maps;
+
+    /** Latents of the views before the step: gathered here when they are not in place. */
+    final MemorySegment latents;
+
+    /** Step noise, or masks of the views: [views, C, h, w]. */
+    final MemorySegment scratch;
+
+    private final Worker worker;
+    private final Conditioning conditioning;
+    private final MemorySegment hidden;
+    private final @Nullable MemorySegment pooled;
+
+    /** What the host writes before a call, in one block: timestep, time_ids. */
+    private final MemorySegment small;
+
+    /** Its contents on the host's side, for each call in flight; what is not there is empty. */
+    private final MemorySegment[] staged = new MemorySegment[CallsInFlight.DEPTH];
+
+    private final MemorySegment[] timestep = new MemorySegment[CallsInFlight.DEPTH];
+    private final MemorySegment[] timeIds = new MemorySegment[CallsInFlight.DEPTH];
+
+    /** Factors of a denoiser with run-time dilation, in host memory: a run has read them when it returns. */
+    private final MemorySegment dilation;
+
+    /** Row of the conditioning that each view's conditional row holds. */
+    private final int[] prompts;
+
+    private final int views;
+    private final int room;
+    private final int copies;
+    private final int h;
+    private final int w;
+
+    /**
+     * @param room views that the network is run with; what the rows beyond give is not looked at
+     */
+    private CallBuffers(
+            Worker worker, Conditioning c, int views, int room, int copies, int h, int w) {
+        this.worker = worker;
+        this.conditioning = c;
+        this.views = views;
+        this.room = room;
+        this.copies = copies;
+        this.h = h;
+        this.w = w;
+        int rows = room * copies;
+        Denoiser denoiser = c.denoiser(worker);
+        long plane = (long) denoiser.channels() * h * w;
+        sample = worker.floats(rows * plane, "sample");
+        noise = worker.floats(rows * plane, "noise");
+        latents = worker.floats(views * plane, "latents");
+        scratch = worker.floats(views * plane, "scratch");
+        hidden = rows(c.hidden(), "encoder_hidden_states");
+        pooled = c.pooled() == null ? null : rows(c.pooled(), "text_embeds");
+        prompts = new int[views];
+        Arrays.fill(prompts, Conditioning.PROMPT);
+        long idBytes = denoiser.hasTimeIds() ? rows * 6L * Float.BYTES : 0;
+        long idsAt = aligned((long) rows * Float.BYTES);
+        small = worker.floats((idsAt + idBytes) / Float.BYTES, "scalars of a call");
+        dilation = worker.hostFloats(denoiser.dilationGroups().size(), "dilation");
+        for (int slot = 0; slot < CallsInFlight.DEPTH; slot++) {
+            staged[slot] =
+                    worker.onHost() ? small : worker.staging(small.byteSize(), "scalars of a call");
+            timestep[slot] = staged[slot].asSlice(0, (long) rows * Float.BYTES);
+            timeIds[slot] = staged[slot].asSlice(idsAt, idBytes);
+        }
+        MemorySegment weights = null;
+        List<MemorySegment> allMaps = new ArrayList<>();
+        maps = new ArrayList<>();
+        if (denoiser.hasMaps()) {
+            MemorySegment one = c.tokenWeights().on(worker);
+            weights = worker.floats(rows * one.byteSize() / 4, "token_weights");
+            for (int row = (copies - 1) * views; row < copies * views; row++) {
+                worker.queue().copy(weights.asSlice(row * one.byteSize()), one, one.byteSize());
+            }
+            for (int block = 0; block < denoiser.mapCount(); block++) {
+                long area = (long) denoiser.mapSize(block, h) * denoiser.mapSize(block, w);
+                MemorySegment map = worker.floats(rows * area, "map");
+                allMaps.add(map);
+                maps.add(map.asSlice((copies - 1L) * views * area * 4, views * area * 4));
+            }
+        }
+        long half = views * plane * 4;
+        uncond = copies == 2 ? noise.asSlice(0, half) : MemorySegment.NULL;
+        cond = noise.asSlice((copies - 1) * half, half);
+        viewUncond = new MemorySegment[copies == 2 ? views : 0];
+        viewCond = new MemorySegment[views];
+        for (int v = 0; v < views; v++) {
+            viewCond[v] = cond.asSlice(v * plane * 4, plane * 4);
+            if (copies == 2) {
+                viewUncond[v] = uncond.asSlice(v * plane * 4, plane * 4);
+            }
+        }
+        binding =
+                denoiser.bind(
+                        rows,
+                        h,
+                        w,
+                        sample,
+                        small.asSlice(0, (long) rows * Float.BYTES),
+                        hidden,
+                        pooled,
+                        idBytes > 0 ? small.asSlice(idsAt, idBytes) : null,
+                        weights,
+                        denoiser.dilationGroups().isEmpty() ? null : dilation,
+                        noise,
+                        allMaps);
+    }
+
+    private static long aligned(long bytes) {
+        return Math.ceilDiv(bytes, Memory.ALIGNMENT) * Memory.ALIGNMENT;
+    }
+
+    /** The conditioning of every row: copied, since calls of other shapes bind other rows. */
+    private MemorySegment rows(SharedTensor all, String label) {
+        long row = all.byteSize() / Conditioning.ROWS;
+        MemorySegment out = worker.floats((long) room * copies * row / 4, label);
+        MemorySegment from = all.on(worker);
+        for (int r = 0; r < views * copies; r++) {
+            boolean conditional = r >= (copies - 1) * views;
+            long which = conditional ? Conditioning.PROMPT : Conditioning.UNCONDITIONAL;
+            worker.queue().copy(out.asSlice(r * row), from.asSlice(which * row), row);
+        }
+        return out;
+    }
+
+    /** Which row of the {@link Conditioning} the conditional row of a view is. */
+    public void prompt(int view, int row) {
+        if (prompts[view] != row) {
+            prompts[view] = row;
+            copyRow(conditioning.hidden(), row, hidden, view);
+            if (pooled != null) {
+                copyRow(Objects.requireNonNull(conditioning.pooled()), row, pooled, view);
+            }
+        }
+    }
+
+    private void copyRow(SharedTensor all, int row, MemorySegment out, int view) {
+        long bytes = all.byteSize() / Conditioning.ROWS;
+        long to = ((copies - 1L) * views + view) * bytes;
+        worker.queue().copy(out.asSlice(to), all.on(worker).asSlice(row * bytes), bytes);
+    }
+
+    private boolean fits(Conditioning other, int v, int r, int c, int height, int width) {
+        return conditioning.denoiser(worker) == other.denoiser(worker)
+                && views == v
+                && room == r
+                && copies == c
+                && h == height
+                && w == width;
+    }
+
+    public int views() {
+        return views;
+    }
+
+    /** Rows per view: 2 with classifier-free guidance. */
+    public int copies() {
+        return copies;
+    }
+
+    /** Factors [G] of a denoiser with run-time dilation, in host memory. */
+    public void dilation(MemorySegment factors) {
+        dilation.copyFrom(factors);
+    }
+
+    public void timestep(float t) {
+        MemorySegment out = timestep[worker.calls().slot()];
+        for (int r = 0; r < room * copies; r++) {
+            out.setAtIndex(ValueLayout.JAVA_FLOAT, r, t);
+        }
+    }
+
+    /** SDXL's micro-conditioning of one view, in pixels: original = target = the canvas. */
+    public void timeIds(int view, int heightPixels, int widthPixels, int cropTop, int cropLeft) {
+        MemorySegment out = timeIds[worker.calls().slot()];
+        if (out.byteSize() == 0) {
+            return;
+        }
+        for (int copy = 0; copy < copies; copy++) {
+            long at = ((long) copy * views + view) * 6;
+            out.setAtIndex(ValueLayout.JAVA_FLOAT, at, heightPixels);
+            out.setAtIndex(ValueLayout.JAVA_FLOAT, at + 1, widthPixels);
+            out.setAtIndex(ValueLayout.JAVA_FLOAT, at + 2, cropTop);
+            out.setAtIndex(ValueLayout.JAVA_FLOAT, at + 3, cropLeft);
+            out.setAtIndex(ValueLayout.JAVA_FLOAT, at + 4, heightPixels);
+            out.setAtIndex(ValueLayout.JAVA_FLOAT, at + 5, widthPixels);
+        }
+    }
+
+    /** Hands the device what was set for the call, and runs the network. */
+    public void run() {
+        worker.queue().upload(small, staged[worker.calls().slot()], small.byteSize());
+        worker.runDenoiser(binding, views);
+    }
+
+    @Override
+    public void close() {
+        binding.close();
+    }
+
+    /** The buffers of a request's workers: calls of one shape share those of their worker. */
+    public static final class Pool {
+        private final List<List<CallBuffers>> byWorker = new ArrayList<>();
+
+        /**
+         * @param workers how many there are
+         */
+        public Pool(int workers) {
+            for (int i = 0; i < workers; i++) {
+                byWorker.add(new ArrayList<>());
+            }
+        }
+
+        /**
+         * A worker's buffers for calls of this shape, made on first use and closed with the worker; for
+         * the worker's thread.
+         *
+         * @param copies rows per view
+         * @param h latent rows of a view
+         * @param w latent columns
+         */
+        public CallBuffers of(
+                Worker worker,
+                Conditioning conditioning,
+                Stage.Call call,
+                int copies,
+                int h,
+                int w) {
+            int views = call.count();
+            int room = worker.onHost() ? views : call.room();
+            List<CallBuffers> own = byWorker.get(worker.index());
+            for (CallBuffers b : own) {
+                if (b.fits(conditioning, views, room, copies, h, w)) {
+                    return b;
+                }
+            }
+            CallBuffers b =
+                    worker.own(new CallBuffers(worker, conditioning, views, room, copies, h, w));
+            own.add(b);
+            return b;
+        }
+    }
+}

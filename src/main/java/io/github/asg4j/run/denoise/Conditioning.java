@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.github.asg4j.run.denoise;
+
+import io.github.asg4j.model.Denoiser;
+import io.github.asg4j.plan.Canvas;
+import io.github.asg4j.run.worker.SharedTensor;
+import io.github.asg4j.run.worker.Worker;
+
+import org.jspecify.annotations.Nullable;
+
+import java.util.List;
+
+/**
+ * What all calls of a request are conditioned on, read by all workers.
+ *
+ * @param denoisers the network, by worker
+ * @param canvas what is drawn on
+ * @param hidden float32 [3, T, D], rows {@link #UNCONDITIONAL}, {@link #PROMPT}, {@link #BACKGROUND}
+ * @param pooled float32 [3, P] alike, null for a model without
+ * @param tokenWeights float32 [T] of the conditional row
+ * @param realTokens prompt tokens that weigh in the mask; 0: M = 1
+ * @param buffers of the calls
+ */
+public record Conditioning(
+        List<Denoiser> denoisers,
+        Canvas canvas,
+        SharedTensor hidden,
+        @Nullable SharedTensor pooled,
+        SharedTensor tokenWeights,
+        int realTokens,
+        CallBuffers.Pool buffers) {
+
+    /** The worker's. */
+    public Denoiser denoiser(Worker worker) {
+        return denoisers.get(worker.index());
+    }
+
+    /** Any worker's: what it takes and gives. */
+    public Denoiser denoiser() {
+        return denoisers.getFirst();
+    }
+
+    /** The same for another network. */
+    public Conditioning with(List<Denoiser> others) {
+        return new Conditioning(others, canvas, hidden, pooled, tokenWeights, realTokens, buffers);
+    }
+
+    public static final int UNCONDITIONAL = 0;
+    public static final int PROMPT = 1;
+
+    /** The prompt of windows without an object; the prompt itself where none was given. */
+    public static final int BACKGROUND = 2;
+
+    public static final int ROWS = 3;
+}

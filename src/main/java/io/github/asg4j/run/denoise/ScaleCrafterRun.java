@@ -1,0 +1,314 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.github.asg4j.run.denoise;
+
+import io.github.asg4j.device.Memory;
+import io.github.asg4j.kernel.Kernels;
+import io.github.asg4j.plan.Canvas;
+import io.github.asg4j.plan.Dilation;
+import io.github.asg4j.plan.Stage;
+import io.github.asg4j.run.work.Progress;
+import io.github.asg4j.run.worker.SharedTensor;
+import io.github.asg4j.run.worker.Worker;
+import io.github.asg4j.run.worker.Workers;
+
+import org.jspecify.annotations.Nullable;
+
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+
+/**
+ * ScaleCrafter's dilated steps (SPEC.md §9): the whole canvas in one call, in the damped steps its
+ * unconditional row in a second one, and a join that makes the scheduler step.
+ */
+public final class ScaleCrafterRun extends StageRun {
+    private static final int MAIN = 0;
+    private static final int DAMPED = 1;
+
+    private final Stage.Dilated dilated;
+    private final Conditioning conditioning;
+    private final ScheduleTable table;
+    private final Canvas canvas;
+    private final long seed;
+    private final int copies;
+    private final float guidanceScale;
+
+    /** The canvas [C, H, W] before step k at index k % length. */
+    private final SharedTensor[] latents;
+
+    /** Combined output of the main call [C, H, W]; in damped steps its two rows [2, C, H, W]. */
+    private final SharedTensor main;
+
+    private final SharedTensor rows;
+
+    /** Unconditional output of the damped call [C, H, W], and all three together. */
+    private final SharedTensor damped;
+
+    private final SharedTensor guided;
+
+    /** float32 [G] per step, in host memory. */
+    private final MemorySegment[] factors;
+
+    private final MemorySegment[] dampedFactors;
+    private final SharedTensor start;
+    private final SharedTensor weightY;
+    private final SharedTensor weightX;
+    private final SharedTensor stepNoise;
+    private final SharedTensor preview;
+    private final Memory memory;
+    private final @Nullable CallBuffers[][] prepared;
+
+    /**
+     * @param conditioning with the dilated denoiser
+     * @param start [C, H, W], the canvas before the first step
+     */
+    public ScaleCrafterRun(
+            Stage.Dilated dilated,
+            Conditioning conditioning,
+            ScheduleTable table,
+            long seed,
+            Workers workers,
+            SharedTensor start,
+            boolean history,
+            boolean previews) {
+        super(dilated, 1);
+        this.dilated = dilated;
+        this.conditioning = conditioning;
+        this.table = table;
+        this.canvas = conditioning.canvas();
+        this.seed = seed;
+        this.copies = dilated.guidanceScale() == 1 ? 1 : 2;
+        this.guidanceScale = (float) dilated.guidanceScale();
+        long plane = canvas.plane();
+        memory = workers.memory();
+        latents = new SharedTensor[history ? dilated.steps() + 1 : 2];
+        latents[0] = start;
+        for (int i = 1; i < latents.length; i++) {
+            latents[i] = workers.floats(plane, "canvas");
+        }
+        main = workers.floats(plane, "network output");
+        boolean damps = dilated.dampedSteps() > 0;
+        rows = workers.floats(damps ? 2 * plane : 0, "rows of the network output");
+        damped = workers.floats(damps ? plane : 0, "damped network output");
+        guided = workers.floats(damps ? plane : 0, "guided network output");
+        factors = factors(dilated.dilation(), dilated.steps());
+        dampedFactors = factors(dilated.damping(), dilated.dampedSteps());
+        this.start = workers.of(memory.allocate(2 * Integer.BYTES, "window"), "window");
+        weightY = workers.of(ones(canvas.height()), "window weights");
+        weightX = workers.of(ones(canvas.width()), "window weights");
+        boolean stochastic = table.stochastic(0, dilated.steps());
+        stepNoise = workers.floats(stochastic ? plane : 0, "step noise");
+        preview = workers.floats(previews ? plane : 0, "preview");
+        prepared = new CallBuffers[workers.size()][calls().size()];
+    }
+
+    private MemorySegment[] factors(Dilation dilation, int steps) {
+        MemorySegment[] all = new MemorySegment[steps];
+        for (int k = 0; k < steps; k++) {
+            all[k] = memory.floats(dilated.groups().size(), "dilation");
+            for (int g = 0; g < dilated.groups().size(); g++) {
+                all[k].setAtIndex(
+                        ValueLayout.JAVA_FLOAT, g, (float) dilation.at(dilated.groups().get(g), k));
+            }
+        }
+        return all;
+    }
+
+    private MemorySegment ones(int n) {
+        MemorySegment ones = memory.floats(n, "window weights");
+        for (int i = 0; i < n; i++) {
+            ones.setAtIndex(ValueLayout.JAVA_FLOAT, i, 1);
+        }
+        return ones;
+    }
+
+    private boolean dampedAt(int k) {
+        return k < dilated.dampedSteps();
+    }
+
+    @Override
+    public int total(int unit) {
+        return unit == DAMPED && unit != join() ? dilated.dampedSteps() : dilated.steps();
+    }
+
+    @Override
+    public boolean ready(int unit, Progress progress) {
+        return unit == join()
+                ? completedSteps(progress) > progress.completed(join())
+                : progress.completed(unit) == progress.completed(join());
+    }
+
+    @Override
+    public int completedSteps(Progress progress) {
+        boolean waits =
+                dampedAt(progress.completed(MAIN) - 1)
+                        && progress.completed(DAMPED) < progress.completed(MAIN);
+        return waits ? progress.completed(DAMPED) : progress.completed(MAIN);
+    }
+
+    @Override
+    public boolean execute(Worker worker, int unit, int step) {
+        if (unit == join()) {
+            stepCanvas(worker, step);
+        } else if (unit == MAIN) {
+            denoise(worker, step);
+        } else {
+            denoiseDamped(worker, step);
+        }
+        return true;
+    }
+
+    private void denoise(Worker worker, int k) {
+        CallBuffers b = buffers(worker, MAIN, copies, Conditioning.PROMPT);
+        run(worker, b, k, factors[k]);
+        if (dampedAt(k)) {
+            keep(worker, rows, b.noise, k);
+            return;
+        }
+        long clock = worker.clock();
+        MemorySegment found = worker.calls().found();
+        worker.kernels()
+                .combine(main.on(worker), found, b.uncond, b.cond, canvas.plane(), guidanceScale);
+        worker.calls().watch(dilated, k);
+        main.publish(worker, 0);
+        worker.countKernels(clock);
+    }
+
+    private void denoiseDamped(Worker worker, int k) {
+        CallBuffers b = buffers(worker, DAMPED, 1, Conditioning.UNCONDITIONAL);
+        run(worker, b, k, dampedFactors[k]);
+        keep(worker, damped, b.noise, k);
+    }
+
+    /** Copies what the network returned, all of its rows. */
+    private void keep(Worker worker, SharedTensor to, MemorySegment noise, int k) {
+        long clock = worker.clock();
+        long count = noise.byteSize() / Float.BYTES;
+        MemorySegment found = worker.calls().found();
+        worker.kernels().combine(to.on(worker), found, MemorySegment.NULL, noise, count, 1);
+        worker.calls().watch(dilated, k);
+        to.publish(worker, 0);
+        worker.countKernels(clock);
+    }
+
+    private CallBuffers buffers(Worker worker, int unit, int rows, int prompt) {
+        CallBuffers b = prepared[worker.index()][unit];
+        if (b == null) {
+            b =
+                    conditioning
+                            .buffers()
+                            .of(
+                                    worker,
+                                    conditioning,
+                                    calls().get(unit),
+                                    rows,
+                                    canvas.height(),
+                                    canvas.width());
+            prepared[worker.index()][unit] = b;
+        }
+        b.prompt(0, prompt);
+        return b;
+    }
+
+    private void run(Worker worker, CallBuffers b, int k, MemorySegment dilation) {
+        Kernels kernels = worker.kernels();
+        long clock = worker.clock();
+        SharedTensor x = latents[k % latents.length];
+        x.acquire(worker, 0);
+        kernels.gatherWindows(
+                b.sample,
+                x.on(worker),
+                canvas.channels(),
+                canvas.height(),
+                canvas.width(),
+                start.on(worker),
+                1,
+                canvas.height(),
+                canvas.width(),
+                table.inScale(k),
+                b.copies());
+        b.timestep(table.timestep(k));
+        b.timeIds(0, canvas.heightPixels(), canvas.widthPixels(), 0, 0);
+        b.dilation(dilation);
+        worker.countKernels(clock);
+        b.run();
+    }
+
+    private void stepCanvas(Worker worker, int k) {
+        long clock = worker.clock();
+        Kernels kernels = worker.kernels();
+        latents[k % latents.length].acquire(worker, 0);
+        MemorySegment x = latents[k % latents.length].on(worker);
+        MemorySegment output = dampedAt(k) ? guided(worker) : output(worker);
+        MemorySegment random = MemorySegment.NULL;
+        if (table.stochastic(k)) {
+            random = stepNoise.on(worker);
+            kernels.normal(random, canvas.plane(), seed, 0, k, Kernels.STEP_NOISE, 1);
+        }
+        step(worker, latents[(k + 1) % latents.length], x, output, table.rows[k], random);
+        if (previewStep() == k) {
+            step(worker, preview, x, output, table.cleanRows[k], MemorySegment.NULL);
+        }
+        worker.countKernels(clock);
+    }
+
+    private MemorySegment output(Worker worker) {
+        main.acquire(worker, 0);
+        return main.on(worker);
+    }
+
+    /** mv + g * (mc - mu) of a damped step. */
+    private MemorySegment guided(Worker worker) {
+        rows.acquire(worker, 0);
+        damped.acquire(worker, 0);
+        long plane = canvas.plane();
+        MemorySegment uncond = rows.on(worker);
+        MemorySegment cond = uncond.asSlice(plane * Float.BYTES);
+        MemorySegment out = guided.on(worker);
+        worker.kernels().blend(out, cond, uncond, plane, 1, -1);
+        worker.kernels().blend(out, damped.on(worker), out, plane, 1, guidanceScale);
+        return out;
+    }
+
+    private void step(
+            Worker worker,
+            SharedTensor to,
+            MemorySegment x,
+            MemorySegment output,
+            MemorySegment row,
+            MemorySegment random) {
+        worker.kernels()
+                .windowStep(
+                        to.on(worker),
+                        x,
+                        canvas.channels(),
+                        canvas.height(),
+                        canvas.width(),
+                        0,
+                        canvas.height(),
+                        output,
+                        start.on(worker),
+                        1,
+                        canvas.height(),
+                        canvas.width(),
+                        weightY.on(worker),
+                        weightX.on(worker),
+                        random,
+                        row);
+        to.publish(worker, 0);
+    }
+
+    @Override
+    public MemorySegment latentsAfter(int step, Kernels kernels, Memory memory) {
+        return latents[(step + 1) % latents.length].read(memory);
+    }
+
+    @Override
+    public SharedTensor result() {
+        return latents[dilated.steps() % latents.length];
+    }
+
+    @Override
+    public MemorySegment previewCanvas(Kernels kernels) {
+        return preview.read(memory);
+    }
+}

@@ -1,0 +1,403 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.github.asg4j.run.denoise;
+
+import io.github.asg4j.WindowOptions;
+import io.github.asg4j.device.Memory;
+import io.github.asg4j.kernel.Kernels;
+import io.github.asg4j.kernel.Philox;
+import io.github.asg4j.plan.Canvas;
+import io.github.asg4j.plan.Stage;
+import io.github.asg4j.plan.WindowAxis;
+import io.github.asg4j.run.worker.SharedTensor;
+import io.github.asg4j.run.worker.Worker;
+import io.github.asg4j.run.worker.Workers;
+
+import org.jspecify.annotations.Nullable;
+
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.util.Arrays;
+import java.util.List;
+
+/**
+ * Overlapping windows over a canvas (SPEC §6): where they lie in every step, the noise of those of a
+ * call, and the step of a strip of the canvas by the averaged noise of those that meet it. Its buffers
+ * belong to the stage's memory; calls and strips write disjoint parts of them.
+ */
+public final class WindowViews {
+    private static final long START_BYTES = 2L * Integer.BYTES;
+
+    private final Stage.Windows windows;
+    private final List<Stage.Call> calls;
+    private final Conditioning conditioning;
+    private final ScheduleTable table;
+    private final Canvas canvas;
+    private final long seed;
+    private final int firstCounter;
+    private final int copies;
+    private final float guidanceScale;
+    private final float backgroundScale;
+    private final @Nullable ObjectMask objectMask;
+    private final int height;
+    private final int width;
+    private final long canvasPlane;
+    private final long viewPlane;
+
+    /** Combined network outputs [views, C, h, w] of the current step. */
+    private final SharedTensor noise;
+
+    /** int32 [steps, views, 2]. */
+    private final SharedTensor starts;
+
+    /** Slices of it in host memory: all views by step, those of a call by call and step. */
+    private final MemorySegment[] stepStarts;
+
+    private final MemorySegment[][] callStarts;
+
+    private final CanvasStrips strips;
+    private final Workers workers;
+    private final SharedTensor weightY;
+    private final SharedTensor weightX;
+    private final SharedTensor stepNoise;
+    private final Prepared[][] prepared;
+
+    /** By worker. */
+    private final @Nullable Stepping[] stepping;
+
+    /**
+     * @param calls of the windows, in the order of their views
+     * @param firstCounter step in the counters of random numbers (§1) of the stage's first step
+     * @param objectMask tells windows with an object from background; null: all are alike
+     * @param starts where they lie ({@link #starts}), in host memory of the request
+     * @param strips that the canvas is stepped in
+     */
+    public WindowViews(
+            Stage.Windows windows,
+            List<Stage.Call> calls,
+            Conditioning conditioning,
+            ScheduleTable table,
+            long seed,
+            int firstCounter,
+            Workers workers,
+            @Nullable ObjectMask objectMask,
+            MemorySegment starts,
+            CanvasStrips strips) {
+        this.windows = windows;
+        this.calls = calls;
+        this.conditioning = conditioning;
+        this.table = table;
+        this.canvas = conditioning.canvas();
+        this.seed = seed;
+        this.firstCounter = firstCounter;
+        this.objectMask = objectMask;
+        this.strips = strips;
+        this.workers = workers;
+        double other =
+                windows.background() == null
+                        ? windows.guidanceScale()
+                        : windows.background().guidanceScale();
+        this.copies = windows.guidanceScale() == 1 && other == 1 ? 1 : 2;
+        this.guidanceScale = (float) windows.guidanceScale();
+        this.backgroundScale = (float) other;
+        this.height = windows.y().canvas();
+        this.width = windows.x().canvas();
+        this.canvasPlane = (long) canvas.channels() * height * width;
+        this.viewPlane = (long) canvas.channels() * windows.viewHeight() * windows.viewWidth();
+        noise =
+                workers.inParts(
+                        "noise of all windows",
+                        calls.stream().mapToLong(call -> call.count() * viewPlane).toArray());
+        weightY = workers.of(weights(workers.memory(), windows.viewHeight()), "window weights");
+        weightX = workers.of(weights(workers.memory(), windows.viewWidth()), "window weights");
+        boolean stochastic = table.stochastic(windows.firstStep(), windows.steps());
+        stepNoise = workers.floats(stochastic ? canvasPlane : 0, "step noise");
+        this.starts = workers.of(starts, "windows");
+        stepStarts = slices(starts, 0, windows.views());
+        callStarts = new MemorySegment[calls.size()][];
+        for (int c = 0; c < calls.size(); c++) {
+            callStarts[c] = slices(starts, calls.get(c).first(), calls.get(c).count());
+        }
+        prepared = new Prepared[workers.size()][calls.size()];
+        stepping = new Stepping[workers.size()];
+    }
+
+    /** Of {@code all} the starts of some views, by step. */
+    private MemorySegment[] slices(MemorySegment all, int first, int count) {
+        MemorySegment[] slices = new MemorySegment[windows.steps()];
+        for (int k = 0; k < slices.length; k++) {
+            long from = ((long) k * windows.views() + first) * START_BYTES;
+            slices[k] = all.asSlice(from, count * START_BYTES);
+        }
+        return slices;
+    }
+
+    /** What one worker needs for one call, made once so that the loop allocates nothing. */
+    private final class Prepared {
+        final CallBuffers buffers;
+        final MemorySegment noise;
+
+        /** Per view; none where all views are alike. */
+        final MemorySegment[] viewNoise;
+
+        /** int32 [views, 2] per step. */
+        final MemorySegment[] starts;
+
+        Prepared(Worker worker, int c) {
+            Stage.Call call = calls.get(c);
+            buffers =
+                    conditioning
+                            .buffers()
+                            .of(
+                                    worker,
+                                    conditioning,
+                                    call,
+                                    copies,
+                                    windows.viewHeight(),
+                                    windows.viewWidth());
+            long bytes = viewPlane * Float.BYTES;
+            MemorySegment all = WindowViews.this.noise.on(worker);
+            noise = all.asSlice(call.first() * bytes, call.count() * bytes);
+            viewNoise = new MemorySegment[objectMask == null ? 0 : call.count()];
+            for (int i = 0; i < viewNoise.length; i++) {
+                viewNoise[i] = noise.asSlice(i * bytes, bytes);
+            }
+            starts =
+                    worker.onHost()
+                            ? callStarts[c]
+                            : slices(
+                                    WindowViews.this.starts.on(worker), call.first(), call.count());
+        }
+    }
+
+    /** What one worker needs to step the canvas, made once. */
+    private final class Stepping {
+        /** int32 [views, 2] of all views per step. */
+        final MemorySegment[] starts;
+
+        /** Step noise from the first row of each strip on; none where no step has any. */
+        final MemorySegment[] random;
+
+        Stepping(Worker worker) {
+            starts =
+                    worker.onHost()
+                            ? stepStarts
+                            : slices(WindowViews.this.starts.on(worker), 0, windows.views());
+            random = new MemorySegment[stepNoise.byteSize() > 0 ? strips.count() : 0];
+            for (int strip = 0; strip < random.length; strip++) {
+                long from = (long) strips.firstRow(strip) * width * Float.BYTES;
+                random[strip] = stepNoise.on(worker).asSlice(from);
+            }
+        }
+    }
+
+    private Stepping stepping(Worker worker) {
+        Stepping own = stepping[worker.index()];
+        if (own == null) {
+            own = new Stepping(worker);
+            stepping[worker.index()] = own;
+        }
+        return own;
+    }
+
+    /** A canvas [C, H, W] whose parts are the strips. */
+    public SharedTensor canvasInStrips(String label) {
+        long[] floats = new long[strips.count()];
+        Arrays.setAll(floats, strip -> (long) strips.rows(strip) * width);
+        return workers.inRows(label, canvas.channels(), floats);
+    }
+
+    private MemorySegment weights(Memory memory, int n) {
+        MemorySegment weights = memory.floats(n, "window weights");
+        for (int i = 0; i < n; i++) {
+            double sine = Math.sin(Math.PI * (i + 0.5) / n);
+            weights.setAtIndex(
+                    ValueLayout.JAVA_FLOAT,
+                    i,
+                    windows.weight() == WindowOptions.Weight.FEATHER ? (float) (sine * sine) : 1);
+        }
+        return weights;
+    }
+
+    /**
+     * int32 [steps, views, 2]: tops and lefts of all windows in all steps, jitter included.
+     *
+     * @param firstCounter step in the counters of random numbers (§1) of the first step
+     * @param memory that owns the result
+     */
+    public static MemorySegment starts(
+            Stage.Windows windows, long seed, int firstCounter, Memory memory) {
+        WindowAxis y = windows.y();
+        WindowAxis x = windows.x();
+        MemorySegment all =
+                memory.allocate(START_BYTES * windows.views() * windows.steps(), "windows");
+        for (int k = 0; k < windows.steps(); k++) {
+            for (int view = 0; view < windows.views(); view++) {
+                long at = 2 * ((long) k * windows.views() + view);
+                int counter = firstCounter + k;
+                int top = shifted(y, view / x.count(), 2L * view, seed, counter);
+                int left = shifted(x, view % x.count(), 2L * view + 1, seed, counter);
+                all.setAtIndex(ValueLayout.JAVA_INT, at, top);
+                all.setAtIndex(ValueLayout.JAVA_INT, at + 1, left);
+            }
+        }
+        return all;
+    }
+
+    private static int shifted(WindowAxis axis, int index, long element, long seed, int counter) {
+        int low = axis.jitterLow(index);
+        int range = axis.jitterHigh(index) - low + 1;
+        int random = Philox.word(seed, element, counter, Kernels.JITTER);
+        return axis.start(index) + low + (int) (((random & 0xffffffffL) * range) >>> 32);
+    }
+
+    /**
+     * The noise of the windows of call {@code c} at step {@code k} of the stage.
+     *
+     * @param canvas [C, H, W] that they are cut from, acquired by the worker
+     */
+    public void denoise(Worker worker, int c, int k, SharedTensor canvas) {
+        Stage.Call call = calls.get(c);
+        Prepared p = prepared[worker.index()][c];
+        if (p == null) {
+            p = new Prepared(worker, c);
+            prepared[worker.index()][c] = p;
+        }
+        CallBuffers b = p.buffers;
+        Kernels kernels = worker.kernels();
+        int t = windows.firstStep() + k;
+        long clock = worker.clock();
+        kernels.gatherWindows(
+                b.sample,
+                canvas.on(worker),
+                this.canvas.channels(),
+                height,
+                width,
+                p.starts[k],
+                call.count(),
+                windows.viewHeight(),
+                windows.viewWidth(),
+                table.inScale(t),
+                copies);
+        b.timestep(table.timestep(t));
+        for (int i = 0; i < call.count(); i++) {
+            timeIds(b, i, callStarts[c][k]);
+            b.prompt(
+                    i,
+                    holdsObject(call.first() + i) ? Conditioning.PROMPT : Conditioning.BACKGROUND);
+        }
+        worker.countKernels(clock);
+        b.run();
+        clock = worker.clock();
+        combine(kernels, p, call, worker.calls().found());
+        worker.calls().watch(windows, k);
+        noise.publish(worker, c);
+        worker.countKernels(clock);
+    }
+
+    private boolean holdsObject(int view) {
+        return objectMask == null || objectMask.holdsObject(view);
+    }
+
+    private void combine(Kernels kernels, Prepared p, Stage.Call call, MemorySegment found) {
+        CallBuffers b = p.buffers;
+        if (objectMask == null) {
+            long count = call.count() * viewPlane;
+            kernels.combine(p.noise, found, b.uncond, b.cond, count, guidanceScale);
+            return;
+        }
+        for (int i = 0; i < call.count(); i++) {
+            kernels.combine(
+                    p.viewNoise[i],
+                    found,
+                    copies == 2 ? b.viewUncond[i] : MemorySegment.NULL,
+                    b.viewCond[i],
+                    viewPlane,
+                    objectMask.holdsObject(call.first() + i) ? guidanceScale : backgroundScale);
+        }
+    }
+
+    private void timeIds(CallBuffers b, int i, MemorySegment callStarts) {
+        int top = 0;
+        int left = 0;
+        if (windows.conditioning() == WindowOptions.Conditioning.CROP) {
+            // As CutDiffusion's code: coordinates in a frame padded by the jitter.
+            int factor = canvas.y().factor();
+            top =
+                    (callStarts.getAtIndex(ValueLayout.JAVA_INT, 2L * i) + windows.y().jitter())
+                            * factor;
+            left =
+                    (callStarts.getAtIndex(ValueLayout.JAVA_INT, 2L * i + 1) + windows.x().jitter())
+                            * factor;
+        }
+        b.timeIds(i, canvas.heightPixels(), canvas.widthPixels(), top, left);
+    }
+
+    /**
+     * Step noise of a strip in step {@code k} of the stage.
+     *
+     * @return [C, H, W] in which the strip's rows are set, or NULL if the step has none
+     */
+    public MemorySegment stepNoise(Worker worker, int strip, int k) {
+        if (!table.stochastic(windows.firstStep() + k)) {
+            return MemorySegment.NULL;
+        }
+        worker.kernels()
+                .normal(
+                        stepping(worker).random[strip],
+                        canvas.channels(),
+                        (long) height * width,
+                        (long) strips.rows(strip) * width,
+                        seed,
+                        (long) strips.firstRow(strip) * width,
+                        firstCounter + k,
+                        Kernels.STEP_NOISE,
+                        1);
+        return stepNoise.on(worker);
+    }
+
+    /** Brings the noise of the windows that meet a strip to the worker; before its {@link #step}. */
+    public void gather(Worker worker, int strip, int k) {
+        for (int c = strips.firstCall(strip); c <= strips.lastCall(strip); c++) {
+            if (strips.meets(k, c, strip)) {
+                noise.acquire(worker, c);
+            }
+        }
+    }
+
+    /**
+     * A strip of the canvas after step {@code k} of the stage, once all calls that meet it have left
+     * their noise.
+     *
+     * @param out [C, H, W], of which the strip is written
+     * @param x [C, H, W], what the windows were cut from
+     * @param row of the step
+     * @param random step noise [C, H, W], or NULL
+     */
+    public void step(
+            Worker worker,
+            int strip,
+            MemorySegment out,
+            MemorySegment x,
+            int k,
+            MemorySegment row,
+            MemorySegment random) {
+        worker.kernels()
+                .windowStep(
+                        out,
+                        x,
+                        canvas.channels(),
+                        height,
+                        width,
+                        strips.firstRow(strip),
+                        strips.rows(strip),
+                        noise.on(worker),
+                        stepping(worker).starts[k],
+                        windows.views(),
+                        windows.viewHeight(),
+                        windows.viewWidth(),
+                        weightY.on(worker),
+                        weightX.on(worker),
+                        random,
+                        row);
+    }
+}

@@ -1,0 +1,6 @@
+// SPDX-License-Identifier: Apache-2.0
+/** From latents to pixels: decoding, whole or in tiles, and enlarging. */
+@NullMarked
+package io.github.asg4j.run.picture;
+
+import org.jspecify.annotations.NullMarked;

@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.github.asg4j.evaluate;
+
+import io.github.asg4j.AsgException;
+import io.github.asg4j.AttentionReport;
+import io.github.asg4j.GeneratedImage;
+import io.github.asg4j.Generation;
+import io.github.asg4j.GenerationEvent;
+import io.github.asg4j.GenerationListener;
+import io.github.asg4j.GenerationRequest;
+
+import java.nio.ByteBuffer;
+import java.nio.FloatBuffer;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.OptionalInt;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionException;
+
+/** Draws pictures of one colour a request, at once, and fails as told. */
+final class FakePictureEngine implements PictureEngine {
+    static final int NATIVE_WIDTH = 8;
+    static final int NATIVE_HEIGHT = 4;
+
+    /** Thrown by plan for a method. */
+    final Map<String, AsgException> unplannable = new HashMap<>();
+
+    /** What a method's generation ends with. */
+    final Map<String, RuntimeException> failing = new HashMap<>();
+
+    /** Of a method's plan; 1 where nothing is said. */
+    final Map<String, Long> bytes = new HashMap<>();
+
+    final Map<String, Object> moreReport = new LinkedHashMap<>();
+
+    final Map<String, Map<String, Object>> reportOf = new HashMap<>();
+
+    final List<GenerationRequest> drawn = new ArrayList<>();
+
+    @Override
+    public Map<String, Object> describe() {
+        Map<String, Object> machine = new LinkedHashMap<>();
+        machine.put("native_size", List.of(NATIVE_WIDTH, NATIVE_HEIGHT));
+        machine.put("model", "fake");
+        return machine;
+    }
+
+    @Override
+    public Map<String, Object> plan(GenerationRequest request) {
+        AsgException failure = unplannable.get(request.method());
+        if (failure != null && request.width() != NATIVE_WIDTH) {
+            throw failure;
+        }
+        return Map.of(
+                "bytes",
+                Map.of("total", bytes.getOrDefault(request.method(), 1L)),
+                "guided_evaluations",
+                10);
+    }
+
+    @Override
+    public Generation submit(GenerationRequest request, GenerationListener listener) {
+        drawn.add(request);
+        listener.onEvent(new GenerationEvent("stage1", 1, 1, 1));
+        RuntimeException failure = failing.get(request.method());
+        if (failure != null && request.width() != NATIVE_WIDTH) {
+            return new Done(CompletableFuture.failedFuture(failure));
+        }
+        if (listener.wantsAttention()) {
+            for (int step = 0; step < 3; step++) {
+                listener.onAttention(attention(step));
+            }
+        }
+        return new Done(CompletableFuture.completedFuture(picture(request)));
+    }
+
+    private static AttentionReport attention(int step) {
+        AttentionReport.Map fine =
+                new AttentionReport.Map(
+                        "up_blocks.1", 1, 2, FloatBuffer.wrap(new float[] {0.25f, step + 1}));
+        AttentionReport.Map mask =
+                new AttentionReport.Map("mask", 1, 2, FloatBuffer.wrap(new float[] {0, 1}));
+        return new AttentionReport(step, List.of(fine), mask);
+    }
+
+    private GeneratedImage picture(GenerationRequest request) {
+        int width = request.width() == 0 ? 2 * NATIVE_WIDTH : request.width();
+        int height = request.height() == 0 ? 2 * NATIVE_HEIGHT : request.height();
+        byte[] rgb = new byte[width * height * 3];
+        java.util.Arrays.fill(rgb, (byte) drawn.size());
+        Map<String, Object> report = new LinkedHashMap<>();
+        report.put("width", width);
+        report.put("height", height);
+        report.put("method", request.method());
+        report.put("steps", 50);
+        report.put("scheduler", "euler");
+        report.put("spacing", "leading");
+        report.put("eta", 0.0);
+        report.put("guidance_scale", 5.0);
+        report.put("patches", List.of(2, 2));
+        report.put("guided_evaluations", 10);
+        report.put("unet_runs", 9);
+        report.put("barriers", 8);
+        report.put("peak_bytes", Map.of("cpu#0", 3 << 20, "cpu#1", 2 << 20));
+        report.put("host_bytes", 1 << 20);
+        report.put("process_peak_bytes", 77L << 20);
+        report.put("times_ms", Map.of("total", 1234.5));
+        report.putAll(moreReport);
+        report.putAll(reportOf.getOrDefault(request.method(), Map.of()));
+        return new GeneratedImage(width, height, ByteBuffer.wrap(rgb), report);
+    }
+
+    /** Says nothing and hears everything. */
+    static final class Ear implements Gallery.Observer {
+        final List<String> heard = new ArrayList<>();
+
+        @Override
+        public GenerationListener begins(int index, int of, String name, OptionalInt seconds) {
+            return event -> heard.add(index + "/" + of + " " + name);
+        }
+
+        @Override
+        public void ended(int index, int of, String name, Drawing drawing) {}
+    }
+
+    private record Done(CompletableFuture<GeneratedImage> future) implements Generation {
+        @Override
+        public void cancel() {}
+
+        @Override
+        public GeneratedImage join() {
+            try {
+                return future.join();
+            } catch (CompletionException e) {
+                throw (RuntimeException) e.getCause();
+            }
+        }
+    }
+}
