@@ -8,6 +8,6 @@ else
     export JAVA_HOME="$jdk"
     export MAVEN_OPTS="${MAVEN_OPTS:-} --sun-misc-unsafe-memory-access=allow --enable-native-access=ALL-UNNAMED"
     # shellcheck disable=SC2086 # words of their own
-    mvn -q -B -ntp -Dasg.launcher ${engine_arguments:-} install
+    mvn -q -B -ntp -Dquick ${engine_arguments:-} install
     mvn -q -B -ntp -f benchmarks/pom.xml package
 fi

@@ -40,6 +40,7 @@ import javax.imageio.stream.MemoryCacheImageInputStream;
  * @param height pixels
  * @param rgb uint8 [height, width, 3], off-heap
  */
+@SuppressWarnings("exports") // the engine reads start pictures, into memory that it counts
 public record StartPicture(int width, int height, MemorySegment rgb) {
     /** Longest side that is read, pixels. */
     public static final int MAX_SIDE = 16_384;

@@ -23,7 +23,7 @@ import java.util.TreeMap;
  * are those that the manifest records. Immutable and thread-safe; holds nothing open.
  */
 public final class Bundle {
-    /** Where the demo bundle lies in the jar. */
+    /** Where the demo bundle lies in its jar, which is another one than the engine's. */
     public static final String DEMO = "io/github/asg4j/demo/";
 
     private static final String MAKE = "python -m asg4j_export CHECKPOINT --out BUNDLE";
@@ -42,7 +42,7 @@ public final class Bundle {
     }
 
     /**
-     * Opens the bundle in {@code folder}; null: the demo bundle in the jar. Checks that every file
+     * Opens the bundle in {@code folder}; null: the demo bundle. Checks that every file
      * is there with its recorded size, and its SHA-256 unless that was done before and size and
      * time of the file are still the same.
      *
@@ -52,8 +52,19 @@ public final class Bundle {
     public static Bundle open(@Nullable Path folder, boolean verify) {
         VerifiedFiles verified = VerifiedFiles.ofUser();
         return folder == null
-                ? openResources(Bundle.class.getClassLoader(), DEMO, verified, verify)
+                ? openDemo(Bundle.class.getClassLoader(), verified, verify)
                 : openFolder(folder, verified, verify);
+    }
+
+    static Bundle openDemo(ClassLoader loader, VerifiedFiles verified, boolean verify) {
+        if (loader.getResource(DEMO + Manifest.FILE_NAME) == null) {
+            throw new BadBundleException(
+                    "no model was named, and the demo model is not on the class path or module path."
+                            + " Give the folder of a model (EngineOptions.withModel), or add the"
+                            + " demo: artifact io.github.asg4j:asg4j, classifier demo; with modules,"
+                            + " require io.github.asg4j.demo as well");
+        }
+        return openResources(loader, DEMO, verified, verify);
     }
 
     static Bundle openFolder(Path folder, VerifiedFiles verified, boolean verify) {

@@ -71,6 +71,19 @@ class BundleTest {
     }
 
     @Test
+    void withoutTheDemosJarTheMessageNamesItsArtifact() throws IOException {
+        try (URLClassLoader loader = new URLClassLoader(new URL[0], null)) {
+            says(
+                    assertThrows(
+                                    BadBundleException.class,
+                                    () -> Bundle.openDemo(loader, new VerifiedFiles(note), false))
+                            .getMessage(),
+                    "io.github.asg4j:asg4j, classifier demo",
+                    "EngineOptions.withModel");
+        }
+    }
+
+    @Test
     void folderIsReadInPlace() throws IOException {
         fake.writeTo(folder);
         Bundle bundle = open();
