@@ -11,7 +11,11 @@ public interface Generation {
      */
     CompletableFuture<GeneratedImage> future();
 
-    /** Ends the work within one UNet call; the future then fails with CancelledException. */
+    /**
+     * Ends the work within one UNet call; the future then fails with CancelledException. A request that
+     * still waits ends at once: its future has failed when this returns, and its place in the queue is
+     * free.
+     */
     void cancel();
 
     /** Waits for the picture and throws the {@link AsgException} of a failed generation itself. */

@@ -27,7 +27,7 @@ class AllocationTest {
         WorkerHook remember = point -> ids.set(point.worker(), Thread.currentThread().threadId());
         // Finding the threads needs the hook, which allocates; what is measured has none.
         ToggledHook hook = new ToggledHook(remember);
-        try (Engine engine = Engine.open(Tiny.options(2), hook)) {
+        try (Engine engine = TestEngines.open(Tiny.options(2), hook)) {
             engine.submit(request).join();
             hook.enabled = false;
             for (int warm = 0; warm < 10; warm++) {

@@ -56,7 +56,7 @@ class AsynchronyTest {
                         .withStage1Share(1);
         // Two patches, one for each worker.
         GenerationRequest request = Tiny.request().size(128, 64).guide(guide).build();
-        try (Engine engine = Engine.open(Tiny.options(2), hook)) {
+        try (Engine engine = TestEngines.open(Tiny.options(2), hook)) {
             Generation generation = engine.submit(request);
             assertTrue(held.await(60, TimeUnit.SECONDS), "worker 0 never came to step k");
             assertTrue(
@@ -94,7 +94,7 @@ class AsynchronyTest {
                     }
                 };
         GenerationRequest request = Tiny.request().viewBatch(1).build();
-        try (Engine engine = Engine.open(Tiny.options(2), hook)) {
+        try (Engine engine = TestEngines.open(Tiny.options(2), hook)) {
             Generation generation = engine.submit(request);
             assertTrue(held.await(60, TimeUnit.SECONDS), "nobody came to the held call");
             assertTrue(

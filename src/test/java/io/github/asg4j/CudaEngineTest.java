@@ -88,7 +88,7 @@ class CudaEngineTest {
         }
         for (String devices : List.of("cuda:0", "cuda:1,cuda:0", "cuda:0,cuda:1,cuda:0")) {
             EmulatedGpus gpus = new EmulatedGpus();
-            try (Engine engine = Engine.open(options(devices), WorkerHook.NONE, gpus)) {
+            try (Engine engine = TestEngines.open(options(devices), WorkerHook.NONE, gpus)) {
                 for (int i = 0; i < 2; i++) {
                     GeneratedImage image = engine.submit(request).join();
                     assertEquals(List.of(), image.report().get("lost_devices"), devices);
@@ -130,7 +130,7 @@ class CudaEngineTest {
     private static CheckedCuda draw(GenerationRequest request, int withoutAwait) {
         EmulatedGpus gpus = new EmulatedGpus();
         gpus.checked().dropAwait(withoutAwait);
-        try (Engine engine = Engine.open(options("cuda:0,cuda:1"), WorkerHook.NONE, gpus)) {
+        try (Engine engine = TestEngines.open(options("cuda:0,cuda:1"), WorkerHook.NONE, gpus)) {
             engine.submit(request).join();
         } catch (CompletionException | AsgException e) {
             assertTrue(gpus.checked().failed(), e.toString());
@@ -154,7 +154,7 @@ class CudaEngineTest {
                         .steps(steps)
                         .viewBatch(1)
                         .build();
-        try (Engine engine = Engine.open(options("cuda:0,cuda:1"), WorkerHook.NONE, gpus)) {
+        try (Engine engine = TestEngines.open(options("cuda:0,cuda:1"), WorkerHook.NONE, gpus)) {
             engine.submit(request).join();
         }
         return gpus.checked().peerBytes();
@@ -214,7 +214,7 @@ class CudaEngineTest {
     /** On one device. */
     private static List<String> mostLaunches(GenerationRequest request) {
         EmulatedGpus gpus = new EmulatedGpus();
-        try (Engine engine = Engine.open(options("cuda:0"), WorkerHook.NONE, gpus)) {
+        try (Engine engine = TestEngines.open(options("cuda:0"), WorkerHook.NONE, gpus)) {
             engine.submit(request).join();
         }
         List<String> most = List.of();
@@ -243,7 +243,7 @@ class CudaEngineTest {
 
     private static void sameOnGpus(EngineOptions options, GenerationRequest request) {
         EngineOptions gpus = options.withDevices("cuda:0,cuda:1");
-        try (Engine engine = Engine.open(gpus, WorkerHook.NONE, new EmulatedGpus())) {
+        try (Engine engine = TestEngines.open(gpus, WorkerHook.NONE, new EmulatedGpus())) {
             GeneratedImage image = engine.submit(request).join();
             assertEquals(List.of(), image.report().get("lost_devices"));
             assertEquals(Tiny.hash(onCpu(options, request)), Tiny.hash(image), request.toString());
@@ -281,7 +281,7 @@ class CudaEngineTest {
             folders.add(dump);
             GenerationRequest request = Tiny.request().dumpDirectory(dump).build();
             try (Engine engine =
-                    Engine.open(options(devices), WorkerHook.NONE, new EmulatedGpus())) {
+                    TestEngines.open(options(devices), WorkerHook.NONE, new EmulatedGpus())) {
                 engine.submit(request).join();
             }
         }
@@ -303,7 +303,7 @@ class CudaEngineTest {
         for (String devices : List.of("cpu:1", "cuda:0,cuda:1")) {
             Recorder recorder = new Recorder();
             try (Engine engine =
-                    Engine.open(options(devices), WorkerHook.NONE, new EmulatedGpus())) {
+                    TestEngines.open(options(devices), WorkerHook.NONE, new EmulatedGpus())) {
                 engine.submit(Tiny.request().build(), recorder).join();
             }
             told.add(recorder.told);
@@ -375,7 +375,7 @@ class CudaEngineTest {
                 };
         EmulatedGpus gpus = new EmulatedGpus();
         gpus.checked().threadsTellEachOther();
-        try (Engine engine = Engine.open(options(devices), hook, gpus)) {
+        try (Engine engine = TestEngines.open(options(devices), hook, gpus)) {
             engine.submit(Tiny.request().build(), Tiny.previews(image -> come.countDown())).join();
         }
     }
@@ -395,7 +395,7 @@ class CudaEngineTest {
                     DeterminismTest.sleep(20); // some seconds for a stage that is not ended
                 };
         gpus.checked().threadsTellEachOther();
-        try (Engine engine = Engine.open(options("cuda:0"), hook, gpus)) {
+        try (Engine engine = TestEngines.open(options("cuda:0"), hook, gpus)) {
             Generation generation =
                     engine.submit(Tiny.request().steps(500).build(), Tiny.previews(image -> {}));
             ExecutionException e =
@@ -421,7 +421,7 @@ class CudaEngineTest {
         EmulatedGpus gpus = new EmulatedGpus();
         gpus.checked()
                 .threadsTellEachOther(); // the next preview is asked for once this one is read
-        try (Engine engine = Engine.open(options(devices), WorkerHook.NONE, gpus)) {
+        try (Engine engine = TestEngines.open(options(devices), WorkerHook.NONE, gpus)) {
             for (int i = 0; i < 5; i++) {
                 engine.submit(Tiny.request().steps(12).build(), listener).join();
             }
@@ -436,7 +436,7 @@ class CudaEngineTest {
         String expected = Tiny.hash(onCpu(Tiny.options(1), request));
         EmulatedGpus gpus = new EmulatedGpus();
         gpus.checked().slow(0);
-        try (Engine engine = Engine.open(options("cuda:0,cuda:1"), WorkerHook.NONE, gpus)) {
+        try (Engine engine = TestEngines.open(options("cuda:0,cuda:1"), WorkerHook.NONE, gpus)) {
             assertEquals(expected, Tiny.hash(engine.submit(request).join()));
             int[] first = gpus.callsByDevice();
             assertEquals(expected, Tiny.hash(engine.submit(request).join()));
@@ -461,7 +461,7 @@ class CudaEngineTest {
     void theOtherDrawsThePictureOfALostOne(String function, int after) {
         GenerationRequest request = Tiny.request().build();
         EmulatedGpus gpus = new EmulatedGpus();
-        try (Engine engine = Engine.open(options("cuda:0,cuda:1"), WorkerHook.NONE, gpus)) {
+        try (Engine engine = TestEngines.open(options("cuda:0,cuda:1"), WorkerHook.NONE, gpus)) {
             EmulatedCuda.fail(function, after, ILLEGAL_ADDRESS);
             String expected = Tiny.hash(onCpu(Tiny.options(1), request));
             for (int i = 0; i < 2; i++) {
@@ -488,7 +488,7 @@ class CudaEngineTest {
                         gpus.lose(device);
                     }
                 };
-        try (Engine engine = Engine.open(options("cuda:0,cuda:1"), hook, gpus)) {
+        try (Engine engine = TestEngines.open(options("cuda:0,cuda:1"), hook, gpus)) {
             for (int i = 0; i < 2; i++) {
                 GeneratedImage image = engine.submit(request).join();
                 assertEquals(List.of("cuda:" + device), image.report().get("lost_devices"));
@@ -505,7 +505,7 @@ class CudaEngineTest {
         GenerationRequest request = Tiny.request().build();
         String expected = Tiny.hash(onCpu(Tiny.options(1), request));
         try (Engine engine =
-                Engine.open(options("cuda:0,cuda:1"), WorkerHook.NONE, new EmulatedGpus())) {
+                TestEngines.open(options("cuda:0,cuda:1"), WorkerHook.NONE, new EmulatedGpus())) {
             EmulatedCuda.fail("cuLaunchKernel", after, INVALID_VALUE);
             Generation generation = engine.submit(request);
             DeviceException e = assertThrows(DeviceException.class, generation::join);
@@ -529,7 +529,7 @@ class CudaEngineTest {
                         throw new IllegalStateException("a fault of ours");
                     }
                 };
-        try (Engine engine = Engine.open(options("cuda:0,cuda:1"), hook, new EmulatedGpus())) {
+        try (Engine engine = TestEngines.open(options("cuda:0,cuda:1"), hook, new EmulatedGpus())) {
             Generation generation = engine.submit(Tiny.request().build());
             ExecutionException e =
                     assertThrows(
@@ -545,7 +545,8 @@ class CudaEngineTest {
 
     @Test
     void aLostOnlyDeviceIsSaid() {
-        try (Engine engine = Engine.open(options("cuda:0"), WorkerHook.NONE, new EmulatedGpus())) {
+        try (Engine engine =
+                TestEngines.open(options("cuda:0"), WorkerHook.NONE, new EmulatedGpus())) {
             EmulatedCuda.fail("cuLaunchKernel", 40, ILLEGAL_ADDRESS);
             for (int i = 0; i < 2; i++) {
                 Generation generation = engine.submit(Tiny.request().build());
@@ -562,7 +563,7 @@ class CudaEngineTest {
     void outOfDeviceMemoryHalvesTheViewBatch() {
         GenerationRequest request = Tiny.request().viewBatch(4).build();
         try (Engine engine =
-                Engine.open(options("cuda:0,cuda:1"), WorkerHook.NONE, new EmulatedGpus())) {
+                TestEngines.open(options("cuda:0,cuda:1"), WorkerHook.NONE, new EmulatedGpus())) {
             EmulatedCuda.fail("cuMemAlloc", 9, OUT_OF_MEMORY);
             GeneratedImage image = engine.submit(request).join();
             assertEquals(2, image.report().get("view_batch"));
@@ -575,7 +576,7 @@ class CudaEngineTest {
     @Test
     void aNetworkThatOverflows() {
         EmulatedGpus gpus = new EmulatedGpus();
-        try (Engine engine = Engine.open(options("cuda:0,cuda:1"), WorkerHook.NONE, gpus)) {
+        try (Engine engine = TestEngines.open(options("cuda:0,cuda:1"), WorkerHook.NONE, gpus)) {
             gpus.spoilInputOf(11);
             Generation generation = engine.submit(Tiny.request().build());
             AsgException e = assertThrows(BadBundleException.class, generation::join);
@@ -596,7 +597,7 @@ class CudaEngineTest {
                         await(cancelled);
                     }
                 };
-        try (Engine engine = Engine.open(options("cuda:0,cuda:1"), hook, new EmulatedGpus())) {
+        try (Engine engine = TestEngines.open(options("cuda:0,cuda:1"), hook, new EmulatedGpus())) {
             Generation generation = engine.submit(Tiny.request().build());
             assertTrue(reached.await(60, TimeUnit.SECONDS));
             generation.cancel();
@@ -623,7 +624,9 @@ class CudaEngineTest {
         DeviceException e =
                 assertThrows(
                         DeviceException.class,
-                        () -> Engine.open(options(devices), WorkerHook.NONE, new EmulatedGpus()));
+                        () ->
+                                TestEngines.open(
+                                        options(devices), WorkerHook.NONE, new EmulatedGpus()));
         assertTrue(e.getMessage().contains(message), e.getMessage());
         assertEquals(0, EmulatedCuda.left(), "not freed");
     }
@@ -637,7 +640,7 @@ class CudaEngineTest {
         DeviceException e =
                 assertThrows(
                         DeviceException.class,
-                        () -> Engine.open(options("cuda:0"), WorkerHook.NONE, gpus));
+                        () -> TestEngines.open(options("cuda:0"), WorkerHook.NONE, gpus));
         assertTrue(e.getMessage().contains("serves CUDA 12.8"), e.getMessage());
         assertTrue(e.getMessage().contains("driver 580 or newer"), e.getMessage());
     }
@@ -645,7 +648,7 @@ class CudaEngineTest {
     @Test
     void theKernelsOfEveryDeviceAreTried() {
         try (Engine engine =
-                Engine.open(options("cuda:0,cuda:1"), WorkerHook.NONE, new EmulatedGpus())) {
+                TestEngines.open(options("cuda:0,cuda:1"), WorkerHook.NONE, new EmulatedGpus())) {
             for (String test : List.of("kernels", "cuda:0", "cuda:1")) {
                 Object verdict = engine.describe().get(test + "_self_test");
                 assertTrue(String.valueOf(verdict).contains("status=OK"), test + ": " + verdict);
@@ -656,7 +659,7 @@ class CudaEngineTest {
     @Test
     void thePlanSaysTheBytesOfEveryDevice() {
         try (Engine engine =
-                Engine.open(options("cuda:0,cuda:1"), WorkerHook.NONE, new EmulatedGpus())) {
+                TestEngines.open(options("cuda:0,cuda:1"), WorkerHook.NONE, new EmulatedGpus())) {
             Map<String, Object> plan = engine.plan(Tiny.request().build());
             Map<?, ?> devices = (Map<?, ?>) plan.get("bytes_by_device");
             Map<?, ?> first = (Map<?, ?>) devices.get("cuda:0");
@@ -685,7 +688,8 @@ class CudaEngineTest {
     @Test
     void theViewBatchIsChosenByMemory() {
         Map<?, ?> bytes;
-        try (Engine engine = Engine.open(options("cuda:0"), WorkerHook.NONE, new EmulatedGpus())) {
+        try (Engine engine =
+                TestEngines.open(options("cuda:0"), WorkerHook.NONE, new EmulatedGpus())) {
             Map<String, Object> plan =
                     engine.plan(Tiny.request().size(1024, 1024).viewBatch(16).build());
             bytes = (Map<?, ?>) ((Map<?, ?>) plan.get("bytes_by_device")).get("cuda:0");
@@ -704,7 +708,7 @@ class CudaEngineTest {
         GenerationRequest request =
                 Tiny.request().size(side, side).viewBatch(GenerationRequest.BY_MEMORY).build();
         try (Engine engine =
-                Engine.open(options(devices), WorkerHook.NONE, new EmulatedGpus(machine))) {
+                TestEngines.open(options(devices), WorkerHook.NONE, new EmulatedGpus(machine))) {
             return (int) engine.plan(request).get("view_batch");
         }
     }
@@ -712,7 +716,8 @@ class CudaEngineTest {
     @Test
     void aPictureWithAViewBatchByMemoryIsThatOfItsNumber() {
         GenerationRequest request = Tiny.request().viewBatch(GenerationRequest.BY_MEMORY).build();
-        try (Engine engine = Engine.open(options("cuda:0"), WorkerHook.NONE, new EmulatedGpus())) {
+        try (Engine engine =
+                TestEngines.open(options("cuda:0"), WorkerHook.NONE, new EmulatedGpus())) {
             GeneratedImage image = engine.submit(request).join();
             int chosen = (int) image.report().get("view_batch");
             assertTrue(chosen > 1, "chosen " + chosen);
@@ -727,7 +732,7 @@ class CudaEngineTest {
         EmulatedCuda.Machine small =
                 new EmulatedCuda.Machine(1, 13010, 90, 300_000, EmulatedCuda.Order.ASCENDING);
         try (Engine engine =
-                Engine.open(options("cuda:0"), WorkerHook.NONE, new EmulatedGpus(small))) {
+                TestEngines.open(options("cuda:0"), WorkerHook.NONE, new EmulatedGpus(small))) {
             Generation generation = engine.submit(Tiny.request().size(512, 512).build());
             OutOfMemoryException e = assertThrows(OutOfMemoryException.class, generation::join);
             assertTrue(e.getMessage().contains(" on cuda:0 ("), e.getMessage());
@@ -738,7 +743,8 @@ class CudaEngineTest {
     /** "auto" takes all GPUs that can be used, and says why it takes none. */
     @Test
     void auto() {
-        try (Engine engine = Engine.open(options("auto"), WorkerHook.NONE, new EmulatedGpus())) {
+        try (Engine engine =
+                TestEngines.open(options("auto"), WorkerHook.NONE, new EmulatedGpus())) {
             assertEquals(List.of("cuda:0", "cuda:1"), engine.describe().get("devices"));
         }
         try (Engine engine = Engine.open(options("auto"))) {

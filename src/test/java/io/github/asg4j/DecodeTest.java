@@ -69,7 +69,7 @@ class DecodeTest {
             GenerationRequest request,
             GenerationListener listener) {
         GeneratedImage image;
-        try (Engine engine = Engine.open(options, hook, new EmulatedGpus())) {
+        try (Engine engine = TestEngines.open(options, hook, new EmulatedGpus())) {
             image = engine.submit(request, listener).join();
         }
         assertEquals(0, EmulatedCuda.left(), "not freed on a GPU");
@@ -162,7 +162,7 @@ class DecodeTest {
                         }
                     }
                 };
-        try (Engine engine = Engine.open(options(exact, devices), hook, new EmulatedGpus())) {
+        try (Engine engine = TestEngines.open(options(exact, devices), hook, new EmulatedGpus())) {
             Generation generation = engine.submit(request().vaeTile(TILE).build());
             assertTrue(reached.await(60, TimeUnit.SECONDS));
             generation.cancel();
@@ -222,7 +222,7 @@ class DecodeTest {
                                 request.toBuilder().vaeTile(TILE).build()));
         EmulatedGpus gpus = new EmulatedGpus();
         gpus.limitFront(300_000); // the picture has 786,432 bytes, a tile 196,608
-        try (Engine engine = Engine.open(options(exact, devices), WorkerHook.NONE, gpus)) {
+        try (Engine engine = TestEngines.open(options(exact, devices), WorkerHook.NONE, gpus)) {
             GeneratedImage image = engine.submit(request).join();
             assertEquals(expected, Tiny.hash(image));
             String tiles = String.valueOf(image.report().get("vae"));
@@ -283,7 +283,7 @@ class DecodeTest {
                         await(gone);
                     }
                 };
-        try (Engine engine = Engine.open(options, hook, gpus)) {
+        try (Engine engine = TestEngines.open(options, hook, gpus)) {
             for (int i = 0; i < 2; i++) {
                 GeneratedImage image = engine.submit(request).join();
                 assertEquals(List.of("cuda:" + device), image.report().get("lost_devices"));
@@ -340,7 +340,7 @@ class DecodeTest {
                 new EmulatedCuda.Machine(2, 13010, 90, 800L << 20, EmulatedCuda.Order.ASCENDING);
         EngineOptions options = options(true, "cuda:0,cuda:1");
         GenerationRequest request = request().size(512, 512).build();
-        try (Engine engine = Engine.open(options, WorkerHook.NONE, new EmulatedGpus(small))) {
+        try (Engine engine = TestEngines.open(options, WorkerHook.NONE, new EmulatedGpus(small))) {
             assertEquals(128, vae(engine, request).get("tile_pixels"));
             Map<?, ?> devices = (Map<?, ?>) engine.plan(request).get("bytes_by_device");
             Map<?, ?> first = (Map<?, ?>) devices.get("cuda:0");

@@ -102,7 +102,7 @@ class DemoFusionTest {
     void previewsHaveTheSizeOfTheirPhase() {
         List<GeneratedImage> previews = Collections.synchronizedList(new ArrayList<>());
         GenerationListener listener = Tiny.previews(previews::add);
-        try (Engine engine = Engine.open(Tiny.options(2), p -> DeterminismTest.sleep(5))) {
+        try (Engine engine = TestEngines.open(Tiny.options(2), p -> DeterminismTest.sleep(5))) {
             GeneratedImage image = engine.submit(request().build(), listener).join();
             assertEquals(Tiny.hash(draw(request())), Tiny.hash(image), "watching changes it");
         }
@@ -121,7 +121,7 @@ class DemoFusionTest {
         assertNotEquals(Tiny.hash(draw(request())), Tiny.hash(given));
         // 4 steps, phase 1 (a window and a dilated view) and phase 2 (nine and four).
         assertEquals(4L * (1 + 1 + 9 + 4), given.report().get("guided_evaluations"));
-        try (Engine engine = Engine.open(Tiny.options(3), p -> DeterminismTest.sleep(1))) {
+        try (Engine engine = TestEngines.open(Tiny.options(3), p -> DeterminismTest.sleep(1))) {
             GenerationRequest same = request().image(picture(64, 64)).build();
             assertEquals(Tiny.hash(given), Tiny.hash(engine.submit(same).join()));
         }

@@ -146,7 +146,7 @@ class DilatedStepsTest {
                         throw new IllegalStateException("unplugged");
                     }
                 };
-        try (Engine engine = Engine.open(options(3), hook)) {
+        try (Engine engine = TestEngines.open(options(3), hook)) {
             GeneratedImage image = draw(engine, request());
             assertEquals(Set.of(unit), lost);
             assertEquals(expected, Tiny.hash(image));

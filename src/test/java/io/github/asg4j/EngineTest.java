@@ -56,7 +56,7 @@ class EngineTest {
     @Test
     void memoryIsFreedAfterFailuresToo() {
         try (Engine engine =
-                Engine.open(
+                TestEngines.open(
                         Tiny.options(1),
                         point -> {
                             throw new IllegalStateException("unplugged");
@@ -72,7 +72,7 @@ class EngineTest {
         CountDownLatch started = new CountDownLatch(1);
         CountDownLatch release = new CountDownLatch(1);
         EngineOptions options = Tiny.options(1).withQueue(1, EngineOptions.WhenFull.REJECT);
-        try (Engine engine = Engine.open(options, holding(started, release))) {
+        try (Engine engine = TestEngines.open(options, holding(started, release))) {
             Generation drawing = engine.submit(Tiny.request().build());
             assertTrue(started.await(60, TimeUnit.SECONDS));
             Generation waiting = engine.submit(Tiny.request().build());
@@ -105,7 +105,7 @@ class EngineTest {
         CountDownLatch started = new CountDownLatch(1);
         CountDownLatch release = new CountDownLatch(1);
         EngineOptions options = Tiny.options(1).withQueue(capacity, EngineOptions.WhenFull.WAIT);
-        Engine engine = Engine.open(options, holding(started, release));
+        Engine engine = TestEngines.open(options, holding(started, release));
         for (int i = 0; i <= capacity; i++) {
             engine.submit(Tiny.request().build());
         }
@@ -147,7 +147,7 @@ class EngineTest {
     void cancellingEndsTheWorkAndTheNextRequestIsDrawn() throws Exception {
         CountDownLatch started = new CountDownLatch(1);
         CountDownLatch release = new CountDownLatch(1);
-        try (Engine engine = Engine.open(Tiny.options(2), holding(started, release))) {
+        try (Engine engine = TestEngines.open(Tiny.options(2), holding(started, release))) {
             Generation generation = engine.submit(Tiny.request().steps(100).build());
             assertTrue(started.await(60, TimeUnit.SECONDS));
             Generation waiting = engine.submit(Tiny.request().build());
@@ -160,12 +160,42 @@ class EngineTest {
         }
     }
 
+    @Test
+    void cancellingWhatWaitsEndsItAtOnceAndFreesItsPlace() throws Exception {
+        int capacity = 16;
+        CountDownLatch started = new CountDownLatch(1);
+        CountDownLatch release = new CountDownLatch(1);
+        EngineOptions options = Tiny.options(1).withQueue(capacity, EngineOptions.WhenFull.REJECT);
+        try (Engine engine = TestEngines.open(options, holding(started, release))) {
+            Generation drawing = engine.submit(Tiny.request().build());
+            assertTrue(started.await(60, TimeUnit.SECONDS));
+            for (int round = 0; round < 2; round++) {
+                List<Generation> waiting = new ArrayList<>();
+                for (int i = 0; i < capacity; i++) {
+                    waiting.add(engine.submit(Tiny.request().build()));
+                }
+                assertThrows(
+                        RejectedExecutionException.class,
+                        () -> engine.submit(Tiny.request().build()));
+                for (Generation generation : waiting) {
+                    generation.cancel();
+                    assertTrue(generation.future().isCompletedExceptionally());
+                    assertThrows(CancelledException.class, generation::join);
+                    generation.cancel(); // a second time it frees no other's place
+                }
+            }
+            Generation last = engine.submit(Tiny.request().build());
+            release.countDown();
+            assertEquals(Tiny.hash(drawing.join()), Tiny.hash(last.join()));
+        }
+    }
+
     /** What else is wrong with it is not looked for. */
     @Test
     void aRequestThatIsCancelledWhileItWaitsIsNotBegun() throws Exception {
         CountDownLatch started = new CountDownLatch(1);
         CountDownLatch release = new CountDownLatch(1);
-        try (Engine engine = Engine.open(Tiny.options(1), holding(started, release))) {
+        try (Engine engine = TestEngines.open(Tiny.options(1), holding(started, release))) {
             engine.submit(Tiny.request().build());
             assertTrue(started.await(60, TimeUnit.SECONDS));
             Generation waiting =
@@ -180,7 +210,7 @@ class EngineTest {
     void closingCancelsWhatIsDrawnAndWhatWaits() throws Exception {
         CountDownLatch started = new CountDownLatch(1);
         CountDownLatch release = new CountDownLatch(1);
-        Engine engine = Engine.open(Tiny.options(1), holding(started, release));
+        Engine engine = TestEngines.open(Tiny.options(1), holding(started, release));
         Generation drawing = engine.submit(Tiny.request().steps(200).build());
         Generation waiting = engine.submit(Tiny.request().build());
         assertTrue(started.await(60, TimeUnit.SECONDS));
@@ -197,7 +227,7 @@ class EngineTest {
         long before = Engine.nativeBytesInUse();
         CountDownLatch started = new CountDownLatch(1);
         CountDownLatch release = new CountDownLatch(1);
-        Engine engine = Engine.open(Tiny.options(1), holding(started, release));
+        Engine engine = TestEngines.open(Tiny.options(1), holding(started, release));
         CompletableFuture<Void> closed =
                 engine.submit(Tiny.request().build())
                         .future()
@@ -270,7 +300,7 @@ class EngineTest {
                         previews.add(preview);
                     }
                 };
-        try (Engine engine = Engine.open(Tiny.options(2), p -> DeterminismTest.sleep(5))) {
+        try (Engine engine = TestEngines.open(Tiny.options(2), p -> DeterminismTest.sleep(5))) {
             GeneratedImage image = engine.submit(Tiny.request().build(), listener).join();
             String plain = Tiny.hash(engine.submit(Tiny.request().build()).join());
             assertEquals(plain, Tiny.hash(image), "previews may not change the picture");

@@ -94,7 +94,7 @@ class LossTest {
                         };
                     }
                 };
-        try (Engine engine = Engine.open(Tiny.options(workers), hook)) {
+        try (Engine engine = TestEngines.open(Tiny.options(workers), hook)) {
             Generation generation = engine.submit(Tiny.request().build());
             if (workers == 1) {
                 ExecutionException e =
@@ -125,7 +125,7 @@ class LossTest {
                                 && p.joins() == joins
                                 && (joins || worker < 0 || p.worker() == worker)
                                 && p.step() >= step;
-        try (Engine engine = Engine.open(Tiny.options(3), losing(when, lost))) {
+        try (Engine engine = TestEngines.open(Tiny.options(3), losing(when, lost))) {
             GeneratedImage image = engine.submit(request).join();
             assertEquals(1, lost.size(), "the loss did not happen");
             assertEquals(
@@ -138,7 +138,7 @@ class LossTest {
     void allLostIsAFailureThatSaysWhy() {
         Set<Integer> lost = ConcurrentHashMap.newKeySet();
         WorkerHook hook = losing(p -> p.step() >= 1, lost);
-        try (Engine engine = Engine.open(Tiny.options(2), hook)) {
+        try (Engine engine = TestEngines.open(Tiny.options(2), hook)) {
             Generation generation = engine.submit(Tiny.request().build());
             DeviceException e = assertThrows(DeviceException.class, generation::join);
             assertTrue(e.getMessage().contains("cpu#0"), e.getMessage());

@@ -17,7 +17,7 @@ import java.util.Map;
 /** What methods have in common, what tells them apart, and what a listener is told of stage 1. */
 class MethodsTest {
     private static GeneratedImage draw(int workers, GenerationRequest request) {
-        try (Engine engine = Engine.open(Tiny.options(workers), WorkerHook.NONE)) {
+        try (Engine engine = TestEngines.open(Tiny.options(workers), WorkerHook.NONE)) {
             return engine.submit(request).join();
         }
     }
@@ -176,7 +176,7 @@ class MethodsTest {
         for (String method : List.of("asg", "cutdiffusion")) {
             Watcher watcher = new Watcher();
             GenerationRequest request = Tiny.request().method(method).build();
-            try (Engine engine = Engine.open(Tiny.options(2), WorkerHook.NONE)) {
+            try (Engine engine = TestEngines.open(Tiny.options(2), WorkerHook.NONE)) {
                 GeneratedImage watched = engine.submit(request, watcher).join();
                 assertEquals(hash(request.toBuilder()), Tiny.hash(watched), "watching changes it");
             }

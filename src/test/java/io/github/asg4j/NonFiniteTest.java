@@ -68,7 +68,7 @@ class NonFiniteTest {
     void onAGpu(Path bundle, GenerationRequest request, int run, String where) {
         EmulatedGpus gpus = new EmulatedGpus();
         EngineOptions options = Tiny.options(bundle, 1).withDevices("cuda:0");
-        try (Engine engine = Engine.open(options, WorkerHook.NONE, gpus)) {
+        try (Engine engine = TestEngines.open(options, WorkerHook.NONE, gpus)) {
             gpus.spoilInputOf(run);
             refused(engine.submit(request), where);
             engine.submit(request).join();
@@ -115,7 +115,7 @@ class NonFiniteTest {
                         point.spoil().run();
                     }
                 };
-        try (Engine engine = Engine.open(Tiny.options(bundle, 1), hook)) {
+        try (Engine engine = TestEngines.open(Tiny.options(bundle, 1), hook)) {
             Generation generation = engine.submit(request);
             BadBundleException e = assertThrows(BadBundleException.class, generation::join);
             String where = "in " + stage + ", step " + (step + 1) + " of ";

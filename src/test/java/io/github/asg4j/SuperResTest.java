@@ -41,7 +41,7 @@ class SuperResTest {
     }
 
     private GeneratedImage draw(int workers, WorkerHook hook, GenerationRequest.Builder request) {
-        try (Engine engine = Engine.open(Tiny.options(bundle, workers), hook)) {
+        try (Engine engine = TestEngines.open(Tiny.options(bundle, workers), hook)) {
             return engine.submit(request.build()).join();
         }
     }
@@ -64,7 +64,8 @@ class SuperResTest {
         }
         for (String kernels : KernelChoice.usable()) {
             try (Engine engine =
-                    Engine.open(Tiny.options(bundle, 2).withKernels(kernels), WorkerHook.NONE)) {
+                    TestEngines.open(
+                            Tiny.options(bundle, 2).withKernels(kernels), WorkerHook.NONE)) {
                 assertEquals(
                         Tiny.hash(one), Tiny.hash(engine.submit(request.build()).join()), kernels);
             }
@@ -122,7 +123,7 @@ class SuperResTest {
                         running.join().cancel();
                     }
                 };
-        try (Engine engine = Engine.open(Tiny.options(bundle, 1), hook)) {
+        try (Engine engine = TestEngines.open(Tiny.options(bundle, 1), hook)) {
             Generation generation = engine.submit(request().size(512, 64).build());
             running.complete(generation);
             assertThrows(CancelledException.class, generation::join);

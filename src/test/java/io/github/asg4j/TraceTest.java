@@ -43,7 +43,7 @@ class TraceTest {
         Tracing tracing = new Tracing();
         GeneratedImage image;
         EngineOptions options = Tiny.options(1).withDevices(devices);
-        try (Engine engine = Engine.open(options, WorkerHook.NONE, new EmulatedGpus())) {
+        try (Engine engine = TestEngines.open(options, WorkerHook.NONE, new EmulatedGpus())) {
             image = engine.submit(Tiny.request().build(), tracing).join();
         }
         TraceReport report = tracing.report.get();

@@ -62,9 +62,21 @@ public final class Planner {
     }
 
     /**
+     * Decides all that can be decided before any work.
+     *
      * @throws BadRequestException for a size, method, option or schedule that cannot be
      */
-    public Plan plan(GenerationRequest request) {
+    public PlannedRequest planned(GenerationRequest request) {
+        return new PlannedRequest(
+                request,
+                plan(request),
+                schedule(request),
+                scheduler(request),
+                guidanceScale(request),
+                maskBlocks(request.guide()));
+    }
+
+    private Plan plan(GenerationRequest request) {
         Manifest.Latent latent = manifest.latent();
         Method method = Method.of(request.method());
         int factor = latent.vaeFactor();
@@ -273,7 +285,7 @@ public final class Planner {
         return wanted == 0 ? 2 * nativePixels : wanted;
     }
 
-    public double guidanceScale(GenerationRequest request) {
+    private double guidanceScale(GenerationRequest request) {
         return request.guidanceScale()
                 .orElse(
                         sampling(request)
@@ -282,7 +294,7 @@ public final class Planner {
     }
 
     /** The scheduler's name. A flow has one solver, whatever a method usually takes. */
-    public String scheduler(GenerationRequest request) {
+    private String scheduler(GenerationRequest request) {
         String asked = request.scheduler();
         String usual =
                 manifest.scheduler() instanceof Manifest.Flow
@@ -300,7 +312,7 @@ public final class Planner {
      *
      * @throws BadRequestException for an unknown scheduler or spacing, or too many steps
      */
-    public Schedule schedule(GenerationRequest request) {
+    private Schedule schedule(GenerationRequest request) {
         int steps = request.steps().orElse(manifest.defaults().steps());
         String name = scheduler(request);
         String spacing = request.spacing();
@@ -390,7 +402,7 @@ public final class Planner {
     }
 
     /** Indices of the mask blocks a request uses. */
-    public int[] maskBlocks(GuideOptions guide) {
+    private List<Integer> maskBlocks(GuideOptions guide) {
         List<Manifest.Mask> masks = manifest.denoiser().masks();
         List<Integer> chosen = new ArrayList<>();
         for (String block : guide.maskBlocks()) {
@@ -411,7 +423,8 @@ public final class Planner {
         return guide.maskBlocks().isEmpty()
                 ? java.util.stream.IntStream.range(0, masks.size())
                         .filter(i -> masks.get(i).usual())
-                        .toArray()
-                : chosen.stream().mapToInt(Integer::intValue).sorted().distinct().toArray();
+                        .boxed()
+                        .toList()
+                : chosen.stream().sorted().distinct().toList();
     }
 }

@@ -32,6 +32,7 @@ import io.github.asg4j.plan.MemoryEstimate;
 import io.github.asg4j.plan.Plan;
 import io.github.asg4j.plan.Stage;
 import io.github.asg4j.plan.Upscaling;
+import io.github.asg4j.planning.PlannedRequest;
 import io.github.asg4j.planning.Planner;
 import io.github.asg4j.run.denoise.CallBuffers;
 import io.github.asg4j.run.denoise.Conditioning;
@@ -176,18 +177,18 @@ public final class Runner {
      * @throws AsgException when it cannot be drawn
      */
     public GeneratedImage run(
-            GenerationRequest request, GenerationListener listener, Cancellation cancellation) {
-        GenerationRequest current = request;
+            PlannedRequest request, GenerationListener listener, Cancellation cancellation) {
+        PlannedRequest current = request;
         while (true) {
             cancellation.check(); // while it waited: nothing is loaded for it
-            Plan plan = planner.plan(current);
+            Plan plan = current.plan();
             int lostBefore = lost.size();
             if (lostBefore == lanes.size()) {
                 throw DeviceException.lost("all devices are lost: " + lost.values(), null);
             }
             try {
                 leaveLost();
-                return draw(current, plan, listener, cancellation);
+                return draw(current, listener, cancellation);
             } catch (DeviceException e) {
                 if (lost.size() == lostBefore) {
                     throw e;
@@ -209,17 +210,15 @@ public final class Runner {
                                 + ", going on with "
                                 + half
                                 + ": the last bits of the picture may change");
-                current = current.toBuilder().viewBatch(half).build();
+                current = planner.planned(current.request().toBuilder().viewBatch(half).build());
             }
         }
     }
 
     private GeneratedImage draw(
-            GenerationRequest request,
-            Plan plan,
-            GenerationListener listener,
-            Cancellation cancellation) {
-        try (Drawing drawing = new Drawing(request, plan, listener, cancellation)) {
+            PlannedRequest request, GenerationListener listener, Cancellation cancellation) {
+        Plan plan = request.plan();
+        try (Drawing drawing = new Drawing(request, listener, cancellation)) {
             plan.memory().require(memoryLimit, plan.canvas(), "of memory");
             drawing.requireDevices();
             drawing.load();
@@ -272,6 +271,7 @@ public final class Runner {
 
     /** One request at work. */
     private final class Drawing implements AutoCloseable {
+        private final PlannedRequest planned;
         private final GenerationRequest request;
         private final Plan plan;
         private final Canvas canvas;
@@ -315,16 +315,13 @@ public final class Runner {
         /** Mean time that the workers waited in the stages, ms; negative: they are at it. */
         private double waitMillis = -1;
 
-        Drawing(
-                GenerationRequest request,
-                Plan plan,
-                GenerationListener listener,
-                Cancellation cancellation) {
-            this.request = request;
-            this.plan = plan;
+        Drawing(PlannedRequest planned, GenerationListener listener, Cancellation cancellation) {
+            this.planned = planned;
+            this.request = planned.request();
+            this.plan = planned.plan();
             this.decoding = plan.decoding();
             this.canvas = plan.canvas();
-            this.schedule = planner.schedule(request);
+            this.schedule = planned.schedule();
             this.listener = listener;
             this.cancellation = cancellation;
             this.dump = request.dumpDirectory() != null;
@@ -723,7 +720,7 @@ public final class Runner {
                             tables,
                             request.seed(),
                             team,
-                            planner.maskBlocks(request.guide()),
+                            planned.maskBlocks().stream().mapToInt(Integer::intValue).toArray(),
                             patches,
                             lastMask,
                             objectMask,
@@ -1190,10 +1187,10 @@ public final class Runner {
             map.put("negative_prompt_cut", cut.negativePrompt());
             map.put("steps", plan.steps());
             Manifest manifest = bundle.manifest();
-            map.put("scheduler", planner.scheduler(request));
+            map.put("scheduler", planned.scheduler());
             map.put("spacing", schedule.spacing());
             map.put("eta", schedule.eta());
-            map.put("guidance_scale", planner.guidanceScale(request));
+            map.put("guidance_scale", planned.guidanceScale());
             map.put("patches", List.of(canvas.x().patches(), canvas.y().patches()));
             map.putAll(plan.settings());
             Decoding planned = plan.decoding();

@@ -28,19 +28,23 @@ class RunnerTest {
         try (Fleet fleet = Fleet.ofCpu(List.of("cpu#0", "cpu#1"), 1, kernels);
                 LoadedModel model = LoadedModel.open(bundle, fleet.placements())) {
             fleet.lanes().get(1).thread().shutdown();
+            Planner planner = new Planner(bundle.manifest(), 2, fleet.gpuMemory(), Long.MAX_VALUE);
             Runner runner =
                     new Runner(
                             bundle,
                             model,
                             kernels,
-                            new Planner(bundle.manifest(), 2, fleet.gpuMemory(), Long.MAX_VALUE),
+                            planner,
                             List.of(bundle.tokenizer(0)),
                             fleet.lanes(),
                             Long.MAX_VALUE,
                             "test",
                             WorkerHook.NONE);
             GeneratedImage image =
-                    runner.run(Tiny.request().build(), event -> {}, new Runner.Cancellation());
+                    runner.run(
+                            planner.planned(Tiny.request().build()),
+                            event -> {},
+                            new Runner.Cancellation());
             assertEquals(List.of("cpu#1"), image.report().get("lost_devices"));
         }
         assertEquals(before, Memory.bytesInUse());

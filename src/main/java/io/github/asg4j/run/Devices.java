@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-package io.github.asg4j;
+package io.github.asg4j.run;
+
+import io.github.asg4j.BadRequestException;
+import io.github.asg4j.DeviceException;
 
 import java.util.ArrayList;
 import java.util.List;

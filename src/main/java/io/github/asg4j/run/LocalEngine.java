@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.github.asg4j.run;
+
+import io.github.asg4j.EngineOptions;
+import io.github.asg4j.Generation;
+import io.github.asg4j.GenerationListener;
+import io.github.asg4j.GenerationRequest;
+import io.github.asg4j.device.HostQueue;
+import io.github.asg4j.device.Memory;
+import io.github.asg4j.kernel.KernelChoice;
+import io.github.asg4j.kernel.KernelSelfTest;
+import io.github.asg4j.method.Method;
+import io.github.asg4j.model.Bundle;
+import io.github.asg4j.model.LoadedModel;
+import io.github.asg4j.model.Tokenizer;
+import io.github.asg4j.ort.OrtRuntime;
+import io.github.asg4j.planning.PlannedRequest;
+import io.github.asg4j.planning.Planner;
+import io.github.asg4j.run.worker.Fleet;
+import io.github.asg4j.run.worker.Gpus;
+import io.github.asg4j.run.worker.WorkerHook;
+
+import java.io.IOException;
+import java.io.InputStream;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Properties;
+import java.util.Set;
+import java.util.stream.IntStream;
+
+/**
+ * The engine on this machine: opens bundle, devices and networks, plans requests and hands them to
+ * the queue that draws them. Thread-safe.
+ */
+public final class LocalEngine implements AutoCloseable {
+    private static final String VERSION = readVersion();
+
+    private final EngineOptions options;
+    private final Devices devices;
+    private final KernelChoice kernels;
+    private final Bundle bundle;
+    private final LoadedModel model;
+    private final Planner planner;
+    private final Fleet fleet;
+    private final RequestQueue queue;
+
+    private LocalEngine(EngineOptions options, WorkerHook hook, Gpus gpus) {
+        this.options = options;
+        devices =
+                Devices.parse(
+                        options.devices(),
+                        options.threadsPerWorker(),
+                        () -> gpus.driver().deviceCount());
+        kernels = KernelChoice.choose(options.kernels());
+        bundle = Bundle.open(options.model(), options.verify());
+        fleet =
+                devices.onGpus()
+                        ? Fleet.ofGpus(devices.names(), devices.gpus(), gpus)
+                        : Fleet.ofCpu(
+                                devices.names(), devices.threadsPerWorker(), kernels.kernels());
+        Runner runner;
+        try {
+            List<Tokenizer> tokenizers =
+                    IntStream.range(0, bundle.manifest().textEncoders().size())
+                            .mapToObj(bundle::tokenizer)
+                            .toList();
+            planner =
+                    new Planner(
+                            bundle.manifest(),
+                            devices.workers(),
+                            fleet.gpuMemory(),
+                            memoryLimit(options));
+            model = LoadedModel.open(bundle, fleet.placements());
+            runner =
+                    new Runner(
+                            bundle,
+                            model,
+                            kernels.kernels(),
+                            planner,
+                            tokenizers,
+                            fleet.lanes(),
+                            memoryLimit(options),
+                            VERSION,
+                            hook);
+        } catch (Throwable e) {
+            fleet.close();
+            throw e;
+        }
+        queue = new RequestQueue(options, runner);
+    }
+
+    /**
+     * Loads the bundle and makes the workers.
+     *
+     * @throws io.github.asg4j.AsgException when bundle, devices or kernels are not to be had
+     */
+    public static LocalEngine open(EngineOptions options) {
+        return open(options, WorkerHook.NONE, Gpus.ofMachine());
+    }
+
+    /**
+     * The same with a hook into the workers, and with other GPUs than those of the machine; for tests.
+     */
+    public static LocalEngine open(EngineOptions options, WorkerHook hook, Gpus gpus) {
+        return new LocalEngine(options, hook, gpus);
+    }
+
+    /** Version of this library, "unknown" outside of its build. */
+    public static String version() {
+        return VERSION;
+    }
+
+    private static String readVersion() {
+        Properties properties = new Properties();
+        try (InputStream in =
+                LocalEngine.class.getResourceAsStream("/io/github/asg4j/version.properties")) {
+            if (in != null) {
+                properties.load(in);
+            }
+        } catch (IOException e) {
+            System.getLogger(LocalEngine.class.getName())
+                    .log(System.Logger.Level.WARNING, "version.properties cannot be read", e);
+        }
+        return properties.getProperty("version", "unknown");
+    }
+
+    /** Names of the methods a request can ask for. */
+    public static Set<String> methods() {
+        return Method.names();
+    }
+
+    /** Bytes of off-heap memory that this process holds through engines. */
+    public static long nativeBytesInUse() {
+        return Memory.bytesInUse();
+    }
+
+    /** Plans a request and queues it with its plan; see {@code Engine.submit}. */
+    public Generation submit(GenerationRequest request, GenerationListener listener) {
+        PlannedRequest planned = planner.planned(request);
+        return queue.submit(planned, listener);
+    }
+
+    /** What a request would take, without doing it, by the names of the plan command. */
+    public Map<String, Object> plan(GenerationRequest request) {
+        return planner.planned(request).plan().describe();
+    }
+
+    /** Devices, kernels, model and versions, by the names of reports. */
+    public Map<String, Object> describe() {
+        Map<String, Object> map = new LinkedHashMap<>();
+        map.put("devices", devices.names());
+        map.put("devices_reason", devices.reason());
+        if (devices.onGpus()) {
+            map.put("gpus", fleet.models());
+        }
+        map.put("threads_per_worker", devices.threadsPerWorker());
+        map.put("kernels", kernels.kernels().name());
+        map.put("kernels_reason", kernels.reason());
+        map.put("kernels_usable", KernelChoice.usable());
+        String difference = KernelSelfTest.firstDifference(kernels.kernels(), HostQueue.INSTANCE);
+        map.put("kernels_self_test", selfTest(difference));
+        fleet.kernelDifferences()
+                .forEach((name, found) -> map.put(name + "_self_test", selfTest(found)));
+        map.put("model", bundle.manifest().name());
+        map.put("licence", bundle.manifest().licence());
+        map.put("bundle_sha256", bundle.bundleSha256());
+        var latent = bundle.manifest().latent();
+        map.put(
+                "native_size",
+                List.of(
+                        latent.nativeWidth() * latent.vaeFactor(),
+                        latent.nativeHeight() * latent.vaeFactor()));
+        map.put("onnxruntime", OrtRuntime.version());
+        map.put("memory_limit", memoryLimit(options));
+        return map;
+    }
+
+    private static Map<String, String> selfTest(String difference) {
+        return Map.of(
+                "status",
+                difference.isEmpty() ? "OK" : "FAIL",
+                "result",
+                difference.isEmpty()
+                        ? "same bits as the Java kernels"
+                        : difference + " differs from the Java kernels");
+    }
+
+    /** Ends all requests as {@code Engine.close} says, and frees everything. */
+    @Override
+    public void close() {
+        queue.close(this::free);
+    }
+
+    private synchronized void free() {
+        queue.awaitEnd();
+        try {
+            model.close();
+        } finally {
+            fleet.close();
+        }
+    }
+
+    private static long memoryLimit(EngineOptions options) {
+        if (options.maxMemoryBytes() > 0) {
+            return options.maxMemoryBytes();
+        }
+        var os = java.lang.management.ManagementFactory.getOperatingSystemMXBean();
+        return os instanceof com.sun.management.OperatingSystemMXBean bean
+                ? bean.getTotalMemorySize()
+                : Long.MAX_VALUE;
+    }
+}
