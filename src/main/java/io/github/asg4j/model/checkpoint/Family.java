@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.github.asg4j.model.checkpoint;
+
+import java.util.List;
+
+/** Architecture of a published model, as far as the shapes of its weights tell it. */
+public enum Family {
+    SD1("sd1", "Stable Diffusion 1.x", Layout.SD1),
+    SD2("sd2", "Stable Diffusion 2.x", Layout.SD2),
+    SDXL("sdxl", "Stable Diffusion XL", Layout.SDXL),
+    SDXL_REFINER("sdxl-refiner", "Stable Diffusion XL refiner", Layout.SDXL_REFINER),
+    SD3_MEDIUM("sd3", "Stable Diffusion 3 medium", Layout.SD3),
+    SD35_MEDIUM("sd35-medium", "Stable Diffusion 3.5 medium", Layout.SD3),
+    SD35_LARGE("sd35-large", "Stable Diffusion 3.5 large", Layout.SD3);
+
+    private final String id;
+    private final String title;
+    private final Layout singleFile;
+
+    Family(String id, String title, Layout singleFile) {
+        this.id = id;
+        this.title = title;
+        this.singleFile = singleFile;
+    }
+
+    /** Name of its templates' folder. */
+    public String id() {
+        return id;
+    }
+
+    /** Name for people. */
+    public String title() {
+        return title;
+    }
+
+    /** Layout of its single files. */
+    public Layout singleFile() {
+        return singleFile;
+    }
+
+    /** Its text encoders in the order in which their states are joined. */
+    public List<Part> textEncoders() {
+        return switch (singleFile) {
+            case SDXL -> List.of(Part.TEXT_ENCODER, Part.TEXT_ENCODER_2);
+            case SDXL_REFINER -> List.of(Part.TEXT_ENCODER_2);
+            case SD3 -> List.of(Part.TEXT_ENCODER, Part.TEXT_ENCODER_2, Part.TEXT_ENCODER_3);
+            default -> List.of(Part.TEXT_ENCODER);
+        };
+    }
+
+    /** Its denoiser: a transformer or a UNet. */
+    public Part denoiser() {
+        return singleFile == Layout.SD3 ? Part.TRANSFORMER : Part.UNET;
+    }
+}

@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.github.asg4j.model.checkpoint;
+
+import io.github.asg4j.BadBundleException;
+
+import org.jspecify.annotations.Nullable;
+
+import java.util.EnumSet;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.Set;
+import java.util.TreeMap;
+
+/**
+ * What a single file holds, told from the names and shapes of its tensors and from its metadata.
+ *
+ * @param family its architecture
+ * @param parts the networks whose weights it holds
+ * @param prediction what its denoiser predicts: "epsilon", "v" or "flow"; null: the file does not say
+ *     it, and both are published for this architecture
+ * @param zeroTerminalSnr whether it was trained with a noise schedule that ends in pure noise
+ * @param inputChannels channels of the denoiser's input: 4 or 16 for latents alone, 9 for inpainting,
+ *     8 for editing by instruction, 5 with a depth map
+ * @param guidanceEmbedding whether the denoiser takes the guidance scale as an input (LCM)
+ * @param jointBlocks transformer blocks of an SD3 model; 0 for a UNet
+ */
+public record Recognition(
+        Family family,
+        Set<Part> parts,
+        @Nullable String prediction,
+        boolean zeroTerminalSnr,
+        int inputChannels,
+        boolean guidanceEmbedding,
+        int jointBlocks) {
+
+    private static final String DENOISER = "model.diffusion_model.";
+    private static final String FIRST = "input_blocks.0.0.weight";
+    private static final int SD3_MEDIUM_BLOCKS = 24;
+    private static final int SD35_LARGE_BLOCKS = 38;
+
+    /** Tensors that only files of other kinds have, and what such a file is. */
+    private static final Map<String, String> OTHERS =
+            new TreeMap<>(
+                    Map.ofEntries(
+                            Map.entry("lora_unet_", "a LoRA: give it with --lora"),
+                            Map.entry("lora_te", "a LoRA: give it with --lora"),
+                            Map.entry("lora_A.", "a LoRA: give it with --lora"),
+                            Map.entry(".lora_", "a LoRA: give it with --lora"),
+                            Map.entry("_lora.", "a LoRA: give it with --lora"),
+                            Map.entry(".lora.", "a LoRA: give it with --lora"),
+                            Map.entry("hada_w1_a", "a LoHa: give it with --lora"),
+                            Map.entry("lokr_w", "a LoKr: give it with --lora"),
+                            Map.entry("emb_params", "a textual-inversion embedding"),
+                            Map.entry("control_model.", "a ControlNet"),
+                            Map.entry("controlnet_", "a ControlNet"),
+                            Map.entry("double_blocks.", "a FLUX model, which is not supported"),
+                            Map.entry(
+                                    "double_layers.", "an AuraFlow model, which is not supported"),
+                            Map.entry(
+                                    "text_projection.0.", "a PixArt model, which is not supported"),
+                            Map.entry(
+                                    "down_blocks.0.0.channelwise.",
+                                    "a Stable Cascade model, which is not supported"),
+                            Map.entry("conv_body.", "an upscaler"),
+                            Map.entry("RDB1.", "an upscaler")));
+
+    public Recognition {
+        parts = Set.copyOf(parts);
+    }
+
+    /**
+     * Recognises a single file.
+     *
+     * @param file its name, for messages
+     * @param shapes extents of its tensors by name
+     * @param metadata of its header
+     * @throws BadBundleException if it holds no denoiser of a known architecture, saying what it holds
+     */
+    public static Recognition of(
+            String file, Map<String, List<Long>> shapes, Map<String, String> metadata) {
+        String prefix = prefix(shapes);
+        if (prefix == null) {
+            throw new BadBundleException(file + " " + other(shapes));
+        }
+        int blocks = jointBlocks(prefix, shapes);
+        Family family = blocks > 0 ? transformer(file, prefix, shapes, blocks) : unet(file, shapes);
+        EnumSet<Part> parts = EnumSet.of(family.denoiser());
+        if (has(shapes, "first_stage_model.decoder.conv_in.weight", "vae.decoder.conv_in.weight")) {
+            parts.add(Part.VAE);
+        }
+        for (Part text : family.textEncoders()) {
+            String token =
+                    text == Part.TEXT_ENCODER_3
+                            ? "encoder.final_layer_norm.weight"
+                            : "embeddings.token_embedding.weight";
+            List<Source> places = WeightNames.of(family.singleFile(), text, token, blocks);
+            if (places.stream().anyMatch(place -> shapes.containsKey(place.tensor()))) {
+                parts.add(text);
+            }
+        }
+        return new Recognition(
+                family,
+                parts,
+                prediction(family, shapes, metadata),
+                shapes.containsKey("ztsnr"),
+                inputChannels(prefix, shapes, blocks),
+                shapes.containsKey(prefix + "time_embed.cond_proj.weight"),
+                blocks);
+    }
+
+    /** What the denoiser's tensors begin with; null: there is none. */
+    private static @Nullable String prefix(Map<String, List<Long>> shapes) {
+        for (String prefix : List.of(DENOISER, "")) {
+            if (shapes.containsKey(prefix + FIRST)
+                    || shapes.containsKey(prefix + "joint_blocks.0.x_block.attn.qkv.weight")) {
+                return prefix;
+            }
+        }
+        return null;
+    }
+
+    private static int jointBlocks(String prefix, Map<String, List<Long>> shapes) {
+        int blocks = 0;
+        while (shapes.containsKey(prefix + "joint_blocks." + blocks + ".x_block.attn.qkv.weight")) {
+            blocks++;
+        }
+        return blocks;
+    }
+
+    private static Family unet(String file, Map<String, List<Long>> shapes) {
+        long width = 0;
+        for (Map.Entry<String, List<Long>> tensor : shapes.entrySet()) {
+            if (tensor.getKey().endsWith("attn2.to_k.weight") && tensor.getValue().size() == 2) {
+                width = tensor.getValue().get(1);
+                break;
+            }
+        }
+        return switch ((int) width) {
+            case 768 -> Family.SD1;
+            case 1024 -> Family.SD2;
+            case 2048 -> Family.SDXL;
+            case 1280 -> Family.SDXL_REFINER;
+            default ->
+                    throw new BadBundleException(
+                            file
+                                    + " holds a UNet whose cross-attention takes text of width "
+                                    + width
+                                    + "; known are 768 (SD 1.x), 1024 (SD 2.x), 2048 (SDXL) and"
+                                    + " 1280 (SDXL refiner)");
+        };
+    }
+
+    private static Family transformer(
+            String file, String prefix, Map<String, List<Long>> shapes, int blocks) {
+        if (blocks == SD35_LARGE_BLOCKS) {
+            return Family.SD35_LARGE;
+        }
+        if (blocks == SD3_MEDIUM_BLOCKS) {
+            String second = prefix + "joint_blocks.0.x_block.attn2.qkv.weight";
+            return shapes.containsKey(second) ? Family.SD35_MEDIUM : Family.SD3_MEDIUM;
+        }
+        throw new BadBundleException(
+                file
+                        + " holds an SD3 transformer of "
+                        + blocks
+                        + " blocks; known are 24 (SD3 and SD3.5 medium) and 38 (SD3.5 large)");
+    }
+
+    private static int inputChannels(String prefix, Map<String, List<Long>> shapes, int blocks) {
+        String first = prefix + (blocks > 0 ? "x_embedder.proj.weight" : FIRST);
+        List<Long> shape = shapes.getOrDefault(first, List.of());
+        return shape.size() == 4 ? Math.toIntExact(shape.get(1)) : 0;
+    }
+
+    private static @Nullable String prediction(
+            Family family, Map<String, List<Long>> shapes, Map<String, String> metadata) {
+        if (family.denoiser() == Part.TRANSFORMER) {
+            return "flow";
+        }
+        if (shapes.containsKey("v_pred")) {
+            return "v";
+        }
+        String said =
+                metadata.getOrDefault("modelspec.prediction_type", "").toLowerCase(Locale.ROOT);
+        if (said.startsWith("v")) {
+            return "v";
+        }
+        if (said.startsWith("eps")) {
+            return "epsilon";
+        }
+        return family == Family.SD2 ? null : "epsilon";
+    }
+
+    /** What a file without a denoiser is. */
+    private static String other(Map<String, List<Long>> shapes) {
+        for (String name : shapes.keySet()) {
+            for (Map.Entry<String, String> kind : OTHERS.entrySet()) {
+                if (name.contains(kind.getKey())) {
+                    return "is " + kind.getValue() + ", not a model that draws";
+                }
+            }
+        }
+        if (has(
+                shapes,
+                "down_blocks.0.resnets.0.conv1.weight",
+                "transformer_blocks.0.attn.to_q.weight")) {
+            return "holds a denoiser alone, in the names of diffusers: give the folder of the whole"
+                    + " checkpoint";
+        }
+        if (has(shapes, "decoder.conv_in.weight", "first_stage_model.decoder.conv_in.weight")) {
+            return "holds an autoencoder alone: give it with --vae, beside a model";
+        }
+        if (has(
+                shapes,
+                "text_model.embeddings.token_embedding.weight",
+                "encoder.block.0.layer.0.SelfAttention.q.weight")) {
+            return "holds a text encoder alone: give the model that it belongs to";
+        }
+        return "holds no denoiser that is known; its first tensors are "
+                + shapes.keySet().stream().limit(3).toList();
+    }
+
+    private static boolean has(Map<String, List<Long>> shapes, String... names) {
+        for (String name : names) {
+            if (shapes.containsKey(name)) {
+                return true;
+            }
+        }
+        return false;
+    }
+}
