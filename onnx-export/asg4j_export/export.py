@@ -12,7 +12,7 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,6 +56,10 @@ class Graph:
     weights_of: str | None = None  # an earlier graph with the same weights
 
 
+#: writes one graph into a folder
+Writer = Callable[[Graph, Path], None]
+
+
 def export(checkpoint: Checkpoint | Path, out: Path, name: str | None = None, licence: str | None = None, vae_precision: str = "fp32") -> dict:
     """Writes the bundle and returns its manifest. The folder ``out`` appears whole or not at all."""
     if isinstance(checkpoint, Path):
@@ -68,10 +72,10 @@ def export(checkpoint: Checkpoint | Path, out: Path, name: str | None = None, li
     folder = Path(tempfile.mkdtemp(prefix=out.name + ".", dir=out.parent))
     try:
         with _plain_errors(folder):
-            manifest = _build(checkpoint, folder, vae_precision)
+            manifest = build(checkpoint, folder, vae_precision)
             manifest["name"] = name or checkpoint.folder.name
             manifest["licence"] = licence or checkpoint.index.get("licence", "see the checkpoint")
-            manifest["files"] = {path.name: _fingerprint(path) for path in sorted(folder.iterdir())}
+            manifest["files"] = {path.name: fingerprint(path) for path in sorted(folder.iterdir())}
             (folder / "manifest.json").write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         folder.chmod(0o755)
         if out.exists():
@@ -83,8 +87,9 @@ def export(checkpoint: Checkpoint | Path, out: Path, name: str | None = None, li
     return manifest
 
 
-def _build(checkpoint: Checkpoint, folder: Path, vae_precision: str) -> dict:
-    """Writes all files but the manifest; one part of the checkpoint is in memory at a time."""
+def build(checkpoint: Checkpoint, folder: Path, vae_precision: str, write: Writer | None = None) -> dict:
+    """Writes all files but the manifest with ``write``; one part of the checkpoint is in memory at a time."""
+    write = write or _write
     prediction, scheduler = checkpoint.scheduler()
     config = checkpoint.config(checkpoint.denoiser_part)
     text = _TextPlan.of(checkpoint, config)
@@ -93,11 +98,11 @@ def _build(checkpoint: Checkpoint, folder: Path, vae_precision: str) -> dict:
     entries = []
     for part in checkpoint.encoders:
         progress.start(part)
-        entries.append(_text_encoder(checkpoint, part, folder, text))
+        entries.append(_text_encoder(checkpoint, part, folder, text, write))
     progress.start(checkpoint.denoiser_part)
-    denoiser_entry, latent, text_time = _denoiser(checkpoint, folder, text, prediction)
+    denoiser_entry, latent, text_time = _denoiser(checkpoint, folder, text, prediction, write)
     progress.start("vae")
-    vae_entry, vae_latent = _vae(checkpoint, folder, vae_precision)
+    vae_entry, vae_latent = _vae(checkpoint, folder, vae_precision, write)
     progress.end()
 
     joint = checkpoint.denoiser_part == "transformer"
@@ -161,7 +166,7 @@ class _TextPlan:
         return _TextPlan(width, length, pooled, len(clips) > 1, 0)
 
 
-def _text_encoder(checkpoint: Checkpoint, part: str, folder: Path, text: _TextPlan) -> dict:
+def _text_encoder(checkpoint: Checkpoint, part: str, folder: Path, text: _TextPlan, write: Writer) -> dict:
     model = checkpoint.load(part)
     t5 = hasattr(model.config, "d_model")
     encoder = T5TextEncoder(model) if t5 else TextEncoder(model, text.penultimate)
@@ -169,7 +174,7 @@ def _text_encoder(checkpoint: Checkpoint, part: str, folder: Path, text: _TextPl
     length = T5_LENGTH if t5 else model.config.max_position_embeddings
     content, padding = checkpoint.tokenizer(part)
     (folder / f"tokenizer{suffix}.json").write_text(content, encoding="utf-8")
-    _write(_text_graph(f"{part}.onnx", encoder, model.config.vocab_size, length, padding, checkpoint.precision), folder)
+    write(_text_graph(f"{part}.onnx", encoder, model.config.vocab_size, length, padding, checkpoint.precision), folder)
     entry = {
         "file": f"{part}.onnx",
         "tokenizer": f"tokenizer{suffix}.json",
@@ -180,7 +185,7 @@ def _text_encoder(checkpoint: Checkpoint, part: str, folder: Path, text: _TextPl
     return entry | ({"join": "tokens"} if t5 else {})
 
 
-def _denoiser(checkpoint: Checkpoint, folder: Path, text: _TextPlan, prediction: str) -> tuple[dict, dict, bool]:
+def _denoiser(checkpoint: Checkpoint, folder: Path, text: _TextPlan, prediction: str, write: Writer) -> tuple[dict, dict, bool]:
     """The manifest's ``denoiser``, the denoiser's share of ``latent``, and whether it takes time_ids."""
     model = checkpoint.load(checkpoint.denoiser_part)
     config = model.config
@@ -204,7 +209,7 @@ def _denoiser(checkpoint: Checkpoint, folder: Path, text: _TextPlan, prediction:
     native = [native, native] if isinstance(native, int) else list(native)
     plain = _denoiser_graph(denoiser, config.in_channels, native[0], multiple, text, masks, checkpoint.precision)
     lost = storage.too_large(model)
-    _write(plain, folder)
+    write(plain, folder)
     dilation = {"dilated_file": None}
     if isinstance(denoiser, Denoiser):
         if lost:
@@ -214,7 +219,7 @@ def _denoiser(checkpoint: Checkpoint, folder: Path, text: _TextPlan, prediction:
             dilated = DilatedDenoiser(denoiser)
         except ValueError as error:
             raise ExportError(str(error)) from error
-        _write(_dilated_graph(dilated, plain), folder)
+        write(_dilated_graph(dilated, plain), folder)
         dilation = {"dilated_file": "denoiser_dilated.onnx", "dilation_groups": dilated.groups}
     entry = {
         "file": "denoiser.onnx",
@@ -243,7 +248,7 @@ def _finest_heads(config) -> int:
     return heads if isinstance(heads, int) else heads[level]
 
 
-def _vae(checkpoint: Checkpoint, folder: Path, precision: str) -> tuple[dict, dict]:
+def _vae(checkpoint: Checkpoint, folder: Path, precision: str, write: Writer) -> tuple[dict, dict]:
     """The manifest's ``vae`` and the autoencoder's share of ``latent``.
 
     In fp32 unless asked otherwise: SDXL's overflows in halves, and it runs once a picture. In fp16 the decoder is there in fp32 too,
@@ -265,7 +270,7 @@ def _vae(checkpoint: Checkpoint, folder: Path, precision: str) -> tuple[dict, di
         entry["fallback"] = {"decoder": exact.file, "precision": "fp32", "tiled_decoder": exact_entry}
         graphs = [decoder, encoder, *tiled_graphs, exact, *exact_graphs]
     for graph in graphs:
-        _write(graph, folder)
+        write(graph, folder)
     # What its working memory grows with: channels that enter the last block, at the picture's resolution; whether scores of all latent cells are kept.
     entry |= {"width": vae.config.block_out_channels[:2][-1], "attention": "fused" if vae.attn_processors else "none"}
     latent = {"vae_factor": factor, "scaling": vae.config.scaling_factor, "shift": vae.config.shift_factor or 0.0}
@@ -366,11 +371,11 @@ def _write(graph: Graph, folder: Path) -> None:
     shared = None if graph.weights_of is None else folder / graph.weights_of
     if storage.too_large(graph.module):
         # As inputs, weights are neither folded nor written by the tracer.
-        model = _trace(graph, export_params=False, do_constant_folding=False)
+        model = trace(graph, export_params=False, do_constant_folding=False)
         storage.write_beside(model, graph.input_names, graph.module.state_dict(), path, shared)
         _release(graph.module)
     else:
-        model = _trace(graph)
+        model = trace(graph)
         storage.write(model, path, shared)
     del model
     error = _parity(graph, path, expected)
@@ -391,7 +396,7 @@ def _in_float32(module: torch.nn.Module) -> Iterator[None]:
             tensor.data = tensor.data.half()
 
 
-def _trace(graph: Graph, **options: bool) -> onnx.ModelProto:
+def trace(graph: Graph, **options: bool) -> onnx.ModelProto:
     buffer = io.BytesIO()
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")
@@ -495,7 +500,7 @@ def _plain_errors(folder: Path) -> Iterator[None]:
         raise ExportError(f"the disk of {folder.parent} is full: choose another --out") from error
 
 
-def _fingerprint(path: Path) -> dict:
+def fingerprint(path: Path) -> dict:
     digest = hashlib.sha256()
     with open(path, "rb") as content:
         while chunk := content.read(1 << 22):

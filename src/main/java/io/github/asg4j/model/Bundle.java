@@ -3,6 +3,7 @@ package io.github.asg4j.model;
 
 import io.github.asg4j.BadBundleException;
 import io.github.asg4j.device.Memory;
+import io.github.asg4j.model.checkpoint.Checkpoint;
 
 import org.jspecify.annotations.Nullable;
 
@@ -20,11 +21,16 @@ import java.util.TreeMap;
 
 /**
  * A model bundle, in a folder or in the resources of a jar, whose manifest is valid and whose files
- * are those that the manifest records. Immutable and thread-safe; holds nothing open.
+ * are those that the manifest records; or a publisher's single file, whose networks are put together
+ * from a template in the jar and the weights where they lie. Immutable and thread-safe. Only a single
+ * file is held open, until {@link #close()}.
  */
-public final class Bundle {
+public final class Bundle implements AutoCloseable {
     /** Where the demo bundle lies in its jar, which is another one than the engine's. */
     public static final String DEMO = "io/github/asg4j/demo/";
+
+    /** Where the templates of checkpoints lie in the jar. */
+    private static final String TEMPLATES = "io/github/asg4j/templates/";
 
     private static final String MAKE = "python -m asg4j_export CHECKPOINT --out BUNDLE";
     private static final long MAX_MANIFEST_BYTES = 16L << 20;
@@ -42,18 +48,64 @@ public final class Bundle {
     }
 
     /**
-     * Opens the bundle in {@code folder}; null: the demo bundle. Checks that every file
-     * is there with its recorded size, and its SHA-256 unless that was done before and size and
-     * time of the file are still the same.
+     * Opens the bundle in the folder {@code place}, or the checkpoint in the .safetensors file {@code
+     * place}; null: the demo bundle. Checks that every file of a bundle is there with its
+     * recorded size, and its SHA-256 unless that was done before and size and time of the file are
+     * still the same.
      *
      * @param verify check every SHA-256 even so
      * @throws BadBundleException naming the file and what is wrong with it
      */
-    public static Bundle open(@Nullable Path folder, boolean verify) {
+    public static Bundle open(@Nullable Path place, boolean verify) {
         VerifiedFiles verified = VerifiedFiles.ofUser();
-        return folder == null
-                ? openDemo(Bundle.class.getClassLoader(), verified, verify)
-                : openFolder(folder, verified, verify);
+        if (place == null) {
+            return openDemo(Bundle.class.getClassLoader(), verified, verify);
+        }
+        return Files.isRegularFile(place)
+                ? openCheckpoint(place, TEMPLATES, verified, verify)
+                : openFolder(place, verified, verify);
+    }
+
+    /** Opens a publisher's single file with the templates below {@code templates} in the jar. */
+    static Bundle openCheckpoint(
+            Path file, String templates, VerifiedFiles verified, boolean verify) {
+        Checkpoint checkpoint = Checkpoint.open(file);
+        try {
+            ClassLoader loader = Bundle.class.getClassLoader();
+            String folder = templates + checkpoint.templateName() + "/";
+            Bundle template = openResources(loader, folder, verified, verify);
+            var files = new BundleFiles.Filled((BundleFiles.Resources) template.files, checkpoint);
+            MessageDigest digest = newSha256();
+            digest.update(template.sha256.getBytes(StandardCharsets.UTF_8));
+            digest.update(fileHash(file, verified, verify).getBytes(StandardCharsets.UTF_8));
+            return new Bundle(
+                    files,
+                    template.manifest.filled(
+                            checkpoint.name(),
+                            checkpoint.prediction(),
+                            checkpoint.nativeCells(),
+                            files::weightBytes),
+                    HexFormat.of().formatHex(digest.digest()));
+        } catch (IOException e) {
+            checkpoint.close();
+            throw unreadable(file.toString(), e);
+        } catch (RuntimeException | Error e) {
+            checkpoint.close();
+            throw e;
+        }
+    }
+
+    /** SHA-256 of a file, computed once for each state of it. */
+    private static String fileHash(Path file, VerifiedFiles verified, boolean verify)
+            throws IOException {
+        VerifiedFiles.State state = BundleFiles.stateOf(file.toRealPath(), "");
+        String known = verify ? null : verified.read().get(state);
+        if (known != null) {
+            return known;
+        }
+        String hash = sha256(Files.newInputStream(file));
+        verified.add(Map.of(state, hash));
+        return hash;
     }
 
     static Bundle openDemo(ClassLoader loader, VerifiedFiles verified, boolean verify) {
@@ -127,6 +179,14 @@ public final class Bundle {
 
     public Manifest manifest() {
         return manifest;
+    }
+
+    /** Ends the mapping of a single file; nothing of a bundle is open. After its networks are closed. */
+    @Override
+    public void close() {
+        if (files instanceof BundleFiles.Filled filled) {
+            filled.checkpoint().close();
+        }
     }
 
     /** Where the bundle lies, for messages. */
@@ -230,7 +290,7 @@ public final class Bundle {
             if (state != null && entry.sha256().equals(known.get(state))) {
                 return null;
             }
-            String found = sha256(files, name);
+            String found = sha256(files.open(name));
             if (!found.equals(entry.sha256())) {
                 throw new BadBundleException(
                         files.place(name)
@@ -250,10 +310,10 @@ public final class Bundle {
         }
     }
 
-    private static String sha256(BundleFiles files, String name) throws IOException {
+    private static String sha256(InputStream content) throws IOException {
         MessageDigest digest = newSha256();
         byte[] chunk = new byte[CHUNK_BYTES];
-        try (InputStream in = files.open(name)) {
+        try (InputStream in = content) {
             for (int read; (read = in.read(chunk)) >= 0; ) {
                 digest.update(chunk, 0, read);
             }

@@ -3,6 +3,8 @@ package io.github.asg4j.model;
 
 import io.github.asg4j.BadBundleException;
 import io.github.asg4j.device.Memory;
+import io.github.asg4j.model.checkpoint.AssembledGraph;
+import io.github.asg4j.model.checkpoint.Checkpoint;
 
 import org.jspecify.annotations.Nullable;
 
@@ -222,7 +224,65 @@ sealed interface BundleFiles {
         }
     }
 
-    private static VerifiedFiles.State stateOf(Path path, String inner) throws IOException {
+    /**
+     * A template's files with the weights of a checkpoint: graphs are put together from both, all else
+     * is the template's.
+     */
+    record Filled(Resources template, Checkpoint checkpoint) implements BundleFiles {
+        @Override
+        public String place() {
+            return checkpoint.path().toString();
+        }
+
+        @Override
+        public String place(String name) {
+            return template.place(name);
+        }
+
+        @Override
+        public long size(String name) throws IOException {
+            return template.size(name);
+        }
+
+        @Override
+        public InputStream open(String name) throws IOException {
+            return template.open(name);
+        }
+
+        @Override
+        public VerifiedFiles.@Nullable State state(String name) throws IOException {
+            return template.state(name);
+        }
+
+        @Override
+        public ModelFile graph(String name, long bytes, Memory memory, ExternalLookup external)
+                throws IOException {
+            AssembledGraph graph =
+                    AssembledGraph.of(read(name), recipe(name), read(recipe(name)), checkpoint);
+            MemorySegment copy = memory.allocate(graph.model().length, place(name));
+            MemorySegment.copy(
+                    graph.model(), 0, copy, ValueLayout.JAVA_BYTE, 0, graph.model().length);
+            return new ModelFile.Assembled(name, copy, graph.weights());
+        }
+
+        /** Bytes that a graph's weights take in the checkpoint. */
+        long weightBytes(String graph) throws IOException {
+            return AssembledGraph.weightBytes(recipe(graph), read(recipe(graph)), checkpoint);
+        }
+
+        private byte[] read(String name) throws IOException {
+            try (InputStream in = open(name)) {
+                return in.readAllBytes();
+            }
+        }
+
+        private static String recipe(String graph) {
+            return graph.replaceFirst("\\.onnx$", ".weights.json");
+        }
+    }
+
+    /** What tells one content of a file from another. */
+    static VerifiedFiles.State stateOf(Path path, String inner) throws IOException {
         BasicFileAttributes attributes = Files.readAttributes(path, BasicFileAttributes.class);
         return new VerifiedFiles.State(
                 path + inner,

@@ -189,6 +189,12 @@ public final class LoadedModel implements AutoCloseable {
                                 loaded.externalData(),
                                 bundle.place() + file,
                                 place);
+                case ModelFile.Assembled assembled ->
+                        OrtSession.open(
+                                assembled.bytes(),
+                                assembled.weights(),
+                                bundle.place() + ": " + file,
+                                place);
             };
         }
     }
@@ -304,7 +310,10 @@ public final class LoadedModel implements AutoCloseable {
         }
     }
 
-    /** Frees the networks; what is still bound to one keeps it until it is closed. Idempotent. */
+    /**
+     * Frees the networks and closes their bundle; what is still bound to one keeps it until it is
+     * closed. Idempotent.
+     */
     @Override
     public synchronized void close() {
         closed = true;
@@ -314,5 +323,6 @@ public final class LoadedModel implements AutoCloseable {
             encoderSession.close();
         }
         sessions.reversed().forEach(OrtSession::close);
+        bundle.close();
     }
 }

@@ -5,6 +5,7 @@ import io.github.asg4j.BadBundleException;
 
 import org.jspecify.annotations.Nullable;
 
+import java.io.IOException;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.HashSet;
@@ -88,6 +89,46 @@ public record Manifest(
         files = Collections.unmodifiableMap(new LinkedHashMap<>(files));
     }
 
+    /** Size of a graph's weights in bytes. */
+    interface WeightBytes {
+        long of(String graph) throws IOException;
+    }
+
+    /**
+     * The manifest of a template as that of a model whose weights lie elsewhere: graphs count with
+     * their weights.
+     *
+     * @param model what the model is called
+     * @param predicted what its denoiser predicts
+     * @param nativeCells latent cells of its native height and width; 0: the template's
+     */
+    Manifest filled(String model, String predicted, int nativeCells, WeightBytes weights)
+            throws IOException {
+        Map<String, FileEntry> counted = new LinkedHashMap<>(files);
+        for (Map.Entry<String, FileEntry> file : counted.entrySet()) {
+            if (file.getKey().endsWith(".onnx")) {
+                FileEntry entry = file.getValue();
+                file.setValue(
+                        new FileEntry(entry.bytes() + weights.of(file.getKey()), entry.sha256()));
+            }
+        }
+        return new Manifest(
+                formatVersion,
+                model,
+                licence,
+                madeBy,
+                nativeCells == 0 ? latent : latent.ofNativeSize(nativeCells),
+                textEncoders,
+                denoiser.predicting(predicted),
+                vae,
+                upscalers,
+                scheduler,
+                conditioning,
+                defaults,
+                evaluation,
+                counted);
+    }
+
     /**
      * @param channels C of a latent {@code [C, h, w]}
      * @param nativeHeight latent cells of a picture of the size the model was trained for
@@ -109,6 +150,11 @@ public record Manifest(
             int unetMultiple,
             int maxSize) {
         public static final int UNLIMITED = Integer.MAX_VALUE;
+
+        Latent ofNativeSize(int cells) {
+            return new Latent(
+                    channels, cells, cells, vaeFactor, scaling, shift, unetMultiple, maxSize);
+        }
     }
 
     /** How an encoder's hidden states are joined to those of the encoders before it. */
@@ -168,6 +214,21 @@ public record Manifest(
             dilationGroups = List.copyOf(dilationGroups);
             inputs = List.copyOf(inputs);
             masks = List.copyOf(masks);
+        }
+
+        /** The same with another prediction. */
+        Denoiser predicting(String predicted) {
+            return new Denoiser(
+                    file,
+                    dilatedFile,
+                    dilationGroups,
+                    predicted,
+                    precision,
+                    inputs,
+                    masks,
+                    fusedAttention,
+                    width,
+                    heads);
         }
 
         /** Whether it is a transformer, as those are that predict a flow (SD3); else a UNet. */

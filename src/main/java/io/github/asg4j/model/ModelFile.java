@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.github.asg4j.model;
 
+import io.github.asg4j.ort.Weight;
+
 import java.lang.foreign.MemorySegment;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Map;
 
 /** A graph, ready for ONNX Runtime to open: its external data has been checked. */
@@ -30,6 +33,19 @@ public sealed interface ModelFile {
             implements ModelFile {
         public Loaded {
             externalData = Map.copyOf(externalData);
+        }
+    }
+
+    /**
+     * A graph in memory whose weights lie in a checkpoint.
+     *
+     * @param name name in the manifest
+     * @param bytes off-heap, owned by the {@code Memory} it was loaded into
+     * @param weights what it names and does not hold; valid as long as the bundle is open
+     */
+    record Assembled(String name, MemorySegment bytes, List<Weight> weights) implements ModelFile {
+        public Assembled {
+            weights = List.copyOf(weights);
         }
     }
 }

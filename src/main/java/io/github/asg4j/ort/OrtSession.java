@@ -5,11 +5,13 @@ import io.github.asg4j.AsgException;
 import io.github.asg4j.BadBundleException;
 
 import org.bytedeco.javacpp.BytePointer;
+import org.bytedeco.javacpp.LongPointer;
 import org.bytedeco.javacpp.Pointer;
 import org.bytedeco.javacpp.PointerPointer;
 import org.bytedeco.javacpp.SizeTPointer;
 import org.bytedeco.onnxruntime.ConstTensorTypeAndShapeInfo;
 import org.bytedeco.onnxruntime.MemoryInfo;
+import org.bytedeco.onnxruntime.OrtValue;
 import org.bytedeco.onnxruntime.RunOptions;
 import org.bytedeco.onnxruntime.Session;
 import org.bytedeco.onnxruntime.SessionOptions;
@@ -156,6 +158,73 @@ public final class OrtSession implements AutoCloseable {
                         addExternalData(options, externalData);
                         return new Session(OrtRuntime.env(), bytes, model.byteSize(), options);
                     });
+        }
+    }
+
+    /**
+     * As {@link #open(Path, long, Place)}, of a model in memory whose weights lie elsewhere.
+     *
+     * @param model bytes of the model, off-heap; may be freed afterwards
+     * @param weights what the model names and does not hold; has to outlive the session
+     * @param name for messages
+     * @throws BadBundleException not a model that ONNX Runtime can run
+     */
+    public static OrtSession open(
+            MemorySegment model, List<Weight> weights, String name, Place place) {
+        try (Pointer bytes = new Address(model)) {
+            return open(
+                    name,
+                    place,
+                    options -> {
+                        addWeights(options, weights);
+                        return new Session(OrtRuntime.env(), bytes, model.byteSize(), options);
+                    });
+        }
+    }
+
+    private static void addWeights(SessionOptions options, List<Weight> weights) {
+        int count = weights.size();
+        if (count == 0) {
+            return;
+        }
+        Deque<Pointer> pointers = new ArrayDeque<>();
+        Deque<OrtValue> values = new ArrayDeque<>();
+        try (PointerPointer<Pointer> names = new PointerPointer<>(count);
+                PointerPointer<Pointer> handed = new PointerPointer<>(count)) {
+            for (int i = 0; i < count; i++) {
+                Weight weight = weights.get(i);
+                pointers.push(new BytePointer(weight.name(), StandardCharsets.UTF_8));
+                names.put(i, pointers.peek());
+                values.push(value(weight));
+                handed.put(i, values.peek());
+            }
+            OrtRuntime.check(
+                    onnxruntime.GetApi()
+                            .AddExternalInitializers(
+                                    options.asOrtSessionOptions(), names, handed, count));
+        } finally {
+            // The options keep what they were given; the values only describe it.
+            values.forEach(onnxruntime.GetApi()::ReleaseValue);
+            pointers.forEach(Pointer::close);
+        }
+    }
+
+    private static OrtValue value(Weight weight) {
+        long[] shape = weight.shape().stream().mapToLong(Long::longValue).toArray();
+        try (Pointer data = new Address(weight.data());
+                LongPointer extents = new LongPointer(shape);
+                PointerPointer<Pointer> out = new PointerPointer<>(1)) {
+            OrtRuntime.check(
+                    onnxruntime.GetApi()
+                            .CreateTensorWithDataAsOrtValue(
+                                    OrtRuntime.hostMemory().asOrtMemoryInfo(),
+                                    data,
+                                    weight.data().byteSize(),
+                                    extents,
+                                    shape.length,
+                                    weight.type().code(),
+                                    out));
+            return new OrtValue(out.get());
         }
     }
 

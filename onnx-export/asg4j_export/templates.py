@@ -1,0 +1,197 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Graphs without weights: the engine fills them from a user's checkpoint, where each weight stays as it lies.
+
+``python -m asg4j_export.templates CONFIGS --out TEMPLATE`` takes a diffusers folder of which only the configurations, the tokenizers and the
+scheduler are needed. The folder it writes is a bundle whose graphs lack their weights, which are ONNX graph inputs no more but values without a
+source; beside each GRAPH.onnx, GRAPH.weights.json says what each of them is made of:
+
+    {"part": "unet", "weights": {VALUE: {"of": WEIGHT, "at": ELEMENTS, "shape": [...], "type": "F32"} | {"sum": [WEIGHT, ...], ...}}}
+
+WEIGHT is the name of a parameter in diffusers (or transformers), ``at`` where in it the value begins.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import onnx
+import torch
+from onnx import TensorProto, helper
+
+from .checkpoint import Checkpoint
+from .errors import ExportError
+from .export import Graph, build, fingerprint, trace
+
+_TYPES = {TensorProto.FLOAT: "F32", TensorProto.FLOAT16: "F16"}
+
+#: biases that the exporter adds to others (fusion.py): the pattern of the sum's name, and the two it is made of
+_SUMS = (
+    (re.compile(r"(.*)\.time_emb_proj\.bias$"), "conv1"),
+    (re.compile(r"(.*)\.conv2\.bias$"), "conv_shortcut"),
+)
+
+
+class Weightless(Checkpoint):
+    """A checkpoint of which only configurations, tokenizers and scheduler are there: its networks have memory that nothing was written to."""
+
+    @staticmethod
+    def open(folder: Path) -> "Weightless":  # type: ignore[override]
+        index = json.loads((folder / "model_index.json").read_text(encoding="utf-8"))
+        return Weightless(folder, index, "fp32")
+
+    def load(self, part: str, precision: str | None = None) -> torch.nn.Module:
+        cls = self._class(part)
+        with _no_initialisation():
+            if part in self.encoders:
+                config = cls.config_class.from_pretrained(self.path(part))
+                config._attn_implementation, config.dtype = "eager", torch.float32
+                model = cls(config)
+            else:
+                model = cls.from_config(self.config(part))
+        return model.eval().requires_grad_(False)
+
+
+@contextmanager
+def _no_initialisation() -> Iterator[None]:
+    """Random numbers for billions of weights would take minutes and all of the memory."""
+    names = [n for n in dir(torch.nn.init) if n.endswith("_") and not n.startswith("_") and callable(getattr(torch.nn.init, n))]
+    saved = {n: getattr(torch.nn.init, n) for n in names}
+    normal = torch.Tensor.normal_
+    for n in names:
+        setattr(torch.nn.init, n, lambda tensor, *args, **kwargs: tensor)
+    torch.Tensor.normal_ = lambda tensor, *args, **kwargs: tensor  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        torch.Tensor.normal_ = normal  # type: ignore[method-assign]
+        for n, function in saved.items():
+            setattr(torch.nn.init, n, function)
+
+
+@dataclass(frozen=True)
+class _Original:
+    """A parameter as the checkpoint names it, by where its memory begins."""
+
+    name: str
+    start: int
+    bytes: int
+    width: int
+
+
+class _Recorder(Weightless):
+    """Remembers where the parameters of the network that was loaded last lie, before the exporter changes the network."""
+
+    def load(self, part: str, precision: str | None = None) -> torch.nn.Module:
+        model = super().load(part, precision)
+        tensors = model.state_dict()
+        originals = [_Original(n, t.data_ptr(), t.numel() * t.element_size(), t.element_size()) for n, t in tensors.items() if t.numel()]
+        object.__setattr__(self, "part", part)
+        object.__setattr__(self, "originals", originals)
+        object.__setattr__(self, "tensors", tensors)  # keeps the memory, and so the addresses
+        return model
+
+
+def make(configs: Path, out: Path, name: str) -> dict:
+    """Writes a template and returns its manifest. The folder ``out`` appears whole or not at all."""
+    if out.exists():
+        raise ExportError(f"{out} exists: give a new folder")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    checkpoint = _Recorder.open(configs)
+    recorder = _Recorder(checkpoint.folder, checkpoint.index, "fp32")
+    folder = Path(tempfile.mkdtemp(prefix=out.name + ".", dir=out.parent))
+    try:
+        manifest = build(recorder, folder, "fp32", lambda graph, place: _write(graph, place, recorder))
+        manifest["name"] = name
+        manifest["licence"] = "that of the checkpoint"
+        manifest["files"] = {path.name: fingerprint(path) for path in sorted(folder.iterdir())}
+        (folder / "manifest.json").write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        folder.chmod(0o755)
+        folder.rename(out)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    return manifest
+
+
+def _write(graph: Graph, folder: Path, recorder: _Recorder) -> None:
+    state = graph.module.state_dict()
+    # The tracer merges weights that are equal: those of memory that nothing was written to are.
+    for i, value in enumerate(state.values()):
+        if value.is_floating_point() and value.numel() > 1:
+            value.view(-1)[:2] = torch.tensor([i // 1000, i % 1000], dtype=value.dtype)
+    model = trace(graph, export_params=False, do_constant_folding=False)
+    names = [value.name for value in model.graph.input if value.name not in graph.input_names]
+    types = {value.name: value.type.tensor_type.elem_type for value in model.graph.input}
+    kept = [value for value in model.graph.input if value.name in graph.input_names]
+    del model.graph.input[:]
+    model.graph.input.extend(kept)
+    _multiply_transposed(model, set(names))
+    weights = {}
+    for name in names:
+        origin = _origin(name, state[name], recorder)
+        weights[name] = origin | {"shape": list(state[name].shape), "type": _TYPES[types[name]]}
+    (folder / graph.file).write_bytes(model.SerializeToString(deterministic=True))
+    recipe = {"part": recorder.part, "weights": weights}
+    text = json.dumps(recipe, indent=0, sort_keys=True) + "\n"
+    (folder / graph.file).with_suffix(".weights.json").write_text(text, encoding="utf-8")
+    print(f"  {graph.file}: {(folder / graph.file).stat().st_size:,} bytes, {len(weights)} weights", file=sys.stderr, flush=True)
+
+
+def _multiply_transposed(model: onnx.ModelProto, names: set[str]) -> None:
+    """Linear layers take their weights as checkpoints have them, [out, in]: the product reads them transposed."""
+    graph = model.graph
+    transposes = {n.output[0]: n for n in graph.node if n.op_type == "Transpose" and n.input[0] in names and list(n.attribute[0].ints) == [1, 0]}
+    for node in graph.node:
+        if node.op_type == "MatMul" and node.input[1] in transposes:
+            node.op_type, node.domain = "FusedMatMul", "com.microsoft"
+            node.input[1] = transposes[node.input[1]].input[0]
+            node.attribute.append(helper.make_attribute("transB", 1))
+    used = {value for node in graph.node for value in node.input}
+    for output, node in transposes.items():
+        if output not in used:
+            graph.node.remove(node)
+    if not any(opset.domain == "com.microsoft" for opset in model.opset_import):
+        model.opset_import.append(helper.make_opsetid("com.microsoft", 1))
+
+
+def _origin(name: str, value: torch.Tensor, recorder: _Recorder) -> dict:
+    """What a value of the graph is made of: a run of a parameter, or the sum of two."""
+    start, size = value.data_ptr(), value.numel() * value.element_size()
+    for original in recorder.originals:
+        inside = original.start <= start and start + size <= original.start + original.bytes
+        if inside and value.is_contiguous():
+            return {"of": original.name, "at": (start - original.start) // original.width}
+    known = {original.name for original in recorder.originals}
+    bare = next((name[i:] for i in range(len(name)) if name[i:] in known), None)
+    for pattern, other in _SUMS:
+        match = bare and pattern.match(bare)
+        if match:
+            second = f"{match[1]}.{other}.bias"
+            if second in known:
+                return {"sum": [bare, second]}
+    raise ExportError(f"{name} is no weight of the checkpoint: nothing says what it is made of")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="asg4j-export template", description="Writes the graphs of a model without its weights.")
+    parser.add_argument("configs", type=Path, help="diffusers folder; weights are not needed")
+    parser.add_argument("--out", type=Path, required=True, metavar="TEMPLATE")
+    parser.add_argument("--name", required=True)
+    arguments = parser.parse_args()
+    try:
+        make(arguments.configs, arguments.out, arguments.name)
+    except ExportError as error:
+        raise SystemExit(f"error: {error}") from error
+
+
+if __name__ == "__main__":
+    main()

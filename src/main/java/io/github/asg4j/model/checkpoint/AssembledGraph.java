@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.github.asg4j.model.checkpoint;
+
+import io.github.asg4j.BadBundleException;
+import io.github.asg4j.ort.Weight;
+
+import java.io.ByteArrayOutputStream;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.function.IntFunction;
+
+/**
+ * A template's graph with the weights of a checkpoint: the bytes of an ONNX model, and the weights that
+ * it names but does not hold, where they lie in the mapped file. Nothing larger than a bias or a small
+ * matrix is copied.
+ *
+ * @param model bytes of a ModelProto
+ * @param weights what has to be handed over with it; valid as long as the checkpoint is open
+ */
+public record AssembledGraph(byte[] model, List<Weight> weights) {
+    public AssembledGraph {
+        weights = List.copyOf(weights);
+    }
+
+    /** From this size on, elements are handed over instead of being copied into the model. */
+    private static final long SMALLEST_BYTES = 4096;
+
+    /**
+     * Assembles a graph.
+     *
+     * @param template bytes of the graph without its weights
+     * @param recipeFile name of the recipe, for messages
+     * @param recipeText what the graph's values are made of
+     * @throws BadBundleException if the checkpoint lacks a weight, or has it in another shape
+     */
+    public static AssembledGraph of(
+            byte[] template, String recipeFile, byte[] recipeText, Checkpoint checkpoint) {
+        Recipe recipe = Recipe.parse(recipeFile, recipeText);
+        Assembly assembly = new Assembly(recipe.part(), checkpoint);
+        recipe.values().forEach(assembly::add);
+        byte[] casts = Protobuf.model(assembly.casts);
+        byte[] weights = Protobuf.model(assembly.weights);
+        // Casts first: nodes have to stand behind those that they read from.
+        ByteArrayOutputStream model = new ByteArrayOutputStream();
+        model.writeBytes(casts);
+        model.writeBytes(template);
+        model.writeBytes(weights);
+        return new AssembledGraph(model.toByteArray(), assembly.handed);
+    }
+
+    /** Bytes that the weights of a graph take as the checkpoint stores them. */
+    public static long weightBytes(String recipeFile, byte[] recipeText, Checkpoint checkpoint) {
+        Recipe recipe = Recipe.parse(recipeFile, recipeText);
+        long bytes = 0;
+        for (Recipe.Value value : recipe.values()) {
+            String weight = value.weights().getFirst();
+            if (!checkpoint.isIdentity(recipe.part(), weight)) {
+                Tensor tensor = checkpoint.find(recipe.part(), weight).tensor();
+                bytes += value.count() * tensor.type().bytes();
+            }
+        }
+        return bytes;
+    }
+
+    /** An assembly under way. */
+    private static final class Assembly {
+        final Protobuf casts = new Protobuf();
+        final Protobuf weights = new Protobuf();
+        final List<Weight> handed = new ArrayList<>();
+        private final Part part;
+        private final Checkpoint checkpoint;
+
+        Assembly(Part part, Checkpoint checkpoint) {
+            this.part = part;
+            this.checkpoint = checkpoint;
+        }
+
+        void add(Recipe.Value value) {
+            if (value.weights().size() > 1) {
+                weights.inline(value.name(), Protobuf.FLOAT, value.shape(), sum(value));
+                return;
+            }
+            String weight = value.weights().getFirst();
+            if (checkpoint.isIdentity(part, weight)) {
+                weights.inline(value.name(), Protobuf.FLOAT, value.shape(), identity(value));
+                return;
+            }
+            Checkpoint.Located found = find(value, weight);
+            if (found.change() == Source.Change.NONE) {
+                asItLies(value, found);
+            } else {
+                declare(value, Weight.Type.FLOAT32, changed(found));
+            }
+        }
+
+        private Checkpoint.Located find(Recipe.Value value, String weight) {
+            Checkpoint.Located found = checkpoint.find(part, weight);
+            if (value.at() + value.count() > found.elements()) {
+                throw new BadBundleException(
+                        checkpoint.path()
+                                + ": \""
+                                + found.tensor().name()
+                                + "\" has the shape "
+                                + found.tensor().shape()
+                                + ", but "
+                                + checkpoint.recognition().family().title()
+                                + " needs "
+                                + value.shape()
+                                + " for "
+                                + weight
+                                + ": the model is of another build, which is not supported");
+            }
+            return found;
+        }
+
+        private void asItLies(Recipe.Value value, Checkpoint.Located found) {
+            Tensor tensor = found.tensor();
+            int width = tensor.type().bytes();
+            MemorySegment data =
+                    tensor.data()
+                            .asSlice(
+                                    (found.firstElement() + value.at()) * width,
+                                    value.count() * width);
+            Weight.Type type = storedType(tensor.type());
+            if (type.bytes() != width) {
+                data = checkpoint.converted(data, tensor.type(), type);
+            }
+            if (data.byteSize() < SMALLEST_BYTES) {
+                declare(value, type, data.toArray(ValueLayout.JAVA_BYTE));
+                return;
+            }
+            String name = named(value, type);
+            weights.external(name, type.code(), value.shape(), data.byteSize());
+            handed.add(new Weight(name, type, value.shape(), data));
+        }
+
+        /** Puts elements into the model. */
+        private void declare(Recipe.Value value, Weight.Type type, byte[] elements) {
+            weights.inline(named(value, type), type.code(), value.shape(), elements);
+        }
+
+        /** Name under which elements of a type are given: the graph casts them to the value. */
+        private String named(Recipe.Value value, Weight.Type type) {
+            if (type == Weight.Type.FLOAT32) {
+                return value.name();
+            }
+            String given = value.name() + ".stored";
+            casts.cast(given, value.name(), Protobuf.FLOAT);
+            return given;
+        }
+
+        private byte[] sum(Recipe.Value value) {
+            int count = Math.toIntExact(value.count());
+            List<Checkpoint.Located> terms =
+                    value.weights().stream().map(weight -> find(value, weight)).toList();
+            return floats(
+                    count,
+                    i -> {
+                        float sum = 0;
+                        for (Checkpoint.Located term : terms) {
+                            sum += Elements.at(term.tensor(), term.firstElement() + i);
+                        }
+                        return sum;
+                    });
+        }
+
+        /** Rows and columns exchanged, or the halves of the rows; few and small tensors need it. */
+        private static byte[] changed(Checkpoint.Located found) {
+            int count = Math.toIntExact(found.elements());
+            int rows = Math.toIntExact(found.tensor().shape().getFirst());
+            int columns = count / rows;
+            boolean transposes = found.change() == Source.Change.TRANSPOSE;
+            return floats(
+                    count,
+                    i -> {
+                        int from =
+                                transposes
+                                        ? i % rows * columns + i / rows
+                                        : (i + count / 2) % count;
+                        return Elements.at(found.tensor(), found.firstElement() + from);
+                    });
+        }
+
+        private static byte[] identity(Recipe.Value value) {
+            int width = Math.toIntExact(value.shape().getFirst());
+            return floats(width * width, i -> i % (width + 1) == 0 ? 1f : 0f);
+        }
+
+        private static byte[] floats(int count, IntFunction<Float> values) {
+            byte[] bytes = new byte[Math.multiplyExact(count, Float.BYTES)];
+            ByteBuffer out = ByteBuffer.wrap(bytes).order(ByteOrder.LITTLE_ENDIAN);
+            for (int i = 0; i < count; i++) {
+                out.putFloat(values.apply(i));
+            }
+            return bytes;
+        }
+
+        /** The type in which elements are handed over: their own, or the next wider one that ONNX has. */
+        private static Weight.Type storedType(ElementType type) {
+            return switch (type) {
+                case F32, F64 -> Weight.Type.FLOAT32;
+                case BF16 -> Weight.Type.BFLOAT16;
+                case F16, F8_E4M3, F8_E5M2 -> Weight.Type.FLOAT16;
+                default -> throw new IllegalArgumentException(type + " holds no weights");
+            };
+        }
+    }
+}

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.github.asg4j.model.checkpoint;
+
+import com.fasterxml.jackson.core.JsonFactory;
+import com.fasterxml.jackson.core.JsonParser;
+import com.fasterxml.jackson.core.JsonToken;
+
+import java.io.IOException;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+
+/**
+ * What the values of a template's graph are made of, as {@code asg4j_export.templates} writes it.
+ * Shipped with the engine, so that it is taken as it is.
+ *
+ * @param part the network whose weights the graph has
+ * @param values one for each value that the graph lacks
+ */
+record Recipe(Part part, List<Value> values) {
+    private static final JsonFactory JSON = new JsonFactory();
+
+    Recipe {
+        values = List.copyOf(values);
+    }
+
+    /**
+     * A value of the graph, float32: a run of a weight, or the sum of two weights.
+     *
+     * @param name in the graph
+     * @param weights names in diffusers of the weight, or of the two that are added
+     * @param at element of the weight that the value begins with
+     * @param shape extents of the value
+     */
+    record Value(String name, List<String> weights, long at, List<Long> shape) {
+        Value {
+            weights = List.copyOf(weights);
+            shape = List.copyOf(shape);
+        }
+
+        long count() {
+            return shape.stream().reduce(1L, Math::multiplyExact);
+        }
+    }
+
+    /** Parses a GRAPH.weights.json. */
+    static Recipe parse(String file, byte[] text) {
+        Part part = null;
+        List<Value> values = new ArrayList<>();
+        try (JsonParser parser = JSON.createParser(text)) {
+            parser.nextToken();
+            while (parser.nextToken() == JsonToken.FIELD_NAME) {
+                String key = parser.currentName();
+                parser.nextToken();
+                if (key.equals("part")) {
+                    String folder = parser.getText();
+                    part =
+                            Arrays.stream(Part.values())
+                                    .filter(p -> p.folder().equals(folder))
+                                    .findFirst()
+                                    .orElseThrow();
+                } else {
+                    while (parser.nextToken() == JsonToken.FIELD_NAME) {
+                        values.add(value(parser));
+                    }
+                }
+            }
+        } catch (IOException e) {
+            throw new IllegalStateException(file + " is no recipe of a template", e);
+        }
+        if (part == null) {
+            throw new IllegalStateException(file + " names no part");
+        }
+        return new Recipe(part, values);
+    }
+
+    private static Value value(JsonParser parser) throws IOException {
+        String name = parser.currentName();
+        List<String> weights = new ArrayList<>();
+        List<Long> shape = new ArrayList<>();
+        long at = 0;
+        parser.nextToken();
+        while (parser.nextToken() == JsonToken.FIELD_NAME) {
+            String key = parser.currentName();
+            parser.nextToken();
+            switch (key) {
+                case "of" -> weights.add(parser.getText());
+                case "sum" -> {
+                    while (parser.nextToken() != JsonToken.END_ARRAY) {
+                        weights.add(parser.getText());
+                    }
+                }
+                case "at" -> at = parser.getLongValue();
+                case "shape" -> {
+                    while (parser.nextToken() != JsonToken.END_ARRAY) {
+                        shape.add(parser.getLongValue());
+                    }
+                }
+                case "type" -> {
+                    if (!parser.getText().equals("F32")) {
+                        throw new IOException(name + " is no float32");
+                    }
+                }
+                default -> throw new IOException("unknown key " + key);
+            }
+        }
+        return new Value(name, weights, at, shape);
+    }
+}
