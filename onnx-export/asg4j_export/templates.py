@@ -139,11 +139,30 @@ def _write(graph: Graph, folder: Path, recorder: _Recorder) -> None:
     for name in names:
         origin = _origin(name, state[name], recorder)
         weights[name] = origin | {"shape": list(state[name].shape), "type": _TYPES[types[name]]}
+    shorten(model, set(names))
     (folder / graph.file).write_bytes(model.SerializeToString(deterministic=True))
     recipe = {"part": recorder.part, "weights": weights}
     text = json.dumps(recipe, indent=0, sort_keys=True) + "\n"
     (folder / graph.file).with_suffix(".weights.json").write_text(text, encoding="utf-8")
     print(f"  {graph.file}: {(folder / graph.file).stat().st_size:,} bytes, {len(weights)} weights", file=sys.stderr, flush=True)
+
+
+def shorten(model: onnx.ModelProto, kept: set[str]) -> None:
+    """Numbers in place of the tracer's names, which are most of a graph's bytes; ``kept`` and the graph's ends keep theirs."""
+    graph = model.graph
+    kept = kept | {value.name for value in (*graph.input, *graph.output)}
+    names = {"": ""}
+
+    def short(name: str) -> str:
+        return name if name in kept else names.setdefault(name, f"{len(names):x}")
+
+    for tensor in graph.initializer:
+        tensor.name = short(tensor.name)
+    for node in graph.node:
+        node.name = ""
+        for values in (node.input, node.output):
+            values[:] = [short(name) for name in values]
+    del graph.value_info[:]
 
 
 def _multiply_transposed(model: onnx.ModelProto, names: set[str]) -> None:

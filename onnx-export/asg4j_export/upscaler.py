@@ -13,7 +13,8 @@ from pathlib import Path
 import torch
 
 from .errors import ExportError
-from .export import FORMAT_VERSION, Graph, _fingerprint, _write
+from .export import FORMAT_VERSION, Graph, _write
+from .export import fingerprint as fingerprint_of
 from .rrdbnet import RRDBNet, load
 
 OVERLAP = 32  # pixels beside a tile that are thrown away: what BSRGAN's own tiles share
@@ -43,7 +44,7 @@ def add(weights: Path, bundle: Path, overlap: int = OVERLAP) -> dict:
         if file in manifest["files"]:
             files = {k: v for k, v in manifest["files"].items() if k != file}
             _replace(bundle, manifest | {"upscalers": others, "files": files})
-        fingerprint = _fingerprint(new)
+        fingerprint = fingerprint_of(new)
         new.replace(bundle / file)
     finally:
         shutil.rmtree(folder, ignore_errors=True)

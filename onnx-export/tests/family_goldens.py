@@ -18,7 +18,7 @@ import numpy as np
 import onnx
 import torch
 from asg4j_export import storage
-from asg4j_export.export import _fingerprint, export
+from asg4j_export.export import fingerprint, export
 from diffusers import DDIMScheduler, DiffusionPipeline
 
 RESOURCES = Path(__file__).resolve().parents[2] / "src" / "test" / "resources" / "families"
@@ -62,7 +62,7 @@ def shorten(bundle: Path) -> None:
         if "dilated" in file.name:
             storage.share(model, bundle / "denoiser.onnx")
         file.write_bytes(model.SerializeToString(deterministic=True))
-        manifest["files"][file.name] = _fingerprint(file)
+        manifest["files"][file.name] = fingerprint(file)
     (bundle / "manifest.json").write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 

@@ -45,7 +45,7 @@ def session(module, inputs, dynamic):
     names = [f"in{i}" for i in range(len(inputs))]
     axes = {name: dict.fromkeys(axes) for name, axes in zip(names, dynamic)}
     axes = {name: {axis: f"{name}_{axis}" for axis in of} for name, of in axes.items()}
-    model = exporter._trace(exporter.Graph("alone.onnx", module, names, ["out"], axes, [inputs]))
+    model = exporter.trace(exporter.Graph("alone.onnx", module, names, ["out"], axes, [inputs]))
     run = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     return [node.op_type for node in model.graph.node], lambda *x: run.run(None, {n: v.numpy() for n, v in zip(names, x)})[0]
 

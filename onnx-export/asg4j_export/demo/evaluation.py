@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from diffusers import AutoencoderKL
 
-from ..export import Graph, _fingerprint, _write
+from ..export import Graph, fingerprint, _write
 from . import count, features
 from .captions import BACKGROUNDS, COLOURS, PHRASES, SHAPES, parse_caption
 from .render import NATIVE, render_size, sample_scenes
@@ -147,7 +147,7 @@ def main() -> None:
     ours = [entry["prompts"], entry["features"], *entry["objects"].values(), entry["truth"]["statistics"]]
     ours += [size[kind] for size in entry["truth"]["sizes"] for kind in ("pictures", "crops")]
     for name in ours:
-        files[name] = _fingerprint(args.bundle / name)
+        files[name] = fingerprint(args.bundle / name)
     manifest["files"] = dict(sorted(files.items()))
     manifest_file.write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 

@@ -62,33 +62,42 @@ public final class Bundle implements AutoCloseable {
             return openDemo(Bundle.class.getClassLoader(), verified, verify);
         }
         return Files.isRegularFile(place)
-                ? openCheckpoint(place, TEMPLATES, verified, verify)
+                ? openCheckpoint(place, verified, verify)
                 : openFolder(place, verified, verify);
     }
 
-    /** Opens a publisher's single file with the templates below {@code templates} in the jar. */
-    static Bundle openCheckpoint(
-            Path file, String templates, VerifiedFiles verified, boolean verify) {
+    private static Bundle openCheckpoint(Path file, VerifiedFiles verified, boolean verify) {
         Checkpoint checkpoint = Checkpoint.open(file);
+        return filled(
+                checkpoint, TEMPLATES + checkpoint.templateName() + "/", verified, verify);
+    }
+
+    /**
+     * A bundle of a template and the weights of a checkpoint, which it takes over.
+     *
+     * @param template resources of the template, with a slash at the end
+     */
+    static Bundle filled(
+            Checkpoint checkpoint, String template, VerifiedFiles verified, boolean verify) {
         try {
             ClassLoader loader = Bundle.class.getClassLoader();
-            String folder = templates + checkpoint.templateName() + "/";
-            Bundle template = openResources(loader, folder, verified, verify);
-            var files = new BundleFiles.Filled((BundleFiles.Resources) template.files, checkpoint);
+            Bundle empty = openResources(loader, template, verified, verify);
+            var files =
+                    new BundleFiles.Filled((BundleFiles.Resources) empty.files, checkpoint);
             MessageDigest digest = newSha256();
-            digest.update(template.sha256.getBytes(StandardCharsets.UTF_8));
-            digest.update(fileHash(file, verified, verify).getBytes(StandardCharsets.UTF_8));
-            return new Bundle(
-                    files,
-                    template.manifest.filled(
+            digest.update(empty.sha256.getBytes(StandardCharsets.UTF_8));
+            String hash = fileHash(checkpoint.path(), verified, verify);
+            digest.update(hash.getBytes(StandardCharsets.UTF_8));
+            Manifest manifest =
+                    empty.manifest.filled(
                             checkpoint.name(),
                             checkpoint.prediction(),
                             checkpoint.nativeCells(),
-                            files::weightBytes),
-                    HexFormat.of().formatHex(digest.digest()));
+                            files::weightBytes);
+            return new Bundle(files, manifest, HexFormat.of().formatHex(digest.digest()));
         } catch (IOException e) {
             checkpoint.close();
-            throw unreadable(file.toString(), e);
+            throw unreadable(checkpoint.path().toString(), e);
         } catch (RuntimeException | Error e) {
             checkpoint.close();
             throw e;

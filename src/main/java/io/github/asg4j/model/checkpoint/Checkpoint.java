@@ -54,6 +54,11 @@ public final class Checkpoint implements AutoCloseable {
         }
     }
 
+    /** Opens a file as that of a model that is known already. */
+    public static Checkpoint open(Path path, Recognition known) {
+        return new Checkpoint(SafeTensors.open(path), known);
+    }
+
     /** The file. */
     public Path path() {
         return file.file();

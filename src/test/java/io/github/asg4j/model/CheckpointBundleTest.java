@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.github.asg4j.model;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.github.asg4j.BadBundleException;
+import io.github.asg4j.device.Memory;
+import io.github.asg4j.model.checkpoint.Checkpoint;
+import io.github.asg4j.model.checkpoint.Family;
+import io.github.asg4j.model.checkpoint.Part;
+import io.github.asg4j.model.checkpoint.Recognition;
+import io.github.asg4j.model.checkpoint.SafeTensorsFile;
+import io.github.asg4j.ort.OrtSession;
+import io.github.asg4j.ort.Place;
+import io.github.asg4j.ort.Tensor;
+import io.github.asg4j.ort.TensorInfo;
+
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.nio.file.Path;
+import java.util.EnumSet;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Random;
+
+/**
+ * A small single file of Stable Diffusion 1.x's build, filled into its template, against the bundle
+ * that was exported of the same weights (onnx-export/tests/checkpoint_resources.py).
+ */
+class CheckpointBundleTest {
+    private static final Path FILE = Path.of("src/test/resources/checkpoint/sd15.safetensors");
+    private static final Path EXPORTED = Path.of("src/test/resources/families/sd15");
+    private static final int BATCH = 2;
+    private static final int CELLS = 16;
+    private static final int TOKENS = 77;
+
+    @TempDir Path temp;
+
+    private static Bundle filled() {
+        Recognition known =
+                new Recognition(
+                        Family.SD1,
+                        EnumSet.of(Part.UNET, Part.TEXT_ENCODER, Part.VAE),
+                        "epsilon",
+                        false,
+                        4,
+                        false,
+                        0);
+        return Bundle.filled(
+                Checkpoint.open(FILE, known),
+                "checkpoint/templates/sd15/",
+                new VerifiedFiles(null),
+                false);
+    }
+
+    @ParameterizedTest
+    @CsvSource({
+        "text_encoder.onnx, last_hidden_state",
+        "denoiser.onnx, noise",
+        "vae_decoder.onnx, image"
+    })
+    void networksComputeWhatThoseOfTheExportedBundleDo(String graph, String output) {
+        Bundle exported = Bundle.openFolder(EXPORTED, new VerifiedFiles(null), false);
+        try (Memory memory = new Memory("test");
+                Bundle filled = filled();
+                OrtSession expected = LoadedModel.session(exported, graph, Place.cpu(1));
+                OrtSession actual = LoadedModel.session(filled, graph, Place.cpu(1))) {
+            String shown = expected.outputs().containsKey(output) ? output : null;
+            String name = shown == null ? expected.outputs().firstEntry().getKey() : shown;
+            float[] e = run(expected, name, memory);
+            float[] a = run(actual, name, memory);
+            double largest = 0;
+            double worst = 0;
+            for (int i = 0; i < e.length; i++) {
+                largest = Math.max(largest, Math.abs(e[i]));
+                worst = Math.max(worst, Math.abs((double) e[i] - a[i]));
+            }
+            assertTrue(worst <= 1e-5 * largest, "differs by " + worst + " of " + largest);
+        }
+    }
+
+    private static float[] run(OrtSession session, String output, Memory memory) {
+        Random random = new Random(3);
+        Map<String, Tensor> in = new LinkedHashMap<>();
+        session.inputs().forEach((name, info) -> in.put(name, input(info, random, memory)));
+        TensorInfo info = session.outputs().get(output);
+        long[] shape = info.dims().stream().mapToLong(Long::longValue).toArray();
+        int scale = output.equals("image") ? 8 : 1;
+        for (int i = 0; i < shape.length; i++) {
+            if (shape[i] < 0) {
+                shape[i] = i == 0 ? BATCH : shape.length == 4 ? CELLS * scale : TOKENS;
+            }
+        }
+        long count = 1;
+        for (long extent : shape) {
+            count *= extent;
+        }
+        MemorySegment out = memory.floats(count, output);
+        try (var binding = session.bind(in, Map.of(output, Tensor.floats(out, shape)))) {
+            binding.run();
+        }
+        return out.toArray(ValueLayout.JAVA_FLOAT);
+    }
+
+    private static Tensor input(TensorInfo info, Random random, Memory memory) {
+        long[] shape = info.dims().stream().mapToLong(Long::longValue).toArray();
+        long count = 1;
+        for (int i = 0; i < shape.length; i++) {
+            if (shape[i] < 0) {
+                shape[i] = i == 0 ? BATCH : shape.length == 4 ? CELLS : TOKENS;
+            }
+            count *= shape[i];
+        }
+        if (info.type().equals("int64")) {
+            MemorySegment ids = memory.allocate(count * Long.BYTES, info.name());
+            for (long i = 0; i < count; i++) {
+                ids.setAtIndex(ValueLayout.JAVA_LONG, i, random.nextInt(100));
+            }
+            return Tensor.longs(ids, shape);
+        }
+        MemorySegment data = memory.floats(count, info.name());
+        for (long i = 0; i < count; i++) {
+            data.setAtIndex(ValueLayout.JAVA_FLOAT, i, (float) random.nextGaussian());
+        }
+        return Tensor.floats(data, shape);
+    }
+
+    @Test
+    void theManifestIsTheTemplatesWithTheFilesWeights() {
+        Bundle exported = Bundle.openFolder(EXPORTED, new VerifiedFiles(null), false);
+        try (Bundle filled = filled()) {
+            Manifest manifest = filled.manifest();
+            assertEquals("sd15", manifest.name());
+            assertEquals("epsilon", manifest.denoiser().prediction());
+            assertEquals(exported.manifest().latent(), manifest.latent());
+            assertEquals(exported.manifest().scheduler(), manifest.scheduler());
+            assertEquals(exported.tokenizer(0).encode("a red ball", 77), filled.tokenizer(0).encode("a red ball", 77));
+            long graph = manifest.files().get("denoiser.onnx").bytes();
+            assertTrue(graph > 300_000, "without its weights: " + graph);
+            assertEquals(64, filled.bundleSha256().length());
+        }
+    }
+
+    @ParameterizedTest
+    @CsvSource({
+        "9, false, false, epsilon, 9 input channels",
+        "4, true, false, epsilon, LCM",
+        "4, false, true, v, zero terminal SNR",
+        "4, false, false, , does not say what its network predicts"
+    })
+    void saysWhyAFileCannotBeDrawnWith(
+            int channels, boolean lcm, boolean zeroSnr, String prediction, String what) {
+        String base = "model.diffusion_model.";
+        boolean two = prediction == null;
+        SafeTensorsFile file =
+                new SafeTensorsFile()
+                        .floats(
+                                base + "input_blocks.0.0.weight",
+                                List.of(1L, (long) channels, 1L, 1L),
+                                new float[channels])
+                        .tensor(
+                                base
+                                        + "input_blocks.1.1.transformer_blocks.0.attn2.to_k.weight",
+                                "U8",
+                                List.of(1L, two ? 1024L : 768L),
+                                new byte[two ? 1024 : 768]);
+        if (lcm) {
+            file.floats(base + "time_embed.cond_proj.weight", List.of(1L), 0);
+        }
+        if (zeroSnr) {
+            file.floats("ztsnr", List.of(0L));
+        }
+        Path path = file.write(temp.resolve("x.safetensors"));
+        String message =
+                assertThrows(BadBundleException.class, () -> Bundle.open(path, false))
+                        .getMessage();
+        assertTrue(message.contains(what), message);
+    }
+
+    @Test
+    void saysWhatAFileLacks() {
+        Path path =
+                new SafeTensorsFile()
+                        .floats(
+                                "model.diffusion_model.input_blocks.0.0.weight",
+                                List.of(1L, 4L, 1L, 1L),
+                                0,
+                                0,
+                                0,
+                                0)
+                        .tensor("x.attn2.to_k.weight", "U8", List.of(1L, 768L), new byte[768])
+                        .write(temp.resolve("x.safetensors"));
+        String message =
+                assertThrows(BadBundleException.class, () -> Bundle.open(path, false))
+                        .getMessage();
+        assertTrue(message.contains("without its [text_encoder, vae]"), message);
+    }
+}
