@@ -68,8 +68,7 @@ public final class Bundle implements AutoCloseable {
 
     private static Bundle openCheckpoint(Path file, VerifiedFiles verified, boolean verify) {
         Checkpoint checkpoint = Checkpoint.open(file);
-        return filled(
-                checkpoint, TEMPLATES + checkpoint.templateName() + "/", verified, verify);
+        return filled(checkpoint, TEMPLATES + checkpoint.templateName() + "/", verified, verify);
     }
 
     /**
@@ -82,8 +81,7 @@ public final class Bundle implements AutoCloseable {
         try {
             ClassLoader loader = Bundle.class.getClassLoader();
             Bundle empty = openResources(loader, template, verified, verify);
-            var files =
-                    new BundleFiles.Filled((BundleFiles.Resources) empty.files, checkpoint);
+            var files = new BundleFiles.Filled((BundleFiles.Resources) empty.files, checkpoint);
             MessageDigest digest = newSha256();
             digest.update(empty.sha256.getBytes(StandardCharsets.UTF_8));
             String hash = fileHash(checkpoint.path(), verified, verify);

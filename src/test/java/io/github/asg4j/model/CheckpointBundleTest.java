@@ -142,7 +142,9 @@ class CheckpointBundleTest {
             assertEquals("epsilon", manifest.denoiser().prediction());
             assertEquals(exported.manifest().latent(), manifest.latent());
             assertEquals(exported.manifest().scheduler(), manifest.scheduler());
-            assertEquals(exported.tokenizer(0).encode("a red ball", 77), filled.tokenizer(0).encode("a red ball", 77));
+            assertEquals(
+                    exported.tokenizer(0).encode("a red ball", 77),
+                    filled.tokenizer(0).encode("a red ball", 77));
             long graph = manifest.files().get("denoiser.onnx").bytes();
             assertTrue(graph > 300_000, "without its weights: " + graph);
             assertEquals(64, filled.bundleSha256().length());
@@ -167,8 +169,7 @@ class CheckpointBundleTest {
                                 List.of(1L, (long) channels, 1L, 1L),
                                 new float[channels])
                         .tensor(
-                                base
-                                        + "input_blocks.1.1.transformer_blocks.0.attn2.to_k.weight",
+                                base + "input_blocks.1.1.transformer_blocks.0.attn2.to_k.weight",
                                 "U8",
                                 List.of(1L, two ? 1024L : 768L),
                                 new byte[two ? 1024 : 768]);
@@ -180,8 +181,7 @@ class CheckpointBundleTest {
         }
         Path path = file.write(temp.resolve("x.safetensors"));
         String message =
-                assertThrows(BadBundleException.class, () -> Bundle.open(path, false))
-                        .getMessage();
+                assertThrows(BadBundleException.class, () -> Bundle.open(path, false)).getMessage();
         assertTrue(message.contains(what), message);
     }
 
@@ -199,8 +199,7 @@ class CheckpointBundleTest {
                         .tensor("x.attn2.to_k.weight", "U8", List.of(1L, 768L), new byte[768])
                         .write(temp.resolve("x.safetensors"));
         String message =
-                assertThrows(BadBundleException.class, () -> Bundle.open(path, false))
-                        .getMessage();
+                assertThrows(BadBundleException.class, () -> Bundle.open(path, false)).getMessage();
         assertTrue(message.contains("without its [text_encoder, vae]"), message);
     }
 }

@@ -81,9 +81,24 @@ class AssembledGraphTest {
         List<Long> square = List.of(64L, 64L);
         String fc = ".x_block.mlp.fc2.weight";
         return new SafeTensorsFile()
-                .tensor(UNET + "odd", "U8", List.of(1L), new byte[1]) // nothing lies on 2 or 4 bytes
+                .tensor(
+                        UNET + "odd",
+                        "U8",
+                        List.of(1L),
+                        new byte[1]) // nothing lies on 2 or 4 bytes
                 .floats(UNET + "context_embedder.weight", List.of(2L, 3L), 1, 2, 3, 4, 5, 6)
-                .floats(UNET + "final_layer.linear.weight", List.of(3L, 3L), 0, 1, 2, 3, 4, 5, 6, 7, 8)
+                .floats(
+                        UNET + "final_layer.linear.weight",
+                        List.of(3L, 3L),
+                        0,
+                        1,
+                        2,
+                        3,
+                        4,
+                        5,
+                        6,
+                        7,
+                        8)
                 .tensor(UNET + "joint_blocks.0" + fc, "F16", square, shorts(MANY, 0x4200))
                 .tensor(UNET + "joint_blocks.1" + fc, "BF16", square, shorts(MANY, 0xc040))
                 .tensor(UNET + "joint_blocks.2" + fc, "F8_E4M3", square, eights)
@@ -93,8 +108,7 @@ class AssembledGraphTest {
                         UNET + "joint_blocks.0.x_block.attn.qkv.weight",
                         List.of(6L, 3L),
                         floats(0, 18))
-                .floats(
-                        UNET + "final_layer.adaLN_modulation.1.bias", List.of(4L), 1, 2, 3, 4);
+                .floats(UNET + "final_layer.adaLN_modulation.1.bias", List.of(4L), 1, 2, 3, 4);
     }
 
     private static float[] floats(int from, int to) {
@@ -119,7 +133,10 @@ class AssembledGraphTest {
                             .replace(
                                     "}}}",
                                     "},"
-                                            + entry("transposed", "context_embedder.weight", "[3,2]")
+                                            + entry(
+                                                    "transposed",
+                                                    "context_embedder.weight",
+                                                    "[3,2]")
                                             + ","
                                             + entry("unit", "proj_out.weight", "[3,3]")
                                             + "}}")
@@ -136,8 +153,7 @@ class AssembledGraphTest {
             assertEquals(3f, out.get("half")[MANY - 1]);
             assertEquals(-3f, out.get("brain")[MANY - 1]);
             assertArrayEquals(
-                    new float[] {1, -3, 0x1p-9f, 0},
-                    java.util.Arrays.copyOf(out.get("eight"), 4));
+                    new float[] {1, -3, 0x1p-9f, 0}, java.util.Arrays.copyOf(out.get("eight"), 4));
             assertArrayEquals(new float[] {11, 22, 33, 44}, out.get("sum"));
             assertArrayEquals(floats(6, 12), out.get("share"));
             assertArrayEquals(new float[] {3, 4, 1, 2}, out.get("swapped"));
@@ -160,17 +176,13 @@ class AssembledGraphTest {
                                 6)
                         .write(temp.resolve("x.safetensors"));
         Recognition sd2 =
-                new Recognition(
-                        Family.SD2, EnumSet.of(Part.TEXT_ENCODER), "v", false, 4, false, 0);
+                new Recognition(Family.SD2, EnumSet.of(Part.TEXT_ENCODER), "v", false, 4, false, 0);
         try (Checkpoint checkpoint = Checkpoint.open(path, sd2)) {
-            byte[] recipe =
-                    recipe("text_encoder", entry("w", "text_projection.weight", "[3,2]"));
-            AssembledGraph graph =
-                    AssembledGraph.of(new byte[0], "values", recipe, checkpoint);
+            byte[] recipe = recipe("text_encoder", entry("w", "text_projection.weight", "[3,2]"));
+            AssembledGraph graph = AssembledGraph.of(new byte[0], "values", recipe, checkpoint);
             assertTrue(graph.weights().isEmpty());
             ByteBuffer model = ByteBuffer.wrap(graph.model()).order(ByteOrder.LITTLE_ENDIAN);
-            float[] last =
-                    floatsAt(model, graph.model().length - 6 * Float.BYTES, 6);
+            float[] last = floatsAt(model, graph.model().length - 6 * Float.BYTES, 6);
             assertArrayEquals(new float[] {1, 4, 2, 5, 3, 6}, last);
         }
     }
@@ -182,10 +194,8 @@ class AssembledGraphTest {
                         .floats("a", List.of(1L), 1)
                         .write(temp.resolve("x.safetensors"));
         try (Checkpoint checkpoint = Checkpoint.open(path, sd3())) {
-            byte[] recipe =
-                    recipe("text_encoder", entry("w", "text_projection.weight", "[2,2]"));
-            AssembledGraph graph =
-                    AssembledGraph.of(new byte[0], "values", recipe, checkpoint);
+            byte[] recipe = recipe("text_encoder", entry("w", "text_projection.weight", "[2,2]"));
+            AssembledGraph graph = AssembledGraph.of(new byte[0], "values", recipe, checkpoint);
             ByteBuffer model = ByteBuffer.wrap(graph.model()).order(ByteOrder.LITTLE_ENDIAN);
             float[] last = floatsAt(model, graph.model().length - 4 * Float.BYTES, 4);
             assertArrayEquals(new float[] {1, 0, 0, 1}, last);
@@ -204,13 +214,11 @@ class AssembledGraphTest {
     void namesWhatIsMissingOrOfAnotherShape() {
         Path path = file().write(temp.resolve("x.safetensors"));
         try (Checkpoint checkpoint = Checkpoint.open(path, sd3())) {
-            byte[] missing =
-                    recipe("transformer", entry("w", "pos_embed.proj.weight", "[2,2]"));
+            byte[] missing = recipe("transformer", entry("w", "pos_embed.proj.weight", "[2,2]"));
             assertTrue(
                     refusal(missing, checkpoint).contains("x_embedder.proj.weight"),
                     refusal(missing, checkpoint));
-            byte[] large =
-                    recipe("transformer", entry("w", "context_embedder.weight", "[2,4]"));
+            byte[] large = recipe("transformer", entry("w", "context_embedder.weight", "[2,4]"));
             assertTrue(
                     refusal(large, checkpoint).contains("[2, 3], but Stable Diffusion 3"),
                     refusal(large, checkpoint));
@@ -227,8 +235,7 @@ class AssembledGraphTest {
     private static Map<String, float[]> run(AssembledGraph graph) {
         Map<String, float[]> values = new LinkedHashMap<>();
         try (Arena arena = Arena.ofConfined()) {
-            MemorySegment model =
-                    arena.allocateFrom(ValueLayout.JAVA_BYTE, graph.model());
+            MemorySegment model = arena.allocateFrom(ValueLayout.JAVA_BYTE, graph.model());
             try (OrtSession session =
                     OrtSession.open(model, graph.weights(), "values", Place.cpu(1))) {
                 Map<String, Tensor> out = new LinkedHashMap<>();
@@ -239,16 +246,15 @@ class AssembledGraphTest {
                                             info.dims().stream()
                                                     .mapToLong(Long::longValue)
                                                     .toArray();
-                                    long count = IntStream.range(0, shape.length)
-                                            .mapToLong(i -> shape[i])
-                                            .reduce(1, (a, b) -> a * b);
-                                    MemorySegment data =
-                                            arena.allocate(count * Float.BYTES, 64);
+                                    long count =
+                                            IntStream.range(0, shape.length)
+                                                    .mapToLong(i -> shape[i])
+                                                    .reduce(1, (a, b) -> a * b);
+                                    MemorySegment data = arena.allocate(count * Float.BYTES, 64);
                                     out.put(name, Tensor.floats(data, shape));
                                 });
                 MemorySegment zero = arena.allocate(Float.BYTES, 64);
-                try (var binding =
-                        session.bind(Map.of("zero", Tensor.floats(zero, 1)), out)) {
+                try (var binding = session.bind(Map.of("zero", Tensor.floats(zero, 1)), out)) {
                     binding.run();
                 }
                 List<String> names = new ArrayList<>(out.keySet());
