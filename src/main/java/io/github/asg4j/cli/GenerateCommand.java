@@ -70,8 +70,8 @@ final class GenerateCommand implements Callable<Integer> {
                 order = HelpSections.OUTPUT + 80,
                 description =
                         "the picture's file, .png or .jpg; a folder: SLUG-SEED.png in it, named by"
-                                + " the prompt; -: standard output, as PNG (default: ./SLUG-SEED.png;"
-                                + " it is numbered where there is one)")
+                            + " the prompt; -: standard output, as PNG (default: ./SLUG-SEED.png;"
+                            + " it is numbered where there is one)")
         @Nullable String out;
 
         @Option(
@@ -183,8 +183,7 @@ final class GenerateCommand implements Callable<Integer> {
         }
     }
 
-    private void print(
-            Map<String, Object> report, PictureFile file, long seed, long totalNanos) {
+    private void print(Map<String, Object> report, PictureFile file, long seed, long totalNanos) {
         warnIfCut("prompt", report.get("prompt_cut"));
         warnIfCut("negative prompt", report.get("negative_prompt_cut"));
         if (report.get("lost_devices") instanceof List<?> lost && !lost.isEmpty()) {

@@ -29,9 +29,9 @@ record PictureFile(Path path, Kind kind) {
     /** Endings of formats that a picture cannot be written in. */
     private static final Set<String> OTHERS =
             Set.of(
-                    "webp", "gif", "bmp", "tif", "tiff", "avif", "heic", "heif", "jxl", "jp2", "svg",
-                    "pdf", "psd", "ico", "exr", "hdr", "ppm", "pgm", "tga", "qoi", "json", "txt",
-                    "html", "mp4", "webm");
+                    "webp", "gif", "bmp", "tif", "tiff", "avif", "heic", "heif", "jxl", "jp2",
+                    "svg", "pdf", "psd", "ico", "exr", "hdr", "ppm", "pgm", "tga", "qoi", "json",
+                    "txt", "html", "mp4", "webm");
 
     enum Kind {
         PNG,
@@ -67,8 +67,7 @@ record PictureFile(Path path, Kind kind) {
         if (out.endsWith("/") || Files.isDirectory(path)) {
             return new PictureFile(DefaultFile.in(path, request, ".png"), Kind.PNG);
         }
-        String ending =
-                out.substring(out.lastIndexOf('.') + 1).toLowerCase(Locale.ROOT);
+        String ending = out.substring(out.lastIndexOf('.') + 1).toLowerCase(Locale.ROOT);
         if (OTHERS.contains(ending) && out.contains(".")) {
             throw new ParameterException(
                     command.commandLine(),

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.github.asg4j.image;
 
-import com.twelvemonkeys.imageio.plugins.webp.WebPImageReaderSpi;
-
 import org.jspecify.annotations.Nullable;
 
 import java.awt.color.ColorSpace;
@@ -13,6 +11,7 @@ import java.awt.image.IndexColorModel;
 import java.awt.image.Raster;
 import java.io.ByteArrayInputStream;
 import java.io.IOException;
+import java.nio.ByteBuffer;
 import java.util.ArrayList;
 import java.util.Iterator;
 import java.util.List;
@@ -67,6 +66,11 @@ final class PictureDecoder {
     }
 
     private DecodedPicture png() throws IOException {
+        if (file.length >= 24) {
+            // Before the chunks are gone through: the header comes first.
+            ByteBuffer header = ByteBuffer.wrap(file);
+            sizeCheck.check(header.getInt(16), header.getInt(20), 1);
+        }
         PngFile png = new PngFile(file);
         int channels = png.isGrey() ? 1 : 3;
         int samples = png.isPalette() ? 1 : channels + (png.hasAlpha() ? 1 : 0);
@@ -199,8 +203,7 @@ final class PictureDecoder {
         if (webp.isAnimated()) {
             notes.add("is animated: its first frame is taken");
         }
-        BufferedImage image =
-                readOther(new WebPImageReaderSpi().createReaderInstance(null), webp.coded());
+        BufferedImage image = readOther(reader("webp"), webp.coded());
         return picture(image, byProfileIfAny(webp.profile(), 3), webp.orientation());
     }
 
@@ -239,7 +242,10 @@ final class PictureDecoder {
     private static ImageReader reader(String format) throws IOException {
         Iterator<ImageReader> readers = ImageIO.getImageReadersByFormatName(format);
         if (!readers.hasNext()) {
-            throw new IOException("this Java has no module java.desktop: use a JDK that has it");
+            throw new IOException(
+                    "no reader of "
+                            + format
+                            + " is there: put TwelveMonkeys' imageio-webp on the class path");
         }
         return readers.next();
     }

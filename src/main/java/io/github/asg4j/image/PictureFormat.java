@@ -48,6 +48,8 @@ enum PictureFormat {
 
     private final String spoken;
     private final int offset;
+
+    @SuppressWarnings("ImmutableEnumChecker") // of List.of
     private final List<String> magic;
 
     PictureFormat(String spoken, int offset, String... magic) {

@@ -283,11 +283,11 @@ class StartPictureMeaningTest {
         assertArrayEquals(read(jpeg()).rgb(), read(jpeg(app2(icc))).rgb());
     }
 
-    /** Linear light: 20/255 encoded by sRGB's curve is 79, 160 is 206, 90 is 160. */
+    /** Linear light: 20/255 encoded by sRGB's curve is 79, 160 is 208, 90 is 160. */
     @Test
     void gammaIsApplied() throws IOException {
         byte[] linear = chunk("gAMA", ints(100_000));
-        assertColour(new int[] {79, 206, 160}, read(png(linear)).at(0, 0), 1);
+        assertColour(new int[] {79, 208, 160}, read(png(linear)).at(0, 0), 1);
         byte[] srgb = chunk("gAMA", ints(45_455));
         assertArrayEquals(read(png()).rgb(), read(png(srgb)).rgb());
         assertArrayEquals(read(png()).rgb(), read(png(chunk("gAMA", ints(0)))).rgb());
@@ -301,8 +301,8 @@ class StartPictureMeaningTest {
                 chunk("cHRM", ints(31270, 32900, 68000, 32000, 26500, 69000, 15000, 6000));
         for (byte[] space : new byte[][] {codePoints, chromaticities}) {
             Pixels pixels = read(png(space));
-            assertColour(new int[] {0, 162, 85}, pixels.at(0, 0), 2);
-            assertColour(new int[] {219, 0, 31}, pixels.at(WIDTH - 1, 0), 2);
+            assertColour(new int[] {0, 163, 82}, pixels.at(0, 0), 2);
+            assertColour(new int[] {219, 0, 27}, pixels.at(WIDTH - 1, 0), 2);
         }
         byte[] nonsense = chunk("cHRM", new byte[32]);
         assertArrayEquals(read(png()).rgb(), read(png(nonsense)).rgb());
@@ -415,8 +415,7 @@ class StartPictureMeaningTest {
 
     @Test
     void aPictureBeyondTheHeapIsRefusedByItsHeader() throws IOException {
-        byte[] header = ints(8192, 8192, 0);
-        byte[] rgba16 = Arrays.copyOf(header, 13);
+        byte[] rgba16 = Arrays.copyOf(ints(8192, 8192), 13);
         rgba16[8] = 16;
         rgba16[9] = 6;
         PngFile png = new PngFile(insert(png(), 8, chunk("IHDR", rgba16)));
@@ -427,6 +426,9 @@ class StartPictureMeaningTest {
                         new PictureDecoder(
                                         insert(png(), 8, chunk("IHDR", rgba16)),
                                         (width, height, bytes) -> {
+                                            if (bytes == 1) {
+                                                return; // before the depth is known
+                                            }
                                             assertEquals(8, bytes);
                                             throw new IllegalStateException("before decoding");
                                         })
