@@ -4,6 +4,7 @@ package io.github.asg4j.image;
 import io.github.asg4j.CancelledException;
 import io.github.asg4j.OutputException;
 
+import java.awt.image.BufferedImage;
 import java.io.FilterOutputStream;
 import java.io.IOException;
 import java.io.OutputStream;
@@ -21,7 +22,7 @@ import javax.imageio.ImageWriter;
 import javax.imageio.stream.MemoryCacheImageOutputStream;
 
 /**
- * Writes RGB8 pictures as JPEG of quality 95, row by row. Their settings become the user comment of
+ * Writes RGB8 pictures as JPEG of quality 95; the pixels are copied to the heap. Their settings become the user comment of
  * EXIF, where AUTOMATIC1111's web UI looks for them. Thread-safe.
  */
 public final class JpegWriter {
@@ -97,10 +98,20 @@ public final class JpegWriter {
             settings.setCompressionMode(ImageWriteParam.MODE_EXPLICIT);
             settings.setCompressionQuality(QUALITY);
             writer.setOutput(stream);
-            writer.write(null, new IIOImage(image, null, null), settings);
+            writer.write(null, new IIOImage(whole(image), null, null), settings);
         } finally {
             writer.dispose();
         }
+    }
+
+    /** ImageIO's writer wants all rows at once. */
+    private static BufferedImage whole(RowImage rows) {
+        BufferedImage image =
+                new BufferedImage(rows.getWidth(), rows.getHeight(), BufferedImage.TYPE_3BYTE_BGR);
+        for (int y = 0; y < rows.getHeight(); y++) {
+            image.setData(rows.getTile(0, y));
+        }
+        return image;
     }
 
     /** A segment APP1, or nothing without settings. */
