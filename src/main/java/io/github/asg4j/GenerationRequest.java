@@ -30,7 +30,8 @@ import java.util.OptionalInt;
  * @param windows stage 2, and every other method that averages overlapping windows
  * @param phases DemoFusion's phases
  * @param dilation ScaleCrafter's dilation
- * @param image a picture to enlarge instead of drawing one, PNG or JPEG; demofusion and superres
+ * @param image a picture to enlarge instead of drawing one, PNG, JPEG, WebP, GIF, BMP or TIFF;
+ *     demofusion and superres
  * @param paperDefaults what is not asked for is as the method's paper and code have it, not as the
  *     evaluation of this engine chose it
  * @param latents start from these latents instead of seeded noise, float32 {@code [1, C, H, W]} of

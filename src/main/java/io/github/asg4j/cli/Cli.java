@@ -48,11 +48,25 @@ record Cli(
     int run(String... args) {
         try (Interruption interruption = new Interruption()) {
             try {
-                return commandLine(interruption, args).execute(args);
+                int code = commandLine(interruption, args).execute(args);
+                if (code == ExitCode.DONE && out.checkError()) {
+                    err.println(
+                            "asg: what was to be printed on standard output could not be written:"
+                                    + " the disk is full, or the reader is gone");
+                    return ExitCode.OUTPUT;
+                }
+                return code;
             } catch (Throwable e) { // errors: picocli hands on exceptions only
                 return failed(e, args);
             }
         }
+    }
+
+    /** A text, and no more than so many characters of it. */
+    static String shortened(String text, int characters) {
+        return text.codePointCount(0, text.length()) <= characters
+                ? text
+                : text.substring(0, text.offsetByCodePoints(0, characters)) + "...";
     }
 
     private CommandLine commandLine(Interruption interruption, String... args) {

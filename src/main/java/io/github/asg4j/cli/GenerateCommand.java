@@ -6,7 +6,6 @@ import io.github.asg4j.Generation;
 import io.github.asg4j.GenerationRequest;
 import io.github.asg4j.image.OutputFile;
 import io.github.asg4j.image.PngParameters;
-import io.github.asg4j.image.PngWriter;
 
 import org.jspecify.annotations.Nullable;
 
@@ -17,8 +16,8 @@ import picocli.CommandLine.Option;
 import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Spec;
 
-import java.lang.foreign.MemorySegment;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
@@ -43,6 +42,9 @@ import java.util.concurrent.Callable;
             "            5 output cannot be written, 130 cancelled."
         })
 final class GenerateCommand implements Callable<Integer> {
+    /** Characters of a prompt in a warning, which is one line. */
+    private static final int MAX_SHOWN = 60;
+
     private final Cli cli;
     private final Interruption interruption;
 
@@ -64,10 +66,13 @@ final class GenerateCommand implements Callable<Integer> {
     static final class OutputArgs {
         @Option(
                 names = "--out",
-                paramLabel = "FILE.png",
+                paramLabel = "FILE",
                 order = HelpSections.OUTPUT + 80,
-                description = "the picture's file (default: ./SLUG-SEED.png, named by the prompt)")
-        @Nullable Path out;
+                description =
+                        "the picture's file, .png or .jpg; a folder: SLUG-SEED.png in it, named by"
+                            + " the prompt; -: standard output, as PNG (default: ./SLUG-SEED.png;"
+                            + " it is numbered where there is one)")
+        @Nullable String out;
 
         @Option(
                 names = "--trace",
@@ -94,13 +99,18 @@ final class GenerateCommand implements Callable<Integer> {
         }
         GenerationRequest request =
                 requestArgs.request(prompt, cli.engines().methods(), cli.seeds());
-        Path file = outputArgs.out != null ? outputArgs.out : DefaultFile.of(request, ".png");
+        PictureFile file = PictureFile.of(command, outputArgs.out, request);
+        if (file.isStandardOutput() && commonArgs.json) {
+            throw new ParameterException(
+                    command.commandLine(),
+                    "--out - and --json both write to standard output: give --out a file");
+        }
         if (outputArgs.quiet) {
             Cli.logWarningsOnly();
         }
-        PngWriter.checkWritable(file, request.width(), request.height());
+        file.check(request.width(), request.height());
         if (outputArgs.trace != null) {
-            checkTrace(outputArgs.trace, file);
+            checkTrace(outputArgs.trace, file.path());
         }
         draw(request, file);
         return ExitCode.DONE;
@@ -117,7 +127,7 @@ final class GenerateCommand implements Callable<Integer> {
         OutputFile.check(trace, 0);
     }
 
-    private void draw(GenerationRequest request, Path file) {
+    private void draw(GenerationRequest request, PictureFile file) {
         long start = System.nanoTime();
         try (EngineFactory.Handle engine = cli.engines().open(engineArgs.options())) {
             long loaded = System.nanoTime();
@@ -132,11 +142,9 @@ final class GenerateCommand implements Callable<Integer> {
                 image = generation.join();
             }
             long drawn = System.nanoTime();
-            PngWriter.write(
-                    file,
-                    image.width(),
-                    image.height(),
-                    MemorySegment.ofBuffer(image.rgb()),
+            file.write(
+                    cli.out(),
+                    image,
                     PngParameters.text(request, image.report()),
                     interruption::requested);
             long written = System.nanoTime();
@@ -155,20 +163,27 @@ final class GenerateCommand implements Callable<Integer> {
             times.put("total", milliseconds(written - loaded - later));
             times.put("png", milliseconds(written - drawn));
             Map<String, Object> report = new LinkedHashMap<>();
-            report.put("file", file.toString());
+            report.put("file", file.path().toString());
             if (outputArgs.trace != null) {
                 report.put("trace", outputArgs.trace.toString());
             }
             report.putAll(image.report());
+            List<String> warnings = new ArrayList<>();
+            warnings.addAll(PromptSyntax.warnings("prompt", request.prompt()));
+            warnings.addAll(PromptSyntax.warnings("negative prompt", request.negativePrompt()));
+            if (!warnings.isEmpty()) {
+                report.put("warnings", warnings);
+                warnings.forEach(warning -> cli.err().println("asg: warning: " + warning));
+            }
             report.put("times_ms", times);
-            print(report, request.seed(), written - loaded - later);
+            print(report, file, request.seed(), written - loaded - later);
             if (trace != null && !outputArgs.quiet) {
                 trace.summary().forEach(cli.err()::println);
             }
         }
     }
 
-    private void print(Map<String, Object> report, long seed, long totalNanos) {
+    private void print(Map<String, Object> report, PictureFile file, long seed, long totalNanos) {
         warnIfCut("prompt", report.get("prompt_cut"));
         warnIfCut("negative prompt", report.get("negative_prompt_cut"));
         if (report.get("lost_devices") instanceof List<?> lost && !lost.isEmpty()) {
@@ -180,9 +195,11 @@ final class GenerateCommand implements Callable<Integer> {
         if (commonArgs.json) {
             cli.out().println(Json.write(report));
         } else if (outputArgs.quiet) {
-            cli.out().println(report.get("file"));
+            if (!file.isStandardOutput()) {
+                cli.out().println(report.get("file"));
+            }
         } else {
-            cli.out()
+            (file.isStandardOutput() ? cli.err() : cli.out())
                     .printf(
                             Locale.ROOT,
                             "%s: %sx%s, %s, seed %d, %.1f s%n",
@@ -202,8 +219,12 @@ final class GenerateCommand implements Callable<Integer> {
                             "asg: warning: the "
                                     + what
                                     + " is longer than the text encoder takes;"
-                                    + " this was left out: \""
-                                    + text
+                                    + " this was left out"
+                                    + (text.length() > MAX_SHOWN
+                                            ? " (" + text.length() + " characters)"
+                                            : "")
+                                    + ": \""
+                                    + Cli.shortened(text, MAX_SHOWN)
                                     + "\"");
         }
     }

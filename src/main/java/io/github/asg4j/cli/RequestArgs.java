@@ -54,8 +54,8 @@ final class RequestArgs {
                 paramLabel = "FILE",
                 order = HelpSections.PICTURE + 13,
                 description =
-                        "a PNG or JPEG picture to enlarge instead of drawing one, made native size"
-                                + " first; demofusion, superres")
+                        "a picture (PNG, JPEG, WebP, GIF, BMP, TIFF) to enlarge instead of drawing"
+                                + " one, made native size first; demofusion, superres")
         @Nullable Path image;
     }
 

@@ -61,15 +61,20 @@ public final class PngParameters {
      * @param report of the picture, with the values that the engine chose
      */
     public static String text(GenerationRequest request, Map<String, ?> report) {
-        StringBuilder text = new StringBuilder(request.prompt());
+        StringBuilder text = new StringBuilder(literal(request.prompt()));
         if (!request.negativePrompt().isBlank()) {
-            text.append("\nNegative prompt: ").append(request.negativePrompt());
+            text.append("\nNegative prompt: ").append(literal(request.negativePrompt()));
         }
         String pairs =
                 pairs(request, report).entrySet().stream()
                         .map(pair -> pair.getKey() + ": " + quoted(pair.getValue()))
                         .collect(Collectors.joining(", "));
         return text.append('\n').append(pairs).toString();
+    }
+
+    /** A prompt was drawn as it is; other tools would take its brackets for weights. */
+    private static String literal(String prompt) {
+        return prompt.replaceAll("[()\\[\\]\\\\]", "\\\\$0");
     }
 
     private static Map<String, String> pairs(GenerationRequest request, Map<String, ?> report) {

@@ -109,6 +109,30 @@ public final class PngWriter {
         return out.toByteArray();
     }
 
+    /**
+     * Writes a picture to a stream as it is encoded; the stream stays open.
+     *
+     * @param rgb RGB8, row-major, {@code width * height * 3} bytes
+     * @param parameters text of the chunk {@link #KEYWORD}; empty: none
+     * @throws OutputException if the stream takes no more
+     * @throws CancelledException if {@code cancelled} said so
+     */
+    public static void write(
+            OutputStream out,
+            int width,
+            int height,
+            MemorySegment rgb,
+            String parameters,
+            BooleanSupplier cancelled) {
+        try {
+            encode(rows(width, height, rgb, cancelled), parameters, out);
+            out.flush();
+        } catch (IOException e) {
+            throw new OutputException(
+                    "cannot write the picture (" + e.getMessage() + "): check where it goes", e);
+        }
+    }
+
     private static RowImage rows(
             int width, int height, MemorySegment rgb, BooleanSupplier cancelled) {
         if (width < 1 || height < 1 || rgb.byteSize() != (long) width * height * CHANNELS) {

@@ -1,16 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.github.asg4j.image;
 
+import io.github.asg4j.AsgException;
 import io.github.asg4j.BadRequestException;
 import io.github.asg4j.OutOfMemoryException;
 import io.github.asg4j.device.Memory;
 
-import java.awt.color.ColorSpace;
-import java.awt.image.BufferedImage;
-import java.awt.image.ColorModel;
-import java.awt.image.IndexColorModel;
-import java.awt.image.WritableRaster;
-import java.io.BufferedInputStream;
+import java.io.EOFException;
 import java.io.IOException;
 import java.io.InputStream;
 import java.lang.foreign.MemorySegment;
@@ -18,23 +14,14 @@ import java.lang.foreign.ValueLayout;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
-import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.HexFormat;
-import java.util.Iterator;
-import java.util.List;
-
-import javax.imageio.ImageIO;
-import javax.imageio.ImageReader;
-import javax.imageio.stream.ImageInputStream;
-import javax.imageio.stream.MemoryCacheImageInputStream;
 
 /**
- * A picture to start from, read from a PNG or JPEG file with ImageIO: sRGB with 8 bits, which other
- * depths and colour spaces are converted to. Grey becomes three equal channels. An alpha channel is
- * dropped where every pixel is opaque; anything else is refused, since no background is right for
- * all. A camera's orientation tag is ignored. Needs no display. Immutable; the pixels live as long
- * as the memory that they were read into.
+ * A picture to start from, read from a PNG, JPEG, WebP, GIF, BMP or TIFF file: upright, as its EXIF
+ * orientation says, and sRGB with 8 bits, to which other depths and colour spaces are converted by
+ * what the file says about them (ICC profile; in PNG also cICP, gAMA and cHRM). Grey becomes three
+ * equal channels, inks become light, transparent pixels are put over white. Needs no display.
+ * Immutable; the pixels live as long as the memory that they were read into.
  *
  * @param width pixels
  * @param height pixels
@@ -51,106 +38,122 @@ public record StartPicture(int width, int height, MemorySegment rgb) {
     /** Shortest side that is read, pixels. */
     public static final int MIN_SIDE = 8;
 
+    /** Largest file that is read, bytes. */
+    public static final long MAX_FILE_BYTES = 1L << 30;
+
+    private static final System.Logger LOG = System.getLogger(StartPicture.class.getName());
     private static final int CHANNELS = 3;
-    private static final byte[] PNG = {(byte) 0x89, 'P', 'N', 'G', '\r', '\n', 0x1A, '\n'};
-    private static final byte[] JPEG = {(byte) 0xFF, (byte) 0xD8, (byte) 0xFF};
+
+    /** Alpha below this share of opaque is worth a line. */
+    private static final double NEARLY_OPAQUE = 249.5 / 255;
 
     /**
-     * Reads a file; its format is told from its first bytes, not from its name.
+     * Reads a file; its format is told from its first bytes, not from its name. What is not as most
+     * would expect, as transparency or further frames, is logged as a warning of one line.
      *
      * @param memory owns the pixels
      * @throws BadRequestException if the file is missing, of another format, damaged, too large or
-     *     too small, or has transparent pixels
+     *     too small
      * @throws OutOfMemoryException if the heap cannot hold the picture while it is decoded
      */
     public static StartPicture read(Path file, Memory memory) {
-        try (InputStream in = new BufferedInputStream(Files.newInputStream(file))) {
-            in.mark(PNG.length);
-            byte[] start = in.readNBytes(PNG.length);
-            in.reset();
-            ImageReader reader = reader(format(file, start));
-            try (ImageInputStream stream = new MemoryCacheImageInputStream(in)) {
-                return convert(file, decode(file, reader, stream), memory);
-            } finally {
-                reader.dispose();
+        try {
+            byte[] content = content(file);
+            PictureFormat format =
+                    PictureFormat.of(
+                            Arrays.copyOf(
+                                    content, Math.min(content.length, PictureFormat.START_BYTES)));
+            if (!format.isRead()) {
+                throw new BadRequestException(
+                        "'"
+                                + file
+                                + "' is "
+                                + format.spoken()
+                                + ": a start picture is a "
+                                + PictureFormat.READABLE
+                                + " file, convert it to one");
             }
+            DecodedPicture decoded =
+                    new PictureDecoder(content, (w, h, bytes) -> checkSize(file, w, h, bytes))
+                            .decode(format);
+            return convert(file, decoded, memory);
         } catch (NoSuchFileException e) {
             throw new BadRequestException(
                     "there is no file '" + file + "': check the name of the start picture", e);
+        } catch (EOFException e) {
+            throw new BadRequestException(
+                    "the picture '"
+                            + file
+                            + "' is cut off ("
+                            + (e.getMessage() == null
+                                    ? "it ends before its picture does"
+                                    : e.getMessage())
+                            + "): copy or save it again",
+                    e);
         } catch (IOException | RuntimeException e) {
-            if (e instanceof io.github.asg4j.AsgException typed) {
+            if (e instanceof AsgException typed) {
                 throw typed;
             }
-            // The readers throw both for files that are cut off or wrong inside.
+            checkMemory(file, e);
+            // The readers throw both for files that are wrong inside.
             throw new BadRequestException(
                     "cannot read the picture '"
                             + file
                             + "' ("
-                            + e.getMessage()
-                            + "): check that it is a readable PNG or JPEG file in RGB or grey, or"
-                            + " save it again",
+                            + reason(e)
+                            + "): check that it is whole and readable, or save it again",
                     e);
         } catch (OutOfMemoryError e) {
-            throw new OutOfMemoryException(
-                    "the heap cannot hold the picture '"
-                            + file
-                            + "' while it is decoded: use a smaller one, or give Java more heap"
-                            + " (ASG_JAVA_OPTS=-Xmx2g)",
-                    e);
+            throw heapIsFull(file, e);
         }
     }
 
-    private static String format(Path file, byte[] start) {
-        if (Arrays.equals(start, PNG)) {
-            return "png";
-        }
-        if (Arrays.equals(start, 0, Math.min(start.length, JPEG.length), JPEG, 0, JPEG.length)) {
-            return "jpeg";
-        }
-        throw new BadRequestException(
-                "'"
-                        + file
-                        + "' is neither a PNG nor a JPEG picture ("
-                        + (start.length == 0
-                                ? "it is empty"
-                                : "it starts with " + HexFormat.ofDelimiter(" ").formatHex(start))
-                        + "): convert it to one of them");
-    }
-
-    private static ImageReader reader(String format) {
-        Iterator<ImageReader> readers = ImageIO.getImageReadersByFormatName(format);
-        if (!readers.hasNext()) {
-            throw new BadRequestException(
-                    "this Java reads no "
-                            + format
-                            + " pictures: use a JDK that has the module java.desktop");
-        }
-        return readers.next();
-    }
-
-    private static BufferedImage decode(Path file, ImageReader reader, ImageInputStream stream)
-            throws IOException {
-        // Without metadata: compressed text chunks could hold any amount of it.
-        reader.setInput(stream, true, true);
-        int width = reader.getWidth(0);
-        int height = reader.getHeight(0);
-        checkSize(file, width, height);
-        List<String> warnings = new ArrayList<>();
-        reader.addIIOReadWarningListener((source, warning) -> warnings.add(warning));
-        BufferedImage image = reader.read(0);
-        if (!warnings.isEmpty()) {
-            // A file that is cut off gives a grey rest and no more than a warning.
+    private static byte[] content(Path file) throws IOException {
+        long size = Files.size(file);
+        if (size > MAX_FILE_BYTES) {
             throw new BadRequestException(
                     "the picture '"
                             + file
-                            + "' is damaged ("
-                            + warnings.getFirst()
-                            + "): save it again");
+                            + "' has "
+                            + size
+                            + " bytes, the limit is "
+                            + MAX_FILE_BYTES
+                            + ": scale it to about the size that the model draws");
         }
-        return image;
+        try (InputStream in = Files.newInputStream(file)) {
+            return in.readAllBytes();
+        }
     }
 
-    private static void checkSize(Path file, int width, int height) {
+    private static String reason(Throwable e) {
+        Throwable cause = e;
+        while (cause.getCause() != null) {
+            cause = cause.getCause();
+        }
+        return cause.getMessage() == null
+                ? cause.getClass().getSimpleName()
+                : cause.getMessage().lines().findFirst().orElse("");
+    }
+
+    /** ImageIO's readers wrap what the heap throws into exceptions of theirs. */
+    private static void checkMemory(Path file, Throwable e) {
+        for (Throwable cause = e; cause != null; cause = cause.getCause()) {
+            if (cause instanceof OutOfMemoryError) {
+                throw heapIsFull(file, cause);
+            }
+        }
+    }
+
+    private static OutOfMemoryException heapIsFull(Path file, Throwable e) {
+        return new OutOfMemoryException(
+                "the heap cannot hold the picture '"
+                        + file
+                        + "' while it is decoded: use a smaller one, or give Java more heap"
+                        + " (ASG_JAVA_OPTS=-Xmx2g)",
+                e);
+    }
+
+    private static void checkSize(Path file, int width, int height, int bytesPerPixel) {
         if (Math.min(width, height) < MIN_SIDE
                 || Math.max(width, height) > MAX_SIDE
                 || (long) width * height > MAX_PIXELS) {
@@ -169,63 +172,60 @@ public record StartPicture(int width, int height, MemorySegment rgb) {
                             + (MAX_PIXELS >> 20)
                             + " Mi in all; scale it to about the size that the model draws");
         }
+        long bytes = (long) width * height * bytesPerPixel;
+        long heap = Runtime.getRuntime().maxMemory();
+        if (bytes > heap) {
+            throw new OutOfMemoryException(
+                    "the picture '"
+                            + file
+                            + "' takes "
+                            + bytes
+                            + " bytes of heap while it is decoded, Java has "
+                            + heap
+                            + ": use a smaller one, or give Java more heap (ASG_JAVA_OPTS=-Xmx2g)");
+        }
     }
 
-    private static StartPicture convert(Path file, BufferedImage image, Memory memory) {
-        int width = image.getWidth();
-        int height = image.getHeight();
+    private static StartPicture convert(Path file, DecodedPicture from, Memory memory) {
+        int width = from.width();
+        int height = from.height();
         MemorySegment rgb =
                 memory.allocate((long) width * height * CHANNELS, "start picture " + file);
-        Rows rows = rows(image);
-        int[] pixels = new int[width];
-        byte[] row = new byte[CHANNELS * width];
+        short[] samples = new short[width * from.channels()];
+        short[] converted = new short[width * CHANNELS];
+        int[] alpha = new int[width];
+        Orientation orientation = Orientation.of(from.orientation(), width, height);
+        int leastAlpha = SrgbConversion.MAX;
         for (int y = 0; y < height; y++) {
-            rows.read(y, pixels);
+            Arrays.fill(alpha, SrgbConversion.MAX);
+            from.rows().read(y, samples, alpha);
+            from.conversion().convert(samples, converted, width);
             for (int x = 0; x < width; x++) {
-                if (pixels[x] >>> 24 != 255) {
-                    throw new BadRequestException(
-                            "the picture '"
-                                    + file
-                                    + "' has transparent pixels, the first at ("
-                                    + x
-                                    + ", "
-                                    + y
-                                    + "): put it on a background and save it without alpha");
+                leastAlpha = Math.min(leastAlpha, alpha[x]);
+                long at = CHANNELS * orientation.index(x, y);
+                for (int c = 0; c < CHANNELS; c++) {
+                    int v = Short.toUnsignedInt(converted[CHANNELS * x + c]);
+                    rgb.set(ValueLayout.JAVA_BYTE, at + c, overWhite(v, alpha[x]));
                 }
-                row[3 * x] = (byte) (pixels[x] >> 16);
-                row[3 * x + 1] = (byte) (pixels[x] >> 8);
-                row[3 * x + 2] = (byte) pixels[x];
             }
-            MemorySegment.copy(
-                    row, 0, rgb, ValueLayout.JAVA_BYTE, (long) y * row.length, row.length);
         }
-        return new StartPicture(width, height, rgb);
+        for (String note : from.notes()) {
+            LOG.log(System.Logger.Level.WARNING, "the picture ''{0}'' {1}", file, note);
+        }
+        if (leastAlpha < NEARLY_OPAQUE * SrgbConversion.MAX) {
+            LOG.log(
+                    System.Logger.Level.WARNING,
+                    "the picture ''{0}'' has transparent pixels: they are put over white",
+                    file);
+        }
+        return new StartPicture(orientation.width(), orientation.height(), rgb);
     }
 
-    /** A picture as rows of 0xAARRGGBB in sRGB. */
-    private interface Rows {
-        void read(int y, int[] pixels);
-    }
-
-    private static Rows rows(BufferedImage image) {
-        ColorModel model = image.getColorModel();
-        boolean grey =
-                !(model instanceof IndexColorModel)
-                        && model.getColorSpace().getType() == ColorSpace.TYPE_GRAY;
-        if (!grey) {
-            return (y, pixels) -> image.getRGB(0, y, image.getWidth(), 1, pixels, 0, pixels.length);
-        }
-        // Java takes grey samples for linear light and would brighten them.
-        WritableRaster raster = image.getRaster();
-        int max = (1 << model.getComponentSize(0)) - 1;
-        int alphaMax = model.hasAlpha() ? (1 << model.getComponentSize(1)) - 1 : 0;
-        return (y, pixels) -> {
-            for (int x = 0; x < pixels.length; x++) {
-                int v = (raster.getSample(x, y, 0) * 255 + max / 2) / max;
-                boolean opaque = alphaMax == 0 || raster.getSample(x, y, 1) == alphaMax;
-                pixels[x] = (opaque ? 0xFF000000 : 0) | v << 16 | v << 8 | v;
-            }
-        };
+    /** A sample and its alpha, both of 16 bits, as 8 bits of an opaque pixel. */
+    private static byte overWhite(int sample, int alpha) {
+        long max = SrgbConversion.MAX;
+        long v = sample * (long) alpha + max * (max - alpha);
+        return (byte) ((v * 255 + max * max / 2) / (max * max));
     }
 
     /**

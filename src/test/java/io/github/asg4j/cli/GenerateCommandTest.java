@@ -28,8 +28,14 @@ class GenerateCommandTest {
     private final FakeEngines engines = new FakeEngines();
 
     private FakeEngines.Result draw(boolean terminal, String... more) {
+        boolean elsewhere = List.of(more).contains("--out");
         String[] args = {
-            "generate", "--prompt", "a red ball", "--seed", "7", "--out", file().toString()
+            "generate",
+            "--prompt",
+            "a red ball",
+            "--seed",
+            "7",
+            elsewhere ? "--quiet" : "--out=" + file()
         };
         return engines.run(
                 terminal, Stream.concat(Stream.of(args), Stream.of(more)).toArray(String[]::new));
@@ -165,11 +171,10 @@ class GenerateCommandTest {
     }
 
     @Test
-    void outputIsCheckedBeforeTheEngineOpens() throws IOException {
-        Files.createDirectory(file());
-        FakeEngines.Result result = draw(false);
+    void outputIsCheckedBeforeTheEngineOpens() {
+        FakeEngines.Result result = draw(false, "--out", folder.resolve("none/a.png").toString());
         assertEquals(5, result.code());
-        assertTrue(result.err().contains("is a folder"), result.err());
+        assertTrue(result.err().contains("does not exist"), result.err());
         assertEquals(List.of(), engines.options);
     }
 
@@ -209,12 +214,59 @@ class GenerateCommandTest {
 
     @Test
     void promptWithoutLatinLettersNamesAFileToo() throws IOException {
-        Path expected = Path.of("picture-12345.png");
+        boolean unicode = "UTF-8".equals(System.getProperty("sun.jnu.encoding"));
+        Path expected = Path.of((unicode ? "红球" : "picture") + "-12345.png");
         try {
             engines.run("generate", "--prompt", "红球", "--seed", "12345", "--quiet");
             assertTrue(Files.exists(expected));
         } finally {
             Files.deleteIfExists(expected);
         }
+    }
+
+    /** The first bytes tell what was written. */
+    private int firstByte(String name) throws IOException {
+        return Files.readAllBytes(folder.resolve(name))[0] & 255;
+    }
+
+    @Test
+    void writesWhatTheNameSays() throws IOException {
+        assertEquals(0, draw(false, "--out", folder.resolve("a.jpg").toString()).code());
+        assertEquals(0xFF, firstByte("a.jpg"));
+        assertEquals(24, ImageIO.read(jpegOf24().toFile()).getWidth());
+        FakeEngines.Result webp = draw(false, "--out", folder.resolve("a.webp").toString());
+        assertEquals(2, webp.code());
+        assertTrue(webp.err().contains("name it .png or .jpg"), webp.err());
+    }
+
+    private Path jpegOf24() {
+        Path file = folder.resolve("b.jpeg");
+        assertEquals(0, draw(false, "--size", "24x16", "--out", file.toString()).code());
+        return file;
+    }
+
+    @Test
+    void aFolderGetsNumberedDefaultNames() throws IOException {
+        draw(false, "--out", folder.toString());
+        draw(false, "--out", folder + "/");
+        assertEquals(0x89, firstByte("a-red-ball-7.png"));
+        assertEquals(0x89, firstByte("a-red-ball-7-2.png"));
+    }
+
+    @Test
+    void standardOutputIsForOneThing() {
+        assertTrue(draw(false, "--out", "-").out().contains("PNG"));
+        assertEquals(2, draw(false, "--out", "-", "--json").code());
+    }
+
+    @Test
+    void syntaxOfOtherProgramsIsSaid() {
+        assertEquals(
+                List.of("(red:1.3)"),
+                PromptSyntax.in("a (red:1.3) ball (on grass), 3:1 (at noon)"));
+        assertEquals(
+                List.of("<lora:x:0.8>", "embedding:bad", "((x))", "[a:b:0.5]", "BREAK"),
+                PromptSyntax.in("<lora:x:0.8> ((x)) [a:b:0.5] BREAK embedding:bad"));
+        assertEquals(List.of(), PromptSyntax.in("NO BREAK AND (QUIET)"));
     }
 }

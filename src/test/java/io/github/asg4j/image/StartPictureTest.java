@@ -12,6 +12,7 @@ import io.github.asg4j.device.Memory;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 import java.awt.image.BufferedImage;
@@ -126,27 +127,54 @@ class StartPictureTest {
         }
     }
 
-    @Test
-    void transparentPixelsAreRefused() throws IOException {
+    /** Half transparent red over white; nearly opaque is hardly another colour. */
+    @ParameterizedTest
+    @ValueSource(ints = {0, 128, 250, 254})
+    void transparentPixelsAreOverWhite(int alpha) throws IOException {
         BufferedImage image = picture(BufferedImage.TYPE_INT_ARGB);
-        image.setRGB(7, 5, 0xFEFFFFFF);
-        refused(file(image, "png"), "transparent", "(7, 5)", "without alpha");
+        image.setRGB(7, 5, alpha << 24 | 0xFF0000);
+        byte[] rgb = read(file(image, "png"));
+        int at = 3 * (5 * WIDTH + 7);
+        assertEquals(255, rgb[at] & 255);
+        assertEquals(255 - alpha, rgb[at + 1] & 255);
+        assertEquals(255 - alpha, rgb[at + 2] & 255);
+        assertEquals(13 * 8, rgb[at + 3] & 255, "its neighbour");
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"gif", "bmp"})
-    void otherFormatsAreRefused(String format) throws IOException {
-        refused(
-                file(picture(BufferedImage.TYPE_INT_RGB), format),
-                "neither a PNG nor a JPEG",
-                "convert");
+    @ValueSource(strings = {"gif", "bmp", "tiff"})
+    void otherFormatsHaveTheSamePixels(String format) throws IOException {
+        BufferedImage image = new BufferedImage(WIDTH, HEIGHT, BufferedImage.TYPE_INT_RGB);
+        image.setRGB(3, 2, 0xFF0033);
+        image.setRGB(4, 2, 0x00FF00);
+        byte[] rgb = read(file(image, format));
+        int at = 3 * (2 * WIDTH + 3);
+        assertArrayEquals(
+                new byte[] {(byte) 255, 0, 0x33, 0, (byte) 255, 0},
+                Arrays.copyOfRange(rgb, at, at + 6));
+    }
+
+    @ParameterizedTest
+    @CsvSource({
+        "avif, an AVIF picture, 0000001c66747970617669660000000061766966",
+        "heic, a HEIC picture, 000000186674797068656963",
+        "jp2, a JPEG 2000 picture, 0000000c6a5020200d0a870a00000014",
+        "psd, a Photoshop document, 384250530001",
+        "svg, an SVG drawing, 3c73766720786d6c6e733d22",
+        "pdf, a PDF document, 255044462d312e37",
+        "txt, of no known format, 68656c6c6f2c20776f726c64"
+    })
+    void whatIsNotReadIsNamed(String ending, String name, String start) throws IOException {
+        Path file = folder.resolve("a." + ending);
+        Files.write(file, java.util.HexFormat.of().parseHex(start));
+        refused(file, "is " + name, "PNG, JPEG, WebP, GIF, BMP or TIFF");
     }
 
     @Test
     void missingAndEmptyFilesAreRefused() throws IOException {
         refused(folder.resolve("none.png"), "there is no file");
         Path empty = Files.createFile(folder.resolve("empty.png"));
-        refused(empty, "neither a PNG nor a JPEG", "empty");
+        refused(empty, "an empty file");
         refused(folder, "cannot read");
     }
 
