@@ -20,7 +20,6 @@ module io.github.asg4j {
     // Nobody calls into these; required so that their natives are found without --add-modules.
     requires org.bytedeco.javacpp.linux.x86_64;
     requires org.bytedeco.onnxruntime.linux.x86_64;
-
     requires static transitive org.jspecify;
 
     // The command line's. It starts from the class path, where module descriptors do not count.

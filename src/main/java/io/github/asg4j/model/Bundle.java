@@ -59,10 +59,10 @@ public final class Bundle {
     static Bundle openDemo(ClassLoader loader, VerifiedFiles verified, boolean verify) {
         if (loader.getResource(DEMO + Manifest.FILE_NAME) == null) {
             throw new BadBundleException(
-                    "no model was named, and the demo model is not on the class path or module path."
-                            + " Give the folder of a model (EngineOptions.withModel), or add the"
-                            + " demo: artifact io.github.asg4j:asg4j, classifier demo; with modules,"
-                            + " require io.github.asg4j.demo as well");
+                    "no model was named, and the demo model is not on the class path or module"
+                        + " path. Give the folder of a model (EngineOptions.withModel), or add the"
+                        + " demo: artifact io.github.asg4j:asg4j, classifier demo; with modules,"
+                        + " require io.github.asg4j.demo as well");
         }
         return openResources(loader, DEMO, verified, verify);
     }

@@ -64,8 +64,7 @@ class NullnessCheckTest {
     private static boolean hasSources(Path folder) throws IOException {
         try (Stream<Path> files = Files.list(folder)) {
             return files.map(file -> file.getFileName().toString())
-                    .anyMatch(
-                            name -> name.endsWith(".java") && !name.equals("module-info.java"));
+                    .anyMatch(name -> name.endsWith(".java") && !name.equals("module-info.java"));
         }
     }
 
