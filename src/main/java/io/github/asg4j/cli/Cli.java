@@ -2,6 +2,7 @@
 package io.github.asg4j.cli;
 
 import io.github.asg4j.AsgException;
+import io.github.asg4j.BadRequestException;
 import io.github.asg4j.Engine;
 
 import picocli.CommandLine;
@@ -48,9 +49,26 @@ record Cli(
     int run(String... args) {
         try (Interruption interruption = new Interruption()) {
             try {
+                requireCharacters(args);
                 return commandLine(interruption, args).execute(args);
             } catch (Throwable e) { // errors: picocli hands on exceptions only
                 return failed(e, args);
+            }
+        }
+    }
+
+    /** What Java cannot read of its arguments has become U+FFFD: it would draw another picture. */
+    private static void requireCharacters(String... args) {
+        for (String argument : args) {
+            if (argument.indexOf('\uFFFD') >= 0) {
+                throw new BadRequestException(
+                        "the argument \""
+                                + argument
+                                + "\" holds the replacement character U+FFFD: it was not written in"
+                                + " "
+                                + System.getProperty("sun.jnu.encoding")
+                                + ", the encoding of this process. Write it in UTF-8, and start"
+                                + " with ./asg or with LC_ALL=C.UTF-8");
             }
         }
     }
