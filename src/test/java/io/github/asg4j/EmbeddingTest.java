@@ -15,7 +15,7 @@ import java.util.ArrayList;
 import java.util.List;
 
 /** Several engines in one process, of one class loader and of two: application servers have both. */
-class EmbeddingTest {
+public class EmbeddingTest {
     private static final GenerationRequest REQUEST =
             GenerationRequest.builder("a red ball on grass")
                     .seed(1)
