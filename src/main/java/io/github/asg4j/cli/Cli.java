@@ -2,6 +2,7 @@
 package io.github.asg4j.cli;
 
 import io.github.asg4j.AsgException;
+import io.github.asg4j.BadRequestException;
 import io.github.asg4j.Engine;
 
 import picocli.CommandLine;
@@ -48,6 +49,7 @@ record Cli(
     int run(String... args) {
         try (Interruption interruption = new Interruption()) {
             try {
+                requireCharacters(args);
                 int code = commandLine(interruption, args).execute(args);
                 if (code == ExitCode.DONE && out.checkError()) {
                     err.println(
@@ -67,6 +69,22 @@ record Cli(
         return text.codePointCount(0, text.length()) <= characters
                 ? text
                 : text.substring(0, text.offsetByCodePoints(0, characters)) + "...";
+    }
+
+    /** What Java cannot read of its arguments has become U+FFFD: it would draw another picture. */
+    private static void requireCharacters(String... args) {
+        for (String argument : args) {
+            if (argument.indexOf('\uFFFD') >= 0) {
+                throw new BadRequestException(
+                        "the argument \""
+                                + argument
+                                + "\" holds the replacement character U+FFFD: it was not written in"
+                                + " "
+                                + System.getProperty("sun.jnu.encoding")
+                                + ", the encoding of this process. Write it in UTF-8, and start"
+                                + " with ./asg or with LC_ALL=C.UTF-8");
+            }
+        }
     }
 
     private CommandLine commandLine(Interruption interruption, String... args) {

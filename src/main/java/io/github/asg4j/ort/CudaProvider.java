@@ -9,7 +9,6 @@ import io.github.asg4j.ffi.CpuLibrary;
 import io.github.asg4j.ffi.CudaLibraries;
 
 import org.bytedeco.javacpp.BytePointer;
-import org.bytedeco.javacpp.Loader;
 import org.bytedeco.onnxruntime.CUDAProviderOptions;
 import org.bytedeco.onnxruntime.MemoryInfo;
 import org.bytedeco.onnxruntime.RunOptions;
@@ -136,8 +135,7 @@ public final class CudaProvider implements Provider {
     }
 
     private static String resource() {
-        String extension = System.getProperty("org.bytedeco.javacpp.platform.extension", "");
-        return "/org/bytedeco/onnxruntime/" + Loader.getPlatform() + extension + "/" + PROVIDER;
+        return OrtNatives.folder() + PROVIDER;
     }
 
     /**
@@ -150,16 +148,19 @@ public final class CudaProvider implements Provider {
             throw new DeviceException(
                     "this build has no CUDA natives ("
                             + resource()
-                            + "): build it with ASG_GPU=1 ./asg, or mvn -Pgpu, or use --devices"
-                            + " cpu:N");
+                            + "): build it with ASG_GPU=1 ./asg, or mvn -Pgpu; a program that"
+                            + " embeds the engine adds org.bytedeco:onnxruntime with classifier"
+                            + " linux-x86_64-gpu and -Dorg.bytedeco.javacpp.platform.extension=-gpu"
+                            + " (docs/embedding.md); or use --devices cpu:N");
         }
     }
 
     /** Unpacks the provider beside ONNX Runtime, where that looks for it. */
     private static void unpack() {
         requireBuilt();
+        OrtRuntime.initialise();
         try {
-            Loader.cacheResource(CudaProvider.class, resource());
+            OrtNatives.unpack(resource());
         } catch (IOException e) {
             throw new DeviceException(
                     PROVIDER

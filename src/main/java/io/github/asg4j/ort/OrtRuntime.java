@@ -17,6 +17,7 @@ import org.jspecify.annotations.Nullable;
 import java.lang.System.Logger;
 import java.lang.System.Logger.Level;
 import java.util.Locale;
+import java.util.Objects;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
@@ -167,22 +168,32 @@ public final class OrtRuntime {
     }
 
     private static Holder holder() {
-        try {
-            return Holder.INSTANCE;
-        } catch (ExceptionInInitializerError e) {
-            if (e.getCause() instanceof AsgException typed) {
-                throw typed;
-            }
-            throw e;
-        } catch (NoClassDefFoundError e) {
-            // What Java throws from the second use on; the first one told the reason.
-            throw new DeviceException("ONNX Runtime could not be loaded: " + e.getMessage(), e);
+        Holder holder = Holder.INSTANCE;
+        if (holder == null) {
+            DeviceException first = Objects.requireNonNull(Holder.FAILURE);
+            throw new DeviceException(String.valueOf(first.getMessage()), first);
         }
+        return holder;
     }
 
     /** Made at first use. A failure to load is not repaired by a second try: it stays. */
     private static final class Holder {
-        private static final Holder INSTANCE = new Holder();
+        private static final @Nullable Holder INSTANCE;
+        private static final @Nullable DeviceException FAILURE;
+
+        static {
+            Holder made = null;
+            DeviceException failure = null;
+            try {
+                made = new Holder();
+            } catch (DeviceException e) {
+                failure = e;
+            } catch (LinkageError | RuntimeException e) {
+                failure = new DeviceException("ONNX Runtime cannot be started: " + e, e);
+            }
+            INSTANCE = made;
+            FAILURE = failure;
+        }
 
         private final Env env;
         private final MemoryInfo hostMemory;

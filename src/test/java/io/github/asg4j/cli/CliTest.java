@@ -103,6 +103,15 @@ class CliTest {
     }
 
     @Test
+    void charactersThatJavaCouldNotReadAreRefused() {
+        FakeEngines.Result result =
+                new FakeEngines().run("generate", "--prompt", "ein gr\uFFFD\uFFFDner Ball");
+        assertEquals(2, result.code());
+        assertTrue(result.err().contains("U+FFFD"), result.err());
+        assertTrue(result.err().contains("LC_ALL=C.UTF-8"), result.err());
+    }
+
+    @Test
     void anythingElseIsABugOfOurs() {
         FakeEngines engines = new FakeEngines();
         engines.failure = new IllegalStateException("odd");
