@@ -4,7 +4,7 @@
 `real` is the type of all arithmetic: float64 is the reference, float32 measures what rounding does.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -87,6 +87,13 @@ class Run:
     rgb: np.ndarray = None  # superres: the whole canvas, [3, H, W] in 0..1
 
 
+def guided(settings):
+    """The settings with every guidance scale at least 1: up to 1 is none."""
+    names = ("guidance_scale", "stage2_guidance_scale", "background_guidance_scale")
+    asked = {name: getattr(settings, name) for name in names}
+    return replace(settings, **{name: max(1.0, g) for name, g in asked.items() if g is not None})
+
+
 def combine(m_u, m_c, scale):
     """Classifier-free guidance."""
     return m_c if m_u is None else m_u + scale * (m_c - m_u)
@@ -115,7 +122,7 @@ def initial_noise(seed, patches, channels, h, w):
 
 class Sampler:
     def __init__(self, bundle, settings, real=np.float64, denoiser=None):
-        s = self.s = settings
+        s = self.s = guided(settings)
         self.bundle, self.real = bundle, real
         y, x = plan.axes(s.width, s.height, bundle.factor, bundle.native, bundle.multiple, s.patch_aspect)
         table = schedule.table(s.scheduler, s.steps, s.spacing, s.prediction, s.eta).rounded(real)

@@ -17,7 +17,8 @@ import java.util.OptionalInt;
  * @param height picture height in pixels; 0: twice the native height
  * @param method name of the method, one of {@link Engine#methods()}
  * @param steps denoising steps, 1..1000
- * @param guidanceScale classifier-free guidance scale; 1 runs no unconditional row
+ * @param guidanceScale classifier-free guidance scale, at least 0; up to 1 there is no guidance and no
+ *     unconditional row, so the negative prompt has no effect
  * @param seed key of all random numbers
  * @param scheduler "euler" or "ddim"; null: the bundle's
  * @param spacing timestep spacing "leading", "trailing" or "linspace"; null: the bundle's

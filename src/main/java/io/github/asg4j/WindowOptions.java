@@ -14,9 +14,11 @@ import java.util.OptionalInt;
  * @param jitter largest random shift of a window, latent cells
  * @param weight how windows are averaged
  * @param conditioning what a window is told about its place (SDXL's time_ids)
- * @param guidanceScale classifier-free guidance scale of the windows; empty: the request's
+ * @param guidanceScale classifier-free guidance scale of the windows, up to 1 none; empty: the
+ *     request's
  * @param backgroundPrompt prompt of windows that hold no object by the key patch's mask
- * @param backgroundGuidanceScale guidance scale of windows that hold no object
+ * @param backgroundGuidanceScale guidance scale of windows that hold no object, up to 1 none: they
+ *     then follow the background prompt, without its excess over the negative one
  * @param objectShare a window holds the object if at least this share of it does, 0..1; 0: every window does
  */
 public record WindowOptions(

@@ -42,7 +42,7 @@ class FamiliesTest {
     private static @Nullable String missing(String family, String method) {
         return switch (method) {
             case "superres" -> "upscaler";
-            case "scalecrafter" -> family.equals("sd3") ? "dilated" : null; // no convolutions
+            case "scalecrafter" -> family.equals("sd3") ? "transformer" : null;
             default -> null;
         };
     }

@@ -9,6 +9,9 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import io.github.asg4j.run.worker.WorkerHook;
 
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.function.Executable;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 import java.util.ArrayList;
 import java.util.List;
@@ -60,6 +63,95 @@ class MethodsTest {
                 draw(1, Tiny.request().method("multidiffusion").build()).report();
         assertEquals("euler", usual.get("scheduler"));
         assertEquals("whole", usual.get("window_conditioning"));
+    }
+
+    private static GenerationRequest.Builder scaled(String method, double scale) {
+        return Tiny.request().method(method).steps(4).guidanceScale(scale);
+    }
+
+    /** As in diffusers; 0 is what the cards of distilled networks name. */
+    @ParameterizedTest
+    @ValueSource(
+            strings = {
+                "asg",
+                "direct",
+                "multidiffusion",
+                "cutdiffusion",
+                "demofusion",
+                "scalecrafter"
+            })
+    void upToOneThereIsNoGuidance(String method) {
+        EngineOptions options =
+                Tiny.options(
+                        method.equals("scalecrafter")
+                                ? Tiny.resource("tiny-methods")
+                                : Tiny.bundle(),
+                        2);
+        try (Engine engine = Engine.open(options, WorkerHook.NONE)) {
+            GeneratedImage one = engine.submit(scaled(method, 1).build()).join();
+            for (double scale : new double[] {0, 0.5}) {
+                GeneratedImage less = engine.submit(scaled(method, scale).build()).join();
+                assertEquals(Tiny.hash(one), Tiny.hash(less), "scale " + scale);
+                assertEquals(1.0, less.report().get("guidance_scale"));
+            }
+            GenerationRequest.Builder zero = scaled(method, 0);
+            assertEquals(
+                    Tiny.hash(one),
+                    Tiny.hash(engine.submit(zero.negativePrompt("grass").build()).join()),
+                    "no unconditional row");
+            GenerationRequest other =
+                    GenerationRequest.builder("the blue grass")
+                            .seed(7)
+                            .size(128, 128)
+                            .method(method)
+                            .steps(4)
+                            .guidanceScale(0)
+                            .build();
+            assertNotEquals(
+                    Tiny.hash(one), Tiny.hash(engine.submit(other).join()), "the prompt is drawn");
+            assertNotEquals(
+                    Tiny.hash(one),
+                    Tiny.hash(engine.submit(scaled(method, 2).build()).join()),
+                    "and 2 is guided");
+            for (Object stage : (List<?>) engine.plan(scaled(method, 0).build()).get("stages")) {
+                assertEquals(1, ((Map<?, ?>) stage).get("rows_per_view"), stage::toString);
+            }
+            for (Object stage : (List<?>) engine.plan(scaled(method, 2).build()).get("stages")) {
+                assertEquals(2, ((Map<?, ?>) stage).get("rows_per_view"), stage::toString);
+            }
+        }
+    }
+
+    @Test
+    void upToOneStageTwoAndBackgroundHaveNoGuidance() {
+        WindowOptions some = WindowOptions.DEFAULT.withObjectShare(0.4);
+        for (double scale : new double[] {0, 0.5}) {
+            assertEquals(
+                    hash(Tiny.request().windows(some.withGuidanceScale(1))),
+                    hash(Tiny.request().windows(some.withGuidanceScale(scale))));
+            assertEquals(
+                    hash(Tiny.request().windows(some.withBackgroundGuidanceScale(1))),
+                    hash(Tiny.request().windows(some.withBackgroundGuidanceScale(scale))));
+        }
+        assertEquals(
+                1.0,
+                draw(1, Tiny.request().guidanceScale(0.5).build())
+                        .report()
+                        .get("background_guidance_scale"),
+                "an eighth of no excess");
+    }
+
+    @Test
+    void aGuidanceScaleBelowZeroIsRefused() {
+        for (Executable request :
+                List.<Executable>of(
+                        () -> Tiny.request().guidanceScale(-0.5).build(),
+                        () -> WindowOptions.DEFAULT.withGuidanceScale(-1),
+                        () -> WindowOptions.DEFAULT.withBackgroundGuidanceScale(-1))) {
+            String message = assertThrows(BadRequestException.class, request).getMessage();
+            assertTrue(message.contains("guidance scale is -"), message);
+            assertTrue(message.contains("between 0 and 100"), message);
+        }
     }
 
     @Test

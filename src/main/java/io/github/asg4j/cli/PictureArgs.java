@@ -60,8 +60,8 @@ final class PictureArgs {
                 paramLabel = "X",
                 order = HelpSections.PICTURE + 6,
                 description =
-                        "how closely to follow the prompt; 1: no classifier-free guidance"
-                                + " (default: the bundle's)")
+                        "how closely to follow the prompt, 0..100; up to 1 without classifier-free"
+                                + " guidance and negative prompt (default: the bundle's)")
         @Nullable Double guidanceScale;
 
         @Option(

@@ -199,7 +199,9 @@ final class RequestArgs {
                 names = "--stage2-guidance-scale",
                 paramLabel = "X",
                 order = HelpSections.STAGE2 + 5,
-                description = "classifier-free guidance of stage 2 (default: --guidance-scale)")
+                description =
+                        "classifier-free guidance of stage 2, up to 1 none (default:"
+                                + " --guidance-scale)")
         @Nullable Double guidanceScale;
 
         @Option(
@@ -224,8 +226,8 @@ final class RequestArgs {
                 paramLabel = "X",
                 order = HelpSections.STAGE2 + 8,
                 description =
-                        "guidance scale of background windows (default: asg 1 + (that of stage 2 -"
-                                + " 1) / 8, others that of stage 2)")
+                        "guidance scale of background windows, up to 1 none (default: asg 1 + (that"
+                                + " of stage 2 - 1) / 8, others that of stage 2)")
         @Nullable Double backgroundGuidanceScale;
     }
 

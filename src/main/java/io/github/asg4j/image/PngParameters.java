@@ -8,7 +8,9 @@ import org.jspecify.annotations.Nullable;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
+import java.util.Set;
 import java.util.stream.Collectors;
 
 /**
@@ -90,7 +92,7 @@ public final class PngParameters {
         put(pairs, "Model", report.get("model"));
         put(pairs, "Method", report.get("method"));
         for (String setting : SETTINGS) {
-            put(pairs, spoken(setting), report.get(setting));
+            put(pairs, spoken(setting), listed(setting, report.get(setting)));
         }
         put(pairs, "View batch", report.get("view_batch"));
         put(pairs, "VAE", report.get("vae"));
@@ -107,6 +109,24 @@ public final class PngParameters {
 
     private static @Nullable Path name(@Nullable Path file) {
         return file == null ? null : file.getFileName();
+    }
+
+    /** Pairs of numbers, of the columns and of the rows. */
+    private static final Set<String> GRIDS = Set.of("patches", "window_stride", "jitter");
+
+    /**
+     * A value without commas, at which simple readers of the pairs split: a grid is "4x2", as the size
+     * is, the members of other lists are separated by spaces.
+     */
+    private static @Nullable Object listed(String setting, @Nullable Object value) {
+        if (value instanceof List<?> list) {
+            return list.stream()
+                    .map(String::valueOf)
+                    .collect(Collectors.joining(GRIDS.contains(setting) ? "x" : " "));
+        }
+        return setting.endsWith("dilation") && value instanceof String factors
+                ? factors.replace(',', ' ')
+                : value;
     }
 
     /** {@code guide_weight} is "Guide weight". */
@@ -126,13 +146,14 @@ public final class PngParameters {
         pairs.put(name, text);
     }
 
+    /** As the web UI has it, where the solver of a flow is called as that of other networks. */
     private static @Nullable String samplerName(@Nullable Object scheduler) {
         if (scheduler == null) {
             return null;
         }
         String name = scheduler.toString();
         return switch (name) {
-            case "euler" -> "Euler";
+            case "euler", "flow_euler" -> "Euler";
             case "ddim" -> "DDIM";
             default -> name;
         };
@@ -143,6 +164,15 @@ public final class PngParameters {
         if (value.indexOf(',') < 0 && value.indexOf(':') < 0 && value.indexOf('\n') < 0) {
             return value;
         }
-        return '"' + value.replace("\\", "\\\\").replace("\"", "\\\"").replace("\n", "\\n") + '"';
+        StringBuilder json = new StringBuilder("\"");
+        for (int i = 0; i < value.length(); i++) {
+            char c = value.charAt(i);
+            if (c < ' ') {
+                json.append(String.format(Locale.ROOT, "\\u%04x", (int) c));
+            } else {
+                json.append(c == '"' || c == '\\' ? "\\" : "").append(c);
+            }
+        }
+        return json.append('"').toString();
     }
 }

@@ -100,6 +100,14 @@ final class ScaleCrafter implements Method {
 
     private static List<String> groups(Setting setting) {
         var denoiser = setting.manifest().denoiser();
+        if (denoiser.transformer()) {
+            throw new BadRequestException(
+                    "the bundle \""
+                            + setting.manifest().name()
+                            + "\" has a transformer, and scalecrafter dilates the convolutions of"
+                            + " a UNet, of which a transformer has none: use another method, such"
+                            + " as --method asg");
+        }
         if (denoiser.dilatedFile() == null) {
             throw new BadRequestException(
                     "the bundle \""

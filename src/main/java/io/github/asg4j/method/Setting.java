@@ -4,6 +4,7 @@ package io.github.asg4j.method;
 import io.github.asg4j.GenerationRequest;
 import io.github.asg4j.model.Manifest;
 import io.github.asg4j.plan.Canvas;
+import io.github.asg4j.plan.Stage;
 
 /**
  * What a method plans for.
@@ -12,7 +13,7 @@ import io.github.asg4j.plan.Canvas;
  * @param manifest of the bundle that draws
  * @param canvas the cut of the picture
  * @param steps of the schedule
- * @param guidanceScale classifier-free guidance scale
+ * @param guidanceScale classifier-free guidance scale, {@link Stage#guidanceScale at least 1}
  */
 public record Setting(
         GenerationRequest request,
@@ -20,6 +21,10 @@ public record Setting(
         Canvas canvas,
         int steps,
         double guidanceScale) {
+
+    public Setting {
+        guidanceScale = Stage.guidanceScale(guidanceScale);
+    }
 
     /** Patches along the longer axis: what the methods' defaults depend on. */
     public int scale() {

@@ -57,8 +57,9 @@ final class Stages {
         WindowOptions options = setting.request().windows();
         var canvas = setting.canvas();
         double guidanceScale =
-                options.guidanceScale()
-                        .orElse(usual.guidanceScale().orElse(setting.guidanceScale()));
+                Stage.guidanceScale(
+                        options.guidanceScale()
+                                .orElse(usual.guidanceScale().orElse(setting.guidanceScale())));
         return new Stage.Windows(
                 first,
                 setting.steps() - first,
@@ -102,8 +103,12 @@ final class Stages {
                 ? null
                 : new Stage.Background(
                         share,
-                        options.backgroundGuidanceScale()
-                                .orElse(1 + usual.backgroundGuidance() * (guidanceScale - 1)),
+                        Stage.guidanceScale(
+                                options.backgroundGuidanceScale()
+                                        .orElse(
+                                                1
+                                                        + usual.backgroundGuidance()
+                                                                * (guidanceScale - 1))),
                         options.backgroundPrompt());
     }
 }

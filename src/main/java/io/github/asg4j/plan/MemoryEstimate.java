@@ -81,7 +81,7 @@ public record MemoryEstimate(
         double workspace = 0;
         for (Stage s : stages) {
             double view = (double) canvas.channels() * s.viewHeight() * s.viewWidth() * 4;
-            int rows = Math.min(viewBatch, s.views()) * 2;
+            int rows = Math.min(viewBatch, s.views()) * s.rows();
             buffers = Math.max(buffers, 2.0 * rows * view);
             latents +=
                     switch (s) {

@@ -103,6 +103,7 @@ public record Plan(
         map.put("view_latents", List.of(stage.viewWidth(), stage.viewHeight()));
         map.put("calls", stage.calls(viewBatch).size());
         map.put("guidance_scale", stage.guidanceScale());
+        map.put("rows_per_view", stage.rows());
         map.put("barriers", stage.barriers());
         Stage.Windows windows = stage.canvasWindows();
         if (windows != null) {

@@ -28,7 +28,21 @@ public sealed interface Stage {
     /** Latent columns of a view. */
     int viewWidth();
 
+    /** Classifier-free guidance scale, at least 1; 1 is none. */
     double guidanceScale();
+
+    /**
+     * The scale that is drawn with where {@code asked} was asked for: up to 1 there is no
+     * classifier-free guidance, as in diffusers. Below 1 the formula would mix the prompt away.
+     */
+    static double guidanceScale(double asked) {
+        return Math.max(1, asked);
+    }
+
+    /** Rows of the network's input for one view: conditional, and with guidance unconditional. */
+    default int rows() {
+        return guidanceScale() == 1 ? 1 : 2;
+    }
 
     /** Name in events and messages. */
     String name();
@@ -146,6 +160,13 @@ public sealed interface Stage {
             return y.count() * x.count();
         }
 
+        /** All windows have two rows if any window is guided. */
+        @Override
+        public int rows() {
+            boolean guided = background != null && background.guidanceScale() > 1;
+            return guided || guidanceScale > 1 ? 2 : 1;
+        }
+
         @Override
         public Windows canvasWindows() {
             return this;
@@ -224,6 +245,17 @@ public sealed interface Stage {
 
         public int dilatedViews() {
             return number * number;
+        }
+
+        /** Of a window or of a dilated view, whichever has more. */
+        @Override
+        public int rows() {
+            return Math.max(local.rows(), dilatedRows());
+        }
+
+        /** Of a dilated view. */
+        public int dilatedRows() {
+            return guidanceScale == 1 ? 1 : 2;
         }
 
         /** Latent rows of a dilated view. */

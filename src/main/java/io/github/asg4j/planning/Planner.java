@@ -285,12 +285,14 @@ public final class Planner {
         return wanted == 0 ? 2 * nativePixels : wanted;
     }
 
+    /** The classifier-free guidance scale that the request is drawn with, at least 1. */
     private double guidanceScale(GenerationRequest request) {
-        return request.guidanceScale()
-                .orElse(
-                        sampling(request)
-                                .guidanceScale()
-                                .orElse(manifest.defaults().guidanceScale()));
+        return Stage.guidanceScale(
+                request.guidanceScale()
+                        .orElse(
+                                sampling(request)
+                                        .guidanceScale()
+                                        .orElse(manifest.defaults().guidanceScale())));
     }
 
     /** The scheduler's name. A flow has one solver, whatever a method usually takes. */

@@ -5,13 +5,18 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import com.fasterxml.jackson.databind.ObjectMapper;
+
 import io.github.asg4j.GenerationRequest;
 
 import org.junit.jupiter.api.Test;
 
+import java.io.IOException;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 
 /** The text reads as other tools expect and says nothing that differs between equal pictures. */
 class PngParametersTest {
@@ -63,8 +68,63 @@ class PngParametersTest {
         assertTrue(
                 text.endsWith(
                         "Method: asg, Mask norm: mean-threshold,"
-                                + " Mask blocks: \"[up_blocks.0, up_blocks.1]\", Stage1 steps: 25,"
+                                + " Mask blocks: up_blocks.0 up_blocks.1, Stage1 steps: 25,"
                                 + " Eta: 0.5"),
                 text);
+    }
+
+    /** The pattern of AUTOMATIC1111's parse_generation_parameters, applied as it does. */
+    private static final Pattern PAIR =
+            Pattern.compile("\\s*(\\w[\\w \\-/]+):\\s*(\"(?:\\\\.|[^\\\\\"])+\"|[^,]*)(?:,|$)");
+
+    private static Map<String, String> parsed(String text) {
+        String line = text.substring(text.lastIndexOf('\n') + 1);
+        Map<String, String> pairs = new LinkedHashMap<>();
+        Matcher pair = PAIR.matcher(line);
+        int end = 0;
+        while (pair.find()) {
+            assertEquals(end, pair.start(), "the pairs fill the line: " + line);
+            end = pair.end();
+            pairs.put(pair.group(1), pair.group(2));
+        }
+        assertEquals(line.length(), end, line);
+        return pairs;
+    }
+
+    @Test
+    void thePairsAreThoseOfTheWebUi() {
+        Map<String, Object> report = report();
+        report.put("scheduler", "flow_euler");
+        report.put("patches", List.of(4, 2));
+        report.put("window_stride", List.of(8, 6));
+        report.put("jitter", 2);
+        report.put("mask_tokens", List.of(1, 2));
+        report.put("dilation", "mid_block=2,up_blocks.0=2.5");
+        report.put("upscalers", List.of("x4.onnx", "x2.onnx"));
+        Map<String, String> pairs =
+                parsed(PngParameters.text(GenerationRequest.builder("a, b: c").build(), report));
+        assertEquals("Euler", pairs.get("Sampler"));
+        assertEquals("256x192", pairs.get("Size"));
+        assertEquals("4x2", pairs.get("Patches"));
+        assertEquals("8x6", pairs.get("Window stride"));
+        assertEquals("2", pairs.get("Jitter"));
+        assertEquals("1 2", pairs.get("Mask tokens"));
+        assertEquals("mid_block=2 up_blocks.0=2.5", pairs.get("Dilation"));
+        assertEquals("x4.onnx x2.onnx", pairs.get("Upscalers"));
+        assertEquals(14, pairs.size(), pairs::toString);
+        pairs.forEach((name, value) -> assertFalse(value.contains("\""), name + ": " + value));
+    }
+
+    /** What the user wrote may have a comma: then the value is a JSON string, and only that one. */
+    @Test
+    void textOfTheUserIsAJsonString() throws IOException {
+        String prompt = "grass, \"tall\": C:\\lawn\n\tgreen";
+        Map<String, Object> report = report();
+        report.put("background_prompt", prompt);
+        Map<String, String> pairs =
+                parsed(PngParameters.text(GenerationRequest.builder("a ball").build(), report));
+        assertEquals(
+                prompt, new ObjectMapper().readValue(pairs.get("Background prompt"), String.class));
+        assertEquals(9, pairs.size(), pairs::toString);
     }
 }

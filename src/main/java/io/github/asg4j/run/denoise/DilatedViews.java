@@ -49,7 +49,7 @@ public final class DilatedViews {
         this.conditioning = conditioning;
         this.table = table;
         canvas = conditioning.canvas();
-        copies = phase.guidanceScale() == 1 ? 1 : 2;
+        copies = phase.dilatedRows();
         guidanceScale = (float) phase.guidanceScale();
         height = phase.dilatedHeight();
         width = phase.dilatedWidth();

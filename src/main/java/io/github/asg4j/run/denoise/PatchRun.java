@@ -109,7 +109,7 @@ public final class PatchRun extends StageRun {
         this.table = table;
         this.canvas = conditioning.canvas();
         this.seed = seed;
-        this.copies = patches.guidanceScale() == 1 ? 1 : 2;
+        this.copies = patches.rows();
         this.guidanceScale = (float) patches.guidanceScale();
         Guide guide = patches.guide();
         this.space = space(patches);

@@ -76,7 +76,7 @@ public final class ScaleCrafterRun extends StageRun {
         this.table = table;
         this.canvas = conditioning.canvas();
         this.seed = seed;
-        this.copies = dilated.guidanceScale() == 1 ? 1 : 2;
+        this.copies = dilated.rows();
         this.guidanceScale = (float) dilated.guidanceScale();
         long plane = canvas.plane();
         memory = workers.memory();

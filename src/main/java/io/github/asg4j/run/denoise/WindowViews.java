@@ -96,7 +96,7 @@ public final class WindowViews {
                 windows.background() == null
                         ? windows.guidanceScale()
                         : windows.background().guidanceScale();
-        this.copies = windows.guidanceScale() == 1 && other == 1 ? 1 : 2;
+        this.copies = windows.rows();
         this.guidanceScale = (float) windows.guidanceScale();
         this.backgroundScale = (float) other;
         this.height = windows.y().canvas();
