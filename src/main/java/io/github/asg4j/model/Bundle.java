@@ -26,7 +26,7 @@ public final class Bundle {
     /** Where the demo bundle lies in its jar, which is another one than the engine's. */
     public static final String DEMO = "io/github/asg4j/demo/";
 
-    private static final String MAKE = "python -m asg4j_export CHECKPOINT --out BUNDLE";
+    private static final String MAKE = "asg4j-export model CHECKPOINT --out BUNDLE";
     private static final long MAX_MANIFEST_BYTES = 16L << 20;
     private static final long MAX_READ_BYTES = 256L << 20;
     private static final int CHUNK_BYTES = 1 << 18;
@@ -81,8 +81,8 @@ public final class Bundle {
                 && Files.exists(folder.resolve("model_index.json"))) {
             throw new BadBundleException(
                     folder
-                            + " is a diffusers checkpoint, not a model bundle. Export it: python -m"
-                            + " asg4j_export "
+                            + " is a diffusers checkpoint, not a model bundle. Export it:"
+                            + " asg4j-export model "
                             + folder
                             + " --out BUNDLE");
         }
