@@ -18,7 +18,7 @@ done
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT INT TERM
 # The first prompt of the demo's fixed list, with the seed that goes with it.
-prompt=$(head -n 1 "$here/onnx-export/asg4j_export/demo/prompts.txt")
+prompt=$(head -n 1 "$here/onnx-export/asg4j_demo/prompts.txt")
 "$here/asg" compare --prompt "$prompt" --seed 0 --figures none "$@" --out "$folder/page.html"
 # No sandbox, because containers seldom allow one: the page is ours and fetches nothing.
 "$browser" --headless=new --no-sandbox --disable-gpu --hide-scrollbars --force-device-scale-factor=0.6 \

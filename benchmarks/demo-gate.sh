@@ -17,6 +17,6 @@ while IFS= read -r prompt; do
         "$here/asg" generate --quiet --json --prompt "$prompt" --seed "$i" "$@" --out "$folder/$name.png" > "$folder/$name.json"
     fi
     i=$((i + 1))
-done < "$here/onnx-export/asg4j_export/demo/prompts.txt"
+done < "$here/onnx-export/asg4j_demo/prompts.txt"
 cd "$here/onnx-export"
-${PYTHON:-python3} -m asg4j_export.demo.gate "$folder"
+${PYTHON:-python3} -m asg4j_demo gate "$folder"

@@ -27,7 +27,7 @@ done
 cp -r target/test-classes/io "$kit/target/test-classes/"
 cp -r benchmarks/build.sh benchmarks/gpu benchmarks/NOTES.md "$kit/benchmarks/"
 cp -r benchmarks/target/classes benchmarks/target/lib "$kit/benchmarks/target/"
-cp -r onnx-export/asg4j_export onnx-export/tests "$kit/onnx-export/"
+cp -r onnx-export/asg4j_export onnx-export/asg4j_demo onnx-export/tests "$kit/onnx-export/"
 cp LICENSE NOTICE "$kit/"
 git rev-parse HEAD > "$kit/kit.txt" 2> /dev/null || echo "unknown commit" > "$kit/kit.txt"
 tar -C target -cf - gpu-kit | xz -T0 -9 > target/gpu-kit.tar.xz

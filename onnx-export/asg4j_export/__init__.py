@@ -1,3 +1,4 @@
-"""Turns diffusers checkpoints into asg4j model bundles; trains the demo model."""
+# SPDX-License-Identifier: Apache-2.0
+"""Turns checkpoints into model bundles."""
 
 __version__ = "0.1.0"

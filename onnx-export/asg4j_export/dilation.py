@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from diffusers import UNet2DConditionModel
 
-from .graphs import Denoiser
+from .networks import Denoiser
 
 
 class ReDilatedConvolution(torch.autograd.Function):

@@ -1,71 +1,46 @@
+# SPDX-License-Identifier: Apache-2.0
 """A diffusers checkpoint becomes a bundle: ONNX graphs, tokenizers and a manifest."""
 
 from __future__ import annotations
 
 import errno
 import gc
-import hashlib
-import io
 import json
 import shutil
 import sys
 import tempfile
 import time
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import numpy as np
-import onnx
-import onnxruntime
 import torch
 from diffusers import AutoencoderKL
 
 from . import __version__, storage
 from .attention import CellAttention
-from .checkpoint import Checkpoint, Weights
+from .checkpoint import Checkpoint
 from .dilation import DilatedDenoiser
 from .errors import ExportError, readable
-from .graphs import Denoiser, JointDenoiser, T5TextEncoder, TextEncoder, VaeDecoder, VaeEncoder
+from .families import T5_LENGTH, TextPlan
+from .networks import Denoiser, JointDenoiser, T5TextEncoder, TextEncoder, VaeDecoder, VaeEncoder
+from .tracing import Graph, fingerprint
+from .tracing import write as write_graph
 from .vae_stats import VaeFront, VaeTail, tiled_axes, tiled_entry
+from .weights import Weights
 
 FORMAT_VERSION = 1
-OPSET = 17
-#: error of ONNX Runtime against PyTorch: fp32 the largest, relative to the output's largest value; fp16, where both round
-#: in places of their own, the root mean square, relative to the output's
-TOLERANCE = {"fp32": 2e-4, "fp16": 3e-2}
-
-T5_LENGTH = 256  # tokens that SD3's pipeline takes by default
-
-__all__ = ["ExportError", "export"]
-
-
-@dataclass
-class Graph:
-    """One module to export, with example inputs at two sizes for tracing and for the parity check."""
-
-    file: str
-    module: torch.nn.Module
-    input_names: list[str]
-    output_names: list[str]
-    dynamic_axes: dict[str, dict[int, str]]
-    examples: list[tuple[torch.Tensor, ...]]
-    precision: str = "fp32"
-    weights_of: str | None = None  # an earlier graph with the same weights
-
 
 #: writes one graph into a folder
 Writer = Callable[[Graph, Path], None]
 
 
-def export(checkpoint: Checkpoint | Path, out: Path, name: str | None = None, licence: str | None = None, vae_precision: str = "fp32") -> dict:
+def export(checkpoint: Checkpoint | Path, out: Path, name: str | None = None, licence: str | None = None, vae_precision: str = "fp32") -> dict[str, Any]:
     """Writes the bundle and returns its manifest. The folder ``out`` appears whole or not at all."""
     if isinstance(checkpoint, Path):
         checkpoint = Checkpoint.open(checkpoint)
-    if out.exists() and any(out.iterdir()) and not (out / "manifest.json").exists():
-        raise ExportError(f"{out} is not empty and holds no bundle; choose another folder")
+    require_place(out)
     out.parent.mkdir(parents=True, exist_ok=True)
     _require_disk(checkpoint, out.parent)
     torch.manual_seed(0)
@@ -87,86 +62,66 @@ def export(checkpoint: Checkpoint | Path, out: Path, name: str | None = None, li
     return manifest
 
 
-def build(checkpoint: Checkpoint, folder: Path, vae_precision: str, write: Writer | None = None) -> dict:
-    """Writes all files but the manifest with ``write``; one part of the checkpoint is in memory at a time."""
-    write = write or _write
+def require_place(out: Path) -> None:
+    """Refuses at once a place where the finished bundle could not be put."""
+    if out.is_symlink():
+        raise ExportError(f"--out {out} is a link, which a bundle cannot replace: give the folder that it leads to, {out.resolve()}")
+    if out.exists() and out.resolve() == Path.cwd():
+        raise ExportError(f"--out {out} is the folder that this runs in, which cannot be replaced: give a folder of its own, as in --out bundle")
+    if not out.name or out.name == "..":
+        raise ExportError(f"--out {out} has no name of its own: give a folder, as in --out bundle")
+    if out.exists() and not out.is_dir():
+        raise ExportError(f"--out {out} is a file: give a folder")
+    if out.exists() and any(out.iterdir()) and not (out / "manifest.json").exists():
+        raise ExportError(f"{out} is not empty and holds no bundle; choose another folder")
+
+
+def build(checkpoint: Checkpoint, folder: Path, vae_precision: str, write: Writer = write_graph) -> dict[str, Any]:
+    """Writes all files but the manifest, the graphs with ``write``; one part of the checkpoint is in memory at a time."""
+    family = checkpoint.family
     prediction, scheduler = checkpoint.scheduler()
-    config = checkpoint.config(checkpoint.denoiser_part)
-    text = _TextPlan.of(checkpoint, config)
+    text = checkpoint.text()
     progress = _Progress(len(checkpoint.encoders) + 2)
 
     entries = []
     for part in checkpoint.encoders:
         progress.start(part)
         entries.append(_text_encoder(checkpoint, part, folder, text, write))
-    progress.start(checkpoint.denoiser_part)
-    denoiser_entry, latent, text_time = _denoiser(checkpoint, folder, text, prediction, write)
+    progress.start(family.part)
+    denoiser_entry = _denoiser(checkpoint, folder, text, prediction, write)
     progress.start("vae")
     vae_entry, vae_latent = _vae(checkpoint, folder, vae_precision, write)
     progress.end()
-
-    joint = checkpoint.denoiser_part == "transformer"
-    conditioning = {
-        "time_ids": text_time,
-        "pooled": "text_embeds" in denoiser_entry["inputs"],
-        "empty_negative_is_zero": bool(checkpoint.index.get("force_zeros_for_empty_prompt", False)),
-    }
-    if joint:
-        conditioning |= {"hidden_width": text.width, "zero_tokens": text.zero_tokens}
     return {
         "format_version": FORMAT_VERSION,
         "name": "",
         "licence": "",
         "made_by": f"asg4j_export {__version__}",
         "latent": {
-            "channels": config["in_channels"], "native_size": latent.pop("native_size"), **vae_latent, **latent,
+            "channels": family.config["in_channels"],
+            "native_size": family.native_size,
+            **vae_latent,
+            "unet_multiple": family.multiple,
+            **family.latent(),
         },
         "text_encoders": entries,
         "denoiser": denoiser_entry,
         "vae": vae_entry,
         "scheduler": scheduler,
-        "conditioning": conditioning,
-        "defaults": {"steps": 28, "guidance_scale": 7.0} if joint else {"steps": 50, "guidance_scale": 5.0 if text_time else 7.5},
+        "conditioning": {
+            "time_ids": family.text_time,
+            "pooled": "text_embeds" in denoiser_entry["inputs"],
+            "empty_negative_is_zero": bool(checkpoint.index.get("force_zeros_for_empty_prompt", False)),
+            **family.conditioning(text),
+        },
+        "defaults": family.defaults,
     }
 
 
 # ------------------------------------------------------------------------------------------------------ parts
 
 
-@dataclass(frozen=True)
-class _TextPlan:
-    """How the encoders' outputs become the denoiser's text: ``width`` channels, ``tokens`` rows, ``pooled`` channels."""
-
-    width: int
-    tokens: int
-    pooled: int
-    penultimate: bool
-    zero_tokens: int
-
-    @staticmethod
-    def of(checkpoint: Checkpoint, denoiser: dict) -> "_TextPlan":
-        configs = {part: checkpoint.config(part) for part in checkpoint.encoders}
-        clips = {part: c for part, c in configs.items() if "d_model" not in c}
-        beside = sum(c["hidden_size"] for c in clips.values())
-        length = next(iter(clips.values()))["max_position_embeddings"]
-        if checkpoint.denoiser_part == "transformer":
-            width = denoiser["joint_attention_dim"]
-            if beside > width or any(c["d_model"] != width for c in configs.values() if "d_model" in c):
-                raise ExportError(f"text encoders give {beside} channels and T5's, the transformer takes {width}")
-            pooled = sum(c["projection_dim"] for c in clips.values())
-            if pooled != denoiser["pooled_projection_dim"]:
-                raise ExportError(f"text encoders pool {pooled} channels, the transformer takes {denoiser['pooled_projection_dim']}")
-            has_t5 = len(configs) > len(clips)
-            return _TextPlan(width, length + T5_LENGTH, pooled, True, 0 if has_t5 else T5_LENGTH)
-        width = denoiser["cross_attention_dim"]
-        if beside != width:
-            raise ExportError(f"text encoders give {beside} channels, the UNet takes {width}")
-        text_time = denoiser.get("addition_embed_type") == "text_time"
-        pooled = configs[checkpoint.encoders[-1]]["projection_dim"] if text_time else 0
-        return _TextPlan(width, length, pooled, len(clips) > 1, 0)
-
-
-def _text_encoder(checkpoint: Checkpoint, part: str, folder: Path, text: _TextPlan, write: Writer) -> dict:
+def _text_encoder(checkpoint: Checkpoint, part: str, folder: Path, text: TextPlan, write: Writer) -> dict[str, Any]:
     model = checkpoint.load(part)
     t5 = hasattr(model.config, "d_model")
     encoder = T5TextEncoder(model) if t5 else TextEncoder(model, text.penultimate)
@@ -185,70 +140,38 @@ def _text_encoder(checkpoint: Checkpoint, part: str, folder: Path, text: _TextPl
     return entry | ({"join": "tokens"} if t5 else {})
 
 
-def _denoiser(checkpoint: Checkpoint, folder: Path, text: _TextPlan, prediction: str, write: Writer) -> tuple[dict, dict, bool]:
-    """The manifest's ``denoiser``, the denoiser's share of ``latent``, and whether it takes time_ids."""
-    model = checkpoint.load(checkpoint.denoiser_part)
-    config = model.config
-    if checkpoint.denoiser_part == "transformer":
-        if config.qk_norm is not None or config.dual_attention_layers:
-            raise ExportError("the transformer is one of Stable Diffusion 3.5; only that of Stable Diffusion 3 can be exported")
-        denoiser = JointDenoiser(model)
-        multiple, text_time = config.patch_size, False
-        # The published advice for U4 (which layers): the middle third.
-        masks = [
-            {"output": f"mask_joint{group}", "block": f"transformer_blocks.{first}-{end - 1}", "scale": config.patch_size, "default": group == 1}
-            for group, (first, end) in enumerate(denoiser.ranges)
-        ]
-        extra = {"max_size": config.pos_embed_max_size * config.patch_size}
-    else:
-        denoiser = Denoiser(model, checkpoint.known_pipeline)
-        multiple, text_time = 2 ** (len(config.block_out_channels) - 1), denoiser.text_time
-        masks = [{"output": f"mask_up{block}", "block": f"up_blocks.{block}", "scale": scale} for block, scale in denoiser.blocks]
-        extra = {}
-    native = config.sample_size
-    native = [native, native] if isinstance(native, int) else list(native)
-    plain = _denoiser_graph(denoiser, config.in_channels, native[0], multiple, text, masks, checkpoint.precision)
+def _denoiser(checkpoint: Checkpoint, folder: Path, text: TextPlan, prediction: str, write: Writer) -> dict[str, Any]:
+    """The manifest's ``denoiser``."""
+    family = checkpoint.family
+    model = checkpoint.load(family.part)
+    denoiser = family.network(model)
+    masks = family.masks(denoiser)
+    plain = denoiser_graph(denoiser, family.config["in_channels"], family.native_size[0], family.multiple, text, masks, checkpoint.precision)
     lost = storage.too_large(model)
     write(plain, folder)
-    dilation = {"dilated_file": None}
-    if isinstance(denoiser, Denoiser):
+    dilation: dict[str, object] = {"dilated_file": None}
+    if family.dilates:
         if lost:
-            model = checkpoint.load(checkpoint.denoiser_part)
-            denoiser = Denoiser(model, checkpoint.known_pipeline)
+            del model, denoiser
+            denoiser = family.network(checkpoint.load(family.part))
         try:
             dilated = DilatedDenoiser(denoiser)
         except ValueError as error:
             raise ExportError(str(error)) from error
-        write(_dilated_graph(dilated, plain), folder)
+        write(dilated_graph(dilated, plain), folder)
         dilation = {"dilated_file": "denoiser_dilated.onnx", "dilation_groups": dilated.groups}
-    entry = {
+    return {
         "file": "denoiser.onnx",
         **dilation,
         "prediction": prediction,
         "precision": checkpoint.precision,
         "inputs": denoiser.input_names,
         "masks": masks,
+        **family.memory,
     }
-    # What its working memory grows with. A transformer's tokens are patches of cells.
-    if checkpoint.denoiser_part == "transformer":
-        entry["width"] = config.num_attention_heads * config.attention_head_dim // config.patch_size**2
-    else:
-        entry["width"] = config.block_out_channels[0]
-    if checkpoint.known_pipeline:
-        entry["attention"] = "fused"
-    else:
-        entry["heads"] = _finest_heads(config)
-    return entry, {"native_size": native, "unet_multiple": multiple} | extra, text_time
 
 
-def _finest_heads(config) -> int:
-    """Heads of the outermost level that attends."""
-    heads = config.num_attention_heads or config.attention_head_dim
-    level = next(i for i, block in enumerate(config.down_block_types) if "CrossAttn" in block)
-    return heads if isinstance(heads, int) else heads[level]
-
-
-def _vae(checkpoint: Checkpoint, folder: Path, precision: str, write: Writer) -> tuple[dict, dict]:
+def _vae(checkpoint: Checkpoint, folder: Path, precision: str, write: Writer) -> tuple[dict[str, Any], dict[str, Any]]:
     """The manifest's ``vae`` and the autoencoder's share of ``latent``.
 
     In fp32 unless asked otherwise: SDXL's overflows in halves, and it runs once a picture. In fp16 the decoder is there in fp32 too,
@@ -256,7 +179,7 @@ def _vae(checkpoint: Checkpoint, folder: Path, precision: str, write: Writer) ->
     """
     vae = _autoencoder(checkpoint)
     factor = 2 ** (len(vae.config.block_out_channels) - 1)
-    entry = {"decoder": "vae_decoder.onnx", "encoder": "vae_encoder.onnx", "precision": precision}
+    entry: dict[str, Any] = {"decoder": "vae_decoder.onnx", "encoder": "vae_encoder.onnx", "precision": precision}
     if precision == "fp32":
         decoder, encoder = _vae_graphs(vae, factor)
         tiled_graphs, entry["tiled_decoder"] = _tiled_decoder(vae)
@@ -296,8 +219,8 @@ def _text_graph(file: str, encoder: TextEncoder | T5TextEncoder, vocabulary: int
     return Graph(file, encoder, ["input_ids"], encoder.output_names, axes, examples, precision)
 
 
-def _denoiser_graph(
-    denoiser: Denoiser | JointDenoiser, channels: int, native: int, multiple: int, text: _TextPlan, masks: list[dict], precision: str
+def denoiser_graph(
+    denoiser: Denoiser | JointDenoiser, channels: int, native: int, multiple: int, text: TextPlan, masks: list[dict[str, Any]], precision: str
 ) -> Graph:
     axes = {name: {0: "batch"} for name in denoiser.input_names + denoiser.output_names}
     axes["sample"] |= {2: "height", 3: "width"}
@@ -322,7 +245,7 @@ def _denoiser_graph(
     return Graph("denoiser.onnx", denoiser, denoiser.input_names, denoiser.output_names, axes, examples, precision)
 
 
-def _dilated_graph(dilated: DilatedDenoiser, plain: Graph) -> Graph:
+def dilated_graph(dilated: DilatedDenoiser, plain: Graph) -> Graph:
     """ScaleCrafter's graph: the same at run-time dilations."""
     names = dilated.input_names
     factors = [[2.0] * len(dilated.groups), [1.0 + 0.5 * (i % 5) for i in range(len(dilated.groups))], [1.0] * len(dilated.groups)]
@@ -362,97 +285,6 @@ def _tiled_decoder(vae: AutoencoderKL, suffix: str = "", precision: str = "fp32"
     return graphs, tiled_entry(front, tail, suffix)
 
 
-def _write(graph: Graph, folder: Path) -> None:
-    """Exports one graph; raises if ONNX Runtime disagrees with PyTorch. A large module loses its weights."""
-    started = time.monotonic()
-    path = folder / graph.file
-    with torch.no_grad(), _in_float32(graph.module):
-        expected = [graph.module(*example) for example in graph.examples]
-    shared = None if graph.weights_of is None else folder / graph.weights_of
-    if storage.too_large(graph.module):
-        # As inputs, weights are neither folded nor written by the tracer.
-        model = trace(graph, export_params=False, do_constant_folding=False)
-        storage.write_beside(model, graph.input_names, graph.module.state_dict(), path, shared)
-        _release(graph.module)
-    else:
-        model = trace(graph)
-        storage.write(model, path, shared)
-    del model
-    error = _parity(graph, path, expected)
-    size = sum(part.stat().st_size for part in folder.glob(graph.file + "*"))
-    print(f"  {graph.file}: {size:,} bytes, error {error:.1e}, {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
-
-
-@contextmanager
-def _in_float32(module: torch.nn.Module) -> Iterator[None]:
-    """A network in halves computes in float32 meanwhile: PyTorch's convolutions in halves take some sixty times as long on the CPU."""
-    halves = [tensor for tensor in (*module.parameters(), *module.buffers()) if tensor.dtype == torch.float16]
-    for tensor in halves:
-        tensor.data = tensor.data.float()
-    try:
-        yield
-    finally:
-        for tensor in halves:
-            tensor.data = tensor.data.half()
-
-
-def trace(graph: Graph, **options: bool) -> onnx.ModelProto:
-    buffer = io.BytesIO()
-    with warnings.catch_warnings(), torch.no_grad():
-        warnings.simplefilter("ignore")
-        torch.onnx.export(
-            graph.module,
-            graph.examples[0],
-            buffer,
-            input_names=graph.input_names,
-            output_names=graph.output_names,
-            dynamic_axes=graph.dynamic_axes,
-            opset_version=OPSET,
-            dynamo=False,
-            **options,
-        )
-    model = onnx.load_from_string(buffer.getvalue())
-    for node in model.graph.node:
-        node.doc_string = ""
-    return model
-
-
-def _release(module: torch.nn.Module) -> None:
-    """Frees the weights of a large module, which is of no use afterwards: ONNX Runtime is about to load them once more."""
-    for tensor in (*module.parameters(), *module.buffers()):
-        tensor.data = torch.empty(0, dtype=tensor.dtype)
-
-
-def _parity(graph: Graph, path: Path, expected: list) -> float:
-    options = onnxruntime.SessionOptions()
-    if storage.data_file(path).exists():
-        # As few copies of large weights as can be: no layouts of the CPU's own, no casts done ahead.
-        options.add_session_config_entry("session.disable_prepacking", "1")
-        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    if [i.name for i in session.get_inputs()] != graph.input_names:
-        raise ExportError(f"{path.name}: the exported graph lost an input: {[i.name for i in session.get_inputs()]}")
-    tolerance = TOLERANCE[graph.precision]
-    worst = 0.0
-    for example, outputs in zip(graph.examples, expected):
-        outputs = outputs if isinstance(outputs, tuple) else (outputs,)
-        actual = session.run(graph.output_names, {n: x.numpy() for n, x in zip(graph.input_names, example)})
-        for output, a, b in zip(graph.output_names, actual, outputs):
-            b = b.numpy()
-            if a.shape != b.shape:
-                raise ExportError(f"{path.name}: {output} has shape {a.shape}, expected {b.shape}")
-            error = _error(a, b, graph.precision)
-            worst = max(worst, error)
-            if not error <= tolerance:
-                raise ExportError(f"{path.name}: {output} differs from PyTorch by {error:.1e}, allowed {tolerance:.0e}")
-    return worst
-
-
-def _error(actual: np.ndarray, expected: np.ndarray, precision: str) -> float:
-    measure = np.max if precision == "fp32" else lambda x: np.sqrt(np.mean(np.square(x, dtype=np.float64)))
-    return float(measure(np.abs(actual - expected)) / max(1e-12, measure(np.abs(expected))))
-
-
 # ------------------------------------------------------------------------------------------------- surroundings
 
 
@@ -475,7 +307,7 @@ class _Progress:
 
 def _require_disk(checkpoint: Checkpoint, place: Path) -> None:
     """A bundle, and while it is written one graph a second time, takes about the checkpoint's weights."""
-    parts = (checkpoint.denoiser_part, "vae", *checkpoint.encoders)
+    parts = (checkpoint.family.part, "vae", *checkpoint.encoders)
     weights = [Weights.of(checkpoint.path(part), checkpoint.precision_of(part)).bytes for part in parts]
     needed = sum(weights) + max(weights)
     free = shutil.disk_usage(place).free
@@ -498,11 +330,3 @@ def _plain_errors(folder: Path) -> Iterator[None]:
         if error.errno != errno.ENOSPC:
             raise
         raise ExportError(f"the disk of {folder.parent} is full: choose another --out") from error
-
-
-def fingerprint(path: Path) -> dict:
-    digest = hashlib.sha256()
-    with open(path, "rb") as content:
-        while chunk := content.read(1 << 22):
-            digest.update(chunk)
-    return {"bytes": path.stat().st_size, "sha256": digest.hexdigest()}

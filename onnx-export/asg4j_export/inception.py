@@ -36,7 +36,8 @@ class Block(torch.nn.Module):
 
     def __init__(self, inputs: int, branches: list, pool: str):
         super().__init__()
-        self.branches, self.pool = [], pool
+        self.branches: list[tuple] = []
+        self.pool = pool
         self.outputs = 0
         for branch in branches:
             if branch == "pool":  # the pooled input itself

@@ -41,6 +41,7 @@ class _Change:
 
     def delta(self) -> torch.Tensor:
         """In the shape of the weight, of a linear layer or a convolution."""
+        assert self.down is not None and self.up is not None  # Lora.read has looked
         down, up = self.down.float(), self.up.float()
         rank = down.shape[0]
         scale = 1.0 if self.alpha is None else self.alpha / rank
@@ -56,7 +57,7 @@ class Lora:
     changes: dict[str, dict[str, _Change]] = field(default_factory=dict)
 
     @staticmethod
-    def read(text: str) -> "Lora":
+    def read(text: str) -> Lora:
         """From FILE:WEIGHT; without a weight, 1."""
         name, _, weight = text.rpartition(":")
         try:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Networks that pictures of real models are measured by: Inception-v3 for KID, FID and IS, CLIP for the CLIP score.
 
-``python -m asg4j_export.metrics inception WEIGHTS --out inception.onnx``, for ``asg eval --features inception.onnx``;
-``python -m asg4j_export.metrics clip CHECKPOINT --out FOLDER``, for ``asg eval --clip FOLDER`` (and, as features,
+``asg4j-export metrics inception WEIGHTS --out inception.onnx``, for ``asg eval --features inception.onnx``;
+``asg4j-export metrics clip CHECKPOINT --out FOLDER``, for ``asg eval --clip FOLDER`` (and, as features,
 ``--features FOLDER/clip_image.onnx``). Weights are not part of this package: give their files.
 """
 
@@ -10,19 +10,15 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import sys
 from pathlib import Path
 
-os.environ.setdefault("HF_HUB_OFFLINE", "1")
+import torch
+from safetensors.torch import load_file
+from transformers import CLIPModel, CLIPTokenizer
 
-import torch  # noqa: E402
-from safetensors.torch import load_file  # noqa: E402
-from transformers import CLIPModel, CLIPTokenizer  # noqa: E402
-
-from .errors import ExportError  # noqa: E402
-from .export import Graph, _write  # noqa: E402
-from .inception import FEATURES, SIDE, Inception  # noqa: E402
+from .errors import ExportError
+from .inception import FEATURES, SIDE, Inception
+from .tracing import Graph, write
 
 _CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 _CLIP_DEVIATION = (0.26862954, 0.26130258, 0.27577711)
@@ -56,7 +52,7 @@ def export_inception(weights: Path, out: Path) -> None:
     network = load_inception(_weights(weights), str(weights))
     examples = [(torch.rand(n, 3, SIDE, SIDE),) for n in (1, 2)]
     axes = {"image": _BATCH, "features": _BATCH, "probabilities": _BATCH}
-    _write(Graph(out.name, network, ["image"], ["features", "probabilities"], axes, examples), out.parent)
+    write(Graph(out.name, network, ["image"], ["features", "probabilities"], axes, examples), out.parent)
 
 
 class _ClipImage(torch.nn.Module):
@@ -95,8 +91,8 @@ def export_clip(checkpoint: Path, out: Path) -> None:
     words = [(torch.randint(0, text.vocab_size, (n, length)),) for n in (2, 1)]
     for (ids,) in words:
         ids[:, length // 2 :] = text.eos_token_id
-    _write(Graph("clip_image.onnx", _ClipImage(model), ["image"], ["features"], {"image": _BATCH, "features": _BATCH}, pictures), out)
-    _write(Graph("clip_text.onnx", _ClipText(model), ["input_ids"], ["features"], {"input_ids": _BATCH, "features": _BATCH}, words), out)
+    write(Graph("clip_image.onnx", _ClipImage(model), ["image"], ["features"], {"image": _BATCH, "features": _BATCH}, pictures), out)
+    write(Graph("clip_text.onnx", _ClipText(model), ["input_ids"], ["features"], {"input_ids": _BATCH, "features": _BATCH}, words), out)
     own = checkpoint / "tokenizer.json"
     if own.is_file():
         words_file = own.read_text(encoding="utf-8")
@@ -105,26 +101,18 @@ def export_clip(checkpoint: Path, out: Path) -> None:
     (out / "tokenizer.json").write_text(words_file, encoding="utf-8")
 
 
-def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="asg4j_export.metrics", description=__doc__.splitlines()[1])
-    commands = parser.add_subparsers(dest="command", required=True)
-    inception = commands.add_parser("inception", help="KID, FID, IS")
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    networks = parser.add_subparsers(dest="network", required=True)
+    inception = networks.add_parser("inception", help="KID, FID, IS")
     inception.add_argument("weights", type=Path, help="torchvision's inception_v3 or FID's own, .pth or .safetensors")
     inception.add_argument("--out", type=Path, required=True, metavar="FILE.onnx")
-    clip = commands.add_parser("clip", help="CLIP score")
+    clip = networks.add_parser("clip", help="CLIP score")
     clip.add_argument("checkpoint", type=Path, help="a folder of transformers' CLIPModel")
     clip.add_argument("--out", type=Path, required=True, metavar="FOLDER")
-    args = parser.parse_args(arguments)
-    try:
-        if args.command == "inception":
-            export_inception(args.weights, args.out)
-        else:
-            export_clip(args.checkpoint, args.out)
-    except ExportError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def run(args: argparse.Namespace) -> None:
+    if args.network == "inception":
+        export_inception(args.weights, args.out)
+    else:
+        export_clip(args.checkpoint, args.out)

@@ -149,7 +149,7 @@ def _weights(path: Path) -> dict[bytes, tuple[str, int, int]]:
     """Where the weights of a graph lie: by the SHA-256 of their bytes the file, and offset and length in it."""
     beside = data_file(path)
     file = beside if beside.exists() else path
-    places = {}
+    places: dict[bytes, tuple[str, int, int]] = {}
     with open(file, "rb") as opened, mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as content:
         end = 0
         for tensor in onnx.load(path, load_external_data=False).graph.initializer:

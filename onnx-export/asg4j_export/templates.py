@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Graphs without weights: the engine fills them from a user's checkpoint, where each weight stays as it lies.
 
-``python -m asg4j_export.templates CONFIGS --out TEMPLATE`` takes a diffusers folder of which only the configurations, the tokenizers and the
+``asg4j-export template CONFIGS --out TEMPLATE --name NAME`` takes a diffusers folder of which only the configurations, the tokenizers and the
 scheduler are needed. The folder it writes is a bundle whose graphs lack their weights, which are ONNX graph inputs no more but values without a
 source; beside each GRAPH.onnx, GRAPH.weights.json says what each of them is made of:
 
@@ -20,16 +20,18 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import onnx
 import torch
 from onnx import TensorProto, helper
 
-from .checkpoint import Checkpoint
+from .checkpoint import Checkpoint, read_json
 from .errors import ExportError
-from .export import Graph, build, fingerprint, trace
+from .export import build
+from .tracing import Graph, fingerprint, trace
 
 _TYPES = {TensorProto.FLOAT: "F32", TensorProto.FLOAT16: "F16"}
 
@@ -40,13 +42,30 @@ _SUMS = (
 )
 
 
-class Weightless(Checkpoint):
+@dataclass(frozen=True)
+class _Original:
+    """A parameter as the checkpoint names it, by where its memory begins."""
+
+    name: str
+    start: int
+    bytes: int
+    width: int
+
+
+@dataclass(frozen=True)
+class _Loaded:
+    """The network that was loaded last: its part, and where its parameters lay before the exporter changed it."""
+
+    part: str
+    originals: tuple[_Original, ...]
+    tensors: dict[str, torch.Tensor]  # keep the memory, and so the addresses
+
+
+@dataclass(frozen=True)
+class _Weightless(Checkpoint):
     """A checkpoint of which only configurations, tokenizers and scheduler are there: its networks have memory that nothing was written to."""
 
-    @staticmethod
-    def open(folder: Path) -> "Weightless":  # type: ignore[override]
-        index = json.loads((folder / "model_index.json").read_text(encoding="utf-8"))
-        return Weightless(folder, index, "fp32")
+    loaded: list[_Loaded] = field(default_factory=list)
 
     def load(self, part: str, precision: str | None = None) -> torch.nn.Module:
         cls = self._class(part)
@@ -57,7 +76,13 @@ class Weightless(Checkpoint):
                 model = cls(config)
             else:
                 model = cls.from_config(self.config(part))
-        return model.eval().requires_grad_(False)
+        model = model.eval().requires_grad_(False)
+        tensors = model.state_dict()
+        originals = tuple(
+            _Original(name, t.data_ptr(), t.numel() * t.element_size(), t.element_size()) for name, t in tensors.items() if t.numel()
+        )
+        self.loaded[:] = [_Loaded(part, originals, tensors)]
+        return model
 
 
 @contextmanager
@@ -77,39 +102,15 @@ def _no_initialisation() -> Iterator[None]:
             setattr(torch.nn.init, n, function)
 
 
-@dataclass(frozen=True)
-class _Original:
-    """A parameter as the checkpoint names it, by where its memory begins."""
-
-    name: str
-    start: int
-    bytes: int
-    width: int
-
-
-class _Recorder(Weightless):
-    """Remembers where the parameters of the network that was loaded last lie, before the exporter changes the network."""
-
-    def load(self, part: str, precision: str | None = None) -> torch.nn.Module:
-        model = super().load(part, precision)
-        tensors = model.state_dict()
-        originals = [_Original(n, t.data_ptr(), t.numel() * t.element_size(), t.element_size()) for n, t in tensors.items() if t.numel()]
-        object.__setattr__(self, "part", part)
-        object.__setattr__(self, "originals", originals)
-        object.__setattr__(self, "tensors", tensors)  # keeps the memory, and so the addresses
-        return model
-
-
-def make(configs: Path, out: Path, name: str) -> dict:
+def make(configs: Path, out: Path, name: str) -> dict[str, Any]:
     """Writes a template and returns its manifest. The folder ``out`` appears whole or not at all."""
     if out.exists():
         raise ExportError(f"{out} exists: give a new folder")
     out.parent.mkdir(parents=True, exist_ok=True)
-    checkpoint = _Recorder.open(configs)
-    recorder = _Recorder(checkpoint.folder, checkpoint.index, "fp32")
+    checkpoint = _Weightless(configs, read_json(configs / "model_index.json"), "fp32")
     folder = Path(tempfile.mkdtemp(prefix=out.name + ".", dir=out.parent))
     try:
-        manifest = build(recorder, folder, "fp32", lambda graph, place: _write(graph, place, recorder))
+        manifest = build(checkpoint, folder, "fp32", lambda graph, place: _write(graph, place, checkpoint.loaded[-1]))
         manifest["name"] = name
         manifest["licence"] = "that of the checkpoint"
         manifest["files"] = {path.name: fingerprint(path) for path in sorted(folder.iterdir())}
@@ -122,7 +123,7 @@ def make(configs: Path, out: Path, name: str) -> dict:
     return manifest
 
 
-def _write(graph: Graph, folder: Path, recorder: _Recorder) -> None:
+def _write(graph: Graph, folder: Path, loaded: _Loaded) -> None:
     state = graph.module.state_dict()
     # The tracer merges weights that are equal: those of memory that nothing was written to are.
     for i, value in enumerate(state.values()):
@@ -137,11 +138,11 @@ def _write(graph: Graph, folder: Path, recorder: _Recorder) -> None:
     _multiply_transposed(model, set(names))
     weights = {}
     for name in names:
-        origin = _origin(name, state[name], recorder)
+        origin = _origin(name, state[name], loaded)
         weights[name] = origin | {"shape": list(state[name].shape), "type": _TYPES[types[name]]}
     shorten(model, set(names))
     (folder / graph.file).write_bytes(model.SerializeToString(deterministic=True))
-    recipe = {"part": recorder.part, "weights": weights}
+    recipe = {"part": loaded.part, "weights": weights}
     text = json.dumps(recipe, indent=0, sort_keys=True) + "\n"
     (folder / graph.file).with_suffix(".weights.json").write_text(text, encoding="utf-8")
     print(f"  {graph.file}: {(folder / graph.file).stat().st_size:,} bytes, {len(weights)} weights", file=sys.stderr, flush=True)
@@ -182,14 +183,14 @@ def _multiply_transposed(model: onnx.ModelProto, names: set[str]) -> None:
         model.opset_import.append(helper.make_opsetid("com.microsoft", 1))
 
 
-def _origin(name: str, value: torch.Tensor, recorder: _Recorder) -> dict:
+def _origin(name: str, value: torch.Tensor, loaded: _Loaded) -> dict[str, Any]:
     """What a value of the graph is made of: a run of a parameter, or the sum of two."""
     start, size = value.data_ptr(), value.numel() * value.element_size()
-    for original in recorder.originals:
+    for original in loaded.originals:
         inside = original.start <= start and start + size <= original.start + original.bytes
         if inside and value.is_contiguous():
             return {"of": original.name, "at": (start - original.start) // original.width}
-    known = {original.name for original in recorder.originals}
+    known = {original.name for original in loaded.originals}
     bare = next((name[i:] for i in range(len(name)) if name[i:] in known), None)
     for pattern, other in _SUMS:
         match = bare and pattern.match(bare)
@@ -200,17 +201,11 @@ def _origin(name: str, value: torch.Tensor, recorder: _Recorder) -> dict:
     raise ExportError(f"{name} is no weight of the checkpoint: nothing says what it is made of")
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="asg4j-export template", description="Writes the graphs of a model without its weights.")
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("configs", type=Path, help="diffusers folder; weights are not needed")
-    parser.add_argument("--out", type=Path, required=True, metavar="TEMPLATE")
-    parser.add_argument("--name", required=True)
-    arguments = parser.parse_args()
-    try:
-        make(arguments.configs, arguments.out, arguments.name)
-    except ExportError as error:
-        raise SystemExit(f"error: {error}") from error
+    parser.add_argument("--out", type=Path, required=True, metavar="TEMPLATE", help="a new folder")
+    parser.add_argument("--name", required=True, help="what the template is called")
 
 
-if __name__ == "__main__":
-    main()
+def run(args: argparse.Namespace) -> None:
+    make(args.configs, args.out, args.name)

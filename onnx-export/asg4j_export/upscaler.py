@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""python -m asg4j_export.upscaler WEIGHTS --into BUNDLE: adds an RRDBNet to a bundle, for the method superres."""
+"""asg4j-export upscaler WEIGHTS --into BUNDLE: adds an RRDBNet to a bundle, for the method superres."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from pathlib import Path
 import torch
 
 from .errors import ExportError
-from .export import FORMAT_VERSION, Graph, _write
-from .export import fingerprint as fingerprint_of
+from .export import FORMAT_VERSION
 from .rrdbnet import RRDBNet, load
+from .tracing import Graph, fingerprint, write
 
 OVERLAP = 32  # pixels beside a tile that are thrown away: what BSRGAN's own tiles share
 _MANIFEST = "manifest.json"
@@ -39,17 +39,17 @@ def add(weights: Path, bundle: Path, overlap: int = OVERLAP) -> dict:
     new = folder / file
     try:
         print(net.shape, file=sys.stderr, flush=True)
-        _write(_graph(file, net), folder)
+        write(graph(file, net), folder)
         others = [e for e in manifest.get("upscalers", []) if e["scale"] != entry["scale"]]
         if file in manifest["files"]:
             files = {k: v for k, v in manifest["files"].items() if k != file}
             _replace(bundle, manifest | {"upscalers": others, "files": files})
-        fingerprint = fingerprint_of(new)
+        identity = fingerprint(new)
         new.replace(bundle / file)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     entries = sorted([*others, entry], key=lambda e: e["scale"])
-    files = dict(sorted((manifest["files"] | {file: fingerprint}).items()))
+    files = dict(sorted((manifest["files"] | {file: identity}).items()))
     _replace(bundle, manifest | {"upscalers": entries, "files": files})
     return entry
 
@@ -57,7 +57,7 @@ def add(weights: Path, bundle: Path, overlap: int = OVERLAP) -> dict:
 def _manifest(bundle: Path) -> dict:
     path = bundle / _MANIFEST
     if not path.is_file():
-        raise ExportError(f"{path} is missing: make the bundle first, python -m asg4j_export CHECKPOINT --out {bundle}")
+        raise ExportError(f"{path} is missing: make the bundle first, asg4j-export model CHECKPOINT --out {bundle}")
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
         version = manifest["format_version"]
@@ -77,7 +77,7 @@ def _replace(bundle: Path, manifest: dict) -> None:
     new.replace(bundle / _MANIFEST)
 
 
-def _graph(file: str, net: RRDBNet) -> Graph:
+def graph(file: str, net: RRDBNet) -> Graph:
     scale = net.shape.scale
     axes = {
         "image": {0: "batch", 2: "height", 3: "width"},
@@ -88,23 +88,12 @@ def _graph(file: str, net: RRDBNet) -> Graph:
     return Graph(file, net, ["image"], ["upscaled"], axes, examples)
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(
-        prog="asg4j_export.upscaler",
-        description="Adds an upscaler (RRDBNet: BSRGAN, ESRGAN or Real-ESRGAN x4) to a bundle, for the method superres.",
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("weights", type=Path, help=".pth or .safetensors; scale and widths are read off the weights")
-    parser.add_argument("--into", type=Path, required=True, metavar="BUNDLE", help="a folder that asg4j_export made")
+    parser.add_argument("--into", type=Path, required=True, metavar="BUNDLE", help="a folder that asg4j-export model made")
     parser.add_argument("--overlap", type=int, default=OVERLAP,
                         help=f"pixels on every side of a tile that are computed and thrown away (default: {OVERLAP})")
-    args = parser.parse_args()
-    try:
-        add(args.weights, args.into, args.overlap)
-    except ExportError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def run(args: argparse.Namespace) -> None:
+    add(args.weights, args.into, args.overlap)

@@ -19,7 +19,6 @@ from diffusers.models.resnet import ResnetBlock2D
 
 from .attention import narrow, widen
 
-
 #: widest tensor at the features' resolution that is kept whole: SDXL's 512 channels at 4096 x 4096 pixels would be 2^31 values, more
 #: than ONNX Runtime's CUDA kernels can count
 WIDEST = 256

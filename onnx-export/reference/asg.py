@@ -5,8 +5,8 @@ import math
 
 import numpy as np
 
-from . import mask as masks
 from . import background, operations, philox, plan
+from . import mask as masks
 from .sampler import noise_estimate, step, step_noise
 
 

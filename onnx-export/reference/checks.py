@@ -5,8 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from . import (asg, cutdiffusion, demofusion, methods, multidiffusion, operations, philox, plan, scalecrafter, schedule,
-               superres)
+from . import asg, cutdiffusion, demofusion, methods, multidiffusion, operations, philox, plan, scalecrafter, schedule, superres
 from .sampler import Sampler, Settings
 
 

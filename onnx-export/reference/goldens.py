@@ -8,11 +8,9 @@ import struct
 from dataclasses import fields, replace
 
 import numpy as np
-
 from PIL import Image
 
-from . import (asg, background, checks, cutdiffusion, demofusion, methods, multidiffusion, philox, plan, scalecrafter,
-               schedule, superres)
+from . import asg, background, checks, cutdiffusion, demofusion, methods, multidiffusion, philox, plan, scalecrafter, schedule, superres
 from .model import Bundle
 from .sampler import Settings, noise_estimate, step
 

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import families
 import onnx
-from asg4j_export.export import fingerprint
 from asg4j_export.templates import make
+from asg4j_export.tracing import fingerprint
 from onnx import TensorProto, helper
 from test_single_file import single_file
 

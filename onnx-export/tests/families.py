@@ -14,8 +14,6 @@ from collections import Counter
 from pathlib import Path
 
 import torch
-from asg4j_export.demo import tokenizer as demo_tokenizer
-from asg4j_export.demo.captions import ALL_SUBJECTS
 from diffusers import (
     AutoencoderKL,
     DDIMScheduler,
@@ -30,6 +28,9 @@ from diffusers import (
 )
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer, T5Config, T5EncoderModel, T5TokenizerFast
+
+from asg4j_demo import tokenizer as demo_tokenizer
+from asg4j_demo.captions import ALL_SUBJECTS
 
 FAMILIES = ("sd15", "sd21", "sd21-base", "sdxl", "sd3")
 

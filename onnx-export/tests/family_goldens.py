@@ -13,13 +13,15 @@ import json
 import tempfile
 from pathlib import Path
 
-import families
 import numpy as np
 import onnx
 import torch
-from asg4j_export import storage
-from asg4j_export.export import fingerprint, export
 from diffusers import DDIMScheduler, DiffusionPipeline
+
+import families
+from asg4j_export import storage
+from asg4j_export.export import export
+from asg4j_export.tracing import fingerprint
 
 RESOURCES = Path(__file__).resolve().parents[2] / "src" / "test" / "resources" / "families"
 
@@ -49,7 +51,7 @@ def shorten(bundle: Path) -> None:
         kept = {value.name for value in (*graph.input, *graph.output)}
         names: dict[str, str] = {"": ""}
 
-        def short(name: str) -> str:
+        def short(name: str, kept: set[str] = kept, names: dict[str, str] = names) -> str:
             return name if name in kept else names.setdefault(name, f"{len(names):x}")
 
         for tensor in graph.initializer:

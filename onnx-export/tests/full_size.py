@@ -2,7 +2,7 @@
 """The families at their published sizes with random weights: what their export and their loading take. Some minutes each; SDXL 16 GB of disk.
 
 ``python tests/full_size.py checkpoint FAMILY FOLDER`` writes a checkpoint in halves, all networks in their published configurations; only the tokenizers
-are small, and SD3 is without T5. Then ``python -m asg4j_export FOLDER --out BUNDLE --precision fp16`` as for any other. ``python tests/full_size.py step BUNDLE`` loads
+are small, and SD3 is without T5. Then ``asg4j-export model FOLDER --out BUNDLE --precision fp16`` as for any other. ``python tests/full_size.py step BUNDLE`` loads
 the exported denoiser of SDXL without prepacking and does one guided step on the CPU, at native size. Both print the process's peak memory.
 """
 
@@ -31,10 +31,11 @@ VAES = {
 
 
 def checkpoint(family: str, folder: Path) -> None:
-    import families
     import torch
     from diffusers import AutoencoderKL, StableDiffusion3Pipeline, StableDiffusionPipeline, StableDiffusionXLPipeline
     from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
+
+    import families
 
     def text(model: type, config: dict):
         return model(CLIPTextConfig(**config, vocab_size=49408, max_position_embeddings=77, bos_token_id=0, eos_token_id=2, pad_token_id=1))

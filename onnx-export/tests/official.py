@@ -9,7 +9,6 @@ import json
 import re
 import subprocess
 import tempfile
-import time
 import types
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from official import CHANNELS, FACTOR, GUIDANCE, NATIVE, Run, conditioning, module, pipeline, replaced, report
+
 from reference import philox
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from official import CHANNELS, FACTOR, GUIDANCE, NATIVE, Run, conditioning, module, pipeline, replaced, report
+
 from reference import philox
 
 BLUR = 0.8  # the examples of its README; 1.0 is the default of the function

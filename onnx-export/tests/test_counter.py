@@ -9,9 +9,9 @@ import pytest
 import torch
 from PIL import Image
 
-from asg4j_export.demo import count
-from asg4j_export.demo.captions import EMPTY_SUBJECTS, SUBJECTS, parse_caption
-from asg4j_export.demo.render import render_size, sample_groups, sample_scenes
+from asg4j_demo import count
+from asg4j_demo.captions import EMPTY_SUBJECTS, SUBJECTS, parse_caption
+from asg4j_demo.render import render_size, sample_groups, sample_scenes
 
 LABELLED = Path(__file__).parents[2] / "src/test/resources/io/github/asg4j/evaluate/labelled"
 MANY = 5

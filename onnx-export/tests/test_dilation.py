@@ -11,10 +11,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from asg4j_export.demo.model import build_unet
+from asg4j_demo.model import build_unet
 from asg4j_export.dilation import DilatedDenoiser, groups
-from asg4j_export.export import _denoiser_graph, _dilated_graph, _TextPlan, _write
-from asg4j_export.graphs import Denoiser
+from asg4j_export.export import denoiser_graph, dilated_graph
+from asg4j_export.families import TextPlan
+from asg4j_export.networks import Denoiser
+from asg4j_export.tracing import write
 
 GROUPS = [
     "down_blocks.0", "down_blocks.0.downsamplers", "down_blocks.1", "down_blocks.1.downsamplers", "down_blocks.2", "mid_block",
@@ -28,12 +30,12 @@ def exported(tmp_path_factory):
     torch.manual_seed(0)
     unet = build_unet(widths=(16, 16, 16), heads=(2, 2, 2)).half().float().eval().requires_grad_(False)
     denoiser = Denoiser(unet)
-    text = _TextPlan(width=128, tokens=32, pooled=128, penultimate=False, zero_tokens=0)
+    text = TextPlan(width=128, tokens=32, pooled=128, penultimate=False, zero_tokens=0)
     masks = [{"output": f"mask_up{block}", "scale": scale} for block, scale in denoiser.blocks]
-    plain = _denoiser_graph(denoiser, 4, 16, 4, text, masks, "fp32")
-    _write(plain, folder)
-    dilated = _dilated_graph(DilatedDenoiser(denoiser), plain)
-    _write(dilated, folder)
+    plain = denoiser_graph(denoiser, 4, 16, 4, text, masks, "fp32")
+    write(plain, folder)
+    dilated = dilated_graph(DilatedDenoiser(denoiser), plain)
+    write(dilated, folder)
     return folder, denoiser
 
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A tiny checkpoint with random weights becomes a bundle that keeps the contract."""
 
 import hashlib
@@ -9,10 +10,10 @@ import pytest
 import torch
 from diffusers import AutoencoderKL
 
-from asg4j_export.demo import tokenizer
-from asg4j_export.demo.model import build_scheduler, build_text_encoder, build_unet
+from asg4j_demo import tokenizer
+from asg4j_demo.model import build_scheduler, build_text_encoder, build_unet
 from asg4j_export.export import ExportError, export
-from asg4j_export.graphs import Denoiser
+from asg4j_export.networks import Denoiser
 
 MANIFEST_KEYS = {"format_version", "name", "licence", "made_by", "latent", "text_encoders", "denoiser", "vae", "scheduler",
                  "conditioning", "defaults", "files"}

@@ -10,16 +10,18 @@ import torch
 from diffusers import AutoencoderKL, Transformer2DModel
 from diffusers.models.attention import FeedForward
 from diffusers.models.resnet import ResnetBlock2D
+from test_dilation import dilated_by_pytorch, relative
 
 import families
-from asg4j_export import export as exporter
+from asg4j_export import tracing
 from asg4j_export.attention import FusedAttention, TokenWeights, attention_map, mean_map
 from asg4j_export.dilation import DilatedDenoiser
 from asg4j_export.errors import ExportError
+from asg4j_export.export import denoiser_graph, dilated_graph
+from asg4j_export.families import TextPlan
 from asg4j_export.fusion import fuse_transformer, fuse_unet
-from asg4j_export.graphs import Denoiser
+from asg4j_export.networks import Denoiser
 from asg4j_export.vae_stats import VaeFront
-from test_dilation import dilated_by_pytorch, relative
 
 #: fp32: the largest error over the largest value; fp16: root mean squares, a few roundings of 2^-12
 TOLERANCE = {torch.float32: 3e-6, torch.float16: 1.5e-3}
@@ -45,13 +47,13 @@ def session(module, inputs, dynamic):
     names = [f"in{i}" for i in range(len(inputs))]
     axes = {name: dict.fromkeys(axes) for name, axes in zip(names, dynamic)}
     axes = {name: {axis: f"{name}_{axis}" for axis in of} for name, of in axes.items()}
-    model = exporter.trace(exporter.Graph("alone.onnx", module, names, ["out"], axes, [inputs]))
+    model = tracing.trace(tracing.Graph("alone.onnx", module, names, ["out"], axes, [inputs]))
     run = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     return [node.op_type for node in model.graph.node], lambda *x: run.run(None, {n: v.numpy() for n, v in zip(names, x)})[0]
 
 
 def close(actual, expected, dtype):
-    error = exporter._error(actual.astype(np.float32), expected.numpy(), "fp32" if dtype == torch.float32 else "fp16")
+    error = tracing._error(actual.astype(np.float32), expected.numpy(), "fp32" if dtype == torch.float32 else "fp16")
     assert actual.shape == tuple(expected.shape) and error <= TOLERANCE[dtype], error
 
 
@@ -162,13 +164,13 @@ def dilated(tmp_path_factory):
     torch.manual_seed(0)
     original = lively(families.denoiser("sdxl"))
     ours = Denoiser(copy.deepcopy(original), fused=True)
-    text = exporter._TextPlan(width=80, tokens=77, pooled=40, penultimate=True, zero_tokens=0)
+    text = TextPlan(width=80, tokens=77, pooled=40, penultimate=True, zero_tokens=0)
     masks = [{"output": f"mask_up{block}", "scale": scale} for block, scale in ours.blocks]
-    plain = exporter._denoiser_graph(ours, 4, 16, 4, text, masks, "fp32")
+    plain = denoiser_graph(ours, 4, 16, 4, text, masks, "fp32")
     folder = tmp_path_factory.mktemp("dilated")
-    exporter._write(plain, folder)
-    graph = exporter._dilated_graph(DilatedDenoiser(ours), plain)
-    exporter._write(graph, folder)
+    tracing.write(plain, folder)
+    graph = dilated_graph(DilatedDenoiser(ours), plain)
+    tracing.write(graph, folder)
     return original, graph.module.groups, onnxruntime.InferenceSession(str(folder / graph.file), providers=["CPUExecutionProvider"])
 
 

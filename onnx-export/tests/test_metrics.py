@@ -7,8 +7,9 @@ import torch
 from safetensors.torch import save_file
 from transformers import CLIPConfig, CLIPModel
 
+from asg4j_demo import tokenizer
 from asg4j_export import metrics
-from asg4j_export.demo import tokenizer
+from asg4j_export.__main__ import main
 from asg4j_export.inception import Inception
 
 #: Parameters of torchvision's inception_v3 without its auxiliary classifier, and some of its shapes.
@@ -48,7 +49,7 @@ def test_inception_becomes_a_feature_network(tmp_path):
     weights = random_inception(1000)
     weights["AuxLogits.fc.weight"] = torch.zeros(1000, 768)
     save_file(weights, tmp_path / "w.safetensors")
-    assert metrics.main(["inception", str(tmp_path / "w.safetensors"), "--out", str(tmp_path / "i.onnx")]) == 0
+    assert main(["metrics", "inception", str(tmp_path / "w.safetensors"), "--out", str(tmp_path / "i.onnx")]) == 0
     session = onnxruntime.InferenceSession(str(tmp_path / "i.onnx"))
     assert session.get_inputs()[0].shape[1:] == [3, 299, 299]
     picture = np.random.default_rng(0).random((1, 3, 299, 299), np.float32)
@@ -72,9 +73,9 @@ def test_other_weights_are_refused(tmp_path, capsys):
     save_file({"conv.weight": torch.zeros(2)}, tmp_path / "w.safetensors")
     (tmp_path / "x.pth").write_bytes(b"nothing")
     for file in ("w.safetensors", "x.pth", "missing.pth"):
-        assert metrics.main(["inception", str(tmp_path / file), "--out", str(tmp_path / "i.onnx")]) == 1
+        assert main(["metrics", "inception", str(tmp_path / file), "--out", str(tmp_path / "i.onnx")]) == 1
         assert file in capsys.readouterr().err
-    assert metrics.main(["clip", str(tmp_path), "--out", str(tmp_path / "clip")]) == 1
+    assert main(["metrics", "clip", str(tmp_path), "--out", str(tmp_path / "clip")]) == 1
 
 
 def test_clip_becomes_two_graphs_and_a_tokenizer(tmp_path):
@@ -91,7 +92,7 @@ def test_clip_becomes_two_graphs_and_a_tokenizer(tmp_path):
     model = CLIPModel(config).eval()
     model.save_pretrained(tmp_path / "clip")
     tokenizer.save(words, tmp_path / "clip")
-    assert metrics.main(["clip", str(tmp_path / "clip"), "--out", str(tmp_path / "out")]) == 0
+    assert main(["metrics", "clip", str(tmp_path / "clip"), "--out", str(tmp_path / "out")]) == 0
     image = onnxruntime.InferenceSession(str(tmp_path / "out" / "clip_image.onnx"))
     text = onnxruntime.InferenceSession(str(tmp_path / "out" / "clip_text.onnx"))
     assert (tmp_path / "out" / "tokenizer.json").read_text() == (tmp_path / "clip" / "tokenizer.json").read_text()

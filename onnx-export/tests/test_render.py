@@ -1,9 +1,10 @@
+# SPDX-License-Identifier: Apache-2.0
 """The renderer draws the same bytes every time, and a crop shows what the whole picture shows."""
 
 import torch
 
-from asg4j_export.demo import captions
-from asg4j_export.demo.render import render, sample_crops, sample_scenes, sample_subjects
+from asg4j_demo import captions
+from asg4j_demo.render import render, sample_crops, sample_scenes, sample_subjects
 
 
 def scenes(seed: int, count: int = 12):
@@ -52,6 +53,6 @@ def test_captions():
 
 
 def test_fixed_prompts_are_the_sampled_ones():
-    from asg4j_export.demo.sample import PROMPTS
+    from asg4j_demo.sample import PROMPTS
 
     assert PROMPTS.read_text().splitlines() == captions.sample_prompts(64)

@@ -5,9 +5,10 @@ import json
 import re
 import shutil
 
+from safetensors.torch import load_file, save_file
+
 import families
 from asg4j_export.__main__ import main
-from safetensors.torch import load_file, save_file
 
 _RESNET = {"norm1": "in_layers.0", "conv1": "in_layers.2", "time_emb_proj": "emb_layers.1", "norm2": "out_layers.0", "conv2": "out_layers.3",
            "conv_shortcut": "skip_connection"}
@@ -63,10 +64,10 @@ def single_file(checkpoint, path):
 def test_same_bundle(tmp_path):
     checkpoint = families.write("sd15", tmp_path / "checkpoint")
     single_file(checkpoint, tmp_path / "model.safetensors")
-    assert main([str(checkpoint), "--out", str(tmp_path / "expected"), "--name", "same"]) == 0
+    assert main(["model", str(checkpoint), "--out", str(tmp_path / "expected"), "--name", "same"]) == 0
     # Configurations alone, as --config asks for.
     shutil.copytree(checkpoint, tmp_path / "config", ignore=shutil.ignore_patterns("*.safetensors"))
-    arguments = [str(tmp_path / "model.safetensors"), "--config", str(tmp_path / "config"), "--out", str(tmp_path / "bundle"), "--name", "same"]
+    arguments = ["model", str(tmp_path / "model.safetensors"), "--config", str(tmp_path / "config"), "--out", str(tmp_path / "bundle"), "--name", "same"]
     assert main(arguments) == 0
     files = [json.loads((tmp_path / name / "manifest.json").read_text())["files"] for name in ("expected", "bundle")]
     assert files[0] == files[1]

@@ -1,10 +1,11 @@
+# SPDX-License-Identifier: Apache-2.0
 """The demo's tokenizer: every vocabulary word is one token, any Unicode goes through, CLIP's class reads its files."""
 
 import pytest
 from transformers import CLIPTokenizer
 
-from asg4j_export.demo import tokenizer
-from asg4j_export.demo.captions import ALL_SUBJECTS
+from asg4j_demo import tokenizer
+from asg4j_demo.captions import ALL_SUBJECTS
 
 
 @pytest.fixture(scope="module")

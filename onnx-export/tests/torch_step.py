@@ -12,8 +12,9 @@ import json
 import statistics
 import time
 
-import families
 import torch
+
+import families
 
 
 def main() -> None:

@@ -6,7 +6,6 @@ import json
 
 import numpy as np
 import pytest
-
 from PIL import Image
 
 from reference import bundle, goldens, methods

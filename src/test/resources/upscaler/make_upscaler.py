@@ -4,9 +4,9 @@
 from pathlib import Path
 
 import torch
-from asg4j_export.export import _write
+from asg4j_export.tracing import write
 from asg4j_export.rrdbnet import RRDBNet, Shape
-from asg4j_export.upscaler import _graph
+from asg4j_export.upscaler import graph
 
 HERE = Path(__file__).parent
 for scale in (2, 4):
@@ -15,7 +15,7 @@ for scale in (2, 4):
     for name, parameter in net.named_parameters():
         parameter *= 2.5 if name == "conv_last.weight" else 1.7 if name.endswith("weight") else 1.0  # outputs that leave [0, 1]
     net.half().float()
-    _write(_graph(f"upscaler_x{scale}.onnx", net), HERE)
+    write(graph(f"upscaler_x{scale}.onnx", net), HERE)
     x = torch.rand(1, 3, 40, 40)
     y = net(x)
     moved = (net(torch.cat((x[..., :39], 1 - x[..., 39:]), 3)) != y).any(2)[0].any(0).nonzero()

@@ -200,7 +200,7 @@ class SuperResTest {
             BadRequestException e =
                     assertThrows(BadRequestException.class, () -> engine.submit(request().build()));
             assertTrue(e.getMessage().contains("no upscalers in its manifest"), e.getMessage());
-            assertTrue(e.getMessage().contains("python -m asg4j_export.upscaler"), e.getMessage());
+            assertTrue(e.getMessage().contains("asg4j-export upscaler"), e.getMessage());
             assertEquals(64, engine.submit(request().size(64, 64).build()).join().width());
         }
     }

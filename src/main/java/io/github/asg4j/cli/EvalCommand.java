@@ -130,7 +130,7 @@ final class EvalCommand implements Callable<Integer> {
                 paramLabel = "FILE.onnx",
                 order = HelpSections.EVALUATION + 7,
                 description =
-                        "feature network for KID and FID, as asg4j_export.metrics writes it"
+                        "feature network for KID and FID, as asg4j-export metrics writes it"
                                 + " (default: the bundle's)")
         @Nullable Path features;
 

@@ -19,7 +19,7 @@ import java.util.Map;
 
 /**
  * 100 times the cosine of a picture's and its prompt's CLIP embeddings, at least 0 (Hessel et al.,
- * arXiv 2104.08718, without its factor 2.5). Of a folder that {@code asg4j_export.metrics clip}
+ * arXiv 2104.08718, without its factor 2.5). Of a folder that {@code asg4j-export metrics clip}
  * wrote. One thread at a time.
  */
 final class ClipScore implements AutoCloseable {
@@ -53,7 +53,7 @@ final class ClipScore implements AutoCloseable {
                             + folder
                             + "' has no tokenizer.json ("
                             + e
-                            + "): make it with python -m asg4j_export.metrics clip",
+                            + "): make it with asg4j-export metrics clip",
                     e);
         }
         OrtSession texts = OrtSession.open(folder.resolve("clip_text.onnx"), threads);

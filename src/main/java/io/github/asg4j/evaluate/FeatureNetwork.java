@@ -13,7 +13,7 @@ import java.util.SplittableRandom;
 /**
  * A network whose features KID and FID compare: {@code image} [B, 3, h, w], RGB in [0, 1], to {@code
  * features} [B, d] and, where it classifies, {@code probabilities} [B, classes] (for IS). The demo's
- * own, Inception-v3, CLIP: see {@code asg4j_export.metrics}. One thread at a time.
+ * own, Inception-v3, CLIP: see {@code asg4j-export metrics}. One thread at a time.
  */
 final class FeatureNetwork implements AutoCloseable {
     private static final String FEATURES = "features";

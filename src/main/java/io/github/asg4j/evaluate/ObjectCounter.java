@@ -11,7 +11,7 @@ import java.util.List;
  * Counts in a picture what its caption promises: a pixel belongs to the object if the caption's
  * colour explains it clearly better than the caption's background, holes are filled, specks opened
  * away, and components of at least a share of a native picture count if their colour is beyond doubt
- * on the mean, by itself and beside the biggest's. A small network names shape and colour of the biggest. The same as {@code onnx-export/asg4j_export/demo/count.py}, step by step.
+ * on the mean, by itself and beside the biggest's. A small network names shape and colour of the biggest. The same as {@code onnx-export/asg4j_demo/count.py}, step by step.
  *
  * <p>It sees objects of the caption's colour only. One thread at a time.
  */

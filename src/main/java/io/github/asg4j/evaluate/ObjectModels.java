@@ -16,7 +16,7 @@ import java.util.Map;
 
 /**
  * What a bundle's captions can promise, and the colours by which it is found: {@code objects.json},
- * written by {@code asg4j_export.demo.evaluation}.
+ * written by {@code asg4j-demo evaluation}.
  *
  * @param nativeSide pixels, square root of a native picture's area
  * @param smallestShare of a native picture, below which a component is no object
@@ -87,7 +87,7 @@ record ObjectModels(
         } catch (IOException | IllegalArgumentException e) {
             throw new BadBundleException(
                     place
-                            + " is not what asg4j_export.demo.evaluation writes ("
+                            + " is not what asg4j-demo evaluation writes ("
                             + e.getMessage()
                             + "): make the bundle's evaluation files again",
                     e);

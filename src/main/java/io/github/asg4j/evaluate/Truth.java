@@ -87,7 +87,7 @@ record Truth(
             throw new BadBundleException(
                     bundle.place()
                             + statistics
-                            + " is not what asg4j_export.demo.evaluation writes ("
+                            + " is not what asg4j-demo evaluation writes ("
                             + e.getMessage()
                             + "): make the bundle's evaluation files again",
                     e);

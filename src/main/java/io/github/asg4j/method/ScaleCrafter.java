@@ -113,8 +113,8 @@ final class ScaleCrafter implements Method {
                     "the bundle \""
                             + setting.manifest().name()
                             + "\" has no denoiser_dilated.onnx (dilated_file in its manifest.json),"
-                            + " which scalecrafter draws with. Export the checkpoint again: python"
-                            + " -m asg4j_export CHECKPOINT --out BUNDLE");
+                            + " which scalecrafter draws with. Export the checkpoint again:"
+                            + " asg4j-export model CHECKPOINT --out BUNDLE");
         }
         return denoiser.dilationGroups();
     }

@@ -33,8 +33,8 @@ final class SuperRes implements Method {
                     "the bundle \""
                             + setting.manifest().name()
                             + "\" has no upscalers in its manifest, which superres needs for a"
-                            + " picture beyond native size: add one with python -m"
-                            + " asg4j_export.upscaler WEIGHTS --into BUNDLE");
+                            + " picture beyond native size: add one with"
+                            + " asg4j-export upscaler WEIGHTS --into BUNDLE");
         }
         return Upscaling.of(
                 canvas.y().patch() * canvas.y().factor(),

@@ -32,7 +32,7 @@ public final class Bundle implements AutoCloseable {
     /** Where the templates of checkpoints lie in the jar. */
     private static final String TEMPLATES = "io/github/asg4j/templates/";
 
-    private static final String MAKE = "python -m asg4j_export CHECKPOINT --out BUNDLE";
+    private static final String MAKE = "asg4j-export model CHECKPOINT --out BUNDLE";
     private static final long MAX_MANIFEST_BYTES = 16L << 20;
     private static final long MAX_READ_BYTES = 256L << 20;
     private static final int CHUNK_BYTES = 1 << 18;
@@ -140,8 +140,8 @@ public final class Bundle implements AutoCloseable {
                 && Files.exists(folder.resolve("model_index.json"))) {
             throw new BadBundleException(
                     folder
-                            + " is a diffusers checkpoint, not a model bundle. Export it: python -m"
-                            + " asg4j_export "
+                            + " is a diffusers checkpoint, not a model bundle. Export it:"
+                            + " asg4j-export model "
                             + folder
                             + " --out BUNDLE");
         }

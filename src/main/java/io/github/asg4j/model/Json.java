@@ -62,8 +62,7 @@ final class Json {
     }
 
     /** What to do about a bundle that is not as it has to be. */
-    static final String FIX =
-            "Make the bundle again: python -m asg4j_export CHECKPOINT --out BUNDLE";
+    static final String FIX = "Make the bundle again: asg4j-export model CHECKPOINT --out BUNDLE";
 
     private static BadBundleException broken(
             String file, @Nullable JsonLocation at, String what, @Nullable Throwable cause) {

@@ -432,7 +432,7 @@ public record Manifest(
                             + ", expected at most "
                             + FORMAT_VERSION
                             + ": the bundle is newer than this release of asg4j."
-                            + " Use a newer asg4j, or export the bundle with the asg4j_export of"
+                            + " Use a newer asg4j, or export the bundle with the asg4j-export of"
                             + " this release");
         }
         root.onlyKeys(

@@ -24,7 +24,7 @@ import java.util.List;
 
 /**
  * The counter and what is measured beside it find in pictures what Python found, and what is in
- * them. The pictures: {@code python -m asg4j_export.demo.counter_cases}.
+ * them. The pictures: {@code asg4j-demo counter-cases}.
  */
 class ObjectCounterTest {
     private static final Path FOLDER = Path.of("src/test/resources/io/github/asg4j/evaluate/cases");

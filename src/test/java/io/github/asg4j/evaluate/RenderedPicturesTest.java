@@ -14,7 +14,7 @@ import java.io.IOException;
 import java.nio.file.Path;
 
 /**
- * The counter on the many renders of {@code asg4j_export.demo.validate_counter --cases DIR}, which
+ * The counter on the many renders of {@code asg4j-demo validate-counter --cases DIR}, which
  * are too large to commit: with {@code -Dasg.cases=DIR}.
  */
 class RenderedPicturesTest {

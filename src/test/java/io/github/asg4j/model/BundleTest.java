@@ -198,14 +198,14 @@ class BundleTest {
 
     @Test
     void missingThingsSayHowToMakeThem() throws IOException {
-        says(refusal(), "manifest.json is missing", "python -m asg4j_export CHECKPOINT --out");
+        says(refusal(), "manifest.json is missing", "asg4j-export model CHECKPOINT --out");
         Files.writeString(folder.resolve("model_index.json"), "{}");
-        says(refusal(), "is a diffusers checkpoint", "asg4j_export " + folder);
+        says(refusal(), "is a diffusers checkpoint", "asg4j-export model " + folder);
         fake.writeTo(folder);
         Files.delete(folder.resolve("vae_decoder.onnx"));
-        says(refusal(), "vae_decoder.onnx is missing", "python -m asg4j_export");
+        says(refusal(), "vae_decoder.onnx is missing", "asg4j-export model");
         folder = temp.resolve("nowhere");
-        says(refusal(), "nowhere is not a folder", "python -m asg4j_export");
+        says(refusal(), "nowhere is not a folder", "asg4j-export model");
     }
 
     @Test

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Background textures: tileable, made once from a fixed seed, and band-limited per level of zoom.
 
 A texture covers ``TILE`` picture widths. A picture takes a window of it, so nothing wraps at run time.

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Small pictures and what Python measures in them, for the engine's tests: its port has to find the same.
 
-``python -m asg4j_export.demo.counter_cases ../src/test/resources/io/github/asg4j/evaluate/cases``
+``asg4j-demo counter-cases ../src/test/resources/io/github/asg4j/evaluate/cases``
 """
 
 from __future__ import annotations
@@ -37,10 +37,11 @@ CASES = (
 )
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folder", type=Path)
-    args = parser.parse_args()
+
+
+def run(args: argparse.Namespace) -> None:
     torch.set_num_threads(1)
     args.folder.mkdir(parents=True, exist_ok=True)
     vae = AutoencoderKL.from_pretrained(features.CHECKPOINT, torch_dtype=torch.float32).float().eval()
@@ -74,7 +75,3 @@ def main() -> None:
         })
         print(file, subject.caption, objects, found.count, found.shape)
     (args.folder / "cases.json").write_text(json.dumps(cases, indent=1) + "\n")
-
-
-if __name__ == "__main__":
-    main()

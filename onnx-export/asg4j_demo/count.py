@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Counts the objects in a picture of the demo and says whether shape and colour are those of its caption.
 
 A pixel belongs to the object if the caption's colour explains it clearly better than the caption's background (Gaussian
@@ -5,7 +6,7 @@ colour models). Holes are filled, specks are opened away, and connected componen
 picture count, s being the picture's size over the native one, if their colour is beyond doubt on the mean, by itself and
 beside the biggest's: a bright stone is no white ball, a pinkish smudge no second cone. A small network names shape and colour of the biggest.
 
-``python -m asg4j_export.demo.count FILE.png...`` prints one line a picture. The caption is --prompt, else the PNG's
+``asg4j-demo count FILE.png...`` prints one line a picture. The caption is --prompt, else the PNG's
 text, else the file's name ("a-red-ball-on-grass-7.png"), else line NN of the fixed prompts for "NN.png".
 """
 
@@ -140,7 +141,7 @@ def cut_patch(picture: np.ndarray, box: tuple[slice, slice]) -> torch.Tensor:
     cy, cx = (rows.start + rows.stop) / 2, (columns.start + columns.stop) / 2
     h, w = picture.shape[:2]
     theta = torch.tensor([[[side / w, 0, 2 * cx / w - 1], [0, side / h, 2 * cy / h - 1]]], dtype=torch.float32)
-    grid = F.affine_grid(theta, (1, 3, 2 * PATCH, 2 * PATCH), align_corners=False)
+    grid = F.affine_grid(theta, [1, 3, 2 * PATCH, 2 * PATCH], align_corners=False)
     image = torch.from_numpy(np.ascontiguousarray(picture)).permute(2, 0, 1)[None].float()
     return F.avg_pool2d(F.grid_sample(image, grid, "bilinear", "border", align_corners=False), 2)[0]
 
@@ -170,18 +171,15 @@ def caption_of(path: Path, picture: Image.Image) -> str:
     raise ValueError(f"{path}: no caption in its text or name; give --prompt")
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("files", type=Path, nargs="+")
     parser.add_argument("--prompt", help="the caption of all files")
-    args = parser.parse_args()
+
+
+def run(args: argparse.Namespace) -> None:
     for path in args.files:
         with Image.open(path) as image:
             caption = args.prompt or caption_of(path, image)
             finding = examine(np.asarray(image.convert("RGB")), parse_caption(caption))
         print(f"{path}: {finding.count} of \"{caption}\", biggest {finding.colour} {finding.shape} "
               f"({finding.share:.1%} of the picture), {'right' if finding.right else 'wrong'}")
-
-
-if __name__ == "__main__":
-    main()

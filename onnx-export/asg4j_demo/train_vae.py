@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Trains the demo's autoencoder (diffusers' AutoencoderKL, f = 8, 4 channels), resumably."""
 
 from __future__ import annotations
@@ -158,8 +159,7 @@ def finish(vae: AutoencoderKL, pictures: data.PictureSet, held_out: int, out: Pa
           f"std {std:.4f}, by channel {per_channel}, mean {mean}", flush=True)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--minutes", type=float, default=27)
@@ -167,11 +167,9 @@ def main() -> None:
     parser.add_argument("--lr", type=float, default=2e-3)
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--refine", type=Path, help="a finished autoencoder of which only the decoder is trained on")
-    args = parser.parse_args()
+
+
+def run(args: argparse.Namespace) -> None:
     args.out.mkdir(parents=True, exist_ok=True)
     count = sum(p.numel() for p in _trained(build(), args.refine is not None))
     launch(_work, count, args.processes, args.data, args.out, args.minutes, args.batch, args.lr, args.refine)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,6 +1,7 @@
+# SPDX-License-Identifier: Apache-2.0
 """A plain reference sampler over a bundle: ONNX Runtime and NumPy, Euler steps, one size, no patches.
 
-``python -m asg4j_export.demo.sample BUNDLE --out FOLDER`` draws the fixed prompts at native size; with ``--size 256``
+``asg4j-demo sample BUNDLE --out FOLDER`` draws the fixed prompts at native size; with ``--size 256``
 it is what the field calls direct inference.
 """
 
@@ -105,8 +106,7 @@ def initial_noise(seeds: list[int], channels: int, height: int, width: int) -> n
     return np.stack([np.random.default_rng(seed).standard_normal((channels, height, width), np.float32) for seed in seeds])
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("bundle", type=Path)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--size", type=int, help="pixels a side (default: native)")
@@ -116,7 +116,9 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--seed", type=int, default=0, help="picture i is drawn with seed + i")
-    args = parser.parse_args()
+
+
+def run(args: argparse.Namespace) -> None:
     sampler = Sampler(args.bundle, args.threads)
     latent = sampler.manifest["latent"]
     height, width = [args.size // latent["vae_factor"]] * 2 if args.size else latent["native_size"]
@@ -129,7 +131,3 @@ def main() -> None:
         for i, picture in enumerate(pictures):
             Image.fromarray(picture).save(args.out / f"{start + i:02d}.png")
         print(f"{start + len(batch)} of {len(prompts)}", flush=True)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The demo's vocabulary: which pictures exist and what they are called."""
 
 from __future__ import annotations
@@ -58,7 +59,7 @@ class Subject:
         article = "an" if colour[0] in "aeiou" else "a"
         return f"{article} {colour} {SHAPES[self.shape]} {PHRASES[background]}"
 
-    def without_object(self) -> "Subject":
+    def without_object(self) -> Subject:
         return Subject(-1, 0, self.background)
 
 

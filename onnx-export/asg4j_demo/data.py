@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The training set: pictures, what they show and how they were framed, on disk."""
 
 from __future__ import annotations
@@ -85,16 +86,13 @@ def make(folder: Path, count: int, whole_share: float, seed: int, workers: int) 
     (folder / "meta.json").write_text(json.dumps({"count": count, "whole_share": whole_share, "seed": seed}))
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--count", type=int, default=36000)
     parser.add_argument("--whole-share", type=float, default=0.7)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--workers", type=int, default=2)
-    args = parser.parse_args()
+
+
+def run(args: argparse.Namespace) -> None:
     make(args.folder, args.count, args.whole_share, args.seed, args.workers)
-
-
-if __name__ == "__main__":
-    main()

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 import zlib
 from pathlib import Path
 
@@ -29,7 +28,7 @@ from .render import render_size, sample_groups
 SIZES = ((128, 128), (256, 128), (256, 256), (384, 384), (512, 512))
 OBJECTS = (0, 1, 2, 3, 4)
 TREATMENTS = ("rendered", "autoencoder", "blur", "noise", "blur and noise")
-CHECKPOINT = Path(__file__).parents[2] / "checkpoint" / "demo" / "vae"
+CHECKPOINT = Path(__file__).parents[1] / "checkpoint" / "demo" / "vae"
 REQUIRED = 0.99
 
 
@@ -48,8 +47,7 @@ def treat(vae: AutoencoderKL, image: torch.Tensor, treatment: str, rng: np.rando
     return (np.clip(picture, 0, 1) * 255).round().astype(np.uint8)
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--vae", type=Path, default=CHECKPOINT)
     parser.add_argument("--pictures", type=int, default=40, help="of every size and number of objects")
     parser.add_argument("--seed", type=int, default=0)
@@ -57,7 +55,9 @@ def main() -> int:
     parser.add_argument("--wrong", type=Path, help="folder for the pictures that were counted wrongly")
     parser.add_argument("--cases", type=Path, help="folder for all pictures and what was found, for the engine's counter")
     parser.add_argument("--json", type=Path)
-    args = parser.parse_args()
+
+
+def run(args: argparse.Namespace) -> int:
     torch.set_num_threads(1)
     vae = AutoencoderKL.from_pretrained(args.vae, torch_dtype=torch.float32).float().eval()
     for folder in (args.wrong, args.cases):
@@ -107,7 +107,3 @@ def main() -> int:
     if args.json:
         args.json.write_text(json.dumps(rows, indent=1) + "\n")
     return 0 if all(row["right"] / row["n"] >= REQUIRED for row in rows) else 1
-
-
-if __name__ == "__main__":
-    sys.exit(main())

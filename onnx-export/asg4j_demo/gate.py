@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Shares over a folder of pictures NN.png, prompt NN (from 00) of the fixed list, with Wilson 95 % intervals."""
 
 from __future__ import annotations
@@ -34,13 +35,14 @@ def examine_folder(folder: Path, prompts: list[str]) -> dict[str, Finding]:
     return findings
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--prompts", type=Path, default=Path(__file__).with_name("prompts.txt"))
     parser.add_argument("--json", action="store_true", help="one object on standard output")
     parser.add_argument("--list", action="store_true", help="also one line a picture")
-    args = parser.parse_args()
+
+
+def run(args: argparse.Namespace) -> None:
     prompts = args.prompts.read_text().splitlines()
     findings = examine_folder(args.folder, prompts)
     n = len(findings)
@@ -65,7 +67,3 @@ def main() -> None:
     print(f"{n} pictures, {counts.mean():.2f} objects a picture (standard error {counts.std() / math.sqrt(n):.2f})")
     for name, (hits, low, high) in rows.items():
         print(f"{name}: {hits / n:.1%} ({low:.1%} to {high:.1%})")
-
-
-if __name__ == "__main__":
-    main()

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Gives the demo bundle what ``asg eval`` needs: object counter, feature network and truth, under the key ``evaluation``.
 
-``python -m asg4j_export.demo.evaluation BUNDLE`` writes prompts.txt, objects.json, namer.onnx, features.onnx and truth*,
+``asg4j-demo evaluation BUNDLE`` writes prompts.txt, objects.json, namer.onnx, features.onnx and truth*,
 and lists them in the manifest; every other file stays as it is. The truth is rendered pictures of the fixed prompts at each size.
 """
 
@@ -16,7 +16,8 @@ import torch
 import torch.nn.functional as F
 from diffusers import AutoencoderKL
 
-from ..export import Graph, fingerprint, _write
+from asg4j_export.tracing import Graph, fingerprint, write
+
 from . import count, features
 from .captions import BACKGROUNDS, COLOURS, PHRASES, SHAPES, parse_caption
 from .render import NATIVE, render_size, sample_scenes
@@ -102,7 +103,7 @@ def truth(out: Path, vae: AutoencoderKL) -> dict:
             images = (images * 255).round() / 255
             whole.append(network(resize(images, NATIVE, NATIVE)))
             corners = [(torch.rand(PICTURES, generator=generator) * (n - NATIVE + 1)).int().tolist() for n in (width, height)]
-            crops.append(network(torch.stack([x[:, t : t + NATIVE, l : l + NATIVE] for x, l, t in zip(images, *corners)])))
+            crops.append(network(torch.stack([x[:, top : top + NATIVE, left : left + NATIVE] for x, left, top in zip(images, *corners)])))
             sharp.append(sharpness(images))
             decoded = vae.decode(vae.encode(images[:1] * 2 - 1).latent_dist.mean).sample
             through.append(float(sharpness(((decoded / 2 + 0.5).clamp(0, 1) * 255).round() / 255)[0]))
@@ -122,11 +123,12 @@ def truth(out: Path, vae: AutoencoderKL) -> dict:
     return {"statistics": "truth.json", "sizes": entries}
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("bundle", type=Path)
     parser.add_argument("--vae", type=Path, default=features.CHECKPOINT)
-    args = parser.parse_args()
+
+
+def run(args: argparse.Namespace) -> None:
     torch.set_num_threads(1)
     torch.manual_seed(0)
     manifest_file = args.bundle / "manifest.json"
@@ -134,7 +136,7 @@ def main() -> None:
     files = manifest.pop("files")
     (args.bundle / "objects.json").write_text(json.dumps(objects(), indent=1) + "\n")
     for graph in graphs():
-        _write(graph, args.bundle)
+        write(graph, args.bundle)
     vae = AutoencoderKL.from_pretrained(args.vae, torch_dtype=torch.float32).float().eval()
     (args.bundle / "prompts.txt").write_bytes(PROMPTS.read_bytes())
     manifest["evaluation"] = {
@@ -150,7 +152,3 @@ def main() -> None:
         files[name] = fingerprint(args.bundle / name)
     manifest["files"] = dict(sorted(files.items()))
     manifest_file.write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-
-
-if __name__ == "__main__":
-    main()

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Renders pictures of one object on a background, any crop at any zoom, many at once.
 
 A picture is the unit square, y down. Objects live in local coordinates: centre 0, unit radius, y up. Every shape
@@ -7,8 +8,8 @@ is a signed distance (negative inside, roughly in local units) and a shade; ligh
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -53,7 +54,7 @@ class Scenes:
     def __len__(self) -> int:
         return len(self.shape)
 
-    def __getitem__(self, index) -> "Scenes":
+    def __getitem__(self, index) -> Scenes:
         return Scenes(**{f.name: getattr(self, f.name)[index] for f in fields(self)})
 
     def subject(self, i: int) -> Subject:
@@ -277,7 +278,7 @@ def _window(level: torch.Tensor, row: int, x0: float, y0: float, width: float, o
         [width * scale / pw, 0.0, (2 * (left - l0) + width * scale) / pw - 1],
         [0.0, height * scale / ph, (2 * (top - t0) + height * scale) / ph - 1],
     ]])
-    return F.grid_sample(part, F.affine_grid(theta, (1, 3, h, w), align_corners=False), "bilinear", "border", False)[0]
+    return F.grid_sample(part, F.affine_grid(theta, [1, 3, h, w], align_corners=False), "bilinear", "border", False)[0]
 
 
 def _local(scenes: Scenes, x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

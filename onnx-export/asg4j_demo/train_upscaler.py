@@ -19,7 +19,8 @@ import torch.nn.functional as F
 from diffusers import AutoencoderKL
 from safetensors.torch import save_file
 
-from ..rrdbnet import RRDBNet, Shape, load
+from asg4j_export.rrdbnet import RRDBNet, Shape, load
+
 from .parallel import Average
 from .render import NATIVE, render, sample_crops, sample_scenes, sample_subjects
 
@@ -173,8 +174,8 @@ def train(vae: AutoencoderKL, out: Path, minutes: float, count: int, batch: int,
 def _batch(small: torch.Tensor, large: torch.Tensor, n: int, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
     rows = torch.randint(len(small), (n,), generator=generator).tolist()
     corners = torch.randint(_SIDE - _CROP + 1, (n, 2), generator=generator).tolist()
-    x = torch.stack([small[i, :, t : t + _CROP, l : l + _CROP] for i, (t, l) in zip(rows, corners)])
-    y = torch.stack([large[i, :, 2 * t : 2 * (t + _CROP), 2 * l : 2 * (l + _CROP)] for i, (t, l) in zip(rows, corners)])
+    x = torch.stack([small[i, :, top : top + _CROP, left : left + _CROP] for i, (top, left) in zip(rows, corners)])
+    y = torch.stack([large[i, :, 2 * top : 2 * (top + _CROP), 2 * left : 2 * (left + _CROP)] for i, (top, left) in zip(rows, corners)])
     turn = torch.rand(3, generator=generator)
     if turn[0] < 0.5:
         x, y = x.flip(3), y.flip(3)
@@ -224,15 +225,16 @@ def measure(net: RRDBNet, vae: AutoencoderKL, n: int = 100) -> None:
                   f"sharpness {float(s[0] / s[2]):.2f} of the render's, bicubic {float(s[1] / s[2]):.2f}, n {n}", flush=True)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--vae", type=Path, default=Path("checkpoint/demo/vae"))
     parser.add_argument("--out", type=Path, required=True, help="folder for the state and upscaler_x2.safetensors")
     parser.add_argument("--minutes", type=float, default=20, help="of CPU time, over all starts; 0 only measures")
     parser.add_argument("--pairs", type=int, default=2000, help="of pictures, made anew at every start")
     parser.add_argument("--batch", type=int, default=8, help="crops of 32 x 32 pixels a step")
     parser.add_argument("--lr", type=float, default=1e-3)
-    args = parser.parse_args()
+
+
+def run(args: argparse.Namespace) -> None:
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
     args.out.mkdir(parents=True, exist_ok=True)
@@ -240,7 +242,3 @@ def main() -> None:
     if args.minutes > 0:
         train(vae, args.out, args.minutes, args.pairs, args.batch, args.lr)
     measure(load(args.out / "upscaler_x2.safetensors"), vae)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,6 +1,9 @@
+# SPDX-License-Identifier: Apache-2.0
 """The modules that are exported, each with flat tensor inputs and outputs, and their weights' storage."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import torch
 from diffusers import AutoencoderKL, SD3Transformer2DModel, UNet2DConditionModel
@@ -89,7 +92,7 @@ class Denoiser(torch.nn.Module):
         noise = widen(self.unet(own, timestep, states, added_cond_kwargs=added, return_dict=False)[0])
         maps = []
         for block, scale in self.blocks:
-            layers = [layer.map for layer in self._processors[block]]
+            layers: list[Any] = [layer.map for layer in self._processors[block]]
             mean = mean_map(layers) if self._fused else sum(layers) / len(layers)
             maps.append(mean.reshape(-1, sample.shape[2] // scale, sample.shape[3] // scale))
         return (noise, *maps)

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Fits the counter's colour models and trains its small network, both on renders; then checks itself.
 
 With ``--vae`` half of the pictures go through the autoencoder, because that is what generated pictures look like.
@@ -149,12 +150,13 @@ def validate(vae: AutoencoderKL | None, generator: torch.Generator) -> None:
             report("2 x 2 copies (truth 4)", tiled, subjects, 4)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--vae", type=Path)
     parser.add_argument("--patches", type=int, default=8000)
     parser.add_argument("--epochs", type=int, default=8)
-    args = parser.parse_args()
+
+
+def run(args: argparse.Namespace) -> None:
     torch.set_num_threads(1)
     torch.manual_seed(0)
     generator = torch.Generator().manual_seed(77)
@@ -165,7 +167,3 @@ def main() -> None:
     save_file({name: value.contiguous() for name, value in weights.items()}, count.MODEL_FILE)
     count.MODEL_FILE.chmod(0o644)
     validate(vae, torch.Generator().manual_seed(78))
-
-
-if __name__ == "__main__":
-    main()

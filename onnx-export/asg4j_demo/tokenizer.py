@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The demo's own byte-level BPE, laid out like CLIP's: bytes, bytes + </w>, merges, BOS, EOS."""
 
 from __future__ import annotations
@@ -74,10 +75,17 @@ def build() -> Tokenizer:
     return tokenizer
 
 
+def token_id(tokenizer: Tokenizer, token: str) -> int:
+    """The id of BOS or EOS, which every tokenizer here has."""
+    found = tokenizer.token_to_id(token)
+    assert found is not None
+    return found
+
+
 def encode(tokenizer: Tokenizer, text: str, length: int = TEXT_LENGTH) -> list[int]:
     """BOS, tokens, EOS, cut to the length with EOS kept, padded with EOS."""
     ids = tokenizer.encode(text).ids
-    eos = tokenizer.token_to_id(EOS)
+    eos = token_id(tokenizer, EOS)
     if len(ids) > length:
         ids = [*ids[: length - 1], eos]
     return ids + [eos] * (length - len(ids))

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The demo's networks: the classes of SDXL, small."""
 
 from __future__ import annotations

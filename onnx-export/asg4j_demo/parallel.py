@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Data-parallel training over processes of one thread each: gradients are averaged through shared memory.
 
 On a few CPU cores this beats one process with several threads by far for networks as small as the demo's.
@@ -8,7 +9,7 @@ from __future__ import annotations
 
 import multiprocessing.synchronize
 import os
-from typing import Callable, Iterable
+from collections.abc import Callable, Iterable
 
 import torch
 import torch.multiprocessing as mp

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Encodes the training pictures once: mean latents, scaled to unit spread, as fp16."""
 
 from __future__ import annotations
@@ -26,12 +27,13 @@ def _encode(folder: Path, vae_folder: Path, rows: range, chunk: int = 25) -> np.
     return np.concatenate(parts)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folder", type=Path, help="the training set; latents.npy is written into it")
     parser.add_argument("--vae", type=Path, required=True)
     parser.add_argument("--workers", type=int, default=2)
-    args = parser.parse_args()
+
+
+def run(args: argparse.Namespace) -> None:
     count = len(data.load(args.folder))
     edges = np.linspace(0, count, args.workers + 1).astype(int)
     with multiprocessing.get_context("spawn").Pool(args.workers) as pool:
@@ -39,7 +41,3 @@ def main() -> None:
     latents = np.concatenate(parts)
     np.save(args.folder / "latents.npy", latents)
     print(f"{len(latents)} latents, spread {latents.astype(np.float32).std():.4f}")
-
-
-if __name__ == "__main__":
-    main()

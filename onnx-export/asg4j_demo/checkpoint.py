@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Packs a training state as a checkpoint folder in diffusers' layout, fp16 safetensors."""
 
 from __future__ import annotations
@@ -56,14 +57,11 @@ def write(state_file: Path, vae_folder: Path, out: Path) -> None:
     print(f"{out}: step {state['step']}, {state['samples']} samples")
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("state", type=Path, help="unet.state.pt of a training run")
     parser.add_argument("--vae", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
-    args = parser.parse_args()
+
+
+def run(args: argparse.Namespace) -> None:
     write(args.state, args.vae, args.out)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Trains the demo's UNet and text encoder together on encoded pictures, resumably.
 
 The clock rules: the learning rate is a function of the wall time spent out of ``--minutes``, and a run that is
@@ -29,7 +30,7 @@ JITTER_PIXELS = 16  # crops are labelled in a frame padded by two latents, as th
 def build() -> tuple[torch.nn.Module, torch.nn.Module]:
     words = tokenizer.build()
     unet = build_unet()
-    text = build_text_encoder(words.get_vocab_size(), words.token_to_id(tokenizer.BOS), words.token_to_id(tokenizer.EOS))
+    text = build_text_encoder(words.get_vocab_size(), tokenizer.token_id(words, tokenizer.BOS), tokenizer.token_id(words, tokenizer.EOS))
     with torch.no_grad():  # residual branches start silent
         unet.conv_out.weight.zero_()
         for name, module in unet.named_modules():
@@ -157,19 +158,16 @@ def _work(worker: Worker, folder: Path, out: Path, minutes: float, batch: int, p
         print(f"done: {step} steps, {samples} samples, {elapsed / 60:.1f} min", flush=True)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--minutes", type=float, default=80)
     parser.add_argument("--batch", type=int, default=24, help="samples a process and step")
     parser.add_argument("--lr", type=float, default=1e-3)
     parser.add_argument("--processes", type=int, default=2)
-    args = parser.parse_args()
+
+
+def run(args: argparse.Namespace) -> None:
     args.out.mkdir(parents=True, exist_ok=True)
     count = sum(p.numel() for module in build() for p in module.parameters())
     launch(_work, count, args.processes, args.data, args.out, args.minutes, args.batch, args.lr)
-
-
-if __name__ == "__main__":
-    main()

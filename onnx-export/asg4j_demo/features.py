@@ -4,7 +4,7 @@
 Trained on renders to tell what is in a picture (shape, colour, background, how many objects, how much it is enlarged) and
 what is wrong with it (blur, noise, the autoencoder, parts of two pictures side by side), so that its features see both.
 
-``python -m asg4j_export.demo.features work/features`` trains it; the same command goes on where it was stopped.
+``asg4j-demo train-features work/features`` trains it; the same command goes on where it was stopped.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from .captions import BACKGROUNDS, COLOURS, SHAPES, SUBJECTS
 from .render import NATIVE, render, sample_crops, sample_groups, sample_scenes, sample_subjects
 
 MODEL_FILE = Path(__file__).with_name("features.safetensors")
-CHECKPOINT = Path(__file__).parents[2] / "checkpoint" / "demo" / "vae"
+CHECKPOINT = Path(__file__).parents[1] / "checkpoint" / "demo" / "vae"
 WIDTH = 64
 MAX_OBJECTS = 4
 _CHUNK = 40
@@ -222,19 +222,16 @@ def train(folder: Path, pictures: dict[str, torch.Tensor], epochs: int, batch: i
     return network
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folder", type=Path, help="for the training set and the state")
     parser.add_argument("--pictures", type=int, default=4000)
     parser.add_argument("--epochs", type=int, default=24)
-    args = parser.parse_args()
+
+
+def run(args: argparse.Namespace) -> None:
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
     network = train(args.folder, data(args.folder, args.pictures), args.epochs)
     weights = {name: value.half().contiguous() for name, value in network.state_dict().items() if value.is_floating_point()}
     save_file(weights, MODEL_FILE)
     MODEL_FILE.chmod(0o644)
-
-
-if __name__ == "__main__":
-    main()

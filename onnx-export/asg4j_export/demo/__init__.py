@@ -1,1 +1,0 @@
-"""The demo model: rendered pictures with captions, training, sampling and gates."""
