@@ -93,11 +93,11 @@ def _no_initialisation() -> Iterator[None]:
     normal = torch.Tensor.normal_
     for n in names:
         setattr(torch.nn.init, n, lambda tensor, *args, **kwargs: tensor)
-    torch.Tensor.normal_ = lambda tensor, *args, **kwargs: tensor  # type: ignore[method-assign]
+    torch.Tensor.normal_ = lambda tensor, *args, **kwargs: tensor
     try:
         yield
     finally:
-        torch.Tensor.normal_ = normal  # type: ignore[method-assign]
+        torch.Tensor.normal_ = normal
         for n, function in saved.items():
             setattr(torch.nn.init, n, function)
 

@@ -11,12 +11,13 @@ import shutil
 import tempfile
 from pathlib import Path
 
-import families
 import onnx
-from asg4j_export.templates import make
-from asg4j_export.tracing import fingerprint
 from onnx import TensorProto, helper
 from test_single_file import single_file
+
+import families
+from asg4j_export.templates import make
+from asg4j_export.tracing import fingerprint
 
 RESOURCES = Path(__file__).resolve().parents[2] / "src" / "test" / "resources" / "checkpoint"
 

@@ -87,7 +87,7 @@ class MethodsTest {
                                 ? Tiny.resource("tiny-methods")
                                 : Tiny.bundle(),
                         2);
-        try (Engine engine = Engine.open(options, WorkerHook.NONE)) {
+        try (Engine engine = TestEngines.open(options, WorkerHook.NONE)) {
             GeneratedImage one = engine.submit(scaled(method, 1).build()).join();
             for (double scale : new double[] {0, 0.5}) {
                 GeneratedImage less = engine.submit(scaled(method, scale).build()).join();
