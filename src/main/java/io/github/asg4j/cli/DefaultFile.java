@@ -2,6 +2,7 @@
 package io.github.asg4j.cli;
 
 import io.github.asg4j.GenerationRequest;
+import io.github.asg4j.Seed;
 
 import java.nio.file.Path;
 import java.text.Normalizer;
@@ -24,6 +25,7 @@ final class DefaultFile {
         if (slug.length() > MAX_SLUG_CHARACTERS) {
             slug = slug.substring(0, MAX_SLUG_CHARACTERS).replaceAll("-$", "");
         }
-        return Path.of((slug.isEmpty() ? "picture" : slug) + "-" + request.seed() + ending);
+        return Path.of(
+                (slug.isEmpty() ? "picture" : slug) + "-" + Seed.number(request.seed()) + ending);
     }
 }

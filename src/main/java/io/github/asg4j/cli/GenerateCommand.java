@@ -4,6 +4,7 @@ package io.github.asg4j.cli;
 import io.github.asg4j.GeneratedImage;
 import io.github.asg4j.Generation;
 import io.github.asg4j.GenerationRequest;
+import io.github.asg4j.Seed;
 import io.github.asg4j.image.OutputFile;
 import io.github.asg4j.image.PngParameters;
 import io.github.asg4j.image.PngWriter;
@@ -50,7 +51,6 @@ final class GenerateCommand implements Callable<Integer> {
     @SuppressWarnings("NullAway.Init") // set by picocli
     private CommandSpec command;
 
-    @Mixin private RequestArgs requestArgs = new RequestArgs();
     @Mixin private EngineArgs engineArgs = new EngineArgs();
     @Mixin private OutputArgs outputArgs = new OutputArgs();
     @Mixin private CommonArgs commonArgs = new CommonArgs();
@@ -87,7 +87,8 @@ final class GenerateCommand implements Callable<Integer> {
 
     @Override
     public Integer call() {
-        String prompt = requestArgs.prompt();
+        RequestArgs requestArgs = new RequestArgs(command);
+        String prompt = requestArgs.text("prompt");
         if (prompt == null) {
             throw new ParameterException(
                     command.commandLine(), "Missing required option: '--prompt TEXT'");
@@ -161,14 +162,14 @@ final class GenerateCommand implements Callable<Integer> {
             }
             report.putAll(image.report());
             report.put("times_ms", times);
-            print(report, request.seed(), written - loaded - later);
+            print(report, Seed.number(request.seed()), written - loaded - later);
             if (trace != null && !outputArgs.quiet) {
                 trace.summary().forEach(cli.err()::println);
             }
         }
     }
 
-    private void print(Map<String, Object> report, long seed, long totalNanos) {
+    private void print(Map<String, Object> report, Number seed, long totalNanos) {
         warnIfCut("prompt", report.get("prompt_cut"));
         warnIfCut("negative prompt", report.get("negative_prompt_cut"));
         if (report.get("lost_devices") instanceof List<?> lost && !lost.isEmpty()) {

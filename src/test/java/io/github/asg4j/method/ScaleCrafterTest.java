@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertInstanceOf;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.github.asg4j.MethodOptions.ScaleCrafterOptions;
 import io.github.asg4j.BadRequestException;
 import io.github.asg4j.DilationOptions;
 import io.github.asg4j.DilationOptions.Course;
@@ -124,7 +125,7 @@ class ScaleCrafterTest {
                 GenerationRequest.builder("a ball")
                         .size(width, height)
                         .method("scalecrafter")
-                        .dilation(options)
+                        .options(ScaleCrafterOptions.DEFAULT.withDilation(options))
                         .build();
         Setting setting =
                 new Setting(

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.github.asg4j.benchmarks;
 
+import io.github.asg4j.MethodOptions.AsgOptions;
 import io.github.asg4j.Engine;
 import io.github.asg4j.EngineOptions;
 import io.github.asg4j.GeneratedImage;
@@ -65,7 +66,7 @@ public final class DeviceModelReport {
                         .seed(7)
                         // A call of its own for every patch, so that there is something to share.
                         .viewBatch(1)
-                        .guide(GuideOptions.DEFAULT.withStaleness(staleness))
+                        .options(AsgOptions.DEFAULT.withGuide(GuideOptions.DEFAULT.withStaleness(staleness)))
                         .build();
         Run single = best(one, request, runs);
         Run pair = best(two, request, runs);
