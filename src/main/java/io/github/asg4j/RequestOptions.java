@@ -53,7 +53,7 @@ public final class RequestOptions {
                             "size",
                             OptionType.size(),
                             "pixels, multiples of the model's VAE factor, as in 256x192 (default:"
-                                + " 2x native)",
+                                    + " 2x native)",
                             r ->
                                     r.width() == 0 && r.height() == 0
                                             ? null
@@ -80,7 +80,7 @@ public final class RequestOptions {
                             "guidance-scale",
                             OptionType.decimal(),
                             "how closely to follow the prompt; 1: no classifier-free guidance"
-                                + " (default: the bundle's)",
+                                    + " (default: the bundle's)",
                             r -> boxed(r.guidanceScale()),
                             GenerationRequest.Builder::guidanceScale),
                     picture(
@@ -135,7 +135,7 @@ public final class RequestOptions {
                             "paper-defaults",
                             OptionType.flag(),
                             "what is not given is as the method's paper and code have it, not as"
-                                + " this engine's evaluation chose it",
+                                    + " this engine's evaluation chose it",
                             r -> r.paperDefaults() ? true : null,
                             GenerationRequest.Builder::paperDefaults),
                     new RequestOption<>(
@@ -143,7 +143,7 @@ public final class RequestOptions {
                             Section.PICTURE,
                             OptionType.file("FILE"),
                             "a PNG or JPEG picture to enlarge instead of drawing one, made native"
-                                + " size first; demofusion, superres",
+                                    + " size first; demofusion, superres",
                             List.of("demofusion", "superres"),
                             r -> r.image(),
                             GenerationRequest.Builder::image),
@@ -163,7 +163,7 @@ public final class RequestOptions {
                             "guide-space",
                             OptionType.constant(GuideOptions.Space.class),
                             "guide noise estimates, as the paper, or predicted clean latents"
-                                + " (default: {default})",
+                                    + " (default: {default})",
                             g -> g.space(),
                             GuideOptions::withSpace),
                     guide(
@@ -184,14 +184,14 @@ public final class RequestOptions {
                             "mask-blocks",
                             OptionType.names(),
                             "up blocks whose maps are used, as in up_blocks.0,up_blocks.1 (default:"
-                                + " all of the bundle)",
+                                    + " all of the bundle)",
                             g -> given(g.maskBlocks()),
                             GuideOptions::withMaskBlocks),
                     guide(
                             "mask-tokens",
                             OptionType.indices(),
                             "prompt tokens whose maps are used, as in 1,2; 0 is the first (default:"
-                                + " {default})",
+                                    + " {default})",
                             g -> given(g.maskTokens()),
                             GuideOptions::withMaskTokens),
                     guide(
@@ -204,14 +204,14 @@ public final class RequestOptions {
                             "staleness",
                             OptionType.integer(),
                             "age of the guidance in steps; 0: synchronous, 1: the paper's (default:"
-                                + " {default})",
+                                    + " {default})",
                             g -> boxed(g.staleness()),
                             GuideOptions::withStaleness),
                     guide(
                             "interaction",
                             INTERACTION,
                             "exchange of pixels between patches: in every step, never, or in the"
-                                + " first N (default: {default})",
+                                    + " first N (default: {default})",
                             g -> boxed(g.interactionSteps()),
                             GuideOptions::withInteractionSteps),
                     guide(
@@ -224,7 +224,7 @@ public final class RequestOptions {
                             "patch-aspect",
                             OptionType.constant(GuideOptions.PatchAspect.class),
                             "cut each axis by itself, or into patches of the picture's aspect"
-                                + " (default: {default})",
+                                    + " (default: {default})",
                             g -> g.patchAspect(),
                             GuideOptions::withPatchAspect),
                     windows(
@@ -237,7 +237,7 @@ public final class RequestOptions {
                             "jitter",
                             OptionType.integer(),
                             "largest random shift of a window, latent cells (default: (native -"
-                                + " stride) / 4; multidiffusion: 0)",
+                                    + " stride) / 4; multidiffusion: 0)",
                             w -> boxed(w.jitter()),
                             WindowOptions::withJitter),
                     windows(
@@ -250,7 +250,7 @@ public final class RequestOptions {
                             "window-conditioning",
                             OptionType.constant(WindowOptions.Conditioning.class),
                             "tell a window its place, or that it is the whole picture (default:"
-                                + " {default}; multidiffusion: whole)",
+                                    + " {default}; multidiffusion: whole)",
                             w -> w.conditioning(),
                             WindowOptions::withConditioning),
                     windows(
@@ -276,31 +276,31 @@ public final class RequestOptions {
                             "background-guidance-scale",
                             OptionType.decimal(),
                             "guidance scale of background windows (default: asg 1 + (that of stage"
-                                + " 2 - 1) / 8, others that of stage 2)",
+                                    + " 2 - 1) / 8, others that of stage 2)",
                             w -> boxed(w.backgroundGuidanceScale()),
                             WindowOptions::withBackgroundGuidanceScale),
                     phases(
                             "cosine-scale-1",
                             "exponent of the skip residual, which holds a phase to the one before;"
-                                + " larger: for a shorter while (default: {default})",
+                                    + " larger: for a shorter while (default: {default})",
                             p -> boxed(p.skipExponent()),
                             PhaseOptions::withSkipExponent),
                     phases(
                             "cosine-scale-2",
                             "exponent of the dilated views' weight beside the windows; larger: for"
-                                + " a shorter while (default: {default})",
+                                    + " a shorter while (default: {default})",
                             p -> boxed(p.dilatedExponent()),
                             PhaseOptions::withDilatedExponent),
                     phases(
                             "cosine-scale-3",
                             "exponent of the blur before dilated views; larger: it falls faster"
-                                + " (default: {default})",
+                                    + " (default: {default})",
                             p -> boxed(p.blurExponent()),
                             PhaseOptions::withBlurExponent),
                     phases(
                             "blur",
                             "standard deviation of that blur at first, latent cells (default:"
-                                + " {default})",
+                                    + " {default})",
                             p -> boxed(p.blur()),
                             PhaseOptions::withBlur),
                     dilation(
@@ -327,14 +327,14 @@ public final class RequestOptions {
                             "damped",
                             OptionType.factors(),
                             "factors of the second unconditional pass of noise-damped guidance"
-                                + " (default: by size)",
+                                    + " (default: by size)",
                             d -> given(d.dampedFactors()),
                             DilationOptions::withDampedFactors),
                     dilation(
                             "damped-share",
                             OptionType.decimal(),
                             "share of the steps with noise-damped guidance, 0..1 (default: by size;"
-                                + " with --damped that of --dilate-share)",
+                                    + " with --damped that of --dilate-share)",
                             d -> boxed(d.dampedShare()),
                             DilationOptions::withDampedShare),
                     picture(

@@ -47,9 +47,16 @@ class AllocationTest {
 
     static Stream<GenerationRequest> requests() {
         return Stream.of(
-                Tiny.request().options(AsgOptions.DEFAULT.withGuide(GuideOptions.DEFAULT.withInteractionSteps(0))).build(),
                 Tiny.request()
-                        .options(AsgOptions.DEFAULT.withGuide(GuideOptions.DEFAULT.withInteractionSteps(GuideOptions.EVERY_STEP)))
+                        .options(
+                                AsgOptions.DEFAULT.withGuide(
+                                        GuideOptions.DEFAULT.withInteractionSteps(0)))
+                        .build(),
+                Tiny.request()
+                        .options(
+                                AsgOptions.DEFAULT.withGuide(
+                                        GuideOptions.DEFAULT.withInteractionSteps(
+                                                GuideOptions.EVERY_STEP)))
                         .build(),
                 Tiny.request().method("demofusion").build());
     }

@@ -56,7 +56,8 @@ class AsynchronyTest {
                         .withInteractionSteps(0)
                         .withStage1Share(1);
         // Two patches, one for each worker.
-        GenerationRequest request = Tiny.request().size(128, 64).options(AsgOptions.DEFAULT.withGuide(guide)).build();
+        GenerationRequest request =
+                Tiny.request().size(128, 64).options(AsgOptions.DEFAULT.withGuide(guide)).build();
         try (Engine engine = Engine.open(Tiny.options(2), hook)) {
             Generation generation = engine.submit(request);
             assertTrue(held.await(60, TimeUnit.SECONDS), "worker 0 never came to step k");

@@ -90,7 +90,11 @@ class DeterminismTest {
                 plain,
                 draw(
                         Tiny.options(1),
-                        Tiny.request().options(AsgOptions.DEFAULT.withGuide(GuideOptions.DEFAULT.withStaleness(0))).build(),
+                        Tiny.request()
+                                .options(
+                                        AsgOptions.DEFAULT.withGuide(
+                                                GuideOptions.DEFAULT.withStaleness(0)))
+                                .build(),
                         WorkerHook.NONE),
                 "a step-dependent denoiser has to show the age of its guidance");
     }
@@ -107,14 +111,20 @@ class DeterminismTest {
         String fresh =
                 draw(
                         options,
-                        Tiny.request().options(AsgOptions.DEFAULT.withGuide(guide.withStaleness(0))).build(),
+                        Tiny.request()
+                                .options(AsgOptions.DEFAULT.withGuide(guide.withStaleness(0)))
+                                .build(),
                         WorkerHook.NONE);
         for (int staleness : new int[] {1, 3}) {
             assertEquals(
                     fresh,
                     draw(
                             options,
-                            Tiny.request().options(AsgOptions.DEFAULT.withGuide(guide.withStaleness(staleness))).build(),
+                            Tiny.request()
+                                    .options(
+                                            AsgOptions.DEFAULT.withGuide(
+                                                    guide.withStaleness(staleness)))
+                                    .build(),
                             WorkerHook.NONE),
                     "staleness " + staleness);
         }

@@ -345,13 +345,25 @@ class EngineTest {
                     "unknown mask block",
                     engine,
                     Tiny.request()
-                            .options(AsgOptions.DEFAULT.withGuide(GuideOptions.DEFAULT.withMaskBlocks(List.of("down_blocks.0")))));
+                            .options(
+                                    AsgOptions.DEFAULT.withGuide(
+                                            GuideOptions.DEFAULT.withMaskBlocks(
+                                                    List.of("down_blocks.0")))));
             expect("scheduler \"heun\"", engine, Tiny.request().scheduler("heun"));
             expect(
                     "window stride 99",
                     engine,
-                    Tiny.request().options(AsgOptions.DEFAULT.withWindows(WindowOptions.DEFAULT.withStride(99))));
-            expect("jitter 7", engine, Tiny.request().options(AsgOptions.DEFAULT.withWindows(WindowOptions.DEFAULT.withJitter(7))));
+                    Tiny.request()
+                            .options(
+                                    AsgOptions.DEFAULT.withWindows(
+                                            WindowOptions.DEFAULT.withStride(99))));
+            expect(
+                    "jitter 7",
+                    engine,
+                    Tiny.request()
+                            .options(
+                                    AsgOptions.DEFAULT.withWindows(
+                                            WindowOptions.DEFAULT.withJitter(7))));
         }
         assertThrows(BadRequestException.class, () -> GenerationRequest.builder("  ").build());
         assertThrows(BadRequestException.class, () -> Tiny.request().steps(0).build());

@@ -5,6 +5,9 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assertions.fail;
 
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+
 import io.github.asg4j.MethodOptions.AsgOptions;
 import io.github.asg4j.MethodOptions.CutDiffusionOptions;
 import io.github.asg4j.MethodOptions.DemoFusionOptions;
@@ -12,9 +15,6 @@ import io.github.asg4j.MethodOptions.DirectOptions;
 import io.github.asg4j.MethodOptions.MultiDiffusionOptions;
 import io.github.asg4j.MethodOptions.ScaleCrafterOptions;
 import io.github.asg4j.MethodOptions.SuperResOptions;
-import com.fasterxml.jackson.databind.JsonNode;
-import com.fasterxml.jackson.databind.ObjectMapper;
-
 import io.github.asg4j.image.Npy;
 
 import org.junit.jupiter.api.DynamicTest;

@@ -55,10 +55,11 @@ class LossTest {
             for (int interaction : new int[] {0, GuideOptions.EVERY_STEP}) {
                 GenerationRequest request =
                         Tiny.request()
-                                .options(AsgOptions.DEFAULT.withGuide(
-                                        GuideOptions.DEFAULT
-                                                .withStaleness(staleness)
-                                                .withInteractionSteps(interaction)))
+                                .options(
+                                        AsgOptions.DEFAULT.withGuide(
+                                                GuideOptions.DEFAULT
+                                                        .withStaleness(staleness)
+                                                        .withInteractionSteps(interaction)))
                                 .build();
                 takeOver(request, stage, worker, step, joins);
             }

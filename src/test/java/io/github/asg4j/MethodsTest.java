@@ -35,7 +35,13 @@ class MethodsTest {
         String asg =
                 hash(
                         Tiny.request()
-                                .options(AsgOptions.DEFAULT.withGuide(GuideOptions.DEFAULT.withWeight(0).withStage1Share(0.5)).withWindows(uniform)));
+                                .options(
+                                        AsgOptions.DEFAULT
+                                                .withGuide(
+                                                        GuideOptions.DEFAULT
+                                                                .withWeight(0)
+                                                                .withStage1Share(0.5))
+                                                .withWindows(uniform)));
         assertEquals(asg, hash(Tiny.request().method("cutdiffusion")));
         assertNotEquals(asg, hash(Tiny.request().options(AsgOptions.DEFAULT.withWindows(uniform))));
     }
@@ -68,7 +74,13 @@ class MethodsTest {
         WindowOptions all = WindowOptions.DEFAULT.withObjectShare(1);
         WindowOptions none = WindowOptions.DEFAULT.withObjectShare(0);
         GenerationRequest.Builder request = Tiny.request().seed(2);
-        GeneratedImage image = draw(2, request.options(AsgOptions.DEFAULT.withWindows(all.withBackgroundGuidanceScale(2))).build());
+        GeneratedImage image =
+                draw(
+                        2,
+                        request.options(
+                                        AsgOptions.DEFAULT.withWindows(
+                                                all.withBackgroundGuidanceScale(2)))
+                                .build());
         assertEquals(9, image.report().get("background_windows"));
         assertEquals(
                 hash(request.options(AsgOptions.DEFAULT.withWindows(none.withGuidanceScale(2)))),
@@ -76,12 +88,23 @@ class MethodsTest {
                 "with seed 2 no window is all object: at scale 2 all are windows at scale 2");
         String plain = hash(request.options(AsgOptions.DEFAULT.withWindows(none)));
         WindowOptions alike = all.withBackgroundGuidanceScale(5);
-        assertEquals(plain, hash(request.options(AsgOptions.DEFAULT.withWindows(alike))), "nothing else was asked for them");
-        assertNotEquals(plain, hash(request.options(AsgOptions.DEFAULT.withWindows(alike.withBackgroundPrompt("grass")))));
+        assertEquals(
+                plain,
+                hash(request.options(AsgOptions.DEFAULT.withWindows(alike))),
+                "nothing else was asked for them");
+        assertNotEquals(
+                plain,
+                hash(
+                        request.options(
+                                AsgOptions.DEFAULT.withWindows(
+                                        alike.withBackgroundPrompt("grass")))));
         // the default: 1 + (5 - 1) / 8
         assertEquals(
                 hash(request.options(AsgOptions.DEFAULT.withWindows(all))),
-                hash(request.options(AsgOptions.DEFAULT.withWindows(all.withBackgroundGuidanceScale(1.5)))));
+                hash(
+                        request.options(
+                                AsgOptions.DEFAULT.withWindows(
+                                        all.withBackgroundGuidanceScale(1.5)))));
     }
 
     @Test
@@ -91,7 +114,8 @@ class MethodsTest {
                         .withObjectShare(0.4)
                         .withBackgroundPrompt("grass")
                         .withBackgroundGuidanceScale(1);
-        GenerationRequest request = Tiny.request().options(AsgOptions.DEFAULT.withWindows(some)).viewBatch(2).build();
+        GenerationRequest request =
+                Tiny.request().options(AsgOptions.DEFAULT.withWindows(some)).viewBatch(2).build();
         GeneratedImage one = draw(1, request);
         int background = (int) one.report().get("background_windows");
         assertTrue(background > 0 && background < 9, "both kinds: " + background);
@@ -106,7 +130,9 @@ class MethodsTest {
         refused(
                 "stage 1",
                 Tiny.request()
-                        .options(MultiDiffusionOptions.DEFAULT.withWindows(WindowOptions.DEFAULT.withObjectShare(0.1))));
+                        .options(
+                                MultiDiffusionOptions.DEFAULT.withWindows(
+                                        WindowOptions.DEFAULT.withObjectShare(0.1))));
     }
 
     @Test
@@ -116,11 +142,20 @@ class MethodsTest {
                     GuideOptions.DEFAULT
                             .withUpsampling(GuideOptions.Upsampling.BICUBIC)
                             .withMask(mask);
-            GenerationRequest request = Tiny.request().options(AsgOptions.DEFAULT.withGuide(bicubic)).viewBatch(2).build();
+            GenerationRequest request =
+                    Tiny.request()
+                            .options(AsgOptions.DEFAULT.withGuide(bicubic))
+                            .viewBatch(2)
+                            .build();
             String one = Tiny.hash(draw(1, request));
             assertEquals(one, Tiny.hash(draw(3, request)));
             GuideOptions nearest = bicubic.withUpsampling(GuideOptions.Upsampling.NEAREST);
-            assertNotEquals(one, hash(Tiny.request().options(AsgOptions.DEFAULT.withGuide(nearest)).viewBatch(2)));
+            assertNotEquals(
+                    one,
+                    hash(
+                            Tiny.request()
+                                    .options(AsgOptions.DEFAULT.withGuide(nearest))
+                                    .viewBatch(2)));
         }
     }
 
@@ -129,10 +164,15 @@ class MethodsTest {
         GuideOptions noise = GuideOptions.DEFAULT.withSpace(GuideOptions.Space.NOISE);
         refused(
                 "--guide-space latent",
-                Tiny.request().options(AsgOptions.DEFAULT.withGuide(noise.withUpsampling(GuideOptions.Upsampling.BICUBIC))));
+                Tiny.request()
+                        .options(
+                                AsgOptions.DEFAULT.withGuide(
+                                        noise.withUpsampling(GuideOptions.Upsampling.BICUBIC))));
         assertEquals(
                 "nearest",
-                draw(1, Tiny.request().options(AsgOptions.DEFAULT.withGuide(noise)).build()).report().get("guide_upsampling"));
+                draw(1, Tiny.request().options(AsgOptions.DEFAULT.withGuide(noise)).build())
+                        .report()
+                        .get("guide_upsampling"));
     }
 
     private static void refused(String part, GenerationRequest.Builder request) {

@@ -26,7 +26,8 @@ class NonFiniteTest {
 
     private static GenerationRequest asg(int staleness, int viewBatch) {
         return Tiny.request()
-                .options(AsgOptions.DEFAULT.withGuide(GuideOptions.DEFAULT.withStaleness(staleness)))
+                .options(
+                        AsgOptions.DEFAULT.withGuide(GuideOptions.DEFAULT.withStaleness(staleness)))
                 .viewBatch(viewBatch)
                 .build();
     }
@@ -37,11 +38,12 @@ class NonFiniteTest {
 
     private static final GenerationRequest BACKGROUND =
             Tiny.request()
-                    .options(AsgOptions.DEFAULT.withWindows(
-                            WindowOptions.DEFAULT
-                                    .withObjectShare(0.4)
-                                    .withBackgroundPrompt("grass")
-                                    .withBackgroundGuidanceScale(1.5)))
+                    .options(
+                            AsgOptions.DEFAULT.withWindows(
+                                    WindowOptions.DEFAULT
+                                            .withObjectShare(0.4)
+                                            .withBackgroundPrompt("grass")
+                                            .withBackgroundGuidanceScale(1.5)))
                     .viewBatch(4)
                     .build();
 

@@ -26,7 +26,8 @@ class RequestJsonTest {
                     Map.entry("background-prompt", List.of("grass", "")),
                     Map.entry("size", List.of("256x192", "8x4096")),
                     Map.entry("steps", List.of("1", "1000")),
-                    Map.entry("seed", List.of("0", "-5", "18446744073709551615", "9007199254740993")),
+                    Map.entry(
+                            "seed", List.of("0", "-5", "18446744073709551615", "9007199254740993")),
                     Map.entry("scheduler", List.of("euler", "ddim", "flow_euler")),
                     Map.entry("spacing", List.of("leading", "trailing", "linspace")),
                     Map.entry("view-batch", List.of("auto", "3")),
@@ -122,8 +123,10 @@ class RequestJsonTest {
                 "{\"prompt\":\"a\",\"guidance_scale\":101}|between 0 and 100",
                 "{\"prompt\":\"a\",\"seed\":18446744073709551616}|\"seed\": '18446744073709551616'",
                 "{\"prompt\":\"a\",\"seed\":1.5}|\"seed\": 1.5 is not a whole number",
-                "{\"prompt\":\"a\",\"mask\":\"both\"}|\"mask\": 'both' is not one of key, own, none",
-                "{\"prompt\":\"a\",\"paper_defaults\":1}|\"paper_defaults\": 1 is not true or false",
+                "{\"prompt\":\"a\",\"mask\":\"both\"}|\"mask\": 'both' is not one of key, own,"
+                    + " none",
+                "{\"prompt\":\"a\",\"paper_defaults\":1}|\"paper_defaults\": 1 is not true or"
+                    + " false",
                 "{\"prompt\":\"a\",\"latents\":\"z.npy\"}|\"latents\": \"z.npy\" is not {\"file\"",
                 "{\"prompt\":\"a\",\"mask_tokens\":[\"1\"]}|\"mask_tokens\": \"1\" is not a whole",
                 "{\"prompt\":\"a\",\"method\":\"magic\"}|\"method\": unknown method \"magic\"",

@@ -97,9 +97,17 @@ record Cli(
                     }
                 };
         CommandLine asg = new CommandLine(new Root(), factory);
-        asg.addSubcommand(withRequest(new CommandLine(new GenerateCommand(this, interruption), factory), Set.of()));
-        asg.addSubcommand(withRequest(new CommandLine(new CompareCommand(this, interruption), factory), Set.of("method", "dump")));
-        asg.addSubcommand(withRequest(new CommandLine(new EvalCommand(this, interruption), factory), Set.of()));
+        asg.addSubcommand(
+                withRequest(
+                        new CommandLine(new GenerateCommand(this, interruption), factory),
+                        Set.of()));
+        asg.addSubcommand(
+                withRequest(
+                        new CommandLine(new CompareCommand(this, interruption), factory),
+                        Set.of("method", "dump")));
+        asg.addSubcommand(
+                withRequest(
+                        new CommandLine(new EvalCommand(this, interruption), factory), Set.of()));
         asg.addSubcommand(withRequest(new CommandLine(new PlanCommand(this), factory), Set.of()));
         asg.addSubcommand(new CommandLine(new DoctorCommand(this), factory));
         asg.getSubcommands().values().forEach(HelpSections::register);

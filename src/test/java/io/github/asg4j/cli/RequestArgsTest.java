@@ -4,17 +4,17 @@ package io.github.asg4j.cli;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import io.github.asg4j.MethodOptions;
-import io.github.asg4j.MethodOptions.AsgOptions;
-import io.github.asg4j.MethodOptions.DemoFusionOptions;
-import io.github.asg4j.MethodOptions.ScaleCrafterOptions;
-import io.github.asg4j.RequestOption;
-import io.github.asg4j.RequestOptions;
 import io.github.asg4j.DilationOptions;
 import io.github.asg4j.EngineOptions;
 import io.github.asg4j.GenerationRequest;
 import io.github.asg4j.GuideOptions;
+import io.github.asg4j.MethodOptions;
+import io.github.asg4j.MethodOptions.AsgOptions;
+import io.github.asg4j.MethodOptions.DemoFusionOptions;
+import io.github.asg4j.MethodOptions.ScaleCrafterOptions;
 import io.github.asg4j.PhaseOptions;
+import io.github.asg4j.RequestOption;
+import io.github.asg4j.RequestOptions;
 import io.github.asg4j.WindowOptions;
 
 import org.junit.jupiter.api.Test;
@@ -42,22 +42,43 @@ class RequestArgsTest {
 
     private static Arguments guide(
             String option, String value, UnaryOperator<GuideOptions> change) {
-        return request(option, value, b -> b.options(AsgOptions.DEFAULT.withGuide(change.apply(GuideOptions.DEFAULT))));
+        return request(
+                option,
+                value,
+                b -> b.options(AsgOptions.DEFAULT.withGuide(change.apply(GuideOptions.DEFAULT))));
     }
 
     private static Arguments windows(
             String option, String value, UnaryOperator<WindowOptions> change) {
-        return request(option, value, b -> b.options(AsgOptions.DEFAULT.withWindows(change.apply(WindowOptions.DEFAULT))));
+        return request(
+                option,
+                value,
+                b ->
+                        b.options(
+                                AsgOptions.DEFAULT.withWindows(
+                                        change.apply(WindowOptions.DEFAULT))));
     }
 
     private static Arguments phases(
             String option, String value, UnaryOperator<PhaseOptions> change) {
-        return request(option, value, b -> b.options(DemoFusionOptions.DEFAULT.withPhases(change.apply(PhaseOptions.DEFAULT))));
+        return request(
+                option,
+                value,
+                b ->
+                        b.options(
+                                DemoFusionOptions.DEFAULT.withPhases(
+                                        change.apply(PhaseOptions.DEFAULT))));
     }
 
     private static Arguments dilation(
             String option, String value, UnaryOperator<DilationOptions> change) {
-        return request(option, value, b -> b.options(ScaleCrafterOptions.DEFAULT.withDilation(change.apply(DilationOptions.DEFAULT))));
+        return request(
+                option,
+                value,
+                b ->
+                        b.options(
+                                ScaleCrafterOptions.DEFAULT.withDilation(
+                                        change.apply(DilationOptions.DEFAULT))));
     }
 
     static Stream<Arguments> requests() {
@@ -201,8 +222,7 @@ class RequestArgsTest {
         FakeEngines engines = new FakeEngines();
         engines.methods = MethodOptions.DEFAULTS.keySet();
         FakeEngines.Result result =
-                engines.run(
-                        "generate", "--prompt", "a ball", "--method", method, "--" + name, "1");
+                engines.run("generate", "--prompt", "a ball", "--method", method, "--" + name, "1");
         assertEquals(ExitCode.ARGUMENTS, result.code(), result.err());
         assertTrue(
                 result.err()

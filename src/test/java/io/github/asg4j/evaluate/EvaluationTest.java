@@ -8,7 +8,6 @@ import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import io.github.asg4j.MethodOptions.AsgOptions;
 import io.github.asg4j.BadRequestException;
 import io.github.asg4j.CancelledException;
 import io.github.asg4j.Engine;
@@ -17,6 +16,7 @@ import io.github.asg4j.Generation;
 import io.github.asg4j.GenerationListener;
 import io.github.asg4j.GenerationRequest;
 import io.github.asg4j.GuideOptions;
+import io.github.asg4j.MethodOptions.AsgOptions;
 import io.github.asg4j.OutputException;
 
 import org.junit.jupiter.api.AfterAll;
@@ -180,7 +180,14 @@ class EvaluationTest {
     void otherOptionsUnderOneNameAreRefusedOrRedone() throws IOException {
         draw(row("asg", "default", 2), row("direct", "default", 2));
         EvaluationRow changed =
-                row("asg", "default", 2, b -> b.options(AsgOptions.DEFAULT.withGuide(GuideOptions.DEFAULT.withStaleness(0))));
+                row(
+                        "asg",
+                        "default",
+                        2,
+                        b ->
+                                b.options(
+                                        AsgOptions.DEFAULT.withGuide(
+                                                GuideOptions.DEFAULT.withStaleness(0))));
         String message = assertThrows(BadRequestException.class, () -> draw(changed)).getMessage();
         for (String part : List.of("asg 128x128 default", "OptionalInt[0]", "--redo", "name")) {
             assertTrue(message.contains(part), message);

@@ -98,23 +98,36 @@ class GalleryTest {
     @Test
     void nativeSizeComesFirstThenByMemory() {
         engine.bytes.putAll(Map.of("multidiffusion", 30L, "cutdiffusion", 20L, "demofusion", 10L));
-        Gallery gallery = draw(comparison(Set.of(), "multidiffusion", "cutdiffusion", "demofusion"));
+        Gallery gallery =
+                draw(comparison(Set.of(), "multidiffusion", "cutdiffusion", "demofusion"));
         assertEquals(
                 List.of("direct", "demofusion", "cutdiffusion", "multidiffusion"),
                 engine.drawn.stream().map(GenerationRequest::method).toList());
-        assertEquals(List.of("multidiffusion", "cutdiffusion", "demofusion"), List.copyOf(gallery.methods().keySet()));
+        assertEquals(
+                List.of("multidiffusion", "cutdiffusion", "demofusion"),
+                List.copyOf(gallery.methods().keySet()));
     }
 
     @Test
     void methodThatCannotBePlannedOrDrawnIsRefused() {
-        engine.unplannable.put("multidiffusion", new BadRequestException("no dilated_file: export again"));
+        engine.unplannable.put(
+                "multidiffusion", new BadRequestException("no dilated_file: export again"));
         engine.failing.put("cutdiffusion", new OutOfMemoryException("needs 9 GiB"));
         engine.failing.put("demofusion", new BadBundleException("non-finite in step 3"));
-        Gallery gallery = draw(comparison(Set.of(), "multidiffusion", "cutdiffusion", "demofusion", "scalecrafter"));
+        Gallery gallery =
+                draw(
+                        comparison(
+                                Set.of(),
+                                "multidiffusion",
+                                "cutdiffusion",
+                                "demofusion",
+                                "scalecrafter"));
         assertEquals(
                 new Refused("no dilated_file: export again"),
                 gallery.get(gallery.comparison().method("multidiffusion")));
-        assertEquals(new Refused("needs 9 GiB"), gallery.get(gallery.comparison().method("cutdiffusion")));
+        assertEquals(
+                new Refused("needs 9 GiB"),
+                gallery.get(gallery.comparison().method("cutdiffusion")));
         assertEquals(Set.of("scalecrafter"), gallery.methods().keySet());
         assertEquals("1/4 native size", ear.heard.getFirst());
     }
@@ -127,14 +140,16 @@ class GalleryTest {
         assertSame(
                 first,
                 assertThrows(
-                        BadRequestException.class, () -> draw(comparison(Set.of(), "multidiffusion", "cutdiffusion"))));
+                        BadRequestException.class,
+                        () -> draw(comparison(Set.of(), "multidiffusion", "cutdiffusion"))));
         assertEquals(List.of(), engine.drawn);
     }
 
     @Test
     void nativePictureAloneIsNoComparison() {
         engine.failing.put("multidiffusion", new OutOfMemoryException("needs 9 GiB"));
-        assertThrows(OutOfMemoryException.class, () -> draw(comparison(Set.of(), "multidiffusion")));
+        assertThrows(
+                OutOfMemoryException.class, () -> draw(comparison(Set.of(), "multidiffusion")));
     }
 
     @Test
@@ -148,7 +163,14 @@ class GalleryTest {
             assertSame(
                     failure,
                     assertThrows(
-                            failure.getClass(), () -> draw(comparison(Set.of(), "multidiffusion", "cutdiffusion", "demofusion"))));
+                            failure.getClass(),
+                            () ->
+                                    draw(
+                                            comparison(
+                                                    Set.of(),
+                                                    "multidiffusion",
+                                                    "cutdiffusion",
+                                                    "demofusion"))));
         }
         assertTrue(engine.drawn.stream().noneMatch(r -> r.method().equals("demofusion")));
     }
@@ -171,6 +193,8 @@ class GalleryTest {
         assertEquals("multidiffusion", pictures.get(1).get("name"));
         assertEquals(3, pictures.get(1).get("objects"));
         assertEquals(10, pictures.get(1).get("guided_evaluations"));
-        assertEquals(Map.of("name", "cutdiffusion", "method", "cutdiffusion", "refused", "cannot"), pictures.get(2));
+        assertEquals(
+                Map.of("name", "cutdiffusion", "method", "cutdiffusion", "refused", "cannot"),
+                pictures.get(2));
     }
 }
