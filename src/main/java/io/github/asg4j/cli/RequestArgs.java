@@ -139,7 +139,8 @@ final class RequestArgs {
 
     private void apply(RequestOption<?> option, GenerationRequest.Builder request) {
         String text = String.valueOf(text(option.name()));
-        if (option.name().equals("prompt") || option.name().equals("seed") && Seed.random(text)) {
+        if (option.name().equals("prompt")
+                || (option.name().equals("seed") && Seed.random(text))) {
             return;
         }
         option.requireAny(name(option), List.of(request.build().method()));
