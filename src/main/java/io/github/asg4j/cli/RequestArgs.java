@@ -48,10 +48,9 @@ final class RequestArgs {
                 OptionSpec.builder(name(option))
                         .order(section(option.section()) + order)
                         .description(option.description())
-                        .type(flag ? boolean.class : String.class)
-                        .arity(flag ? "0" : "1");
+                        .type(flag ? boolean.class : String.class);
         if (!flag) {
-            spec.paramLabel(option.type().label());
+            spec.arity("1").paramLabel(option.type().label());
         }
         return spec.build();
     }

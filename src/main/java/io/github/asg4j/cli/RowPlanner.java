@@ -227,7 +227,12 @@ final class RowPlanner {
         all.add("--method=" + method);
         all.add("--size=" + wanted.size().width() + "x" + wanted.size().height());
         RequestArgs request = parse(name, all).requestArgs();
-        GenerationRequest checked = request.requestFor(method, "a picture", methods, () -> 0);
+        GenerationRequest checked;
+        try {
+            checked = request.requestFor(method, "a picture", methods, () -> 0);
+        } catch (CommandLine.ParameterException e) {
+            throw EvalCommand.misuse(command, "setting '" + name + "': " + e.getMessage());
+        }
         return new EvaluationRow(
                 new EvaluationRow.Key(
                         checked.method(), wanted.size().width(), wanted.size().height(), name),

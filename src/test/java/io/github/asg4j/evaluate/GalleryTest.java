@@ -48,7 +48,7 @@ class GalleryTest {
         Gallery gallery = draw(comparison(Set.of(), "asg", "direct"));
         Set<GenerationRequest> requests = new HashSet<>();
         for (GenerationRequest request : engine.drawn) {
-            requests.add(request.toBuilder().method("any").size(0, 0).build());
+            requests.add(request.toBuilder().method("direct").size(0, 0).build());
         }
         assertEquals(1, requests.size(), requests.toString());
         assertEquals(
