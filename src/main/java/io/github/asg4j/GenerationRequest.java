@@ -15,7 +15,7 @@ import java.util.OptionalInt;
  * @param negativePrompt what to steer away from; empty for none
  * @param width picture width in pixels, a multiple of the VAE factor; 0: twice the native width
  * @param height picture height in pixels; 0: twice the native height
- * @param method name of the method, one of {@link Engine#methods()}
+ * @param options the method that draws, with its options
  * @param steps denoising steps, 1..1000
  * @param guidanceScale classifier-free guidance scale, at least 0; up to 1 there is no guidance and no
  *     unconditional row, so the negative prompt has no effect
@@ -27,10 +27,6 @@ import java.util.OptionalInt;
  *     1; {@link #BY_MEMORY}: as many as the GPUs have memory for
  * @param vaeTile pixels of a side of the tiles that the VAE decodes; empty: whole up to 1024 x 1024
  *     pixels, else in tiles of 512, smaller where memory does not suffice
- * @param guide stage 1 of ASGDiffusion and CutDiffusion
- * @param windows stage 2, and every other method that averages overlapping windows
- * @param phases DemoFusion's phases
- * @param dilation ScaleCrafter's dilation
  * @param image a picture to enlarge instead of drawing one, PNG, JPEG, WebP, GIF, BMP or TIFF;
  *     demofusion and superres
  * @param paperDefaults what is not asked for is as the method's paper and code have it, not as the
@@ -44,7 +40,7 @@ public record GenerationRequest(
         String negativePrompt,
         int width,
         int height,
-        String method,
+        MethodOptions options,
         OptionalInt steps,
         OptionalDouble guidanceScale,
         long seed,
@@ -53,10 +49,6 @@ public record GenerationRequest(
         OptionalDouble eta,
         OptionalInt viewBatch,
         OptionalInt vaeTile,
-        GuideOptions guide,
-        WindowOptions windows,
-        PhaseOptions phases,
-        DilationOptions dilation,
         java.nio.file.@Nullable Path image,
         boolean paperDefaults,
         java.nio.file.@Nullable Path latents,
@@ -73,10 +65,7 @@ public record GenerationRequest(
 
     public GenerationRequest {
         Objects.requireNonNull(negativePrompt, "negativePrompt");
-        Objects.requireNonNull(guide, "guide");
-        Objects.requireNonNull(windows, "windows");
-        Objects.requireNonNull(phases, "phases");
-        Objects.requireNonNull(dilation, "dilation");
+        Objects.requireNonNull(options, "options");
         if (prompt.isBlank()) {
             throw new BadRequestException(
                     "the prompt is empty: say what to draw, for example \"a red ball on grass\"");
@@ -102,6 +91,39 @@ public record GenerationRequest(
         Checks.range("VAE tile", vaeTile, 1, 1 << 16);
     }
 
+    /** Name of the method, one of {@link Engine#methods()}. */
+    public String method() {
+        return options.method();
+    }
+
+    /** What is asked of stage 1; nothing of a method without one. */
+    public GuideOptions guide() {
+        return options instanceof MethodOptions.Patched patched
+                ? patched.guide()
+                : GuideOptions.DEFAULT;
+    }
+
+    /** What is asked of overlapping windows; nothing of a method without any. */
+    public WindowOptions windows() {
+        return options instanceof MethodOptions.Windowed windowed
+                ? windowed.windows()
+                : WindowOptions.DEFAULT;
+    }
+
+    /** What is asked of DemoFusion's phases; nothing of another method. */
+    public PhaseOptions phases() {
+        return options instanceof MethodOptions.DemoFusionOptions demoFusion
+                ? demoFusion.phases()
+                : PhaseOptions.DEFAULT;
+    }
+
+    /** What is asked of ScaleCrafter's dilation; nothing of another method. */
+    public DilationOptions dilation() {
+        return options instanceof MethodOptions.ScaleCrafterOptions scaleCrafter
+                ? scaleCrafter.dilation()
+                : DilationOptions.DEFAULT;
+    }
+
     /** A request for {@code prompt} with every default. */
     public static Builder builder(String prompt) {
         return new Builder(prompt);
@@ -113,7 +135,7 @@ public record GenerationRequest(
         b.negativePrompt = negativePrompt;
         b.width = width;
         b.height = height;
-        b.method = method;
+        b.options = options;
         b.steps = steps;
         b.guidanceScale = guidanceScale;
         b.seed = seed;
@@ -122,10 +144,6 @@ public record GenerationRequest(
         b.eta = eta;
         b.viewBatch = viewBatch;
         b.vaeTile = vaeTile;
-        b.guide = guide;
-        b.windows = windows;
-        b.phases = phases;
-        b.dilation = dilation;
         b.image = image;
         b.paperDefaults = paperDefaults;
         b.latents = latents;
@@ -135,11 +153,11 @@ public record GenerationRequest(
 
     /** Collects the settings of a request; one thread. */
     public static final class Builder {
-        private final String prompt;
+        private String prompt;
         private String negativePrompt = "";
         private int width;
         private int height;
-        private String method = "asg";
+        private MethodOptions options = MethodOptions.AsgOptions.DEFAULT;
         private OptionalInt steps = OptionalInt.empty();
         private OptionalDouble guidanceScale = OptionalDouble.empty();
         private long seed;
@@ -148,10 +166,6 @@ public record GenerationRequest(
         private OptionalDouble eta = OptionalDouble.empty();
         private OptionalInt viewBatch = OptionalInt.empty();
         private OptionalInt vaeTile = OptionalInt.empty();
-        private GuideOptions guide = GuideOptions.DEFAULT;
-        private WindowOptions windows = WindowOptions.DEFAULT;
-        private PhaseOptions phases = PhaseOptions.DEFAULT;
-        private DilationOptions dilation = DilationOptions.DEFAULT;
         private java.nio.file.@Nullable Path image;
         private boolean paperDefaults;
         private java.nio.file.@Nullable Path latents;
@@ -159,6 +173,11 @@ public record GenerationRequest(
 
         private Builder(String prompt) {
             this.prompt = prompt;
+        }
+
+        public Builder prompt(String text) {
+            prompt = text;
+            return this;
         }
 
         public Builder negativePrompt(String text) {
@@ -173,9 +192,24 @@ public record GenerationRequest(
             return this;
         }
 
+        /**
+         * The method called {@code name}, with its default options.
+         *
+         * @throws BadRequestException if there is no such method
+         */
         public Builder method(String name) {
-            method = name;
+            options = MethodOptions.of(name);
             return this;
+        }
+
+        /** The method and what is asked of it. */
+        public Builder options(MethodOptions method) {
+            options = method;
+            return this;
+        }
+
+        MethodOptions options() {
+            return options;
         }
 
         public Builder steps(int count) {
@@ -219,26 +253,6 @@ public record GenerationRequest(
             return this;
         }
 
-        public Builder guide(GuideOptions options) {
-            guide = options;
-            return this;
-        }
-
-        public Builder windows(WindowOptions options) {
-            windows = options;
-            return this;
-        }
-
-        public Builder phases(PhaseOptions options) {
-            phases = options;
-            return this;
-        }
-
-        public Builder dilation(DilationOptions options) {
-            dilation = options;
-            return this;
-        }
-
         public Builder image(java.nio.file.@Nullable Path file) {
             image = file;
             return this;
@@ -265,7 +279,7 @@ public record GenerationRequest(
                     negativePrompt,
                     width,
                     height,
-                    method,
+                    options,
                     steps,
                     guidanceScale,
                     seed,
@@ -274,10 +288,6 @@ public record GenerationRequest(
                     eta,
                     viewBatch,
                     vaeTile,
-                    guide,
-                    windows,
-                    phases,
-                    dilation,
                     image,
                     paperDefaults,
                     latents,

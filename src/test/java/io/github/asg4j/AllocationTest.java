@@ -3,6 +3,7 @@ package io.github.asg4j;
 
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.github.asg4j.MethodOptions.AsgOptions;
 import io.github.asg4j.run.worker.WorkerHook;
 
 import org.junit.jupiter.params.ParameterizedTest;
@@ -46,9 +47,16 @@ class AllocationTest {
 
     static Stream<GenerationRequest> requests() {
         return Stream.of(
-                Tiny.request().guide(GuideOptions.DEFAULT.withInteractionSteps(0)).build(),
                 Tiny.request()
-                        .guide(GuideOptions.DEFAULT.withInteractionSteps(GuideOptions.EVERY_STEP))
+                        .options(
+                                AsgOptions.DEFAULT.withGuide(
+                                        GuideOptions.DEFAULT.withInteractionSteps(0)))
+                        .build(),
+                Tiny.request()
+                        .options(
+                                AsgOptions.DEFAULT.withGuide(
+                                        GuideOptions.DEFAULT.withInteractionSteps(
+                                                GuideOptions.EVERY_STEP)))
                         .build(),
                 Tiny.request().method("demofusion").build());
     }

@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.github.asg4j.MethodOptions.AsgOptions;
 import io.github.asg4j.run.worker.WorkerHook;
 
 import org.junit.jupiter.api.Test;
@@ -55,7 +56,8 @@ class AsynchronyTest {
                         .withInteractionSteps(0)
                         .withStage1Share(1);
         // Two patches, one for each worker.
-        GenerationRequest request = Tiny.request().size(128, 64).guide(guide).build();
+        GenerationRequest request =
+                Tiny.request().size(128, 64).options(AsgOptions.DEFAULT.withGuide(guide)).build();
         try (Engine engine = TestEngines.open(Tiny.options(2), hook)) {
             Generation generation = engine.submit(request);
             assertTrue(held.await(60, TimeUnit.SECONDS), "worker 0 never came to step k");

@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertInstanceOf;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.github.asg4j.MethodOptions.AsgOptions;
 import io.github.asg4j.device.CheckedCuda;
 import io.github.asg4j.device.Memory;
 import io.github.asg4j.ffi.EmulatedCuda;
@@ -53,21 +54,38 @@ class CudaEngineTest {
         GuideOptions guide = GuideOptions.DEFAULT;
         return Stream.of(
                 Tiny.request().build(),
-                Tiny.request().guide(guide.withStaleness(0)).build(),
-                Tiny.request().guide(guide.withInteractionSteps(0)).build(),
-                Tiny.request().guide(guide.withInteractionSteps(2)).build(),
                 Tiny.request()
-                        .guide(guide.withStaleness(3).withMask(GuideOptions.Mask.OWN))
+                        .options(AsgOptions.DEFAULT.withGuide(guide.withStaleness(0)))
+                        .build(),
+                Tiny.request()
+                        .options(AsgOptions.DEFAULT.withGuide(guide.withInteractionSteps(0)))
+                        .build(),
+                Tiny.request()
+                        .options(AsgOptions.DEFAULT.withGuide(guide.withInteractionSteps(2)))
+                        .build(),
+                Tiny.request()
+                        .options(
+                                AsgOptions.DEFAULT.withGuide(
+                                        guide.withStaleness(3).withMask(GuideOptions.Mask.OWN)))
                         .viewBatch(3)
                         .build(),
-                Tiny.request().guide(guide.withMask(GuideOptions.Mask.NONE)).size(256, 64).build(),
+                Tiny.request()
+                        .options(
+                                AsgOptions.DEFAULT.withGuide(
+                                        guide.withMask(GuideOptions.Mask.NONE)))
+                        .size(256, 64)
+                        .build(),
                 Tiny.request().paperDefaults(true).build(),
                 Tiny.request()
-                        .guide(guide.withMask(GuideOptions.Mask.KEY).withStaleness(0))
+                        .options(
+                                AsgOptions.DEFAULT.withGuide(
+                                        guide.withMask(GuideOptions.Mask.KEY).withStaleness(0)))
                         .viewBatch(2)
                         .build(),
                 Tiny.request()
-                        .guide(guide.withMask(GuideOptions.Mask.OWN).withStaleness(0))
+                        .options(
+                                AsgOptions.DEFAULT.withGuide(
+                                        guide.withMask(GuideOptions.Mask.OWN).withStaleness(0)))
                         .scheduler("ddim")
                         .eta(1)
                         .viewBatch(3)
@@ -108,12 +126,17 @@ class CudaEngineTest {
                         Tiny.request().steps(4).build(),
                         Tiny.request()
                                 .steps(4)
-                                .guide(GuideOptions.DEFAULT.withInteractionSteps(0))
+                                .options(
+                                        AsgOptions.DEFAULT.withGuide(
+                                                GuideOptions.DEFAULT.withInteractionSteps(0)))
                                 .build(),
                         Tiny.request()
                                 .steps(4)
                                 .paperDefaults(true)
-                                .guide(GuideOptions.DEFAULT.withMask(GuideOptions.Mask.KEY))
+                                .options(
+                                        AsgOptions.DEFAULT.withGuide(
+                                                GuideOptions.DEFAULT.withMask(
+                                                        GuideOptions.Mask.KEY)))
                                 .build(),
                         Tiny.request().method("multidiffusion").steps(3).viewBatch(1).build(),
                         Tiny.request().method("demofusion").steps(3).build())) {
@@ -189,7 +212,11 @@ class CudaEngineTest {
                 mostLaunches(
                         Tiny.request()
                                 .paperDefaults(paperDefaults)
-                                .guide(GuideOptions.DEFAULT.withStaleness(staleness).withMask(mask))
+                                .options(
+                                        AsgOptions.DEFAULT.withGuide(
+                                                GuideOptions.DEFAULT
+                                                        .withStaleness(staleness)
+                                                        .withMask(mask)))
                                 .viewBatch(viewBatch)
                                 .build());
         assertEquals(expected, most.size(), most.toString());
@@ -269,7 +296,9 @@ class CudaEngineTest {
                         .withObjectShare(0.4)
                         .withBackgroundPrompt("grass")
                         .withBackgroundGuidanceScale(1.5);
-        sameOnGpus(Tiny.options(1), Tiny.request().windows(background).build());
+        sameOnGpus(
+                Tiny.options(1),
+                Tiny.request().options(AsgOptions.DEFAULT.withWindows(background)).build());
     }
 
     /** Every tensor of every step. */

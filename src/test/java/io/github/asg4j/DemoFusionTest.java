@@ -6,6 +6,8 @@ import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.github.asg4j.MethodOptions.DemoFusionOptions;
+
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -89,10 +91,17 @@ class DemoFusionTest {
                         plain.withBlurExponent(2),
                         plain.withBlur(1.5))) {
             assertNotEquals(
-                    Tiny.hash(usual), Tiny.hash(draw(request().phases(options))), "" + options);
+                    Tiny.hash(usual),
+                    Tiny.hash(
+                            draw(request().options(DemoFusionOptions.DEFAULT.withPhases(options)))),
+                    "" + options);
         }
         GeneratedImage windows =
-                draw(request().windows(WindowOptions.DEFAULT.withGuidanceScale(2)));
+                draw(
+                        request()
+                                .options(
+                                        DemoFusionOptions.DEFAULT.withWindows(
+                                                WindowOptions.DEFAULT.withGuidanceScale(2))));
         assertEquals(2.0, windows.report().get("stage2_guidance_scale"));
         assertNotEquals(Tiny.hash(usual), Tiny.hash(windows));
         assertEquals(7.5, draw(request().paperDefaults(true)).report().get("guidance_scale"));

@@ -4,6 +4,7 @@ package io.github.asg4j;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertNotEquals;
 
+import io.github.asg4j.MethodOptions.AsgOptions;
 import io.github.asg4j.kernel.KernelChoice;
 import io.github.asg4j.run.worker.WorkerHook;
 
@@ -37,7 +38,7 @@ class DeterminismTest {
     @ParameterizedTest
     @MethodSource("guides")
     void anyNumberOfWorkersAnyTimingAnyKernels(GuideOptions guide) {
-        sameBytes(Tiny.request().guide(guide).build());
+        sameBytes(Tiny.request().options(AsgOptions.DEFAULT.withGuide(guide)).build());
     }
 
     /** 3x2 native pictures: windows and dilated views of two phases, of different shapes. */
@@ -89,7 +90,11 @@ class DeterminismTest {
                 plain,
                 draw(
                         Tiny.options(1),
-                        Tiny.request().guide(GuideOptions.DEFAULT.withStaleness(0)).build(),
+                        Tiny.request()
+                                .options(
+                                        AsgOptions.DEFAULT.withGuide(
+                                                GuideOptions.DEFAULT.withStaleness(0)))
+                                .build(),
                         WorkerHook.NONE),
                 "a step-dependent denoiser has to show the age of its guidance");
     }
@@ -106,14 +111,20 @@ class DeterminismTest {
         String fresh =
                 draw(
                         options,
-                        Tiny.request().guide(guide.withStaleness(0)).build(),
+                        Tiny.request()
+                                .options(AsgOptions.DEFAULT.withGuide(guide.withStaleness(0)))
+                                .build(),
                         WorkerHook.NONE);
         for (int staleness : new int[] {1, 3}) {
             assertEquals(
                     fresh,
                     draw(
                             options,
-                            Tiny.request().guide(guide.withStaleness(staleness)).build(),
+                            Tiny.request()
+                                    .options(
+                                            AsgOptions.DEFAULT.withGuide(
+                                                    guide.withStaleness(staleness)))
+                                    .build(),
                             WorkerHook.NONE),
                     "staleness " + staleness);
         }

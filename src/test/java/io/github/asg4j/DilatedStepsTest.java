@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.github.asg4j.MethodOptions.ScaleCrafterOptions;
 import io.github.asg4j.kernel.KernelChoice;
 import io.github.asg4j.run.worker.WorkerHook;
 
@@ -33,13 +34,14 @@ class DilatedStepsTest {
                 .size(256, 128)
                 .steps(4)
                 .method("scalecrafter")
-                .dilation(
-                        DilationOptions.DEFAULT
-                                .withFactors(Map.of("mid_block", 3.0, "up_blocks.0", 2.5))
-                                .withShare(0.75)
-                                .withCourse(DilationOptions.Course.PROGRESSIVE)
-                                .withDampedFactors(TWO)
-                                .withDampedShare(0.5));
+                .options(
+                        ScaleCrafterOptions.DEFAULT.withDilation(
+                                DilationOptions.DEFAULT
+                                        .withFactors(Map.of("mid_block", 3.0, "up_blocks.0", 2.5))
+                                        .withShare(0.75)
+                                        .withCourse(DilationOptions.Course.PROGRESSIVE)
+                                        .withDampedFactors(TWO)
+                                        .withDampedShare(0.5)));
     }
 
     private static EngineOptions options(int workers) {
@@ -67,14 +69,27 @@ class DilatedStepsTest {
         try (Engine engine = Engine.open(DEMO)) {
             GeneratedImage direct = draw(engine, request().method("direct"));
             DilationOptions one = DilationOptions.DEFAULT.withFactors(ALL_ONE).withShare(1);
-            GeneratedImage plain = draw(engine, request().dilation(one));
+            GeneratedImage plain =
+                    draw(engine, request().options(ScaleCrafterOptions.DEFAULT.withDilation(one)));
             assertTrue(difference(direct, plain) <= 1, "levels: " + difference(direct, plain));
-            GeneratedImage two = draw(engine, request().dilation(one.withFactors(TWO)));
+            GeneratedImage two =
+                    draw(
+                            engine,
+                            request()
+                                    .options(
+                                            ScaleCrafterOptions.DEFAULT.withDilation(
+                                                    one.withFactors(TWO))));
             assertTrue(difference(direct, two) > 20, "dilation makes no difference");
             DilationOptions share = DilationOptions.DEFAULT.withFactors(TWO).withShare(0.1);
             assertEquals(
                     Tiny.hash(direct),
-                    Tiny.hash(draw(engine, request().dilation(share))),
+                    Tiny.hash(
+                            draw(
+                                    engine,
+                                    request()
+                                            .options(
+                                                    ScaleCrafterOptions.DEFAULT.withDilation(
+                                                            share)))),
                     "a tenth of four steps is none");
         }
     }
@@ -83,11 +98,24 @@ class DilatedStepsTest {
     void dampingWithTheSameFactorsIsPlainGuidance() {
         try (Engine engine = Engine.open(DEMO)) {
             DilationOptions two = DilationOptions.DEFAULT.withFactors(TWO).withShare(1);
-            GeneratedImage plain = draw(engine, request().dilation(two));
-            GeneratedImage same = draw(engine, request().dilation(two.withDampedFactors(TWO)));
+            GeneratedImage plain =
+                    draw(engine, request().options(ScaleCrafterOptions.DEFAULT.withDilation(two)));
+            GeneratedImage same =
+                    draw(
+                            engine,
+                            request()
+                                    .options(
+                                            ScaleCrafterOptions.DEFAULT.withDilation(
+                                                    two.withDampedFactors(TWO))));
             assertEquals(4, same.report().get("damped_steps"));
             assertTrue(difference(plain, same) <= 1, "levels: " + difference(plain, same));
-            GeneratedImage other = draw(engine, request().dilation(two.withDampedFactors(ALL_ONE)));
+            GeneratedImage other =
+                    draw(
+                            engine,
+                            request()
+                                    .options(
+                                            ScaleCrafterOptions.DEFAULT.withDilation(
+                                                    two.withDampedFactors(ALL_ONE))));
             assertTrue(difference(plain, other) > 5, "damping makes no difference");
         }
     }
@@ -157,13 +185,25 @@ class DilatedStepsTest {
     void paperDefaultsAreStochasticDdim() {
         try (Engine engine = Engine.open(DEMO)) {
             GeneratedImage paper =
-                    draw(engine, request().dilation(DilationOptions.DEFAULT).paperDefaults(true));
+                    draw(
+                            engine,
+                            request()
+                                    .options(
+                                            ScaleCrafterOptions.DEFAULT.withDilation(
+                                                    DilationOptions.DEFAULT))
+                                    .paperDefaults(true));
             assertEquals("ddim", paper.report().get("scheduler"));
             assertEquals(1.0, paper.report().get("eta"));
             assertEquals("constant", paper.report().get("dilation_course"));
             assertEquals(2, paper.report().get("dilated_steps"));
             GeneratedImage again =
-                    draw(engine, request().dilation(DilationOptions.DEFAULT).paperDefaults(true));
+                    draw(
+                            engine,
+                            request()
+                                    .options(
+                                            ScaleCrafterOptions.DEFAULT.withDilation(
+                                                    DilationOptions.DEFAULT))
+                                    .paperDefaults(true));
             assertEquals(Tiny.hash(paper), Tiny.hash(again));
             assertTrue(
                     loadMillis(again) < loadMillis(paper) / 2,

@@ -8,6 +8,7 @@ import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.github.asg4j.MethodOptions.AsgOptions;
 import io.github.asg4j.run.worker.WorkerHook;
 
 import org.junit.jupiter.api.Test;
@@ -374,13 +375,25 @@ class EngineTest {
                     "unknown mask block",
                     engine,
                     Tiny.request()
-                            .guide(GuideOptions.DEFAULT.withMaskBlocks(List.of("down_blocks.0"))));
+                            .options(
+                                    AsgOptions.DEFAULT.withGuide(
+                                            GuideOptions.DEFAULT.withMaskBlocks(
+                                                    List.of("down_blocks.0")))));
             expect("scheduler \"heun\"", engine, Tiny.request().scheduler("heun"));
             expect(
                     "window stride 99",
                     engine,
-                    Tiny.request().windows(WindowOptions.DEFAULT.withStride(99)));
-            expect("jitter 7", engine, Tiny.request().windows(WindowOptions.DEFAULT.withJitter(7)));
+                    Tiny.request()
+                            .options(
+                                    AsgOptions.DEFAULT.withWindows(
+                                            WindowOptions.DEFAULT.withStride(99))));
+            expect(
+                    "jitter 7",
+                    engine,
+                    Tiny.request()
+                            .options(
+                                    AsgOptions.DEFAULT.withWindows(
+                                            WindowOptions.DEFAULT.withJitter(7))));
         }
         assertThrows(BadRequestException.class, () -> GenerationRequest.builder("  ").build());
         assertThrows(BadRequestException.class, () -> Tiny.request().steps(0).build());

@@ -9,6 +9,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 
+import io.github.asg4j.MethodOptions.AsgOptions;
 import io.github.asg4j.image.Npy;
 
 import org.jspecify.annotations.Nullable;
@@ -158,8 +159,20 @@ class FamiliesTest {
                         .withWeight(0.7)
                         .withStaleness(1);
         try (Engine engine = open("sd3")) {
-            String guided = Tiny.hash(engine.submit(asg().guide(guide).build()).join());
-            String free = Tiny.hash(engine.submit(asg().guide(guide.withWeight(0)).build()).join());
+            String guided =
+                    Tiny.hash(
+                            engine.submit(
+                                            asg().options(AsgOptions.DEFAULT.withGuide(guide))
+                                                    .build())
+                                    .join());
+            String free =
+                    Tiny.hash(
+                            engine.submit(
+                                            asg().options(
+                                                            AsgOptions.DEFAULT.withGuide(
+                                                                    guide.withWeight(0)))
+                                                    .build())
+                                    .join());
             assertNotEquals(free, guided);
         }
     }
@@ -168,12 +181,20 @@ class FamiliesTest {
     void mapsOfJointBlocksCanBeChosen() {
         GuideOptions guide = GuideOptions.DEFAULT.withWeight(0.7).withMask(GuideOptions.Mask.KEY);
         try (Engine engine = open("sd3")) {
-            String usual = Tiny.hash(engine.submit(asg().guide(guide).build()).join());
+            String usual =
+                    Tiny.hash(
+                            engine.submit(
+                                            asg().options(AsgOptions.DEFAULT.withGuide(guide))
+                                                    .build())
+                                    .join());
             for (String block : List.of("transformer_blocks.2-3", "transformer_blocks.0-1")) {
                 String chosen =
                         Tiny.hash(
                                 engine.submit(
-                                                asg().guide(guide.withMaskBlocks(List.of(block)))
+                                                asg().options(
+                                                                AsgOptions.DEFAULT.withGuide(
+                                                                        guide.withMaskBlocks(
+                                                                                List.of(block))))
                                                         .build())
                                         .join());
                 assertEquals(block.endsWith("2-3"), chosen.equals(usual), block);

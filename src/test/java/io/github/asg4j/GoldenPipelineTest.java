@@ -8,6 +8,13 @@ import static org.junit.jupiter.api.Assertions.fail;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 
+import io.github.asg4j.MethodOptions.AsgOptions;
+import io.github.asg4j.MethodOptions.CutDiffusionOptions;
+import io.github.asg4j.MethodOptions.DemoFusionOptions;
+import io.github.asg4j.MethodOptions.DirectOptions;
+import io.github.asg4j.MethodOptions.MultiDiffusionOptions;
+import io.github.asg4j.MethodOptions.ScaleCrafterOptions;
+import io.github.asg4j.MethodOptions.SuperResOptions;
 import io.github.asg4j.image.Npy;
 
 import org.junit.jupiter.api.DynamicTest;
@@ -138,10 +145,19 @@ class GoldenPipelineTest {
                         .withCourse(value(DilationOptions.Course.class, s, "dilation_course"))
                         .withDampedFactors(factors(s.get("damped_dilation")))
                         .withDampedShare(s.get("damped_share").asDouble());
+        MethodOptions options =
+                switch (MethodOptions.of(s.get("method").asText())) {
+                    case AsgOptions asg -> new AsgOptions(guide, windows);
+                    case CutDiffusionOptions cut -> new CutDiffusionOptions(guide, windows);
+                    case MultiDiffusionOptions multi -> new MultiDiffusionOptions(windows);
+                    case DemoFusionOptions demo -> new DemoFusionOptions(phases, windows);
+                    case ScaleCrafterOptions scale -> new ScaleCrafterOptions(dilation);
+                    case DirectOptions direct -> direct;
+                    case SuperResOptions superRes -> superRes;
+                };
         JsonNode picture = s.get("image");
         return GenerationRequest.builder(s.get("prompt").asText())
                 .negativePrompt(s.get("negative_prompt").asText())
-                .method(s.get("method").asText())
                 .size(s.get("width").asInt(), s.get("height").asInt())
                 .seed(s.get("seed").asLong())
                 .steps(s.get("steps").asInt())
@@ -149,10 +165,7 @@ class GoldenPipelineTest {
                 .scheduler(s.get("scheduler").asText())
                 .spacing(s.get("spacing").asText())
                 .eta(s.get("eta").asDouble())
-                .guide(guide)
-                .windows(windows)
-                .phases(phases)
-                .dilation(dilation)
+                .options(options)
                 .image(picture.isNull() ? null : GOLDENS.resolve(picture.asText()))
                 .dumpDirectory(dump)
                 .build();

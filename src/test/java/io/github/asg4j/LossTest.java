@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertInstanceOf;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.github.asg4j.MethodOptions.AsgOptions;
 import io.github.asg4j.run.worker.WorkerHook;
 
 import org.junit.jupiter.api.Test;
@@ -54,10 +55,11 @@ class LossTest {
             for (int interaction : new int[] {0, GuideOptions.EVERY_STEP}) {
                 GenerationRequest request =
                         Tiny.request()
-                                .guide(
-                                        GuideOptions.DEFAULT
-                                                .withStaleness(staleness)
-                                                .withInteractionSteps(interaction))
+                                .options(
+                                        AsgOptions.DEFAULT.withGuide(
+                                                GuideOptions.DEFAULT
+                                                        .withStaleness(staleness)
+                                                        .withInteractionSteps(interaction)))
                                 .build();
                 takeOver(request, stage, worker, step, joins);
             }

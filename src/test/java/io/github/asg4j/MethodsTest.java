@@ -6,6 +6,8 @@ import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.github.asg4j.MethodOptions.AsgOptions;
+import io.github.asg4j.MethodOptions.MultiDiffusionOptions;
 import io.github.asg4j.run.worker.WorkerHook;
 
 import org.junit.jupiter.api.Test;
@@ -36,10 +38,15 @@ class MethodsTest {
         String asg =
                 hash(
                         Tiny.request()
-                                .guide(GuideOptions.DEFAULT.withWeight(0).withStage1Share(0.5))
-                                .windows(uniform));
+                                .options(
+                                        AsgOptions.DEFAULT
+                                                .withGuide(
+                                                        GuideOptions.DEFAULT
+                                                                .withWeight(0)
+                                                                .withStage1Share(0.5))
+                                                .withWindows(uniform)));
         assertEquals(asg, hash(Tiny.request().method("cutdiffusion")));
-        assertNotEquals(asg, hash(Tiny.request().windows(uniform)));
+        assertNotEquals(asg, hash(Tiny.request().options(AsgOptions.DEFAULT.withWindows(uniform))));
     }
 
     @Test
@@ -122,16 +129,20 @@ class MethodsTest {
         }
     }
 
+    private static GenerationRequest.Builder windowed(WindowOptions windows) {
+        return Tiny.request().options(MethodOptions.AsgOptions.DEFAULT.withWindows(windows));
+    }
+
     @Test
     void upToOneStageTwoAndBackgroundHaveNoGuidance() {
         WindowOptions some = WindowOptions.DEFAULT.withObjectShare(0.4);
         for (double scale : new double[] {0, 0.5}) {
             assertEquals(
-                    hash(Tiny.request().windows(some.withGuidanceScale(1))),
-                    hash(Tiny.request().windows(some.withGuidanceScale(scale))));
+                    hash(windowed(some.withGuidanceScale(1))),
+                    hash(windowed(some.withGuidanceScale(scale))));
             assertEquals(
-                    hash(Tiny.request().windows(some.withBackgroundGuidanceScale(1))),
-                    hash(Tiny.request().windows(some.withBackgroundGuidanceScale(scale))));
+                    hash(windowed(some.withBackgroundGuidanceScale(1))),
+                    hash(windowed(some.withBackgroundGuidanceScale(scale))));
         }
         assertEquals(
                 1.0,
@@ -159,20 +170,37 @@ class MethodsTest {
         WindowOptions all = WindowOptions.DEFAULT.withObjectShare(1);
         WindowOptions none = WindowOptions.DEFAULT.withObjectShare(0);
         GenerationRequest.Builder request = Tiny.request().seed(2);
-        GeneratedImage image = draw(2, request.windows(all.withBackgroundGuidanceScale(2)).build());
+        GeneratedImage image =
+                draw(
+                        2,
+                        request.options(
+                                        AsgOptions.DEFAULT.withWindows(
+                                                all.withBackgroundGuidanceScale(2)))
+                                .build());
         assertEquals(9, image.report().get("background_windows"));
         assertEquals(
-                hash(request.windows(none.withGuidanceScale(2))),
+                hash(request.options(AsgOptions.DEFAULT.withWindows(none.withGuidanceScale(2)))),
                 Tiny.hash(image),
                 "with seed 2 no window is all object: at scale 2 all are windows at scale 2");
-        String plain = hash(request.windows(none));
+        String plain = hash(request.options(AsgOptions.DEFAULT.withWindows(none)));
         WindowOptions alike = all.withBackgroundGuidanceScale(5);
-        assertEquals(plain, hash(request.windows(alike)), "nothing else was asked for them");
-        assertNotEquals(plain, hash(request.windows(alike.withBackgroundPrompt("grass"))));
+        assertEquals(
+                plain,
+                hash(request.options(AsgOptions.DEFAULT.withWindows(alike))),
+                "nothing else was asked for them");
+        assertNotEquals(
+                plain,
+                hash(
+                        request.options(
+                                AsgOptions.DEFAULT.withWindows(
+                                        alike.withBackgroundPrompt("grass")))));
         // the default: 1 + (5 - 1) / 8
         assertEquals(
-                hash(request.windows(all)),
-                hash(request.windows(all.withBackgroundGuidanceScale(1.5))));
+                hash(request.options(AsgOptions.DEFAULT.withWindows(all))),
+                hash(
+                        request.options(
+                                AsgOptions.DEFAULT.withWindows(
+                                        all.withBackgroundGuidanceScale(1.5)))));
     }
 
     @Test
@@ -182,7 +210,8 @@ class MethodsTest {
                         .withObjectShare(0.4)
                         .withBackgroundPrompt("grass")
                         .withBackgroundGuidanceScale(1);
-        GenerationRequest request = Tiny.request().windows(some).viewBatch(2).build();
+        GenerationRequest request =
+                Tiny.request().options(AsgOptions.DEFAULT.withWindows(some)).viewBatch(2).build();
         GeneratedImage one = draw(1, request);
         int background = (int) one.report().get("background_windows");
         assertTrue(background > 0 && background < 9, "both kinds: " + background);
@@ -193,12 +222,13 @@ class MethodsTest {
     void backgroundNeedsAShareAndAStageOne() {
         WindowOptions prompt =
                 WindowOptions.DEFAULT.withObjectShare(0).withBackgroundPrompt("grass");
-        refused("--object-share", Tiny.request().windows(prompt));
+        refused("--object-share", Tiny.request().options(AsgOptions.DEFAULT.withWindows(prompt)));
         refused(
                 "stage 1",
                 Tiny.request()
-                        .method("multidiffusion")
-                        .windows(WindowOptions.DEFAULT.withObjectShare(0.1)));
+                        .options(
+                                MultiDiffusionOptions.DEFAULT.withWindows(
+                                        WindowOptions.DEFAULT.withObjectShare(0.1))));
     }
 
     @Test
@@ -208,11 +238,20 @@ class MethodsTest {
                     GuideOptions.DEFAULT
                             .withUpsampling(GuideOptions.Upsampling.BICUBIC)
                             .withMask(mask);
-            GenerationRequest request = Tiny.request().guide(bicubic).viewBatch(2).build();
+            GenerationRequest request =
+                    Tiny.request()
+                            .options(AsgOptions.DEFAULT.withGuide(bicubic))
+                            .viewBatch(2)
+                            .build();
             String one = Tiny.hash(draw(1, request));
             assertEquals(one, Tiny.hash(draw(3, request)));
             GuideOptions nearest = bicubic.withUpsampling(GuideOptions.Upsampling.NEAREST);
-            assertNotEquals(one, hash(Tiny.request().guide(nearest).viewBatch(2)));
+            assertNotEquals(
+                    one,
+                    hash(
+                            Tiny.request()
+                                    .options(AsgOptions.DEFAULT.withGuide(nearest))
+                                    .viewBatch(2)));
         }
     }
 
@@ -221,10 +260,15 @@ class MethodsTest {
         GuideOptions noise = GuideOptions.DEFAULT.withSpace(GuideOptions.Space.NOISE);
         refused(
                 "--guide-space latent",
-                Tiny.request().guide(noise.withUpsampling(GuideOptions.Upsampling.BICUBIC)));
+                Tiny.request()
+                        .options(
+                                AsgOptions.DEFAULT.withGuide(
+                                        noise.withUpsampling(GuideOptions.Upsampling.BICUBIC))));
         assertEquals(
                 "nearest",
-                draw(1, Tiny.request().guide(noise).build()).report().get("guide_upsampling"));
+                draw(1, Tiny.request().options(AsgOptions.DEFAULT.withGuide(noise)).build())
+                        .report()
+                        .get("guide_upsampling"));
     }
 
     private static void refused(String part, GenerationRequest.Builder request) {

@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.github.asg4j.MethodOptions.AsgOptions;
 import io.github.asg4j.ffi.EmulatedCuda;
 import io.github.asg4j.run.worker.WorkerHook;
 
@@ -25,7 +26,8 @@ class NonFiniteTest {
 
     private static GenerationRequest asg(int staleness, int viewBatch) {
         return Tiny.request()
-                .guide(GuideOptions.DEFAULT.withStaleness(staleness))
+                .options(
+                        AsgOptions.DEFAULT.withGuide(GuideOptions.DEFAULT.withStaleness(staleness)))
                 .viewBatch(viewBatch)
                 .build();
     }
@@ -36,11 +38,12 @@ class NonFiniteTest {
 
     private static final GenerationRequest BACKGROUND =
             Tiny.request()
-                    .windows(
-                            WindowOptions.DEFAULT
-                                    .withObjectShare(0.4)
-                                    .withBackgroundPrompt("grass")
-                                    .withBackgroundGuidanceScale(1.5))
+                    .options(
+                            AsgOptions.DEFAULT.withWindows(
+                                    WindowOptions.DEFAULT
+                                            .withObjectShare(0.4)
+                                            .withBackgroundPrompt("grass")
+                                            .withBackgroundGuidanceScale(1.5)))
                     .viewBatch(4)
                     .build();
 

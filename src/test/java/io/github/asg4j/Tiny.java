@@ -4,6 +4,8 @@ package io.github.asg4j;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 
+import io.github.asg4j.MethodOptions.ScaleCrafterOptions;
+
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.net.URISyntaxException;
@@ -190,12 +192,13 @@ public final class Tiny {
                 .size(256, 128)
                 .steps(4)
                 .method("scalecrafter")
-                .dilation(
-                        DilationOptions.DEFAULT
-                                .withFactors(Map.of("mid_block", 3.0, "up_blocks.0", 2.5))
-                                .withShare(0.75)
-                                .withDampedFactors(Map.of("mid_block", 2.0))
-                                .withDampedShare(0.5))
+                .options(
+                        ScaleCrafterOptions.DEFAULT.withDilation(
+                                DilationOptions.DEFAULT
+                                        .withFactors(Map.of("mid_block", 3.0, "up_blocks.0", 2.5))
+                                        .withShare(0.75)
+                                        .withDampedFactors(Map.of("mid_block", 2.0))
+                                        .withDampedShare(0.5)))
                 .build();
     }
 

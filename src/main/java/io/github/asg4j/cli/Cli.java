@@ -18,6 +18,8 @@ import picocli.CommandLine.UnmatchedArgumentException;
 import java.io.PrintStream;
 import java.io.PrintWriter;
 import java.util.List;
+import java.util.Map;
+import java.util.Set;
 import java.util.function.LongSupplier;
 import java.util.logging.Level;
 import java.util.logging.Logger;
@@ -36,6 +38,35 @@ record Cli(
         LongSupplier seeds) {
     private static final int HELP_WIDTH = 100;
     private static final int OPTION_COLUMN_WIDTH = 44;
+
+    /** Options of other tools, and what does the same here. */
+    private static final Map<String, String> FOREIGN =
+            Map.ofEntries(
+                    Map.entry("--cfg-scale", "--guidance-scale X"),
+                    Map.entry("--cfg", "--guidance-scale X"),
+                    Map.entry("--scale", "--guidance-scale X"),
+                    Map.entry("--guidance", "--guidance-scale X"),
+                    Map.entry("--width", "--size WxH, as in --size 512x384"),
+                    Map.entry("--height", "--size WxH, as in --size 512x384"),
+                    Map.entry("-W", "--size WxH, as in --size 512x384"),
+                    Map.entry("-H", "--size WxH, as in --size 512x384"),
+                    Map.entry("-p", "--prompt TEXT"),
+                    Map.entry("-n", "--negative-prompt TEXT"),
+                    Map.entry("--neg-prompt", "--negative-prompt TEXT"),
+                    Map.entry("--negative", "--negative-prompt TEXT"),
+                    Map.entry("-s", "--seed N"),
+                    Map.entry("--sampler", "--scheduler NAME"),
+                    Map.entry("--sampling-method", "--scheduler NAME"),
+                    Map.entry("--num-inference-steps", "--steps N"),
+                    Map.entry("--sample-steps", "--steps N"),
+                    Map.entry("--init-img", "--image FILE, with --method demofusion or superres"),
+                    Map.entry("-i", "--image FILE, with --method demofusion or superres"),
+                    Map.entry("--output", "--out FILE"),
+                    Map.entry("-o", "--out FILE"),
+                    Map.entry("-m", "--model DIR"),
+                    Map.entry("--ckpt", "--model DIR, a bundle made by onnx-export"),
+                    Map.entry("--device", "--devices LIST"),
+                    Map.entry("--batch-size", "--view-batch N"));
 
     /** Held here, because the log manager forgets loggers with their levels. */
     private static final Logger LOG = Logger.getLogger("io.github.asg4j");
@@ -98,10 +129,18 @@ record Cli(
                     }
                 };
         CommandLine asg = new CommandLine(new Root(), factory);
-        asg.addSubcommand(new CommandLine(new GenerateCommand(this, interruption), factory));
-        asg.addSubcommand(new CommandLine(new CompareCommand(this, interruption), factory));
-        asg.addSubcommand(new CommandLine(new EvalCommand(this, interruption), factory));
-        asg.addSubcommand(new CommandLine(new PlanCommand(this), factory));
+        asg.addSubcommand(
+                withRequest(
+                        new CommandLine(new GenerateCommand(this, interruption), factory),
+                        Set.of()));
+        asg.addSubcommand(
+                withRequest(
+                        new CommandLine(new CompareCommand(this, interruption), factory),
+                        Set.of("method", "dump")));
+        asg.addSubcommand(
+                withRequest(
+                        new CommandLine(new EvalCommand(this, interruption), factory), Set.of()));
+        asg.addSubcommand(withRequest(new CommandLine(new PlanCommand(this), factory), Set.of()));
         asg.addSubcommand(new CommandLine(new DoctorCommand(this), factory));
         asg.getSubcommands().values().forEach(HelpSections::register);
         Values.register(asg);
@@ -115,6 +154,12 @@ record Cli(
         asg.setParameterExceptionHandler((e, arguments) -> misused(e));
         asg.setExecutionExceptionHandler((e, command, parsed) -> failed(e, args));
         return asg;
+    }
+
+    /** The command, which also takes the options of a request but for those named. */
+    private static CommandLine withRequest(CommandLine command, Set<String> without) {
+        RequestArgs.addTo(command.getCommandSpec(), without);
+        return command;
     }
 
     private int misused(ParameterException e) {
@@ -132,6 +177,11 @@ record Cli(
         boolean atRoot = e.getCommandLine().getParent() == null;
         if (atRoot && first.indexOf(' ') >= 0) {
             err.println("To draw it: asg generate --prompt \"" + first + "\"");
+            return;
+        }
+        String hint = FOREIGN.get(first.replaceFirst("=.*", ""));
+        if (!atRoot && hint != null) {
+            err.println("Here it is " + hint + ".");
             return;
         }
         List<String> suggestions = e.getSuggestions();

@@ -3,6 +3,7 @@ package io.github.asg4j.cli;
 
 import io.github.asg4j.GenerationRequest;
 import io.github.asg4j.OptionNames;
+import io.github.asg4j.Seed;
 import io.github.asg4j.evaluate.Comparison;
 import io.github.asg4j.evaluate.ComparisonPage;
 import io.github.asg4j.evaluate.Drawing;
@@ -68,7 +69,6 @@ final class CompareCommand implements Callable<Integer> {
     @SuppressWarnings("NullAway.Init") // set by picocli
     private CommandSpec command;
 
-    @Mixin private PictureArgs pictureArgs = new PictureArgs();
     @Mixin private Page page = new Page();
     @Mixin private EngineArgs engineArgs = new EngineArgs();
     @Mixin private CommonArgs commonArgs = new CommonArgs();
@@ -109,13 +109,27 @@ final class CompareCommand implements Callable<Integer> {
 
     @Override
     public Integer call() {
-        String prompt = pictureArgs.prompt();
+        RequestArgs requestArgs = new RequestArgs(command);
+        String prompt = requestArgs.text("prompt");
         if (prompt == null) {
             throw new ParameterException(
                     command.commandLine(), "Missing required option: '--prompt TEXT'");
         }
-        GenerationRequest base = pictureArgs.request(prompt, cli.seeds()).build();
-        Comparison comparison = new Comparison(base, methods(), figures());
+        Collection<String> methods = methods();
+        requestArgs.requireAny(methods);
+        long random = cli.seeds().getAsLong(); // one for all
+        List<GenerationRequest> requests =
+                methods.stream()
+                        .map(
+                                method ->
+                                        requestArgs.requestFor(
+                                                method,
+                                                prompt,
+                                                cli.engines().methods(),
+                                                () -> random))
+                        .toList();
+        Comparison comparison = new Comparison(requests, figures());
+        GenerationRequest base = comparison.base();
         Path file = page.out != null ? page.out : DefaultFile.of(base, ".html");
         OutputFile.check(file, 0);
         long start = System.nanoTime();
@@ -221,7 +235,7 @@ final class CompareCommand implements Callable<Integer> {
                             "%s: %d pictures, seed %d, %.1f MB, %.1f s%n",
                             file,
                             pictures,
-                            gallery.comparison().base().seed(),
+                            Seed.number(gallery.comparison().base().seed()),
                             bytes / 1e6,
                             seconds);
         }

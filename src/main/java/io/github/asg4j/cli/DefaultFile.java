@@ -2,6 +2,7 @@
 package io.github.asg4j.cli;
 
 import io.github.asg4j.GenerationRequest;
+import io.github.asg4j.Seed;
 
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -30,7 +31,7 @@ final class DefaultFile {
      */
     static Path in(Path folder, GenerationRequest request, String ending) {
         String slug = slug(request.prompt());
-        String stem = (isFileName(slug) ? slug : "picture") + "-" + request.seed();
+        String stem = (isFileName(slug) ? slug : "picture") + "-" + Seed.number(request.seed());
         Path file = folder.resolve(stem + ending);
         for (int number = 2; Files.exists(file); number++) {
             file = folder.resolve(stem + "-" + number + ending);

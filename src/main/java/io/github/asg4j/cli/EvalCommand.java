@@ -3,6 +3,7 @@ package io.github.asg4j.cli;
 
 import io.github.asg4j.BadRequestException;
 import io.github.asg4j.CancelledException;
+import io.github.asg4j.Seed;
 import io.github.asg4j.evaluate.Evaluation;
 import io.github.asg4j.evaluate.EvaluationRow;
 import io.github.asg4j.evaluate.Instruments;
@@ -62,7 +63,6 @@ final class EvalCommand implements Callable<Integer> {
     @SuppressWarnings("NullAway.Init") // set by picocli
     private CommandSpec command;
 
-    @Mixin private RequestArgs requestArgs = new RequestArgs();
     @Mixin private EvalArgs evalArgs = new EvalArgs();
     @Mixin private EngineArgs engineArgs = new EngineArgs();
     @Mixin private CommonArgs commonArgs = new CommonArgs();
@@ -178,11 +178,11 @@ final class EvalCommand implements Callable<Integer> {
 
     @Override
     public Integer call() {
-        if (requestArgs.prompt() != null) {
+        if (new RequestArgs(command).text("prompt") != null) {
             throw misuse(command, "eval takes no '--prompt': give --prompts FILE");
         }
         RowPlanner planner = new RowPlanner(command, evalArgs, cli.engines().methods());
-        long firstSeed = command.commandLine().getParseResult().matchedOptionValue("--seed", 0L);
+        long firstSeed = firstSeed();
         int seeds = seeds();
         try (EngineFactory.Handle handle = cli.engines().open(engineArgs.options());
                 Instruments instruments =
@@ -210,6 +210,15 @@ final class EvalCommand implements Callable<Integer> {
             }
         }
         return ExitCode.DONE;
+    }
+
+    /** Of --seed; 0 where none is given. */
+    private long firstSeed() {
+        String seed = new RequestArgs(command).text("seed");
+        if (seed == null) {
+            return 0;
+        }
+        return Seed.random(seed) ? cli.seeds().getAsLong() : Seed.parse(seed);
     }
 
     private int seeds() {

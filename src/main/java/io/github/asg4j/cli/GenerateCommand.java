@@ -4,6 +4,7 @@ package io.github.asg4j.cli;
 import io.github.asg4j.GeneratedImage;
 import io.github.asg4j.Generation;
 import io.github.asg4j.GenerationRequest;
+import io.github.asg4j.Seed;
 import io.github.asg4j.image.OutputFile;
 import io.github.asg4j.image.PngParameters;
 
@@ -52,7 +53,6 @@ final class GenerateCommand implements Callable<Integer> {
     @SuppressWarnings("NullAway.Init") // set by picocli
     private CommandSpec command;
 
-    @Mixin private RequestArgs requestArgs = new RequestArgs();
     @Mixin private EngineArgs engineArgs = new EngineArgs();
     @Mixin private OutputArgs outputArgs = new OutputArgs();
     @Mixin private CommonArgs commonArgs = new CommonArgs();
@@ -92,7 +92,8 @@ final class GenerateCommand implements Callable<Integer> {
 
     @Override
     public Integer call() {
-        String prompt = requestArgs.prompt();
+        RequestArgs requestArgs = new RequestArgs(command);
+        String prompt = requestArgs.text("prompt");
         if (prompt == null) {
             throw new ParameterException(
                     command.commandLine(), "Missing required option: '--prompt TEXT'");
@@ -176,14 +177,14 @@ final class GenerateCommand implements Callable<Integer> {
                 warnings.forEach(warning -> cli.err().println("asg: warning: " + warning));
             }
             report.put("times_ms", times);
-            print(report, file, request.seed(), written - loaded - later);
+            print(report, file, Seed.number(request.seed()), written - loaded - later);
             if (trace != null && !outputArgs.quiet) {
                 trace.summary().forEach(cli.err()::println);
             }
         }
     }
 
-    private void print(Map<String, Object> report, PictureFile file, long seed, long totalNanos) {
+    private void print(Map<String, Object> report, PictureFile file, Number seed, long totalNanos) {
         warnIfCut("prompt", report.get("prompt_cut"));
         warnIfCut("negative prompt", report.get("negative_prompt_cut"));
         if (report.get("lost_devices") instanceof List<?> lost && !lost.isEmpty()) {

@@ -2,7 +2,6 @@
 package io.github.asg4j.cli;
 
 import io.github.asg4j.EngineOptions;
-import io.github.asg4j.GenerationRequest;
 import io.github.asg4j.OptionNames;
 import io.github.asg4j.method.Defaults;
 import io.github.asg4j.plan.Guide;
@@ -19,7 +18,6 @@ final class OptionDefaults implements IDefaultValueProvider {
     private static final Guide GUIDE = ASG.guide();
     private static final Defaults.Windows WINDOWS = ASG.windows();
     private static final Defaults.Phases PHASES = Defaults.demoFusion();
-    private static final GenerationRequest REQUEST = GenerationRequest.builder("any").build();
 
     @Override
     public @Nullable String defaultValue(ArgSpec argument) {
@@ -28,8 +26,6 @@ final class OptionDefaults implements IDefaultValueProvider {
 
     private static @Nullable String of(String option) {
         return switch (option) {
-            case "--method" -> REQUEST.method();
-            case "--vae-tile" -> "auto";
             case "--devices" -> EngineOptions.DEFAULT.devices();
             case "--kernels" -> EngineOptions.DEFAULT.kernels();
             default -> null;
@@ -50,7 +46,7 @@ final class OptionDefaults implements IDefaultValueProvider {
             case "--mask-tokens" -> "all";
             case "--mask-norm" -> OptionNames.of(GUIDE.maskNorm());
             case "--staleness" -> Integer.toString(GUIDE.staleness());
-            case "--interaction" -> Values.interaction(GUIDE.interactionSteps());
+            case "--interaction" -> "every";
             case "--stage1-share" -> Double.toString(ASG.stage1Share());
             case "--patch-aspect" -> "axis";
             case "--window-weight" -> OptionNames.of(WINDOWS.weight());

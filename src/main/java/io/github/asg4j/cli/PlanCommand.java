@@ -5,6 +5,8 @@ import io.github.asg4j.GenerationRequest;
 
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Spec;
 
 import java.util.Map;
 import java.util.concurrent.Callable;
@@ -28,7 +30,10 @@ final class PlanCommand implements Callable<Integer> {
 
     private final Cli cli;
 
-    @Mixin private RequestArgs requestArgs = new RequestArgs();
+    @Spec
+    @SuppressWarnings("NullAway.Init") // set by picocli
+    private CommandSpec command;
+
     @Mixin private EngineArgs engineArgs = new EngineArgs();
 
     @Mixin GenerateCommand.OutputArgs outputArgs = new GenerateCommand.OutputArgs();
@@ -42,7 +47,8 @@ final class PlanCommand implements Callable<Integer> {
     @Override
     public Integer call() {
         Cli.logWarningsOnly(); // the plan itself is what is asked for
-        String prompt = requestArgs.prompt();
+        RequestArgs requestArgs = new RequestArgs(command);
+        String prompt = requestArgs.text("prompt");
         GenerationRequest request =
                 requestArgs.request(
                         prompt == null ? ANY_PROMPT : prompt, cli.engines().methods(), () -> 0);

@@ -3,14 +3,14 @@ package io.github.asg4j.cli;
 
 import io.github.asg4j.BadRequestException;
 import io.github.asg4j.GenerationRequest;
+import io.github.asg4j.RequestOption;
+import io.github.asg4j.Size;
 import io.github.asg4j.evaluate.EvaluationRow;
 import io.github.asg4j.evaluate.PictureEngine;
 
 import org.jspecify.annotations.Nullable;
 
 import picocli.CommandLine;
-import picocli.CommandLine.Command;
-import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Model.OptionSpec;
 
@@ -55,9 +55,13 @@ final class RowPlanner {
     }
 
     /** Options of {@link RequestArgs} alone; may be given twice, the later one holds. */
-    @Command
-    static final class Setting {
-        @Mixin private RequestArgs requestArgs = new RequestArgs();
+    private static CommandLine settingLine() {
+        CommandSpec spec = CommandSpec.create();
+        RequestArgs.addTo(spec, Set.of());
+        CommandLine line = new CommandLine(spec);
+        line.setExpandAtFiles(false);
+        line.setOverwrittenOptionsAllowed(true);
+        return line;
     }
 
     /** A setting's options as given; {@code result} knows which. */
@@ -75,8 +79,7 @@ final class RowPlanner {
     }
 
     private List<String> common(CommandLine.ParseResult given) {
-        CommandSpec known =
-                CommandSpec.forAnnotatedObject(new Setting(), command.commandLine().getFactory());
+        CommandSpec known = settingLine().getCommandSpec();
         List<String> words = new ArrayList<>();
         for (OptionSpec option : given.matchedOptionsSet()) {
             String name = option.longestName();
@@ -111,8 +114,11 @@ final class RowPlanner {
                             Parsed own = parse(name, options);
                             String method = own.value("--method");
                             String size = own.value("--size");
+                            Collection<String> chosen =
+                                    method == null ? methods() : List.of(method);
+                            own.requestArgs().requireAny(chosen);
                             for (Wanted wanted : size == null ? sizes(engine) : sizes(size)) {
-                                for (String each : method == null ? methods() : List.of(method)) {
+                                for (String each : having(name, options, chosen)) {
                                     EvaluationRow row = row(name, options, each, wanted, pictures);
                                     if (possible(row, method != null, engine, impossible, err)) {
                                         rows.put(row.key(), row);
@@ -127,6 +133,24 @@ final class RowPlanner {
                             : "nothing to draw: no method can do what was asked, as warned above");
         }
         return List.copyOf(rows.values());
+    }
+
+    /** Those of the methods that have all options of a setting's own: others would be drawn as by default. */
+    private List<String> having(String name, List<String> options, Collection<String> chosen) {
+        List<RequestOption<?>> own = settingOptions(name, options);
+        return chosen.stream()
+                .filter(each -> own.stream().allMatch(o -> o.methods().contains(each)))
+                .toList();
+    }
+
+    private List<RequestOption<?>> settingOptions(String name, List<String> options) {
+        CommandLine line = settingLine();
+        try {
+            line.parseArgs(options.toArray(String[]::new));
+        } catch (CommandLine.ParameterException e) {
+            throw EvalCommand.misuse(command, "setting '" + name + "': " + e.getMessage());
+        }
+        return new RequestArgs(line.getCommandSpec()).options();
     }
 
     private boolean possible(
@@ -184,18 +208,14 @@ final class RowPlanner {
     }
 
     private Parsed parse(String name, List<String> options) {
-        Setting setting = new Setting();
-        CommandLine line = new CommandLine(setting, command.commandLine().getFactory());
-        Values.register(line);
-        line.setExpandAtFiles(false);
-        line.setOverwrittenOptionsAllowed(true);
+        CommandLine line = settingLine();
         List<String> all = new ArrayList<>(common);
         all.addAll(options);
         try {
             CommandLine.ParseResult result = line.parseArgs(all.toArray(String[]::new));
             refuse(result, "--prompt", "--prompts FILE");
             refuse(result, "--seed", "--seed beside the settings");
-            return new Parsed(setting.requestArgs, result);
+            return new Parsed(new RequestArgs(line.getCommandSpec()), result);
         } catch (CommandLine.ParameterException e) {
             throw EvalCommand.misuse(command, "setting '" + name + "': " + e.getMessage());
         }
@@ -207,12 +227,17 @@ final class RowPlanner {
         all.add("--method=" + method);
         all.add("--size=" + wanted.size().width() + "x" + wanted.size().height());
         RequestArgs request = parse(name, all).requestArgs();
-        GenerationRequest checked = request.request("a picture", methods, () -> 0);
+        GenerationRequest checked;
+        try {
+            checked = request.requestFor(method, "a picture", methods, () -> 0);
+        } catch (CommandLine.ParameterException e) {
+            throw EvalCommand.misuse(command, "setting '" + name + "': " + e.getMessage());
+        }
         return new EvaluationRow(
                 new EvaluationRow.Key(
                         checked.method(), wanted.size().width(), wanted.size().height(), name),
                 Math.min(pictures, wanted.most().orElse(pictures)),
-                (prompt, seed) -> request.request(prompt, methods, () -> seed));
+                (prompt, seed) -> request.requestFor(method, prompt, methods, () -> seed));
     }
 
     private Collection<String> methods() {

@@ -5,6 +5,7 @@ import io.github.asg4j.GenerationRequest;
 import io.github.asg4j.GuideOptions;
 import io.github.asg4j.GuideOptions.Mask;
 import io.github.asg4j.GuideOptions.Space;
+import io.github.asg4j.MethodOptions.AsgOptions;
 import io.github.asg4j.OptionNames;
 
 import java.util.ArrayList;
@@ -17,11 +18,11 @@ import java.util.Set;
  * masks, its parts one by one, and its guide weight. Says what is to be drawn; {@link Gallery} draws
  * it. All requests are the same but for the method and, in the figures, the guidance.
  *
- * @param base prompt, seed, size and everything else that all pictures share; its method is not used
- * @param methods names, in the order in which they are shown
+ * @param requests one for each method, in the order in which they are shown, the same in everything
+ *     that all methods have
  * @param figures what is shown of ASGDiffusion, if it is among the methods
  */
-public record Comparison(GenerationRequest base, List<String> methods, Set<Figure> figures) {
+public record Comparison(List<GenerationRequest> requests, Set<Figure> figures) {
     /** Weights of the sweep; the paper gives no values to its Fig. 8 and 9. */
     public static final List<Double> WEIGHTS = List.of(0.25, 0.5, 0.75, 1.0);
 
@@ -29,11 +30,28 @@ public record Comparison(GenerationRequest base, List<String> methods, Set<Figur
     public static final String ASG = "asg";
 
     public Comparison {
-        methods = List.copyOf(methods);
+        requests = List.copyOf(requests);
         figures = Set.copyOf(figures);
-        if (methods.isEmpty()) {
+        if (requests.isEmpty()) {
             throw new IllegalArgumentException("nothing to compare");
         }
+    }
+
+    /** {@code base} by each of {@code methods} with its default options. */
+    public static Comparison of(GenerationRequest base, List<String> methods, Set<Figure> figures) {
+        return new Comparison(
+                methods.stream().map(name -> base.toBuilder().method(name).build()).toList(),
+                figures);
+    }
+
+    /** Prompt, seed, size and everything else that all pictures share. */
+    public GenerationRequest base() {
+        return requests.getFirst();
+    }
+
+    /** Names, in the order in which they are shown. */
+    public List<String> methods() {
+        return requests.stream().map(GenerationRequest::method).toList();
     }
 
     /** Figures of the paper (arXiv 2412.06163). */
@@ -50,22 +68,33 @@ public record Comparison(GenerationRequest base, List<String> methods, Set<Figur
     public Shot reference(int nativeWidth, int nativeHeight) {
         return new Shot(
                 "native size",
-                base.toBuilder().method("direct").size(nativeWidth, nativeHeight).build());
+                base().toBuilder()
+                        .image(null)
+                        .method("direct")
+                        .size(nativeWidth, nativeHeight)
+                        .build());
     }
 
-    /** A method with its defaults. */
+    /** A method as asked for. */
     public Shot method(String name) {
-        return new Shot(name, base.toBuilder().method(name).build());
+        return new Shot(name, request(name));
+    }
+
+    private GenerationRequest request(String name) {
+        return requests.stream()
+                .filter(request -> request.method().equals(name))
+                .findFirst()
+                .orElseThrow();
     }
 
     /** Whether a figure is asked for and can be drawn. */
     public boolean shows(Figure figure) {
-        return figures.contains(figure) && methods.contains(ASG);
+        return figures.contains(figure) && methods().contains(ASG);
     }
 
     /** What guidance is applied to: as published, and as this engine has it. */
     public List<Space> spaces() {
-        return base.paperDefaults() ? List.of(Space.NOISE) : List.of(Space.NOISE, Space.LATENT);
+        return base().paperDefaults() ? List.of(Space.NOISE) : List.of(Space.NOISE, Space.LATENT);
     }
 
     /**
@@ -91,16 +120,19 @@ public record Comparison(GenerationRequest base, List<String> methods, Set<Figur
     }
 
     private GenerationRequest asg(GuideOptions guide) {
-        return base.toBuilder()
-                .method(ASG)
-                .guide(guide.withInteractionSteps(GuideOptions.EVERY_STEP))
+        GenerationRequest asg = request(ASG);
+        return asg.toBuilder()
+                .options(
+                        AsgOptions.DEFAULT
+                                .withGuide(guide.withInteractionSteps(GuideOptions.EVERY_STEP))
+                                .withWindows(asg.windows()))
                 .build();
     }
 
     /** Everything at the full size, each once. */
     public List<Shot> shots() {
         Set<Shot> shots = new LinkedHashSet<>();
-        methods.forEach(name -> shots.add(method(name)));
+        methods().forEach(name -> shots.add(method(name)));
         if (shows(Figure.ABLATION) || shows(Figure.SWEEP)) {
             shots.add(interactionOnly());
         }

@@ -12,6 +12,7 @@ import io.github.asg4j.GenerationEvent;
 import io.github.asg4j.GenerationListener;
 import io.github.asg4j.OutOfMemoryException;
 import io.github.asg4j.OutputException;
+import io.github.asg4j.Seed;
 import io.github.asg4j.evaluate.Drawing.Drawn;
 import io.github.asg4j.evaluate.Drawing.Refused;
 import io.github.asg4j.image.PngParameters;
@@ -115,7 +116,7 @@ public record Gallery(
     public Map<String, Object> numbers() {
         Map<String, Object> numbers = new LinkedHashMap<>();
         numbers.put("prompt", comparison.base().prompt());
-        numbers.put("seed", comparison.base().seed());
+        numbers.put("seed", Seed.number(comparison.base().seed()));
         numbers.put("paper_defaults", comparison.base().paperDefaults());
         List<Map<String, Object>> pictures = new ArrayList<>();
         drawings.forEach(

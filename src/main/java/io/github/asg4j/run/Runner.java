@@ -14,6 +14,7 @@ import io.github.asg4j.GenerationRequest;
 import io.github.asg4j.OutOfMemoryException;
 import io.github.asg4j.OutputException;
 import io.github.asg4j.PatchReport;
+import io.github.asg4j.Seed;
 import io.github.asg4j.TraceReport;
 import io.github.asg4j.device.Memory;
 import io.github.asg4j.image.Npy;
@@ -1179,7 +1180,7 @@ public final class Runner {
             Map<String, Object> map = new LinkedHashMap<>();
             map.put("width", canvas.x().pixels());
             map.put("height", canvas.y().pixels());
-            map.put("seed", request.seed());
+            map.put("seed", Seed.number(request.seed()));
             map.put("method", request.method());
             map.put("prompt", request.prompt());
             map.put("negative_prompt", request.negativePrompt());

@@ -97,9 +97,7 @@ class EvalCommandTest {
                         "asg 256x128 default 1",
                         "direct 256x128 default 1",
                         "asg 128x128 whole 4",
-                        "direct 128x128 whole 4",
                         "asg 256x128 whole 1",
-                        "direct 256x128 whole 1",
                         "asg 128x128 sync 4"),
                 rows(summary).stream().toList());
         assertTrue(

@@ -33,6 +33,9 @@ final class FakeEngines implements EngineFactory {
     final Map<String, Object> description = new LinkedHashMap<>(Map.of("kernels", "java"));
     final Map<String, Object> moreReport = new LinkedHashMap<>();
 
+    /** That can be asked for. */
+    Set<String> methods = new LinkedHashSet<>(List.of("asg", "direct"));
+
     /** Thrown by open, if any. */
     AsgException openFailure;
 
@@ -85,7 +88,7 @@ final class FakeEngines implements EngineFactory {
 
     @Override
     public Set<String> methods() {
-        return new LinkedHashSet<>(List.of("asg", "direct"));
+        return methods;
     }
 
     @Override

@@ -8,7 +8,13 @@ import io.github.asg4j.DilationOptions;
 import io.github.asg4j.EngineOptions;
 import io.github.asg4j.GenerationRequest;
 import io.github.asg4j.GuideOptions;
+import io.github.asg4j.MethodOptions;
+import io.github.asg4j.MethodOptions.AsgOptions;
+import io.github.asg4j.MethodOptions.DemoFusionOptions;
+import io.github.asg4j.MethodOptions.ScaleCrafterOptions;
 import io.github.asg4j.PhaseOptions;
+import io.github.asg4j.RequestOption;
+import io.github.asg4j.RequestOptions;
 import io.github.asg4j.WindowOptions;
 
 import org.junit.jupiter.api.Test;
@@ -18,6 +24,7 @@ import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.MethodSource;
 
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.function.UnaryOperator;
@@ -35,32 +42,54 @@ class RequestArgsTest {
 
     private static Arguments guide(
             String option, String value, UnaryOperator<GuideOptions> change) {
-        return request(option, value, b -> b.guide(change.apply(GuideOptions.DEFAULT)));
+        return request(
+                option,
+                value,
+                b -> b.options(AsgOptions.DEFAULT.withGuide(change.apply(GuideOptions.DEFAULT))));
     }
 
     private static Arguments windows(
             String option, String value, UnaryOperator<WindowOptions> change) {
-        return request(option, value, b -> b.windows(change.apply(WindowOptions.DEFAULT)));
+        return request(
+                option,
+                value,
+                b ->
+                        b.options(
+                                AsgOptions.DEFAULT.withWindows(
+                                        change.apply(WindowOptions.DEFAULT))));
     }
 
     private static Arguments phases(
             String option, String value, UnaryOperator<PhaseOptions> change) {
-        return request(option, value, b -> b.phases(change.apply(PhaseOptions.DEFAULT)));
+        return request(
+                option,
+                value,
+                b ->
+                        b.options(
+                                DemoFusionOptions.DEFAULT.withPhases(
+                                        change.apply(PhaseOptions.DEFAULT))));
     }
 
     private static Arguments dilation(
             String option, String value, UnaryOperator<DilationOptions> change) {
-        return request(option, value, b -> b.dilation(change.apply(DilationOptions.DEFAULT)));
+        return request(
+                option,
+                value,
+                b ->
+                        b.options(
+                                ScaleCrafterOptions.DEFAULT.withDilation(
+                                        change.apply(DilationOptions.DEFAULT))));
     }
 
     static Stream<Arguments> requests() {
         return Stream.of(
                 request("--negative-prompt", "a cube", b -> b.negativePrompt("a cube")),
                 request("--size", "384x256", b -> b.size(384, 256)),
-                request("--method", "DIRECT", b -> b.method("direct")),
                 request("--steps", "7", b -> b.steps(7)),
                 request("--guidance-scale", "3.5", b -> b.guidanceScale(3.5)),
                 request("--seed", "-9223372036854775808", b -> b.seed(Long.MIN_VALUE)),
+                request("--seed", "18446744073709551615", b -> b.seed(-1)),
+                request("--seed", "9223372036854775808", b -> b.seed(Long.MIN_VALUE)),
                 request("--scheduler", "Ddim", b -> b.scheduler("ddim")),
                 request("--spacing", "trailing", b -> b.spacing("trailing")),
                 request("--eta", "0.25", b -> b.eta(0.25)),
@@ -68,7 +97,7 @@ class RequestArgsTest {
                 request("--view-batch", "auto", b -> b.viewBatch(GenerationRequest.BY_MEMORY)),
                 request("--vae-tile", "256", b -> b.vaeTile(256)),
                 request("--vae-tile", "Auto", b -> b),
-                request("--image", "p.png", b -> b.image(Path.of("p.png"))),
+                request("--image", "p.png", b -> b.method("demofusion").image(Path.of("p.png"))),
                 request("--latents", "z.npy", b -> b.latents(Path.of("z.npy"))),
                 request("--dump", "d", b -> b.dumpDirectory(Path.of("d"))),
                 guide("--guide-weight", "0.5", g -> g.withWeight(0.5)),
@@ -149,10 +178,78 @@ class RequestArgsTest {
     @MethodSource("requests")
     void optionReachesRequest(String option, String value, GenerationRequest expected) {
         FakeEngines engines = new FakeEngines();
-        FakeEngines.Result result = engines.run("plan", "--prompt", "a ball", option + "=" + value);
+        engines.methods = MethodOptions.DEFAULTS.keySet();
+        FakeEngines.Result result =
+                engines.run(
+                        "plan",
+                        "--prompt",
+                        "a ball",
+                        option + "=" + value,
+                        "--method=" + expected.method());
         assertEquals("", result.err());
         assertEquals(expected, engines.request());
         assertEquals(List.of(EngineOptions.DEFAULT), engines.options);
+    }
+
+    @Test
+    void methodReachesRequestWhateverItsCase() {
+        FakeEngines engines = new FakeEngines();
+        engines.run("plan", "--prompt", "a ball", "--method", "DIRECT");
+        assertEquals(DEFAULT.toBuilder().method("direct").build(), engines.request());
+    }
+
+    @Test
+    void minusOneAsksForARandomSeed() {
+        FakeEngines engines = new FakeEngines();
+        engines.run("generate", "--prompt", "a ball", "--seed", "-1");
+        assertEquals(FakeEngines.SEED, engines.request().seed());
+    }
+
+    static Stream<Arguments> optionsOfOtherMethods() {
+        return RequestOptions.ALL.stream()
+                .flatMap(
+                        option ->
+                                MethodOptions.DEFAULTS.keySet().stream()
+                                        .filter(method -> !option.methods().contains(method))
+                                        .map(method -> Arguments.of(option.name(), method)));
+    }
+
+    @ParameterizedTest
+    @MethodSource("optionsOfOtherMethods")
+    void anOptionOfAnotherMethodIsABadArgument(String name, String method) {
+        RequestOption<?> option =
+                RequestOptions.ALL.stream().filter(o -> o.name().equals(name)).findAny().get();
+        FakeEngines engines = new FakeEngines();
+        engines.methods = MethodOptions.DEFAULTS.keySet();
+        FakeEngines.Result result =
+                engines.run("generate", "--prompt", "a ball", "--method", method, "--" + name, "1");
+        assertEquals(ExitCode.ARGUMENTS, result.code(), result.err());
+        assertTrue(
+                result.err()
+                        .contains(
+                                "--"
+                                        + name
+                                        + " is an option of "
+                                        + String.join(", ", option.methods())
+                                        + ", not of "
+                                        + method),
+                result.err());
+        assertEquals(0, engines.open);
+    }
+
+    @ParameterizedTest
+    @CsvSource({
+        "--cfg-scale,--guidance-scale",
+        "--width,--size",
+        "--height,--size",
+        "-n,--negative-prompt",
+        "--sampler,--scheduler"
+    })
+    void anOptionOfAnotherToolGetsAHint(String foreign, String ours) {
+        FakeEngines.Result result =
+                new FakeEngines().run("generate", "--prompt", "a ball", foreign, "7");
+        assertEquals(ExitCode.ARGUMENTS, result.code());
+        assertTrue(result.err().contains("Here it is " + ours), result.err());
     }
 
     @Test
@@ -162,7 +259,7 @@ class RequestArgsTest {
         assertEquals(
                 DEFAULT.toBuilder()
                         .size(32, 16)
-                        .guide(GuideOptions.DEFAULT.withWeight(0.5))
+                        .options(AsgOptions.DEFAULT.withGuide(GuideOptions.DEFAULT.withWeight(0.5)))
                         .build(),
                 engines.request());
     }
@@ -257,8 +354,13 @@ class RequestArgsTest {
             })
     void wrongValuesAreBadArguments(String option, String value, String message) {
         FakeEngines engines = new FakeEngines();
-        FakeEngines.Result result =
-                engines.run("generate", "--prompt", "a ball", option + "=" + value);
+        engines.methods = MethodOptions.DEFAULTS.keySet();
+        List<String> words =
+                new ArrayList<>(List.of("generate", "--prompt", "a ball", option + "=" + value));
+        if (option.startsWith("--d")) {
+            words.add("--method=scalecrafter");
+        }
+        FakeEngines.Result result = engines.run(words.toArray(String[]::new));
         assertTrue(result.err().contains(message), result.err());
         assertEquals(ExitCode.ARGUMENTS, result.code(), result.err());
         assertEquals("", result.out());

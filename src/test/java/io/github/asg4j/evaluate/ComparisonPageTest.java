@@ -39,7 +39,7 @@ class ComparisonPageTest {
             throws Exception {
         Gallery gallery =
                 Gallery.draw(
-                        new Comparison(base, List.of(methods), figures),
+                        Comparison.of(base, List.of(methods), figures),
                         engine,
                         new FakePictureEngine.Ear(),
                         image -> OptionalInt.empty());

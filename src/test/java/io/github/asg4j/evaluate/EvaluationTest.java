@@ -16,6 +16,7 @@ import io.github.asg4j.Generation;
 import io.github.asg4j.GenerationListener;
 import io.github.asg4j.GenerationRequest;
 import io.github.asg4j.GuideOptions;
+import io.github.asg4j.MethodOptions.AsgOptions;
 import io.github.asg4j.OutputException;
 
 import org.junit.jupiter.api.AfterAll;
@@ -179,7 +180,14 @@ class EvaluationTest {
     void otherOptionsUnderOneNameAreRefusedOrRedone() throws IOException {
         draw(row("asg", "default", 2), row("direct", "default", 2));
         EvaluationRow changed =
-                row("asg", "default", 2, b -> b.guide(GuideOptions.DEFAULT.withStaleness(0)));
+                row(
+                        "asg",
+                        "default",
+                        2,
+                        b ->
+                                b.options(
+                                        AsgOptions.DEFAULT.withGuide(
+                                                GuideOptions.DEFAULT.withStaleness(0))));
         String message = assertThrows(BadRequestException.class, () -> draw(changed)).getMessage();
         for (String part : List.of("asg 128x128 default", "OptionalInt[0]", "--redo", "name")) {
             assertTrue(message.contains(part), message);

@@ -36,7 +36,7 @@ class GalleryTest {
     private static Comparison comparison(Set<Figure> figures, String... methods) {
         GenerationRequest base =
                 GenerationRequest.builder("a ball").negativePrompt("a cube").seed(7).build();
-        return new Comparison(base, List.of(methods), figures);
+        return Comparison.of(base, List.of(methods), figures);
     }
 
     private Gallery draw(Comparison comparison) {
@@ -48,7 +48,7 @@ class GalleryTest {
         Gallery gallery = draw(comparison(Set.of(), "asg", "direct"));
         Set<GenerationRequest> requests = new HashSet<>();
         for (GenerationRequest request : engine.drawn) {
-            requests.add(request.toBuilder().method("any").size(0, 0).build());
+            requests.add(request.toBuilder().method("direct").size(0, 0).build());
         }
         assertEquals(1, requests.size(), requests.toString());
         assertEquals(
@@ -72,7 +72,7 @@ class GalleryTest {
     @Test
     void paperDefaultsGuideNoiseOnly() {
         GenerationRequest base = GenerationRequest.builder("a ball").paperDefaults(true).build();
-        draw(new Comparison(base, List.of("asg"), Set.of(Figure.ABLATION)));
+        draw(Comparison.of(base, List.of("asg"), Set.of(Figure.ABLATION)));
         assertEquals(1 + 1 + 1 + 2, engine.drawn.size());
         assertTrue(engine.drawn.stream().allMatch(GenerationRequest::paperDefaults));
         assertTrue(engine.drawn.stream().noneMatch(r -> r.guide().space() == Space.LATENT));
@@ -97,44 +97,59 @@ class GalleryTest {
 
     @Test
     void nativeSizeComesFirstThenByMemory() {
-        engine.bytes.putAll(Map.of("a", 30L, "b", 20L, "c", 10L));
-        Gallery gallery = draw(comparison(Set.of(), "a", "b", "c"));
+        engine.bytes.putAll(Map.of("multidiffusion", 30L, "cutdiffusion", 20L, "demofusion", 10L));
+        Gallery gallery =
+                draw(comparison(Set.of(), "multidiffusion", "cutdiffusion", "demofusion"));
         assertEquals(
-                List.of("direct", "c", "b", "a"),
+                List.of("direct", "demofusion", "cutdiffusion", "multidiffusion"),
                 engine.drawn.stream().map(GenerationRequest::method).toList());
-        assertEquals(List.of("a", "b", "c"), List.copyOf(gallery.methods().keySet()));
+        assertEquals(
+                List.of("multidiffusion", "cutdiffusion", "demofusion"),
+                List.copyOf(gallery.methods().keySet()));
     }
 
     @Test
     void methodThatCannotBePlannedOrDrawnIsRefused() {
-        engine.unplannable.put("a", new BadRequestException("no dilated_file: export again"));
-        engine.failing.put("b", new OutOfMemoryException("needs 9 GiB"));
-        engine.failing.put("c", new BadBundleException("non-finite in step 3"));
-        Gallery gallery = draw(comparison(Set.of(), "a", "b", "c", "d"));
+        engine.unplannable.put(
+                "multidiffusion", new BadRequestException("no dilated_file: export again"));
+        engine.failing.put("cutdiffusion", new OutOfMemoryException("needs 9 GiB"));
+        engine.failing.put("demofusion", new BadBundleException("non-finite in step 3"));
+        Gallery gallery =
+                draw(
+                        comparison(
+                                Set.of(),
+                                "multidiffusion",
+                                "cutdiffusion",
+                                "demofusion",
+                                "scalecrafter"));
         assertEquals(
                 new Refused("no dilated_file: export again"),
-                gallery.get(gallery.comparison().method("a")));
-        assertEquals(new Refused("needs 9 GiB"), gallery.get(gallery.comparison().method("b")));
-        assertEquals(Set.of("d"), gallery.methods().keySet());
+                gallery.get(gallery.comparison().method("multidiffusion")));
+        assertEquals(
+                new Refused("needs 9 GiB"),
+                gallery.get(gallery.comparison().method("cutdiffusion")));
+        assertEquals(Set.of("scalecrafter"), gallery.methods().keySet());
         assertEquals("1/4 native size", ear.heard.getFirst());
     }
 
     @Test
     void nothingIsDrawnIfNoMethodCanBe() {
         AsgException first = new BadRequestException("size 100x100 is no multiple of 8");
-        engine.unplannable.put("a", first);
-        engine.unplannable.put("b", new BadRequestException("another"));
+        engine.unplannable.put("multidiffusion", first);
+        engine.unplannable.put("cutdiffusion", new BadRequestException("another"));
         assertSame(
                 first,
                 assertThrows(
-                        BadRequestException.class, () -> draw(comparison(Set.of(), "a", "b"))));
+                        BadRequestException.class,
+                        () -> draw(comparison(Set.of(), "multidiffusion", "cutdiffusion"))));
         assertEquals(List.of(), engine.drawn);
     }
 
     @Test
     void nativePictureAloneIsNoComparison() {
-        engine.failing.put("a", new OutOfMemoryException("needs 9 GiB"));
-        assertThrows(OutOfMemoryException.class, () -> draw(comparison(Set.of(), "a")));
+        engine.failing.put("multidiffusion", new OutOfMemoryException("needs 9 GiB"));
+        assertThrows(
+                OutOfMemoryException.class, () -> draw(comparison(Set.of(), "multidiffusion")));
     }
 
     @Test
@@ -144,22 +159,29 @@ class GalleryTest {
                         new CancelledException("cancelled"),
                         new DeviceException("all lost"),
                         new IllegalStateException("a bug"))) {
-            engine.failing.put("b", failure);
+            engine.failing.put("cutdiffusion", failure);
             assertSame(
                     failure,
                     assertThrows(
-                            failure.getClass(), () -> draw(comparison(Set.of(), "a", "b", "c"))));
+                            failure.getClass(),
+                            () ->
+                                    draw(
+                                            comparison(
+                                                    Set.of(),
+                                                    "multidiffusion",
+                                                    "cutdiffusion",
+                                                    "demofusion"))));
         }
-        assertTrue(engine.drawn.stream().noneMatch(r -> r.method().equals("c")));
+        assertTrue(engine.drawn.stream().noneMatch(r -> r.method().equals("demofusion")));
     }
 
     @Test
     @SuppressWarnings("unchecked")
     void numbersSayWhatWasDrawnAndWhatWasNot() {
-        engine.unplannable.put("b", new BadRequestException("cannot"));
+        engine.unplannable.put("cutdiffusion", new BadRequestException("cannot"));
         Gallery gallery =
                 Gallery.draw(
-                        comparison(Set.of(), "a", "b"),
+                        comparison(Set.of(), "multidiffusion", "cutdiffusion"),
                         engine,
                         ear,
                         image -> image.width() > 8 ? OptionalInt.of(3) : OptionalInt.empty());
@@ -168,9 +190,11 @@ class GalleryTest {
         List<Map<String, Object>> pictures = (List<Map<String, Object>>) numbers.get("pictures");
         assertEquals(3, pictures.size());
         assertFalse(pictures.get(0).containsKey("objects"));
-        assertEquals("a", pictures.get(1).get("name"));
+        assertEquals("multidiffusion", pictures.get(1).get("name"));
         assertEquals(3, pictures.get(1).get("objects"));
         assertEquals(10, pictures.get(1).get("guided_evaluations"));
-        assertEquals(Map.of("name", "b", "method", "b", "refused", "cannot"), pictures.get(2));
+        assertEquals(
+                Map.of("name", "cutdiffusion", "method", "cutdiffusion", "refused", "cannot"),
+                pictures.get(2));
     }
 }

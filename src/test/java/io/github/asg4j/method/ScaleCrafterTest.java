@@ -11,6 +11,7 @@ import io.github.asg4j.DilationOptions;
 import io.github.asg4j.DilationOptions.Course;
 import io.github.asg4j.GenerationRequest;
 import io.github.asg4j.GuideOptions;
+import io.github.asg4j.MethodOptions.ScaleCrafterOptions;
 import io.github.asg4j.model.Manifest;
 import io.github.asg4j.plan.Canvas;
 import io.github.asg4j.plan.Stage;
@@ -124,7 +125,7 @@ class ScaleCrafterTest {
                 GenerationRequest.builder("a ball")
                         .size(width, height)
                         .method("scalecrafter")
-                        .dilation(options)
+                        .options(ScaleCrafterOptions.DEFAULT.withDilation(options))
                         .build();
         Setting setting =
                 new Setting(

@@ -8,6 +8,7 @@ import io.github.asg4j.GenerationEvent;
 import io.github.asg4j.GenerationListener;
 import io.github.asg4j.GenerationRequest;
 import io.github.asg4j.GuideOptions;
+import io.github.asg4j.MethodOptions.AsgOptions;
 import io.github.asg4j.plan.WindowAxis;
 
 import java.util.ArrayList;
@@ -65,7 +66,9 @@ public final class DeviceModelReport {
                         .seed(7)
                         // A call of its own for every patch, so that there is something to share.
                         .viewBatch(1)
-                        .guide(GuideOptions.DEFAULT.withStaleness(staleness))
+                        .options(
+                                AsgOptions.DEFAULT.withGuide(
+                                        GuideOptions.DEFAULT.withStaleness(staleness)))
                         .build();
         Run single = best(one, request, runs);
         Run pair = best(two, request, runs);

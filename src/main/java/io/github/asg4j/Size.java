@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-package io.github.asg4j.cli;
-
-import io.github.asg4j.OutOfMemoryException;
+package io.github.asg4j;
 
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
 /** Width and height in pixels, each at least 1. */
-record Size(int width, int height) {
+public record Size(int width, int height) {
     private static final Pattern FORM = Pattern.compile("([0-9]+)[xX]([0-9]+)");
 
     /** A picture is one array of RGB8. */
@@ -19,19 +17,19 @@ record Size(int width, int height) {
     /**
      * Reads "256x192".
      *
-     * @throws IllegalArgumentException if it is no size; the message says why
+     * @throws BadRequestException if it is no size; the message says why
      * @throws OutOfMemoryException if it is more than a picture can have, whatever the machine
      */
-    static Size parse(String text) {
+    public static Size parse(String text) {
         Matcher matcher = FORM.matcher(text.strip());
         if (!matcher.matches()) {
-            throw new IllegalArgumentException(
+            throw new BadRequestException(
                     "'" + text + "' is no size: give width x height in pixels, as in 256x192");
         }
         long width = pixels(matcher.group(1));
         long height = pixels(matcher.group(2));
         if (width == 0 || height == 0) {
-            throw new IllegalArgumentException(
+            throw new BadRequestException(
                     "'"
                             + text
                             + "' has no pixels: both sides have to be at least 1, as in 256x192");
