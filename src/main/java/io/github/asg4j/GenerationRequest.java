@@ -19,8 +19,10 @@ import java.util.OptionalInt;
  * @param steps denoising steps, 1..1000
  * @param guidanceScale classifier-free guidance scale; 1 runs no unconditional row
  * @param seed key of all random numbers
- * @param scheduler "euler" or "ddim"; null: the bundle's
- * @param spacing timestep spacing "leading", "trailing" or "linspace"; null: the bundle's
+ * @param scheduler a solver by its name in this engine, diffusers, AUTOMATIC1111's web UI or ComfyUI,
+ *     as in "ddim" and "Euler Karras"; null: the bundle's
+ * @param spacing spacing of the noise levels, as in "trailing" and "karras"; null: that in the
+ *     scheduler's name, else the bundle's
  * @param eta stochasticity of DDIM, 0..1; empty: 0, or the paper's
  * @param viewBatch views in one UNet call; part of what determines the bytes of the picture. Empty:
  *     1; {@link #BY_MEMORY}: as many as the GPUs have memory for

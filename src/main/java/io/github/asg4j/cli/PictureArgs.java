@@ -2,6 +2,7 @@
 package io.github.asg4j.cli;
 
 import io.github.asg4j.GenerationRequest;
+import io.github.asg4j.schedule.Sampler;
 
 import org.jspecify.annotations.Nullable;
 
@@ -10,14 +11,10 @@ import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Spec;
 
-import java.util.List;
 import java.util.function.LongSupplier;
 
 /** What is asked of a picture, whatever the method. A field that is null was not given. */
 final class PictureArgs {
-    static final List<String> SCHEDULERS = List.of("euler", "ddim", "flow_euler");
-    static final List<String> SPACINGS = List.of("leading", "trailing", "linspace");
-
     @Spec(Spec.Target.MIXEE)
     @SuppressWarnings("NullAway.Init") // set by picocli
     private CommandSpec command;
@@ -73,16 +70,22 @@ final class PictureArgs {
 
         @Option(
                 names = "--scheduler",
-                paramLabel = "euler|ddim|flow_euler",
+                paramLabel = "NAME",
                 order = HelpSections.PICTURE + 8,
-                description = "sampler (default: the bundle's)")
+                completionCandidates = Values.Solvers.class,
+                description =
+                        "sampler: ${COMPLETION-CANDIDATES}; names as in \"Euler Karras\" are"
+                                + " understood (default: the bundle's)")
         @Nullable String scheduler;
 
         @Option(
                 names = "--spacing",
-                paramLabel = "leading|trailing|linspace",
+                paramLabel = "NAME",
                 order = HelpSections.PICTURE + 9,
-                description = "spacing of the timesteps (default: the bundle's)")
+                completionCandidates = Values.Spacings.class,
+                description =
+                        "spacing of the noise levels: ${COMPLETION-CANDIDATES} (default: the"
+                                + " bundle's)")
         @Nullable String spacing;
 
         @Option(
@@ -147,10 +150,12 @@ final class PictureArgs {
         }
         request.seed(given.seed != null ? given.seed : randomSeed.getAsLong());
         if (given.scheduler != null) {
-            request.scheduler(Values.choice(command, "--scheduler", given.scheduler, SCHEDULERS));
+            request.scheduler(
+                    Values.named(command, "--scheduler", given.scheduler, Sampler::named));
         }
         if (given.spacing != null) {
-            request.spacing(Values.choice(command, "--spacing", given.spacing, SPACINGS));
+            request.spacing(
+                    Values.named(command, "--spacing", given.spacing, Sampler::spacingNamed));
         }
         if (given.eta != null) {
             request.eta(given.eta);

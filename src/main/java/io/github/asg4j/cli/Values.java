@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.github.asg4j.cli;
 
+import io.github.asg4j.BadRequestException;
 import io.github.asg4j.DilationOptions;
 import io.github.asg4j.GuideOptions;
 import io.github.asg4j.OptionNames;
 import io.github.asg4j.WindowOptions;
+import io.github.asg4j.schedule.Solver;
+import io.github.asg4j.schedule.Spacing;
 
 import picocli.CommandLine;
 import picocli.CommandLine.ITypeConverter;
@@ -17,10 +20,12 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collection;
+import java.util.Iterator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.function.Function;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.stream.Collectors;
@@ -81,6 +86,48 @@ final class Values {
                     command, option, "'" + text + "' is not one of " + String.join(", ", allowed));
         }
         return lower;
+    }
+
+    /** The name that {@code registry} has for what was given. */
+    static String named(
+            CommandSpec command, String option, String text, Function<String, ?> registry) {
+        try {
+            return String.valueOf(registry.apply(text));
+        } catch (BadRequestException e) {
+            throw invalid(command, option, String.valueOf(e.getMessage()));
+        }
+    }
+
+    /** The solvers that draw, for the help text: those that keep no past predictions. */
+    static final class Solvers extends Names {
+        Solvers() {
+            super(
+                    Arrays.stream(Solver.values())
+                            .filter(s -> s.history() == 0)
+                            .map(Solver::id)
+                            .toList());
+        }
+    }
+
+    /** The spacings, for the help text. */
+    static final class Spacings extends Names {
+        Spacings() {
+            super(Spacing.ids());
+        }
+    }
+
+    /** Names of a registry; picocli makes an object of a class for each option. */
+    abstract static class Names implements Iterable<String> {
+        private final List<String> names;
+
+        Names(List<String> names) {
+            this.names = names;
+        }
+
+        @Override
+        public Iterator<String> iterator() {
+            return names.iterator();
+        }
     }
 
     /** A whole number, where {@code words} are allowed as well. */
