@@ -12,7 +12,7 @@ from PIL import Image
 
 from . import asg, background, checks, cutdiffusion, demofusion, methods, multidiffusion, philox, plan, scalecrafter, schedule, superres
 from .model import Bundle
-from .sampler import Settings, noise_estimate, step
+from .sampler import Settings, clean, noise_estimate, step
 
 SEED = 7
 
@@ -120,10 +120,22 @@ def stepping_inputs():
 
 
 def step_by_table(table, x, outputs, noise):
-    for k, row in enumerate(table.rows):
+    past = []
+    for k in range(len(table.rows)):
+        row = table.row(k, min(k, table.history))
         e = noise_estimate(row, outputs[k], x)
-        x = step(row, x, e, lambda: noise[k])
+        past = [clean(row, x, e), *past]
+        x = step(row, x, e, lambda: noise[k], past[1:])
     return x
+
+
+def rows_of(table, columns):
+    """The columns of a table; those of the rows with p past predictions under past<p>."""
+    rows = {c: [float(getattr(r, c)) for r in table.rows] for c in columns}
+    for past, later in enumerate(table.later, 1):
+        rows[f"past{past}"] = {c: [float(getattr(r, c)) for r in later] for c in ("stepX", "stepE", "stepN")}
+        rows[f"past{past}"]["stepPast"] = [[float(v) for v in r.stepPast] for r in later]
+    return rows
 
 
 def diffusers_run(scheduler, steps, spacing, prediction, eta, x, outputs, noise, exact):
@@ -132,13 +144,29 @@ def diffusers_run(scheduler, steps, spacing, prediction, eta, x, outputs, noise,
     Returns timesteps, init_noise_sigma, and x after the last step.
     """
     import torch
-    from diffusers import DDIMScheduler, EulerDiscreteScheduler
+    from diffusers import DDIMScheduler, DPMSolverMultistepScheduler, EulerDiscreteScheduler
 
+    on_sigma = {"karras": {"use_karras_sigmas": True}, "exponential": {"use_exponential_sigmas": True}}.get(spacing, {})
     common = {"beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012, "steps_offset": 1,
-              "timestep_spacing": spacing, "prediction_type": "v_prediction" if prediction == "v" else "epsilon"}
+              "timestep_spacing": "linspace" if on_sigma else spacing, "prediction_type": "v_prediction" if prediction == "v" else "epsilon"}
     abar = torch.from_numpy(schedule.alphas_cumprod())
+    if scheduler == "dpmpp_2m":
+        # Its own spacings differ from those of the Euler class, whose levels it is given; its latents are
+        # those of DDIM, x0 * alpha + n * sigma.
+        s = DPMSolverMultistepScheduler(**common, lower_order_final=False)
+        euler = EulerDiscreteScheduler(**common, **on_sigma)
+        if exact:
+            s.alphas_cumprod = euler.alphas_cumprod = abar
+        euler.set_timesteps(steps)
+        s.set_timesteps(steps)
+        s.sigmas = euler.sigmas.double() if not exact else torch.from_numpy(np.append([
+            r.sigma for r in schedule.on_sigma(steps, spacing).rows], 0.0))
+        x = torch.from_numpy(x / np.hypot(1, s.sigmas[0].item()))
+        for m in outputs[:steps]:
+            x = s.step(torch.from_numpy(m), s.timesteps[s.step_index or 0], x).prev_sample
+        return euler.timesteps.numpy().astype(np.float64), float(euler.init_noise_sigma), x.numpy()
     if scheduler == "euler":
-        s = EulerDiscreteScheduler(**common)
+        s = EulerDiscreteScheduler(**common, **on_sigma)
         if exact:
             s.alphas_cumprod = abar
         s.set_timesteps(steps)
@@ -167,17 +195,21 @@ def relative(a, b):
 def schedule_vectors(steps_list=(1, 4, 16, 20, 50)):
     x0, outputs, noise = stepping_inputs()
     cases, worst_exact, worst_plain = [], 0.0, 0.0
-    for scheduler, etas in (("euler", (0.0,)), ("ddim", (0.0, 1.0))):
-        for spacing in ("leading", "trailing", "linspace"):
+    on_timesteps, on_sigmas = ("leading", "trailing", "linspace"), ("karras", "exponential")
+    for scheduler, etas, spacings in (("euler", (0.0,), on_timesteps + on_sigmas), ("ddim", (0.0, 1.0), on_timesteps),
+                                      ("dpmpp_2m", (0.0,), on_timesteps + on_sigmas)):
+        for spacing in spacings:
             for prediction in ("epsilon", "v"):
                 for steps in steps_list:
+                    if steps == 1 and spacing in on_sigmas:
+                        continue  # diffusers takes the ends of the grid from a grid of timesteps, of which one is 0
                     for eta in etas:
                         table = schedule.table(scheduler, steps, spacing, prediction, eta)
                         ours = step_by_table(table, x0, outputs, noise)
                         key = (scheduler, steps, spacing, prediction, eta)
                         t, start, theirs = diffusers_run(*key, x0, outputs, noise, exact=True)
                         _, _, plain = diffusers_run(*key, x0, outputs, noise, exact=False)
-                        rows = {c: [float(getattr(r, c)) for r in table.rows] for c in schedule.COLUMNS}
+                        rows = rows_of(table, schedule.COLUMNS)
                         assert relative(rows["timestep"], t) < 1e-7 if t.max() > 0 else rows["timestep"] == [0], key
                         assert relative(table.initScale, start) < 1e-6, key
                         assert relative(ours, theirs) < 1e-6, (key, ours, theirs)
@@ -198,24 +230,32 @@ def schedule_vectors(steps_list=(1, 4, 16, 20, 50)):
 def flow_vectors(steps_list=(1, 2, 4, 20, 28, 50)):
     """Flow matching's tables, and where diffusers arrives with the same network outputs."""
     import torch
-    from diffusers import FlowMatchEulerDiscreteScheduler
+    from diffusers import DPMSolverMultistepScheduler, FlowMatchEulerDiscreteScheduler
 
     x0, outputs, noise = stepping_inputs()
     cases = []
-    for shift in (3.0, 1.0):
-        for steps in steps_list:
-            table = schedule.flow_euler(steps, shift)
-            ours = step_by_table(table, x0, outputs, noise)
-            s = FlowMatchEulerDiscreteScheduler(shift=shift)
-            s.set_timesteps(steps)
-            x = torch.from_numpy(x0)
-            for k, t in enumerate(s.timesteps):
-                x = s.step(torch.from_numpy(outputs[k]), t, x).prev_sample
-            columns = [*schedule.COLUMNS, "cleanScale"]
-            rows = {c: [float(getattr(r, c)) for r in table.rows] for c in columns}
-            assert relative(rows["timestep"], s.timesteps.numpy()) < 1e-6, (shift, steps)
-            assert relative(ours, x.numpy()) < 1e-6, (shift, steps)
-            cases.append({"shift": shift, "steps": steps, "rows": rows, "result": ours.tolist(), "diffusers": x.tolist()})
+    for scheduler in ("flow_euler", "dpmpp_2m"):
+        for shift in (3.0, 1.0):
+            for steps in steps_list:
+                table = schedule.flow_euler(steps, shift)
+                s = FlowMatchEulerDiscreteScheduler(shift=shift)
+                s.set_timesteps(steps)
+                timesteps = s.timesteps.numpy()
+                if scheduler == "dpmpp_2m":
+                    table = schedule.dpmpp_2m(table)
+                    s = DPMSolverMultistepScheduler(prediction_type="flow_prediction", use_flow_sigmas=True,
+                                                    lower_order_final=False)
+                    s.set_timesteps(steps)
+                    s.sigmas = torch.from_numpy(np.append([r.sigma for r in table.rows], 0.0))
+                ours = step_by_table(table, x0, outputs, noise)
+                x = torch.from_numpy(x0)
+                for k in range(steps):
+                    x = s.step(torch.from_numpy(outputs[k]), s.timesteps[k], x).prev_sample
+                rows = rows_of(table, [*schedule.COLUMNS, "cleanScale"])
+                assert relative(rows["timestep"], timesteps) < 1e-6, (shift, steps)
+                assert relative(ours, x.numpy()) < 1e-6, (scheduler, shift, steps, ours, x)
+                cases.append({"scheduler": scheduler, "shift": shift, "steps": steps, "rows": rows,
+                              "result": ours.tolist(), "diffusers": x.tolist()})
     return {"train_steps": 1000, "x": x0.tolist(), "model_outputs": outputs.tolist(), "cases": cases}
 
 

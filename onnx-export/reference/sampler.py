@@ -103,10 +103,19 @@ def noise_estimate(row, m, x):
     return row.predM * m + row.predX * x
 
 
-def step(row, x, e, noise):
-    """One step of the scheduler; noise() is drawn only if the row asks for it."""
+def clean(row, x, e):
+    """The clean latents that an estimate predicts."""
+    return (x - row.sigma * e) / row.cleanScale
+
+
+def step(row, x, e, noise, past=()):
+    """One step of the scheduler; noise() is drawn only if the row asks for it. past: the clean latents predicted before."""
     x = row.stepX * x + row.stepE * e
-    return x + row.stepN * noise() if row.stepN != 0 else x
+    if row.stepN != 0:
+        x = x + row.stepN * noise()
+    for weight, d in zip(row.stepPast, past):
+        x = x + weight * d
+    return x
 
 
 def step_noise(seed, k, shape):

@@ -8,9 +8,9 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Row:
-    """x = alpha * x0 + sigma * noise; e = predM * m + predX * x; x' = stepX * x + stepE * e + stepN * n.
+    """x = alpha * x0 + sigma * noise; e = predM * m + predX * x; x' = stepX * x + stepE * e + stepN * n + sum stepPast[j] * D_j.
 
-    e estimates the noise, or of a flow the velocity: x = cleanScale * x0 + sigma * e.
+    D_j is the clean latent that was predicted j + 1 steps before. e estimates the noise, or of a flow the velocity: x = cleanScale * x0 + sigma * e.
     """
 
     timestep: float
@@ -23,6 +23,7 @@ class Row:
     stepE: float
     stepN: float
     cleanScale: float | None = None  # alpha; of a flow 1
+    stepPast: tuple = ()
 
     def __post_init__(self):
         if self.cleanScale is None:
@@ -30,21 +31,32 @@ class Row:
 
     def rounded(self, real):
         """The same row in another floating-point type."""
-        return Row(*(real(np.float32(v)) if real is np.float32 else real(v) for v in astuple(self)))
+        *scalars, past = astuple(self)
+        return Row(*(real(v) for v in scalars), tuple(real(v) for v in past))
 
 
-COLUMNS = [f.name for f in fields(Row) if f.name != "cleanScale"]
+COLUMNS = [f.name for f in fields(Row) if f.name not in ("cleanScale", "stepPast")]
 
 
 @dataclass(frozen=True)
 class Table:
-    rows: tuple  # one per step
+    rows: tuple  # one per step, of first order
     end_alpha: float
     end_sigma: float
     initScale: float
+    later: tuple = ()  # of a solver with a memory: rows that take 1, 2, .. past predictions, as many as there are at that step
+
+    @property
+    def history(self):
+        """How many past predictions the solver keeps."""
+        return len(self.later)
+
+    def row(self, k, past):
+        return self.rows[k] if past == 0 else self.later[past - 1][k]
 
     def rounded(self, real):
-        return replace(self, rows=tuple(r.rounded(real) for r in self.rows), initScale=real(self.initScale))
+        rows, *later = (tuple(r.rounded(real) for r in rows) for rows in (self.rows, *self.later))
+        return replace(self, rows=rows, later=tuple(later), initScale=real(self.initScale))
 
 
 def alphas_cumprod(beta_start=0.00085, beta_end=0.012, train=1000):
@@ -60,26 +72,70 @@ def timesteps(steps, spacing, offset=1, train=1000, integers=False):
     if spacing == "trailing":
         # As np.arange(train, 0, -train/steps) in diffusers: multiples of its rounded step decide some ties (48 steps).
         return np.rint(train + k * ((train - train / steps) - train)) - 1
+    if spacing == "sgm_uniform":
+        return (steps - k) * (train - 1) / steps
     if spacing == "linspace":
         t = (steps - 1 - k) * (train - 1) / max(1, steps - 1)
         return np.rint(t) if integers else t
     raise ValueError(spacing)
 
 
-def euler(steps, spacing="leading", prediction="epsilon", offset=1, abar=None):
+def sigma_grid(steps, spacing, offset, abar):
+    """(timesteps, sigmas); of karras and exponential the timesteps come from the sigmas."""
+    trained = np.sqrt((1.0 - abar) / abar)
+    if spacing not in ("karras", "exponential"):
+        t = timesteps(steps, spacing, offset, len(abar))
+        return t, np.interp(t, np.arange(len(abar)), trained)
+    to, back = (lambda v: v ** (1 / 7), lambda v: v**7) if spacing == "karras" else (np.log, np.exp)
+    sigma = back(np.linspace(to(trained[-1]), to(trained[0]), steps))
+    return np.interp(np.log(sigma), np.log(trained), np.arange(len(abar))), sigma
+
+
+def on_sigma(steps, spacing="leading", prediction="epsilon", offset=1, abar=None):
+    """Latents x0 + sigma * n: rows without a step, and the sigma that each step leads to."""
     abar = alphas_cumprod() if abar is None else abar
-    t = timesteps(steps, spacing, offset, len(abar))
-    sigma = np.interp(t, np.arange(len(abar)), np.sqrt((1.0 - abar) / abar))
-    sigma = np.append(sigma, 0.0)
+    t, sigma = sigma_grid(steps, spacing, offset, abar)
     rows = []
-    for k in range(steps):
-        s = sigma[k]
+    for t_k, s in zip(t, sigma):
         in_scale = 1.0 / np.sqrt(s * s + 1.0)
         predict = (1.0, 0.0) if prediction == "epsilon" else (in_scale, s / (s * s + 1.0))
-        rows.append(Row(t[k], 1.0, s, in_scale, *predict, 1.0, sigma[k + 1] - s, 0.0))
+        rows.append(Row(t_k, 1.0, s, in_scale, *predict, 1.0, 0.0, 0.0))
     # diffusers takes the largest sigma, which is the first
     start = np.sqrt(sigma[0] ** 2 + 1.0) if spacing == "leading" else sigma[0]
     return Table(tuple(rows), 1.0, 0.0, start)
+
+
+def euler(*grid, **options):
+    table = on_sigma(*grid, **options)
+    return replace(table, rows=euler_rows(table.rows))
+
+
+def euler_rows(levels):
+    after = [r.sigma for r in levels[1:]] + [0.0]
+    return tuple(replace(r, stepE=s - r.sigma) for r, s in zip(levels, after))
+
+
+def dpmpp_2m_row(levels, k, past):
+    """DPM-Solver++(2M) (arXiv 2211.01095, Algorithm 2): D is continued along the line through the last two."""
+    r = levels[k]
+    alpha, sigma = (levels[k + 1].alpha, levels[k + 1].sigma) if k + 1 < len(levels) else (1.0, 0.0)
+    if past == 0 or sigma == 0:
+        step_d = alpha - sigma * r.alpha / r.sigma
+        latest, before = step_d, 0.0
+    else:
+        lam = [np.log(a / s) if a > 0 else -np.inf
+               for a, s in ((levels[k - 1].alpha, levels[k - 1].sigma), (r.alpha, r.sigma), (alpha, sigma))]
+        h, h_last = lam[2] - lam[1], lam[1] - lam[0]
+        step_d = -alpha * np.expm1(-h)
+        latest, before = step_d * (1 + h / (2 * h_last)), -step_d * h / (2 * h_last)
+    d = latest / r.cleanScale  # D = (x - sigma e) / cleanScale
+    return replace(r, stepX=sigma / r.sigma + d, stepE=-d * r.sigma, stepN=0.0, stepPast=(before,) if past else ())
+
+
+def dpmpp_2m(table):
+    """The table's levels with the steps of DPM-Solver++(2M)."""
+    rows, later = (tuple(dpmpp_2m_row(table.rows, k, min(past, k)) for k in range(len(table.rows))) for past in (0, 1))
+    return replace(table, rows=rows, later=(later,))
 
 
 def ddim(steps, spacing="leading", prediction="epsilon", eta=0.0, offset=1, abar=None):
@@ -114,4 +170,6 @@ def table(scheduler, steps, spacing="leading", prediction="epsilon", eta=0.0):
         return euler(steps, spacing, prediction)
     if scheduler == "ddim":
         return ddim(steps, spacing, prediction, eta)
+    if scheduler == "dpmpp_2m":
+        return dpmpp_2m(on_sigma(steps, spacing, prediction))
     raise ValueError(scheduler)

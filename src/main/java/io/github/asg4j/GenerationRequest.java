@@ -20,8 +20,10 @@ import java.util.OptionalInt;
  * @param guidanceScale classifier-free guidance scale, at least 0; up to 1 there is no guidance and no
  *     unconditional row, so the negative prompt has no effect
  * @param seed key of all random numbers
- * @param scheduler "euler" or "ddim"; null: the bundle's
- * @param spacing timestep spacing "leading", "trailing" or "linspace"; null: the bundle's
+ * @param scheduler a solver by its name in this engine, diffusers, AUTOMATIC1111's web UI or ComfyUI,
+ *     as in "ddim" and "Euler Karras"; null: the bundle's
+ * @param spacing spacing of the noise levels, as in "trailing" and "karras"; null: that in the
+ *     scheduler's name, else the bundle's
  * @param eta stochasticity of DDIM, 0..1; empty: 0, or the paper's
  * @param viewBatch views in one UNet call; part of what determines the bytes of the picture. Empty:
  *     1; {@link #BY_MEMORY}: as many as the GPUs have memory for

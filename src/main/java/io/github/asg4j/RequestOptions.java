@@ -80,8 +80,8 @@ public final class RequestOptions {
                             "guidance-scale",
                             OptionType.decimal(),
                             "how closely to follow the prompt, 0..100; up to 1 without"
-                                + " classifier-free guidance and negative prompt (default: the"
-                                + " bundle's)",
+                                    + " classifier-free guidance and negative prompt (default: the"
+                                    + " bundle's)",
                             r -> boxed(r.guidanceScale()),
                             GenerationRequest.Builder::guidanceScale),
                     picture(
@@ -94,15 +94,16 @@ public final class RequestOptions {
                     picture(
                             Section.PICTURE,
                             "scheduler",
-                            OptionType.choice(List.of("euler", "ddim", "flow_euler")),
-                            "sampler (default: the bundle's)",
+                            OptionType.text("NAME"),
+                            "sampler: {names}; names as in \"Euler Karras\" are understood"
+                                    + " (default: the bundle's)",
                             r -> r.scheduler(),
                             GenerationRequest.Builder::scheduler),
                     picture(
                             Section.PICTURE,
                             "spacing",
-                            OptionType.choice(List.of("leading", "trailing", "linspace")),
-                            "spacing of the timesteps (default: the bundle's)",
+                            OptionType.text("NAME"),
+                            "spacing of the noise levels: {names} (default: the bundle's)",
                             r -> r.spacing(),
                             GenerationRequest.Builder::spacing),
                     picture(
@@ -144,7 +145,7 @@ public final class RequestOptions {
                             Section.PICTURE,
                             OptionType.file("FILE"),
                             "a picture (PNG, JPEG, WebP, GIF, BMP, TIFF) to enlarge instead of"
-                                + " drawing one, made native size first; demofusion, superres",
+                                    + " drawing one, made native size first; demofusion, superres",
                             List.of("demofusion", "superres"),
                             r -> r.image(),
                             GenerationRequest.Builder::image),
@@ -258,7 +259,7 @@ public final class RequestOptions {
                             "stage2-guidance-scale",
                             OptionType.decimal(),
                             "classifier-free guidance of stage 2, up to 1 none (default:"
-                                + " --guidance-scale)",
+                                    + " --guidance-scale)",
                             w -> boxed(w.guidanceScale()),
                             WindowOptions::withGuidanceScale),
                     background(
@@ -278,7 +279,7 @@ public final class RequestOptions {
                             "background-guidance-scale",
                             OptionType.decimal(),
                             "guidance scale of background windows, up to 1 none (default: asg 1 +"
-                                + " (that of stage 2 - 1) / 8, others that of stage 2)",
+                                    + " (that of stage 2 - 1) / 8, others that of stage 2)",
                             w -> boxed(w.backgroundGuidanceScale()),
                             WindowOptions::withBackgroundGuidanceScale),
                     phases(

@@ -130,7 +130,7 @@ class MethodsTest {
     }
 
     private static GenerationRequest.Builder windowed(WindowOptions windows) {
-        return Tiny.request().options(MethodOptions.AsgOptions.DEFAULT.withWindows(windows));
+        return Tiny.request().options(AsgOptions.DEFAULT.withWindows(windows));
     }
 
     @Test

@@ -6,6 +6,9 @@ import io.github.asg4j.GenerationRequest;
 import io.github.asg4j.RequestOption;
 import io.github.asg4j.RequestOptions;
 import io.github.asg4j.Seed;
+import io.github.asg4j.schedule.Sampler;
+import io.github.asg4j.schedule.Solver;
+import io.github.asg4j.schedule.Spacing;
 
 import org.jspecify.annotations.Nullable;
 
@@ -14,10 +17,12 @@ import picocli.CommandLine.Model.OptionSpec;
 import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.ParseResult;
 
+import java.util.Arrays;
 import java.util.Collection;
 import java.util.List;
 import java.util.Set;
 import java.util.function.LongSupplier;
+import java.util.stream.Collectors;
 
 /**
  * The options of {@link RequestOptions} on the command line of a command, and the request that they
@@ -47,12 +52,31 @@ final class RequestArgs {
         OptionSpec.Builder spec =
                 OptionSpec.builder(name(option))
                         .order(section(option.section()) + order)
-                        .description(option.description())
+                        .description(option.description().replace("{names}", names(option.name())))
                         .type(flag ? boolean.class : String.class);
         if (!flag) {
             spec.arity("1").paramLabel(option.type().label());
         }
         return spec.build();
+    }
+
+    /** Names that the registry of samplers has for the values of an option: those that draw. */
+    private static String names(String option) {
+        return option.equals("spacing")
+                ? String.join(", ", Spacing.ids())
+                : Arrays.stream(Solver.values())
+                        .filter(solver -> solver.history() == 0)
+                        .map(Solver::id)
+                        .collect(Collectors.joining(", "));
+    }
+
+    /** The registry's own name of a sampler or a spacing; of other options the text as it is. */
+    private static String registered(String option, String text) {
+        return switch (option) {
+            case "scheduler" -> Sampler.named(text).toString();
+            case "spacing" -> Sampler.spacingNamed(text).id();
+            default -> text;
+        };
     }
 
     private static int section(RequestOption.Section section) {
@@ -143,7 +167,7 @@ final class RequestArgs {
         }
         option.requireAny(name(option), List.of(request.build().method()));
         try {
-            option.parse(request, text);
+            option.parse(request, registered(option.name(), text));
         } catch (BadRequestException e) {
             throw new ParameterException(
                     command.commandLine(),

@@ -2,6 +2,7 @@
 package io.github.asg4j.evaluate;
 
 import io.github.asg4j.evaluate.Drawing.Drawn;
+import io.github.asg4j.schedule.Sampler;
 
 import java.util.Collection;
 import java.util.LinkedHashSet;
@@ -40,20 +41,12 @@ record SharedSettings(Collection<Drawn> pictures) {
 
     private static String words(String key, String value) {
         return switch (key) {
-            case "scheduler" -> schedulerName(value) + " scheduler";
+            case "scheduler" -> Sampler.named(value).solver().label() + " scheduler";
             case "spacing" -> value + " timesteps";
             case "steps" -> value + " steps";
             case "eta" -> "η\u00a0=\u00a0" + value;
             case "guidance_scale" -> "classifier-free guidance scale " + value;
             default -> throw new IllegalArgumentException(key);
-        };
-    }
-
-    private static String schedulerName(String name) {
-        return switch (name) {
-            case "euler" -> "Euler";
-            case "ddim" -> "DDIM";
-            default -> name;
         };
     }
 }

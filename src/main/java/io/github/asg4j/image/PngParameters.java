@@ -2,6 +2,8 @@
 package io.github.asg4j.image;
 
 import io.github.asg4j.GenerationRequest;
+import io.github.asg4j.schedule.Sampler;
+import io.github.asg4j.schedule.Solver;
 
 import org.jspecify.annotations.Nullable;
 
@@ -100,11 +102,18 @@ public final class PngParameters {
         if (!Double.valueOf(0).equals(report.get("eta"))) {
             put(pairs, "Eta", report.get("eta"));
         }
-        put(pairs, "Spacing", request.spacing());
+        put(pairs, "Spacing", spacing(request, report));
         put(pairs, "Latents", name(request.latents()));
         put(pairs, "Image", name(request.image()));
         put(pairs, "Version", report.get("version"));
         return pairs;
+    }
+
+    /** Where the request says it, apart from the sampler's name or in it. */
+    private static @Nullable Object spacing(GenerationRequest request, Map<String, ?> report) {
+        String scheduler = request.scheduler();
+        boolean named = scheduler != null && Sampler.named(scheduler).spacing() != null;
+        return named || request.spacing() != null ? report.get("spacing") : null;
     }
 
     private static @Nullable Path name(@Nullable Path file) {
@@ -151,12 +160,8 @@ public final class PngParameters {
         if (scheduler == null) {
             return null;
         }
-        String name = scheduler.toString();
-        return switch (name) {
-            case "euler", "flow_euler" -> "Euler";
-            case "ddim" -> "DDIM";
-            default -> name;
-        };
+        Solver solver = Sampler.named(scheduler.toString()).solver();
+        return solver == Solver.FLOW_EULER ? Solver.EULER.label() : solver.label();
     }
 
     /** Values that would break the line of pairs are quoted as JSON strings. */

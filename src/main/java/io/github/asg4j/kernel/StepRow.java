@@ -7,7 +7,7 @@ import java.lang.foreign.ValueLayout;
 /**
  * One row of a schedule as the kernels read it (§2, §4): 16 float32, the C struct {@code asg_step}.
  * x = alpha * x0 + sigma * noise; network input inScale * x; noise estimate predM * m + predX * x;
- * step stepX * x + stepE * e + stepN * n.
+ * step stepX * x + stepE * e + stepN * n + the sum of stepPast[j] * D_j over past predictions.
  */
 public final class StepRow {
     public static final int TIMESTEP = 0;
@@ -25,6 +25,12 @@ public final class StepRow {
 
     /** alpha/sigma. */
     public static final int KAPPA = 10;
+
+    /** Weights of past predictions of the clean latents, the latest first. */
+    public static final int STEP_PAST = 11;
+
+    /** How many past predictions a step can take. */
+    public static final int MAX_PAST = 4;
 
     public static final int FLOATS = 16;
     public static final long BYTES = FLOATS * 4L;

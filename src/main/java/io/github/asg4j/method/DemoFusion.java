@@ -52,7 +52,7 @@ final class DemoFusion implements Method {
                         options.dilatedExponent().orElse(usual.dilatedExponent()),
                         options.blurExponent().orElse(usual.blurExponent()),
                         options.blur().orElse(usual.blur()),
-                        setting.manifest().scheduler().trainSteps()));
+                        setting.manifest().scheduler().levels().trainSteps()));
     }
 
     private static int patchHeight(Setting setting) {

@@ -2,6 +2,10 @@
 package io.github.asg4j.model;
 
 import io.github.asg4j.BadBundleException;
+import io.github.asg4j.schedule.NoiseLevels;
+import io.github.asg4j.schedule.Sampler;
+import io.github.asg4j.schedule.Solver;
+import io.github.asg4j.schedule.Spacing;
 
 import org.jspecify.annotations.Nullable;
 
@@ -57,9 +61,6 @@ public record Manifest(
 
     public static final List<String> PREDICTIONS = List.of("epsilon", "v", "flow");
     public static final List<String> PRECISIONS = List.of("fp32", "fp16");
-    public static final List<String> SCHEDULERS = List.of("euler", "ddim", "flow_euler");
-    public static final List<String> BETA_SCHEDULES = List.of("scaled_linear", "linear");
-    public static final List<String> SPACINGS = List.of("leading", "trailing", "linspace");
 
     /** Inputs that a denoiser may have; the first three it must have. */
     public static final List<String> DENOISER_INPUTS =
@@ -78,7 +79,6 @@ public record Manifest(
     private static final List<String> ATTENTIONS = List.of(PLAIN, FUSED);
     private static final List<String> VAE_ATTENTIONS = List.of("none", PLAIN, FUSED);
     private static final String FLOW = "flow";
-    private static final String FLOW_SOLVER = "flow_euler";
 
     private static final String INSIDE =
             "a path inside the bundle, relative and with / between folders";
@@ -279,14 +279,10 @@ public record Manifest(
      */
     public record TiledDecoder(String front, String tail, int scale, int halo, int channels) {}
 
-    /** The noise schedule the model was trained with, and the solver it is used with. */
-    public sealed interface Scheduler {
-        /** Default solver, one of {@link #SCHEDULERS}. */
-        String type();
-
-        /** Length of the training schedule. */
-        int trainSteps();
-    }
+    /**
+     * The noise levels the model was trained on, and how it is sampled where a request leaves it open.
+     */
+    public record Scheduler(NoiseLevels levels, Solver solver, Spacing spacing) {}
 
     /**
      * @param file the graph: {@code image [B, 3, h, w]} to {@code upscaled [B, 3, h * scale, w *
@@ -296,36 +292,6 @@ public record Manifest(
      * @param width channels of its features, which its working memory grows with; 0: unknown
      */
     public record Upscaler(String file, int scale, int overlap, int width) {}
-
-    /**
-     * The schedule of a model that predicts noise or v.
-     *
-     * @param type "euler" or "ddim"
-     * @param betaSchedule "scaled_linear" or "linear"
-     * @param betaStart variance added by the first training step
-     * @param betaEnd variance added by the last training step
-     * @param trainSteps length of the training schedule
-     * @param spacing "leading", "trailing" or "linspace"
-     * @param stepsOffset added to every timestep of leading spacing
-     */
-    public record Betas(
-            String type,
-            String betaSchedule,
-            double betaStart,
-            double betaEnd,
-            int trainSteps,
-            String spacing,
-            int stepsOffset)
-            implements Scheduler {}
-
-    /**
-     * The schedule of a model that predicts the flow's velocity.
-     *
-     * @param type "flow_euler"
-     * @param trainSteps length of the training schedule
-     * @param shift how far the noise levels are moved up, 1: not at all
-     */
-    public record Flow(String type, int trainSteps, double shift) implements Scheduler {}
 
     /**
      * @param timeIds the denoiser takes sizes and crop position as SDXL's does
@@ -682,16 +648,23 @@ public record Manifest(
     private static Scheduler scheduler(Json json, Denoiser denoiser) {
         // Before the keys: schedulers of other families have other keys.
         Json named = json.get("type");
-        String type = named.oneOf(SCHEDULERS);
-        if (type.equals(FLOW_SOLVER) != denoiser.prediction().equals(FLOW)) {
-            throw named.expected(FLOW_SOLVER + " if and only if denoiser.prediction is " + FLOW);
+        boolean flow = denoiser.prediction().equals(FLOW);
+        Solver solver = Sampler.named(named.oneOf(Solver.ids())).solver();
+        if (!solver.suits(flow)) {
+            throw named.expected(
+                    "one of "
+                            + String.join(", ", Solver.ids(flow))
+                            + ", as denoiser.prediction is "
+                            + denoiser.prediction());
         }
-        if (type.equals(FLOW_SOLVER)) {
+        if (flow) {
             json.onlyKeys("type", "train_steps", "shift");
-            return new Flow(
-                    type,
-                    json.get("train_steps").integer(2, 100_000),
-                    json.get("shift").number(1e-3, 1e3));
+            return new Scheduler(
+                    new NoiseLevels.Flow(
+                            json.get("train_steps").integer(2, 100_000),
+                            json.get("shift").number(1e-3, 1e3)),
+                    solver,
+                    Spacing.LINSPACE);
         }
         json.onlyKeys(
                 "type",
@@ -701,16 +674,23 @@ public record Manifest(
                 "train_steps",
                 "spacing",
                 "steps_offset");
+        Json place = json.get("spacing");
+        Spacing spacing = Sampler.spacingNamed(place.oneOf(Spacing.ids()));
+        if (!solver.spacings().contains(spacing)) {
+            throw place.expected("one that " + solver + " can follow, of " + solver.spacings());
+        }
         double betaStart = json.get("beta_start").number(1e-9, 0.999);
         int trainSteps = json.get("train_steps").integer(2, 100_000);
-        return new Betas(
-                type,
-                json.get("beta_schedule").oneOf(BETA_SCHEDULES),
-                betaStart,
-                json.get("beta_end").number(betaStart, 0.999),
-                trainSteps,
-                json.get("spacing").oneOf(SPACINGS),
-                json.get("steps_offset").integer(0, trainSteps - 1));
+        return new Scheduler(
+                new NoiseLevels.Betas(
+                        denoiser.prediction(),
+                        json.get("beta_schedule").oneOf(NoiseLevels.Betas.BETA_SCHEDULES),
+                        betaStart,
+                        json.get("beta_end").number(betaStart, 0.999),
+                        trainSteps,
+                        json.get("steps_offset").integer(0, trainSteps - 1)),
+                solver,
+                spacing);
     }
 
     private static Conditioning conditioning(
@@ -744,7 +724,7 @@ public record Manifest(
     private static Defaults defaults(Json json, Scheduler scheduler) {
         json.onlyKeys("steps", "guidance_scale");
         return new Defaults(
-                json.get("steps").integer(1, Math.min(1000, scheduler.trainSteps())),
+                json.get("steps").integer(1, Math.min(1000, scheduler.levels().trainSteps())),
                 json.get("guidance_scale").number(0, 100));
     }
 

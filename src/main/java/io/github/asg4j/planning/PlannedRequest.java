@@ -13,7 +13,6 @@ import java.util.List;
  * @param request as it was submitted
  * @param plan of the work
  * @param schedule of the noise
- * @param scheduler name of the solver
  * @param guidanceScale of classifier-free guidance
  * @param maskBlocks indices of the bundle's attention maps that the mask is made of
  */
@@ -21,7 +20,6 @@ public record PlannedRequest(
         GenerationRequest request,
         Plan plan,
         Schedule schedule,
-        String scheduler,
         double guidanceScale,
         List<Integer> maskBlocks) {
     public PlannedRequest {

@@ -13,7 +13,10 @@ import io.github.asg4j.plan.MemoryEstimate;
 import io.github.asg4j.plan.Plan;
 import io.github.asg4j.plan.Stage;
 import io.github.asg4j.plan.Upscaling;
+import io.github.asg4j.schedule.NoiseLevels;
+import io.github.asg4j.schedule.Sampler;
 import io.github.asg4j.schedule.Schedule;
+import io.github.asg4j.schedule.Spacing;
 
 import org.jspecify.annotations.Nullable;
 
@@ -71,7 +74,6 @@ public final class Planner {
                 request,
                 plan(request),
                 schedule(request),
-                scheduler(request),
                 guidanceScale(request),
                 maskBlocks(request.guide()));
     }
@@ -295,14 +297,32 @@ public final class Planner {
                                         .orElse(manifest.defaults().guidanceScale())));
     }
 
-    /** The scheduler's name. A flow has one solver, whatever a method usually takes. */
-    private String scheduler(GenerationRequest request) {
+    /**
+     * The sampler that is asked for, else the method's, else the bundle's. A method's usual sampler is
+     * none of flow matching.
+     */
+    private Sampler sampler(GenerationRequest request) {
+        Manifest.Scheduler usual = manifest.scheduler();
         String asked = request.scheduler();
-        String usual =
-                manifest.scheduler() instanceof Manifest.Flow
-                        ? null
-                        : sampling(request).scheduler();
-        return asked != null ? asked : usual != null ? usual : manifest.scheduler().type();
+        if (asked == null && !(usual.levels() instanceof NoiseLevels.Flow)) {
+            asked = sampling(request).scheduler();
+        }
+        Sampler named = asked == null ? new Sampler(usual.solver(), null) : Sampler.named(asked);
+        if (request.spacing() == null) {
+            return named.spacing() != null ? named : new Sampler(named.solver(), usual.spacing());
+        }
+        Spacing spacing = Sampler.spacingNamed(request.spacing());
+        if (named.spacing() != null && named.spacing() != spacing) {
+            throw new BadRequestException(
+                    "the scheduler "
+                            + asked
+                            + " already says "
+                            + named.spacing()
+                            + ", and the timestep spacing is "
+                            + spacing
+                            + ": give one of the two");
+        }
+        return new Sampler(named.solver(), spacing);
     }
 
     private static Method.Sampling sampling(GenerationRequest request) {
@@ -315,33 +335,23 @@ public final class Planner {
      * @throws BadRequestException for an unknown scheduler or spacing, or too many steps
      */
     private Schedule schedule(GenerationRequest request) {
-        int steps = request.steps().orElse(manifest.defaults().steps());
-        String name = scheduler(request);
-        String spacing = request.spacing();
-        return switch (manifest.scheduler()) {
-            case Manifest.Flow flow ->
-                    Schedule.of(
-                            new Schedule.FlowSettings(flow.trainSteps(), flow.shift()),
-                            steps,
-                            name,
-                            spacing,
-                            request.eta().orElse(0));
-            case Manifest.Betas betas ->
-                    Schedule.of(
-                            new Schedule.Settings(
-                                    betas.type(),
-                                    manifest.denoiser().prediction(),
-                                    betas.betaSchedule(),
-                                    betas.betaStart(),
-                                    betas.betaEnd(),
-                                    betas.trainSteps(),
-                                    betas.spacing(),
-                                    betas.stepsOffset()),
-                            steps,
-                            name,
-                            spacing,
-                            request.eta().orElse(sampling(request).eta()));
-        };
+        Sampler sampler = sampler(request);
+        NoiseLevels levels = manifest.scheduler().levels();
+        if (sampler.solver().history() > 0) {
+            throw new BadRequestException(
+                    "the scheduler "
+                            + sampler.solver()
+                            + " needs the predictions of past steps, which the stages do not keep"
+                            + " yet: choose another");
+        }
+        // A flow has no DDIM, whatever a method usually takes.
+        double usualEta = levels instanceof NoiseLevels.Flow ? 0 : sampling(request).eta();
+        return Schedule.of(
+                levels,
+                request.steps().orElse(manifest.defaults().steps()),
+                sampler.solver(),
+                Objects.requireNonNull(sampler.spacing()),
+                request.eta().orElse(usualEta));
     }
 
     /** Whether the denoiser can take views of these sizes. */

@@ -1188,8 +1188,8 @@ public final class Runner {
             map.put("negative_prompt_cut", cut.negativePrompt());
             map.put("steps", plan.steps());
             Manifest manifest = bundle.manifest();
-            map.put("scheduler", planned.scheduler());
-            map.put("spacing", schedule.spacing());
+            map.put("scheduler", schedule.solver().id());
+            map.put("spacing", schedule.spacing().id());
             map.put("eta", schedule.eta());
             map.put("guidance_scale", planned.guidanceScale());
             map.put("patches", List.of(canvas.x().patches(), canvas.y().patches()));

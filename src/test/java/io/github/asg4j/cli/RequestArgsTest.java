@@ -341,8 +341,9 @@ class RequestArgsTest {
                 "--dilate-share|2|dilate share is 2",
                 "--dilate-course|linear|'linear' is not one of constant, progressive",
                 "--method|magic|'magic' is not one of asg, direct",
-                "--scheduler|heun|'heun' is not one of euler, ddim",
-                "--spacing|even|'even' is not one of leading, trailing, linspace",
+                "--scheduler|heun|there is no scheduler \"heun\": choose one of euler, ddim",
+                "--spacing|even|there is no timestep spacing \"even\": choose one of leading,"
+                        + " trailing, linspace",
                 "--kernels|sse|'sse' is not one of auto, java, scalar, avx2, avx512",
                 "--mask|both|'both' is not one of key, own, none",
                 "--mask-norm|mean|'mean' is not one of minmax, max, mean-threshold",

@@ -15,6 +15,9 @@ import io.github.asg4j.MethodOptions.ScaleCrafterOptions;
 import io.github.asg4j.model.Manifest;
 import io.github.asg4j.plan.Canvas;
 import io.github.asg4j.plan.Stage;
+import io.github.asg4j.schedule.NoiseLevels;
+import io.github.asg4j.schedule.Solver;
+import io.github.asg4j.schedule.Spacing;
 
 import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.Test;
@@ -112,7 +115,10 @@ class ScaleCrafterTest {
                         8),
                 new Manifest.Vae("vae_decoder.onnx", null, "fp32", null, null, 256, true),
                 List.of(),
-                new Manifest.Betas("euler", "scaled_linear", 0.00085, 0.012, 1000, "leading", 1),
+                new Manifest.Scheduler(
+                        new NoiseLevels.Betas("epsilon", "scaled_linear", 0.00085, 0.012, 1000, 1),
+                        Solver.EULER,
+                        Spacing.LEADING),
                 new Manifest.Conditioning(true, true, true, 0, 0),
                 new Manifest.Defaults(50, 5),
                 null,

@@ -9,7 +9,9 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.asg4j.BadBundleException;
-import io.github.asg4j.schedule.Schedule;
+import io.github.asg4j.schedule.NoiseLevels;
+import io.github.asg4j.schedule.Solver;
+import io.github.asg4j.schedule.Spacing;
 
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -69,7 +71,10 @@ class ManifestTest {
                         "vae_decoder.onnx", "vae_encoder.onnx", "fp32", null, null, 256, true),
                 m.vae());
         assertEquals(
-                new Manifest.Betas("euler", "scaled_linear", 0.00085, 0.012, 1000, "leading", 1),
+                new Manifest.Scheduler(
+                        new NoiseLevels.Betas("epsilon", "scaled_linear", 0.00085, 0.012, 1000, 1),
+                        Solver.EULER,
+                        Spacing.LEADING),
                 m.scheduler());
         assertEquals(new Manifest.Conditioning(true, true, true, 0, 0), m.conditioning());
         assertEquals(new Manifest.Defaults(50, 5.0), m.defaults());
@@ -286,7 +291,7 @@ class ManifestTest {
                 "\"type\": \"euler\" | \"type\": \"pndm\" | scheduler.type | \"pndm\" | euler,"
                         + " ddim",
                 "\"scaled_linear\" | \"cosine\" | scheduler.beta_schedule | \"cosine\" | linear",
-                "\"leading\" | \"karras\" | scheduler.spacing | \"karras\" | leading, trailing",
+                "\"leading\" | \"even\" | scheduler.spacing | \"even\" | leading, trailing",
                 "\"beta_end\": 0.012 | \"beta_end\": 0.0001 | scheduler.beta_end | 1.0E-4 | 8.5E-4",
                 "\"steps_offset\": 1 | \"steps_offset\": 1000 | scheduler.steps_offset | 1000 |"
                         + " 999",
@@ -355,11 +360,5 @@ class ManifestTest {
                 refusal(json.replace("\"name\": \"demo\",", "\"name\": \"a\", \"name\": \"b\","))
                         .contains("Duplicate"));
         assertTrue(refusal("[".repeat(5000)).contains("B/manifest.json"));
-    }
-
-    @Test
-    void knowsTheSchedulersThatThereAre() {
-        assertEquals(Schedule.names(), Manifest.SCHEDULERS);
-        assertEquals(Schedule.spacings(), Manifest.SPACINGS);
     }
 }

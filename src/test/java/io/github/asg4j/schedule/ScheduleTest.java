@@ -21,6 +21,8 @@ import org.junit.jupiter.params.provider.MethodSource;
 import java.io.IOException;
 import java.io.InputStream;
 import java.lang.foreign.MemorySegment;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Objects;
 import java.util.stream.Stream;
 
@@ -30,9 +32,16 @@ import java.util.stream.Stream;
  */
 @TestInstance(TestInstance.Lifecycle.PER_CLASS)
 class ScheduleTest {
-    private static final Schedule.Settings SDXL =
-            new Schedule.Settings(
-                    "euler", "epsilon", "scaled_linear", 0.00085, 0.012, 1000, "leading", 1);
+    private static final NoiseLevels SDXL = betas("epsilon");
+    private static final NoiseLevels FLOW = new NoiseLevels.Flow(1000, 3);
+
+    private static NoiseLevels betas(String prediction) {
+        return new NoiseLevels.Betas(prediction, "scaled_linear", 0.00085, 0.012, 1000, 1);
+    }
+
+    private static Schedule of(NoiseLevels model, int steps, Solver solver, Spacing spacing) {
+        return Schedule.of(model, steps, solver, spacing, 0);
+    }
 
     private final JsonNode goldens = resource("/goldens/schedules.json");
 
@@ -49,21 +58,11 @@ class ScheduleTest {
     }
 
     private static Schedule schedule(JsonNode c) {
-        Schedule.Settings model =
-                new Schedule.Settings(
-                        "euler",
-                        c.get("prediction").asText(),
-                        "scaled_linear",
-                        0.00085,
-                        0.012,
-                        1000,
-                        "leading",
-                        1);
         return Schedule.of(
-                model,
+                betas(c.get("prediction").asText()),
                 c.get("steps").asInt(),
-                c.get("scheduler").asText(),
-                c.get("spacing").asText(),
+                Sampler.named(c.get("scheduler").asText()).solver(),
+                Sampler.spacingNamed(c.get("spacing").asText()),
                 c.get("eta").asDouble());
     }
 
@@ -89,22 +88,36 @@ class ScheduleTest {
         Schedule s = schedule(c);
         assertEquals(c.get("steps").asInt(), s.steps());
         near(c.get("initScale").asDouble(), s.initScale(), what(c));
+        assertRows(c.get("rows"), s, what(c));
+        near(c.get("end").get("alpha").asDouble(), s.levels().getLast().alpha(), what(c));
+        near(c.get("end").get("sigma").asDouble(), s.levels().getLast().sigma(), what(c));
+    }
+
+    private static void assertRows(JsonNode t, Schedule s, String of) {
         for (int k = 0; k < s.steps(); k++) {
-            Schedule.Row row = s.rows().get(k);
-            String what = what(c) + " row " + k + " ";
-            JsonNode t = c.get("rows");
-            near(t.get("timestep").get(k).asDouble(), row.timestep(), what + "timestep");
-            near(t.get("alpha").get(k).asDouble(), row.alpha(), what + "alpha");
-            near(t.get("sigma").get(k).asDouble(), row.sigma(), what + "sigma");
-            near(t.get("inScale").get(k).asDouble(), row.inScale(), what + "inScale");
-            near(t.get("predM").get(k).asDouble(), row.predM(), what + "predM");
-            near(t.get("predX").get(k).asDouble(), row.predX(), what + "predX");
-            near(t.get("stepX").get(k).asDouble(), row.stepX(), what + "stepX");
-            near(t.get("stepE").get(k).asDouble(), row.stepE(), what + "stepE");
-            near(t.get("stepN").get(k).asDouble(), row.stepN(), what + "stepN");
+            Level level = s.levels().get(k);
+            String what = of + " row " + k + " ";
+            near(t.get("timestep").get(k).asDouble(), level.timestep(), what + "timestep");
+            near(t.get("alpha").get(k).asDouble(), level.alpha(), what + "alpha");
+            near(t.get("sigma").get(k).asDouble(), level.sigma(), what + "sigma");
+            near(t.get("inScale").get(k).asDouble(), level.inScale(), what + "inScale");
+            near(t.get("predM").get(k).asDouble(), level.predM(), what + "predM");
+            near(t.get("predX").get(k).asDouble(), level.predX(), what + "predX");
+            double clean =
+                    t.has("cleanScale") ? t.get("cleanScale").get(k).asDouble() : level.alpha();
+            near(clean, level.cleanScale(), what + "cleanScale");
+            for (int past = 0; past <= Math.min(k, s.solver().history()); past++) {
+                Step step = s.step(k, past);
+                JsonNode columns = past == 0 ? t : t.get("past" + past);
+                near(columns.get("stepX").get(k).asDouble(), step.stepX(), what + "stepX");
+                near(columns.get("stepE").get(k).asDouble(), step.stepE(), what + "stepE");
+                near(columns.get("stepN").get(k).asDouble(), step.stepN(), what + "stepN");
+                for (int j = 0; j < past; j++) {
+                    double weight = columns.get("stepPast").get(k).get(j).asDouble();
+                    near(weight, step.past().get(j), what + "stepPast");
+                }
+            }
         }
-        near(c.get("end").get("alpha").asDouble(), s.rows().getLast().alpha(), what(c));
-        near(c.get("end").get("sigma").asDouble(), s.rows().getLast().sigma(), what(c));
     }
 
     @ParameterizedTest
@@ -115,19 +128,33 @@ class ScheduleTest {
         double worst = 0;
         double largest = 0;
         for (int i = 0; i < start.size(); i++) {
-            double x = start.get(i).asDouble();
-            for (int k = 0; k < s.steps(); k++) {
-                Schedule.Row row = s.rows().get(k);
-                double m = goldens.get("model_outputs").get(k).get(i).asDouble();
-                double e = row.predM() * m + row.predX() * x;
-                double n = goldens.get("noise").get(k).get(i).asDouble();
-                x = row.stepX() * x + row.stepE() * e + row.stepN() * n;
-            }
+            double x = stepped(s, goldens, i);
             double expected = c.get("diffusers").get(i).asDouble();
             worst = Math.max(worst, Math.abs(x - expected));
             largest = Math.max(largest, Math.abs(expected));
         }
         assertTrue(worst <= 1e-6 * largest, what(c) + ": off by " + worst + " of " + largest);
+    }
+
+    /** Value i after all steps, with the network outputs and the noise of the file. */
+    private static double stepped(Schedule s, JsonNode inputs, int i) {
+        double x = inputs.get("x").get(i).asDouble();
+        List<Double> past = new ArrayList<>();
+        for (int k = 0; k < s.steps(); k++) {
+            Level level = s.levels().get(k);
+            Step step = s.step(k, Math.min(k, s.solver().history()));
+            double m = inputs.get("model_outputs").get(k).get(i).asDouble();
+            double e = level.predM() * m + level.predX() * x;
+            past.addFirst((x - level.sigma() * e) / level.cleanScale());
+            x = step.stepX() * x + step.stepE() * e;
+            if (step.stepN() != 0) {
+                x += step.stepN() * inputs.get("noise").get(k).get(i).asDouble();
+            }
+            for (int j = 0; j < step.past().size(); j++) {
+                x += step.past().get(j) * past.get(j + 1);
+            }
+        }
+        return x;
     }
 
     /** Ties of rounding, and step counts that do not divide the training steps. */
@@ -137,27 +164,33 @@ class ScheduleTest {
             String name = c.get("scheduler").asText();
             String spacing = c.get("spacing").asText();
             JsonNode expected = c.get("timesteps");
-            Schedule s = Schedule.of(SDXL, expected.size(), name, spacing, 0);
+            Schedule s =
+                    of(
+                            SDXL,
+                            expected.size(),
+                            Sampler.named(name).solver(),
+                            Sampler.spacingNamed(spacing));
             for (int k = 0; k < expected.size(); k++) {
                 String what = name + " " + spacing + " step " + k + " of " + expected.size();
                 // diffusers keeps timesteps in float32
-                assertEquals(expected.get(k).asDouble(), s.rows().get(k).timestep(), 1e-4, what);
+                assertEquals(expected.get(k).asDouble(), s.levels().get(k).timestep(), 1e-4, what);
             }
         }
     }
 
     @Test
     void rowsAreWrittenRoundedOnce() {
-        Schedule s = Schedule.of(SDXL, 20, "ddim", "trailing", 1);
+        Schedule s = Schedule.of(SDXL, 20, Solver.DDIM, Spacing.TRAILING, 1);
         try (Memory memory = new Memory("test")) {
             MemorySegment table = memory.allocate(s.bytes(), "table");
-            s.write(table);
+            s.write(table, 0);
             for (int k = 0; k <= 20; k++) {
-                Schedule.Row row = s.rows().get(k);
+                Level row = s.levels().get(k);
+                Step step = k < 20 ? s.step(k, 0) : Step.NONE;
                 MemorySegment written = table.asSlice(k * StepRow.BYTES, StepRow.BYTES);
                 assertEquals((float) row.timestep(), StepRow.get(written, StepRow.TIMESTEP));
-                assertEquals((float) row.stepE(), StepRow.get(written, StepRow.STEP_E));
-                assertEquals((float) row.stepN(), StepRow.get(written, StepRow.STEP_N));
+                assertEquals((float) step.stepE(), StepRow.get(written, StepRow.STEP_E));
+                assertEquals((float) step.stepN(), StepRow.get(written, StepRow.STEP_N));
                 assertEquals((float) (1 / row.alpha()), StepRow.get(written, StepRow.INV_ALPHA));
                 assertEquals(
                         (float) (row.alpha() / row.sigma()), StepRow.get(written, StepRow.KAPPA));
@@ -167,10 +200,10 @@ class ScheduleTest {
 
     @Test
     void endRowOfEulerIsFinite() {
-        Schedule s = Schedule.of(SDXL, 4, null, null, 0);
+        Schedule s = of(SDXL, 4, Solver.EULER, Spacing.LEADING);
         try (Memory memory = new Memory("test")) {
             MemorySegment table = memory.allocate(s.bytes(), "table");
-            s.write(table);
+            s.write(table, 0);
             for (int field = 0; field < StepRow.FLOATS; field++) {
                 assertTrue(
                         Float.isFinite(StepRow.get(table.asSlice(4 * StepRow.BYTES), field)),
@@ -180,21 +213,11 @@ class ScheduleTest {
     }
 
     @Test
-    void defaultsAreTheModels() {
-        Schedule s = Schedule.of(SDXL, 50, null, null, 0);
-        assertEquals("euler", s.name());
-        assertEquals("leading", s.spacing());
-        assertEquals(981, s.rows().getFirst().timestep());
-        assertEquals(1, s.rows().get(49).timestep());
-    }
-
-    @Test
     void linearBetas() {
-        Schedule.Settings linear =
-                new Schedule.Settings("ddim", "epsilon", "linear", 0.1, 0.3, 3, "leading", 0);
-        Schedule s = Schedule.of(linear, 3, null, null, 0);
-        assertEquals(Math.sqrt(0.9 * 0.8 * 0.7), s.rows().get(0).alpha(), 1e-12);
-        assertEquals(Math.sqrt(0.9), s.rows().get(2).alpha(), 1e-12);
+        NoiseLevels linear = new NoiseLevels.Betas("epsilon", "linear", 0.1, 0.3, 3, 0);
+        Schedule s = of(linear, 3, Solver.DDIM, Spacing.LEADING);
+        assertEquals(Math.sqrt(0.9 * 0.8 * 0.7), s.levels().get(0).alpha(), 1e-12);
+        assertEquals(Math.sqrt(0.9), s.levels().get(2).alpha(), 1e-12);
     }
 
     private static void refused(String fragment, Runnable action) {
@@ -204,15 +227,29 @@ class ScheduleTest {
 
     @Test
     void badRequestsSayWhatIsAllowed() {
-        refused("euler, ddim", () -> Schedule.of(SDXL, 4, "pndm", null, 0));
-        refused("leading, trailing, linspace", () -> Schedule.of(SDXL, 4, null, "karras", 0));
-        refused("1 to 1000", () -> Schedule.of(SDXL, 1001, null, null, 0));
-        refused("1 to 1000", () -> Schedule.of(SDXL, 0, null, null, 0));
-        refused("trailing spacing", () -> Schedule.of(SDXL, 1000, null, null, 0));
-        refused("between 0 and 1", () -> Schedule.of(SDXL, 4, "ddim", null, 1.5));
-        refused("between 0 and 1", () -> Schedule.of(SDXL, 4, "ddim", null, Double.NaN));
-        refused("adds no noise", () -> Schedule.of(SDXL, 4, "euler", null, 0.5));
-        assertEquals(1000, Schedule.of(SDXL, 1000, null, "trailing", 0).steps());
+        Solver euler = Solver.EULER;
+        Spacing leading = Spacing.LEADING;
+        refused("1 to 1000", () -> of(SDXL, 1001, euler, leading));
+        refused("1 to 1000", () -> of(SDXL, 0, euler, leading));
+        refused("trailing spacing", () -> of(SDXL, 1000, euler, leading));
+        refused(
+                "choose one of leading, trailing, linspace",
+                () -> of(SDXL, 4, Solver.DDIM, Spacing.KARRAS));
+        refused("between 0 and 1", () -> Schedule.of(SDXL, 4, Solver.DDIM, leading, 1.5));
+        refused("between 0 and 1", () -> Schedule.of(SDXL, 4, Solver.DDIM, leading, Double.NaN));
+        refused("adds no noise", () -> Schedule.of(SDXL, 4, euler, leading, 0.5));
+        refused("adds no noise", () -> Schedule.of(SDXL, 4, Solver.DPMPP_2M, leading, 0.5));
+        assertEquals(1000, of(SDXL, 1000, euler, Spacing.TRAILING).steps());
+    }
+
+    @Test
+    void solversOfOtherModelsAreRefused() {
+        Spacing linspace = Spacing.LINSPACE;
+        refused("choose flow_euler or dpmpp_2m", () -> of(FLOW, 4, Solver.DDIM, linspace));
+        refused("choose linspace", () -> of(FLOW, 4, Solver.FLOW_EULER, Spacing.LEADING));
+        refused("adds no noise", () -> Schedule.of(FLOW, 4, Solver.FLOW_EULER, linspace, 0.5));
+        refused("1 to 1000", () -> of(FLOW, 1001, Solver.FLOW_EULER, linspace));
+        refused("choose euler or ddim", () -> of(SDXL, 4, Solver.FLOW_EULER, linspace));
     }
 
     Stream<JsonNode> flows() {
@@ -220,87 +257,53 @@ class ScheduleTest {
     }
 
     private static Schedule flow(JsonNode c) {
-        var model = new Schedule.FlowSettings(1000, c.get("shift").asDouble());
-        return Schedule.of(model, c.get("steps").asInt(), null, null, 0);
+        return of(
+                new NoiseLevels.Flow(1000, c.get("shift").asDouble()),
+                c.get("steps").asInt(),
+                Sampler.named(c.get("scheduler").asText()).solver(),
+                Spacing.LINSPACE);
     }
 
     @ParameterizedTest
     @MethodSource("flows")
     void flowTableIsThatOfTheReference(JsonNode c) {
         Schedule s = flow(c);
-        assertEquals("flow_euler", s.name());
         assertEquals(1, s.initScale());
-        for (int k = 0; k < s.steps(); k++) {
-            Schedule.Row row = s.rows().get(k);
-            JsonNode t = c.get("rows");
-            near(t.get("timestep").get(k).asDouble(), row.timestep(), "timestep");
-            near(t.get("alpha").get(k).asDouble(), row.alpha(), "alpha");
-            near(t.get("sigma").get(k).asDouble(), row.sigma(), "sigma");
-            near(t.get("stepE").get(k).asDouble(), row.stepE(), "stepE");
-            near(t.get("cleanScale").get(k).asDouble(), row.cleanScale(), "cleanScale");
-            assertEquals(
-                    new Schedule.Row(
-                            row.timestep(),
-                            row.alpha(),
-                            row.sigma(),
-                            t.get("inScale").get(k).asDouble(),
-                            t.get("predM").get(k).asDouble(),
-                            t.get("predX").get(k).asDouble(),
-                            t.get("stepX").get(k).asDouble(),
-                            row.stepE(),
-                            t.get("stepN").get(k).asDouble(),
-                            row.cleanScale()),
-                    row);
-        }
-        assertEquals(new Schedule.Row(0, 1, 0, 1, 1, 0, 1, 0, 0), s.rows().getLast());
+        assertRows(c.get("rows"), s, "flow");
+        assertEquals(Level.CLEAN, s.levels().getLast());
     }
 
     @ParameterizedTest
     @MethodSource("flows")
     void flowStepsLikeDiffusers(JsonNode c) {
         JsonNode inputs = resource("/goldens/flow.json");
+        Schedule s = flow(c);
         for (int i = 0; i < inputs.get("x").size(); i++) {
-            double x = inputs.get("x").get(i).asDouble();
-            for (int k = 0; k < c.get("steps").asInt(); k++) {
-                x +=
-                        flow(c).rows().get(k).stepE()
-                                * inputs.get("model_outputs").get(k).get(i).asDouble();
-            }
-            assertEquals(c.get("diffusers").get(i).asDouble(), x, 1e-6 * 4);
+            assertEquals(c.get("diffusers").get(i).asDouble(), stepped(s, inputs, i), 1e-6 * 4);
         }
     }
 
     /** At the first step alpha is 0: nothing may be divided by it. */
     @Test
     void flowIsWrittenFinite() {
-        Schedule s = Schedule.of(new Schedule.FlowSettings(1000, 3), 4, "flow_euler", null, 0);
+        Schedule s = of(FLOW, 4, Solver.FLOW_EULER, Spacing.LINSPACE);
         try (Memory memory = new Memory("test")) {
             MemorySegment table = memory.allocate(s.bytes(), "table");
-            s.write(table);
+            s.write(table, 0);
             for (int k = 0; k < 4; k++) {
                 MemorySegment row = table.asSlice(k * StepRow.BYTES, StepRow.BYTES);
                 assertEquals(1, StepRow.get(row, StepRow.INV_ALPHA));
                 assertEquals(
-                        (float) (1 / s.rows().get(k).sigma()), StepRow.get(row, StepRow.KAPPA));
+                        (float) (1 / s.levels().get(k).sigma()), StepRow.get(row, StepRow.KAPPA));
             }
         }
     }
 
     @Test
-    void flowHasOneSolver() {
-        var model = new Schedule.FlowSettings(1000, 3);
-        refused("choose flow_euler", () -> Schedule.of(model, 4, "ddim", null, 0));
-        refused("choose linspace", () -> Schedule.of(model, 4, null, "leading", 0));
-        refused("euler, ddim, flow_euler", () -> Schedule.of(model, 4, "pndm", null, 0));
-        refused("has to be 0", () -> Schedule.of(model, 4, null, null, 0.5));
-        refused("1 to 1000", () -> Schedule.of(model, 1001, null, null, 0));
-        refused("choose euler or ddim", () -> Schedule.of(SDXL, 4, "flow_euler", null, 0));
-    }
-
-    @Test
     void unknownTrainingIsABadBundle() {
-        Schedule.Settings cosine =
-                new Schedule.Settings("euler", "v", "cosine", 0.1, 0.2, 1000, "leading", 1);
-        assertThrows(BadBundleException.class, () -> Schedule.of(cosine, 4, null, null, 0));
+        assertThrows(
+                BadBundleException.class,
+                () -> new NoiseLevels.Betas("v", "cosine", 0.1, 0.2, 1000, 1));
+        assertThrows(BadBundleException.class, () -> betas("sample"));
     }
 }

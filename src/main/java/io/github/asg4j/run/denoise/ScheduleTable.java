@@ -19,7 +19,7 @@ public final class ScheduleTable {
         int steps = schedule.steps();
         MemorySegment all = memory.allocate(schedule.bytes(), "schedule");
         MemorySegment clean = memory.allocate(schedule.bytes(), "schedule of clean latents");
-        schedule.write(all);
+        schedule.write(all, 0);
         clean.copyFrom(all);
         rows = new MemorySegment[steps];
         cleanRows = new MemorySegment[steps];

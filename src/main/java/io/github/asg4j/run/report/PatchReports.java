@@ -9,6 +9,7 @@ import io.github.asg4j.model.Manifest;
 import io.github.asg4j.plan.Canvas;
 import io.github.asg4j.plan.Stage;
 import io.github.asg4j.run.denoise.PatchRun;
+import io.github.asg4j.schedule.Level;
 import io.github.asg4j.schedule.Schedule;
 
 import java.lang.foreign.MemorySegment;
@@ -52,7 +53,7 @@ public final class PatchReports {
             MemorySegment clean,
             List<GeneratedImage> pictures,
             Memory memory) {
-        Schedule.Row after = schedule.rows().get(run.stage().firstStep() + run.stage().steps());
+        Level after = schedule.levels().get(run.stage().firstStep() + run.stage().steps());
         return PatchReport.copyOf(
                 canvas.channels(),
                 canvas.y().patch(),

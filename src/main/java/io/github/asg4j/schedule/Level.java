@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.github.asg4j.schedule;
+
+/**
+ * A noise level and how a network is asked there: x = alpha * x0 + sigma * noise; the network's
+ * input is inScale * x; its output m gives the estimate e = predM * m + predX * x. The estimate is
+ * of the noise, of a flow of the velocity: x = cleanScale * x0 + sigma * e.
+ *
+ * @param timestep given to the network, perhaps between two that it was trained on
+ * @param alphaSquared alpha * alpha, without the rounding of a root
+ * @param cleanScale alpha; of a flow 1, whatever alpha is
+ */
+public record Level(
+        double timestep,
+        double alpha,
+        double alphaSquared,
+        double sigma,
+        double inScale,
+        double predM,
+        double predX,
+        double cleanScale) {
+    /** The finished latents of a schedule that ends without noise. */
+    static final Level CLEAN = new Level(0, 1, 1, 0, 1, 1, 0, 1);
+
+    /** Logarithm of alpha / sigma, half the log signal-to-noise ratio; infinite without noise. */
+    double logSignal() {
+        return Math.log(alpha / sigma);
+    }
+}

@@ -1,0 +1,251 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.github.asg4j.schedule;
+
+import io.github.asg4j.BadBundleException;
+import io.github.asg4j.BadRequestException;
+
+import java.util.ArrayList;
+import java.util.List;
+import java.util.function.DoubleUnaryOperator;
+
+/** The noise levels that a model was trained on. */
+public sealed interface NoiseLevels {
+    /** Length of the training schedule. */
+    int trainSteps();
+
+    /**
+     * The levels of a request.
+     *
+     * @param solver one that suits these levels
+     * @param spacing one that suits the solver and these levels
+     * @throws BadRequestException if the model was not trained on a level of the grid
+     */
+    Grid grid(Solver solver, Spacing spacing, int steps);
+
+    /**
+     * Levels of a model that predicts noise or v (Ho et al. 2020; Salimans and Ho 2022).
+     *
+     * @param prediction what the network predicts, "epsilon" or "v"
+     * @param betaSchedule one of {@link #BETA_SCHEDULES}
+     * @param betaStart variance added by the first training step
+     * @param betaEnd variance added by the last training step
+     * @param trainSteps length of the training schedule
+     * @param stepsOffset added to every timestep of leading spacing
+     */
+    record Betas(
+            String prediction,
+            String betaSchedule,
+            double betaStart,
+            double betaEnd,
+            int trainSteps,
+            int stepsOffset)
+            implements NoiseLevels {
+        public static final List<String> BETA_SCHEDULES = List.of("scaled_linear", "linear");
+
+        /** Exponent of {@link Spacing#KARRAS}. */
+        private static final double RHO = 7;
+
+        public Betas {
+            if (!prediction.equals("epsilon") && !prediction.equals("v")) {
+                throw new BadBundleException(
+                        "the model's prediction is \""
+                                + prediction
+                                + "\": this release has schedulers for epsilon and v");
+            }
+            if (!BETA_SCHEDULES.contains(betaSchedule)) {
+                throw new BadBundleException(
+                        "the model's beta_schedule is \""
+                                + betaSchedule
+                                + "\": this release has "
+                                + String.join(" and ", BETA_SCHEDULES));
+            }
+        }
+
+        @Override
+        public Grid grid(Solver solver, Spacing spacing, int steps) {
+            double[] abar = alphasCumprod();
+            return solver.stepsBetweenTimesteps()
+                    ? betweenTimesteps(abar, timesteps(steps, spacing))
+                    : onSigma(abar, spacing, steps);
+        }
+
+        /** Share of the signal's variance that is left at each training timestep. */
+        private double[] alphasCumprod() {
+            boolean scaled = betaSchedule.equals("scaled_linear");
+            double start = scaled ? Math.sqrt(betaStart) : betaStart;
+            double end = scaled ? Math.sqrt(betaEnd) : betaEnd;
+            double[] abar = new double[trainSteps];
+            double product = 1;
+            for (int t = 0; t < abar.length; t++) {
+                double root = start + t * ((end - start) / (abar.length - 1));
+                product *= 1 - (scaled ? root * root : root);
+                abar[t] = product;
+            }
+            return abar;
+        }
+
+        /** Timesteps from noisy to clean; ties round to even. */
+        private double[] timesteps(int steps, Spacing spacing) {
+            int train = trainSteps;
+            int wholeStride = train / steps;
+            double stride = (double) train / steps;
+            // diffusers uses numpy.arange and linspace, which add multiples of these rounded steps:
+            // they decide some ties, at 48 and 61 steps for example.
+            double arangeStep = (train - stride) - train;
+            double linspaceStep = (train - 1) / (double) Math.max(1, steps - 1);
+            double[] timesteps = new double[steps];
+            for (int k = 0; k < steps; k++) {
+                timesteps[k] =
+                        switch (spacing) {
+                            case LEADING -> wholeStride * (steps - 1 - k) + stepsOffset;
+                            case TRAILING -> Math.rint(train + k * arangeStep) - 1;
+                            case LINSPACE ->
+                                    k == 0 && steps > 1
+                                            ? train - 1
+                                            : (steps - 1 - k) * linspaceStep;
+                            case SGM_UNIFORM -> (steps - k) * ((train - 1) / (double) steps);
+                            case KARRAS, EXPONENTIAL ->
+                                    throw new IllegalArgumentException(spacing + " is of sigmas");
+                        };
+            }
+            if (timesteps[0] > train - 1) {
+                throw new BadRequestException(
+                        "steps is "
+                                + steps
+                                + ": with leading spacing and steps_offset "
+                                + stepsOffset
+                                + " they begin at timestep "
+                                + (long) timesteps[0]
+                                + ", the model knows 0 to "
+                                + (train - 1)
+                                + "; use fewer steps, or trailing spacing");
+            }
+            return timesteps;
+        }
+
+        /** Latents x0 + sigma * noise, with levels between the trained ones. */
+        private Grid onSigma(double[] abar, Spacing spacing, int steps) {
+            double[] sigmas = new double[steps];
+            double[] timesteps;
+            if (spacing == Spacing.KARRAS || spacing == Spacing.EXPONENTIAL) {
+                boolean karras = spacing == Spacing.KARRAS;
+                double low = sigma(abar[0]);
+                double high = sigma(abar[abar.length - 1]);
+                fill(
+                        sigmas,
+                        karras ? Math.pow(low, 1 / RHO) : Math.log(low),
+                        karras ? Math.pow(high, 1 / RHO) : Math.log(high),
+                        karras ? v -> Math.pow(v, RHO) : Math::exp);
+                timesteps = new double[steps];
+                for (int k = 0; k < steps; k++) {
+                    timesteps[k] = timestep(abar, sigmas[k]);
+                }
+            } else {
+                timesteps = timesteps(steps, spacing);
+                for (int k = 0; k < steps; k++) {
+                    int below = (int) timesteps[k];
+                    int above = Math.min(below + 1, abar.length - 1);
+                    double low = sigma(abar[below]);
+                    sigmas[k] = low + (timesteps[k] - below) * (sigma(abar[above]) - low);
+                }
+            }
+            List<Level> levels = new ArrayList<>();
+            for (int k = 0; k < steps; k++) {
+                double sigma = sigmas[k];
+                double inScale = 1 / Math.sqrt(sigma * sigma + 1);
+                boolean v = prediction.equals("v");
+                levels.add(
+                        new Level(
+                                timesteps[k],
+                                1,
+                                1,
+                                sigma,
+                                inScale,
+                                v ? inScale : 1,
+                                v ? sigma / (sigma * sigma + 1) : 0,
+                                1));
+            }
+            // Leading spacing begins below the noisiest level, where latents have their own
+            // variance beside that of the noise.
+            double first = sigmas[0];
+            return Grid.toClean(
+                    levels, spacing == Spacing.LEADING ? Math.sqrt(first * first + 1) : first);
+        }
+
+        /** Values from high to low, equally spaced before {@code shape} is applied. */
+        private static void fill(
+                double[] values, double low, double high, DoubleUnaryOperator shape) {
+            for (int k = 0; k < values.length; k++) {
+                double share = values.length == 1 ? 0 : (double) k / (values.length - 1);
+                values[k] = shape.applyAsDouble(high + share * (low - high));
+            }
+        }
+
+        private static double sigma(double abar) {
+            return Math.sqrt((1 - abar) / abar);
+        }
+
+        /** Where a sigma lies among the trained ones, interpolated in its logarithm. */
+        private static double timestep(double[] abar, double sigma) {
+            int below = 0;
+            while (below < abar.length - 2 && sigma(abar[below + 1]) <= sigma) {
+                below++;
+            }
+            double low = Math.log(sigma(abar[below]));
+            double high = Math.log(sigma(abar[below + 1]));
+            double place = (Math.log(sigma) - low) / (high - low);
+            return below + Math.clamp(place, 0, 1);
+        }
+
+        /** Latents sqrt(abar) * x0 + sqrt(1 - abar) * noise, at trained timesteps alone. */
+        private Grid betweenTimesteps(double[] abar, double[] places) {
+            int stride = abar.length / places.length;
+            List<Level> levels = new ArrayList<>();
+            List<Level> targets = new ArrayList<>();
+            for (double place : places) {
+                int timestep = (int) Math.rint(place);
+                levels.add(trained(abar, timestep));
+                // The last step leads to timestep 0, which still has some noise.
+                targets.add(trained(abar, Math.max(timestep - stride, 0)));
+            }
+            return new Grid(levels, targets, 1);
+        }
+
+        private Level trained(double[] abar, int timestep) {
+            double alpha = Math.sqrt(abar[timestep]);
+            double sigma = Math.sqrt(1 - abar[timestep]);
+            boolean v = prediction.equals("v");
+            return new Level(
+                    timestep, alpha, abar[timestep], sigma, 1, v ? alpha : 1, v ? sigma : 0, alpha);
+        }
+    }
+
+    /**
+     * Levels of a model that was trained by flow matching (Lipman et al. 2023, Esser et al. 2024) and
+     * predicts the velocity, noise minus clean latents: x = (1 - sigma) x0 + sigma n, equally spaced
+     * in time and shifted. The last trained level is shifted twice, as in diffusers: once by the
+     * training schedule and once with all others.
+     *
+     * @param trainSteps length of the training schedule
+     * @param shift how far the noise levels are moved up (Esser et al. 2024, Eq. 23), 1: not at all
+     */
+    record Flow(int trainSteps, double shift) implements NoiseLevels {
+        @Override
+        public Grid grid(Solver solver, Spacing spacing, int steps) {
+            double train = trainSteps;
+            double last = shifted(1 / train);
+            List<Level> levels = new ArrayList<>();
+            for (int k = 0; k < steps; k++) {
+                double time = k == 0 ? 1 : 1 + k * ((last - 1) / (steps - 1));
+                double sigma = shifted(time);
+                double alpha = 1 - sigma;
+                levels.add(new Level(train * sigma, alpha, alpha * alpha, sigma, 1, 1, 0, 1));
+            }
+            return Grid.toClean(levels, 1);
+        }
+
+        private double shifted(double sigma) {
+            return shift * sigma / (1 + (shift - 1) * sigma);
+        }
+    }
+}

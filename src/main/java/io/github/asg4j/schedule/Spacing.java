@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.github.asg4j.schedule;
+
+import java.util.Arrays;
+import java.util.List;
+import java.util.stream.Stream;
+
+/** Where the steps of a schedule lie among the noise levels a model was trained on. */
+public enum Spacing {
+    /** Timesteps at whole strides from the clean end, plus the model's offset. */
+    LEADING("leading"),
+    /** Timesteps at strides from the noisy end. */
+    TRAILING("trailing"),
+    /** Timesteps at equal distances, both ends included. */
+    LINSPACE("linspace", "uniform", "normal"),
+    /** Timesteps at equal distances, the noisy end included and the clean end left out. */
+    SGM_UNIFORM("sgm_uniform"),
+    /** Sigmas whose seventh roots lie at equal distances (Karras et al. 2022, Eq. 5, rho 7). */
+    KARRAS("karras"),
+    /** Sigmas whose logarithms lie at equal distances. */
+    EXPONENTIAL("exponential");
+
+    private final String id;
+
+    @SuppressWarnings("ImmutableEnumChecker") // of Stream.toList
+    private final List<String> names;
+
+    Spacing(String id, String... aliases) {
+        this.id = id;
+        this.names = Stream.concat(Stream.of(id), Stream.of(aliases)).toList();
+    }
+
+    /** Its name on the command line, in manifests and in reports. */
+    public String id() {
+        return id;
+    }
+
+    /** All names that it is called by, here and in other programs. */
+    List<String> names() {
+        return names;
+    }
+
+    /** The names of all spacings. */
+    public static List<String> ids() {
+        return Arrays.stream(values()).map(Spacing::id).toList();
+    }
+
+    @Override
+    public String toString() {
+        return id;
+    }
+}

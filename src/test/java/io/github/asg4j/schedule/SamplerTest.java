@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.github.asg4j.schedule;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.github.asg4j.BadRequestException;
+
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.EnumSource;
+
+class SamplerTest {
+    @ParameterizedTest
+    @CsvSource({
+        "euler, EULER,",
+        "Euler, EULER,",
+        "EulerDiscreteScheduler, EULER,",
+        "euler_karras, EULER, KARRAS",
+        "DDIM, DDIM,",
+        "DDIMScheduler, DDIM,",
+        "flow_euler, FLOW_EULER,",
+        "FlowMatchEulerDiscreteScheduler, FLOW_EULER,",
+        "dpmpp_2m, DPMPP_2M,",
+        "DPM++ 2M, DPMPP_2M,",
+        "DPMSolverMultistepScheduler, DPMPP_2M,",
+        "dpmpp_2m_karras, DPMPP_2M, KARRAS",
+        "DPM++ 2M Karras, DPMPP_2M, KARRAS",
+        "DPM++ 2M SGM Uniform, DPMPP_2M, SGM_UNIFORM",
+        "DPM++ 2M Exponential, DPMPP_2M, EXPONENTIAL",
+    })
+    void namesOfOtherProgramsAreUnderstood(String name, Solver solver, Spacing spacing) {
+        Sampler sampler = new Sampler(solver, spacing);
+        assertEquals(sampler, Sampler.named(name));
+        assertEquals(sampler, Sampler.named(sampler.toString()));
+    }
+
+    @ParameterizedTest
+    @EnumSource
+    void everySolverIsKnownByItsNameAndByItsLabel(Solver solver) {
+        assertEquals(new Sampler(solver, null), Sampler.named(solver.id()));
+        assertEquals(new Sampler(solver, null), Sampler.named(solver.label()));
+    }
+
+    @ParameterizedTest
+    @EnumSource
+    void everySpacingIsKnownByItsName(Spacing spacing) {
+        assertEquals(spacing, Sampler.spacingNamed(spacing.id()));
+    }
+
+    @Test
+    void unknownNamesAreRefusedWithThoseThatThereAre() {
+        for (String name : new String[] {"pndm", "DPM++ 2M Turbo", ""}) {
+            String message =
+                    assertThrows(BadRequestException.class, () -> Sampler.named(name)).getMessage();
+            assertTrue(message.contains("euler, ddim, flow_euler, dpmpp_2m"), message);
+        }
+        String message =
+                assertThrows(BadRequestException.class, () -> Sampler.spacingNamed("cosine"))
+                        .getMessage();
+        assertTrue(message.contains("karras, exponential"), message);
+    }
+}
