@@ -64,6 +64,7 @@ class ArchitectureTest {
                     Map.entry("model", 12),
                     Map.entry("image", 12),
                     Map.entry("schedule", 13),
+                    Map.entry("model.checkpoint", 13),
                     Map.entry("kernel", 14),
                     Map.entry("ort", 15),
                     Map.entry("device", 16),

@@ -159,6 +159,7 @@ final class FakeEngines implements EngineFactory {
         report.put("seed", request.seed());
         report.put("method", request.method());
         report.put("steps", 50);
+        report.put("scheduler", "euler");
         report.putAll(moreReport);
         Map<String, Object> times = new LinkedHashMap<>();
         times.put("unet", 12.5);
