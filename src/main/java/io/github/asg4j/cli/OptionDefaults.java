@@ -52,7 +52,7 @@ final class OptionDefaults implements IDefaultValueProvider {
             case "--staleness" -> Integer.toString(GUIDE.staleness());
             case "--interaction" -> Values.interaction(GUIDE.interactionSteps());
             case "--stage1-share" -> Double.toString(ASG.stage1Share());
-            case "--patch-aspect" -> "axis";
+            case "--patch-aspect" -> "picture";
             case "--window-weight" -> OptionNames.of(WINDOWS.weight());
             case "--window-conditioning" -> OptionNames.of(WINDOWS.conditioning());
             case "--object-share" -> Double.toString(WINDOWS.objectShare());
