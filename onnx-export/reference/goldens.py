@@ -314,7 +314,7 @@ CASES = {
     "asg-1.5x2": replace(BASE, width=96, height=128),
     "asg-2.25x1": replace(BASE, width=144, height=64),
     "asg-2.125x1-cropped": replace(BASE, width=136, height=64),
-    "asg-2x1-picture-aspect": replace(BASE, width=128, height=64, patch_aspect="picture"),
+    "asg-2x1-axis-aspect": replace(BASE, width=128, height=64, patch_aspect="axis"),
     "asg-3x": replace(BASE, width=192, height=192, interaction=3),
     "asg-2x": BASE,
     "asg-2x-noise-space": replace(BASE, guide_space="noise"),
@@ -434,14 +434,14 @@ def method_cases():
     variant("scalecrafter-2x-damped-ddim-eta-1", damped_dilation=(("up_blocks.0", 2.0),), damped_share=1.0, **ddim)
     variant("scalecrafter-2x-no-cfg", guidance_scale=1.0, damped_share=0.5)
     variant("superres-1x", width=64, height=64)
-    variant("superres-8x1-tiles", width=512, height=64)
+    variant("superres-16x1-tiles", width=1024, height=64)
     variant("superres-2x-image", image=START)
     variant("superres-2x-image-enlarged", image=IMAGES["start-small.png"])
     return cases
 
 
 METHOD_CASES = method_cases()
-ONLY_RGB8 = ("superres-3x", "superres-8x1-tiles", "superres-2x-image-enlarged")  # the floats would be most of all golden data
+ONLY_RGB8 = ("superres-3x", "superres-16x1-tiles", "superres-2x-image-enlarged")  # the floats would be most of all golden data
 
 PROMPTS = ["a red ball on grass", "", "blue grass", "A  Blue\nball's end,   über 12 it's grün", "日本 ball 🟥!?", "the",
            "the red ball on the green grass and the blue ball on an endless lawn of glass", "I'LL'd 3rd e\u0301t\u00e9"]

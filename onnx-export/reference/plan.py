@@ -47,7 +47,8 @@ def axes(width, height, factor, native, multiple, aspect="axis"):
     """(y axis, x axis); native: (height, width) of the training resolution in latent cells."""
     s = None
     if aspect == "picture":
-        s = max(patches_for(height // factor, native[0]), patches_for(width // factor, native[1]))
+        area = (height // factor) * (width // factor) / (native[0] * native[1])
+        s = max(1, math.ceil(math.sqrt(area) - 0.25))
     return (axis(height, factor, native[0], multiple, s), axis(width, factor, native[1], multiple, s))
 
 

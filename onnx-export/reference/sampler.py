@@ -41,7 +41,7 @@ class Settings:
     staleness: int = 1
     interaction: object = "every"  # "every", "off" or how many steps
     stage1_share: float = 0.5
-    patch_aspect: str = "axis"
+    patch_aspect: str = "picture"
     window_stride: object = None  # None: native / 2
     jitter: object = None  # None: (native - stride) / 4
     window_weight: str = "feather"

@@ -107,9 +107,12 @@ public record GuideOptions(
         MEAN_THRESHOLD
     }
 
-    /** Patches per axis as CutDiffusion does, or patches of the picture's aspect. */
+    /** How a picture that is not square is cut; a square one is cut the same by both. */
     public enum PatchAspect {
+        /** Patches of native size, a factor per axis, as CutDiffusion's code: objects are stretched. */
         AXIS,
+
+        /** Patches of the picture's aspect and about the native area, one factor for both axes. */
         PICTURE
     }
 

@@ -48,7 +48,7 @@ final class OptionDefaults implements IDefaultValueProvider {
             case "--staleness" -> Integer.toString(GUIDE.staleness());
             case "--interaction" -> "every";
             case "--stage1-share" -> Double.toString(ASG.stage1Share());
-            case "--patch-aspect" -> "axis";
+            case "--patch-aspect" -> "picture";
             case "--window-weight" -> OptionNames.of(WINDOWS.weight());
             case "--window-conditioning" -> OptionNames.of(WINDOWS.conditioning());
             case "--object-share" -> Double.toString(WINDOWS.objectShare());

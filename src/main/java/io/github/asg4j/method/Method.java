@@ -43,7 +43,7 @@ public interface Method {
     /** How a picture that is not square is cut. */
     default GuideOptions.PatchAspect aspect(GenerationRequest request) {
         GuideOptions.PatchAspect asked = request.guide().patchAspect();
-        return asked == null ? GuideOptions.PatchAspect.AXIS : asked;
+        return asked == null ? GuideOptions.PatchAspect.PICTURE : asked;
     }
 
     /** How the method's paper and code sample; used with {@code paperDefaults}. */

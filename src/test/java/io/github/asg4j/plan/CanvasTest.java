@@ -85,9 +85,24 @@ class CanvasTest {
         Canvas axis = canvas(256, 128, GuideOptions.PatchAspect.AXIS);
         assertEquals(2, axis.x().patches());
         assertEquals(1, axis.y().patches());
-        Canvas picture = canvas(256, 128, GuideOptions.PatchAspect.PICTURE);
-        assertEquals(2, picture.x().patches());
-        assertEquals(2, picture.y().patches());
+        // pixels, then patches along both axes and latent cells of one, width first
+        for (int[] size :
+                new int[][] {
+                    {256, 128, 2, 16, 8},
+                    {384, 256, 3, 16, 12},
+                    {256, 384, 3, 12, 16},
+                    {512, 256, 3, 24, 12},
+                    {512, 288, 3, 24, 12},
+                    {1024, 128, 3, 44, 8},
+                    {256, 256, 2, 16, 16},
+                    {264, 264, 2, 20, 20}
+                }) {
+            Canvas picture = canvas(size[0], size[1], GuideOptions.PatchAspect.PICTURE);
+            assertEquals(size[2], picture.x().patches(), picture::toString);
+            assertEquals(size[2], picture.y().patches(), picture::toString);
+            assertEquals(size[3], picture.x().patch(), picture::toString);
+            assertEquals(size[4], picture.y().patch(), picture::toString);
+        }
     }
 
     @Test
