@@ -120,7 +120,7 @@ def test_tokenizers_in_the_published_layout(checkpoints, tmp_path):
 def test_sdxl_has_70_self_and_70_cross_attentions(checkpoints, tmp_path):
     """The published depth, [1, 2, 10] transformer layers a level, at small widths."""
     checkpoint = Checkpoint.open(families.write("sdxl", tmp_path / "deep", layers=(1, 2, 10)))
-    exporter._denoiser(checkpoint, tmp_path, checkpoint.text(), "epsilon")
+    exporter._denoiser(checkpoint, tmp_path, checkpoint.text(), "epsilon", exporter.write_graph)
     graph = onnx.load(tmp_path / "denoiser.onnx").graph
     fused = [node for node in graph.node if node.op_type == "MultiHeadAttention"]
     assert all(node.domain == "com.microsoft" for node in fused)

@@ -250,7 +250,9 @@ class CliTest {
                         .findFirst()
                         .map(o -> o.methods().contains("asg") ? "asg" : o.methods().getFirst())
                         .orElse("asg");
-        return new FakeEngines().run("plan", "--method", method, option, value);
+        FakeEngines engines = new FakeEngines();
+        engines.methods.add(method);
+        return engines.run("plan", "--method", method, option, value);
     }
 
     /** The alternatives shown in the help are those that are understood. */

@@ -95,7 +95,9 @@ class GenerateCommandTest {
         List<String> names = new ArrayList<>();
         json.fieldNames().forEachRemaining(names::add);
         assertEquals(
-                List.of("file", "width", "height", "seed", "method", "steps", "prompt", "times_ms"),
+                List.of(
+                        "file", "width", "height", "seed", "method", "steps", "scheduler", "prompt",
+                        "times_ms"),
                 names);
         assertEquals(file().toString(), json.get("file").asText());
         assertEquals(7, json.get("seed").asLong());
