@@ -96,7 +96,14 @@ class GenerateCommandTest {
         json.fieldNames().forEachRemaining(names::add);
         assertEquals(
                 List.of(
-                        "file", "width", "height", "seed", "method", "steps", "scheduler", "prompt",
+                        "file",
+                        "width",
+                        "height",
+                        "seed",
+                        "method",
+                        "steps",
+                        "scheduler",
+                        "prompt",
                         "times_ms"),
                 names);
         assertEquals(file().toString(), json.get("file").asText());
