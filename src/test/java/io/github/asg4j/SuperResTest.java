@@ -53,9 +53,9 @@ class SuperResTest {
     /** 8x: a pass of x4 over one tile, one of x2 over two. */
     @Test
     void theSameBytesForAnyNumberOfWorkersAndAnyKernels() {
-        GenerationRequest.Builder request = request().size(512, 64);
+        GenerationRequest.Builder request = request().size(1024, 64);
         GeneratedImage one = draw(1, WorkerHook.NONE, request);
-        assertEquals(3, one.report().get("upscaler_tiles"));
+        assertEquals(2, one.report().get("upscaler_tiles"));
         assertEquals(
                 List.of("upscaler_x4.onnx", "upscaler_x2.onnx"), one.report().get("upscalers"));
         assertEquals(8L, one.report().get("guided_evaluations"));
@@ -75,7 +75,7 @@ class SuperResTest {
     /** Lost before its first tile and after; lost in phase 1, so that it is missing for the tiles. */
     @Test
     void theOthersTakeOverTheTilesOfALostWorker() {
-        GenerationRequest.Builder request = request().size(512, 64);
+        GenerationRequest.Builder request = request().size(1024, 64);
         String expected = Tiny.hash(draw(1, WorkerHook.NONE, request));
         for (String stage : List.of("upscale", "phase1")) {
             Set<Integer> lost = ConcurrentHashMap.newKeySet();
@@ -100,15 +100,15 @@ class SuperResTest {
     void tellsOfEveryTile() {
         List<GenerationEvent> events = new ArrayList<>();
         try (Engine engine = Engine.open(Tiny.options(bundle, 1))) {
-            engine.submit(request().size(512, 64).build(), events::add).join();
+            engine.submit(request().size(1024, 64).build(), events::add).join();
         }
         List<String> stages = events.stream().map(GenerationEvent::stage).distinct().toList();
         assertEquals(List.of("text", "phase1", "vae", "upscale"), stages);
         List<GenerationEvent> tiles =
                 events.stream().filter(e -> e.stage().equals("upscale")).toList();
         assertEquals(0, tiles.getFirst().step());
-        assertEquals(3, tiles.getLast().step());
-        assertTrue(tiles.stream().allMatch(e -> e.of() == 3));
+        assertEquals(2, tiles.getLast().step());
+        assertTrue(tiles.stream().allMatch(e -> e.of() == 2));
     }
 
     @Test
@@ -124,7 +124,7 @@ class SuperResTest {
                     }
                 };
         try (Engine engine = TestEngines.open(Tiny.options(bundle, 1), hook)) {
-            Generation generation = engine.submit(request().size(512, 64).build());
+            Generation generation = engine.submit(request().size(1024, 64).build());
             running.complete(generation);
             assertThrows(CancelledException.class, generation::join);
             assertEquals(Set.of(0), begun);
