@@ -56,8 +56,7 @@ class SuperResTest {
         GenerationRequest.Builder request = request().size(1024, 64);
         GeneratedImage one = draw(1, WorkerHook.NONE, request);
         assertEquals(2, one.report().get("upscaler_tiles"));
-        assertEquals(
-                List.of("upscaler_x4.onnx", "upscaler_x2.onnx"), one.report().get("upscalers"));
+        assertEquals(List.of("upscaler_x4.onnx"), one.report().get("upscalers"));
         assertEquals(8L, one.report().get("guided_evaluations"));
         for (int workers : new int[] {2, 4}) {
             assertEquals(Tiny.hash(one), Tiny.hash(draw(workers, WorkerHook.NONE, request)));
