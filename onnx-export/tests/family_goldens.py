@@ -19,7 +19,7 @@ import torch
 from diffusers import DDIMScheduler, DiffusionPipeline
 
 import families
-from asg4j_export import storage
+from asg4j_export import storage, templates
 from asg4j_export.export import export
 from asg4j_export.tracing import fingerprint
 
@@ -47,20 +47,7 @@ def shorten(bundle: Path) -> None:
     # The dilated graph last: its weights lie in the plain one, whose bytes move.
     models = {file: onnx.load(file) for file in sorted(bundle.glob("*.onnx"), key=lambda file: "dilated" in file.name)}
     for file, model in models.items():
-        graph = model.graph
-        kept = {value.name for value in (*graph.input, *graph.output)}
-        names: dict[str, str] = {"": ""}
-
-        def short(name: str, kept: set[str] = kept, names: dict[str, str] = names) -> str:
-            return name if name in kept else names.setdefault(name, f"{len(names):x}")
-
-        for tensor in graph.initializer:
-            tensor.name = short(tensor.name)
-        for node in graph.node:
-            node.name = ""
-            for values in (node.input, node.output):
-                values[:] = [short(name) for name in values]
-        del graph.value_info[:]
+        templates.shorten(model, set())
         if "dilated" in file.name:
             storage.share(model, bundle / "denoiser.onnx")
         file.write_bytes(model.SerializeToString(deterministic=True))

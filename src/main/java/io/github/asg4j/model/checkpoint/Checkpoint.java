@@ -157,9 +157,7 @@ public final class Checkpoint implements AutoCloseable {
      * @throws BadBundleException if the file does not have it
      */
     Located find(Part part, String weight) {
-        List<Source> places =
-                WeightNames.of(
-                        recognition.family().singleFile(), part, weight, recognition.jointBlocks());
+        List<Source> places = places(part, weight);
         for (Source place : places) {
             if (place.change() == Source.Change.IDENTITY) {
                 continue;
@@ -203,11 +201,15 @@ public final class Checkpoint implements AutoCloseable {
 
     /** Whether a weight is the identity matrix because the file has none. */
     boolean isIdentity(Part part, String weight) {
-        List<Source> places =
-                WeightNames.of(
-                        recognition.family().singleFile(), part, weight, recognition.jointBlocks());
+        List<Source> places = places(part, weight);
         return places.getLast().change() == Source.Change.IDENTITY
                 && places.stream().noneMatch(p -> file.tensors().containsKey(p.tensor()));
+    }
+
+    /** The places where a file of this layout may have a weight. */
+    private List<Source> places(Part part, String weight) {
+        return WeightNames.of(
+                recognition.family().singleFile(), part, weight, recognition.jointBlocks());
     }
 
     /** Elements in another type, in memory that lives as long as the checkpoint is open. */
