@@ -3,14 +3,15 @@ package io.github.asg4j.kernel;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
-import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.DynamicContainer;
+import org.junit.jupiter.api.TestFactory;
 
 import java.lang.foreign.Arena;
 import java.lang.management.ManagementFactory;
-import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.stream.Stream;
 
 /** A call allocates nothing on the heap, once it is compiled: the loop of a service stays silent. */
 class KernelAllocationTest {
@@ -19,25 +20,28 @@ class KernelAllocationTest {
     private static final com.sun.management.ThreadMXBean THREADS =
             (com.sun.management.ThreadMXBean) ManagementFactory.getThreadMXBean();
 
-    @Test
-    void callsAllocateNothing() {
+    @TestFactory
+    Stream<DynamicContainer> callsAllocateNothing() {
         Map<String, KernelCase> smallest = new LinkedHashMap<>();
         for (KernelCase c : Cases.all()) {
             smallest.putIfAbsent(c.operation, c);
         }
-        List<Kernels> implementations = new ArrayList<>(Implementations.natives());
-        implementations.add(new JavaKernels());
-        for (Kernels kernels : implementations) {
-            for (KernelCase c : smallest.values()) {
-                try (Arena arena = Arena.ofShared()) {
-                    KernelCase.Buffers buffers =
-                            c.allocate((name, bytes) -> arena.allocate(bytes, 4));
-                    assertEquals(
-                            0,
-                            allocatedWhenWarm(kernels, c, buffers),
-                            () -> kernels.name() + " " + c + ": bytes in " + CALLS + " calls");
-                }
-            }
+        List<KernelCase> cases = List.copyOf(smallest.values());
+        return Stream.concat(Implementations.natives().stream(), Stream.of(new JavaKernels()))
+                .map(
+                        kernels ->
+                                DynamicContainer.dynamicContainer(
+                                        kernels.name(),
+                                        CaseTests.perOperation(cases, c -> allocatesNothing(kernels, c))));
+    }
+
+    private static void allocatesNothing(Kernels kernels, KernelCase c) {
+        try (Arena arena = Arena.ofShared()) {
+            KernelCase.Buffers buffers = c.allocate((name, bytes) -> arena.allocate(bytes, 4));
+            assertEquals(
+                    0,
+                    allocatedWhenWarm(kernels, c, buffers),
+                    () -> kernels.name() + " " + c + ": bytes in " + CALLS + " calls");
         }
     }
 

@@ -6,7 +6,9 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import org.junit.jupiter.api.DynamicTest;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.TestFactory;
 
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -14,6 +16,7 @@ import java.lang.foreign.ValueLayout;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
+import java.util.stream.Stream;
 
 /**
  * What every implementation of {@link Kernels} has to do: values against a float64 oracle, the same
@@ -42,15 +45,17 @@ abstract class KernelsContract {
         assertEquals(operations, CASES.stream().map(c -> c.operation).distinct().sorted().toList());
     }
 
-    @Test
-    void valuesAreThoseOfFloat64() {
-        for (KernelCase c : CASES) {
-            try (Arena arena = Arena.ofConfined()) {
-                KernelCase.Buffers buffers = c.allocate((name, bytes) -> arena.allocate(bytes, 4));
-                c.run(kernels, buffers);
-                for (Map.Entry<String, KernelCase.Expected> e : c.expected().entrySet()) {
-                    check(c, e.getKey(), c.values(e.getKey(), buffers), e.getValue());
-                }
+    @TestFactory
+    Stream<DynamicTest> valuesAreThoseOfFloat64() {
+        return CaseTests.perOperation(CASES, this::valuesAreThoseOfFloat64);
+    }
+
+    private void valuesAreThoseOfFloat64(KernelCase c) {
+        try (Arena arena = Arena.ofConfined()) {
+            KernelCase.Buffers buffers = c.allocate((name, bytes) -> arena.allocate(bytes, 4));
+            c.run(kernels, buffers);
+            for (Map.Entry<String, KernelCase.Expected> e : c.expected().entrySet()) {
+                check(c, e.getKey(), c.values(e.getKey(), buffers), e.getValue());
             }
         }
     }
@@ -83,31 +88,33 @@ abstract class KernelsContract {
     }
 
     /** Inputs too: a kernel that writes into them fails here. */
-    @Test
-    void bitsAreThoseOfJava() {
-        for (KernelCase c : CASES) {
-            try (Arena arena = Arena.ofConfined()) {
-                KernelCase.Buffers mine = c.allocate((name, bytes) -> arena.allocate(bytes, 4));
-                KernelCase.Buffers java = c.allocate((name, bytes) -> arena.allocate(bytes, 4));
-                c.run(kernels, mine);
-                c.run(JAVA, java);
-                for (String name : c.names()) {
-                    long at = firstDifference(mine.get(name), java.get(name));
-                    if (at >= 0 && !c.isScratch(name)) {
-                        throw new AssertionError(
-                                kernels.name()
-                                        + " "
-                                        + c
-                                        + ": "
-                                        + name
-                                        + " differs from Java at byte "
-                                        + at
-                                        + " of "
-                                        + c.bytes(name)
-                                        + " (seed "
-                                        + Cases.SEED
-                                        + ")");
-                    }
+    @TestFactory
+    Stream<DynamicTest> bitsAreThoseOfJava() {
+        return CaseTests.perOperation(CASES, this::bitsAreThoseOfJava);
+    }
+
+    private void bitsAreThoseOfJava(KernelCase c) {
+        try (Arena arena = Arena.ofConfined()) {
+            KernelCase.Buffers mine = c.allocate((name, bytes) -> arena.allocate(bytes, 4));
+            KernelCase.Buffers java = c.allocate((name, bytes) -> arena.allocate(bytes, 4));
+            c.run(kernels, mine);
+            c.run(JAVA, java);
+            for (String name : c.names()) {
+                long at = firstDifference(mine.get(name), java.get(name));
+                if (at >= 0 && !c.isScratch(name)) {
+                    throw new AssertionError(
+                            kernels.name()
+                                    + " "
+                                    + c
+                                    + ": "
+                                    + name
+                                    + " differs from Java at byte "
+                                    + at
+                                    + " of "
+                                    + c.bytes(name)
+                                    + " (seed "
+                                    + Cases.SEED
+                                    + ")");
                 }
             }
         }
@@ -354,29 +361,29 @@ abstract class KernelsContract {
         }
     }
 
-    /** Every tensor of every case, one element too short. */
-    @Test
-    void everySizeIsChecked() {
-        for (KernelCase c : CASES) {
-            for (String shortened : c.names()) {
-                try (Arena arena = Arena.ofConfined()) {
-                    KernelCase.Buffers buffers =
-                            c.allocate((name, bytes) -> arena.allocate(bytes, 4));
-                    KernelCase.Buffers cut = cut(buffers, shortened);
-                    IndexOutOfBoundsException e =
-                            assertThrows(
-                                    IndexOutOfBoundsException.class,
-                                    () -> c.run(kernels, cut),
-                                    () -> c + " with a short " + shortened);
-                    String message = String.valueOf(e.getMessage());
-                    assertTrue(
-                            message.startsWith(c.operation + ": ")
-                                    && (message.contains(" " + shortened + " ")
-                                            || message.contains(": out "))
-                                    && message.contains(
-                                            "needs " + buffers.get(shortened).byteSize()),
-                            message);
-                }
+    /** Every tensor, one element too short. */
+    @TestFactory
+    Stream<DynamicTest> everySizeIsChecked() {
+        return CaseTests.perOperation(CASES, this::everySizeIsChecked);
+    }
+
+    private void everySizeIsChecked(KernelCase c) {
+        for (String shortened : c.names()) {
+            try (Arena arena = Arena.ofConfined()) {
+                KernelCase.Buffers buffers = c.allocate((name, bytes) -> arena.allocate(bytes, 4));
+                KernelCase.Buffers cut = cut(buffers, shortened);
+                IndexOutOfBoundsException e =
+                        assertThrows(
+                                IndexOutOfBoundsException.class,
+                                () -> c.run(kernels, cut),
+                                () -> c + " with a short " + shortened);
+                String message = String.valueOf(e.getMessage());
+                assertTrue(
+                        message.startsWith(c.operation + ": ")
+                                && (message.contains(" " + shortened + " ")
+                                        || message.contains(": out "))
+                                && message.contains("needs " + buffers.get(shortened).byteSize()),
+                        message);
             }
         }
     }
