@@ -32,7 +32,8 @@ class KernelAllocationTest {
                         kernels ->
                                 DynamicContainer.dynamicContainer(
                                         kernels.name(),
-                                        CaseTests.perOperation(cases, c -> allocatesNothing(kernels, c))));
+                                        CaseTests.perOperation(
+                                                cases, c -> allocatesNothing(kernels, c))));
     }
 
     private static void allocatesNothing(Kernels kernels, KernelCase c) {
