@@ -68,6 +68,16 @@ public sealed interface Stage {
         return null;
     }
 
+    /** Whether it runs the denoiser that can be dilated. */
+    default boolean dilatesNetwork() {
+        return false;
+    }
+
+    /** Whether the attention maps of the denoiser decide anything in it. */
+    default boolean readsMaps() {
+        return false;
+    }
+
     /**
      * Native-size patches that are each a sub-sampled view of the whole picture (stage 1), then
      * relocated to the canvas.
@@ -101,6 +111,11 @@ public sealed interface Stage {
         /** Whether the key patch guides the others. */
         public boolean guided() {
             return views > 1 && guide.weight() > 0;
+        }
+
+        @Override
+        public boolean readsMaps() {
+            return guided() && guide.mask() != GuideOptions.Mask.NONE;
         }
 
         /** Whether each patch has a guide of its own. */
@@ -170,6 +185,16 @@ public sealed interface Stage {
         @Override
         public Windows canvasWindows() {
             return this;
+        }
+
+        @Override
+        public boolean readsMaps() {
+            return background != null;
+        }
+
+        /** Whether its canvas is smaller than the picture's: that of one patch. */
+        public boolean smallerThan(Canvas whole) {
+            return y.canvas() < whole.height() || x.canvas() < whole.width();
         }
 
         @Override
@@ -368,6 +393,11 @@ public sealed interface Stage {
         @Override
         public String name() {
             return "dilated";
+        }
+
+        @Override
+        public boolean dilatesNetwork() {
+            return true;
         }
 
         @Override

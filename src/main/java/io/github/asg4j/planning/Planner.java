@@ -394,17 +394,7 @@ public final class Planner {
     /** Whether the bundle has the maps that the stages weigh with. */
     private void checkMasks(GenerationRequest request, List<Stage> stages) {
         maskBlocks(request.guide());
-        boolean background =
-                stages.stream()
-                        .anyMatch(s -> s instanceof Stage.Windows w && w.background() != null);
-        boolean guided =
-                stages.stream()
-                        .anyMatch(
-                                s ->
-                                        s instanceof Stage.Patches p
-                                                && p.guided()
-                                                && p.guide().mask() != GuideOptions.Mask.NONE);
-        if (manifest.denoiser().masks().isEmpty() && (background || guided)) {
+        if (manifest.denoiser().masks().isEmpty() && stages.stream().anyMatch(Stage::readsMaps)) {
             throw new BadRequestException(
                     "the bundle \""
                             + manifest.name()

@@ -16,6 +16,7 @@ import io.github.asg4j.model.Tokenizer;
 import io.github.asg4j.ort.OrtRuntime;
 import io.github.asg4j.planning.PlannedRequest;
 import io.github.asg4j.planning.Planner;
+import io.github.asg4j.run.worker.EngineParts;
 import io.github.asg4j.run.worker.Fleet;
 import io.github.asg4j.run.worker.Gpus;
 import io.github.asg4j.run.worker.WorkerHook;
@@ -74,14 +75,10 @@ public final class LocalEngine implements AutoCloseable {
             model = LoadedModel.open(bundle, fleet.placements());
             runner =
                     new Runner(
-                            bundle,
-                            model,
-                            kernels.kernels(),
+                            new EngineParts(bundle, model, tokenizers, kernels.kernels(), VERSION),
                             planner,
-                            tokenizers,
                             fleet.lanes(),
                             memoryLimit(options),
-                            VERSION,
                             hook);
         } catch (Throwable e) {
             fleet.close();

@@ -8,6 +8,7 @@ import io.github.asg4j.GeneratedImage;
 import io.github.asg4j.Generation;
 import io.github.asg4j.GenerationListener;
 import io.github.asg4j.planning.PlannedRequest;
+import io.github.asg4j.run.work.Cancellation;
 import io.github.asg4j.run.worker.Fleet;
 
 import org.jspecify.annotations.Nullable;
@@ -129,7 +130,7 @@ final class RequestQueue {
     private final class Running implements Generation, Runnable {
         private final PlannedRequest request;
         private final GenerationListener listener;
-        private final Runner.Cancellation cancellation = new Runner.Cancellation();
+        private final Cancellation cancellation = new Cancellation();
         private final CompletableFuture<GeneratedImage> future = new CompletableFuture<>();
 
         /** Whether it is drawn or was given up: decided once, by the dispatcher or by who cancels. */

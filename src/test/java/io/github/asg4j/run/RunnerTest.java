@@ -10,6 +10,8 @@ import io.github.asg4j.kernel.JavaKernels;
 import io.github.asg4j.model.Bundle;
 import io.github.asg4j.model.LoadedModel;
 import io.github.asg4j.planning.Planner;
+import io.github.asg4j.run.work.Cancellation;
+import io.github.asg4j.run.worker.EngineParts;
 import io.github.asg4j.run.worker.Fleet;
 import io.github.asg4j.run.worker.WorkerHook;
 
@@ -31,20 +33,17 @@ class RunnerTest {
             Planner planner = new Planner(bundle.manifest(), 2, fleet.gpuMemory(), Long.MAX_VALUE);
             Runner runner =
                     new Runner(
-                            bundle,
-                            model,
-                            kernels,
+                            new EngineParts(
+                                    bundle, model, List.of(bundle.tokenizer(0)), kernels, "test"),
                             planner,
-                            List.of(bundle.tokenizer(0)),
                             fleet.lanes(),
                             Long.MAX_VALUE,
-                            "test",
                             WorkerHook.NONE);
             GeneratedImage image =
                     runner.run(
                             planner.planned(Tiny.request().build()),
                             event -> {},
-                            new Runner.Cancellation());
+                            new Cancellation());
             assertEquals(List.of("cpu#1"), image.report().get("lost_devices"));
         }
         assertEquals(before, Memory.bytesInUse());

@@ -74,24 +74,19 @@ public final class DemoFusionPhaseRun extends StageRun {
      */
     public DemoFusionPhaseRun(
             Stage.Phase phase,
-            int viewBatch,
-            Conditioning conditioning,
-            ScheduleTable table,
-            long seed,
-            Workers workers,
+            StageContext context,
             SharedTensor previous,
             SharedTensor anchor,
-            boolean first,
-            boolean history,
-            boolean previews) {
-        super(phase, viewBatch);
+            boolean first) {
+        super(phase, context.viewBatch());
         this.phase = phase;
-        this.table = table;
-        this.seed = seed;
+        table = context.table();
+        seed = context.seed();
+        Workers workers = context.workers();
         this.previous = previous;
         this.anchor = anchor;
         this.first = first;
-        channels = conditioning.canvas().channels();
+        channels = context.canvas().channels();
         height = phase.local().y().canvas();
         width = phase.local().x().canvas();
         plane = (long) channels * height * width;
@@ -116,25 +111,22 @@ public final class DemoFusionPhaseRun extends StageRun {
                 new WindowViews(
                         phase.local(),
                         windowCalls,
-                        conditioning,
-                        table,
-                        seed,
+                        context,
                         counter,
-                        workers,
                         null,
                         starts,
                         CanvasStrips.whole(phase.local(), windowCalls, starts));
-        dilated = new DilatedViews(phase, dilatedCalls, conditioning, table, workers);
+        dilated = new DilatedViews(phase, dilatedCalls, context);
         enlarged = workers.floats(plane, "enlarged phase");
         noise = workers.floats(plane, "phase noise");
         x[0] = workers.floats(plane, "canvas");
         x[1] = workers.floats(plane, "canvas");
-        latents = new SharedTensor[history ? phase.steps() : 1];
+        latents = new SharedTensor[context.keep().history() ? phase.steps() : 1];
         for (int i = 0; i < latents.length; i++) {
             latents[i] = workers.floats(plane, "canvas");
         }
         out = workers.floats(plane, "phase");
-        preview = workers.floats(previews ? plane : 0, "preview");
+        preview = workers.floats(context.keep().previews() ? plane : 0, "preview");
         blurred = workers.floats(plane, "blurred canvas");
         scratch = workers.floats(plane, "scratch");
         moments = workers.floats(FLOATS_OF_MOMENTS, "moments");

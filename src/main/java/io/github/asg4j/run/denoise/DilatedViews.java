@@ -38,17 +38,13 @@ public final class DilatedViews {
     /**
      * @param calls of the dilated views, their views counted from 0
      */
-    public DilatedViews(
-            Stage.Phase phase,
-            List<Stage.Call> calls,
-            Conditioning conditioning,
-            ScheduleTable table,
-            Workers workers) {
+    public DilatedViews(Stage.Phase phase, List<Stage.Call> calls, StageContext context) {
         this.phase = phase;
         this.calls = calls;
-        this.conditioning = conditioning;
-        this.table = table;
-        canvas = conditioning.canvas();
+        conditioning = context.conditioning();
+        table = context.table();
+        canvas = context.canvas();
+        Workers workers = context.workers();
         copies = phase.dilatedRows();
         guidanceScale = (float) phase.guidanceScale();
         height = phase.dilatedHeight();

@@ -84,31 +84,28 @@ public final class PatchRun extends StageRun {
     private final @Nullable UpsampledGuide[] upsampled;
 
     /**
+     * @param blocks indices of the bundle's attention maps that the mask is made of
      * @param start [N, C, h, w] initial latents, in host memory
      * @param lastMask [h, w], receives the key patch's mask of the last step; null: nobody reads it
      * @param objectMask decided by the join from {@code lastMask}; null: nobody asks
-     * @param keep what is kept beyond what the picture needs
      */
     public PatchRun(
             Stage.Patches patches,
-            int viewBatch,
+            StageContext context,
             WorkScheduler scheduler,
-            Conditioning conditioning,
-            ScheduleTable table,
-            long seed,
-            Workers workers,
             int[] blocks,
             MemorySegment start,
             @Nullable SharedTensor lastMask,
-            @Nullable ObjectMask objectMask,
-            Keep keep) {
-        super(patches, viewBatch);
+            @Nullable ObjectMask objectMask) {
+        super(patches, context.viewBatch());
         this.patches = patches;
         this.guidesReady = scheduler.newPublication();
-        this.conditioning = conditioning;
-        this.table = table;
-        this.canvas = conditioning.canvas();
-        this.seed = seed;
+        this.conditioning = context.conditioning();
+        this.table = context.table();
+        this.canvas = context.canvas();
+        this.seed = context.seed();
+        Workers workers = context.workers();
+        Keep keep = context.keep();
         this.copies = patches.rows();
         this.guidanceScale = (float) patches.guidanceScale();
         Guide guide = patches.guide();
@@ -163,16 +160,6 @@ public final class PatchRun extends StageRun {
         upsampled = new UpsampledGuide[workers.size()];
         enlarging = patches.upsampled() ? UpsampledGuide.Axes.of(canvas, memory) : null;
     }
-
-    /**
-     * What is kept beyond what the picture needs.
-     *
-     * @param history the latents of all steps
-     * @param previews clean latents on request
-     * @param patches clean latents of the last step
-     * @param attention maps and masks of all steps
-     */
-    public record Keep(boolean history, boolean previews, boolean patches, boolean attention) {}
 
     private static int space(Stage.Patches patches) {
         if (!patches.guided()) {

@@ -58,29 +58,22 @@ public final class ScaleCrafterRun extends StageRun {
     private final @Nullable CallBuffers[][] prepared;
 
     /**
-     * @param conditioning with the dilated denoiser
+     * @param context with the dilated denoiser
      * @param start [C, H, W], the canvas before the first step
      */
-    public ScaleCrafterRun(
-            Stage.Dilated dilated,
-            Conditioning conditioning,
-            ScheduleTable table,
-            long seed,
-            Workers workers,
-            SharedTensor start,
-            boolean history,
-            boolean previews) {
+    public ScaleCrafterRun(Stage.Dilated dilated, StageContext context, SharedTensor start) {
         super(dilated, 1);
         this.dilated = dilated;
-        this.conditioning = conditioning;
-        this.table = table;
-        this.canvas = conditioning.canvas();
-        this.seed = seed;
+        conditioning = context.conditioning();
+        table = context.table();
+        canvas = context.canvas();
+        seed = context.seed();
+        Workers workers = context.workers();
         this.copies = dilated.rows();
         this.guidanceScale = (float) dilated.guidanceScale();
         long plane = canvas.plane();
         memory = workers.memory();
-        latents = new SharedTensor[history ? dilated.steps() + 1 : 2];
+        latents = new SharedTensor[context.keep().history() ? dilated.steps() + 1 : 2];
         latents[0] = start;
         for (int i = 1; i < latents.length; i++) {
             latents[i] = workers.floats(plane, "canvas");
@@ -97,7 +90,7 @@ public final class ScaleCrafterRun extends StageRun {
         weightX = workers.of(ones(canvas.width()), "window weights");
         boolean stochastic = table.stochastic(0, dilated.steps());
         stepNoise = workers.floats(stochastic ? plane : 0, "step noise");
-        preview = workers.floats(previews ? plane : 0, "preview");
+        preview = workers.floats(context.keep().previews() ? plane : 0, "preview");
         prepared = new CallBuffers[workers.size()][calls().size()];
     }
 

@@ -41,42 +41,29 @@ public final class WindowRun extends StageRun {
      */
     public WindowRun(
             Stage.Windows windows,
-            int viewBatch,
-            Conditioning conditioning,
-            ScheduleTable table,
-            long seed,
-            Workers workers,
+            StageContext context,
             SharedTensor start,
-            @Nullable ObjectMask objectMask,
-            boolean history,
-            boolean previews) {
+            @Nullable ObjectMask objectMask) {
+        Workers workers = context.workers();
         MemorySegment starts =
-                WindowViews.starts(windows, seed, windows.firstStep(), workers.memory());
-        CanvasStrips strips = CanvasStrips.of(windows, windows.calls(viewBatch), starts);
-        super(windows, viewBatch, strips.count());
+                WindowViews.starts(windows, context.seed(), windows.firstStep(), workers.memory());
+        CanvasStrips strips = CanvasStrips.of(windows, windows.calls(context.viewBatch()), starts);
+        super(windows, context.viewBatch(), strips.count());
         this.windows = windows;
-        this.table = table;
+        this.table = context.table();
         this.strips = strips;
         this.start = start;
         onHost = workers.onHost();
         memory = workers.memory();
         views =
                 new WindowViews(
-                        windows,
-                        calls(),
-                        conditioning,
-                        table,
-                        seed,
-                        windows.firstStep(),
-                        workers,
-                        objectMask,
-                        starts,
-                        strips);
-        latents = new SharedTensor[history ? windows.steps() : Math.min(2, windows.steps())];
+                        windows, calls(), context, windows.firstStep(), objectMask, starts, strips);
+        Keep keep = context.keep();
+        latents = new SharedTensor[keep.history() ? windows.steps() : Math.min(2, windows.steps())];
         for (int i = 0; i < latents.length; i++) {
             latents[i] = views.canvasInStrips("canvas");
         }
-        preview = previews ? views.canvasInStrips("preview") : workers.floats(0, "preview");
+        preview = keep.previews() ? views.canvasInStrips("preview") : workers.floats(0, "preview");
     }
 
     /** In memory that all share any worker may take a unit; on GPUs neighbours lie together. */

@@ -74,24 +74,21 @@ public final class WindowViews {
     public WindowViews(
             Stage.Windows windows,
             List<Stage.Call> calls,
-            Conditioning conditioning,
-            ScheduleTable table,
-            long seed,
+            StageContext context,
             int firstCounter,
-            Workers workers,
             @Nullable ObjectMask objectMask,
             MemorySegment starts,
             CanvasStrips strips) {
         this.windows = windows;
         this.calls = calls;
-        this.conditioning = conditioning;
-        this.table = table;
-        this.canvas = conditioning.canvas();
-        this.seed = seed;
+        this.conditioning = context.conditioning();
+        this.table = context.table();
+        this.canvas = context.canvas();
+        this.seed = context.seed();
         this.firstCounter = firstCounter;
         this.objectMask = objectMask;
         this.strips = strips;
-        this.workers = workers;
+        this.workers = context.workers();
         double other =
                 windows.background() == null
                         ? windows.guidanceScale()

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.github.asg4j.run.report;
 
+import io.github.asg4j.OutputException;
 import io.github.asg4j.device.Memory;
 import io.github.asg4j.image.Npy;
 import io.github.asg4j.kernel.Kernels;
@@ -12,10 +13,12 @@ import io.github.asg4j.run.denoise.Conditioning;
 import io.github.asg4j.run.denoise.PatchRun;
 import io.github.asg4j.run.denoise.StageRun;
 import io.github.asg4j.run.start.Embeddings;
+import io.github.asg4j.run.start.StartLatents;
 
 import org.jspecify.annotations.Nullable;
 
 import java.lang.foreign.MemorySegment;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Locale;
 
@@ -40,10 +43,21 @@ public final class Dump {
     }
 
     /**
-     * @param start latents of the start picture [C, h, w]; NULL: none
+     * Checks the folder before any work is done.
+     *
+     * @throws OutputException there is none, or it cannot be written to
      */
-    public void write(
-            Embeddings texts, MemorySegment noise, MemorySegment start, Iterable<StageRun> stages) {
+    public static void requireFolder(Path folder) {
+        if (!(Files.isDirectory(folder) && Files.isWritable(folder))) {
+            throw new OutputException(
+                    "the dump folder "
+                            + folder
+                            + " is no folder that can be written to: create it");
+        }
+    }
+
+    /** Writes all that the stages of a request have kept. */
+    public void write(Embeddings texts, StartLatents start, Iterable<StageRun> stages) {
         long tokens = texts.tokenWeights().byteSize() / 4;
         long hidden = texts.hidden().byteSize() / 4 / Conditioning.ROWS / tokens;
         save("text_hidden", texts.hidden(), Conditioning.ROWS, tokens, hidden);
@@ -54,9 +68,9 @@ public final class Dump {
         long c = canvas.channels();
         long h = canvas.y().patch();
         long w = canvas.x().patch();
-        save("noise", noise, canvas.patches(), c, h, w);
-        if (start.byteSize() > 0) {
-            save("start", start, 1, c, h, w);
+        save("noise", start.patches(), canvas.patches(), c, h, w);
+        if (start.picture().byteSize() > 0) {
+            save("start", start.picture(), 1, c, h, w);
         }
         for (StageRun stage : stages) {
             for (int k = 0; k < stage.stage().steps(); k++) {

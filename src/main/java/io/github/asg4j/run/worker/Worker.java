@@ -84,6 +84,11 @@ public final class Worker implements NetworkThread, AutoCloseable {
         return index;
     }
 
+    /** What it works with, request after request. */
+    public DeviceLane lane() {
+        return lane;
+    }
+
     /** Kernels on {@link #queue}. */
     public Kernels kernels() {
         return kernels;

@@ -1,0 +1,283 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.github.asg4j.run;
+
+import io.github.asg4j.DeviceException;
+import io.github.asg4j.GeneratedImage;
+import io.github.asg4j.GenerationListener;
+import io.github.asg4j.GenerationRequest;
+import io.github.asg4j.TraceReport;
+import io.github.asg4j.device.Memory;
+import io.github.asg4j.model.LoadedModel;
+import io.github.asg4j.plan.MemoryEstimate;
+import io.github.asg4j.plan.Plan;
+import io.github.asg4j.plan.Stage;
+import io.github.asg4j.plan.Upscaling;
+import io.github.asg4j.planning.PlannedRequest;
+import io.github.asg4j.run.denoise.CallBuffers;
+import io.github.asg4j.run.denoise.Conditioning;
+import io.github.asg4j.run.denoise.Keep;
+import io.github.asg4j.run.denoise.ScheduleTable;
+import io.github.asg4j.run.denoise.StageContext;
+import io.github.asg4j.run.picture.LatentsDecoder;
+import io.github.asg4j.run.picture.PictureEnlarger;
+import io.github.asg4j.run.picture.Pixels;
+import io.github.asg4j.run.picture.TileUnits;
+import io.github.asg4j.run.report.Dump;
+import io.github.asg4j.run.report.GuardedListener;
+import io.github.asg4j.run.report.ProgressReporter;
+import io.github.asg4j.run.report.ReportBuilder;
+import io.github.asg4j.run.start.Embeddings;
+import io.github.asg4j.run.start.GivenPicture;
+import io.github.asg4j.run.start.StartLatents;
+import io.github.asg4j.run.start.TextConditioning;
+import io.github.asg4j.run.work.Cancellation;
+import io.github.asg4j.run.work.DeviceSpeeds;
+import io.github.asg4j.run.work.WorkLoop;
+import io.github.asg4j.run.work.WorkScheduler;
+import io.github.asg4j.run.worker.CallLog;
+import io.github.asg4j.run.worker.DeviceLane;
+import io.github.asg4j.run.worker.DevicePool;
+import io.github.asg4j.run.worker.EngineParts;
+import io.github.asg4j.run.worker.RequestContext;
+import io.github.asg4j.run.worker.RequestTimes;
+import io.github.asg4j.run.worker.Worker;
+import io.github.asg4j.run.worker.WorkerHook;
+import io.github.asg4j.run.worker.Workers;
+
+import java.lang.foreign.MemorySegment;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+
+/**
+ * One request at work, from its prompt to its pixels. Owns the memory and the workers of the request;
+ * used by one thread, once.
+ */
+final class RequestRun implements AutoCloseable {
+    private static final System.Logger LOG = System.getLogger(RequestRun.class.getName());
+
+    private final PlannedRequest planned;
+    private final GenerationRequest request;
+    private final Plan plan;
+    private final DevicePool devices;
+    private final RequestTimes times = new RequestTimes();
+    private final Memory memory = new Memory("the picture");
+    private final List<DeviceLane> lanes;
+    private final List<Worker> workers = new ArrayList<>();
+    private final RequestContext context;
+    private final WorkScheduler scheduler;
+    private final WorkLoop loop;
+    private final ProgressReporter.Audience audience;
+    private final Cancellation cancellation;
+
+    /**
+     * @param speeds of the devices, as earlier requests have shown them
+     */
+    RequestRun(
+            PlannedRequest planned,
+            EngineParts engine,
+            DevicePool devices,
+            DeviceSpeeds speeds,
+            GenerationListener listener,
+            Cancellation cancellation) {
+        this.planned = planned;
+        this.devices = devices;
+        this.cancellation = cancellation;
+        request = planned.request();
+        plan = planned.plan();
+        lanes = devices.working();
+        context = new RequestContext(engine, devices, planned, new Workers(workers, memory), times);
+        scheduler =
+                new WorkScheduler(lanes.stream().map(DeviceLane::name).toList(), speeds.of(lanes));
+        loop = new WorkLoop(workers, devices, scheduler, cancellation);
+        int previewEvery = listener.previewEvery();
+        audience =
+                new ProgressReporter.Audience(
+                        new GuardedListener(listener),
+                        new Keep(
+                                request.dumpDirectory() != null,
+                                previewEvery > 0,
+                                listener.wantsPatches(),
+                                listener.wantsAttention()),
+                        previewEvery);
+    }
+
+    /**
+     * Checks that the devices have room, and loads networks that only some methods need.
+     *
+     * @param memoryLimit bytes of host memory that a request may take
+     */
+    void prepare(long memoryLimit) {
+        plan.memory().require(memoryLimit, plan.canvas(), "of memory");
+        for (DeviceLane lane : lanes) {
+            MemoryEstimate own = plan.devices().get(lane.name());
+            if (own != null) {
+                own.require(lane.memoryLimit(), plan.canvas(), "on " + lane.name());
+            }
+        }
+        if (plan.stages().stream().anyMatch(Stage::dilatesNetwork)) {
+            LoadedModel model = context.model();
+            lanes.forEach(lane -> model.dilatedDenoiser(devices.indexOf(lane)));
+        }
+        times.loaded();
+        if (request.dumpDirectory() != null) {
+            Dump.requireFolder(request.dumpDirectory());
+        }
+    }
+
+    /**
+     * Makes one worker per device.
+     *
+     * @param traced whether they keep a log of their calls
+     */
+    void addWorkers(WorkerHook hook, boolean traced) {
+        for (int i = 0; i < lanes.size(); i++) {
+            CallLog log = traced ? new CallLog(lanes.get(i).name(), times.start()) : null;
+            workers.add(new Worker(i, lanes.size(), lanes.get(i), hook, log));
+        }
+    }
+
+    /** Draws the picture: the story of a request. */
+    GeneratedImage draw() {
+        LatentsDecoder decoder = new LatentsDecoder(context, loop.own());
+        ReportBuilder reports = new ReportBuilder(context, scheduler);
+        ProgressReporter progress =
+                new ProgressReporter(context, scheduler, cancellation, audience, decoder, reports);
+        Path picture = request.image();
+        Upscaling upscaling = plan.upscaling();
+        if (upscaling != null && picture != null) {
+            PictureEnlarger enlarger = new PictureEnlarger(context, decoder, upscaling);
+            take(picture, enlarger);
+            return reports.picture(enlarge(enlarger, progress), "", "", decoder.summary(), null);
+        }
+        MemorySegment given =
+                picture == null
+                        ? MemorySegment.NULL
+                        : times.vae(
+                                () ->
+                                        devices.onFront(
+                                                () -> StartLatents.ofPicture(context, picture)));
+        progress.event("text", 0, 1);
+        TextConditioning.Encoded text =
+                times.text(() -> devices.onFront(() -> TextConditioning.encode(context)));
+        progress.event("text", 1, 1);
+        StartLatents start = StartLatents.of(context, given);
+        StageFactory.Stages stages =
+                StageFactory.stages(context, stageContext(text.embeddings()), scheduler, start);
+        progress.begin(stages.runs());
+        loop.carryOut(stages.runs(), progress::lookAtStages);
+        reports.stagesEnded();
+        if (request.dumpDirectory() != null) {
+            new Dump(request.dumpDirectory(), plan, context.kernels(), memory)
+                    .write(text.embeddings(), start, stages.runs());
+        }
+        MemorySegment latents = stages.runs().getLast().result().read(memory);
+        Pixels pixels =
+                upscaling == null
+                        ? times.vae(() -> decoder.canvas(latents, run -> byTiles(run, progress)))
+                        : enlarge(latents, decoder, upscaling, progress);
+        return reports.picture(
+                pixels, text.cut(), text.negativeCut(), decoder.summary(), stages.objectMask());
+    }
+
+    /** What the stages are made with. */
+    private StageContext stageContext(Embeddings texts) {
+        Workers team = context.workers();
+        Conditioning conditioning =
+                new Conditioning(
+                        context.ofEachWorker(context.model()::denoiser),
+                        plan.canvas(),
+                        team.of(texts.hidden(), "text embeddings"),
+                        team.orNull(texts.pooled(), "pooled embeddings"),
+                        team.of(texts.tokenWeights(), "token weights"),
+                        texts.realTokens(),
+                        new CallBuffers.Pool(team.size()));
+        return new StageContext(
+                conditioning,
+                new ScheduleTable(planned.schedule(), memory),
+                request.seed(),
+                team,
+                plan.viewBatch(),
+                audience.keep());
+    }
+
+    /** Hands the enlarger a given picture, resampled to native size. */
+    private void take(Path picture, PictureEnlarger enlarger) {
+        try (Memory reading = new Memory("the start picture")) {
+            enlarger.take(
+                    GivenPicture.read(
+                            picture,
+                            plan.canvas(),
+                            context.kernels(),
+                            reading,
+                            (float) (1 / 255.0),
+                            0));
+        }
+    }
+
+    private Pixels enlarge(
+            MemorySegment latents,
+            LatentsDecoder decoder,
+            Upscaling upscaling,
+            ProgressReporter progress) {
+        PictureEnlarger enlarger = new PictureEnlarger(context, decoder, upscaling);
+        times.vae(
+                () -> {
+                    enlarger.decode(latents, run -> byTiles(run, progress));
+                    return enlarger;
+                });
+        return enlarge(enlarger, progress);
+    }
+
+    private Pixels enlarge(PictureEnlarger enlarger, ProgressReporter progress) {
+        return times.upscale(
+                () -> {
+                    MemorySegment enlarged = enlarger.enlarge(run -> byTiles(run, progress));
+                    if (request.dumpDirectory() != null) {
+                        Dump.picture(request.dumpDirectory(), enlarged, plan.upscaling());
+                    }
+                    return enlarger.pixels(enlarged);
+                });
+    }
+
+    /** Lets all workers do the tiles of a picture. */
+    private void byTiles(TileUnits run, ProgressReporter progress) {
+        progress.begin(run);
+        scheduler.add(run);
+        loop.carryOut(List.of(run), () -> progress.lookAtTiles(run));
+    }
+
+    /** Tells how fast the devices were, for the sharing out of the next picture. */
+    void measure(DeviceSpeeds speeds) {
+        workers.forEach(worker -> speeds.add(worker.lane(), worker));
+    }
+
+    /** Tells a listener that asked for it of all calls. */
+    void reportTrace() {
+        List<TraceReport.Call> calls = new ArrayList<>();
+        for (Worker worker : workers) {
+            CallLog log = worker.log();
+            if (log != null) {
+                calls.addAll(log.calls());
+            }
+        }
+        audience.listener().tell(l -> l.onTrace(new TraceReport(calls)));
+    }
+
+    @Override
+    public void close() {
+        // All of them before the first is freed: they read each other's memory.
+        workers.forEach(worker -> attempt(worker, worker::settle));
+        workers.forEach(worker -> attempt(worker, worker::close));
+        memory.close();
+    }
+
+    /** What fails is of a device that is lost: what it held is gone with it. */
+    private static void attempt(Worker worker, Runnable action) {
+        try {
+            action.run();
+        } catch (DeviceException e) {
+            LOG.log(System.Logger.Level.DEBUG, worker.name() + " cannot be closed", e);
+        }
+    }
+}

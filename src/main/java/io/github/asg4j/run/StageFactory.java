@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.github.asg4j.run;
+
+import io.github.asg4j.model.LoadedModel;
+import io.github.asg4j.plan.Canvas;
+import io.github.asg4j.plan.Stage;
+import io.github.asg4j.run.denoise.DemoFusionPhaseRun;
+import io.github.asg4j.run.denoise.ObjectMask;
+import io.github.asg4j.run.denoise.PatchRun;
+import io.github.asg4j.run.denoise.ScaleCrafterRun;
+import io.github.asg4j.run.denoise.StageContext;
+import io.github.asg4j.run.denoise.StageRun;
+import io.github.asg4j.run.denoise.WindowRun;
+import io.github.asg4j.run.start.StartLatents;
+import io.github.asg4j.run.work.WorkScheduler;
+import io.github.asg4j.run.worker.RequestContext;
+import io.github.asg4j.run.worker.SharedTensor;
+import io.github.asg4j.run.worker.Workers;
+
+import org.jspecify.annotations.Nullable;
+
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.util.ArrayList;
+import java.util.List;
+
+/** Makes the stages of a plan: each begins where the one before ends. */
+final class StageFactory {
+    private static final long FLOATS_OF_MOMENTS = 2 * Double.BYTES / Float.BYTES;
+
+    private final RequestContext request;
+    private final StageContext context;
+    private final WorkScheduler scheduler;
+    private final StartLatents start;
+    private final Canvas canvas;
+    private final Workers workers;
+
+    /** Decided by stage 1, read by the windows after it; null: all windows are alike. */
+    private @Nullable ObjectMask objectMask;
+
+    private StageFactory(
+            RequestContext request,
+            StageContext context,
+            WorkScheduler scheduler,
+            StartLatents start) {
+        this.request = request;
+        this.context = context;
+        this.scheduler = scheduler;
+        this.start = start;
+        canvas = context.canvas();
+        workers = context.workers();
+    }
+
+    /**
+     * The stages of a request.
+     *
+     * @param runs in order
+     * @param objectMask by which windows with an object are told from background; null: none are
+     */
+    record Stages(List<StageRun> runs, @Nullable ObjectMask objectMask) {}
+
+    /** Makes the stages and adds them to the scheduler. */
+    static Stages stages(
+            RequestContext request,
+            StageContext context,
+            WorkScheduler scheduler,
+            StartLatents start) {
+        StageFactory factory = new StageFactory(request, context, scheduler, start);
+        List<StageRun> runs = factory.runs();
+        runs.forEach(scheduler::add);
+        return new Stages(runs, factory.objectMask);
+    }
+
+    private List<StageRun> runs() {
+        List<StageRun> runs = new ArrayList<>();
+        SharedTensor current = workers.of(start.first(), "start of the first stage");
+        SharedTensor anchor = workers.floats(FLOATS_OF_MOMENTS, "moments of the first phase");
+        for (Stage stage : request.plan().stages()) {
+            boolean first = runs.stream().noneMatch(DemoFusionPhaseRun.class::isInstance);
+            StageRun run =
+                    switch (stage) {
+                        case Stage.Patches patches -> patches(patches);
+                        case Stage.Windows windows -> windows(windows, current);
+                        case Stage.Phase phase ->
+                                new DemoFusionPhaseRun(phase, context, current, anchor, first);
+                        case Stage.Dilated dilated -> dilated(dilated, current);
+                    };
+            runs.add(run);
+            current = run.result();
+        }
+        return List.copyOf(runs);
+    }
+
+    private PatchRun patches(Stage.Patches stage) {
+        SharedTensor lastMask = lastMask();
+        return new PatchRun(
+                stage,
+                context,
+                scheduler,
+                request.planned().maskBlocks().stream().mapToInt(Integer::intValue).toArray(),
+                start.patches(),
+                lastMask,
+                objectMask);
+    }
+
+    /** The mask of stage 1's last step, where windows ask for it; else null. */
+    private @Nullable SharedTensor lastMask() {
+        for (Stage stage : request.plan().stages()) {
+            if (stage instanceof Stage.Windows windows && windows.background() != null) {
+                MemorySegment mask =
+                        workers.memory()
+                                .floats(canvas.patchPlane() / canvas.channels(), "object mask");
+                for (long i = 0; i < mask.byteSize() / 4; i++) {
+                    mask.setAtIndex(ValueLayout.JAVA_FLOAT, i, 1); // a prompt without a token
+                }
+                objectMask = new ObjectMask(canvas, windows, windows.background().objectShare());
+                return workers.of(mask, "object mask");
+            }
+        }
+        return null;
+    }
+
+    private WindowRun windows(Stage.Windows stage, SharedTensor current) {
+        SharedTensor from = current;
+        if (stage.smallerThan(canvas)) { // native size first: the first patch alone
+            MemorySegment patch = start.patches().asSlice(0, canvas.patchPlane() * Float.BYTES);
+            from = workers.of(patch, "first patch");
+        }
+        return new WindowRun(stage, context, from, stage.background() == null ? null : objectMask);
+    }
+
+    private ScaleCrafterRun dilated(Stage.Dilated stage, SharedTensor current) {
+        LoadedModel model = request.model();
+        return new ScaleCrafterRun(
+                stage, context.with(request.ofEachWorker(model::dilatedDenoiser)), current);
+    }
+}

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.github.asg4j.run.denoise;
+
+import io.github.asg4j.model.Denoiser;
+import io.github.asg4j.plan.Canvas;
+import io.github.asg4j.run.worker.Workers;
+
+import java.util.List;
+
+/**
+ * What all stages of a request are made with.
+ *
+ * @param conditioning of all calls
+ * @param table the schedule as the kernels read it
+ * @param seed of the step noise
+ * @param workers who carry the stages out
+ * @param viewBatch the most views of a call
+ * @param keep what is kept beyond what the picture needs
+ */
+public record StageContext(
+        Conditioning conditioning,
+        ScheduleTable table,
+        long seed,
+        Workers workers,
+        int viewBatch,
+        Keep keep) {
+    public Canvas canvas() {
+        return conditioning.canvas();
+    }
+
+    /** The same with another network, by worker. */
+    public StageContext with(List<Denoiser> denoisers) {
+        return new StageContext(
+                conditioning.with(denoisers), table, seed, workers, viewBatch, keep);
+    }
+}

@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.github.asg4j.run.start;
+
+import io.github.asg4j.BadRequestException;
+import io.github.asg4j.device.Memory;
+import io.github.asg4j.image.Npy;
+import io.github.asg4j.kernel.Kernels;
+import io.github.asg4j.model.Manifest;
+import io.github.asg4j.plan.Canvas;
+import io.github.asg4j.run.worker.NonFinite;
+import io.github.asg4j.run.worker.RequestContext;
+
+import java.lang.foreign.MemorySegment;
+import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.List;
+
+/**
+ * What a picture is drawn from, in host memory.
+ *
+ * @param patches initial noise by patch, scaled to start from: [N, C, h, w]
+ * @param canvas the same relocated: [C, H, W]
+ * @param picture latents of the start picture [C, h, w]; NULL: none was given
+ */
+public record StartLatents(MemorySegment patches, MemorySegment canvas, MemorySegment picture) {
+
+    /** What the first stage begins with: the start picture, or the noise of the canvas. */
+    public MemorySegment first() {
+        return picture.byteSize() > 0 ? picture : canvas;
+    }
+
+    /**
+     * Draws the noise of a request, or reads the latents that it gives (SPEC §1, §7).
+     *
+     * @param picture latents of the start picture, or NULL
+     * @throws BadRequestException given latents that cannot be read, or of another shape
+     */
+    public static StartLatents of(RequestContext context, MemorySegment picture) {
+        Memory memory = context.memory();
+        Kernels kernels = context.kernels();
+        Canvas canvas = context.canvas();
+        MemorySegment patches = memory.floats(canvas.plane(), "initial noise");
+        MemorySegment latents = memory.floats(canvas.plane(), "initial canvas");
+        float scale = (float) context.planned().schedule().initScale();
+        Path file = context.request().latents();
+        if (file == null) {
+            long plane = canvas.patchPlane();
+            for (int i = 0; i < canvas.patches(); i++) {
+                kernels.normal(
+                        patches.asSlice(i * plane * 4, plane * 4),
+                        plane,
+                        context.request().seed(),
+                        i * plane,
+                        0,
+                        Kernels.INITIAL_NOISE,
+                        scale);
+            }
+        } else {
+            given(context, file, patches, latents, scale);
+        }
+        kernels.relocate(
+                latents,
+                patches,
+                canvas.channels(),
+                canvas.y().patches(),
+                canvas.x().patches(),
+                canvas.y().patch(),
+                canvas.x().patch());
+        return new StartLatents(patches, latents, picture);
+    }
+
+    private static void given(
+            RequestContext context,
+            Path file,
+            MemorySegment patches,
+            MemorySegment latents,
+            float scale) {
+        Kernels kernels = context.kernels();
+        Canvas canvas = context.canvas();
+        Npy.Array given =
+                Npy.read(
+                        file,
+                        Npy.Type.FLOAT32,
+                        (bytes, alignment) -> context.memory().allocate(bytes, "given latents"));
+        List<Long> shape = Arrays.stream(given.shape()).boxed().toList();
+        long c = canvas.channels();
+        List<Long> whole = List.of(1L, c, (long) canvas.height(), (long) canvas.width());
+        List<Long> cut =
+                List.of(
+                        (long) canvas.patches(),
+                        c,
+                        (long) canvas.y().patch(),
+                        (long) canvas.x().patch());
+        if (shape.equals(cut)) {
+            kernels.scaleShift(patches, given.data(), canvas.plane(), scale, 0);
+        } else if (shape.equals(whole)) {
+            kernels.scaleShift(latents, given.data(), canvas.plane(), scale, 0);
+            kernels.cut(
+                    patches,
+                    latents,
+                    canvas.channels(),
+                    canvas.y().patches(),
+                    canvas.x().patches(),
+                    canvas.y().patch(),
+                    canvas.x().patch());
+        } else {
+            throw new BadRequestException(
+                    file
+                            + " has shape "
+                            + shape
+                            + ": a picture of "
+                            + canvas.x().pixels()
+                            + "x"
+                            + canvas.y().pixels()
+                            + " starts from "
+                            + whole
+                            + ", or as patches "
+                            + cut);
+        }
+        if (kernels.firstNonFinite(patches, canvas.plane()) >= 0) {
+            throw new BadRequestException(file + " holds a NaN or an infinity");
+        }
+    }
+
+    /**
+     * Encodes a start picture at native size (SPEC §9); in the front's thread.
+     *
+     * @return latents [C, h, w]
+     */
+    public static MemorySegment ofPicture(RequestContext context, Path picture) {
+        Manifest.Latent latent = context.manifest().latent();
+        Kernels kernels = context.kernels();
+        Canvas canvas = context.canvas();
+        long n = canvas.patchPlane();
+        MemorySegment start = context.memory().floats(n, "start picture's latents");
+        try (Memory reading = new Memory("the start picture")) {
+            MemorySegment pixels =
+                    GivenPicture.read(picture, canvas, kernels, reading, (float) (1 / 127.5), -1);
+            context.model()
+                    .vaeEncoder()
+                    .encode(pixels, canvas.y().patch(), canvas.x().patch(), start);
+        }
+        NonFinite.checkEncoded(kernels, start);
+        kernels.scaleShift(start, start, n, 1, (float) -latent.shift());
+        kernels.scaleShift(start, start, n, (float) latent.scaling(), 0);
+        return start;
+    }
+}
