@@ -148,7 +148,8 @@ final class RequestRun implements AutoCloseable {
         if (upscaling != null && picture != null) {
             PictureEnlarger enlarger = new PictureEnlarger(context, decoder, upscaling);
             take(picture, enlarger);
-            return reports.picture(enlarge(enlarger, progress), "", "", decoder.summary(), null);
+            Pixels pixels = enlarge(enlarger, upscaling, progress);
+            return reports.picture(pixels, "", "", decoder.summary(), null);
         }
         MemorySegment given =
                 picture == null
@@ -226,15 +227,16 @@ final class RequestRun implements AutoCloseable {
                     enlarger.decode(latents, run -> byTiles(run, progress));
                     return enlarger;
                 });
-        return enlarge(enlarger, progress);
+        return enlarge(enlarger, upscaling, progress);
     }
 
-    private Pixels enlarge(PictureEnlarger enlarger, ProgressReporter progress) {
+    private Pixels enlarge(
+            PictureEnlarger enlarger, Upscaling upscaling, ProgressReporter progress) {
         return times.upscale(
                 () -> {
                     MemorySegment enlarged = enlarger.enlarge(run -> byTiles(run, progress));
                     if (request.dumpDirectory() != null) {
-                        Dump.picture(request.dumpDirectory(), enlarged, plan.upscaling());
+                        Dump.picture(request.dumpDirectory(), enlarged, upscaling);
                     }
                     return enlarger.pixels(enlarged);
                 });

@@ -167,9 +167,9 @@ public final class DemoFusionPhaseRun extends StageRun {
     @Override
     public boolean execute(Worker worker, int unit, int step) {
         if (unit == join()) {
-            long clock = worker.clock();
+            worker.beginKernels();
             join(worker, step);
-            worker.countKernels(clock);
+            worker.endKernels();
         } else if (unit < localCalls) {
             x[step % 2].acquire(worker, 0);
             local.denoise(worker, unit, step, x[step % 2]);

@@ -20,10 +20,8 @@ import java.util.List;
 public final class DilatedViews {
     private final Stage.Phase phase;
     private final List<Stage.Call> calls;
-    private final Conditioning conditioning;
-    private final ScheduleTable table;
+    private final StageContext context;
     private final Canvas canvas;
-    private final int copies;
     private final float guidanceScale;
     private final int height;
     private final int width;
@@ -33,7 +31,7 @@ public final class DilatedViews {
     private final SharedTensor latents;
 
     private final SharedTensor noise;
-    private final Prepared[][] prepared;
+    private final PerWorker<Prepared[]> prepared;
 
     /**
      * @param calls of the dilated views, their views counted from 0
@@ -41,11 +39,9 @@ public final class DilatedViews {
     public DilatedViews(Stage.Phase phase, List<Stage.Call> calls, StageContext context) {
         this.phase = phase;
         this.calls = calls;
-        conditioning = context.conditioning();
-        table = context.table();
+        this.context = context;
         canvas = context.canvas();
         Workers workers = context.workers();
-        copies = phase.dilatedRows();
         guidanceScale = (float) phase.guidanceScale();
         height = phase.dilatedHeight();
         width = phase.dilatedWidth();
@@ -55,19 +51,21 @@ public final class DilatedViews {
                 workers.inParts(
                         "noise of dilated views",
                         calls.stream().mapToLong(call -> call.count() * plane).toArray());
-        prepared = new Prepared[workers.size()][calls.size()];
+        prepared = new PerWorker<>(workers.size(), worker -> new Prepared[calls.size()]);
     }
 
     /** What one worker needs for one call, made once so that the loop allocates nothing. */
     private final class Prepared {
-        final CallBuffers buffers;
+        final DenoiserCall call;
         final MemorySegment latents;
         final MemorySegment noise;
 
-        Prepared(Worker worker, Stage.Call call) {
-            buffers = conditioning.buffers().of(worker, conditioning, call, copies, height, width);
-            long from = call.first() * plane * Float.BYTES;
-            long size = call.count() * plane * Float.BYTES;
+        Prepared(Worker worker, Stage.Call views) {
+            call =
+                    new DenoiserCall(
+                            worker, context, phase, views, phase.dilatedRows(), height, width);
+            long from = views.first() * plane * Float.BYTES;
+            long size = views.count() * plane * Float.BYTES;
             latents = DilatedViews.this.latents.on(worker).asSlice(from, size);
             noise = DilatedViews.this.noise.on(worker).asSlice(from, size);
         }
@@ -87,33 +85,29 @@ public final class DilatedViews {
         latents.publish(worker, 0);
     }
 
+    private Prepared prepared(Worker worker, int c) {
+        Prepared[] own = prepared.of(worker);
+        if (own[c] == null) {
+            own[c] = new Prepared(worker, calls.get(c));
+        }
+        return own[c];
+    }
+
     /** The noise of the views of call {@code c} at step {@code k}. */
     public void denoise(Worker worker, int c, int k) {
-        Stage.Call call = calls.get(c);
-        Prepared p = prepared[worker.index()][c];
-        if (p == null) {
-            p = new Prepared(worker, call);
-            prepared[worker.index()][c] = p;
-        }
-        CallBuffers b = p.buffers;
-        Kernels kernels = worker.kernels();
-        long clock = worker.clock();
+        int views = calls.get(c).count();
+        Prepared p = prepared(worker, c);
+        DenoiserCall call = p.call;
+        call.begin(k);
         latents.acquire(worker, 0);
-        kernels.modelInput(b.sample, p.latents, call.count() * plane, table.inScale(k), copies);
-        b.timestep(table.timestep(k));
-        for (int i = 0; i < call.count(); i++) {
-            b.timeIds(i, canvas.heightPixels(), canvas.widthPixels(), 0, 0);
-            b.prompt(i, Conditioning.PROMPT);
+        worker.kernels()
+                .modelInput(call.sample(), p.latents, views * plane, call.inScale(), call.rows());
+        for (int i = 0; i < views; i++) {
+            call.view(i, Conditioning.PROMPT);
         }
-        worker.countKernels(clock);
-        b.run();
-        clock = worker.clock();
-        long count = call.count() * plane;
-        MemorySegment found = worker.calls().found();
-        kernels.combine(p.noise, found, b.uncond, b.cond, count, guidanceScale);
-        worker.calls().watch(phase, k);
-        noise.publish(worker, c);
-        worker.countKernels(clock);
+        call.run();
+        call.combine(p.noise, guidanceScale);
+        call.end(noise, c);
     }
 
     /** Brings the noise of all views to the worker; before its {@link #step}. */

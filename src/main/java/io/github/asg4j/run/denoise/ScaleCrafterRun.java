@@ -25,11 +25,10 @@ public final class ScaleCrafterRun extends StageRun {
     private static final int DAMPED = 1;
 
     private final Stage.Dilated dilated;
-    private final Conditioning conditioning;
+    private final StageContext context;
     private final ScheduleTable table;
     private final Canvas canvas;
     private final long seed;
-    private final int copies;
     private final float guidanceScale;
 
     /** The canvas [C, H, W] before step k at index k % length. */
@@ -55,7 +54,7 @@ public final class ScaleCrafterRun extends StageRun {
     private final SharedTensor stepNoise;
     private final SharedTensor preview;
     private final Memory memory;
-    private final @Nullable CallBuffers[][] prepared;
+    private final PerWorker<DenoiserCall[]> prepared;
 
     /**
      * @param context with the dilated denoiser
@@ -64,12 +63,11 @@ public final class ScaleCrafterRun extends StageRun {
     public ScaleCrafterRun(Stage.Dilated dilated, StageContext context, SharedTensor start) {
         super(dilated, 1);
         this.dilated = dilated;
-        conditioning = context.conditioning();
+        this.context = context;
         table = context.table();
         canvas = context.canvas();
         seed = context.seed();
         Workers workers = context.workers();
-        this.copies = dilated.rows();
         this.guidanceScale = (float) dilated.guidanceScale();
         long plane = canvas.plane();
         memory = workers.memory();
@@ -91,7 +89,7 @@ public final class ScaleCrafterRun extends StageRun {
         boolean stochastic = table.stochastic(0, dilated.steps());
         stepNoise = workers.floats(stochastic ? plane : 0, "step noise");
         preview = workers.floats(context.keep().previews() ? plane : 0, "preview");
-        prepared = new CallBuffers[workers.size()][calls().size()];
+        prepared = new PerWorker<>(workers.size(), worker -> new DenoiserCall[calls().size()]);
     }
 
     private MemorySegment[] factors(Dilation dilation, int steps) {
@@ -151,83 +149,66 @@ public final class ScaleCrafterRun extends StageRun {
     }
 
     private void denoise(Worker worker, int k) {
-        CallBuffers b = buffers(worker, MAIN, copies, Conditioning.PROMPT);
-        run(worker, b, k, factors[k]);
+        DenoiserCall call = prepared(worker, MAIN);
+        run(worker, call, k, Conditioning.PROMPT, factors[k]);
         if (dampedAt(k)) {
-            keep(worker, rows, b.noise, k);
-            return;
+            call.keep(rows.on(worker));
+            call.end(rows, 0);
+        } else {
+            call.combine(main.on(worker), guidanceScale);
+            call.end(main, 0);
         }
-        long clock = worker.clock();
-        MemorySegment found = worker.calls().found();
-        worker.kernels()
-                .combine(main.on(worker), found, b.uncond, b.cond, canvas.plane(), guidanceScale);
-        worker.calls().watch(dilated, k);
-        main.publish(worker, 0);
-        worker.countKernels(clock);
     }
 
     private void denoiseDamped(Worker worker, int k) {
-        CallBuffers b = buffers(worker, DAMPED, 1, Conditioning.UNCONDITIONAL);
-        run(worker, b, k, dampedFactors[k]);
-        keep(worker, damped, b.noise, k);
+        DenoiserCall call = prepared(worker, DAMPED);
+        run(worker, call, k, Conditioning.UNCONDITIONAL, dampedFactors[k]);
+        call.keep(damped.on(worker));
+        call.end(damped, 0);
     }
 
-    /** Copies what the network returned, all of its rows. */
-    private void keep(Worker worker, SharedTensor to, MemorySegment noise, int k) {
-        long clock = worker.clock();
-        long count = noise.byteSize() / Float.BYTES;
-        MemorySegment found = worker.calls().found();
-        worker.kernels().combine(to.on(worker), found, MemorySegment.NULL, noise, count, 1);
-        worker.calls().watch(dilated, k);
-        to.publish(worker, 0);
-        worker.countKernels(clock);
-    }
-
-    private CallBuffers buffers(Worker worker, int unit, int rows, int prompt) {
-        CallBuffers b = prepared[worker.index()][unit];
-        if (b == null) {
-            b =
-                    conditioning
-                            .buffers()
-                            .of(
-                                    worker,
-                                    conditioning,
-                                    calls().get(unit),
-                                    rows,
-                                    canvas.height(),
-                                    canvas.width());
-            prepared[worker.index()][unit] = b;
+    private DenoiserCall prepared(Worker worker, int unit) {
+        DenoiserCall[] own = prepared.of(worker);
+        if (own[unit] == null) {
+            int rows = unit == MAIN ? dilated.rows() : 1;
+            own[unit] =
+                    new DenoiserCall(
+                            worker,
+                            context,
+                            dilated,
+                            calls().get(unit),
+                            rows,
+                            canvas.height(),
+                            canvas.width());
         }
-        b.prompt(0, prompt);
-        return b;
+        return own[unit];
     }
 
-    private void run(Worker worker, CallBuffers b, int k, MemorySegment dilation) {
-        Kernels kernels = worker.kernels();
-        long clock = worker.clock();
+    private void run(
+            Worker worker, DenoiserCall call, int k, int prompt, MemorySegment dilation) {
+        call.begin(k);
         SharedTensor x = latents[k % latents.length];
         x.acquire(worker, 0);
-        kernels.gatherWindows(
-                b.sample,
-                x.on(worker),
-                canvas.channels(),
-                canvas.height(),
-                canvas.width(),
-                start.on(worker),
-                1,
-                canvas.height(),
-                canvas.width(),
-                table.inScale(k),
-                b.copies());
-        b.timestep(table.timestep(k));
-        b.timeIds(0, canvas.heightPixels(), canvas.widthPixels(), 0, 0);
-        b.dilation(dilation);
-        worker.countKernels(clock);
-        b.run();
+        worker.kernels()
+                .gatherWindows(
+                        call.sample(),
+                        x.on(worker),
+                        canvas.channels(),
+                        canvas.height(),
+                        canvas.width(),
+                        start.on(worker),
+                        1,
+                        canvas.height(),
+                        canvas.width(),
+                        call.inScale(),
+                        call.rows());
+        call.view(0, prompt);
+        call.dilation(dilation);
+        call.run();
     }
 
     private void stepCanvas(Worker worker, int k) {
-        long clock = worker.clock();
+        worker.beginKernels();
         Kernels kernels = worker.kernels();
         latents[k % latents.length].acquire(worker, 0);
         MemorySegment x = latents[k % latents.length].on(worker);
@@ -241,7 +222,7 @@ public final class ScaleCrafterRun extends StageRun {
         if (previewStep() == k) {
             step(worker, preview, x, output, table.cleanRows[k], MemorySegment.NULL);
         }
-        worker.countKernels(clock);
+        worker.endKernels();
     }
 
     private MemorySegment output(Worker worker) {

@@ -153,7 +153,7 @@ public final class WindowRun extends StageRun {
     }
 
     private void stepStrip(Worker worker, int strip, int k) {
-        long clock = worker.clock();
+        worker.beginKernels();
         int t = windows.firstStep() + k;
         acquire(worker, k, strip, strip);
         MemorySegment x = before(k).on(worker);
@@ -167,7 +167,7 @@ public final class WindowRun extends StageRun {
             views.step(worker, strip, clean, x, k, table.cleanRows[t], MemorySegment.NULL);
             preview.publish(worker, strip);
         }
-        worker.countKernels(clock);
+        worker.endKernels();
     }
 
     @Override

@@ -29,12 +29,11 @@ public final class WindowViews {
 
     private final Stage.Windows windows;
     private final List<Stage.Call> calls;
-    private final Conditioning conditioning;
+    private final StageContext context;
     private final ScheduleTable table;
     private final Canvas canvas;
     private final long seed;
     private final int firstCounter;
-    private final int copies;
     private final float guidanceScale;
     private final float backgroundScale;
     private final @Nullable ObjectMask objectMask;
@@ -59,10 +58,8 @@ public final class WindowViews {
     private final SharedTensor weightY;
     private final SharedTensor weightX;
     private final SharedTensor stepNoise;
-    private final Prepared[][] prepared;
-
-    /** By worker. */
-    private final @Nullable Stepping[] stepping;
+    private final PerWorker<Prepared[]> prepared;
+    private final PerWorker<Stepping> stepping;
 
     /**
      * @param calls of the windows, in the order of their views
@@ -81,7 +78,7 @@ public final class WindowViews {
             CanvasStrips strips) {
         this.windows = windows;
         this.calls = calls;
-        this.conditioning = context.conditioning();
+        this.context = context;
         this.table = context.table();
         this.canvas = context.canvas();
         this.seed = context.seed();
@@ -93,7 +90,6 @@ public final class WindowViews {
                 windows.background() == null
                         ? windows.guidanceScale()
                         : windows.background().guidanceScale();
-        this.copies = windows.rows();
         this.guidanceScale = (float) windows.guidanceScale();
         this.backgroundScale = (float) other;
         this.height = windows.y().canvas();
@@ -114,8 +110,8 @@ public final class WindowViews {
         for (int c = 0; c < calls.size(); c++) {
             callStarts[c] = slices(starts, calls.get(c).first(), calls.get(c).count());
         }
-        prepared = new Prepared[workers.size()][calls.size()];
-        stepping = new Stepping[workers.size()];
+        prepared = new PerWorker<>(workers.size(), worker -> new Prepared[calls.size()]);
+        stepping = new PerWorker<>(workers.size(), Stepping::new);
     }
 
     /** Of {@code all} the starts of some views, by step. */
@@ -130,7 +126,7 @@ public final class WindowViews {
 
     /** What one worker needs for one call, made once so that the loop allocates nothing. */
     private final class Prepared {
-        final CallBuffers buffers;
+        final DenoiserCall call;
         final MemorySegment noise;
 
         /** Per view; none where all views are alike. */
@@ -140,21 +136,20 @@ public final class WindowViews {
         final MemorySegment[] starts;
 
         Prepared(Worker worker, int c) {
-            Stage.Call call = calls.get(c);
-            buffers =
-                    conditioning
-                            .buffers()
-                            .of(
-                                    worker,
-                                    conditioning,
-                                    call,
-                                    copies,
-                                    windows.viewHeight(),
-                                    windows.viewWidth());
+            Stage.Call views = calls.get(c);
+            call =
+                    new DenoiserCall(
+                            worker,
+                            context,
+                            windows,
+                            views,
+                            windows.rows(),
+                            windows.viewHeight(),
+                            windows.viewWidth());
             long bytes = viewPlane * Float.BYTES;
             MemorySegment all = WindowViews.this.noise.on(worker);
-            noise = all.asSlice(call.first() * bytes, call.count() * bytes);
-            viewNoise = new MemorySegment[objectMask == null ? 0 : call.count()];
+            noise = all.asSlice(views.first() * bytes, views.count() * bytes);
+            viewNoise = new MemorySegment[objectMask == null ? 0 : views.count()];
             for (int i = 0; i < viewNoise.length; i++) {
                 viewNoise[i] = noise.asSlice(i * bytes, bytes);
             }
@@ -162,7 +157,9 @@ public final class WindowViews {
                     worker.onHost()
                             ? callStarts[c]
                             : slices(
-                                    WindowViews.this.starts.on(worker), call.first(), call.count());
+                                    WindowViews.this.starts.on(worker),
+                                    views.first(),
+                                    views.count());
         }
     }
 
@@ -185,15 +182,6 @@ public final class WindowViews {
                 random[strip] = stepNoise.on(worker).asSlice(from);
             }
         }
-    }
-
-    private Stepping stepping(Worker worker) {
-        Stepping own = stepping[worker.index()];
-        if (own == null) {
-            own = new Stepping(worker);
-            stepping[worker.index()] = own;
-        }
-        return own;
     }
 
     /** A canvas [C, H, W] whose parts are the strips. */
@@ -247,86 +235,69 @@ public final class WindowViews {
         return axis.start(index) + low + (int) (((random & 0xffffffffL) * range) >>> 32);
     }
 
+    private Prepared prepared(Worker worker, int c) {
+        Prepared[] own = prepared.of(worker);
+        if (own[c] == null) {
+            own[c] = new Prepared(worker, c);
+        }
+        return own[c];
+    }
+
     /**
      * The noise of the windows of call {@code c} at step {@code k} of the stage.
      *
      * @param canvas [C, H, W] that they are cut from, acquired by the worker
      */
     public void denoise(Worker worker, int c, int k, SharedTensor canvas) {
-        Stage.Call call = calls.get(c);
-        Prepared p = prepared[worker.index()][c];
-        if (p == null) {
-            p = new Prepared(worker, c);
-            prepared[worker.index()][c] = p;
+        Stage.Call views = calls.get(c);
+        Prepared p = prepared(worker, c);
+        DenoiserCall call = p.call;
+        call.begin(k);
+        worker.kernels()
+                .gatherWindows(
+                        call.sample(),
+                        canvas.on(worker),
+                        this.canvas.channels(),
+                        height,
+                        width,
+                        p.starts[k],
+                        views.count(),
+                        windows.viewHeight(),
+                        windows.viewWidth(),
+                        call.inScale(),
+                        call.rows());
+        for (int i = 0; i < views.count(); i++) {
+            boolean object = holdsObject(views.first() + i);
+            condition(call, i, object, callStarts[c][k]);
         }
-        CallBuffers b = p.buffers;
-        Kernels kernels = worker.kernels();
-        int t = windows.firstStep() + k;
-        long clock = worker.clock();
-        kernels.gatherWindows(
-                b.sample,
-                canvas.on(worker),
-                this.canvas.channels(),
-                height,
-                width,
-                p.starts[k],
-                call.count(),
-                windows.viewHeight(),
-                windows.viewWidth(),
-                table.inScale(t),
-                copies);
-        b.timestep(table.timestep(t));
-        for (int i = 0; i < call.count(); i++) {
-            timeIds(b, i, callStarts[c][k]);
-            b.prompt(
-                    i,
-                    holdsObject(call.first() + i) ? Conditioning.PROMPT : Conditioning.BACKGROUND);
+        call.run();
+        if (objectMask == null) {
+            call.combine(p.noise, guidanceScale);
+        } else {
+            for (int i = 0; i < views.count(); i++) {
+                boolean object = objectMask.holdsObject(views.first() + i);
+                call.combine(i, p.viewNoise[i], object ? guidanceScale : backgroundScale);
+            }
         }
-        worker.countKernels(clock);
-        b.run();
-        clock = worker.clock();
-        combine(kernels, p, call, worker.calls().found());
-        worker.calls().watch(windows, k);
-        noise.publish(worker, c);
-        worker.countKernels(clock);
+        call.end(noise, c);
     }
 
     private boolean holdsObject(int view) {
         return objectMask == null || objectMask.holdsObject(view);
     }
 
-    private void combine(Kernels kernels, Prepared p, Stage.Call call, MemorySegment found) {
-        CallBuffers b = p.buffers;
-        if (objectMask == null) {
-            long count = call.count() * viewPlane;
-            kernels.combine(p.noise, found, b.uncond, b.cond, count, guidanceScale);
-            return;
-        }
-        for (int i = 0; i < call.count(); i++) {
-            kernels.combine(
-                    p.viewNoise[i],
-                    found,
-                    copies == 2 ? b.viewUncond[i] : MemorySegment.NULL,
-                    b.viewCond[i],
-                    viewPlane,
-                    objectMask.holdsObject(call.first() + i) ? guidanceScale : backgroundScale);
-        }
-    }
-
-    private void timeIds(CallBuffers b, int i, MemorySegment callStarts) {
+    private void condition(DenoiserCall call, int i, boolean object, MemorySegment callStarts) {
         int top = 0;
         int left = 0;
         if (windows.conditioning() == WindowOptions.Conditioning.CROP) {
             // As CutDiffusion's code: coordinates in a frame padded by the jitter.
             int factor = canvas.y().factor();
-            top =
-                    (callStarts.getAtIndex(ValueLayout.JAVA_INT, 2L * i) + windows.y().jitter())
-                            * factor;
-            left =
-                    (callStarts.getAtIndex(ValueLayout.JAVA_INT, 2L * i + 1) + windows.x().jitter())
-                            * factor;
+            int row = callStarts.getAtIndex(ValueLayout.JAVA_INT, 2L * i);
+            int column = callStarts.getAtIndex(ValueLayout.JAVA_INT, 2L * i + 1);
+            top = (row + windows.y().jitter()) * factor;
+            left = (column + windows.x().jitter()) * factor;
         }
-        b.timeIds(i, canvas.heightPixels(), canvas.widthPixels(), top, left);
+        call.view(i, object ? Conditioning.PROMPT : Conditioning.BACKGROUND, top, left);
     }
 
     /**
@@ -340,7 +311,7 @@ public final class WindowViews {
         }
         worker.kernels()
                 .normal(
-                        stepping(worker).random[strip],
+                        stepping.of(worker).random[strip],
                         canvas.channels(),
                         (long) height * width,
                         (long) strips.rows(strip) * width,
@@ -388,7 +359,7 @@ public final class WindowViews {
                         strips.firstRow(strip),
                         strips.rows(strip),
                         noise.on(worker),
-                        stepping(worker).starts[k],
+                        stepping.of(worker).starts[k],
                         windows.views(),
                         windows.viewHeight(),
                         windows.viewWidth(),

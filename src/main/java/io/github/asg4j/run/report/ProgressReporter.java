@@ -143,13 +143,16 @@ public final class ProgressReporter {
         MemorySegment clean = run.previewCanvas(context.kernels());
         Canvas canvas = context.canvas();
         Stage.Windows win = run.stage().canvasWindows();
-        boolean part = win != null && win.smallerThan(canvas);
-        int height = part ? win.y().canvas() : canvas.height();
-        int width = part ? win.x().canvas() : canvas.width();
-        int factor = canvas.y().factor();
-        Crop crop = part ? new Crop(0, 0, height * factor, width * factor) : Crop.of(canvas);
-        Pixels pixels = decoded(clean, height, width, crop);
+        Pixels pixels =
+                win != null && win.smallerThan(canvas)
+                        ? wholly(clean, win.y().canvas(), win.x().canvas())
+                        : decoded(clean, canvas.height(), canvas.width(), Crop.of(canvas));
         return reports.preview(pixels, run.stage().name(), run.previewStep() + 1);
+    }
+
+    private Pixels wholly(MemorySegment latents, int height, int width) {
+        int factor = context.canvas().y().factor();
+        return decoded(latents, height, width, new Crop(0, 0, height * factor, width * factor));
     }
 
     private Pixels decoded(MemorySegment latents, int height, int width, Crop crop) {
@@ -168,14 +171,11 @@ public final class ProgressReporter {
             Canvas canvas = context.canvas();
             List<GeneratedImage> pictures = new ArrayList<>();
             MemorySegment clean = run.switchedClean().read(context.memory());
-            int height = canvas.y().patch();
-            int width = canvas.x().patch();
-            int factor = canvas.y().factor();
-            Crop all = new Crop(0, 0, height * factor, width * factor);
             for (int i = 0; i < canvas.patches(); i++) {
                 long bytes = canvas.patchPlane() * Float.BYTES;
                 MemorySegment one = clean.asSlice(i * bytes, bytes);
-                pictures.add(reports.patch(decoded(one, height, width, all), i));
+                Pixels pixels = wholly(one, canvas.y().patch(), canvas.x().patch());
+                pictures.add(reports.patch(pixels, i));
             }
             PatchReport report =
                     PatchReports.patches(

@@ -35,6 +35,9 @@ public final class Worker implements NetworkThread, AutoCloseable {
     private long exchangeNanos;
     private long waitNanos;
 
+    /** When the span of kernels began that is counted next. */
+    private long spanStart;
+
     /** Views that went through the denoiser in {@link #unetNanos}. */
     private long views;
 
@@ -241,23 +244,28 @@ public final class Worker implements NetworkThread, AutoCloseable {
         }
     }
 
+    /** Begins a span of kernels. */
+    public void beginKernels() {
+        spanStart = clock();
+    }
+
+    /** Ends the span, which counts as kernels, and begins the next one. */
+    public void endKernels() {
+        long now = clock();
+        kernelNanos += now - spanStart;
+        spanStart = now;
+    }
+
+    /** Ends the span, which counts as the exchange of pixels, and begins the next one. */
+    public void endExchange() {
+        long now = clock();
+        exchangeNanos += now - spanStart;
+        spanStart = now;
+    }
+
     /** Now, where the calling thread does the work; on a GPU the {@link #calls} are timed there. */
-    public long clock() {
+    private long clock() {
         return onHost() ? System.nanoTime() : 0;
-    }
-
-    /** Counts the kernels since {@code start}; returns now. */
-    public long countKernels(long start) {
-        long now = clock();
-        kernelNanos += now - start;
-        return now;
-    }
-
-    /** Counts the exchange since {@code start}; returns now. */
-    public long countExchange(long start) {
-        long now = clock();
-        exchangeNanos += now - start;
-        return now;
     }
 
     /**
