@@ -70,8 +70,7 @@ public final class PatchRun extends StageRun {
         this.context = context;
         this.lastMask = lastMask;
         this.objectMask = objectMask;
-        keyPatch =
-                new KeyPatch(patches, context, scheduler.newPublication(), blocks, lastMask);
+        keyPatch = new KeyPatch(patches, context, scheduler.newPublication(), blocks, lastMask);
         table = context.table();
         canvas = context.canvas();
         guidanceScale = (float) patches.guidanceScale();

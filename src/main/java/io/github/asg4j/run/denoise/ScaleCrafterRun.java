@@ -11,8 +11,6 @@ import io.github.asg4j.run.worker.SharedTensor;
 import io.github.asg4j.run.worker.Worker;
 import io.github.asg4j.run.worker.Workers;
 
-import org.jspecify.annotations.Nullable;
-
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 
@@ -184,8 +182,7 @@ public final class ScaleCrafterRun extends StageRun {
         return own[unit];
     }
 
-    private void run(
-            Worker worker, DenoiserCall call, int k, int prompt, MemorySegment dilation) {
+    private void run(Worker worker, DenoiserCall call, int k, int prompt, MemorySegment dilation) {
         call.begin(k);
         SharedTensor x = latents[k % latents.length];
         x.acquire(worker, 0);
