@@ -5,15 +5,18 @@ import io.github.asg4j.run.LocalEngine;
 import io.github.asg4j.run.worker.Gpus;
 import io.github.asg4j.run.worker.WorkerHook;
 
-/** Engines with a hook into their workers, or with other GPUs than those of the machine. */
-final class TestEngines {
+/**
+ * Engines with a hook into their workers, or with other GPUs than those of the machine; in this package
+ * because the constructor of {@link Engine} is not public.
+ */
+public final class TestEngines {
     private TestEngines() {}
 
-    static Engine open(EngineOptions options, WorkerHook hook) {
+    public static Engine open(EngineOptions options, WorkerHook hook) {
         return open(options, hook, Gpus.ofMachine());
     }
 
-    static Engine open(EngineOptions options, WorkerHook hook, Gpus gpus) {
+    public static Engine open(EngineOptions options, WorkerHook hook, Gpus gpus) {
         return new Engine(LocalEngine.open(options, hook, gpus));
     }
 }

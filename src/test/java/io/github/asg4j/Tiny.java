@@ -76,12 +76,12 @@ public final class Tiny {
      * @param suffix of the files that are used first: "", or "_overflow" for some that give infinities
      * @param fallback whether the bundle has those that do not beside them
      */
-    static Path withTiledVae(Path folder, String suffix, boolean fallback) {
+    public static Path withTiledVae(Path folder, String suffix, boolean fallback) {
         return withVae(folder, suffix, fallback, true);
     }
 
     /** The same with a decoder that overflows, one that does not, and no parts: tiles are feathered. */
-    static Path withOverflowingVae(Path folder) {
+    public static Path withOverflowingVae(Path folder) {
         return withVae(folder, "_overflow", true, false);
     }
 
@@ -150,7 +150,7 @@ public final class Tiny {
     }
 
     /** A copy in {@code folder} of the bundle {@code name} with another manifest. */
-    static Path changed(String name, Path folder, Consumer<ObjectNode> change) {
+    public static Path changed(String name, Path folder, Consumer<ObjectNode> change) {
         try {
             try (DirectoryStream<Path> files = Files.newDirectoryStream(resource(name))) {
                 for (Path file : files) {
@@ -168,11 +168,11 @@ public final class Tiny {
         }
     }
 
-    static EngineOptions options(int workers) {
+    public static EngineOptions options(int workers) {
         return options(bundle(), workers);
     }
 
-    static EngineOptions options(Path bundle, int workers) {
+    public static EngineOptions options(Path bundle, int workers) {
         return EngineOptions.DEFAULT.withModel(bundle).withDevices("cpu:" + workers);
     }
 
@@ -181,12 +181,12 @@ public final class Tiny {
         return GenerationRequest.builder("a red ball on grass").seed(7).size(128, 128).steps(8);
     }
 
-    static String hash(GeneratedImage image) {
+    public static String hash(GeneratedImage image) {
         return (String) image.report().get("pixels_sha256");
     }
 
     /** For tiny-methods: dilated steps, some of them damped. */
-    static GenerationRequest damped() {
+    public static GenerationRequest damped() {
         return GenerationRequest.builder("a pink cone on water")
                 .seed(3)
                 .size(256, 128)
@@ -203,7 +203,7 @@ public final class Tiny {
     }
 
     /** Asks for a preview of every step. */
-    static GenerationListener previews(Consumer<GeneratedImage> each) {
+    public static GenerationListener previews(Consumer<GeneratedImage> each) {
         return new GenerationListener() {
             @Override
             public void onEvent(GenerationEvent event) {}
@@ -221,13 +221,29 @@ public final class Tiny {
     }
 
     /** In a hook or a listener, whose failure is the picture's. */
-    static void await(CountDownLatch latch) {
+    public static void await(CountDownLatch latch) {
         try {
             if (!latch.await(60, TimeUnit.SECONDS)) {
                 throw new IllegalStateException("never released");
             }
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
+        }
+    }
+
+    /** In a hook, to change the timing. */
+    public static void sleep(long millis) {
+        try {
+            Thread.sleep(millis);
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+        }
+    }
+
+    /** What one CPU worker draws. */
+    public static GeneratedImage drawOnCpu(EngineOptions options, GenerationRequest request) {
+        try (Engine engine = Engine.open(options.withDevices("cpu:1"))) {
+            return engine.submit(request).join();
         }
     }
 }

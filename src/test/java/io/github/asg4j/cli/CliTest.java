@@ -113,7 +113,7 @@ class CliTest {
     }
 
     @Test
-    void anythingElseIsABugOfOurs() {
+    void otherExceptionsAreReportedAsBugs() {
         FakeEngines engines = new FakeEngines();
         engines.failure = new IllegalStateException("odd");
         FakeEngines.Result result = draw(engines);
@@ -161,14 +161,14 @@ class CliTest {
     }
 
     @Test
-    void version() {
+    void versionNamesTheJavaToo() {
         FakeEngines.Result result = new FakeEngines().run("--version");
         assertEquals(0, result.code());
         assertTrue(result.out().matches("asg4j \\S+ \\(Java .*\\)\\R"), result.out());
     }
 
     @Test
-    void promptWithoutCommand() {
+    void aPromptWithoutACommandSuggestsGenerate() {
         FakeEngines.Result result = new FakeEngines().run("a red ball on grass");
         assertEquals(2, result.code());
         assertTrue(
@@ -177,7 +177,7 @@ class CliTest {
     }
 
     @Test
-    void slipsOfThePenAreCorrected() {
+    void misspeltCommandsAndOptionsAreCorrected() {
         FakeEngines.Result command = new FakeEngines().run("generat");
         assertEquals(2, command.code());
         assertTrue(command.err().contains("Did you mean generate?"), command.err());

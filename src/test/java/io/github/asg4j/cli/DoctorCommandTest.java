@@ -21,7 +21,7 @@ class DoctorCommandTest {
     private final FakeEngines engines = new FakeEngines();
 
     @Test
-    void healthyMachine() {
+    void aHealthyMachineWillDraw() {
         FakeEngines.Result result = engines.run("doctor");
         assertEquals(0, result.code(), result.out());
         assertEquals("", result.err());
@@ -69,7 +69,7 @@ class DoctorCommandTest {
     }
 
     @Test
-    void json() throws IOException {
+    void jsonHasTheChecksAndTheEngine() throws IOException {
         FakeEngines.Result result = engines.run("doctor", "--json");
         JsonNode json = new ObjectMapper().readTree(result.out());
         assertEquals(true, json.get("ok").asBoolean());
@@ -92,7 +92,7 @@ class DoctorCommandTest {
     }
 
     @Test
-    void plan() throws IOException {
+    void planIsPrintedAsAlignedText() throws IOException {
         FakeEngines.Result text = engines.run("plan", "--size", "32x16");
         assertEquals(0, text.code(), text.err());
         assertEquals(

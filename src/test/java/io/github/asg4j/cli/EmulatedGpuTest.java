@@ -323,7 +323,7 @@ class EmulatedGpuTest {
 
     /** Three for windows, four for patches, five at the stage switch. */
     @Test
-    void betweenTwoRunsAreFewLaunches() throws Exception {
+    void fewLaunchesLieBetweenTwoRuns() throws Exception {
         for (List<Event> run : generate(Map.of(), "cuda:0", "asg").expect(0).runs(0)) {
             long launches = run.stream().filter(e -> e.what().equals("our kernel")).count();
             assertTrue(launches <= 5, () -> launches + " launches: " + ofOurs(run));
@@ -361,7 +361,7 @@ class EmulatedGpuTest {
      * on: ONNX Runtime ends it when it frees memory of a lost device.
      */
     @Test
-    void aLostDeviceIsLeftToTheOther() throws Exception {
+    void theOtherDeviceDrawsThePictureOfALostOne() throws Exception {
         List<Event> undisturbed =
                 generate(Map.of(), "cuda:0,cuda:1", "asg").expect(0).events().stream()
                         .filter(e -> e.device() == 0 && !e.ours())
@@ -408,7 +408,7 @@ class EmulatedGpuTest {
     }
 
     @Test
-    void noMemoryForTheWeights() throws Exception {
+    void tooLittleMemoryForTheWeightsIsSaid() throws Exception {
         Outcome outcome =
                 generate(Map.of("ASG_EMULATED_MEMORY", "9000000"), "cuda:0", "asg").expect(4);
         assertTrue(outcome.output().contains("no memory to load it"), outcome.output());

@@ -77,7 +77,7 @@ class EvalCommandTest {
     }
 
     @Test
-    void methodsTimesSizesTimesSettings() throws IOException {
+    void rowsAreMethodsTimesSizesTimesSettings() throws IOException {
         JsonNode summary =
                 json(
                         "--methods",
@@ -132,7 +132,7 @@ class EvalCommandTest {
     }
 
     @Test
-    void withoutTheDefaultSetting() throws IOException {
+    void noDefaultLeavesTheDefaultSettingOut() throws IOException {
         JsonNode summary =
                 json("--no-default", "--methods", "asg", "--setting", "a: --staleness 0");
         assertEquals(List.of("asg 128x128 a 2"), rows(summary));
@@ -166,7 +166,7 @@ class EvalCommandTest {
     }
 
     @Test
-    void barOnATerminal() {
+    void progressIsABarOnATerminal() {
         FakeEngines.Result result =
                 engines.run(
                         true,
@@ -233,7 +233,7 @@ class EvalCommandTest {
     }
 
     @Test
-    void promptsThatAreNone() throws IOException {
+    void missingAndEmptyPromptFilesAreRefused() throws IOException {
         Files.writeString(prompts, "\n \n");
         assertTrue(eval().err().contains("holds no prompt"));
         Files.delete(prompts);
@@ -244,7 +244,7 @@ class EvalCommandTest {
 
     /** Among all methods those that cannot be done are left out; one that was named is an error. */
     @Test
-    void methodsTheBundleCannotDo() throws IOException {
+    void methodsTheBundleCannotDrawAreLeftOutUnlessNamed() throws IOException {
         engines.unplannable.put("direct", new BadRequestException("the bundle has no file for it"));
         JsonNode all = json();
         assertEquals(List.of("asg 128x128 default 2"), rows(all));

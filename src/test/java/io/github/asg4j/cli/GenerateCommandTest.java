@@ -64,12 +64,12 @@ class GenerateCommandTest {
     }
 
     @Test
-    void withoutTerminalOneLinePerStage() {
+    void progressIsALinePerStageWithoutATerminal() {
         assertEquals("stage1: 3 of 3, 3.0 s\nvae: 1 of 1, 4.0 s\n", draw(false).err());
     }
 
     @Test
-    void onATerminalABarThatIsTakenAway() {
+    void progressIsABarThatIsErasedOnATerminal() {
         String err = draw(true).err();
         assertFalse(err.contains("\n"), err);
         assertTrue(err.contains("stage1  [##########--------------------] 1/3  1.0 s"), err);
@@ -263,7 +263,7 @@ class GenerateCommandTest {
     }
 
     @Test
-    void standardOutputIsForOneThing() {
+    void standardOutputTakesThePictureOrTheJson() {
         assertTrue(draw(false, "--out", "-").out().contains("PNG"));
         assertEquals(2, draw(false, "--out", "-", "--json").code());
     }

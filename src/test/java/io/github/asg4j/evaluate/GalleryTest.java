@@ -146,14 +146,14 @@ class GalleryTest {
     }
 
     @Test
-    void nativePictureAloneIsNoComparison() {
+    void aComparisonOfWhichOnlyTheNativePictureIsDrawnFails() {
         engine.failing.put("multidiffusion", new OutOfMemoryException("needs 9 GiB"));
         assertThrows(
                 OutOfMemoryException.class, () -> draw(comparison(Set.of(), "multidiffusion")));
     }
 
     @Test
-    void whatEndsAllEndsAll() {
+    void cancellationLossAndBugsEndTheComparison() {
         for (RuntimeException failure :
                 List.of(
                         new CancelledException("cancelled"),

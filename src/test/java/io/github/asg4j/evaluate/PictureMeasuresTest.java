@@ -155,7 +155,7 @@ class PictureMeasuresTest {
     }
 
     @Test
-    void filesThatAreNoPictures(@TempDir Path folder) throws IOException {
+    void filesThatAreNoPicturesAreRefused(@TempDir Path folder) throws IOException {
         Path text = Files.writeString(folder.resolve("a.png"), "no picture");
         for (Path file : List.of(text, folder.resolve("missing.png"))) {
             String message =

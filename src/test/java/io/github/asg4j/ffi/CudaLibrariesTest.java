@@ -32,7 +32,7 @@ class CudaLibrariesTest {
 
     /** Each place is found, and only when those before it are gone. */
     @Test
-    void theOrderIsTheDocumentedOne() throws IOException {
+    void placesAreTriedInTheDocumentedOrder() throws IOException {
         List<Path> files =
                 List.of(
                         put("environment"),
@@ -81,7 +81,7 @@ class CudaLibrariesTest {
     }
 
     @Test
-    void thePropertyIsTheOnlyPlace() throws IOException {
+    void thePropertyReplacesAllOtherPlaces() throws IOException {
         put("usr/local/cuda/lib64");
         Path named = put("named");
         String both = root.resolve("nowhere") + ":" + root.resolve("named");

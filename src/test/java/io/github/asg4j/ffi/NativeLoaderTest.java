@@ -39,7 +39,7 @@ class NativeLoaderTest {
 
     /** Where the build had the tools, a library that does not load is a broken build. */
     @Test
-    void whatWasBuiltLoads() {
+    void aLibraryThatWasBuiltLoads() {
         assertTrue(CpuLibrary.available(), CpuLibrary::failure);
         assertEquals("", CpuLibrary.failure());
     }

@@ -38,7 +38,7 @@ class PngParametersTest {
     }
 
     @Test
-    void prompts() {
+    void textBeginsWithPromptAndNegativePrompt() {
         GenerationRequest request =
                 GenerationRequest.builder("a red ball").negativePrompt("blur").build();
         assertEquals(

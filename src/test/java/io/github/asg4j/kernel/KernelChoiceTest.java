@@ -28,7 +28,7 @@ class KernelChoiceTest {
     }
 
     @Test
-    void namesAreTakenAtTheirWord() {
+    void aNamedChoiceIsTakenOrRefused() {
         for (String name : List.of("java", "scalar", "avx2", "avx512")) {
             if (KernelChoice.usable().contains(name)) {
                 assertEquals(name, KernelChoice.choose(name).kernels().name());
@@ -55,7 +55,7 @@ class KernelChoiceTest {
      * fails with it.
      */
     @Test
-    void withoutTheLibrary() throws Exception {
+    void javaKernelsServeWithoutTheLibrary() throws Exception {
         List<String> output = new ArrayList<>();
         Process process =
                 new ProcessBuilder(

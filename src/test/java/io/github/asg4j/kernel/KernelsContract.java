@@ -399,7 +399,7 @@ abstract class KernelsContract {
     }
 
     @Test
-    void refusesWhatMakesNoSense() {
+    void impossibleArgumentsAreRefused() {
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment a = arena.allocate(4096, 4);
             MemorySegment step = arena.allocate(StepRow.BYTES, 4);

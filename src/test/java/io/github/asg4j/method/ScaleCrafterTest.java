@@ -265,7 +265,7 @@ class ScaleCrafterTest {
     }
 
     @Test
-    void refusals() {
+    void unknownBlocksAndImpossibleSettingsAreRefused() {
         DilationOptions unknown = DilationOptions.DEFAULT.withFactors(Map.of("mid", 2.0));
         assertTrue(
                 refusal(Model.SDXL, unknown).contains("\"mid\": the bundle has down_blocks.0, "));

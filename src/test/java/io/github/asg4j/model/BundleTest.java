@@ -217,14 +217,14 @@ class BundleTest {
     }
 
     @Test
-    void wrongSize() throws IOException {
+    void aFileOfAnotherSizeIsRefused() throws IOException {
         fake.recordedInstead.put("denoiser.weights", new byte[4]);
         fake.writeTo(folder);
         says(refusal(), "denoiser.weights has 3 bytes", "records 4", "incomplete");
     }
 
     @Test
-    void wrongHash() throws IOException {
+    void aFileOfAnotherHashIsRefused() throws IOException {
         fake.recordedInstead.put("denoiser.weights", new byte[] {1, 2, 4});
         fake.writeTo(folder);
         says(
@@ -234,7 +234,7 @@ class BundleTest {
     }
 
     @Test
-    void linkThatLeavesTheFolder() throws IOException {
+    void aLinkThatLeavesTheFolderIsRefused() throws IOException {
         fake.writeTo(folder);
         Path outside = Files.move(folder.resolve("denoiser.weights"), temp.resolve("outside"));
         Files.createSymbolicLink(folder.resolve("denoiser.weights"), outside);
@@ -242,7 +242,7 @@ class BundleTest {
     }
 
     @Test
-    void externalDataThatLeavesTheFolder() throws IOException {
+    void externalDataThatLeavesTheFolderIsRefused() throws IOException {
         Files.write(temp.resolve("secret"), new byte[4]);
         for (String location :
                 List.of("../secret", temp.resolve("secret").toString(), "a\\b", "", "x/../y")) {
@@ -253,7 +253,7 @@ class BundleTest {
     }
 
     @Test
-    void externalDataThatNobodyListed() throws IOException {
+    void externalDataThatIsNotListedIsRefused() throws IOException {
         fake.files.put("vae_decoder.onnx", FakeBundle.model(FakeBundle.tensor("other.bin")));
         fake.writeTo(folder);
         Files.write(folder.resolve("other.bin"), new byte[4]);
@@ -271,7 +271,7 @@ class BundleTest {
     }
 
     @Test
-    void truncatedGraph() throws IOException {
+    void aTruncatedGraphIsRefused() throws IOException {
         byte[] whole = FakeBundle.model(FakeBundle.tensor());
         fake.files.put("vae_decoder.onnx", java.util.Arrays.copyOf(whole, whole.length - 9));
         fake.writeTo(folder);

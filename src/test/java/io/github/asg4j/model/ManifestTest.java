@@ -102,7 +102,7 @@ class ManifestTest {
     }
 
     @Test
-    void tiledDecoder() throws IOException {
+    void theTiledDecoderIsRead() throws IOException {
         FakeBundle fake = new FakeBundle();
         fake.files.put("front.onnx", new byte[1]);
         String json =
@@ -124,7 +124,7 @@ class ManifestTest {
 
     /** What the decoder's memory grows with; usual where the bundle does not say it. */
     @Test
-    void widthOfTheDecoder() throws IOException {
+    void widthAndAttentionOfTheDecoderAreRead() throws IOException {
         String json = new FakeBundle().manifest();
         assertEquals(Manifest.Vae.USUAL_WIDTH, parse(json).vae().width());
         assertTrue(parse(json).vae().keepsScores());
@@ -141,7 +141,7 @@ class ManifestTest {
 
     /** What the denoiser's memory grows with. */
     @Test
-    void widthAndHeadsOfTheDenoiser() throws IOException {
+    void widthAndHeadsOfTheDenoiserAreRead() throws IOException {
         String json = new FakeBundle().manifest();
         String said =
                 json.replace("\"dilated_file\":", "\"width\": 32, \"heads\": 2, \"dilated_file\":");
@@ -155,7 +155,7 @@ class ManifestTest {
     }
 
     @Test
-    void dilatedGraph() throws IOException {
+    void theDilatedGraphIsRead() throws IOException {
         FakeBundle fake = new FakeBundle();
         fake.files.put("dilated.onnx", new byte[1]);
         String json =
@@ -182,7 +182,7 @@ class ManifestTest {
     }
 
     @Test
-    void upscalers() throws IOException {
+    void upscalersAreRead() throws IOException {
         FakeBundle fake = new FakeBundle();
         assertEquals(List.of(), parse(fake.manifest()).upscalers());
         fake.files.put("x2.onnx", new byte[1]);
@@ -217,7 +217,7 @@ class ManifestTest {
     }
 
     @Test
-    void evaluation() throws IOException {
+    void networksOfTheEvaluationAreRead() throws IOException {
         FakeBundle fake = new FakeBundle();
         assertNull(parse(fake.manifest()).evaluation());
         for (String name : List.of("f.onnx", "o.json", "n.onnx", "t.json", "p.npy", "c.npy")) {

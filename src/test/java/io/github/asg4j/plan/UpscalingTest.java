@@ -88,7 +88,7 @@ class UpscalingTest {
     }
 
     @Test
-    void bytes() {
+    void bytesAreThoseOfThePassesAndOneTile() {
         Upscaling upscaling = Upscaling.of(128, 256, 3, upscalers("2"));
         // 256 x 512, 512 x 1024, then its rows and the picture of 384 x 768
         assertEquals(
@@ -100,7 +100,7 @@ class UpscalingTest {
 
     /** Of the largest tile of each network; the first tile has it, so that ONNX Runtime's arena fits all. */
     @Test
-    void workspace() {
+    void workspaceIsThatOfTheLargestTile() {
         var x4 = new Manifest.Upscaler("x4", 4, 16, 64);
         var x2 = new Manifest.Upscaler("x2", 2, 16, 32);
         Upscaling upscaling = Upscaling.of(128, 256, 8, List.of(x4, x2));

@@ -1,12 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
-package io.github.asg4j;
+package io.github.asg4j.integration;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.github.asg4j.BadRequestException;
+import io.github.asg4j.Engine;
+import io.github.asg4j.GeneratedImage;
+import io.github.asg4j.GenerationListener;
+import io.github.asg4j.GenerationRequest;
 import io.github.asg4j.MethodOptions.DemoFusionOptions;
+import io.github.asg4j.PhaseOptions;
+import io.github.asg4j.TestEngines;
+import io.github.asg4j.Tiny;
+import io.github.asg4j.WindowOptions;
 
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -78,7 +87,7 @@ class DemoFusionTest {
     }
 
     @Test
-    void everyKnobChangesThePictureAndIsReported() {
+    void everyOptionChangesThePictureAndIsReported() {
         GeneratedImage usual = draw(request());
         assertEquals(3.0, usual.report().get("cosine_scale_1"));
         assertEquals(0.8, usual.report().get("blur"));
@@ -111,7 +120,7 @@ class DemoFusionTest {
     void previewsHaveTheSizeOfTheirPhase() {
         List<GeneratedImage> previews = Collections.synchronizedList(new ArrayList<>());
         GenerationListener listener = Tiny.previews(previews::add);
-        try (Engine engine = TestEngines.open(Tiny.options(2), p -> DeterminismTest.sleep(5))) {
+        try (Engine engine = TestEngines.open(Tiny.options(2), p -> Tiny.sleep(5))) {
             GeneratedImage image = engine.submit(request().build(), listener).join();
             assertEquals(Tiny.hash(draw(request())), Tiny.hash(image), "watching changes it");
         }
@@ -130,7 +139,7 @@ class DemoFusionTest {
         assertNotEquals(Tiny.hash(draw(request())), Tiny.hash(given));
         // 4 steps, phase 1 (a window and a dilated view) and phase 2 (nine and four).
         assertEquals(4L * (1 + 1 + 9 + 4), given.report().get("guided_evaluations"));
-        try (Engine engine = TestEngines.open(Tiny.options(3), p -> DeterminismTest.sleep(1))) {
+        try (Engine engine = TestEngines.open(Tiny.options(3), p -> Tiny.sleep(1))) {
             GenerationRequest same = request().image(picture(64, 64)).build();
             assertEquals(Tiny.hash(given), Tiny.hash(engine.submit(same).join()));
         }
@@ -138,7 +147,7 @@ class DemoFusionTest {
     }
 
     @Test
-    void picturesThatCannotBeAreRefused() throws IOException {
+    void startPicturesThatDoNotFitAreRefused() throws IOException {
         refused("starts from noise and takes no --image", request().method("direct"), 64, 64);
         refused("--size 128x96", request(), 400, 300);
         refused("--size 64x128", request(), 60, 120);

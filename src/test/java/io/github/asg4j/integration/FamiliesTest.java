@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-package io.github.asg4j;
+package io.github.asg4j.integration;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertNotEquals;
@@ -9,7 +9,14 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 
+import io.github.asg4j.BadRequestException;
+import io.github.asg4j.Engine;
+import io.github.asg4j.EngineOptions;
+import io.github.asg4j.GeneratedImage;
+import io.github.asg4j.GenerationRequest;
+import io.github.asg4j.GuideOptions;
 import io.github.asg4j.MethodOptions.AsgOptions;
+import io.github.asg4j.Tiny;
 import io.github.asg4j.image.Npy;
 
 import org.jspecify.annotations.Nullable;
@@ -104,7 +111,7 @@ class FamiliesTest {
     }
 
     @TestFactory
-    Stream<DynamicTest> everyMethod() {
+    Stream<DynamicTest> everyMethodDrawsOrSaysWhatTheBundleLacks() {
         return Stream.of("sd15", "sd21", "sdxl", "sd3")
                 .flatMap(
                         family ->
@@ -113,10 +120,12 @@ class FamiliesTest {
                                                 method ->
                                                         DynamicTest.dynamicTest(
                                                                 family + " " + method,
-                                                                () -> draws(family, method))));
+                                                                () ->
+                                                                        drawsOrSaysWhatTheBundleLacks(
+                                                                                family, method))));
     }
 
-    private static void draws(String family, String method) {
+    private static void drawsOrSaysWhatTheBundleLacks(String family, String method) {
         GenerationRequest request =
                 GenerationRequest.builder("a red ball on grass")
                         .method(method)
@@ -203,7 +212,7 @@ class FamiliesTest {
     }
 
     @Test
-    void positionsBoundAView() {
+    void positionsLimitTheSizeOfAView() {
         try (Engine engine = open("sd3")) {
             GenerationRequest.Builder large =
                     GenerationRequest.builder("grass").size(512, 128).steps(1);

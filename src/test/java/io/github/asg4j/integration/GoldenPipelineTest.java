@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-package io.github.asg4j;
+package io.github.asg4j.integration;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
@@ -8,6 +8,13 @@ import static org.junit.jupiter.api.Assertions.fail;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 
+import io.github.asg4j.DilationOptions;
+import io.github.asg4j.Engine;
+import io.github.asg4j.EngineOptions;
+import io.github.asg4j.GeneratedImage;
+import io.github.asg4j.GenerationRequest;
+import io.github.asg4j.GuideOptions;
+import io.github.asg4j.MethodOptions;
 import io.github.asg4j.MethodOptions.AsgOptions;
 import io.github.asg4j.MethodOptions.CutDiffusionOptions;
 import io.github.asg4j.MethodOptions.DemoFusionOptions;
@@ -15,6 +22,9 @@ import io.github.asg4j.MethodOptions.DirectOptions;
 import io.github.asg4j.MethodOptions.MultiDiffusionOptions;
 import io.github.asg4j.MethodOptions.ScaleCrafterOptions;
 import io.github.asg4j.MethodOptions.SuperResOptions;
+import io.github.asg4j.PhaseOptions;
+import io.github.asg4j.Tiny;
+import io.github.asg4j.WindowOptions;
 import io.github.asg4j.image.Npy;
 
 import org.junit.jupiter.api.DynamicTest;

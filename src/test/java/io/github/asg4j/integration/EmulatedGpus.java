@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-package io.github.asg4j;
+package io.github.asg4j.integration;
 
+import io.github.asg4j.DeviceException;
+import io.github.asg4j.Engine;
+import io.github.asg4j.TestEngines;
+import io.github.asg4j.Tiny;
 import io.github.asg4j.device.CheckedCuda;
 import io.github.asg4j.device.CudaDevice;
 import io.github.asg4j.device.CudaStream;
@@ -11,6 +15,7 @@ import io.github.asg4j.kernel.EmulatedKernels;
 import io.github.asg4j.ort.EmulatedProvider;
 import io.github.asg4j.ort.Provider;
 import io.github.asg4j.run.worker.Gpus;
+import io.github.asg4j.run.worker.WorkerHook;
 
 import java.lang.foreign.ValueLayout;
 import java.util.concurrent.atomic.AtomicInteger;
@@ -31,6 +36,15 @@ final class EmulatedGpus implements Gpus {
 
     EmulatedGpus(EmulatedCuda.Machine machine) {
         checked = new CheckedCuda(EmulatedCuda.open(machine));
+    }
+
+    /** The tiny bundle on these devices. */
+    Engine open(String devices) {
+        return open(devices, WorkerHook.NONE);
+    }
+
+    Engine open(String devices, WorkerHook hook) {
+        return TestEngines.open(Tiny.options(1).withDevices(devices), hook, this);
     }
 
     CheckedCuda checked() {

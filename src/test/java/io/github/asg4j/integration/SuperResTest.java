@@ -1,11 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
-package io.github.asg4j;
+package io.github.asg4j.integration;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.github.asg4j.BadRequestException;
+import io.github.asg4j.CancelledException;
+import io.github.asg4j.Engine;
+import io.github.asg4j.GeneratedImage;
+import io.github.asg4j.Generation;
+import io.github.asg4j.GenerationEvent;
+import io.github.asg4j.GenerationRequest;
+import io.github.asg4j.TestEngines;
+import io.github.asg4j.Tiny;
 import io.github.asg4j.image.PngWriter;
 import io.github.asg4j.kernel.KernelChoice;
 import io.github.asg4j.run.worker.WorkerHook;
@@ -96,7 +105,7 @@ class SuperResTest {
     }
 
     @Test
-    void tellsOfEveryTile() {
+    void everyTileIsAnEvent() {
         List<GenerationEvent> events = new ArrayList<>();
         try (Engine engine = Engine.open(Tiny.options(bundle, 1))) {
             engine.submit(request().size(1024, 64).build(), events::add).join();
@@ -111,7 +120,7 @@ class SuperResTest {
     }
 
     @Test
-    void cancelledBetweenTiles() {
+    void cancellingEndsTheWorkBetweenTiles() {
         long before = Engine.nativeBytesInUse();
         CompletableFuture<Generation> running = new CompletableFuture<>();
         Set<Integer> begun = ConcurrentHashMap.newKeySet();

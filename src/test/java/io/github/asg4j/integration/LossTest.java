@@ -1,12 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
-package io.github.asg4j;
+package io.github.asg4j.integration;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertInstanceOf;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.github.asg4j.DeviceException;
+import io.github.asg4j.Engine;
+import io.github.asg4j.GeneratedImage;
+import io.github.asg4j.Generation;
+import io.github.asg4j.GenerationRequest;
+import io.github.asg4j.GuideOptions;
 import io.github.asg4j.MethodOptions.AsgOptions;
+import io.github.asg4j.TestEngines;
+import io.github.asg4j.Tiny;
 import io.github.asg4j.run.worker.WorkerHook;
 
 import org.junit.jupiter.api.Test;
@@ -50,7 +58,7 @@ class LossTest {
         "stage2, -1, 2, false",
         "stage2, -1, 1, true" // while a strip of the canvas is stepped
     })
-    void theOthersTakeOver(String stage, int worker, int step, boolean joins) {
+    void theOthersRedoTheCallsOfALostWorker(String stage, int worker, int step, boolean joins) {
         for (int staleness : new int[] {0, 1}) {
             for (int interaction : new int[] {0, GuideOptions.EVERY_STEP}) {
                 GenerationRequest request =
@@ -75,7 +83,8 @@ class LossTest {
         "phase2, 2, 3, true", // between two steps
         "phase2, 0, 8, true" // at the phase's end
     })
-    void theOthersTakeOverInAPhase(String stage, int worker, int step, boolean joins) {
+    void theOthersRedoTheCallsOfALostWorkerInAPhase(
+            String stage, int worker, int step, boolean joins) {
         GenerationRequest request = Tiny.request().method("demofusion").build();
         takeOver(request, stage, worker, step, joins);
         takeOver(request.toBuilder().viewBatch(4).build(), stage, worker, step, joins);
@@ -84,7 +93,7 @@ class LossTest {
     /** As where the heap is full: the log of a failure fails as well, and nothing may wait for ever. */
     @ParameterizedTest
     @ValueSource(ints = {1, 2})
-    void aLossThatCannotBeToldIsStillOne(int workers) throws Exception {
+    void aFailureThatCannotBeLoggedLosesTheWorkerToo(int workers) throws Exception {
         WorkerHook hook =
                 point -> {
                     if (point.worker() == 0) {
@@ -137,7 +146,7 @@ class LossTest {
     }
 
     @Test
-    void allLostIsAFailureThatSaysWhy() {
+    void losingEveryWorkerFailsTheRequestAndSaysWhy() {
         Set<Integer> lost = ConcurrentHashMap.newKeySet();
         WorkerHook hook = losing(p -> p.step() >= 1, lost);
         try (Engine engine = TestEngines.open(Tiny.options(2), hook)) {

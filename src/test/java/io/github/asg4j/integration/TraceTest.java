@@ -1,10 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
-package io.github.asg4j;
+package io.github.asg4j.integration;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.github.asg4j.Engine;
+import io.github.asg4j.EngineOptions;
+import io.github.asg4j.GeneratedImage;
+import io.github.asg4j.GenerationEvent;
+import io.github.asg4j.GenerationListener;
+import io.github.asg4j.TestEngines;
+import io.github.asg4j.Tiny;
+import io.github.asg4j.TraceReport;
 import io.github.asg4j.TraceReport.Call;
 import io.github.asg4j.TraceReport.Use;
 import io.github.asg4j.run.worker.WorkerHook;
@@ -39,7 +47,7 @@ class TraceTest {
 
     @ParameterizedTest
     @ValueSource(strings = {"cpu:1", "cpu:3", "cuda:0", "cuda:0,cuda:1"})
-    void everyRunOnce(String devices) {
+    void everyRunIsReportedOnce(String devices) {
         Tracing tracing = new Tracing();
         GeneratedImage image;
         EngineOptions options = Tiny.options(1).withDevices(devices);
@@ -77,7 +85,7 @@ class TraceTest {
     }
 
     @Test
-    void useOfADevice() {
+    void useOfADeviceIsSummedFromItsCalls() {
         TraceReport report =
                 new TraceReport(
                         List.of(
@@ -94,7 +102,7 @@ class TraceTest {
     }
 
     @Test
-    void unaskedNothingIsTold() {
+    void aListenerThatDoesNotAskGetsNoTrace() {
         AtomicReference<TraceReport> told = new AtomicReference<>();
         GenerationListener listener =
                 new GenerationListener() {

@@ -1,11 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
-package io.github.asg4j;
+package io.github.asg4j.integration;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.github.asg4j.AsgException;
+import io.github.asg4j.BadBundleException;
+import io.github.asg4j.BadRequestException;
+import io.github.asg4j.CancelledException;
+import io.github.asg4j.Engine;
+import io.github.asg4j.EngineOptions;
+import io.github.asg4j.GeneratedImage;
+import io.github.asg4j.Generation;
+import io.github.asg4j.GenerationEvent;
+import io.github.asg4j.GenerationListener;
+import io.github.asg4j.GenerationRequest;
+import io.github.asg4j.OutOfMemoryException;
+import io.github.asg4j.TestEngines;
+import io.github.asg4j.Tiny;
 import io.github.asg4j.device.Memory;
 import io.github.asg4j.ffi.EmulatedCuda;
 import io.github.asg4j.run.worker.WorkerHook;
@@ -36,7 +50,7 @@ class DecodeTest {
     @TempDir private Path folder;
 
     @AfterEach
-    void nothingIsLeft() {
+    void everyNativeByteIsFreed() {
         assertEquals(bytesBefore, Memory.bytesInUse(), "off-heap bytes in use");
     }
 
@@ -92,7 +106,7 @@ class DecodeTest {
                         point -> {
                             if (point.stage().equals("vae")) {
                                 took[point.worker()] = true;
-                                sleep(point.worker() == late ? 20 : 5);
+                                Tiny.sleep(point.worker() == late ? 20 : 5);
                             }
                         };
                 List<GenerationEvent> events = new ArrayList<>();
@@ -125,14 +139,6 @@ class DecodeTest {
         }
     }
 
-    private static void sleep(int millis) {
-        try {
-            Thread.sleep(millis);
-        } catch (InterruptedException e) {
-            Thread.currentThread().interrupt();
-        }
-    }
-
     /** Previews are decoded in the same tiles. */
     @Test
     void previewsAreDecodedWhileWorkersDraw() {
@@ -147,7 +153,7 @@ class DecodeTest {
 
     @ParameterizedTest
     @CsvSource({"true, cpu:2", "false, cpu:2", "true, 'cuda:0,cuda:1'", "false, 'cuda:0,cuda:1'"})
-    void cancelledInTheMiddle(boolean exact, String devices) throws Exception {
+    void cancellingEndsTheDecode(boolean exact, String devices) throws Exception {
         CountDownLatch reached = new CountDownLatch(1);
         CountDownLatch cancelled = new CountDownLatch(1);
         AtomicInteger after = new AtomicInteger();
@@ -158,7 +164,7 @@ class DecodeTest {
                             after.incrementAndGet();
                         } else if (point.unit() >= 3) {
                             reached.countDown();
-                            await(cancelled);
+                            Tiny.await(cancelled);
                         }
                     }
                 };
@@ -173,17 +179,9 @@ class DecodeTest {
         assertEquals(0, EmulatedCuda.left(), "not freed on a GPU");
     }
 
-    private static void await(CountDownLatch latch) {
-        try {
-            assertTrue(latch.await(60, TimeUnit.SECONDS));
-        } catch (InterruptedException e) {
-            throw new IllegalStateException(e);
-        }
-    }
-
     @ParameterizedTest
     @ValueSource(strings = {"cpu:2", "cuda:0,cuda:1"})
-    void aTileThatIsNotFinite(String devices) {
+    void tilesThatAreNotFiniteAreDecodedByTheFallbackOrRefused(String devices) {
         GenerationRequest tiles = request().vaeTile(TILE).build();
         EngineOptions good = options(true, "cpu:1");
         EngineOptions alone = good.withModel(tiled("_overflow", false)).withDevices(devices);
@@ -201,7 +199,7 @@ class DecodeTest {
     /** More tiles than wait to be blended: those that are left have to be given up too. */
     @ParameterizedTest
     @ValueSource(strings = {"cpu:2", "cuda:0,cuda:1"})
-    void featheredTilesThatAreNotFinite(String devices) throws IOException {
+    void featheredTilesThatAreNotFiniteAreDecodedByTheFallback(String devices) throws IOException {
         GenerationRequest request = request().size(512, 512).vaeTile(TILE).build();
         Path bundle = Tiny.withOverflowingVae(Files.createTempDirectory(folder, "bundle"));
         EngineOptions options = Tiny.options(bundle, 1).withDevices(devices);
@@ -212,7 +210,7 @@ class DecodeTest {
     /** The latents are there still: they are decoded again in tiles that memory suffices for. */
     @ParameterizedTest
     @CsvSource({"true, cuda:0", "false, cuda:0", "true, 'cuda:0,cuda:1'", "false, 'cuda:0,cuda:1'"})
-    void memoryThatRunsOutInTheDecode(boolean exact, String devices) {
+    void aDecodeThatRunsOutOfMemoryTakesSmallerTiles(boolean exact, String devices) {
         GenerationRequest request = request().build();
         String expected =
                 Tiny.hash(
@@ -263,7 +261,7 @@ class DecodeTest {
     /** Of the whole decode too: the picture is begun again on the other. */
     @ParameterizedTest
     @CsvSource({"true, 0, 128", "true, 1, 128", "false, 0, 128", "false, 1, 128", "true, 0, 256"})
-    void aGpuThatIsGoneWhileItDecodes(boolean exact, int device, int tile) {
+    void theOtherGpuDecodesTheTilesOfALostOne(boolean exact, int device, int tile) {
         GenerationRequest request = request().vaeTile(tile).build();
         EngineOptions options = options(exact, "cuda:0,cuda:1");
         String expected = Tiny.hash(draw(options.withDevices("cpu:1"), WorkerHook.NONE, request));
@@ -280,7 +278,7 @@ class DecodeTest {
                     } else if (!exact || point.unit() > 0) {
                         // It might have all tiles before the lost one has any; the front it runs
                         // alone.
-                        await(gone);
+                        Tiny.await(gone);
                     }
                 };
         try (Engine engine = TestEngines.open(options, hook, gpus)) {
@@ -294,7 +292,7 @@ class DecodeTest {
 
     /** 512 x 512 whole takes 1 GiB by the estimate, tiles of 256 pixels a quarter of it. */
     @Test
-    void memoryThatDoesNotSufficeTakesSmallerTiles() {
+    void tilesAreSmallerWhereMemoryIsShort() {
         GenerationRequest request = request().size(512, 512).steps(1).build();
         EngineOptions options = options(false, "cpu:1").withMaxMemoryBytes(700L << 20);
         try (Engine engine = Engine.open(options.withMaxMemoryBytes(2L << 30))) {
@@ -322,7 +320,7 @@ class DecodeTest {
 
     /** The front of exact tiles runs whole: below its half a GiB no tile helps. */
     @Test
-    void memoryThatNoTileFitsIsRefused() {
+    void aPictureOfWhichNoTileFitsIsRefused() {
         GenerationRequest request = request().size(512, 512).build();
         EngineOptions options = options(true, "cpu:1").withMaxMemoryBytes(500L << 20);
         try (Engine engine = Engine.open(options)) {
@@ -335,7 +333,7 @@ class DecodeTest {
     }
 
     @Test
-    void theMemoryOfGpusCountsToo() {
+    void tilesFitTheMemoryOfEveryGpu() {
         EmulatedCuda.Machine small =
                 new EmulatedCuda.Machine(2, 13010, 90, 800L << 20, EmulatedCuda.Order.ASCENDING);
         EngineOptions options = options(true, "cuda:0,cuda:1");
@@ -357,7 +355,7 @@ class DecodeTest {
 
     @ParameterizedTest
     @CsvSource({"100, multiple of 8", "120, at least 128"})
-    void tilesThatCannotBe(int pixels, String message) {
+    void impossibleTileSizesAreRefused(int pixels, String message) {
         try (Engine engine = Engine.open(options(false, "cpu:1"))) {
             GenerationRequest request = request().vaeTile(pixels).build();
             AsgException e = assertThrows(BadRequestException.class, () -> engine.submit(request));

@@ -1,11 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-package io.github.asg4j;
+package io.github.asg4j.integration;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.github.asg4j.Engine;
+import io.github.asg4j.Generation;
+import io.github.asg4j.GenerationRequest;
+import io.github.asg4j.GuideOptions;
 import io.github.asg4j.MethodOptions.AsgOptions;
+import io.github.asg4j.TestEngines;
+import io.github.asg4j.Tiny;
 import io.github.asg4j.run.worker.WorkerHook;
 
 import org.junit.jupiter.api.Test;

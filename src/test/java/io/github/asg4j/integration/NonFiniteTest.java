@@ -1,11 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
-package io.github.asg4j;
+package io.github.asg4j.integration;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.github.asg4j.BadBundleException;
+import io.github.asg4j.Engine;
+import io.github.asg4j.EngineOptions;
+import io.github.asg4j.Generation;
+import io.github.asg4j.GenerationRequest;
+import io.github.asg4j.GuideOptions;
 import io.github.asg4j.MethodOptions.AsgOptions;
+import io.github.asg4j.TestEngines;
+import io.github.asg4j.Tiny;
+import io.github.asg4j.WindowOptions;
 import io.github.asg4j.ffi.EmulatedCuda;
 import io.github.asg4j.run.worker.WorkerHook;
 
@@ -68,7 +77,8 @@ class NonFiniteTest {
 
     @ParameterizedTest
     @MethodSource("runs")
-    void onAGpu(Path bundle, GenerationRequest request, int run, String where) {
+    void anOutputOnAGpuThatIsNotFiniteNamesStageAndStep(
+            Path bundle, GenerationRequest request, int run, String where) {
         EmulatedGpus gpus = new EmulatedGpus();
         EngineOptions options = Tiny.options(bundle, 1).withDevices("cuda:0");
         try (Engine engine = TestEngines.open(options, WorkerHook.NONE, gpus)) {
@@ -104,7 +114,8 @@ class NonFiniteTest {
 
     @ParameterizedTest
     @MethodSource("calls")
-    void onTheHost(Path bundle, GenerationRequest request, String stage, int unit, int step) {
+    void anOutputOnTheHostThatIsNotFiniteNamesStageAndStep(
+            Path bundle, GenerationRequest request, String stage, int unit, int step) {
         AtomicBoolean spoilt = new AtomicBoolean();
         AtomicBoolean afterwards = new AtomicBoolean();
         WorkerHook hook =

@@ -1,12 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
-package io.github.asg4j;
+package io.github.asg4j.integration;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertNotSame;
 
+import io.github.asg4j.Engine;
+import io.github.asg4j.EngineOptions;
+import io.github.asg4j.Generation;
+import io.github.asg4j.GenerationRequest;
+import io.github.asg4j.Tiny;
+
 import org.junit.jupiter.api.Test;
 
 import java.io.File;
+import java.lang.reflect.Method;
 import java.net.MalformedURLException;
 import java.net.URL;
 import java.net.URLClassLoader;
@@ -44,16 +51,24 @@ public class EmbeddingTest {
         assertEquals(expected, draw());
     }
 
+    /** While an engine of the first one is open, and after it was closed. */
     @Test
     void anEngineInASecondClassLoaderDrawsTheSame() throws Exception {
-        String expected = draw();
         try (URLClassLoader other =
                 new URLClassLoader(classPath(), ClassLoader.getPlatformClassLoader())) {
             Class<?> same = other.loadClass(EmbeddingTest.class.getName());
             assertNotSame(EmbeddingTest.class, same);
-            assertEquals(expected, same.getMethod("draw").invoke(null));
+            Method drawThere = same.getMethod("draw");
+            String expected;
+            try (Engine engine = Engine.open(EngineOptions.DEFAULT.withDevices("cpu:1"))) {
+                Generation generation = engine.submit(REQUEST);
+                Object there = drawThere.invoke(null);
+                expected = Tiny.hash(generation.join());
+                assertEquals(expected, there);
+            }
+            assertEquals(expected, drawThere.invoke(null));
+            assertEquals(expected, draw());
         }
-        assertEquals(expected, draw());
     }
 
     private static URL[] classPath() throws MalformedURLException {

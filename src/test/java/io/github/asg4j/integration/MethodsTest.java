@@ -1,13 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
-package io.github.asg4j;
+package io.github.asg4j.integration;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.github.asg4j.AttentionReport;
+import io.github.asg4j.BadRequestException;
+import io.github.asg4j.Engine;
+import io.github.asg4j.EngineOptions;
+import io.github.asg4j.GeneratedImage;
+import io.github.asg4j.GenerationEvent;
+import io.github.asg4j.GenerationListener;
+import io.github.asg4j.GenerationRequest;
+import io.github.asg4j.GuideOptions;
 import io.github.asg4j.MethodOptions.AsgOptions;
 import io.github.asg4j.MethodOptions.MultiDiffusionOptions;
+import io.github.asg4j.PatchReport;
+import io.github.asg4j.TestEngines;
+import io.github.asg4j.Tiny;
+import io.github.asg4j.WindowOptions;
 import io.github.asg4j.run.worker.WorkerHook;
 
 import org.junit.jupiter.api.Test;
@@ -87,7 +100,7 @@ class MethodsTest {
                 "demofusion",
                 "scalecrafter"
             })
-    void upToOneThereIsNoGuidance(String method) {
+    void guidanceScalesUpToOneMeanNoGuidance(String method) {
         EngineOptions options =
                 Tiny.options(
                         method.equals("scalecrafter")
@@ -134,7 +147,7 @@ class MethodsTest {
     }
 
     @Test
-    void upToOneStageTwoAndBackgroundHaveNoGuidance() {
+    void scalesUpToOneOfStageTwoAndBackgroundMeanNoGuidance() {
         WindowOptions some = WindowOptions.DEFAULT.withObjectShare(0.4);
         for (double scale : new double[] {0, 0.5}) {
             assertEquals(

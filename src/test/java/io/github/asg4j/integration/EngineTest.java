@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-package io.github.asg4j;
+package io.github.asg4j.integration;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
@@ -8,7 +8,22 @@ import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.github.asg4j.BadRequestException;
+import io.github.asg4j.CancelledException;
+import io.github.asg4j.DeviceException;
+import io.github.asg4j.Engine;
+import io.github.asg4j.EngineOptions;
+import io.github.asg4j.GeneratedImage;
+import io.github.asg4j.Generation;
+import io.github.asg4j.GenerationEvent;
+import io.github.asg4j.GenerationListener;
+import io.github.asg4j.GenerationRequest;
+import io.github.asg4j.GuideOptions;
 import io.github.asg4j.MethodOptions.AsgOptions;
+import io.github.asg4j.OutOfMemoryException;
+import io.github.asg4j.TestEngines;
+import io.github.asg4j.Tiny;
+import io.github.asg4j.WindowOptions;
 import io.github.asg4j.run.worker.WorkerHook;
 
 import org.junit.jupiter.api.Test;
@@ -301,7 +316,7 @@ class EngineTest {
                         previews.add(preview);
                     }
                 };
-        try (Engine engine = TestEngines.open(Tiny.options(2), p -> DeterminismTest.sleep(5))) {
+        try (Engine engine = TestEngines.open(Tiny.options(2), p -> Tiny.sleep(5))) {
             GeneratedImage image = engine.submit(Tiny.request().build(), listener).join();
             String plain = Tiny.hash(engine.submit(Tiny.request().build()).join());
             assertEquals(plain, Tiny.hash(image), "previews may not change the picture");
@@ -336,7 +351,7 @@ class EngineTest {
 
     /** Else a listener whose methods lock what another thread holds while it cancels ends in a deadlock. */
     @Test
-    void aListenerIsAskedUnderNoLockThatCancellingTakes() throws Exception {
+    void aRequestCanBeCancelledWhileItsListenerIsAsked() throws Exception {
         AtomicReference<Generation> generation = new AtomicReference<>();
         CountDownLatch submitted = new CountDownLatch(1);
         GenerationListener listener =

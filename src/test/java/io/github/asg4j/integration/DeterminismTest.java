@@ -1,10 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-package io.github.asg4j;
+package io.github.asg4j.integration;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertNotEquals;
 
+import io.github.asg4j.Engine;
+import io.github.asg4j.EngineOptions;
+import io.github.asg4j.GenerationRequest;
+import io.github.asg4j.GuideOptions;
 import io.github.asg4j.MethodOptions.AsgOptions;
+import io.github.asg4j.TestEngines;
+import io.github.asg4j.Tiny;
 import io.github.asg4j.kernel.KernelChoice;
 import io.github.asg4j.run.worker.WorkerHook;
 
@@ -37,13 +43,13 @@ class DeterminismTest {
 
     @ParameterizedTest
     @MethodSource("guides")
-    void anyNumberOfWorkersAnyTimingAnyKernels(GuideOptions guide) {
+    void bytesAreTheSameForAnyWorkersTimingAndKernels(GuideOptions guide) {
         sameBytes(Tiny.request().options(AsgOptions.DEFAULT.withGuide(guide)).build());
     }
 
     /** 3x2 native pictures: windows and dilated views of two phases, of different shapes. */
     @Test
-    void phasesOfDemoFusionToo() {
+    void bytesOfDemoFusionAreTheSameForAnyWorkersTimingAndKernels() {
         GenerationRequest.Builder request =
                 Tiny.request().method("demofusion").size(192, 128).steps(4);
         sameBytes(request.build());
@@ -69,7 +75,7 @@ class DeterminismTest {
                                                 + point.worker() * 1000L
                                                 + point.step() * 10L
                                                 + point.unit());
-                        sleep(random.nextInt(4));
+                        Tiny.sleep(random.nextInt(4));
                     };
             assertEquals(expected, draw(Tiny.options(3), request, delays), "with delays");
             for (String kernels : KernelChoice.usable()) {
@@ -136,13 +142,5 @@ class DeterminismTest {
         String direct =
                 draw(Tiny.options(1), asg.toBuilder().method("direct").build(), WorkerHook.NONE);
         assertEquals(direct, draw(Tiny.options(1), asg, WorkerHook.NONE));
-    }
-
-    static void sleep(long millis) {
-        try {
-            Thread.sleep(millis);
-        } catch (InterruptedException e) {
-            Thread.currentThread().interrupt();
-        }
     }
 }
