@@ -22,7 +22,7 @@ public final class DeviceException extends AsgException {
         this.lost = lost;
     }
 
-    /** Of a device that answers nothing any more. */
+    /** Makes the exception for a device that no longer answers. */
     public static DeviceException lost(String message, @Nullable Throwable cause) {
         return new DeviceException(message, cause, true);
     }

@@ -164,7 +164,7 @@ public record OptionType<T>(
                 });
     }
 
-    /** In JSON {"file": ...}, so that content can be given in its place one day. */
+    /** A path; in JSON {"file": ...}, so that content can take its place one day. */
     static OptionType<Path> file(String label) {
         return new OptionType<>(
                 label,

@@ -67,7 +67,7 @@ public record TraceReport(List<Call> calls) {
         }
     }
 
-    /** By device, of the stages that ran the denoiser. */
+    /** Returns what each device did, by name, in the stages that ran the denoiser. */
     public Map<String, Use> uses() {
         Set<String> denoising =
                 calls.stream()

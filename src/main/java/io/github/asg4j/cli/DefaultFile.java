@@ -15,7 +15,7 @@ import java.util.Locale;
 final class DefaultFile {
     private static final int MAX_SLUG_CHARACTERS = 60;
 
-    /** With seed, number and ending within the 255 bytes that file systems allow. */
+    /** Leaves room for seed, number and ending in the 255 bytes that file systems allow. */
     private static final int MAX_SLUG_BYTES = 180;
 
     private DefaultFile() {}

@@ -16,7 +16,7 @@ interface EngineFactory {
     /** Names of the methods; cheap, loads no engine. */
     Set<String> methods();
 
-    /** As {@link Engine#open}. */
+    /** Opens an engine; see {@link Engine#open}. */
     Handle open(EngineOptions options);
 
     /** The real thing. */

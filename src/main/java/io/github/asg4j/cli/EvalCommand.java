@@ -212,7 +212,7 @@ final class EvalCommand implements Callable<Integer> {
         return ExitCode.DONE;
     }
 
-    /** Of --seed; 0 where none is given. */
+    /** Returns the value of --seed, or 0. */
     private long firstSeed() {
         String seed = new RequestArgs(command).text("seed");
         if (seed == null) {
@@ -233,7 +233,7 @@ final class EvalCommand implements Callable<Integer> {
         return seeds;
     }
 
-    /** Of --prompts, or the bundle's own. */
+    /** Reads the prompts of --prompts, or takes the bundle's own. */
     private List<String> prompts(@Nullable String own) {
         Path file = evalArgs.prompts;
         if (file == null && own == null) {

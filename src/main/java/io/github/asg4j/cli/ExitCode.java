@@ -21,7 +21,7 @@ final class ExitCode {
     static final int DEVICE = 4;
     static final int OUTPUT = 5;
 
-    /** As shells report a process ended by Ctrl-C. */
+    /** The code with which shells report a process that Ctrl-C ended. */
     static final int CANCELLED = 130;
 
     private ExitCode() {}

@@ -5,7 +5,7 @@ import java.util.random.RandomGenerator;
 
 /** Entry point of the command line; the only place that ends the process. */
 public final class Main {
-    /** As other tools: seeds of 32 bits stay exact in every JSON reader. */
+    /** The number of seeds: those of 32 bits stay exact in every JSON reader. */
     private static final long SEEDS = 1L << 32;
 
     private Main() {}

@@ -29,7 +29,7 @@ import java.util.stream.Collectors;
  * make.
  */
 final class RequestArgs {
-    /** Of {@link #addTo}: values by name, and which of them were given. */
+    /** The command that {@link #addTo} extended: it knows all values, and which of them were given. */
     private final CommandSpec command;
 
     RequestArgs(CommandSpec command) {

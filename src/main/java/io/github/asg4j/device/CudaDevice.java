@@ -82,7 +82,7 @@ public final class CudaDevice implements AutoCloseable {
         return device;
     }
 
-    /** As "NVIDIA H100 80GB HBM3". */
+    /** Returns the name of the model, such as "NVIDIA H100 80GB HBM3". */
     public String model() {
         return model;
     }
@@ -92,7 +92,7 @@ public final class CudaDevice implements AutoCloseable {
         return ordinal;
     }
 
-    /** As 90 for compute capability 9.0. */
+    /** Returns the compute capability as a number: 90 for 9.0. */
     public int architecture() {
         return architecture;
     }

@@ -26,7 +26,7 @@ public final class CudaEvent implements AutoCloseable {
         device.api.synchronizeEvent(handle());
     }
 
-    /** Of two events that were made with timing and are done. */
+    /** Returns the time between two events that were made with timing and are done. */
     public float millisUntil(CudaEvent later) {
         return device.api.elapsedMillis(handle(), later.handle());
     }

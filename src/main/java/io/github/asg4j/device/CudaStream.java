@@ -88,7 +88,7 @@ public final class CudaStream implements Queue {
         return made;
     }
 
-    /** From page-locked host memory to the device. */
+    /** Copies from page-locked host memory to the device. */
     @Override
     public void upload(MemorySegment to, MemorySegment from, long bytes) {
         requireOpen();
@@ -97,7 +97,7 @@ public final class CudaStream implements Queue {
         api.copyHostToDevice(to.address(), from, bytes, handle);
     }
 
-    /** From the device to page-locked host memory. */
+    /** Copies from the device to page-locked host memory. */
     @Override
     public void download(MemorySegment to, MemorySegment from, long bytes) {
         requireOpen();
@@ -115,7 +115,7 @@ public final class CudaStream implements Queue {
         api.copyDeviceToDevice(to.address(), from.address(), bytes, handle);
     }
 
-    /** From memory of another device, or of this one, to memory of this one. */
+    /** Copies from memory of another device, or of this one, to memory of this one. */
     public void copyFrom(CudaDevice other, MemorySegment to, MemorySegment from, long bytes) {
         if (other == device) {
             copy(to, from, bytes);

@@ -42,17 +42,17 @@ public final class Memory implements AutoCloseable {
         this.source = source;
     }
 
-    /** Of off-heap host memory. */
+    /** Makes a region of off-heap host memory. */
     public Memory(String owner) {
         this(owner, new Host());
     }
 
-    /** Of the memory of a GPU, zeroed by work of the stream. */
+    /** Makes a region of GPU memory, which the stream zeroes. */
     static Memory of(CudaStream stream, String owner) {
         return new Memory(owner, new Buffers(stream, false));
     }
 
-    /** Of page-locked host memory. */
+    /** Makes a region of page-locked host memory. */
     static Memory pinned(CudaStream stream, String owner) {
         return new Memory(owner, new Buffers(stream, true));
     }

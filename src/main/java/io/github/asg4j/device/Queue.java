@@ -27,13 +27,13 @@ public sealed interface Queue extends AutoCloseable permits HostQueue, CudaStrea
      */
     void upload(MemorySegment to, MemorySegment from, long bytes);
 
-    /** From this queue's memory to staging memory; the two may be the same as in {@link #upload}. */
+    /** Copies from this queue's memory to staging memory; the two may be the same as in {@link #upload}. */
     void download(MemorySegment to, MemorySegment from, long bytes);
 
-    /** From any host memory to this queue's memory, all of it; waits. */
+    /** Copies all of a segment from any host memory to this queue's memory; waits. */
     void write(MemorySegment to, MemorySegment from);
 
-    /** From this queue's memory to any host memory, all of it; waits for all work so far. */
+    /** Copies all of a segment from this queue's memory to any host memory; waits for all work so far. */
     void read(MemorySegment to, MemorySegment from);
 
     /** Blocks until all work so far is done; an error of that work comes out here. */

@@ -57,7 +57,7 @@ final class Bootstrap {
                 value, quantile(resampled, TAIL) - off, quantile(resampled, 1 - TAIL) - off);
     }
 
-    /** Of the mean of the values that are not NaN. */
+    /** Returns the interval of the mean of the values that are not NaN. */
     Interval mean(double[] values) {
         return interval(w -> mean(values, w));
     }

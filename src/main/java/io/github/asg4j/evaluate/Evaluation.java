@@ -172,7 +172,10 @@ public final class Evaluation implements AutoCloseable {
         }
     }
 
-    /** By the mean time of each row, or, for a row without pictures, of an evaluation. */
+    /**
+     * Estimates the seconds left from the mean time of each row; for a row without pictures, from the
+     * mean time of an evaluation.
+     */
     private double secondsFor(List<Task> tasks) {
         Map<EvaluationRow.Key, double[]> byRow = new LinkedHashMap<>();
         double seconds = 0;

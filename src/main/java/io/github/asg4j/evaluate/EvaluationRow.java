@@ -39,7 +39,7 @@ public record EvaluationRow(Key key, int pictures, Requests requests) {
             }
         }
 
-        /** As "256x256". */
+        /** Returns the size, such as "256x256". */
         public String size() {
             return width + "x" + height;
         }

@@ -48,7 +48,7 @@ final class FeatureNetwork implements AutoCloseable {
     }
 
     /**
-     * Of one picture.
+     * Features of one picture.
      *
      * @param whole features of the picture made as small, or as large, as the network takes
      * @param crops features of parts in its own resolution; empty if it is smaller than a part

@@ -10,7 +10,7 @@ import java.util.BitSet;
  * Good for one object before a background of few colours, which is what patches are compared by.
  */
 final class ForegroundMask {
-    /** Of the shorter side. */
+    /** Share of the shorter side that counts as border. */
     private static final double BORDER_SHARE = 1.0 / 16;
 
     /** Variance of 8-bit rounding and a little noise, so that a flat border is no singular model. */

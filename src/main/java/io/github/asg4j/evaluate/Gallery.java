@@ -112,7 +112,7 @@ public record Gallery(
         return methods;
     }
 
-    /** For JSON: what was drawn with which settings, and what was measured. */
+    /** Returns, for JSON, what was drawn with which settings, and what was measured. */
     public Map<String, Object> numbers() {
         Map<String, Object> numbers = new LinkedHashMap<>();
         numbers.put("prompt", comparison.base().prompt());

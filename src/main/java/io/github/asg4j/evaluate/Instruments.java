@@ -162,7 +162,7 @@ public final class Instruments implements AutoCloseable {
         return Objects.requireNonNull(manifest().files().get(file));
     }
 
-    /** Of the parts as text; the first 16 hexadecimal digits. */
+    /** Returns the first 16 hexadecimal digits of the hash of the parts as text. */
     private static String sha256(List<?> parts) {
         byte[] text = parts.toString().getBytes(StandardCharsets.UTF_8);
         return HexFormat.of().formatHex(newSha256().digest(text)).substring(0, 16);

@@ -32,7 +32,7 @@ public record Interval(double value, double low, double high) {
         return new Interval(p, Math.max(0, centre - half), Math.min(1, centre + half));
     }
 
-    /** For JSON, which has no NaN: ends that are not known are null. */
+    /** Returns a map for JSON, which has no NaN: ends that are not known are null. */
     Map<String, @Nullable Object> toMap() {
         Map<String, @Nullable Object> map = new LinkedHashMap<>();
         map.put("value", rounded(value));
@@ -41,7 +41,7 @@ public record Interval(double value, double low, double high) {
         return map;
     }
 
-    /** To five significant digits; null: not finite. */
+    /** Rounds to five significant digits; null where the value is not finite. */
     static @Nullable Double rounded(double x) {
         return Double.isFinite(x)
                 ? new BigDecimal(x).round(new MathContext(DIGITS)).doubleValue()

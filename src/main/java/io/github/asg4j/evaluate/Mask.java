@@ -23,7 +23,7 @@ final class Mask {
         this.set = set;
     }
 
-    /** Of the pixels {@code set}, row-major. */
+    /** Makes the mask of the pixels {@code set}, row-major. */
     static Mask of(int width, int height, BitSet set) {
         return new Mask(width, height, (BitSet) set.clone());
     }
@@ -113,7 +113,7 @@ final class Mask {
         return new Mask(width, height, out);
     }
 
-    /** Of the 3 x 3 around a pixel; outside of the picture is nothing. */
+    /** Counts the pixels set among the 3 x 3 around one; outside of the picture is nothing. */
     private int neighbours(int y, int x) {
         int count = 0;
         for (int dy = -1; dy <= 1; dy++) {

@@ -15,7 +15,7 @@ import java.util.function.ToDoubleFunction;
  * are resampled alike.
  */
 final class Measures {
-    /** In the order of table and JSON. */
+    /** The names of all measures, in the order of table and JSON. */
     static final List<String> NAMES =
             List.of(
                     "one_object_share",
@@ -38,10 +38,10 @@ final class Measures {
     private final Bootstrap bootstrap;
     private final Map<String, ToDoubleFunction<int[]>> statistics = new LinkedHashMap<>();
 
-    /** Without differences: constant, or (FID) said by KID better and quicker. */
+    /** Measures of which no differences are computed: constant, or (FID) said by KID better and quicker. */
     private static final Set<String> NOT_COMPARED = Set.of("guided_evaluations", "fid", "fid_crop");
 
-    /** Of shares: hits and misses; for Wilson's interval. */
+    /** Hits and misses of each measure that is a share, for Wilson's interval. */
     private final Map<String, double[]> hits = new LinkedHashMap<>();
 
     /**

@@ -9,7 +9,7 @@ package io.github.asg4j.evaluate;
  * @param idea what it does, for someone who knows the field
  */
 record MethodText(String title, String paper, String idea) {
-    /** Of a method of the engine; one that is new here is called by its option. */
+    /** Returns the text of a method of the engine; one that is unknown here goes by its option. */
     static MethodText of(String method) {
         return switch (method) {
             case "asg" ->

@@ -108,7 +108,7 @@ public final class ObjectCounter implements AutoCloseable {
         return Mask.of(small.width(), small.height(), set).filled().opened();
     }
 
-    /** By how much the caption's colour explains each pixel better than its background. */
+    /** Computes by how much the caption's colour explains each pixel better than its background. */
     private float[] margins(Picture small, Subject subject) {
         Picture x = small.smoothed();
         ColourModel object = models.colourModels().get(subject.colour());

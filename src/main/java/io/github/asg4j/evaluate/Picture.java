@@ -195,7 +195,7 @@ public final class Picture {
         return new Picture(newWidth, newHeight, out);
     }
 
-    /** Of this size, from {@code planes} [3, height, width]. */
+    /** Makes a picture of this size from {@code planes} [3, height, width]. */
     static Picture ofPlanes(int width, int height, float[] planes) {
         if (planes.length != CHANNELS * width * height) {
             throw new IllegalArgumentException(

@@ -101,7 +101,7 @@ public record Summary(List<Row> rows, Map<String, Map<String, Object>> truth) {
         return map;
     }
 
-    /** For {@code --json} and {@code eval.json}. */
+    /** Returns what {@code --json} prints and {@code eval.json} holds. */
     public Map<String, Object> toMap() {
         Map<String, Object> map = new LinkedHashMap<>();
         List<Map<String, Object>> records = new ArrayList<>();

@@ -25,13 +25,13 @@ public final class SummaryTable {
             return text.matches("-[0.]+") ? text.substring(1) : text;
         }
 
-        /** As "75"; empty: not measured. */
+        /** Returns the value, such as "75"; empty if it was not measured. */
         String value(Map<String, Interval> measures) {
             Interval interval = measures.get(measure);
             return interval == null ? "" : number(interval.value());
         }
 
-        /** As "63..84"; empty: not measured, or always the same. */
+        /** Returns the interval, such as "63..84"; empty if nothing was measured or all values are the same. */
         String interval(Map<String, Interval> measures) {
             Interval interval = measures.get(measure);
             return interval == null
@@ -41,7 +41,7 @@ public final class SummaryTable {
                     : number(interval.low()) + ".." + number(interval.high());
         }
 
-        /** As "75 (63..84)" for shares, "1.25" for the rest; empty: not measured. */
+        /** Returns "75 (63..84)" for shares, "1.25" for the rest; empty if it was not measured. */
         String cell(Map<String, Interval> measures) {
             String interval = interval(measures);
             return interval.isEmpty() || !measure.endsWith("_share")

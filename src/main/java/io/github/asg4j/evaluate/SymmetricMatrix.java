@@ -5,7 +5,7 @@ import java.util.Arrays;
 
 /** What FID needs of linear algebra, for matrices of at most a few hundred rows. */
 final class SymmetricMatrix {
-    /** For one eigenvalue; two or three are usual. */
+    /** Most steps for one eigenvalue; two or three are usual. */
     private static final int MAX_STEPS = 100;
 
     private SymmetricMatrix() {}

@@ -150,7 +150,7 @@ record Truth(
     }
 
     /**
-     * Of the PNG files in {@code folder/WxH}, or else in {@code folder} itself.
+     * Reads the PNG files in {@code folder/WxH}, or else in {@code folder} itself.
      *
      * @throws BadRequestException if there are fewer than two pictures
      */

@@ -128,7 +128,7 @@ public final class CudaDriver implements CudaApi {
         }
     }
 
-    /** As {@link #open()}, from a file. */
+    /** Opens the driver in a file; see {@link #open()}. */
     static CudaDriver open(Path library) {
         try {
             return initialised(lookup(library.toString()));
@@ -609,7 +609,7 @@ public final class CudaDriver implements CudaApi {
                         : new DeviceException(what + hint(status));
     }
 
-    /** From then on every call for the device fails. */
+    /** Tells whether every call for the device fails after this status. */
     private static boolean isSticky(int status) {
         return switch (status) {
             // memory beyond repair, illegal address, timeout, assertion, and faults of a kernel

@@ -39,7 +39,7 @@ public final class CudaLibraries {
     private final Path root;
     private final Path home;
 
-    /** Of this process and machine. */
+    /** Looks in the environment and the folders of this machine. */
     public CudaLibraries() {
         this(
                 name -> System.getenv().getOrDefault(name, ""),

@@ -62,7 +62,7 @@ final class NativeLoader {
                 "the jar");
     }
 
-    /** As in the names of the resources: linux-x86_64. */
+    /** Returns the platform as resources are named by it: linux-x86_64. */
     private static String platform() {
         String architecture = System.getProperty("os.arch");
         return System.getProperty("os.name").toLowerCase(Locale.ROOT).replace(' ', '_')

@@ -135,7 +135,7 @@ public final class Nvrtc {
         return path;
     }
 
-    /** As "13.1". */
+    /** Returns the version, such as "13.1". */
     public String version() {
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment major = arena.allocate(JAVA_INT);

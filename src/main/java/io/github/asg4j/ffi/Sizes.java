@@ -29,7 +29,7 @@ public final class Sizes {
         requireElements(segment, count, 4, operation, tensor);
     }
 
-    /** As {@link #requireFloats}, for float64 aligned to 8 bytes. */
+    /** Does what {@link #requireFloats} does, for float64 aligned to 8 bytes. */
     public static void requireDoubles(
             MemorySegment segment, long count, String operation, String tensor) {
         requireElements(segment, count, 8, operation, tensor);
@@ -51,7 +51,7 @@ public final class Sizes {
         }
     }
 
-    /** As {@link #requireFloats}, for bytes. */
+    /** Does what {@link #requireFloats} does, for bytes. */
     public static void requireBytes(
             MemorySegment segment, long needed, String operation, String tensor) {
         if (!segment.isNative()) {

@@ -41,7 +41,7 @@ final class JpegFile {
     private final ByteArrayOutputStream coded = new ByteArrayOutputStream();
     private final Map<Integer, byte[]> profileParts = new TreeMap<>();
 
-    /** By component, the coefficients that have arrived to their last bit. */
+    /** The coefficients that have arrived to their last bit, by component. */
     private final Map<Integer, boolean[]> arrived = new TreeMap<>();
 
     private int at = 2;
@@ -85,7 +85,7 @@ final class JpegFile {
         return components() == 4 && adobeTransform == 2;
     }
 
-    /** As {@link Exif#orientation}. */
+    /** Returns the orientation; see {@link Exif#orientation}. */
     int orientation() {
         return orientation;
     }
@@ -128,7 +128,7 @@ final class JpegFile {
         return result.toByteArray();
     }
 
-    /** As libjpeg has it. */
+    /** Tells whether the components are RGB, by the rules of libjpeg. */
     private boolean isRgb() {
         if (jfif || adobeTransform >= 0) {
             return !jfif && adobeTransform == 0;

@@ -260,7 +260,7 @@ final class PictureDecoder {
         return reader.readRaster(0, null);
     }
 
-    /** Without metadata: compressed text could hold any amount of it. */
+    /** Opens a file but ignores its metadata: compressed text could hold any amount of it. */
     private void open(ImageReader reader, byte[] data) {
         ImageInputStream stream = new MemoryCacheImageInputStream(new ByteArrayInputStream(data));
         reader.setInput(stream, false, true);

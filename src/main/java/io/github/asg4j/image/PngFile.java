@@ -131,7 +131,7 @@ final class PngFile {
         return chunks.containsKey("acTL");
     }
 
-    /** As {@link Exif#orientation}. */
+    /** Returns the orientation; see {@link Exif#orientation}. */
     int orientation() {
         @Nullable ByteBuffer exif = chunk("eXIf", 8);
         return exif == null ? Exif.UPRIGHT : Exif.orientation(bytes(exif));

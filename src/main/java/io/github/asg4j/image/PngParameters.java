@@ -155,7 +155,7 @@ public final class PngParameters {
         pairs.put(name, text);
     }
 
-    /** As the web UI has it, where the solver of a flow is called as that of other networks. */
+    /** Returns the web UI's name, where the solver of a flow has the name of the same solver for other networks. */
     private static @Nullable String samplerName(@Nullable Object scheduler) {
         if (scheduler == null) {
             return null;

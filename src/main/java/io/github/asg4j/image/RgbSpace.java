@@ -148,7 +148,7 @@ record RgbSpace(double[] toLinearSrgb, DoubleUnaryOperator transfer) {
         return primaries;
     }
 
-    /** From this white to sRGB's. */
+    /** Returns the matrix from this white to sRGB's. */
     private static double[] adaptation(double[] xy) {
         double[] from = apply(BRADFORD, xyz(xy[0], xy[1]));
         double[] to = apply(BRADFORD, xyz(SRGB_CHROMATICITIES[0], SRGB_CHROMATICITIES[1]));

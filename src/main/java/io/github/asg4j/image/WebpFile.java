@@ -67,7 +67,7 @@ final class WebpFile {
         return chunks.get("ICCP");
     }
 
-    /** As {@link Exif#orientation}. */
+    /** Returns the orientation; see {@link Exif#orientation}. */
     int orientation() {
         byte @Nullable [] exif = chunks.get("EXIF");
         return exif == null ? Exif.UPRIGHT : Exif.orientation(exif);

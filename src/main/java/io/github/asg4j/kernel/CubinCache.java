@@ -87,7 +87,7 @@ public final class CubinCache {
         return HexFormat.of().formatHex(digest.digest(), 0, 16);
     }
 
-    /** With its length, so that no two lists of texts run together to the same bytes. */
+    /** Adds a text with its length, so that no two lists of texts give the same bytes. */
     private static void add(MessageDigest digest, String text) {
         byte[] bytes = text.getBytes(StandardCharsets.UTF_8);
         digest.update((bytes.length + ":").getBytes(StandardCharsets.UTF_8));

@@ -45,7 +45,7 @@ public final class CudaCode {
         return Map.copyOf(headers);
     }
 
-    /** For an architecture, as 90. */
+    /** Returns the options of the compiler for an architecture, such as 90. */
     public List<String> options(int architecture) {
         List<String> options = new ArrayList<>(OPTIONS);
         options.add("--gpu-architecture=sm_" + architecture);

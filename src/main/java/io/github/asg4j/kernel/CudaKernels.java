@@ -646,7 +646,7 @@ public final class CudaKernels implements Kernels, AutoCloseable {
                 true);
     }
 
-    /** In one launch, which leaves {@code canvas} and {@code work} as they are. */
+    /** Needs one launch, which leaves {@code canvas} and {@code work} as they are. */
     @Override
     public void resampleCut(
             MemorySegment patches,

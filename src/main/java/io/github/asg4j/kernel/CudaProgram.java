@@ -92,7 +92,7 @@ public final class CudaProgram {
         return result.cubin();
     }
 
-    /** For {@link io.github.asg4j.device.CudaStream#launch}. */
+    /** Returns the handle that {@link io.github.asg4j.device.CudaStream#launch} takes. */
     long function(CudaOperation operation) {
         return functions[operation.ordinal()];
     }

@@ -185,7 +185,7 @@ final class KernelChecks {
         }
     }
 
-    /** Of relocate and cut. */
+    /** Checks the arguments of relocate and cut. */
     static void grid(
             String operation,
             MemorySegment canvas,
@@ -436,7 +436,7 @@ final class KernelChecks {
         requireFloats(data, count, "firstNonFinite", "data");
     }
 
-    /** Of implementations that can read the row: noise is missing only where none is added. */
+    /** Checks, where the row can be read, that noise is missing only if none is added. */
     static void noisePresent(MemorySegment noise, float stepN, String operation) {
         if (isNull(noise) && stepN != 0) {
             throw new IllegalArgumentException(

@@ -25,7 +25,7 @@ public final class Resize {
         work = memory.floats((long) planes * y.from() * x.to(), "half resized");
     }
 
-    /** For pictures, shrunk or enlarged; see {@link ResampleAxis#antialiasedBicubic}. */
+    /** Makes the resize of pictures, shrunk or enlarged; see {@link ResampleAxis#antialiasedBicubic}. */
     public static Resize antialiasedBicubic(
             Memory memory, int planes, int inHeight, int inWidth, int outHeight, int outWidth) {
         return new Resize(

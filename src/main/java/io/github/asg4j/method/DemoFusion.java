@@ -87,7 +87,7 @@ final class DemoFusion implements Method {
         return true;
     }
 
-    /** As the examples of its code. */
+    /** Returns the settings of the examples in its code. */
     @Override
     public Sampling paper() {
         return new Sampling(null, OptionalDouble.of(7.5), 0);

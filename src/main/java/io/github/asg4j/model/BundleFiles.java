@@ -216,7 +216,7 @@ sealed interface BundleFiles {
             return copy;
         }
 
-        /** Without the cache, which would keep the jar open, and the old one when it is replaced. */
+        /** Connects past the cache, which would keep the jar open, and the old one when it is replaced. */
         private static URLConnection connect(URL url) throws IOException {
             URLConnection connection = url.openConnection();
             connection.setUseCaches(false);

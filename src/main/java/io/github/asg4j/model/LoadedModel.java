@@ -34,14 +34,14 @@ public final class LoadedModel implements AutoCloseable {
 
     private volatile TextEncoder textEncoder;
 
-    /** Of the front, and of those that have decoded tiles; of devices that were lost too. */
+    /** Decoders of the front and of devices that have decoded tiles, lost ones too. */
     private final Map<Place, VaeDecoder> vaeDecoders = new HashMap<>();
 
     private final Map<PlacedUpscaler, Upscaler> upscalers = new HashMap<>();
     private @Nullable OrtSession encoderSession;
     private boolean closed;
 
-    /** With run-time dilation, of the same weights; those that were asked for. */
+    /** Denoisers of the same weights with run-time dilation, as far as they were asked for. */
     private final Map<Place, Denoiser> dilated = new HashMap<>();
 
     private record PlacedUpscaler(Manifest.Upscaler entry, Place place) {}

@@ -205,7 +205,7 @@ public record Manifest(
             boolean fusedAttention,
             int width,
             int heads) {
-        /** Of the UNets of SD 1.5 to SDXL; of a bundle that does not say it. */
+        /** Width of the UNets of SD 1.5 to SDXL, assumed for a bundle that does not say it. */
         public static final int USUAL_WIDTH = 320;
 
         public static final int USUAL_HEADS = 8;
@@ -265,7 +265,7 @@ public record Manifest(
             @Nullable Vae fallback,
             int width,
             boolean keepsScores) {
-        /** Of the autoencoders of SD 1.5 to SD3; of a bundle that does not say it. */
+        /** Width of the autoencoders of SD 1.5 to SD3, assumed for a bundle that does not say it. */
         public static final int USUAL_WIDTH = 256;
     }
 

@@ -112,7 +112,7 @@ public final class CudaProvider implements Provider {
         return open(stream.device(), stream.handle(), arenaLimit, libraries);
     }
 
-    /** For sessions whose tensors lie in host memory; the rest as {@link #on}. */
+    /** Opens the provider for sessions whose tensors lie in host memory; the rest is that of {@link #on}. */
     public static CudaProvider withHostTensors(
             CudaDevice device, long arenaLimit, CudaLibraries libraries) {
         return open(device, NO_STREAM, arenaLimit, libraries);
@@ -294,7 +294,7 @@ public final class CudaProvider implements Provider {
                 "ONNX Runtime cannot use cuda:" + device.ordinal() + ": " + OrtRuntime.text(e), e);
     }
 
-    /** On a stream of ours, a run returns when its work is enqueued. */
+    /** Lets a run on a stream of ours return when its work is enqueued. */
     @Override
     public void configure(RunOptions run, Collection<Tensor> inputs) {
         if (stream == NO_STREAM) {

@@ -85,7 +85,7 @@ final class OrtNatives {
                     TypeInfo.class,
                     Value.class);
 
-    /** For what cannot be used in JavaCPP's cache; made when it is needed. */
+    /** Folder for what cannot be used in JavaCPP's cache; made when it is needed. */
     private static @Nullable Path temporary;
 
     /** Whether ONNX Runtime itself lies in the temporary folder. */
@@ -193,7 +193,7 @@ final class OrtNatives {
         }
     }
 
-    /** By JavaCPP, so that the library belongs to the class loader of JavaCPP's classes. */
+    /** Loads a library through JavaCPP, so that it belongs to the class loader of JavaCPP's classes. */
     private static void open(Path file) throws IOException {
         String name = file.getFileName().toString().replaceFirst("lib(.*)\\.so.*", "$1");
         Loader.loadLibrary(Loader.class, new URL[] {file.toUri().toURL()}, name);

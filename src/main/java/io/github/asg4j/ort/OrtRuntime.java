@@ -28,7 +28,7 @@ import java.util.regex.Pattern;
 public final class OrtRuntime {
     private static final Logger LOG = System.getLogger(OrtRuntime.class.getName());
 
-    /** As "CUDA failure 2: out of memory ; GPU=0 ; hostname=h ; file=f ; line=1 ; expr=cudaMalloc(p);". */
+    /** Text such as "CUDA failure 2: out of memory ; GPU=0 ; hostname=h ; file=f ; expr=cudaMalloc(p);". */
     private static final Pattern LIBRARY_FAILURE =
             Pattern.compile("(?<what>CU\\w+ failure -?\\d+: [^;]*);.*?expr=(?<call>.*?);");
 

@@ -59,7 +59,7 @@ public final class OrtSession implements AutoCloseable {
                     Map.entry(onnxruntime.ONNX_TENSOR_ELEMENT_DATA_TYPE_BOOL, "bool"),
                     Map.entry(onnxruntime.ONNX_TENSOR_ELEMENT_DATA_TYPE_STRING, "string"));
 
-    /** From this size on, weights beside a graph stay as they lie in their file. */
+    /** Size from which weights beside a graph stay mapped from their file. */
     private static final long MAPPED_WEIGHTS = 1L << 30;
 
     private final String name;

@@ -53,7 +53,7 @@ public record Tensor(MemorySegment data, Type type, boolean onHost, long... shap
         return new Tensor(data, Type.FLOAT32, false, shape);
     }
 
-    /** In host memory: see {@link #onHost}. */
+    /** Makes a float32 tensor in host memory; see {@link #onHost}. */
     public static Tensor hostFloats(MemorySegment data, long... shape) {
         return new Tensor(data, Type.FLOAT32, true, shape);
     }
@@ -62,7 +62,7 @@ public record Tensor(MemorySegment data, Type type, boolean onHost, long... shap
         return new Tensor(data, Type.INT64, false, shape);
     }
 
-    /** As "float32[2, 4, 16, 16]". */
+    /** Returns type and shape, such as "float32[2, 4, 16, 16]". */
     public String signature() {
         return type.numpy + Arrays.toString(shape);
     }

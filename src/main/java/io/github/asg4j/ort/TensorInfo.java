@@ -17,7 +17,7 @@ public record TensorInfo(String name, String type, List<Long> dims) {
         dims = List.copyOf(dims);
     }
 
-    /** As "float32[?, 4, ?, ?]". */
+    /** Returns type and shape, such as "float32[?, 4, ?, ?]". */
     public String signature() {
         return dims.stream()
                 .map(d -> d < 0 ? "?" : Long.toString(d))

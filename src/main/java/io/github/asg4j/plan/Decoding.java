@@ -76,7 +76,7 @@ public record Decoding(
             }
         }
 
-        /** In tiles of {@code cells} whatever the size, overlapping by a quarter. */
+        /** Makes a tiling of {@code cells} whatever the size, overlapping by a quarter. */
         public static Tiling of(int cells) {
             return new Tiling(0, cells, cells / 4);
         }
@@ -311,7 +311,7 @@ public record Decoding(
         return 4 * (vae.width() * all + workers * (vae.width() * cells + image));
     }
 
-    /** As "whole", or "9 tiles of 512x512 pixels". */
+    /** Returns a summary, such as "whole" or "9 tiles of 512x512 pixels". */
     public String summary() {
         if (whole()) {
             return "whole";

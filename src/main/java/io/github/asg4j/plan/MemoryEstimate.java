@@ -34,7 +34,7 @@ public record MemoryEstimate(
      */
     private static final double CELL_BYTES = 80;
 
-    /** On a GPU, where ONNX Runtime does less in place. */
+    /** Bytes per cell on a GPU, where ONNX Runtime does less in place. */
     private static final double GPU_CELL_BYTES = 117;
 
     /** The same where that level attends with operators of their own, as the demo's does. */

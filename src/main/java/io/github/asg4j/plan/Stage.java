@@ -272,13 +272,13 @@ public sealed interface Stage {
             return number * number;
         }
 
-        /** Of a window or of a dilated view, whichever has more. */
+        /** Returns the rows of a window or of a dilated view, whichever has more. */
         @Override
         public int rows() {
             return Math.max(local.rows(), dilatedRows());
         }
 
-        /** Of a dilated view. */
+        /** Returns the rows of a dilated view. */
         public int dilatedRows() {
             return guidanceScale == 1 ? 1 : 2;
         }
@@ -293,13 +293,13 @@ public sealed interface Stage {
             return local.x().canvas() / number;
         }
 
-        /** Of a window. */
+        /** Returns the height of a window. */
         @Override
         public int viewHeight() {
             return local.viewHeight();
         }
 
-        /** Of a window. */
+        /** Returns the width of a window. */
         @Override
         public int viewWidth() {
             return local.viewWidth();

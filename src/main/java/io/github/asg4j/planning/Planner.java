@@ -31,10 +31,10 @@ import java.util.stream.Stream;
 
 /** Turns a request into a {@link Plan} for one bundle; checks all that needs the bundle. */
 public final class Planner {
-    /** On the CPU one view a call keeps all workers busy; a wider batch gains nothing there. */
+    /** View batch on the CPU, where one view a call keeps all workers busy and more gain nothing. */
     private static final int VIEW_BATCH = 1;
 
-    /** Of a tensor on a GPU: what ONNX Runtime's CUDA kernels index with. */
+    /** The most values of a tensor on a GPU: ONNX Runtime's CUDA kernels index with an int. */
     private static final long MOST_VALUES = Integer.MAX_VALUE;
 
     /** The most that {@link GenerationRequest#BY_MEMORY} chooses. */
@@ -255,12 +255,15 @@ public final class Planner {
                 && gpus.values().stream().allMatch(gpu -> device <= gpu.total());
     }
 
-    /** Of all networks; the dilated one holds the denoiser's a second time. */
+    /** Returns the bytes of all weights; the dilated network holds the denoiser's a second time. */
     private long weights(List<Stage> stages) {
         return weightBytes + (dilated(stages) ? bytes(manifest.denoiser().file()) : 0);
     }
 
-    /** Of a GPU that is not the first: the denoiser's, and what it decodes tiles with. */
+    /**
+     * Returns the bytes of the weights on a GPU that is not the first: the denoiser's, and what it
+     * decodes tiles with.
+     */
     private long otherWeights(List<Stage> stages, @Nullable Decoding decoding) {
         long weights = bytes(manifest.denoiser().file()) * (dilated(stages) ? 2 : 1);
         if (decoding != null && !decoding.whole()) {
@@ -274,7 +277,7 @@ public final class Planner {
         return stages.stream().anyMatch(Stage.Dilated.class::isInstance);
     }
 
-    /** Of a graph and of the weights beside it. */
+    /** Returns the bytes of a graph and of the weights beside it. */
     private long bytes(String file) {
         return Stream.of(file, file + ".data")
                 .map(manifest.files()::get)

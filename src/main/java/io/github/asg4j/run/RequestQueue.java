@@ -34,7 +34,7 @@ final class RequestQueue {
     private final Runner runner;
     private final ThreadPoolExecutor dispatcher;
 
-    /** For the request that is drawn and those that may wait. */
+    /** Places for the request that is drawn and those that may wait. */
     private final Semaphore places;
 
     /** The dispatcher's, once it has run something; it tells listeners and completes futures. */

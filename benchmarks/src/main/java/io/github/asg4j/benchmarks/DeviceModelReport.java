@@ -196,7 +196,7 @@ public final class DeviceModelReport {
         return strips;
     }
 
-    /** Of both axes, or of the rows where they differ. */
+    /** Reads a number of a stage, that of the rows where the axes differ. */
     private static int number(Map<?, ?> stage, String name) {
         Object value = stage.get(name);
         return ((Number) (value instanceof List<?> pair ? pair.get(1) : value)).intValue();

@@ -31,7 +31,7 @@ import java.util.concurrent.TimeUnit;
 public class KernelBenchmark {
     private static final int SMALLEST_TOGETHER = 1000;
 
-    /** Of the latents: 256 is a picture of 2048 x 2048, 2048 makes tensors of 64 MB. */
+    /** Side of the latents: 256 is a picture of 2048 x 2048, 2048 makes tensors of 64 MB. */
     @Param("256")
     public int side;
 

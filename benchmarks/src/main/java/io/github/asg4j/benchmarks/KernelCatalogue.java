@@ -45,7 +45,7 @@ public final class KernelCatalogue {
         DIVIDE_TILES,
         RGB8;
 
-        /** As guidedStep. */
+        /** Returns the name of the method in Kernels, such as guidedStep. */
         public String method() {
             String[] words = name().toLowerCase(Locale.ROOT).split("_");
             StringBuilder method = new StringBuilder(words[0]);
@@ -259,7 +259,7 @@ public final class KernelCatalogue {
                 () -> k.mask(mask, 4, patch, patch, maps, sides, sides, Kernels.NORM_MINMAX));
     }
 
-    /** As many windows of half the side, half of it apart, as cover the canvas. */
+    /** Returns where the windows start: half of the canvas wide and half of that apart. */
     private MemorySegment starts() {
         int[] starts = new int[18];
         for (int view = 0; view < 9; view++) {
@@ -389,7 +389,7 @@ public final class KernelCatalogue {
         return 4 * floats;
     }
 
-    /** Of a deterministic scheduler; kernels read it on the host. */
+    /** Makes a row of a deterministic solver; kernels read it on the host. */
     private MemorySegment row() {
         MemorySegment step = host.allocate(StepRow.BYTES, "step");
         for (int field = 0; field < StepRow.FLOATS; field++) {

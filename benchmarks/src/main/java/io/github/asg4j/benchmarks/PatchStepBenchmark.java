@@ -147,7 +147,7 @@ public class PatchStepBenchmark {
         clock.add(place.nanos(part.equals("unet") ? binding::run : this::kernels), 1);
     }
 
-    /** In the order of the engine's stage 1, with a guide of the step before. */
+    /** Runs the kernels of one step in the order of stage 1, with the guide of the step before. */
     private void kernels() {
         Kernels k = place.kernels();
         k.interact(shuffled, sample, 0, VIEWS, latents, VIEWS, PLANE, 7, 3, 4, 0.5f, 2);

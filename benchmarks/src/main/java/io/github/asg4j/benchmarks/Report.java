@@ -77,7 +77,7 @@ public final class Report {
         }
     }
 
-    /** Of a call, in the best iteration: what disturbs only adds. */
+    /** Returns the time of a call in the best iteration: disturbances only add to it. */
     private static double best(RunResult result) {
         return result.getBenchmarkResults().stream()
                 .flatMap(fork -> fork.getIterationResults().stream())

@@ -26,7 +26,7 @@ public record AssembledGraph(byte[] model, List<Weight> weights) {
         weights = List.copyOf(weights);
     }
 
-    /** From this size on, elements are handed over instead of being copied into the model. */
+    /** Size from which elements are handed over instead of being copied into the model. */
     private static final long SMALLEST_BYTES = 4096;
 
     /**

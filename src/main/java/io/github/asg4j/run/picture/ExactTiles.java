@@ -33,7 +33,7 @@ public final class ExactTiles extends DecodeRun {
     /** Float32 [norms, tiles, 2, groups]: mean and variance over the core of each tile. */
     private final MemorySegment moments;
 
-    /** By worker. */
+    /** The buffers of each worker. */
     private final @Nullable Buffers[] buffers;
 
     public ExactTiles(Job job, VaeDecoder.Tail tail, Memory memory) {
@@ -218,7 +218,7 @@ public final class ExactTiles extends DecodeRun {
             }
         }
 
-        /** From the moments of all tiles, always added up in their order. */
+        /** Computes means and variances from the moments of all tiles, always added up in their order. */
         private void gather(int norm, int group) {
             MemorySegment all = ExactTiles.this.moments;
             double cells = 0;

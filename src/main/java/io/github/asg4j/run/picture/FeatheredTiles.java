@@ -36,7 +36,7 @@ public final class FeatheredTiles extends DecodeRun {
     /** Tiles that are blended; guarded by {@link #waits}, read by anyone. */
     private volatile int blended;
 
-    /** By worker. */
+    /** The buffers of each worker. */
     private final @Nullable Buffers[] buffers;
 
     public FeatheredTiles(Job job, Memory memory) {
@@ -58,7 +58,7 @@ public final class FeatheredTiles extends DecodeRun {
         job.image().fill((byte) 0);
     }
 
-    /** While there is a slot for it; what is given up needs none. */
+    /** Tells whether there is a slot for the unit; what is given up needs none. */
     @Override
     public boolean ready(int unit, Progress progress) {
         return givenUp() || unit < blended + slots.length;

@@ -30,7 +30,7 @@ public final class TileRun extends TileUnits implements AutoCloseable {
 
     private final List<Part> parts = new ArrayList<>();
 
-    /** By worker, then by pass. */
+    /** The upscalers by worker, then by pass. */
     private final List<List<Upscaler>> upscalers = new ArrayList<>();
 
     private final Kernels kernels;

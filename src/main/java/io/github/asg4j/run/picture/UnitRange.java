@@ -11,7 +11,7 @@ import java.nio.ByteBuffer;
 public final class UnitRange {
     private UnitRange() {}
 
-    /** From [-1, 1], as the VAE gives it, in place; what lies outside is clamped. */
+    /** Maps a picture from [-1, 1], the range of the VAE, to [0, 1] in place; what lies outside is clamped. */
     public static void enter(Kernels kernels, MemorySegment picture) {
         kernels.scaleShift(picture, picture, picture.byteSize() / 4, 0.5f, 0.5f);
         clamp(picture);

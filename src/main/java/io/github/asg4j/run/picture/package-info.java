@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/** From latents to pixels: decoding, whole or in tiles, and enlarging. */
+/** The way from latents to pixels: decoding, whole or in tiles, and enlarging. */
 @NullMarked
 package io.github.asg4j.run.picture;
 

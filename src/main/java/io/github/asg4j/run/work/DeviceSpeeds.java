@@ -30,7 +30,7 @@ public final class DeviceSpeeds {
         }
     }
 
-    /** By lane; all equal while one of them is unknown. */
+    /** Returns the speed of each lane; all equal while one of them is unknown. */
     public double[] of(List<DeviceLane> lanes) {
         boolean known = measured.keySet().containsAll(lanes);
         return lanes.stream().mapToDouble(lane -> known ? speed(lane) : 1).toArray();

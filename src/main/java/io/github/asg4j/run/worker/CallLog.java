@@ -42,7 +42,7 @@ public final class CallLog {
                         end - start));
     }
 
-    /** In the order of their beginnings: a step that joins calls is accounted for later than they are. */
+    /** Returns the calls in the order of their beginnings: a step that joins calls is logged after them. */
     public List<TraceReport.Call> calls() {
         calls.sort(Comparator.comparingLong(TraceReport.Call::begin));
         return calls;

@@ -46,7 +46,7 @@ public final class DeviceTensor implements SharedTensor {
         CudaEvent event;
 
         /**
-         * Of the worker's publications, which one it was. Set behind the record of the event: who only
+         * Number of this publication among the worker's. Set behind the record of the event: who only
          * waits may look while the writer is a step ahead, and then waits for that one.
          */
         volatile long sequence;
@@ -98,13 +98,13 @@ public final class DeviceTensor implements SharedTensor {
         return copy;
     }
 
-    /** Of a part what lies in one plane. */
+    /** Returns what of a part lies in one plane. */
     private MemorySegment piece(MemorySegment copy, int part, int plane) {
         long size = offsets[part + 1] - offsets[part];
         return copy.asSlice(plane * offsets[written.length] + offsets[part], size);
     }
 
-    /** Of a part all pieces. */
+    /** Returns all pieces of a part. */
     private MemorySegment[] pieces(MemorySegment copy, int part) {
         MemorySegment[] pieces = new MemorySegment[planes];
         Arrays.setAll(pieces, plane -> piece(copy, part, plane));

@@ -184,7 +184,7 @@ public final class Fleet implements AutoCloseable {
         return List.copyOf(lanes);
     }
 
-    /** By lane. */
+    /** Returns where each lane runs. */
     public List<Placement> placements() {
         return List.copyOf(placements);
     }

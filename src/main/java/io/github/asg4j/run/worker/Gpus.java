@@ -38,7 +38,7 @@ public interface Gpus {
     /** Runs networks on a device, tensors in host memory; else as {@link #onStream}. */
     Provider withHostTensors(CudaDevice device);
 
-    /** Of this machine. */
+    /** Returns the GPUs of this machine. */
     static Gpus ofMachine() {
         CudaLibraries libraries = new CudaLibraries();
         return new Gpus() {

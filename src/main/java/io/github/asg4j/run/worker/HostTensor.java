@@ -5,7 +5,7 @@ import io.github.asg4j.device.Memory;
 
 import java.lang.foreign.MemorySegment;
 
-/** In host memory, which all workers have in common: the board's order is all that it takes. */
+/** A tensor in host memory, which all workers share: the order of the work is all that it takes. */
 public record HostTensor(MemorySegment data, int parts) implements SharedTensor {
     @Override
     public MemorySegment on(Worker worker) {

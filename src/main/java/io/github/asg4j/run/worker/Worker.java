@@ -53,7 +53,7 @@ public final class Worker implements NetworkThread, AutoCloseable {
     private final InterruptibleRuns network = new InterruptibleRuns();
     private long published;
 
-    /** Of each worker the last publication that this one's work comes after. */
+    /** The last publication of each worker that this one's work comes after. */
     private final long[] awaited;
 
     /** The last own publication that what {@link #readBehind} reads comes after. */
@@ -160,12 +160,12 @@ public final class Worker implements NetworkThread, AutoCloseable {
         return !(queue instanceof CudaStream);
     }
 
-    /** Of a worker on a GPU. */
+    /** Returns the stream of a worker on a GPU. */
     public CudaStream stream() {
         return (CudaStream) queue;
     }
 
-    /** Of a worker on a GPU; lives as long as the worker. */
+    /** Makes an event, which lives as long as the worker; on a GPU only. */
     public CudaEvent newEvent() {
         CudaEvent event = stream().device().newEvent();
         events.add(event);
@@ -195,7 +195,7 @@ public final class Worker implements NetworkThread, AutoCloseable {
         return segment;
     }
 
-    /** Of this worker's own device memory. */
+    /** Allocates in this worker's own device memory. */
     public MemorySegment bytes(long bytes, String label) {
         return memory.allocate(bytes, name() + " " + label);
     }
