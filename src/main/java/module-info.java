@@ -2,13 +2,16 @@
 /**
  * An engine for training-free high-resolution text-to-image diffusion.
  *
- * <p>{@link io.github.asg4j.Engine} draws; {@link io.github.asg4j.image} writes what it draws. Nothing
- * else is API. The demo model is a module of its own, {@code io.github.asg4j.demo}; the command line
- * needs picocli and Jackson's databind, the engine does not.
+ * <p>{@link io.github.asg4j.Engine} draws; {@link io.github.asg4j.image} writes what it draws,
+ * {@link io.github.asg4j.server} serves it. Nothing else is API. The demo model is a module of its own,
+ * {@code io.github.asg4j.demo}; the command line needs picocli and Jackson's databind, the server Jetty,
+ * Micrometer and databind, the engine none of them.
  */
+@SuppressWarnings("requires-automatic") // Micrometer's
 module io.github.asg4j {
     exports io.github.asg4j;
     exports io.github.asg4j.image;
+    exports io.github.asg4j.server;
 
     requires com.fasterxml.jackson.core;
     requires transitive java.desktop; // pictures are handed out as java.awt.image.RenderedImage
@@ -25,4 +28,9 @@ module io.github.asg4j {
     // The command line's. It starts from the class path, where module descriptors do not count.
     requires static com.fasterxml.jackson.databind;
     requires static info.picocli;
+
+    // The server's: a program on the module path that starts one requires them too.
+    requires static micrometer.core;
+    requires static micrometer.registry.prometheus;
+    requires static org.eclipse.jetty.server;
 }

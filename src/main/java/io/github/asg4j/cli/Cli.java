@@ -141,6 +141,7 @@ record Cli(
                 withRequest(
                         new CommandLine(new EvalCommand(this, interruption), factory), Set.of()));
         asg.addSubcommand(withRequest(new CommandLine(new PlanCommand(this), factory), Set.of()));
+        asg.addSubcommand(new CommandLine(new ServeCommand(this), factory));
         asg.addSubcommand(new CommandLine(new DoctorCommand(this), factory));
         asg.getSubcommands().values().forEach(HelpSections::register);
         Values.register(asg);

@@ -24,9 +24,10 @@ final class HelpSections implements IHelpSectionRenderer {
     static final int STAGE2 = 300;
     static final int PHASES = 400;
     static final int DILATION = 500;
-    static final int MACHINE = 600;
-    static final int TENSORS = 700;
-    static final int OUTPUT = 800;
+    static final int SERVICE = 600;
+    static final int MACHINE = 700;
+    static final int TENSORS = 800;
+    static final int OUTPUT = 900;
 
     /** Stands in descriptions for what the method decides. */
     private static final String DEFAULT = "{default}";
@@ -41,6 +42,7 @@ final class HelpSections implements IHelpSectionRenderer {
                     STAGE2, "Overlapping windows (stage 2, multidiffusion, demofusion):",
                     PHASES, "Phases of growing size (demofusion):",
                     DILATION, "Dilated convolutions (scalecrafter; plan prints the defaults):",
+                    SERVICE, "Service:",
                     MACHINE, "Model and machine:",
                     TENSORS, "Tensors in and out:",
                     OUTPUT, "Output and help:");

@@ -5,6 +5,7 @@ import io.github.asg4j.EngineOptions;
 import io.github.asg4j.OptionNames;
 import io.github.asg4j.method.Defaults;
 import io.github.asg4j.plan.Guide;
+import io.github.asg4j.server.ServerOptions;
 
 import org.jspecify.annotations.Nullable;
 
@@ -28,6 +29,9 @@ final class OptionDefaults implements IDefaultValueProvider {
         return switch (option) {
             case "--devices" -> EngineOptions.DEFAULT.devices();
             case "--kernels" -> EngineOptions.DEFAULT.kernels();
+            case "--host" -> ServerOptions.DEFAULT.host();
+            case "--port" -> Integer.toString(ServerOptions.DEFAULT.port());
+            case "--queue" -> Integer.toString(ServerOptions.DEFAULT.queueCapacity());
             default -> null;
         };
     }

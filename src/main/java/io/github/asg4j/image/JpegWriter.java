@@ -5,9 +5,11 @@ import io.github.asg4j.CancelledException;
 import io.github.asg4j.OutputException;
 
 import java.awt.image.BufferedImage;
+import java.io.ByteArrayOutputStream;
 import java.io.FilterOutputStream;
 import java.io.IOException;
 import java.io.OutputStream;
+import java.io.UncheckedIOException;
 import java.lang.foreign.MemorySegment;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
@@ -29,7 +31,10 @@ public final class JpegWriter {
     /** Longest side of a JPEG picture that libjpeg writes, pixels. */
     public static final int MAX_SIDE = 65_500;
 
-    private static final float QUALITY = 0.95f;
+    /** Quality of files that name no other, 0..100. */
+    public static final int DEFAULT_QUALITY = 95;
+
+    private static final float QUALITY = DEFAULT_QUALITY / 100f;
     private static final int EXIF_IFD = 0x8769;
     private static final int USER_COMMENT = 0x9286;
     private static final int LONG = 4;
@@ -61,7 +66,28 @@ public final class JpegWriter {
             BooleanSupplier cancelled) {
         checkSize(file, width, height);
         RowImage image = new RowImage(width, height, rgb, cancelled);
-        OutputFile.write(file, out -> encode(image, parameters, out));
+        OutputFile.write(file, out -> encode(image, parameters, QUALITY, out));
+    }
+
+    /**
+     * A picture as the bytes of a JPEG file.
+     *
+     * @param rgb RGB8, row-major, {@code width * height * 3} bytes
+     * @param parameters settings; what is beyond 64 KiB of them is left out, with a warning
+     * @param quality 0..100, libjpeg's
+     * @throws OutputException if a side is longer than {@link #MAX_SIDE}
+     */
+    public static byte[] encode(
+            int width, int height, MemorySegment rgb, String parameters, int quality) {
+        checkSize(Path.of("picture.jpg"), width, height);
+        ByteArrayOutputStream out = new ByteArrayOutputStream();
+        try {
+            RowImage image = new RowImage(width, height, rgb, () -> false);
+            encode(image, parameters, quality / 100f, out);
+        } catch (IOException e) {
+            throw new UncheckedIOException("an array cannot be written", e);
+        }
+        return out.toByteArray();
     }
 
     /**
@@ -84,7 +110,8 @@ public final class JpegWriter {
         }
     }
 
-    private static void encode(RowImage image, String parameters, OutputStream out)
+    private static void encode(
+            RowImage image, String parameters, float quality, OutputStream out)
             throws IOException {
         Iterator<ImageWriter> writers = ImageIO.getImageWritersByFormatName("jpeg");
         if (!writers.hasNext()) {
@@ -96,7 +123,7 @@ public final class JpegWriter {
                 new MemoryCacheImageOutputStream(new WithExif(out, exif(parameters)))) {
             ImageWriteParam settings = writer.getDefaultWriteParam();
             settings.setCompressionMode(ImageWriteParam.MODE_EXPLICIT);
-            settings.setCompressionQuality(QUALITY);
+            settings.setCompressionQuality(quality);
             writer.setOutput(stream);
             writer.write(null, new IIOImage(whole(image), null, null), settings);
         } finally {

@@ -50,6 +50,7 @@ class ArchitectureTest {
             Map.ofEntries(
                     Map.entry("cli", 0),
                     Map.entry("evaluate", 1),
+                    Map.entry("server", 1),
                     Map.entry("", 2),
                     Map.entry("run", 3),
                     Map.entry("run.report", 4),
@@ -108,6 +109,7 @@ class ArchitectureTest {
                         "plan.Links",
                         "ffi.Bytedeco",
                         "run.Cli",
+                        "run.Http",
                         "run.Work.floats(",
                         "run.Work.nested(",
                         "run.Work.buffer(")) {
@@ -132,6 +134,11 @@ class ArchitectureTest {
                         classes().should(importOnlyBelow(base)),
                         only(base, "ort", "org.bytedeco", resideInAnyPackage("org.bytedeco..")),
                         only(base, "cli", "picocli", resideInAnyPackage("picocli..")),
+                        only(
+                                base,
+                                "server",
+                                "Jetty and Micrometer",
+                                resideInAnyPackage("org.eclipse.jetty..", "io.micrometer..")),
                         only(base, "ffi", "the linker", linker()),
                         classes()
                                 .that()

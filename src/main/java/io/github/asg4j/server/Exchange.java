@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.github.asg4j.server;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+
+import org.eclipse.jetty.http.HttpField;
+import org.eclipse.jetty.http.HttpFields;
+import org.eclipse.jetty.http.HttpHeader;
+import org.eclipse.jetty.io.Content;
+import org.eclipse.jetty.io.EndPoint;
+import org.eclipse.jetty.server.Request;
+import org.eclipse.jetty.server.Response;
+import org.eclipse.jetty.util.BufferUtil;
+import org.eclipse.jetty.util.Callback;
+import org.eclipse.jetty.util.Fields;
+
+import org.jspecify.annotations.Nullable;
+
+import java.io.IOException;
+import java.io.InputStream;
+import java.nio.ByteBuffer;
+import java.util.LinkedHashMap;
+import java.util.Map;
+
+/** A request and its answer, which is written by the thread that handles it. */
+final class Exchange {
+    private final Request request;
+    private final Response response;
+    private final String id;
+    private final Map<String, Object> notes = new LinkedHashMap<>();
+    private Map<String, String> pathValues = Map.of();
+    private Client client = new Client("", Limits.NONE);
+
+    /** While it is written, who does not read is cut off; while it is made, a client may wait. */
+    private volatile boolean writing;
+
+    /**
+     * @param id that is in the answer and in the log
+     */
+    Exchange(Request request, Response response, String id) {
+        this.request = request;
+        this.response = response;
+        this.id = id;
+        request.addIdleTimeoutListener(timeout -> writing);
+    }
+
+    String id() {
+        return id;
+    }
+
+    String method() {
+        return request.getMethod();
+    }
+
+    /** Without query, as the client wrote it. */
+    String path() {
+        String path = request.getHttpURI().getPath();
+        return path == null ? "" : path;
+    }
+
+    String remoteAddress() {
+        return Request.getRemoteAddr(request);
+    }
+
+    @Nullable String header(String name) {
+        return request.getHeaders().get(name);
+    }
+
+    /** A value of the query; null: there is none. */
+    @Nullable String query(String name) {
+        Fields fields = Request.extractQueryParameters(request);
+        return fields.getValue(name);
+    }
+
+    /** What stands in the place of {@code {name}} in the path of the route. */
+    String pathValue(String name) {
+        String value = pathValues.get(name);
+        if (value == null) {
+            throw new IllegalArgumentException("the route has no {" + name + "}");
+        }
+        return value;
+    }
+
+    void pathValues(Map<String, String> values) {
+        pathValues = values;
+    }
+
+    Client client() {
+        return client;
+    }
+
+    void client(Client who) {
+        client = who;
+    }
+
+    /** Something for the access log. */
+    void note(String key, Object value) {
+        notes.put(key, value);
+    }
+
+    Map<String, Object> notes() {
+        return notes;
+    }
+
+    // The request's body.
+
+    Request request() {
+        return request;
+    }
+
+    /**
+     * The whole body.
+     *
+     * @throws Refusal if it has more than {@code limit} bytes
+     */
+    byte[] body(int limit) throws IOException {
+        if (request.getLength() > limit) {
+            throw tooLarge(limit);
+        }
+        try (InputStream in = Request.asInputStream(request)) {
+            byte[] body = in.readNBytes(limit + 1);
+            if (body.length > limit) {
+                throw tooLarge(limit);
+            }
+            return body;
+        }
+    }
+
+    private static Refusal tooLarge(int limit) {
+        return Refusal.invalid(
+                413,
+                "request_too_large",
+                null,
+                "the body has more than " + limit + " bytes, which is the limit here");
+    }
+
+    /**
+     * The JSON object that is the body.
+     *
+     * @throws Refusal if it is none, too large, or said to be something else
+     */
+    ObjectNode json(int limit) throws IOException {
+        String type = header("Content-Type");
+        if (type == null || !type.strip().toLowerCase(java.util.Locale.ROOT).startsWith("application/json")) {
+            throw Refusal.invalid(
+                    415,
+                    "unsupported_media_type",
+                    null,
+                    "send JSON with Content-Type: application/json"
+                            + (type == null ? "" : ", not " + type));
+        }
+        return Json.read(body(limit));
+    }
+
+    // The answer.
+
+    /** For the answer. */
+    void header(String name, String value) {
+        response.getHeaders().put(name, value);
+    }
+
+    int status() {
+        return response.getStatus();
+    }
+
+    boolean isAnswered() {
+        return response.isCommitted();
+    }
+
+    void answer(JsonNode json) throws IOException {
+        answer(200, json);
+    }
+
+    void answer(int status, JsonNode json) throws IOException {
+        header("Cache-Control", "no-store");
+        answer(status, "application/json", Json.bytes(json));
+    }
+
+    void answer(int status, String mediaType, byte[] body) throws IOException {
+        response.setStatus(status);
+        HttpFields.Mutable headers = response.getHeaders();
+        headers.put(HttpHeader.CONTENT_TYPE, mediaType);
+        headers.put(HttpHeader.CONTENT_LENGTH, body.length);
+        write(true, ByteBuffer.wrap(body));
+    }
+
+    void answerEmpty(int status) throws IOException {
+        response.setStatus(status);
+        write(true, BufferUtil.EMPTY_BUFFER);
+    }
+
+    /** Begins a stream of server-sent events. */
+    EventStream stream() throws IOException {
+        response.setStatus(200);
+        header("Content-Type", "text/event-stream");
+        header("Cache-Control", "no-cache");
+        header("X-Accel-Buffering", "no"); // nginx
+        return new EventStream(this);
+    }
+
+    void write(boolean last, ByteBuffer bytes) throws IOException {
+        writing = true;
+        try {
+            Content.Sink.write(response, last, bytes);
+        } finally {
+            writing = false;
+        }
+    }
+
+    /**
+     * Calls {@code lost} when the client goes away while its answer is made. To be called when the
+     * body has been read; the connection is closed after the answer.
+     */
+    void whenLost(Runnable lost) {
+        response.getHeaders().put(new HttpField(HttpHeader.CONNECTION, "close"));
+        EndPoint endPoint = request.getConnectionMetaData().getConnection().getEndPoint();
+        endPoint.fillInterested(
+                new Callback() {
+                    @Override
+                    public void succeeded() {
+                        try {
+                            if (endPoint.fill(BufferUtil.allocate(1)) < 0) {
+                                lost.run();
+                            }
+                        } catch (IOException e) {
+                            lost.run();
+                        }
+                    }
+
+                    @Override
+                    public void failed(Throwable e) {
+                        // The answer was written, and nobody waits for more.
+                    }
+                });
+    }
+}

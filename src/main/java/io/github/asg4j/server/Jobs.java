@@ -1,0 +1,430 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.github.asg4j.server;
+
+import io.github.asg4j.CancelledException;
+import io.github.asg4j.Engine;
+import io.github.asg4j.GeneratedImage;
+import io.github.asg4j.Generation;
+import io.github.asg4j.GenerationRequest;
+import io.github.asg4j.image.PngParameters;
+
+import org.jspecify.annotations.Nullable;
+
+import java.security.SecureRandom;
+import java.util.ArrayDeque;
+import java.util.ArrayList;
+import java.util.Base64;
+import java.util.Deque;
+import java.util.HashMap;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.CompletionException;
+
+/**
+ * The pictures that clients asked for: those that wait, the one that is drawn and the last that were.
+ * The engine is given one after the other; which comes next is decided when its turn has come.
+ * Thread-safe.
+ */
+final class Jobs implements AutoCloseable {
+    /** Finished jobs that are kept, all clients together. */
+    private static final int MAX_KEPT = 200;
+
+    /** Bytes of finished pictures that are kept. */
+    private static final long MAX_KEPT_BYTES = 256L << 20;
+
+    private static final System.Logger LOG = System.getLogger(Jobs.class.getName());
+
+    private final Engine engine;
+    private final int capacity;
+    private final StartPictures startPictures;
+    private final Metrics metrics;
+    private final SecureRandom random = new SecureRandom();
+    private final Thread drawer = Thread.ofPlatform().daemon().name("asg-server").unstarted(this::draw);
+
+    // All that follows is guarded by this.
+    private final FairQueue<Drawing> queue = new FairQueue<>();
+
+    /** Waiting or drawn, in no order. */
+    private final Map<GenerationRequest, Drawing> open = new HashMap<>();
+
+    private final Map<String, Job> jobs = new LinkedHashMap<>();
+    private final Deque<Job> kept = new ArrayDeque<>();
+    private long keptBytes;
+    private @Nullable Drawing current;
+    private boolean draining;
+    private boolean closed;
+
+    /** Of the last picture: how long it may take until there is a place again. */
+    private double lastSeconds = 5;
+
+    Jobs(Engine engine, int capacity, StartPictures startPictures, Metrics metrics) {
+        this.engine = engine;
+        this.capacity = capacity;
+        this.startPictures = startPictures;
+        this.metrics = metrics;
+        drawer.start();
+    }
+
+    /**
+     * What a request takes, when it is within the client's limits.
+     *
+     * @throws Refusal if it is not
+     * @throws io.github.asg4j.AsgException if it cannot be drawn
+     */
+    Work plan(Client client, GenerationRequest request) {
+        Limits limits = client.limits();
+        if (limits.steps() > 0 && request.steps().orElse(0) > limits.steps()) {
+            throw tooManySteps(request.steps().getAsInt(), limits);
+        }
+        long asked = (long) request.width() * request.height();
+        if (limits.pixels() > 0 && asked > limits.pixels()) {
+            throw tooManyPixels(request.width(), request.height(), limits);
+        }
+        Map<String, Object> plan = engine.plan(request);
+        Work work = Work.of(plan);
+        if (limits.pixels() > 0 && work.pixels() > limits.pixels()) {
+            throw tooManyPixels(work.width(), work.height(), limits);
+        }
+        if (limits.steps() > 0
+                && plan.get("steps") instanceof Integer steps
+                && steps > limits.steps()) {
+            throw tooManySteps(steps, limits);
+        }
+        return work;
+    }
+
+    private static Refusal tooManySteps(int steps, Limits limits) {
+        return Refusal.invalidValue(
+                "steps",
+                steps + " steps: you may ask for up to " + limits.steps() + " here");
+    }
+
+    private static Refusal tooManyPixels(int width, int height, Limits limits) {
+        return Refusal.invalidValue(
+                "size",
+                "size "
+                        + width
+                        + "x"
+                        + height
+                        + " has "
+                        + (long) width * height
+                        + " pixels: you may ask for up to "
+                        + limits.pixels()
+                        + " here");
+    }
+
+    /**
+     * Queues pictures: all of them or none.
+     *
+     * @throws Refusal if there is no place for them, or the server takes no more
+     * @throws io.github.asg4j.AsgException if one of them cannot be drawn
+     */
+    List<Job> create(Client client, List<GenerationRequest> requests, Output output, int previews) {
+        List<Work> works = requests.stream().map(request -> plan(client, request)).toList();
+        synchronized (this) {
+            if (draining) {
+                throw Refusal.later(
+                        503,
+                        "shutting_down",
+                        retrySeconds(),
+                        "the server is being stopped and takes no more requests");
+            }
+            checkPlaces(client, requests);
+            List<Job> created = new ArrayList<>();
+            for (int i = 0; i < requests.size(); i++) {
+                created.add(create(client, requests.get(i), works.get(i), output, previews));
+            }
+            number();
+            notifyAll();
+            return created;
+        }
+    }
+
+    private void checkPlaces(Client client, List<GenerationRequest> requests) {
+        int most = client.limits().pictures();
+        long own =
+                jobs.values().stream()
+                        .filter(job -> job.client().name().equals(client.name()))
+                        .filter(job -> !job.progress().status().isEnd())
+                        .count();
+        if (most > 0 && own + requests.size() > most) {
+            throw Refusal.later(
+                    429,
+                    "too_many_pictures",
+                    retrySeconds(),
+                    "you have "
+                            + own
+                            + " pictures waiting or being drawn and ask for "
+                            + requests.size()
+                            + " more: "
+                            + most
+                            + " are allowed at the same time");
+        }
+        long news = requests.stream().filter(request -> !open.containsKey(request)).count();
+        int idle = current == null ? 1 : 0;
+        if (queue.size() + news > capacity + idle) {
+            throw Refusal.later(
+                    429,
+                    "queue_full",
+                    retrySeconds(),
+                    "the queue is full: "
+                            + queue.size()
+                            + " pictures wait already, of "
+                            + capacity
+                            + " at most");
+        }
+    }
+
+    private int retrySeconds() {
+        return (int) Math.clamp(Math.ceil(lastSeconds), 1, 60);
+    }
+
+    private Job create(
+            Client client, GenerationRequest request, Work work, Output output, int previews) {
+        byte[] bytes = new byte[16];
+        random.nextBytes(bytes);
+        String id = "job_" + Base64.getUrlEncoder().withoutPadding().encodeToString(bytes);
+        Drawing drawing = open.get(request);
+        Job job = drawing == null ? null : new Job(id, client, output, previews, drawing);
+        if (drawing == null || job == null || !drawing.add(job)) {
+            drawing = new Drawing(client.name(), request, work);
+            job = new Job(id, client, output, previews, drawing);
+            drawing.add(job);
+            open.put(request, drawing);
+            startPictures.hold(request.image());
+            queue.add(client.name(), drawing);
+            metrics.waits(drawing);
+        }
+        jobs.put(id, job);
+        return job;
+    }
+
+    /** Tells those who wait their positions. */
+    private void number() {
+        int position = 1;
+        for (Drawing drawing : queue.inOrder()) {
+            drawing.moveTo(position++);
+        }
+    }
+
+    /** The job of that client; null: there is none. */
+    synchronized @Nullable Job find(Client client, String id) {
+        Job job = jobs.get(id);
+        return job != null && job.client().name().equals(client.name()) ? job : null;
+    }
+
+    /** A client's jobs, the oldest first. */
+    synchronized List<Job> list(Client client) {
+        return jobs.values().stream()
+                .filter(job -> job.client().name().equals(client.name()))
+                .toList();
+    }
+
+    /** The drawing at work; null: none. */
+    synchronized @Nullable Drawing current() {
+        return current;
+    }
+
+    synchronized int waiting() {
+        return queue.size();
+    }
+
+    synchronized boolean isFull() {
+        return current != null && queue.size() >= capacity;
+    }
+
+    int capacity() {
+        return capacity;
+    }
+
+    /** Ends the work on a job, unless others wait for the same; nothing if it has ended. */
+    synchronized void cancel(Job job) {
+        if (job.progress().status().isEnd()) {
+            return;
+        }
+        job.cancel();
+        if (!job.isCancelled()) {
+            return; // just completed
+        }
+        keep(job);
+        Drawing drawing = job.drawing();
+        if (drawing.jobs().stream().allMatch(Job::isCancelled)) {
+            drawing.cancel();
+            open.remove(drawing.request(), drawing);
+            if (queue.remove(drawing.owner(), drawing)) {
+                startPictures.release(drawing.request().image());
+                drawing.end(Progress.Status.CANCELLED, null);
+                metrics.ended(drawing, Progress.Status.CANCELLED);
+                number();
+            }
+            notifyAll();
+        }
+        drawing.touch();
+    }
+
+    /** Forgets a finished job. */
+    synchronized void forget(Job job) {
+        if (jobs.remove(job.id()) != null && kept.remove(job)) {
+            keptBytes -= bytes(job);
+        }
+    }
+
+    private void keep(Job job) {
+        kept.add(job);
+        keptBytes += bytes(job);
+        while (kept.size() > 1 && (kept.size() > MAX_KEPT || keptBytes > MAX_KEPT_BYTES)) {
+            Job oldest = kept.remove();
+            keptBytes -= bytes(oldest);
+            jobs.remove(oldest.id());
+        }
+    }
+
+    private static long bytes(Job job) {
+        Job.Result result = job.result();
+        return result == null ? 0 : result.file().length;
+    }
+
+    // What the drawer does.
+
+    private void draw() {
+        try {
+            while (true) {
+                Drawing next = next();
+                if (next == null) {
+                    return;
+                }
+                draw(next);
+            }
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+        }
+    }
+
+    private synchronized @Nullable Drawing next() throws InterruptedException {
+        Drawing next = queue.poll();
+        while (next == null && !closed) {
+            wait();
+            next = queue.poll();
+        }
+        if (next != null) {
+            current = next;
+            next.began();
+            number();
+        }
+        return next;
+    }
+
+    private void draw(Drawing drawing) {
+        metrics.began(drawing);
+        GeneratedImage image;
+        try {
+            Generation generation = engine.submit(drawing.request(), drawing);
+            drawing.watch(generation);
+            image = generation.join();
+        } catch (Throwable e) { // whatever it is, the next one has its turn
+            Throwable cause = e instanceof CompletionException c && c.getCause() != null ? c.getCause() : e;
+            fail(drawing, cause);
+            return;
+        }
+        left(drawing);
+        // files are written while the next one is drawn
+        Thread.ofVirtual().name("asg-server-file").start(() -> complete(drawing, image));
+    }
+
+    private void complete(Drawing drawing, GeneratedImage image) {
+        try {
+            Picture picture =
+                    new Picture(image, PngParameters.text(drawing.request(), image.report()));
+            for (Job job : drawing.jobs()) {
+                if (!job.isCancelled()) { // saves writing its file
+                    job.complete(new Job.Result(picture.as(job.output()), image));
+                }
+            }
+        } catch (Throwable e) {
+            fail(drawing, e);
+            return;
+        }
+        end(drawing, Progress.Status.COMPLETED, null);
+    }
+
+    private void fail(Drawing drawing, Throwable cause) {
+        left(drawing);
+        Refusal refusal = Refusal.of(startPictures.withoutFolder(cause));
+        if (refusal.isBug()) {
+            LOG.log(System.Logger.Level.ERROR, "a picture failed", cause);
+        }
+        boolean cancelled = cause instanceof CancelledException;
+        end(
+                drawing,
+                cancelled ? Progress.Status.CANCELLED : Progress.Status.FAILED,
+                cancelled ? null : refusal);
+    }
+
+    /** The engine is free again. */
+    private synchronized void left(Drawing drawing) {
+        if (current == drawing) {
+            current = null;
+        }
+    }
+
+    private void end(Drawing drawing, Progress.Status status, @Nullable Refusal why) {
+        synchronized (this) {
+            open.remove(drawing.request(), drawing);
+            startPictures.release(drawing.request().image());
+            for (Job job : drawing.jobs()) {
+                if (!job.isCancelled()) {
+                    if (status != Progress.Status.COMPLETED) {
+                        job.fail();
+                    }
+                    keep(job);
+                }
+            }
+            drawing.end(status, why);
+            if (status == Progress.Status.COMPLETED) {
+                lastSeconds = drawing.progress().seconds();
+            }
+            notifyAll();
+        }
+        metrics.ended(drawing, status);
+    }
+
+    // The end.
+
+    /** Takes no more. */
+    synchronized void drain() {
+        draining = true;
+    }
+
+    synchronized boolean isDraining() {
+        return draining;
+    }
+
+    /** Waits until nothing waits or is drawn. */
+    synchronized void awaitIdle() throws InterruptedException {
+        while (!open.isEmpty()) {
+            wait();
+        }
+    }
+
+    /** Cancels everything. */
+    synchronized void cancelAll() {
+        draining = true;
+        List.copyOf(jobs.values()).forEach(this::cancel);
+    }
+
+    /** Cancels everything and waits for what is drawn. */
+    @Override
+    public void close() {
+        synchronized (this) {
+            cancelAll();
+            closed = true;
+            notifyAll();
+        }
+        try {
+            drawer.join();
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+        }
+    }
+}

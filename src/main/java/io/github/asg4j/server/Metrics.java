@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.github.asg4j.server;
+
+import io.github.asg4j.Engine;
+import io.micrometer.core.instrument.Counter;
+import io.micrometer.core.instrument.Gauge;
+import io.micrometer.core.instrument.Tag;
+import io.micrometer.core.instrument.Timer;
+import io.micrometer.prometheusmetrics.PrometheusConfig;
+import io.micrometer.prometheusmetrics.PrometheusMeterRegistry;
+
+import java.time.Duration;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.function.ToDoubleFunction;
+
+/** Counters and histograms for Prometheus. Thread-safe. */
+final class Metrics {
+    /** Of a histogram of seconds, which a picture takes from a few tenths to many minutes of. */
+    private static final Duration[] BUCKETS =
+            List.of(0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 600.0).stream()
+                    .map(seconds -> Duration.ofMillis((long) (seconds * 1000)))
+                    .toArray(Duration[]::new);
+
+    private final PrometheusMeterRegistry registry =
+            new PrometheusMeterRegistry(PrometheusConfig.DEFAULT);
+    private final Map<Drawing, Long> queued = new ConcurrentHashMap<>();
+
+    /** Adds what is read when it is asked for. */
+    void watch(Jobs jobs) {
+        gauge("asg.queue.length", "pictures that wait", jobs, j -> j.waiting());
+        gauge("asg.queue.capacity", "pictures that may wait", jobs, j -> j.capacity());
+        gauge("asg.drawing", "pictures at work", jobs, j -> j.current() == null ? 0 : 1);
+        gauge("asg.native.bytes", "off-heap memory", jobs, j -> Engine.nativeBytesInUse());
+    }
+
+    private void gauge(String name, String what, Jobs jobs, ToDoubleFunction<Jobs> value) {
+        Gauge.builder(name, jobs, value).description(what).register(registry);
+    }
+
+    /** A picture waits. */
+    void waits(Drawing drawing) {
+        queued.put(drawing, System.nanoTime());
+    }
+
+    /** A picture has its turn. */
+    void began(Drawing drawing) {
+        Long since = queued.remove(drawing);
+        if (since != null) {
+            Timer.builder("asg.queue.time")
+                    .description("time that pictures waited")
+                    .serviceLevelObjectives(BUCKETS)
+                    .register(registry)
+                    .record(Duration.ofNanos(System.nanoTime() - since));
+        }
+    }
+
+    /** A picture is finished, has failed or was given up. */
+    void ended(Drawing drawing, Progress.Status status) {
+        queued.remove(drawing);
+        String method = drawing.request().method();
+        String outcome = status.name().toLowerCase(Locale.ROOT);
+        counter("asg.pictures", "pictures that ended", "method", method, "outcome", outcome)
+                .increment();
+        if (status == Progress.Status.COMPLETED) {
+            Work work = drawing.work();
+            Timer.builder("asg.picture.time")
+                    .description("time that completed pictures took, without waiting")
+                    .tag("method", method)
+                    .serviceLevelObjectives(BUCKETS)
+                    .register(registry)
+                    .record(Duration.ofNanos((long) (drawing.progress().seconds() * 1e9)));
+            counter("asg.pixels", "pixels of completed pictures").increment(work.pixels());
+            counter("asg.views", "views evaluated for completed pictures")
+                    .increment(work.views());
+        }
+    }
+
+    /** Time between two events of a stage. */
+    void stage(String stage, double seconds) {
+        Timer.builder("asg.stage.time")
+                .description("time of the stages of pictures")
+                .tag("stage", stage)
+                .serviceLevelObjectives(BUCKETS)
+                .register(registry)
+                .record(Duration.ofNanos((long) (seconds * 1e9)));
+    }
+
+    /** A request was answered. */
+    void answered(String route, int status, long nanos) {
+        Timer.builder("asg.http.time")
+                .description("time of HTTP requests")
+                .tags(List.of(Tag.of("route", route), Tag.of("status", Integer.toString(status))))
+                .register(registry)
+                .record(Duration.ofNanos(nanos));
+    }
+
+    private Counter counter(String name, String what, String... tags) {
+        return Counter.builder(name).description(what).tags(tags).register(registry);
+    }
+
+    /** The text that Prometheus reads, format 0.0.4. */
+    String text() {
+        return registry.scrape();
+    }
+}

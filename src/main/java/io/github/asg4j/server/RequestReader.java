@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.github.asg4j.server;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+
+import io.github.asg4j.GenerationRequest;
+import io.github.asg4j.RequestJson;
+import io.github.asg4j.RequestOption;
+import io.github.asg4j.RequestOptions;
+
+import org.jspecify.annotations.Nullable;
+
+import java.nio.file.Path;
+import java.security.SecureRandom;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.stream.Collectors;
+
+/**
+ * Makes requests out of JSON with the keys of {@link RequestOptions}. A request of HTTP can name no
+ * file of the server: start pictures come along, and options that read or write tensors are refused.
+ */
+final class RequestReader {
+    /** Options whose values are files or folders of the machine. */
+    private static final Set<String> FILES = Set.of("latents", "dump");
+
+    private static final Set<String> KEYS =
+            RequestOptions.ALL.stream().map(RequestOption::key).collect(Collectors.toSet());
+
+    private static final int MAX_PROMPT = 32_000;
+
+    /** Seeds of 32 bits stay exact in every JSON reader. */
+    private static final long SEEDS = 1L << 32;
+
+    private final StartPictures startPictures;
+    private final SecureRandom random = new SecureRandom();
+
+    RequestReader(StartPictures startPictures) {
+        this.startPictures = startPictures;
+    }
+
+    /** Whether that is an option of ours. */
+    static boolean isOption(String key) {
+        return KEYS.contains(key);
+    }
+
+    /** Options that requests of HTTP may have. */
+    static List<RequestOption<?>> options() {
+        return RequestOptions.ALL.stream().filter(o -> !FILES.contains(o.key())).toList();
+    }
+
+    /**
+     * The request and, with {@code count} of more than one, the same with the seeds that follow.
+     *
+     * @param fields options by their keys; null values count as not given
+     * @param picture a start picture; null: what "image" holds, or none
+     * @param use what is done with the requests, during which their start picture is there
+     * @throws Refusal for what cannot be asked for by HTTP
+     * @throws io.github.asg4j.BadRequestException for what is wrong in itself
+     */
+    <T> T with(
+            ObjectNode fields,
+            byte @Nullable [] picture,
+            int count,
+            java.util.function.Function<List<GenerationRequest>, T> use) {
+        ObjectNode given = Json.object();
+        fields.properties().stream()
+                .filter(field -> !field.getValue().isNull())
+                .forEach(field -> given.set(field.getKey(), field.getValue()));
+        FILES.forEach(key -> refuse(given, key));
+        JsonNode prompt = given.path("prompt");
+        if (prompt.asText().length() > MAX_PROMPT
+                || given.path("negative_prompt").asText().length() > MAX_PROMPT) {
+            throw Refusal.invalidValue(
+                    "prompt", "a prompt has at most " + MAX_PROMPT + " characters here");
+        }
+        if (!given.has("seed") || given.path("seed").bigIntegerValue().longValueExact() == -1) {
+            given.put("seed", random.nextLong(SEEDS));
+        }
+        byte[] content = picture == null ? image(given.remove("image")) : picture;
+        Path file = content == null ? null : startPictures.put(content);
+        try {
+            if (file != null) {
+                given.putObject("image").put("file", file.toString());
+            }
+            GenerationRequest first = RequestJson.read(given.toString());
+            List<GenerationRequest> all = new ArrayList<>();
+            for (int i = 0; i < count; i++) {
+                all.add(first.toBuilder().seed(first.seed() + i).build());
+            }
+            return use.apply(all);
+        } finally {
+            startPictures.release(file);
+        }
+    }
+
+    private static void refuse(ObjectNode given, String key) {
+        if (given.has(key)) {
+            throw Refusal.invalidValue(
+                    key, "\"" + key + "\" names files of the server: that is not allowed by HTTP");
+        }
+    }
+
+    private static byte @Nullable [] image(@Nullable JsonNode value) {
+        if (value == null) {
+            return null;
+        }
+        if (value.isTextual()) {
+            return StartPictures.decode("image", value.asText());
+        }
+        if (value.isObject() && value.size() == 1 && value.path("base64").isTextual()) {
+            return StartPictures.decode("image", value.path("base64").asText());
+        }
+        throw Refusal.invalidValue(
+                "image",
+                "\"image\" is the picture itself, as in {\"base64\": \"iVBOR...\"}; no file of the"
+                        + " server can be named");
+    }
+
+    /** A request as it came, so that it can be sent again; its start picture is only named. */
+    static ObjectNode json(GenerationRequest request) {
+        Path image = request.image();
+        ObjectNode json = Json.read(RequestJson.write(request).getBytes(java.nio.charset.StandardCharsets.US_ASCII));
+        if (image != null) {
+            json.putObject("image").put("file", String.valueOf(image.getFileName()));
+        }
+        return json;
+    }
+
+    /** Keys that mean nothing here, but for those that a client may send in vain. */
+    static List<String> unknown(ObjectNode fields, Set<String> known) {
+        List<String> names = new ArrayList<>();
+        for (Map.Entry<String, JsonNode> field : fields.properties()) {
+            if (!isOption(field.getKey()) && !known.contains(field.getKey())) {
+                names.add(field.getKey());
+            }
+        }
+        return names;
+    }
+}

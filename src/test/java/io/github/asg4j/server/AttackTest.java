@@ -1,0 +1,319 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.github.asg4j.server;
+
+import static io.github.asg4j.server.TestServer.json;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+
+import java.io.ByteArrayOutputStream;
+import java.io.DataOutputStream;
+import java.io.IOException;
+import java.io.InputStream;
+import java.io.OutputStream;
+import java.net.Socket;
+import java.net.http.HttpRequest.BodyPublishers;
+import java.net.http.HttpResponse;
+import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
+import java.util.Base64;
+import java.util.List;
+import java.util.zip.CRC32;
+import java.util.zip.Deflater;
+
+/** What is meant to break a server gets an answer, and the next request is served. */
+class AttackTest {
+    private static final ApiKey ANN = new ApiKey("ann", "secret-of-ann", new Limits(20_000, 4, 1));
+    private static final ApiKey BOB = new ApiKey("bob", "secret-of-bob", Limits.NONE);
+
+    private static TestServer open;
+    private static TestServer keyed;
+
+    @BeforeAll
+    static void start() {
+        open = new TestServer(TestServer.options().withHosts(List.of("pictures.example")));
+        keyed = new TestServer(TestServer.options().withKeys(List.of(ANN, BOB)));
+    }
+
+    @AfterAll
+    static void stop() {
+        open.close();
+        keyed.close();
+    }
+
+    /** Sends bytes as they are; what comes back until the server closes. */
+    private static String raw(String text) throws IOException {
+        try (Socket socket = new Socket("127.0.0.1", open.server.uri().getPort())) {
+            socket.setSoTimeout(20_000);
+            OutputStream out = socket.getOutputStream();
+            out.write(text.getBytes(StandardCharsets.ISO_8859_1));
+            out.flush();
+            InputStream in = socket.getInputStream();
+            ByteArrayOutputStream answer = new ByteArrayOutputStream();
+            byte[] buffer = new byte[4096];
+            int n = in.read(buffer);
+            while (n > 0 && answer.size() < 1 << 16) {
+                answer.write(buffer, 0, n);
+                n = in.read(buffer);
+            }
+            return answer.toString(StandardCharsets.UTF_8);
+        }
+    }
+
+    private static void assertServes() {
+        assertEquals(200, open.get("/health/live").statusCode());
+    }
+
+    @Test
+    void bodyBeyondTheLimitIsRefusedWhetherItSaysSoOrNot() {
+        byte[] large = new byte[(1 << 20) + 1];
+        for (boolean chunked : new boolean[] {false, true}) {
+            HttpResponse<String> response =
+                    open.send(
+                            open.request("/v1/images/generations")
+                                    .POST(
+                                            chunked
+                                                    ? BodyPublishers.ofInputStream(
+                                                            () ->
+                                                                    new java.io.ByteArrayInputStream(
+                                                                            large))
+                                                    : BodyPublishers.ofByteArray(large)));
+            assertEquals(413, response.statusCode(), response::body);
+            assertEquals("request_too_large", json(response).path("error").path("code").asText());
+        }
+        assertServes();
+    }
+
+    @Test
+    void longHeaderIsRefused() throws IOException {
+        String answer =
+                raw(
+                        "GET /health/live HTTP/1.1\r\nHost: localhost\r\nX-Long: "
+                                + "x".repeat(60_000)
+                                + "\r\n\r\n");
+        assertTrue(answer.startsWith("HTTP/1.1 431 "), answer);
+        assertServes();
+    }
+
+    @ParameterizedTest
+    @ValueSource(
+            strings = {
+                "GET /../../etc/passwd HTTP/1.1",
+                "GET /%2e%2e/%2e%2e/etc/passwd HTTP/1.1",
+                "GET /asg/v1/jobs/..%2f..%2fetc%2fpasswd HTTP/1.1",
+                "GET /v1/models/%00 HTTP/1.1",
+                "GET //etc/passwd HTTP/1.1",
+            })
+    void pathLeadsNowhere(String line) throws IOException {
+        String answer = raw(line + "\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+        assertTrue(answer.matches("(?s)HTTP/1.1 (400|404) .*"), answer);
+        assertFalse(answer.contains("root:"), answer);
+        assertServes();
+    }
+
+    @Test
+    void noHttpIsRefused() throws IOException {
+        assertTrue(raw("\u0000\u0001\u0002\r\n\r\n").startsWith("HTTP/1.1 400 "));
+        assertServes();
+    }
+
+    @Test
+    void namesOfOtherHostsAreRefused() throws IOException {
+        String answer =
+                raw("GET /v1/models HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n");
+        assertTrue(answer.startsWith("HTTP/1.1 421 "), answer);
+        assertTrue(answer.contains("evil.example"), answer);
+        for (String own : List.of("localhost:80", "127.0.0.1", "[::1]:8080", "pictures.example")) {
+            String fine =
+                    raw("GET /v1/models HTTP/1.1\r\nHost: " + own + "\r\nConnection: close\r\n\r\n");
+            assertTrue(fine.startsWith("HTTP/1.1 200 "), fine);
+        }
+    }
+
+    @Test
+    void pagesOfOtherSitesAreRefused() {
+        HttpResponse<String> response =
+                open.send(
+                        open.request("/asg/v1/jobs")
+                                .header("Origin", "https://evil.example")
+                                .POST(BodyPublishers.ofString("{\"prompt\":\"x\"}")));
+        assertEquals(403, response.statusCode());
+        String own = open.server.uri().toString().replaceFirst("/$", "");
+        assertEquals(
+                200,
+                open.send(open.request("/asg/v1/capabilities").header("Origin", own)).statusCode());
+        HttpResponse<String> preflight =
+                open.send(
+                        open.request("/asg/v1/jobs")
+                                .header("Origin", own)
+                                .method("OPTIONS", BodyPublishers.noBody()));
+        assertEquals(405, preflight.statusCode());
+        assertTrue(preflight.headers().firstValue("Access-Control-Allow-Origin").isEmpty());
+    }
+
+    @Test
+    void formIsNoJson() {
+        HttpResponse<String> response =
+                open.send(
+                        java.net.http.HttpRequest.newBuilder(open.uri("/asg/v1/jobs"))
+                                .header("Content-Type", "text/plain")
+                                .POST(BodyPublishers.ofString("{\"prompt\":\"x\"}")));
+        assertEquals(415, response.statusCode(), response::body);
+    }
+
+    @Test
+    void keyIsNeededForAllButHealthAndPage() {
+        for (String path : List.of("/v1/models", "/asg/v1/jobs", "/metrics")) {
+            HttpResponse<String> without = keyed.get(path);
+            assertEquals(401, without.statusCode(), path);
+            assertEquals("Bearer", without.headers().firstValue("WWW-Authenticate").orElseThrow());
+            assertEquals("invalid_api_key", json(without).path("error").path("code").asText());
+            for (String wrong : List.of("Bearer secret-of-anne", "Bearer", "Basic !", "")) {
+                assertEquals(
+                        401,
+                        keyed.send(keyed.request(path).header("Authorization", wrong))
+                                .statusCode());
+            }
+            String basic = Base64.getEncoder().encodeToString("any:secret-of-bob".getBytes(StandardCharsets.UTF_8));
+            for (String right : List.of("Bearer secret-of-ann", "bearer secret-of-bob", "Basic " + basic)) {
+                assertEquals(
+                        200,
+                        keyed.send(keyed.request(path).header("Authorization", right))
+                                .statusCode());
+            }
+        }
+        assertEquals(200, keyed.get("/health/ready").statusCode());
+    }
+
+    private static HttpResponse<String> asAnn(String body) {
+        return keyed.send(
+                keyed.request("/asg/v1/jobs")
+                        .header("Authorization", "Bearer secret-of-ann")
+                        .POST(BodyPublishers.ofString(body)));
+    }
+
+    @Test
+    void limitsAreThoseOfTheKey() {
+        HttpResponse<String> pixels = asAnn("{\"prompt\":\"x\",\"size\":\"256x256\"}");
+        assertEquals(400, pixels.statusCode());
+        assertTrue(pixels.body().contains("65536 pixels"), pixels::body);
+        HttpResponse<String> steps = asAnn("{\"prompt\":\"x\",\"size\":\"128x128\",\"steps\":11}");
+        assertEquals(400, steps.statusCode());
+        assertTrue(steps.body().contains("up to 4"), steps::body);
+        // the bundle's default counts too
+        HttpResponse<String> unsaid = asAnn("{\"prompt\":\"x\",\"size\":\"128x128\"}");
+        assertEquals(400, unsaid.statusCode(), unsaid::body);
+        keyed.hold();
+        String fine = "{\"prompt\":\"x\",\"size\":\"128x128\",\"steps\":2,\"seed\":1}";
+        HttpResponse<String> first = asAnn(fine);
+        assertEquals(202, first.statusCode(), first::body);
+        HttpResponse<String> second = asAnn(fine.replace("1}", "2}"));
+        assertEquals(429, second.statusCode());
+        assertEquals("too_many_pictures", json(second).path("error").path("code").asText());
+        // nobody sees another one's jobs
+        String url = json(first).path("url").asText();
+        assertEquals(
+                404,
+                keyed.send(keyed.request(url).header("Authorization", "Bearer secret-of-bob"))
+                        .statusCode());
+        keyed.go();
+    }
+
+    @Test
+    void bombOfAPictureIsRefusedByItsHeader() throws IOException {
+        byte[] bomb = blackPng(60_000, 60_000);
+        assertTrue(bomb.length < 2048, bomb.length + " bytes");
+        HttpResponse<String> created =
+                open.post(
+                        "/asg/v1/jobs",
+                        "{\"prompt\":\"x\",\"method\":\"demofusion\",\"size\":\"128x128\",\"image\":"
+                                + "{\"base64\":\""
+                                + Base64.getEncoder().encodeToString(bomb)
+                                + "\"}}");
+        assertEquals(202, created.statusCode(), created::body);
+        String url = json(created).path("url").asText();
+        TestServer.until(() -> json(open.get(url)).path("status").asText().equals("failed"));
+        String error = json(open.get(url)).path("error").path("message").asText();
+        assertTrue(error.contains("60000"), error);
+        assertFalse(error.contains("/asg-server-"), error);
+        assertServes();
+    }
+
+    /** Begins like a picture of that size. */
+    private static byte[] blackPng(int width, int height) throws IOException {
+        ByteArrayOutputStream bytes = new ByteArrayOutputStream();
+        bytes.write(new byte[] {(byte) 0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n'});
+        ByteArrayOutputStream header = new ByteArrayOutputStream();
+        DataOutputStream fields = new DataOutputStream(header);
+        fields.writeInt(width);
+        fields.writeInt(height);
+        fields.write(new byte[] {1, 0, 0, 0, 0});
+        chunk(bytes, "IHDR", header.toByteArray());
+        Deflater deflater = new Deflater(9);
+        deflater.setInput(new byte[200_000]);
+        deflater.finish();
+        byte[] data = new byte[1000];
+        chunk(bytes, "IDAT", java.util.Arrays.copyOf(data, deflater.deflate(data)));
+        chunk(bytes, "IEND", new byte[0]);
+        return bytes.toByteArray();
+    }
+
+    private static void chunk(OutputStream out, String type, byte[] data) throws IOException {
+        DataOutputStream fields = new DataOutputStream(out);
+        fields.writeInt(data.length);
+        byte[] name = type.getBytes(StandardCharsets.US_ASCII);
+        fields.write(name);
+        fields.write(data);
+        CRC32 crc = new CRC32();
+        crc.update(name);
+        crc.update(data);
+        fields.writeInt((int) crc.getValue());
+    }
+
+    @Test
+    void manyConnectionsDoNotKeepOthersOut() throws IOException {
+        List<Socket> sockets = new ArrayList<>();
+        try {
+            for (int i = 0; i < 500; i++) {
+                Socket socket = new Socket("127.0.0.1", open.server.uri().getPort());
+                socket.getOutputStream().write("GET / HT".getBytes(StandardCharsets.US_ASCII));
+                sockets.add(socket);
+            }
+            assertServes();
+        } finally {
+            for (Socket socket : sockets) {
+                socket.close();
+            }
+        }
+    }
+
+    @Test
+    void halfClosedConnectionIsAnswered() throws IOException {
+        try (Socket socket = new Socket("127.0.0.1", open.server.uri().getPort())) {
+            socket.setSoTimeout(20_000);
+            socket.getOutputStream()
+                    .write(
+                            "GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n"
+                                    .getBytes(StandardCharsets.US_ASCII));
+            socket.shutdownOutput();
+            byte[] answer = socket.getInputStream().readAllBytes();
+            assertTrue(new String(answer, StandardCharsets.UTF_8).startsWith("HTTP/1.1 200 "));
+        }
+    }
+
+    @Test
+    void controlCharactersInAPromptAreNoHarm() {
+        HttpResponse<String> response =
+                open.post(
+                        "/v1/images/generations",
+                        "{\"prompt\":\"a\\u0000b\\r\\nX: y<script>\",\"size\":\"64x64\",\"steps\":1}");
+        assertEquals(200, response.statusCode(), response::body);
+    }
+}

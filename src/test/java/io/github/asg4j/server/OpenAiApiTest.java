@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.github.asg4j.server;
+
+import static io.github.asg4j.server.TestServer.json;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import com.fasterxml.jackson.databind.JsonNode;
+
+import io.github.asg4j.GeneratedImage;
+import io.github.asg4j.GenerationRequest;
+import io.github.asg4j.Tiny;
+import io.github.asg4j.image.PngParameters;
+import io.github.asg4j.image.PngWriter;
+
+import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+import java.io.ByteArrayInputStream;
+import java.io.IOException;
+import java.net.http.HttpResponse;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Base64;
+import java.util.List;
+
+import javax.imageio.ImageIO;
+
+class OpenAiApiTest {
+    private static final String BALL =
+            "{\"prompt\":\"a red ball on grass\",\"size\":\"128x128\",\"steps\":8,\"seed\":7";
+
+    private static TestServer server;
+
+    @BeforeAll
+    static void open() {
+        server = new TestServer(TestServer.options());
+    }
+
+    @AfterAll
+    static void close() {
+        server.close();
+    }
+
+    private static HttpResponse<String> generate(String json) {
+        return server.post("/v1/images/generations", json);
+    }
+
+    private static byte[] picture(JsonNode entry) {
+        return Base64.getDecoder().decode(entry.path("b64_json").asText());
+    }
+
+    @Test
+    void pictureHasTheBytesOfTheCommandLines(@TempDir Path folder) throws IOException {
+        GenerationRequest request = Tiny.request().build();
+        GeneratedImage image = server.engine.submit(request).join();
+        Path file = folder.resolve("ball.png");
+        PngWriter.write(file, image, PngParameters.text(request, image.report()));
+
+        JsonNode answer = json(generate(BALL + "}"));
+        assertArrayEquals(Files.readAllBytes(file), picture(answer.path("data").get(0)));
+        assertEquals("png", answer.path("output_format").asText());
+        assertEquals("128x128", answer.path("size").asText());
+        assertEquals(7, answer.path("data").get(0).path("seed").asInt());
+        assertEquals(
+                image.report().get("pixels_sha256"),
+                answer.path("asg4j").path("reports").get(0).path("pixels_sha256").asText());
+    }
+
+    @Test
+    void severalPicturesHaveTheSeedsThatFollow() {
+        JsonNode several = json(generate(BALL + ",\"n\":2}")).path("data");
+        assertEquals(2, several.size());
+        assertEquals(8, several.get(1).path("seed").asInt());
+        JsonNode second = json(generate(BALL.replace("\"seed\":7", "\"seed\":8") + "}"));
+        assertArrayEquals(picture(second.path("data").get(0)), picture(several.get(1)));
+    }
+
+    @Test
+    void jpegIsOneOfItsQuality() throws IOException {
+        byte[] good = picture(json(generate(BALL + ",\"output_format\":\"jpeg\"}")).path("data").get(0));
+        byte[] poor =
+                picture(
+                        json(
+                                        generate(
+                                                BALL
+                                                        + ",\"output_format\":\"jpeg\","
+                                                        + "\"output_compression\":10}"))
+                                .path("data")
+                                .get(0));
+        assertEquals(128, ImageIO.read(new ByteArrayInputStream(good)).getWidth());
+        assertEquals((byte) 0xff, good[0]);
+        assertTrue(poor.length < good.length, poor.length + " and " + good.length + " bytes");
+    }
+
+    @Test
+    void addressOfAPictureLeadsToIt() {
+        JsonNode answer = json(generate(BALL + ",\"response_format\":\"url\"}"));
+        String url = answer.path("data").get(0).path("url").asText();
+        HttpResponse<byte[]> picture =
+                server.send(
+                        java.net.http.HttpRequest.newBuilder(java.net.URI.create(url)),
+                        HttpResponse.BodyHandlers.ofByteArray());
+        assertEquals("image/png", picture.headers().firstValue("Content-Type").orElseThrow());
+        assertArrayEquals(
+                picture(json(generate(BALL + "}")).path("data").get(0)), picture.body());
+    }
+
+    @Test
+    void streamHasPreviewsAndThePicture() {
+        HttpResponse<String> response =
+                generate(BALL + ",\"stream\":true,\"partial_images\":2}");
+        assertEquals("text/event-stream", response.headers().firstValue("Content-Type").orElseThrow());
+        List<Event> events = Event.all(response.body());
+        Event last = events.removeLast();
+        // a picture that is drawn faster than previews are sent has fewer of them
+        assertTrue(events.size() == 1 || events.size() == 2, response::body);
+        for (int i = 0; i < events.size(); i++) {
+            JsonNode partial = events.get(i).data();
+            assertEquals("image_generation.partial_image", events.get(i).name());
+            assertEquals(events.get(i).name(), partial.path("type").asText());
+            assertEquals(i, partial.path("partial_image_index").asInt());
+            assertEquals((byte) 0x89, picture(partial)[0]);
+        }
+        assertEquals("image_generation.completed", last.name());
+        assertEquals(last.name(), last.data().path("type").asText());
+        assertArrayEquals(
+                picture(json(generate(BALL + "}")).path("data").get(0)), picture(last.data()));
+    }
+
+    @Test
+    void optionsOfOursAreFurtherFields() {
+        JsonNode report =
+                json(generate(BALL + ",\"method\":\"multidiffusion\",\"window_stride\":4}"))
+                        .path("asg4j")
+                        .path("reports")
+                        .get(0);
+        assertEquals("multidiffusion", report.path("method").asText());
+        assertEquals(4, report.path("window_stride").asInt());
+    }
+
+    @Test
+    void nullsAndFieldsWithoutMeaningAreNoErrors() {
+        JsonNode answer =
+                json(
+                        generate(
+                                BALL
+                                        + ",\"n\":null,\"quality\":\"high\",\"user\":\"ann\","
+                                        + "\"model\":\"gpt-image-1-mini\",\"setps\":9,"
+                                        + "\"negative_prompt\":null}"));
+        assertEquals(1, answer.path("data").size(), answer::toString);
+        assertEquals(
+                "[\"setps\"]", answer.path("asg4j").path("ignored_fields").toString());
+    }
+
+    @ParameterizedTest
+    @CsvSource(
+            delimiter = '|',
+            quoteCharacter = '^',
+            value = {
+                "{\"prompt\":\" \"}|400|prompt|the prompt is empty",
+                "{}|400|prompt|\"prompt\" is missing",
+                "{\"prompt\":\"x\",\"size\":\"100x100\"}|400|null|100",
+                "{\"prompt\":\"x\",\"size\":\"big\"}|400|size|'big' is no size",
+                "{\"prompt\":\"x\",\"n\":11}|400|n|\"n\" is 11",
+                "{\"prompt\":\"x\",\"steps\":0}|400|steps|1",
+                "{\"prompt\":\"x\",\"steps\":2.5}|400|steps|2.5 is not",
+                "{\"prompt\":\"x\",\"guide_weight\":1,\"method\":\"direct\"}|400|guide_weight|is an option of",
+                "{\"prompt\":\"x\",\"model\":\"sdxl\"}|404|model|there is no model",
+                "{\"prompt\":\"x\",\"output_format\":\"webp\"}|400|output_format|png and jpeg",
+                "{\"prompt\":\"x\",\"background\":\"transparent\"}|400|background|opaque",
+                "{\"prompt\":\"x\",\"latents\":{\"file\":\"/etc/passwd\"}}|400|latents|not allowed",
+                "{\"prompt\":\"x\",\"dump\":\"/tmp\"}|400|dump|not allowed",
+                "{\"prompt\":\"x\",\"image\":{\"file\":\"/etc/passwd\"}}|400|image|no file of the server",
+                "{\"prompt\":\"x\",\"image\":\"http://localhost/a.png\"}|400|image|fetches nothing",
+                "{\"prompt\":\"x\",\"prompt\":\"y\"}|400|null|Duplicate",
+                "{\"prompt\":\"x\",\"eta\":NaN}|400|null|NaN",
+                "[1]|400|null|one JSON object",
+                "{\"prompt\":\"x\"} {}|400|null|no JSON",
+                "[[[[[[[[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]]]]]]]]|400|null|depth",
+            })
+    void mistakesAreNamed(String body, int status, String param, String said) {
+        HttpResponse<String> response = generate(body);
+        JsonNode error = json(response).path("error");
+        assertEquals(status, response.statusCode(), response::body);
+        assertEquals("invalid_request_error", error.path("type").asText());
+        assertEquals(param, error.path("param").asText(), error::toString);
+        assertFalse(error.path("code").asText().isEmpty());
+        assertTrue(error.path("message").asText().contains(said), error::toString);
+    }
+
+    @Test
+    void modelIsListed() {
+        JsonNode models = json(server.get("/v1/models"));
+        assertEquals("list", models.path("object").asText());
+        String name = models.path("data").get(0).path("id").asText();
+        assertEquals(server.engine.describe().get("model"), name);
+        assertEquals(name, json(server.get("/v1/models/" + name)).path("id").asText());
+        assertEquals(404, server.get("/v1/models/other").statusCode());
+    }
+}
