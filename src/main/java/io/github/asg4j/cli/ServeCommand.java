@@ -32,8 +32,8 @@ import java.util.concurrent.Callable;
             "  asg serve",
             "  asg serve --host 0.0.0.0 --api-key-file keys.txt --max-pixels 4194304",
             "",
-            "Ctrl-C or SIGTERM: what waits and what is drawn is finished first; a second one cancels"
-                    + " it."
+            "Ctrl-C or SIGTERM: what waits and what is drawn is finished first; a second one"
+                + " cancels it."
         })
 final class ServeCommand implements Callable<Integer> {
     private final Cli cli;
@@ -136,9 +136,7 @@ final class ServeCommand implements Callable<Integer> {
                             maxSteps == null ? 0 : maxSteps,
                             maxPictures == null ? 0 : maxPictures);
             options = options.withLimits(limits).withLogPrompts(logPrompts);
-            return apiKeyFile == null
-                    ? options
-                    : options.withKeys(ApiKey.read(apiKeyFile, limits));
+            return apiKeyFile == null ? options : options.withKeys(ApiKey.read(apiKeyFile, limits));
         }
     }
 

@@ -110,8 +110,7 @@ public final class JpegWriter {
         }
     }
 
-    private static void encode(
-            RowImage image, String parameters, float quality, OutputStream out)
+    private static void encode(RowImage image, String parameters, float quality, OutputStream out)
             throws IOException {
         Iterator<ImageWriter> writers = ImageIO.getImageWritersByFormatName("jpeg");
         if (!writers.hasNext()) {

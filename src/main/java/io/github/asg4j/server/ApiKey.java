@@ -89,9 +89,7 @@ public record ApiKey(String name, String secret, Limits limits) {
                 case "max-pixels" ->
                         own = new Limits(number(where, value), own.steps(), own.pictures());
                 case "max-steps" ->
-                        own =
-                                new Limits(
-                                        own.pixels(), (int) number(where, value), own.pictures());
+                        own = new Limits(own.pixels(), (int) number(where, value), own.pictures());
                 case "max-pictures" ->
                         own = new Limits(own.pixels(), own.steps(), (int) number(where, value));
                 default ->

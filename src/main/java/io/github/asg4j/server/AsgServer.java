@@ -13,7 +13,6 @@ import org.eclipse.jetty.server.handler.GracefulHandler;
 import org.eclipse.jetty.server.handler.MinimumDataRateHandler;
 import org.eclipse.jetty.util.VirtualThreads;
 import org.eclipse.jetty.util.thread.QueuedThreadPool;
-
 import org.jspecify.annotations.Nullable;
 
 import java.net.URI;
@@ -71,7 +70,8 @@ public final class AsgServer implements AutoCloseable {
         jetty.addBean(new NetworkConnectionLimit(MAX_CONNECTIONS, connector));
         jetty.setErrorHandler(new JsonErrors());
         jetty.setStopTimeout(STOP_MILLIS);
-        jetty.setHandler(new GracefulHandler(new MinimumDataRateHandler(router(), MIN_BYTES_PER_SECOND, 0)));
+        jetty.setHandler(
+                new GracefulHandler(new MinimumDataRateHandler(router(), MIN_BYTES_PER_SECOND, 0)));
     }
 
     private Router router() {
@@ -81,8 +81,7 @@ public final class AsgServer implements AutoCloseable {
         routes.addAll(new OpenAiApi(this::studio, reader, urls, options.logPrompts()).routes());
         routes.addAll(new JobsApi(this::studio, reader).routes());
         routes.addAll(new HealthApi(this::studio, metrics).routes());
-        return new Router(
-                routes, new Gate(options), new AccessLog(), metrics);
+        return new Router(routes, new Gate(options), new AccessLog(), metrics);
     }
 
     /**

@@ -14,7 +14,6 @@ import org.eclipse.jetty.server.Response;
 import org.eclipse.jetty.util.BufferUtil;
 import org.eclipse.jetty.util.Callback;
 import org.eclipse.jetty.util.Fields;
-
 import org.jspecify.annotations.Nullable;
 
 import java.io.IOException;
@@ -142,7 +141,10 @@ final class Exchange {
      */
     ObjectNode json(int limit) throws IOException {
         String type = header("Content-Type");
-        if (type == null || !type.strip().toLowerCase(java.util.Locale.ROOT).startsWith("application/json")) {
+        if (type == null
+                || !type.strip()
+                        .toLowerCase(java.util.Locale.ROOT)
+                        .startsWith("application/json")) {
             throw Refusal.invalid(
                     415,
                     "unsupported_media_type",

@@ -66,10 +66,7 @@ final class Gate {
         String origin = exchange.header("Origin");
         if (origin != null && !isSame(origin, host)) {
             throw Refusal.invalid(
-                    403,
-                    "cross_origin",
-                    null,
-                    "pages of " + origin + " may not use this server");
+                    403, "cross_origin", null, "pages of " + origin + " may not use this server");
         }
     }
 

@@ -125,9 +125,7 @@ final class Job {
 
     /** Others may still wait for what this job's client has given up. */
     private Progress own(Progress shared) {
-        return cancelled
-                ? shared.ended(Progress.Status.CANCELLED, shared.seconds(), null)
-                : shared;
+        return cancelled ? shared.ended(Progress.Status.CANCELLED, shared.seconds(), null) : shared;
     }
 
     boolean isCancelled() {

@@ -40,7 +40,8 @@ final class Jobs implements AutoCloseable {
     private final StartPictures startPictures;
     private final Metrics metrics;
     private final SecureRandom random = new SecureRandom();
-    private final Thread drawer = Thread.ofPlatform().daemon().name("asg-server").unstarted(this::draw);
+    private final Thread drawer =
+            Thread.ofPlatform().daemon().name("asg-server").unstarted(this::draw);
 
     // All that follows is guarded by this.
     private final FairQueue<Drawing> queue = new FairQueue<>();
@@ -96,8 +97,7 @@ final class Jobs implements AutoCloseable {
 
     private static Refusal tooManySteps(int steps, Limits limits) {
         return Refusal.invalidValue(
-                "steps",
-                steps + " steps: you may ask for up to " + limits.steps() + " here");
+                "steps", steps + " steps: you may ask for up to " + limits.steps() + " here");
     }
 
     private static Refusal tooManyPixels(int width, int height, Limits limits) {
@@ -323,7 +323,8 @@ final class Jobs implements AutoCloseable {
             drawing.watch(generation);
             image = generation.join();
         } catch (Throwable e) { // whatever it is, the next one has its turn
-            Throwable cause = e instanceof CompletionException c && c.getCause() != null ? c.getCause() : e;
+            Throwable cause =
+                    e instanceof CompletionException c && c.getCause() != null ? c.getCause() : e;
             fail(drawing, cause);
             return;
         }

@@ -217,8 +217,7 @@ final class JobsApi {
             throw Refusal.notFound("there is no preview now");
         }
         exchange.header("Cache-Control", "no-store");
-        exchange.answer(
-                200, Output.PREVIEW.format().mediaType(), preview.as(Output.PREVIEW));
+        exchange.answer(200, Output.PREVIEW.format().mediaType(), preview.as(Output.PREVIEW));
     }
 
     private void events(Exchange exchange) throws Exception {
@@ -249,8 +248,7 @@ final class JobsApi {
         }
     }
 
-    private static void send(
-            EventStream events, Job job, Progress now, @Nullable Progress last)
+    private static void send(EventStream events, Job job, Progress now, @Nullable Progress last)
             throws IOException {
         long id = now.version();
         if (last == null || now.previews() > last.previews()) {
@@ -260,8 +258,7 @@ final class JobsApi {
             }
         }
         switch (now.status()) {
-            case QUEUED ->
-                    events.send(id, "queued", Json.object().put("position", now.position()));
+            case QUEUED -> events.send(id, "queued", Json.object().put("position", now.position()));
             case DRAWING -> events.send(id, "progress", progress(now));
             case COMPLETED -> events.send(id, "done", view(job));
             case FAILED -> events.send(id, "error", Router.error(Job.failure(now)));

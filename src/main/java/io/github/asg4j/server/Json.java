@@ -52,7 +52,10 @@ final class Json {
             }
         } catch (StreamConstraintsException e) {
             throw Refusal.invalid(
-                    400, "invalid_json", null, "no JSON that is read here: " + e.getOriginalMessage());
+                    400,
+                    "invalid_json",
+                    null,
+                    "no JSON that is read here: " + e.getOriginalMessage());
         } catch (JsonProcessingException e) {
             String where =
                     e.getLocation() == null
@@ -68,7 +71,10 @@ final class Json {
             throw Refusal.invalid(400, "invalid_json", null, "no JSON: " + e.getMessage());
         }
         throw Refusal.invalid(
-                400, "invalid_json", null, "a request is one JSON object, as in {\"prompt\": \"a red ball\"}");
+                400,
+                "invalid_json",
+                null,
+                "a request is one JSON object, as in {\"prompt\": \"a red ball\"}");
     }
 
     static byte[] bytes(JsonNode value) {

@@ -73,8 +73,7 @@ final class Metrics {
                     .register(registry)
                     .record(Duration.ofNanos((long) (drawing.progress().seconds() * 1e9)));
             counter("asg.pixels", "pixels of completed pictures").increment(work.pixels());
-            counter("asg.views", "views evaluated for completed pictures")
-                    .increment(work.views());
+            counter("asg.views", "views evaluated for completed pictures").increment(work.views());
         }
     }
 

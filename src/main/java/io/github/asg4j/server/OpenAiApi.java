@@ -37,7 +37,14 @@ final class OpenAiApi {
 
     /** Fields of the API that have no meaning here. */
     private static final Set<String> WITHOUT_EFFECT =
-            Set.of("quality", "style", "user", "safety_identifier", "moderation", "complexity", "input_fidelity");
+            Set.of(
+                    "quality",
+                    "style",
+                    "user",
+                    "safety_identifier",
+                    "moderation",
+                    "complexity",
+                    "input_fidelity");
 
     private final Studio.Door door;
     private final RequestReader reader;
@@ -182,7 +189,8 @@ final class OpenAiApi {
         }
         ObjectNode fields = Json.object();
         for (var field : body.properties()) {
-            boolean auto = field.getKey().equals("size") && field.getValue().asText().equals("auto");
+            boolean auto =
+                    field.getKey().equals("size") && field.getValue().asText().equals("auto");
             if (RequestReader.isOption(field.getKey()) && !auto) {
                 fields.set(field.getKey(), field.getValue());
             }

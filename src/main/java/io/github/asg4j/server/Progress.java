@@ -29,8 +29,7 @@ record Progress(
         int previews,
         @Nullable Picture preview,
         @Nullable Refusal failure) {
-    static final Progress QUEUED =
-            new Progress(0, Status.QUEUED, 0, "", 0, 0, 0, 0, 0, null, null);
+    static final Progress QUEUED = new Progress(0, Status.QUEUED, 0, "", 0, 0, 0, 0, 0, null, null);
 
     /** From one to the next. */
     enum Status {
@@ -47,7 +46,8 @@ record Progress(
 
     Progress at(int place) {
         return new Progress(
-                version, status, place, stage, step, of, share, seconds, previews, preview, failure);
+                version, status, place, stage, step, of, share, seconds, previews, preview,
+                failure);
     }
 
     Progress began() {

@@ -19,7 +19,8 @@ final class Refusal extends RuntimeException {
     private static final long serialVersionUID = 1L;
 
     /** {@code RequestJson} begins its messages with the key that is wrong. */
-    private static final Pattern KEY = Pattern.compile("(?:unknown key )?\"(\\w+)\".*", Pattern.DOTALL);
+    private static final Pattern KEY =
+            Pattern.compile("(?:unknown key )?\"(\\w+)\".*", Pattern.DOTALL);
 
     private final int status;
     private final String type;

@@ -123,7 +123,10 @@ final class RequestReader {
     /** A request as it came, so that it can be sent again; its start picture is only named. */
     static ObjectNode json(GenerationRequest request) {
         Path image = request.image();
-        ObjectNode json = Json.read(RequestJson.write(request).getBytes(java.nio.charset.StandardCharsets.US_ASCII));
+        ObjectNode json =
+                Json.read(
+                        RequestJson.write(request)
+                                .getBytes(java.nio.charset.StandardCharsets.US_ASCII));
         if (image != null) {
             json.putObject("image").put("file", String.valueOf(image.getFileName()));
         }

@@ -42,9 +42,7 @@ final class SlowHeaders implements Connection.Listener {
     }
 
     private void sweepLater(Connection connection) {
-        connector
-                .getScheduler()
-                .schedule(() -> sweep(connection), SWEEP_SECONDS, TimeUnit.SECONDS);
+        connector.getScheduler().schedule(() -> sweep(connection), SWEEP_SECONDS, TimeUnit.SECONDS);
     }
 
     private void sweep(Connection connection) {

@@ -68,8 +68,7 @@ final class StartPictures implements AutoCloseable {
         try {
             return Base64.getMimeDecoder().decode(base64);
         } catch (IllegalArgumentException e) {
-            throw Refusal.invalidValue(
-                    key, "\"" + key + "\" is no base64: " + e.getMessage());
+            throw Refusal.invalidValue(key, "\"" + key + "\" is no base64: " + e.getMessage());
         }
     }
 

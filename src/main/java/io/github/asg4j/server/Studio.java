@@ -26,7 +26,13 @@ record Studio(
         int nativeHeight) {
     /** Names that clients send when their user has named none. */
     private static final Set<String> OTHERS_DEFAULTS =
-            Set.of("dall-e-2", "dall-e-3", "gpt-image-1", "gpt-image-1-mini", "gpt-image-1.5", "gpt-image-2");
+            Set.of(
+                    "dall-e-2",
+                    "dall-e-3",
+                    "gpt-image-1",
+                    "gpt-image-1-mini",
+                    "gpt-image-1.5",
+                    "gpt-image-2");
 
     static Studio of(Engine engine, Jobs jobs) {
         Map<String, Object> facts = engine.describe();

@@ -133,8 +133,7 @@ class ServeCommandTest {
             assertEquals(ExitCode.DONE, serving.end());
             String log = Files.readString(serving.log);
             assertTrue(log.contains("\"client\":\"ann\""), log);
-            assertTrue(
-                    log.contains(drawn.headers().firstValue("X-Request-Id").orElseThrow()), log);
+            assertTrue(log.contains(drawn.headers().firstValue("X-Request-Id").orElseThrow()), log);
             assertTrue(!log.contains("red ball"), log);
         }
     }

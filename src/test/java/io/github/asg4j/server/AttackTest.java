@@ -82,7 +82,8 @@ class AttackTest {
                                             chunked
                                                     ? BodyPublishers.ofInputStream(
                                                             () ->
-                                                                    new java.io.ByteArrayInputStream(
+                                                                    new java.io
+                                                                            .ByteArrayInputStream(
                                                                             large))
                                                     : BodyPublishers.ofByteArray(large)));
             assertEquals(413, response.statusCode(), response::body);
@@ -132,7 +133,10 @@ class AttackTest {
         assertTrue(answer.contains("evil.example"), answer);
         for (String own : List.of("localhost:80", "127.0.0.1", "[::1]:8080", "pictures.example")) {
             String fine =
-                    raw("GET /v1/models HTTP/1.1\r\nHost: " + own + "\r\nConnection: close\r\n\r\n");
+                    raw(
+                            "GET /v1/models HTTP/1.1\r\nHost: "
+                                    + own
+                                    + "\r\nConnection: close\r\n\r\n");
             assertTrue(fine.startsWith("HTTP/1.1 200 "), fine);
         }
     }
@@ -181,8 +185,11 @@ class AttackTest {
                         keyed.send(keyed.request(path).header("Authorization", wrong))
                                 .statusCode());
             }
-            String basic = Base64.getEncoder().encodeToString("any:secret-of-bob".getBytes(StandardCharsets.UTF_8));
-            for (String right : List.of("Bearer secret-of-ann", "bearer secret-of-bob", "Basic " + basic)) {
+            String basic =
+                    Base64.getEncoder()
+                            .encodeToString("any:secret-of-bob".getBytes(StandardCharsets.UTF_8));
+            for (String right :
+                    List.of("Bearer secret-of-ann", "bearer secret-of-bob", "Basic " + basic)) {
                 assertEquals(
                         200,
                         keyed.send(keyed.request(path).header("Authorization", right))
@@ -234,7 +241,7 @@ class AttackTest {
                 open.post(
                         "/asg/v1/jobs",
                         "{\"prompt\":\"x\",\"method\":\"demofusion\",\"size\":\"128x128\",\"image\":"
-                                + "{\"base64\":\""
+                            + "{\"base64\":\""
                                 + Base64.getEncoder().encodeToString(bomb)
                                 + "\"}}");
         assertEquals(202, created.statusCode(), created::body);
@@ -313,7 +320,9 @@ class AttackTest {
         HttpResponse<String> response =
                 open.post(
                         "/v1/images/generations",
-                        "{\"prompt\":\"a\\u0000b\\r\\nX: y<script>\",\"size\":\"64x64\",\"steps\":1}");
+                        "{\"prompt\":\"a\\u0000b\\r"
+                            + "\\n"
+                            + "X: y<script>\",\"size\":\"64x64\",\"steps\":1}");
         assertEquals(200, response.statusCode(), response::body);
     }
 }

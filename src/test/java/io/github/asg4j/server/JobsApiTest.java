@@ -71,8 +71,7 @@ class JobsApiTest {
         assertEquals("asg", done.path("report").path("method").asText());
 
         // the request as it is told draws the same again
-        HttpResponse<String> again =
-                server.post("/asg/v1/jobs", done.path("request").toString());
+        HttpResponse<String> again = server.post("/asg/v1/jobs", done.path("request").toString());
         JsonNode second = json(again);
         assertNotEquals(job.path("id"), second.path("id"));
         awaitStatus(second, "completed");
@@ -99,9 +98,7 @@ class JobsApiTest {
         server.hold();
         JsonNode first = create(1);
         JsonNode second =
-                json(
-                        server.post(
-                                "/asg/v1/jobs", ball(2).replace("}", ",\"previews\":3}")));
+                json(server.post("/asg/v1/jobs", ball(2).replace("}", ",\"previews\":3}")));
         assertEquals(1, second.path("position").asInt());
         CompletableFuture<HttpResponse<String>> stream =
                 server.http.sendAsync(

@@ -85,14 +85,14 @@ class OpenAiApiTest {
 
     @Test
     void jpegIsOneOfItsQuality() throws IOException {
-        byte[] good = picture(json(generate(BALL + ",\"output_format\":\"jpeg\"}")).path("data").get(0));
+        byte[] good =
+                picture(json(generate(BALL + ",\"output_format\":\"jpeg\"}")).path("data").get(0));
         byte[] poor =
                 picture(
-                        json(
-                                        generate(
-                                                BALL
-                                                        + ",\"output_format\":\"jpeg\","
-                                                        + "\"output_compression\":10}"))
+                        json(generate(
+                                        BALL
+                                                + ",\"output_format\":\"jpeg\","
+                                                + "\"output_compression\":10}"))
                                 .path("data")
                                 .get(0));
         assertEquals(128, ImageIO.read(new ByteArrayInputStream(good)).getWidth());
@@ -109,15 +109,14 @@ class OpenAiApiTest {
                         java.net.http.HttpRequest.newBuilder(java.net.URI.create(url)),
                         HttpResponse.BodyHandlers.ofByteArray());
         assertEquals("image/png", picture.headers().firstValue("Content-Type").orElseThrow());
-        assertArrayEquals(
-                picture(json(generate(BALL + "}")).path("data").get(0)), picture.body());
+        assertArrayEquals(picture(json(generate(BALL + "}")).path("data").get(0)), picture.body());
     }
 
     @Test
     void streamHasPreviewsAndThePicture() {
-        HttpResponse<String> response =
-                generate(BALL + ",\"stream\":true,\"partial_images\":2}");
-        assertEquals("text/event-stream", response.headers().firstValue("Content-Type").orElseThrow());
+        HttpResponse<String> response = generate(BALL + ",\"stream\":true,\"partial_images\":2}");
+        assertEquals(
+                "text/event-stream", response.headers().firstValue("Content-Type").orElseThrow());
         List<Event> events = Event.all(response.body());
         Event last = events.removeLast();
         // a picture that is drawn faster than previews are sent has fewer of them
@@ -156,8 +155,7 @@ class OpenAiApiTest {
                                         + "\"model\":\"gpt-image-1-mini\",\"setps\":9,"
                                         + "\"negative_prompt\":null}"));
         assertEquals(1, answer.path("data").size(), answer::toString);
-        assertEquals(
-                "[\"setps\"]", answer.path("asg4j").path("ignored_fields").toString());
+        assertEquals("[\"setps\"]", answer.path("asg4j").path("ignored_fields").toString());
     }
 
     @ParameterizedTest
@@ -172,13 +170,15 @@ class OpenAiApiTest {
                 "{\"prompt\":\"x\",\"n\":11}|400|n|\"n\" is 11",
                 "{\"prompt\":\"x\",\"steps\":0}|400|steps|1",
                 "{\"prompt\":\"x\",\"steps\":2.5}|400|steps|2.5 is not",
-                "{\"prompt\":\"x\",\"guide_weight\":1,\"method\":\"direct\"}|400|guide_weight|is an option of",
+                "{\"prompt\":\"x\",\"guide_weight\":1,\"method\":\"direct\"}|400|guide_weight|is an"
+                    + " option of",
                 "{\"prompt\":\"x\",\"model\":\"sdxl\"}|404|model|there is no model",
                 "{\"prompt\":\"x\",\"output_format\":\"webp\"}|400|output_format|png and jpeg",
                 "{\"prompt\":\"x\",\"background\":\"transparent\"}|400|background|opaque",
                 "{\"prompt\":\"x\",\"latents\":{\"file\":\"/etc/passwd\"}}|400|latents|not allowed",
                 "{\"prompt\":\"x\",\"dump\":\"/tmp\"}|400|dump|not allowed",
-                "{\"prompt\":\"x\",\"image\":{\"file\":\"/etc/passwd\"}}|400|image|no file of the server",
+                "{\"prompt\":\"x\",\"image\":{\"file\":\"/etc/passwd\"}}|400|image|no file of the"
+                    + " server",
                 "{\"prompt\":\"x\",\"image\":\"http://localhost/a.png\"}|400|image|fetches nothing",
                 "{\"prompt\":\"x\",\"prompt\":\"y\"}|400|null|Duplicate",
                 "{\"prompt\":\"x\",\"eta\":NaN}|400|null|NaN",
