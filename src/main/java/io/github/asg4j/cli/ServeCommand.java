@@ -40,7 +40,7 @@ final class ServeCommand implements Callable<Integer> {
 
     @Mixin private EngineArgs engineArgs = new EngineArgs();
     @Mixin private ServerArgs serverArgs = new ServerArgs();
-    @Mixin private HelpArgs helpArgs = new HelpArgs();
+    @Mixin HelpArgs helpArgs = new HelpArgs();
 
     ServeCommand(Cli cli) {
         this.cli = cli;
@@ -159,7 +159,6 @@ final class ServeCommand implements Callable<Integer> {
                                         + " cancel them");
                 signals.onSecond(server::cancel);
                 server.drain();
-                server.close(); // before the engine
                 return signals.wasSecond() ? ExitCode.CANCELLED : ExitCode.DONE;
             }
         }

@@ -72,8 +72,8 @@ final class Metrics {
                     .serviceLevelObjectives(BUCKETS)
                     .register(registry)
                     .record(Duration.ofNanos((long) (drawing.progress().seconds() * 1e9)));
-            counter("asg.pixels", "pixels of completed pictures").increment(work.pixels());
-            counter("asg.views", "views evaluated for completed pictures").increment(work.views());
+            counter("asg.pixels", "pixels of completed pictures").increment((double) work.pixels());
+            counter("asg.views", "views evaluated for completed pictures").increment((double) work.views());
         }
     }
 

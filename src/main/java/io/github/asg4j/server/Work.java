@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.github.asg4j.server;
 
+import org.jspecify.annotations.Nullable;
+
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -39,7 +41,7 @@ record Work(int width, int height, List<Stage> stages, Map<String, Object> plan)
                 number(plan.get("width")), number(plan.get("height")), List.copyOf(stages), plan);
     }
 
-    private static int number(Object value) {
+    private static int number(@Nullable Object value) {
         return value instanceof Number n ? n.intValue() : 0;
     }
 
