@@ -33,7 +33,7 @@ import java.util.concurrent.Callable;
             "  asg serve --host 0.0.0.0 --api-key-file keys.txt --max-pixels 4194304",
             "",
             "Ctrl-C or SIGTERM: what waits and what is drawn is finished first; a second one"
-                + " cancels it."
+                    + " cancels it."
         })
 final class ServeCommand implements Callable<Integer> {
     private final Cli cli;

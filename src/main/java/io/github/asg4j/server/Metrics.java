@@ -73,7 +73,8 @@ final class Metrics {
                     .register(registry)
                     .record(Duration.ofNanos((long) (drawing.progress().seconds() * 1e9)));
             counter("asg.pixels", "pixels of completed pictures").increment((double) work.pixels());
-            counter("asg.views", "views evaluated for completed pictures").increment((double) work.views());
+            counter("asg.views", "views evaluated for completed pictures")
+                    .increment((double) work.views());
         }
     }
 

@@ -18,6 +18,7 @@ import java.io.DataOutputStream;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.OutputStream;
+import java.net.InetAddress;
 import java.net.Socket;
 import java.net.http.HttpRequest.BodyPublishers;
 import java.net.http.HttpResponse;
@@ -50,7 +51,8 @@ class AttackTest {
 
     /** Sends bytes as they are; what comes back until the server closes. */
     private static String raw(String text) throws IOException {
-        try (Socket socket = new Socket("127.0.0.1", open.server.uri().getPort())) {
+        try (Socket socket =
+                new Socket(InetAddress.getLoopbackAddress(), open.server.uri().getPort())) {
             socket.setSoTimeout(20_000);
             OutputStream out = socket.getOutputStream();
             out.write(text.getBytes(StandardCharsets.ISO_8859_1));
@@ -289,7 +291,8 @@ class AttackTest {
         List<Socket> sockets = new ArrayList<>();
         try {
             for (int i = 0; i < 500; i++) {
-                Socket socket = new Socket("127.0.0.1", open.server.uri().getPort());
+                Socket socket =
+                        new Socket(InetAddress.getLoopbackAddress(), open.server.uri().getPort());
                 socket.getOutputStream().write("GET / HT".getBytes(StandardCharsets.US_ASCII));
                 sockets.add(socket);
             }
@@ -303,7 +306,8 @@ class AttackTest {
 
     @Test
     void halfClosedConnectionIsAnswered() throws IOException {
-        try (Socket socket = new Socket("127.0.0.1", open.server.uri().getPort())) {
+        try (Socket socket =
+                new Socket(InetAddress.getLoopbackAddress(), open.server.uri().getPort())) {
             socket.setSoTimeout(20_000);
             socket.getOutputStream()
                     .write(
@@ -321,8 +325,8 @@ class AttackTest {
                 open.post(
                         "/v1/images/generations",
                         "{\"prompt\":\"a\\u0000b\\r"
-                            + "\\n"
-                            + "X: y<script>\",\"size\":\"64x64\",\"steps\":1}");
+                                + "\\n"
+                                + "X: y<script>\",\"size\":\"64x64\",\"steps\":1}");
         assertEquals(200, response.statusCode(), response::body);
     }
 }

@@ -253,7 +253,9 @@ class JobsApiTest {
         for (String stream : List.of("false", "true")) {
             server.hold();
             try (java.net.Socket socket =
-                    new java.net.Socket("127.0.0.1", server.server.uri().getPort())) {
+                    new java.net.Socket(
+                            java.net.InetAddress.getLoopbackAddress(),
+                            server.server.uri().getPort())) {
                 byte[] body =
                         ball(1).replace("}", ",\"stream\":" + stream + "}")
                                 .getBytes(java.nio.charset.StandardCharsets.UTF_8);

@@ -171,14 +171,14 @@ class OpenAiApiTest {
                 "{\"prompt\":\"x\",\"steps\":0}|400|steps|1",
                 "{\"prompt\":\"x\",\"steps\":2.5}|400|steps|2.5 is not",
                 "{\"prompt\":\"x\",\"guide_weight\":1,\"method\":\"direct\"}|400|guide_weight|is an"
-                    + " option of",
+                        + " option of",
                 "{\"prompt\":\"x\",\"model\":\"sdxl\"}|404|model|there is no model",
                 "{\"prompt\":\"x\",\"output_format\":\"webp\"}|400|output_format|png and jpeg",
                 "{\"prompt\":\"x\",\"background\":\"transparent\"}|400|background|opaque",
                 "{\"prompt\":\"x\",\"latents\":{\"file\":\"/etc/passwd\"}}|400|latents|not allowed",
                 "{\"prompt\":\"x\",\"dump\":\"/tmp\"}|400|dump|not allowed",
                 "{\"prompt\":\"x\",\"image\":{\"file\":\"/etc/passwd\"}}|400|image|no file of the"
-                    + " server",
+                        + " server",
                 "{\"prompt\":\"x\",\"image\":\"http://localhost/a.png\"}|400|image|fetches nothing",
                 "{\"prompt\":\"x\",\"prompt\":\"y\"}|400|null|Duplicate",
                 "{\"prompt\":\"x\",\"eta\":NaN}|400|null|NaN",
