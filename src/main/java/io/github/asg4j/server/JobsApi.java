@@ -6,6 +6,7 @@ import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 
 import io.github.asg4j.Engine;
+import io.github.asg4j.GenerationRequest;
 import io.github.asg4j.RequestOption;
 import io.github.asg4j.Seed;
 
@@ -75,7 +76,11 @@ final class JobsApi {
                 .put("name", studio.model())
                 .put("sha256", studio.modelHash())
                 .put("native_width", studio.nativeWidth())
-                .put("native_height", studio.nativeHeight());
+                .put("native_height", studio.nativeHeight())
+                .put("size_multiple", studio.sizeMultiple());
+        answer.putObject("defaults")
+                .put("method", GenerationRequest.builder("any").build().method())
+                .put("steps", studio.steps());
         ArrayNode methods = answer.putArray("methods");
         Engine.methods().forEach(methods::add);
         ArrayNode formats = answer.putArray("output_formats");

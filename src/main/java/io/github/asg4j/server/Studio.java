@@ -2,6 +2,7 @@
 package io.github.asg4j.server;
 
 import io.github.asg4j.Engine;
+import io.github.asg4j.GenerationRequest;
 
 import org.jspecify.annotations.Nullable;
 
@@ -16,6 +17,8 @@ import java.util.Set;
  * @param modelHash SHA-256 of the bundle
  * @param nativeWidth pixels that the model was trained for
  * @param nativeHeight pixels that the model was trained for
+ * @param sizeMultiple what the sides of a picture are multiples of, pixels
+ * @param steps denoising steps where none are asked for
  */
 record Studio(
         Engine engine,
@@ -23,7 +26,9 @@ record Studio(
         String model,
         String modelHash,
         int nativeWidth,
-        int nativeHeight) {
+        int nativeHeight,
+        int sizeMultiple,
+        int steps) {
     /** Names that clients send when their user has named none. */
     private static final Set<String> OTHERS_DEFAULTS =
             Set.of(
@@ -44,13 +49,20 @@ record Studio(
             width = w;
             height = h;
         }
+        Map<String, Object> plan = engine.plan(GenerationRequest.builder("a picture").build());
         return new Studio(
                 engine,
                 jobs,
                 String.valueOf(facts.get("model")),
                 String.valueOf(facts.get("bundle_sha256")),
                 width,
-                height);
+                height,
+                first(plan.get("canvas_pixels")) / Math.max(1, first(plan.get("canvas_latents"))),
+                plan.get("steps") instanceof Integer steps ? steps : 0);
+    }
+
+    private static int first(@Nullable Object list) {
+        return list instanceof List<?> numbers && numbers.get(0) instanceof Integer n ? n : 0;
     }
 
     /**
