@@ -14,7 +14,7 @@ rm -rf target/dist
 mkdir -p "$out/bin" "$out/lib"
 # Named, not found by jdeps: Jackson mentions modules that no JSON of ours needs.
 "$jdk/bin/jlink" --output "$out/runtime" --strip-debug --no-header-files --no-man-pages --compress zip-6 \
-    --add-modules java.base,java.desktop,java.logging,java.management,jdk.management,jdk.unsupported
+    --add-modules java.base,java.desktop,java.logging,java.management,java.naming,jdk.management,jdk.unsupported
 cp "$jar" target/lib/*.jar "$out/lib/"
 cp src/dist/asg "$out/bin/asg"
 chmod 755 "$out/bin/asg"

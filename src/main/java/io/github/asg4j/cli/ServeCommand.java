@@ -144,7 +144,7 @@ final class ServeCommand implements Callable<Integer> {
     public Integer call() throws InterruptedException {
         ServerOptions options = serverArgs.options();
         EngineOptions engineOptions = engineArgs.options();
-        AccessLogFormat.install(cli.out());
+        ServerLogs.install(cli.out());
         try (AsgServer server = AsgServer.listen(options)) {
             warnIfOpen(options);
             cli.err().println("asg: listening on " + server.uri() + ", loading the model");

@@ -139,7 +139,7 @@ public enum Solver {
     }
 
     /** All names that it is called by, here and in other programs. */
-    List<String> names() {
+    public List<String> names() {
         return names;
     }
 

@@ -36,7 +36,7 @@ public enum Spacing {
     }
 
     /** All names that it is called by, here and in other programs. */
-    List<String> names() {
+    public List<String> names() {
         return names;
     }
 

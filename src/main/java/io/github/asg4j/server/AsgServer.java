@@ -80,6 +80,7 @@ public final class AsgServer implements AutoCloseable {
         boolean urls = options.keys().isEmpty();
         routes.addAll(new OpenAiApi(this::studio, reader, urls, options.logPrompts()).routes());
         routes.addAll(new JobsApi(this::studio, reader).routes());
+        routes.addAll(new WebUiApi(this::studio, reader).routes());
         routes.addAll(Page.routes());
         routes.addAll(new HealthApi(this::studio, metrics).routes());
         return new Router(routes, new Gate(options), new AccessLog(), metrics);

@@ -126,7 +126,8 @@ final class Exchange {
         }
     }
 
-    private static Refusal tooLarge(int limit) {
+    /** Of a body with more bytes than are read. */
+    static Refusal tooLarge(int limit) {
         return Refusal.invalid(
                 413,
                 "request_too_large",

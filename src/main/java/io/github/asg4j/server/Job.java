@@ -98,16 +98,22 @@ final class Job {
         return newer;
     }
 
+    /** Waits until it is completed, failed or cancelled. */
+    Progress awaitEnd() throws InterruptedException {
+        Progress progress = progress();
+        while (!progress.status().isEnd()) {
+            progress = await(progress.version(), PING_MILLIS);
+        }
+        return progress;
+    }
+
     /**
      * Waits for the picture.
      *
      * @throws Refusal if there will be none
      */
     Result join() throws InterruptedException {
-        Progress progress = progress();
-        while (!progress.status().isEnd()) {
-            progress = await(progress.version(), PING_MILLIS);
-        }
+        Progress progress = awaitEnd();
         Result done = result;
         if (done == null) {
             throw failure(progress);

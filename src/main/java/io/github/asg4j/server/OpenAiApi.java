@@ -65,6 +65,7 @@ final class OpenAiApi {
     List<Route> routes() {
         return List.of(
                 Route.post("/v1/images/generations", this::generate),
+                Route.post("/v1/images/edits", this::edit),
                 Route.get("/v1/models", this::models),
                 Route.get("/v1/models/{id}", this::model));
     }
@@ -91,23 +92,45 @@ final class OpenAiApi {
 
     private void generate(Exchange exchange) throws Exception {
         ObjectNode body = exchange.json(MAX_JSON_BYTES);
-        draw(exchange, Call.of(body), body, null);
+        draw(exchange, Call.of("image_generation", body), body, null);
+    }
+
+    /** A start picture is enlarged: what methods here do with one. */
+    private void edit(Exchange exchange) throws Exception {
+        FormData form =
+                FormData.read(exchange, JobsApi.MAX_JSON_BYTES, reader.startPictures().folder());
+        if (form.hasMask()) {
+            throw Refusal.invalidValue(
+                    "mask", "\"mask\": pictures are not painted in here, leave it out");
+        }
+        if (form.pictures().size() != 1) {
+            throw Refusal.invalidValue(
+                    "image",
+                    "there are " + form.pictures().size() + " pictures in \"image\": send one");
+        }
+        ObjectNode body = form.fields();
+        if (!body.has("method")) {
+            body.put("method", "demofusion");
+        }
+        draw(exchange, Call.of("image_edit", body), body, form.pictures().get(0));
     }
 
     /**
      * What a request asks for besides the picture itself.
      *
+     * @param kind with which the names of events begin
      * @param pictures how many
      * @param previews how many at most while each of them is drawn
      */
     private record Call(
+            String kind,
             @Nullable String model,
             int pictures,
             Output output,
             boolean url,
             boolean stream,
             int previews) {
-        static Call of(ObjectNode body) {
+        static Call of(String kind, ObjectNode body) {
             String background = text(body, "background");
             if ("transparent".equals(background)) {
                 throw Refusal.invalidValue(
@@ -126,6 +149,7 @@ final class OpenAiApi {
             }
             boolean stream = flag(body, "stream");
             return new Call(
+                    kind,
                     text(body, "model"),
                     integer(body, "n", 1, MAX_PICTURES, 1),
                     Output.of(text(body, "output_format"), quality),
@@ -213,7 +237,7 @@ final class OpenAiApi {
         try {
             List<String> ignored = ignored(body);
             if (call.stream) {
-                stream(exchange, jobs, ignored);
+                stream(exchange, jobs, call.kind, ignored);
             } else {
                 answer(exchange, jobs, call, ignored);
             }
@@ -292,17 +316,17 @@ final class OpenAiApi {
                 .put("size", result.image().width() + "x" + result.image().height());
     }
 
-    private static void stream(Exchange exchange, List<Job> jobs, List<String> ignored)
+    private static void stream(Exchange exchange, List<Job> jobs, String kind, List<String> ignored)
             throws Exception {
         EventStream events = exchange.stream();
         for (Job job : jobs) {
-            Progress progress = stream(events, job);
+            Progress progress = stream(events, job, kind);
             if (progress.status() != Progress.Status.COMPLETED) {
                 events.send("error", Router.error(Job.failure(progress)));
                 break;
             }
             Job.Result result = job.join();
-            ObjectNode event = event("image_generation.completed", result.file(), job);
+            ObjectNode event = event(kind + ".completed", result.file(), job);
             describe(event, job, result);
             ObjectNode usage = event.putObject("usage");
             usage.put("total_tokens", 0).put("input_tokens", 0).put("output_tokens", 0);
@@ -311,25 +335,24 @@ final class OpenAiApi {
             ObjectNode ours = event.putObject("asg4j");
             ours.set("report", Json.MAPPER.<JsonNode>valueToTree(result.image().report()));
             putIgnored(ours, ignored);
-            events.send("image_generation.completed", event);
+            events.send(kind + ".completed", event);
         }
         events.end();
     }
 
-    private static Progress stream(EventStream events, Job job) throws Exception {
+    private static Progress stream(EventStream events, Job job, String kind) throws Exception {
         int seen = 0;
         int sent = 0;
         Progress progress = job.progress();
         while (!progress.status().isEnd()) {
             Picture preview = progress.preview();
             if (preview != null && progress.previews() > seen && sent < job.previews()) {
-                ObjectNode event =
-                        event("image_generation.partial_image", preview.as(job.output()), job);
+                ObjectNode event = event(kind + ".partial_image", preview.as(job.output()), job);
                 event.put("partial_image_index", sent++)
                         .put("background", "opaque")
                         .put("output_format", job.output().format().word())
                         .put("size", preview.image().width() + "x" + preview.image().height());
-                events.send("image_generation.partial_image", event);
+                events.send(kind + ".partial_image", event);
             }
             seen = progress.previews();
             progress = job.next(events, progress);

@@ -205,4 +205,85 @@ class OpenAiApiTest {
         assertEquals(name, json(server.get("/v1/models/" + name)).path("id").asText());
         assertEquals(404, server.get("/v1/models/other").statusCode());
     }
+
+    /** A form as openai-java sends it: texts have a type, the file has no name. */
+    private static HttpResponse<String> edit(byte[] file, String fileField, String... fields) {
+        java.io.ByteArrayOutputStream body = new java.io.ByteArrayOutputStream();
+        for (int i = 0; i < fields.length; i += 2) {
+            body.writeBytes(
+                    ("--xyz\r\nContent-Disposition: form-data; name=\""
+                                    + fields[i]
+                                    + "\"\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n"
+                                    + fields[i + 1]
+                                    + "\r\n")
+                            .getBytes(java.nio.charset.StandardCharsets.UTF_8));
+        }
+        body.writeBytes(
+                ("--xyz\r\nContent-Disposition: form-data; name=\""
+                                + fileField
+                                + "\"\r\nContent-Type: application/octet-stream\r\n\r\n")
+                        .getBytes(java.nio.charset.StandardCharsets.UTF_8));
+        body.writeBytes(file);
+        body.writeBytes("\r\n--xyz--\r\n".getBytes(java.nio.charset.StandardCharsets.UTF_8));
+        return server.send(
+                java.net.http.HttpRequest.newBuilder(server.uri("/v1/images/edits"))
+                        .header("Content-Type", "multipart/form-data; boundary=xyz")
+                        .POST( // chunked, without a length
+                                java.net.http.HttpRequest.BodyPublishers.ofInputStream(
+                                        () -> new ByteArrayInputStream(body.toByteArray()))));
+    }
+
+    @Test
+    void startPictureIsEnlarged(@TempDir Path folder) throws IOException {
+        byte[] small =
+                picture(json(generate(BALL.replace("128x128", "64x64") + "}")).path("data").get(0));
+        for (String field : List.of("image", "image[]")) {
+            HttpResponse<String> response =
+                    edit(small, field, "prompt", "7", "size", "128x128", "steps", "2", "seed", "3");
+            assertEquals(200, response.statusCode(), response::body);
+            JsonNode report = json(response).path("asg4j").path("reports").get(0);
+            assertEquals("demofusion", report.path("method").asText());
+            assertEquals(2, report.path("steps").asInt());
+        }
+        HttpResponse<String> stream =
+                edit(
+                        small, "image", "prompt", "x", "size", "128x128", "steps", "2", "stream",
+                        "true");
+        assertEquals("image_edit.completed", Event.all(stream.body()).getLast().name());
+        // what the command line draws from the same file
+        Path file = folder.resolve("small.png");
+        Files.write(file, small);
+        GeneratedImage own =
+                server.engine
+                        .submit(
+                                GenerationRequest.builder("7")
+                                        .method("demofusion")
+                                        .size(128, 128)
+                                        .steps(2)
+                                        .seed(3)
+                                        .image(file)
+                                        .build())
+                        .join();
+        assertEquals(
+                own.report().get("pixels_sha256"),
+                json(edit(
+                                small, "image", "prompt", "7", "size", "128x128", "steps", "2",
+                                "seed", "3"))
+                        .path("asg4j")
+                        .path("reports")
+                        .get(0)
+                        .path("pixels_sha256")
+                        .asText());
+    }
+
+    @Test
+    void whatCannotBeEditedIsNamed() {
+        byte[] none = new byte[10];
+        assertEquals(400, edit(none, "mask", "prompt", "x").statusCode());
+        assertTrue(edit(none, "picture", "prompt", "x").body().contains("0 pictures"));
+        HttpResponse<String> broken = edit(none, "image", "prompt", "x", "size", "128x128");
+        assertEquals(400, broken.statusCode(), broken::body);
+        assertFalse(broken.body().contains("asg-server-"), broken::body);
+        assertEquals(415, server.post("/v1/images/edits", "{}").statusCode());
+    }
 }

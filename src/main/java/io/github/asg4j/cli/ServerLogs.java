@@ -7,14 +7,17 @@ import java.util.logging.Level;
 import java.util.logging.LogRecord;
 import java.util.logging.Logger;
 
-/** Lines of the server's access log as they are, on a stream of their own. */
-final class AccessLogFormat {
-    /** Held here, because the log manager forgets loggers with their handlers. */
+/** What a server logs: its access log on a stream of its own, and no more than warnings of Jetty. */
+final class ServerLogs {
+    // Held here, because the log manager forgets loggers with their levels and handlers.
     private static final Logger LOG = Logger.getLogger("io.github.asg4j.server.access");
+    private static final Logger JETTY = Logger.getLogger("org.eclipse.jetty");
 
-    private AccessLogFormat() {}
+    private ServerLogs() {}
 
+    /** Writes lines of the access log to {@code out}, as they are. */
     static void install(PrintStream out) {
+        JETTY.setLevel(Level.WARNING);
         for (Handler old : LOG.getHandlers()) {
             LOG.removeHandler(old);
         }

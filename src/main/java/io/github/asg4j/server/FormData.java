@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.github.asg4j.server;
+
+import com.fasterxml.jackson.core.JsonProcessingException;
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import com.fasterxml.jackson.databind.node.TextNode;
+
+import io.github.asg4j.RequestOption;
+import io.github.asg4j.RequestOptions;
+
+import org.eclipse.jetty.http.MultiPart;
+import org.eclipse.jetty.http.MultiPartConfig;
+import org.eclipse.jetty.http.MultiPartFormData;
+import org.eclipse.jetty.io.Content;
+
+import java.io.IOException;
+import java.io.InputStream;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Set;
+import java.util.stream.Collectors;
+
+/**
+ * A form with files, as OpenAI's clients send it: files are told by their fields' names, since not
+ * all clients name files or types.
+ *
+ * @param fields texts as JSON: a number, true and false are what they look like
+ * @param pictures of the fields "image" and "image[]"
+ * @param hasMask whether there is a field "mask"
+ */
+record FormData(ObjectNode fields, List<byte[]> pictures, boolean hasMask) {
+    private static final int MAX_PARTS = 100;
+    private static final int MAX_TEXT_BYTES = 1 << 20;
+
+    /** Options that are texts, whatever they look like. */
+    private static final Set<String> TEXTS =
+            RequestOptions.ALL.stream()
+                    .filter(option -> Set.of("TEXT", "NAME", "WxH").contains(option.type().label()))
+                    .map(RequestOption::key)
+                    .collect(Collectors.toSet());
+
+    /**
+     * Reads a request's body.
+     *
+     * @param limit bytes of all of it
+     * @param folder for files beyond a megabyte, until they are read
+     * @throws Refusal if it is no such form, or too large
+     */
+    static FormData read(Exchange exchange, int limit, Path folder) throws IOException {
+        String type = exchange.header("Content-Type");
+        if (type == null || !type.startsWith("multipart/form-data")) {
+            throw Refusal.invalid(
+                    415,
+                    "unsupported_media_type",
+                    null,
+                    "send a form with Content-Type: multipart/form-data");
+        }
+        if (exchange.request().getLength() > limit) {
+            throw Exchange.tooLarge(limit);
+        }
+        MultiPartConfig config =
+                new MultiPartConfig.Builder()
+                        .location(folder)
+                        .maxParts(MAX_PARTS)
+                        .maxSize(limit)
+                        .maxPartSize(limit)
+                        .maxMemoryPartSize(MAX_TEXT_BYTES)
+                        .build();
+        try (MultiPartFormData.Parts parts =
+                MultiPartFormData.getParts(exchange.request(), exchange.request(), type, config)) {
+            ObjectNode fields = Json.object();
+            List<byte[]> pictures = new ArrayList<>();
+            boolean mask = false;
+            for (MultiPart.Part part : parts) {
+                switch (part.getName() == null ? "" : part.getName()) {
+                    case "image", "image[]" -> pictures.add(bytes(part));
+                    case "mask" -> mask = true;
+                    default -> fields.set(part.getName(), value(part));
+                }
+            }
+            return new FormData(fields, pictures, mask);
+        } catch (IllegalStateException e) {
+            if (String.valueOf(e.getMessage()).contains("max length exceeded")) {
+                throw Exchange.tooLarge(limit);
+            }
+            throw noForm(e);
+        } catch (IllegalArgumentException e) {
+            throw noForm(e);
+        }
+    }
+
+    private static Refusal noForm(RuntimeException e) {
+        return Refusal.invalid(
+                400, "invalid_form", null, "no multipart/form-data: " + e.getMessage());
+    }
+
+    private static byte[] bytes(MultiPart.Part part) throws IOException {
+        try (InputStream in = Content.Source.asInputStream(part.getContentSource())) {
+            return in.readAllBytes();
+        }
+    }
+
+    private static JsonNode value(MultiPart.Part part) throws IOException {
+        if (part.getLength() > MAX_TEXT_BYTES) {
+            throw Exchange.tooLarge(MAX_TEXT_BYTES);
+        }
+        String text = new String(bytes(part), StandardCharsets.UTF_8);
+        if (TEXTS.contains(part.getName())) {
+            return TextNode.valueOf(text);
+        }
+        try {
+            JsonNode json = Json.MAPPER.readTree(text);
+            return json.isMissingNode() ? TextNode.valueOf(text) : json;
+        } catch (JsonProcessingException e) {
+            return TextNode.valueOf(text);
+        }
+    }
+}

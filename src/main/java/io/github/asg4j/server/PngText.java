@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.github.asg4j.server;
+
+import java.io.ByteArrayInputStream;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.charset.Charset;
+import java.nio.charset.StandardCharsets;
+import java.util.Arrays;
+import java.util.LinkedHashMap;
+import java.util.Map;
+import java.util.zip.InflaterInputStream;
+
+/** The text chunks of a PNG file. */
+final class PngText {
+    private static final long SIGNATURE = 0x89504E470D0A1A0AL;
+    private static final int MAX_TEXT_BYTES = 1 << 20;
+
+    private PngText() {}
+
+    /** Texts by their keywords; none of what is no PNG file, and those before the fault of a broken one. */
+    static Map<String, String> read(byte[] file) {
+        Map<String, String> texts = new LinkedHashMap<>();
+        ByteBuffer in = ByteBuffer.wrap(file);
+        if (file.length < 8 || in.getLong() != SIGNATURE) {
+            return texts;
+        }
+        while (in.remaining() >= 12) {
+            int length = in.getInt();
+            byte[] name = new byte[4];
+            in.get(name);
+            if (length < 0 || length > in.remaining() - 4) {
+                break;
+            }
+            byte[] data = new byte[length];
+            in.get(data);
+            in.getInt(); // the checksum
+            try {
+                add(texts, new String(name, StandardCharsets.US_ASCII), data);
+            } catch (IOException e) {
+                break;
+            }
+        }
+        return texts;
+    }
+
+    private static void add(Map<String, String> texts, String chunk, byte[] data)
+            throws IOException {
+        int zero = indexOfZero(data, 0);
+        String key = text(data, 0, zero, StandardCharsets.ISO_8859_1);
+        switch (chunk) {
+            case "tEXt" ->
+                    texts.put(key, text(data, zero + 1, data.length, StandardCharsets.ISO_8859_1));
+            case "zTXt" ->
+                    texts.put(
+                            key, new String(inflated(data, zero + 2), StandardCharsets.ISO_8859_1));
+            case "iTXt" -> {
+                boolean deflated = zero + 1 < data.length && data[zero + 1] == 1;
+                int language = indexOfZero(data, zero + 3);
+                int start = indexOfZero(data, language + 1) + 1;
+                texts.put(
+                        key,
+                        deflated
+                                ? new String(inflated(data, start), StandardCharsets.UTF_8)
+                                : text(data, start, data.length, StandardCharsets.UTF_8));
+            }
+            default -> {
+                // no text
+            }
+        }
+    }
+
+    private static int indexOfZero(byte[] data, int from) {
+        int i = from;
+        while (i < data.length && data[i] != 0) {
+            i++;
+        }
+        return i;
+    }
+
+    private static String text(byte[] data, int from, int to, Charset charset) {
+        return from >= to ? "" : new String(data, from, to - from, charset);
+    }
+
+    private static byte[] inflated(byte[] data, int from) throws IOException {
+        byte[] deflated = Arrays.copyOfRange(data, Math.min(from, data.length), data.length);
+        try (InflaterInputStream in = new InflaterInputStream(new ByteArrayInputStream(deflated))) {
+            return in.readNBytes(MAX_TEXT_BYTES);
+        }
+    }
+}

@@ -1,0 +1,488 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.github.asg4j.server;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.node.ArrayNode;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+
+import io.github.asg4j.Engine;
+import io.github.asg4j.schedule.Solver;
+import io.github.asg4j.schedule.Spacing;
+
+import org.jspecify.annotations.Nullable;
+
+import java.io.IOException;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+
+/**
+ * The API of AUTOMATIC1111's web UI, as far as there is something here that answers to it. Our
+ * options are further fields of its requests.
+ */
+final class WebUiApi {
+    private static final String BASE = "/sdapi/v1";
+    private static final int MAX_PICTURES = 16;
+    private static final int PREVIEWS = 8;
+
+    /** What upscales there without a network, and has no like here. */
+    private static final Set<String> UPSCALERS_OF_OTHERS = Set.of("", "none", "lanczos", "nearest");
+
+    private final Studio.Door door;
+    private final RequestReader reader;
+
+    WebUiApi(Studio.Door door, RequestReader reader) {
+        this.door = door;
+        this.reader = reader;
+    }
+
+    List<Route> routes() {
+        List<Route> routes =
+                new ArrayList<>(
+                        List.of(
+                                Route.post(BASE + "/txt2img", x -> draw(x, false)),
+                                Route.post(BASE + "/img2img", x -> draw(x, true)),
+                                Route.post(BASE + "/extra-single-image", this::enlarge),
+                                Route.get(BASE + "/progress", this::progress),
+                                Route.post(BASE + "/interrupt", this::interrupt),
+                                Route.post(BASE + "/skip", this::interrupt),
+                                Route.get(BASE + "/options", this::options),
+                                Route.post(BASE + "/options", this::setOptions),
+                                Route.get(BASE + "/sd-models", this::models),
+                                Route.get(BASE + "/samplers", this::samplers),
+                                Route.get(BASE + "/schedulers", this::schedulers),
+                                Route.get(BASE + "/upscalers", this::upscalers),
+                                Route.post(BASE + "/png-info", this::pngInfo)));
+        for (String list :
+                List.of(
+                        "loras",
+                        "latent-upscale-modes",
+                        "sd-vae",
+                        "sd-modules",
+                        "prompt-styles",
+                        "hypernetworks",
+                        "face-restorers",
+                        "realesrgan-models",
+                        "script-info")) {
+            routes.add(Route.get(BASE + "/" + list, x -> x.answer(Json.MAPPER.createArrayNode())));
+        }
+        for (String action :
+                List.of(
+                        "refresh-loras",
+                        "refresh-checkpoints",
+                        "refresh-vae",
+                        "refresh-embeddings")) {
+            routes.add(Route.post(BASE + "/" + action, x -> x.answer(Json.MAPPER.nullNode())));
+        }
+        routes.add(Route.get(BASE + "/cmd-flags", x -> x.answer(Json.object())));
+        for (Map.Entry<String, List<String>> parts :
+                Map.of(
+                                "embeddings", List.of("loaded", "skipped"),
+                                "memory", List.of("ram", "cuda"))
+                        .entrySet()) {
+            routes.add(
+                    Route.get(
+                            BASE + "/" + parts.getKey(),
+                            x -> {
+                                ObjectNode answer = Json.object();
+                                parts.getValue().forEach(answer::putObject);
+                                x.answer(answer);
+                            }));
+        }
+        routes.add(
+                Route.get(
+                        BASE + "/scripts",
+                        x -> {
+                            ObjectNode answer = Json.object();
+                            List.of("txt2img", "img2img").forEach(answer::putArray);
+                            x.answer(answer);
+                        }));
+        return routes;
+    }
+
+    // Drawing.
+
+    private void draw(Exchange exchange, boolean fromPicture) throws Exception {
+        ObjectNode body = exchange.json(JobsApi.MAX_JSON_BYTES);
+        Studio studio = door.studio();
+        requireCheckpoint(studio, body.path("override_settings").path("sd_model_checkpoint"));
+        ObjectNode fields = Json.object();
+        for (var field : body.properties()) {
+            boolean meant = !field.getKey().equals("scheduler") && !field.getKey().equals("image");
+            if (meant && RequestReader.isOption(field.getKey())) {
+                fields.set(field.getKey(), field.getValue());
+            }
+        }
+        copy(body, "cfg_scale", fields, "guidance_scale");
+        sampler(body, fields);
+        size(body, fields);
+        if (body.path("enable_hr").asBoolean()) {
+            method(body.path("hr_upscaler").asText("asg"), fields);
+        }
+        byte[] picture = null;
+        if (fromPicture) {
+            picture = startPicture(body);
+            if (!fields.has("method")) {
+                fields.put("method", "demofusion");
+            }
+        }
+        int count = count(body, "batch_size") * count(body, "n_iter");
+        if (count > MAX_PICTURES) {
+            throw Refusal.invalidValue(
+                    "batch_size",
+                    "batch_size x n_iter is "
+                            + count
+                            + " pictures: ask for up to "
+                            + MAX_PICTURES
+                            + " at a time");
+        }
+        List<Job> jobs = create(exchange, studio, fields, picture, count);
+        try {
+            answer(exchange, studio, jobs, body);
+        } finally {
+            jobs.forEach(studio.jobs()::cancel);
+            jobs.forEach(studio.jobs()::forget);
+        }
+    }
+
+    private List<Job> create(
+            Exchange exchange,
+            Studio studio,
+            ObjectNode fields,
+            byte @Nullable [] picture,
+            int count) {
+        List<Job> jobs =
+                reader.with(
+                        fields,
+                        picture,
+                        count,
+                        requests ->
+                                studio.jobs()
+                                        .create(exchange.client(), requests, Output.PNG, PREVIEWS));
+        exchange.whenLost(() -> jobs.forEach(studio.jobs()::cancel));
+        exchange.note("drawn_by", jobs.get(0).request().method());
+        exchange.note("n", jobs.size());
+        return jobs;
+    }
+
+    private static void copy(ObjectNode from, String key, ObjectNode to, String as) {
+        if (from.hasNonNull(key)) {
+            to.set(as, from.get(key));
+        }
+    }
+
+    private static void sampler(ObjectNode body, ObjectNode fields) {
+        String name = body.path("sampler_name").asText("");
+        if (name.isEmpty() || name.equals("null")) {
+            name = body.path("sampler_index").asText("");
+        }
+        if (!name.isEmpty() && !name.equals("null")) {
+            fields.put("scheduler", name);
+        }
+        String spacing = body.path("scheduler").asText("");
+        if (!spacing.isEmpty()
+                && !spacing.equals("null")
+                && !spacing.equalsIgnoreCase("automatic")) {
+            fields.put("spacing", spacing);
+        }
+    }
+
+    private static void size(ObjectNode body, ObjectNode fields) {
+        if (!body.hasNonNull("width") && !body.hasNonNull("height")) {
+            return;
+        }
+        int width = pixels(body, "width");
+        int height = pixels(body, "height");
+        if (body.path("enable_hr").asBoolean()) {
+            double scale = body.path("hr_scale").asDouble(2);
+            int toWidth = body.path("hr_resize_x").asInt();
+            int toHeight = body.path("hr_resize_y").asInt();
+            width = toWidth > 0 ? toWidth : (int) Math.round(width * scale);
+            height = toHeight > 0 ? toHeight : (int) Math.round(height * scale);
+        }
+        fields.put("size", width + "x" + height);
+    }
+
+    private static int pixels(ObjectNode body, String key) {
+        JsonNode value = body.path(key);
+        if (value.isMissingNode() || value.isNull()) {
+            return 512; // as there
+        }
+        if (!value.isInt() || value.asInt() < 1) {
+            throw Refusal.invalidValue(key, "\"" + key + "\" is " + value + ", not pixels");
+        }
+        return value.asInt();
+    }
+
+    /** What enlarges there is a method that draws large here. */
+    private static void method(String upscaler, ObjectNode fields) {
+        if (Engine.methods().contains(upscaler)) {
+            fields.put("method", upscaler);
+        } else if (!upscaler.startsWith("Latent") && !upscaler.equals("None")) {
+            throw Refusal.invalid(
+                    422,
+                    "invalid_hr_upscaler",
+                    "hr_upscaler",
+                    "Upscaler not found: \""
+                            + upscaler
+                            + "\" is none of "
+                            + String.join(", ", Engine.methods()));
+        }
+    }
+
+    private static byte[] startPicture(ObjectNode body) {
+        if (body.hasNonNull("mask")) {
+            throw Refusal.invalidValue(
+                    "mask", "\"mask\": pictures are not painted in here, leave it out");
+        }
+        JsonNode pictures = body.path("init_images");
+        if (!pictures.isArray() || pictures.size() != 1 || !pictures.get(0).isTextual()) {
+            throw Refusal.invalidValue(
+                    "init_images", "\"init_images\" is a list of one picture, in base64");
+        }
+        return StartPictures.decode("init_images", pictures.get(0).asText());
+    }
+
+    private static int count(ObjectNode body, String key) {
+        JsonNode value = body.path(key);
+        if (value.isMissingNode() || value.isNull()) {
+            return 1;
+        }
+        if (!value.isInt() || value.asInt() < 1 || value.asInt() > MAX_PICTURES) {
+            throw Refusal.invalidValue(
+                    key,
+                    "\""
+                            + key
+                            + "\" is "
+                            + value
+                            + ", not a whole number from 1 to "
+                            + MAX_PICTURES);
+        }
+        return value.asInt();
+    }
+
+    private static void answer(Exchange exchange, Studio studio, List<Job> jobs, ObjectNode body)
+            throws Exception {
+        List<Job> done = new ArrayList<>();
+        ArrayNode images = Json.MAPPER.createArrayNode();
+        for (Job job : jobs) {
+            Progress end = job.awaitEnd();
+            Job.Result result = job.result();
+            if (result != null) {
+                images.add(result.file());
+                done.add(job);
+            } else if (end.status() == Progress.Status.FAILED) {
+                throw Job.failure(end);
+            } // else interrupted: the answer has what there is
+        }
+        ObjectNode parameters = body.deepCopy();
+        for (String key : List.of("init_images", "mask")) {
+            if (parameters.has(key)) {
+                parameters.putNull(key);
+            }
+        }
+        ObjectNode answer = Json.object();
+        answer.set("images", images);
+        answer.set("parameters", parameters);
+        ObjectNode info = WebUiInfo.of(studio, jobs.get(0), done);
+        answer.put("info", Json.MAPPER.writeValueAsString(info));
+        exchange.answer(answer);
+    }
+
+    private void enlarge(Exchange exchange) throws Exception {
+        ObjectNode body = exchange.json(JobsApi.MAX_JSON_BYTES);
+        Studio studio = door.studio();
+        byte[] picture = StartPictures.decode("image", body.path("image").asText());
+        ObjectNode fields = Json.object();
+        String upscaler = body.path("upscaler_1").asText("");
+        boolean named = !UPSCALERS_OF_OTHERS.contains(upscaler.toLowerCase(java.util.Locale.ROOT));
+        fields.put("method", "superres");
+        if (named) {
+            method(upscaler, fields);
+        }
+        String prompt =
+                WebUiInfo.settings(PngText.read(picture).getOrDefault("parameters", ""))
+                        .get("Prompt");
+        fields.put("prompt", prompt == null || prompt.isBlank() ? "a detailed picture" : prompt);
+        fields.put("size", enlarged(body, picture, studio.sizeMultiple()));
+        List<Job> jobs = create(exchange, studio, fields, picture, 1);
+        try {
+            ObjectNode answer = Json.object().put("html_info", "");
+            answer.put("image", jobs.get(0).join().file());
+            exchange.answer(answer);
+        } finally {
+            jobs.forEach(studio.jobs()::cancel);
+            jobs.forEach(studio.jobs()::forget);
+        }
+    }
+
+    private static String enlarged(ObjectNode body, byte[] picture, int multiple) {
+        if (body.path("resize_mode").asInt() == 1) {
+            return body.path("upscaling_resize_w").asInt()
+                    + "x"
+                    + body.path("upscaling_resize_h").asInt();
+        }
+        double scale = body.path("upscaling_resize").asDouble(2);
+        java.awt.Dimension size = WebUiInfo.size(picture);
+        return rounded(size.width * scale, multiple) + "x" + rounded(size.height * scale, multiple);
+    }
+
+    private static long rounded(double pixels, int multiple) {
+        return Math.max(1, Math.round(pixels / multiple)) * multiple;
+    }
+
+    // Looking on.
+
+    private List<Job> open(Exchange exchange) {
+        return door.studio().jobs().list(exchange.client()).stream()
+                .filter(job -> !job.progress().status().isEnd())
+                .toList();
+    }
+
+    private void progress(Exchange exchange) throws IOException {
+        List<Job> jobs = open(exchange);
+        ObjectNode answer = Json.object();
+        Job job = null;
+        for (Job each : jobs) {
+            if (job == null || each.progress().status() == Progress.Status.DRAWING) {
+                job = each;
+            }
+        }
+        Progress now = job == null ? Progress.QUEUED : job.progress();
+        double left = now.share() > 0 ? now.seconds() / now.share() * (1 - now.share()) : 0;
+        answer.put("progress", now.share()).put("eta_relative", left);
+        answer.putObject("state")
+                .put("skipped", false)
+                .put("interrupted", false)
+                .put("stopping_generation", false)
+                .put("job", job == null ? "" : job.id())
+                .put("job_count", jobs.size())
+                .put("job_timestamp", job == null ? "0" : WebUiInfo.timestamp(job))
+                .put("job_no", 0)
+                .put("sampling_step", now.step())
+                .put("sampling_steps", now.of());
+        Picture preview = now.preview();
+        if (preview != null && !"true".equals(exchange.query("skip_current_image"))) {
+            answer.put("current_image", preview.as(Output.PREVIEW));
+        } else {
+            answer.putNull("current_image");
+        }
+        answer.putNull("textinfo");
+        exchange.answer(answer);
+    }
+
+    private void interrupt(Exchange exchange) throws IOException {
+        open(exchange).forEach(door.studio().jobs()::cancel);
+        exchange.answer(Json.object());
+    }
+
+    // What there is.
+
+    private static String title(Studio studio) {
+        return studio.model() + " [" + hash(studio) + "]";
+    }
+
+    private static String hash(Studio studio) {
+        return studio.modelHash().substring(0, Math.min(10, studio.modelHash().length()));
+    }
+
+    private void options(Exchange exchange) throws IOException {
+        Studio studio = door.studio();
+        exchange.answer(
+                Json.object()
+                        .put("sd_model_checkpoint", title(studio))
+                        .put("sd_checkpoint_hash", studio.modelHash())
+                        .put("samples_format", "png"));
+    }
+
+    private void setOptions(Exchange exchange) throws IOException {
+        ObjectNode body = exchange.json(1 << 20);
+        requireCheckpoint(door.studio(), body.path("sd_model_checkpoint"));
+        exchange.answer(Json.MAPPER.nullNode());
+    }
+
+    private static void requireCheckpoint(Studio studio, JsonNode named) {
+        String name = named.asText("");
+        if (!name.isEmpty()
+                && !name.equals("null")
+                && !name.equals(title(studio))
+                && !name.equals(studio.model())) {
+            throw Refusal.invalid(
+                    404,
+                    "model_not_found",
+                    "sd_model_checkpoint",
+                    "there is no model \"" + name + "\" here: use \"" + title(studio) + "\"");
+        }
+    }
+
+    private void models(Exchange exchange) throws IOException {
+        Studio studio = door.studio();
+        ArrayNode answer = Json.MAPPER.createArrayNode();
+        answer.addObject()
+                .put("title", title(studio))
+                .put("model_name", studio.model())
+                .put("hash", hash(studio))
+                .put("sha256", studio.modelHash())
+                .put("filename", studio.model())
+                .putNull("config");
+        exchange.answer(answer);
+    }
+
+    private void samplers(Exchange exchange) throws IOException {
+        ArrayNode answer = Json.MAPPER.createArrayNode();
+        for (Solver solver : Solver.values()) {
+            ObjectNode sampler = answer.addObject().put("name", solver.label());
+            ArrayNode aliases = sampler.putArray("aliases");
+            solver.names().stream()
+                    .filter(name -> !name.equals(solver.label()))
+                    .forEach(aliases::add);
+            sampler.putObject("options");
+        }
+        exchange.answer(answer);
+    }
+
+    private void schedulers(Exchange exchange) throws IOException {
+        ArrayNode answer = Json.MAPPER.createArrayNode();
+        List<String> names = new ArrayList<>(List.of("automatic"));
+        names.addAll(Spacing.ids());
+        for (String name : names) {
+            answer.addObject()
+                    .put("name", name)
+                    .put(
+                            "label",
+                            name.substring(0, 1).toUpperCase(java.util.Locale.ROOT)
+                                    + name.substring(1))
+                    .putNull("aliases")
+                    .put("default_rho", -1)
+                    .put("need_inner_model", false);
+        }
+        exchange.answer(answer);
+    }
+
+    private void upscalers(Exchange exchange) throws IOException {
+        ArrayNode answer = Json.MAPPER.createArrayNode();
+        List<String> names = new ArrayList<>(List.of("None"));
+        names.addAll(Engine.methods());
+        for (String name : names) {
+            answer.addObject()
+                    .put("name", name)
+                    .putNull("model_name")
+                    .putNull("model_path")
+                    .putNull("model_url")
+                    .put("scale", 4);
+        }
+        exchange.answer(answer);
+    }
+
+    private void pngInfo(Exchange exchange) throws IOException {
+        ObjectNode body = exchange.json(JobsApi.MAX_JSON_BYTES);
+        byte[] picture = StartPictures.decode("image", body.path("image").asText());
+        Map<String, String> texts = PngText.read(picture);
+        String parameters = texts.getOrDefault("parameters", "");
+        ObjectNode answer = Json.object().put("info", parameters);
+        answer.set("items", Json.MAPPER.<JsonNode>valueToTree(texts));
+        answer.set("parameters", Json.MAPPER.<JsonNode>valueToTree(WebUiInfo.settings(parameters)));
+        exchange.answer(answer);
+    }
+}

@@ -1,0 +1,245 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.github.asg4j.server;
+
+import static io.github.asg4j.server.TestServer.json;
+import static io.github.asg4j.server.TestServer.until;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import com.fasterxml.jackson.core.JsonProcessingException;
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+
+import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+
+import java.net.http.HttpRequest.BodyPublishers;
+import java.net.http.HttpResponse;
+import java.util.ArrayList;
+import java.util.Base64;
+import java.util.List;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.TimeUnit;
+
+class WebUiApiTest {
+    private static TestServer server;
+
+    @BeforeAll
+    static void open() {
+        server = new TestServer(TestServer.options());
+    }
+
+    @AfterAll
+    static void close() {
+        server.close();
+    }
+
+    /** As webuiapi sends it, shortened. */
+    private static ObjectNode request() {
+        return TestServer.JSON
+                .createObjectNode()
+                .put("prompt", "a red ball on grass")
+                .put("negative_prompt", "")
+                .put("seed", 7)
+                .put("subseed", -1)
+                .put("sampler_name", (String) null)
+                .put("steps", 8)
+                .put("width", 128)
+                .put("height", 128)
+                .put("batch_size", 1)
+                .put("n_iter", 1)
+                .put("restore_faces", false)
+                .put("enable_hr", false)
+                .put("hr_upscaler", "Latent")
+                .put("send_images", true);
+    }
+
+    private static JsonNode draw(ObjectNode request) {
+        HttpResponse<String> response = server.post("/sdapi/v1/txt2img", request.toString());
+        assertEquals(200, response.statusCode(), response::body);
+        return json(response);
+    }
+
+    private static byte[] openAi(String more) {
+        JsonNode answer =
+                json(
+                        server.post(
+                                "/v1/images/generations",
+                                "{\"prompt\":\"a red ball on grass\",\"size\":\"128x128\","
+                                        + "\"steps\":8,\"seed\":7"
+                                        + more
+                                        + "}"));
+        return Base64.getDecoder().decode(answer.path("data").get(0).path("b64_json").asText());
+    }
+
+    private static byte[] image(JsonNode answer, int index) {
+        return Base64.getDecoder().decode(answer.path("images").get(index).asText());
+    }
+
+    @Test
+    void picturesAreThoseOfTheOtherApis() throws JsonProcessingException {
+        JsonNode answer = draw(request());
+        assertArrayEquals(openAi(""), image(answer, 0));
+        assertEquals(8, answer.path("parameters").path("steps").asInt());
+        JsonNode info = TestServer.JSON.readTree(answer.path("info").asText());
+        assertEquals("[7]", info.path("all_seeds").toString());
+        assertEquals(128, info.path("width").asInt());
+        assertEquals(8, info.path("steps").asInt());
+        assertTrue(info.path("infotexts").get(0).asText().contains("Seed: 7"), info::toString);
+    }
+
+    @Test
+    void batchesAreSeedsThatFollow() throws JsonProcessingException {
+        JsonNode answer = draw(request().put("batch_size", 2).put("n_iter", 2));
+        assertEquals(4, answer.path("images").size());
+        JsonNode info = TestServer.JSON.readTree(answer.path("info").asText());
+        assertEquals("[7,8,9,10]", info.path("all_seeds").toString());
+        assertArrayEquals(openAi(",\"n\":1"), image(answer, 0));
+    }
+
+    @Test
+    void highResolutionFixIsTheMethodThatTheUpscalerNames() {
+        ObjectNode request = request().put("width", 64).put("height", 64).put("enable_hr", true);
+        JsonNode answer = draw(request.put("hr_scale", 2).put("hr_upscaler", "multidiffusion"));
+        assertArrayEquals(openAi(",\"method\":\"multidiffusion\""), image(answer, 0));
+        assertArrayEquals(openAi(""), image(draw(request.put("hr_upscaler", "Latent")), 0));
+        HttpResponse<String> unknown =
+                server.post(
+                        "/sdapi/v1/txt2img", request.put("hr_upscaler", "R-ESRGAN 4x+").toString());
+        assertEquals(422, unknown.statusCode());
+        assertTrue(json(unknown).path("detail").asText().startsWith("Upscaler not found"));
+    }
+
+    @Test
+    void samplersAndGuidanceHaveTheirNames() throws JsonProcessingException {
+        JsonNode answer = draw(request().put("sampler_name", "DDIM").put("cfg_scale", 3.5));
+        JsonNode info = TestServer.JSON.readTree(answer.path("info").asText());
+        assertEquals(3.5, info.path("cfg_scale").asDouble());
+        assertTrue(
+                info.path("infotexts").get(0).asText().contains("Sampler: DDIM"), info::toString);
+        HttpResponse<String> unknown =
+                server.post(
+                        "/sdapi/v1/txt2img", request().put("sampler_name", "Heun++").toString());
+        assertEquals(400, unknown.statusCode());
+        assertTrue(json(unknown).path("detail").asText().contains("Heun++"), unknown::body);
+    }
+
+    @Test
+    void pictureIsEnlarged() {
+        JsonNode first = draw(request().put("width", 64).put("height", 64));
+        ObjectNode enlarge = request();
+        enlarge.putArray("init_images")
+                .add("data:image/png;base64," + first.path("images").get(0).asText());
+        HttpResponse<String> response =
+                server.post("/sdapi/v1/img2img", enlarge.put("denoising_strength", 0.5).toString());
+        assertEquals(200, response.statusCode(), response::body);
+        JsonNode answer = json(response);
+        assertTrue(answer.path("parameters").path("init_images").isNull());
+        assertTrue(answer.path("info").asText().contains("Method: demofusion"), response::body);
+
+        HttpResponse<String> masked =
+                server.post("/sdapi/v1/img2img", enlarge.put("mask", "iVBO").toString());
+        assertEquals(400, masked.statusCode());
+
+        ObjectNode extra =
+                TestServer.JSON
+                        .createObjectNode()
+                        .put("image", first.path("images").get(0).asText())
+                        .put("upscaling_resize", 2)
+                        .put("upscaler_1", "demofusion");
+        HttpResponse<String> enlarged =
+                server.post("/sdapi/v1/extra-single-image", extra.toString());
+        assertEquals(200, enlarged.statusCode(), enlarged::body);
+        assertEquals(
+                128,
+                WebUiInfo.size(Base64.getDecoder().decode(json(enlarged).path("image").asText()))
+                        .width);
+    }
+
+    @Test
+    void progressIsToldAndInterruptEnds() throws Exception {
+        JsonNode idle = json(server.get("/sdapi/v1/progress"));
+        assertEquals(0, idle.path("progress").asDouble());
+        assertEquals(0, idle.path("state").path("job_count").asInt());
+        server.hold();
+        CompletableFuture<HttpResponse<String>> drawing =
+                server.http.sendAsync(
+                        server.request("/sdapi/v1/txt2img")
+                                .POST(
+                                        BodyPublishers.ofString(
+                                                request().put("batch_size", 2).toString()))
+                                .build(),
+                        HttpResponse.BodyHandlers.ofString());
+        until(
+                () ->
+                        json(server.get("/sdapi/v1/progress?skip_current_image=true"))
+                                        .path("state")
+                                        .path("job_count")
+                                        .asInt()
+                                == 2);
+        assertEquals("{}", server.post("/sdapi/v1/interrupt", "{}").body());
+        server.go();
+        HttpResponse<String> response = drawing.get(30, TimeUnit.SECONDS);
+        assertEquals(200, response.statusCode(), response::body);
+        assertEquals(0, json(response).path("images").size());
+    }
+
+    @Test
+    void settingsOfAPictureAreRead() {
+        JsonNode drawn =
+                draw(
+                        request()
+                                .put("prompt", "a (red) ball,\nin 東京")
+                                .put("negative_prompt", "blue"));
+        JsonNode info =
+                json(
+                        server.post(
+                                "/sdapi/v1/png-info",
+                                "{\"image\":\"" + drawn.path("images").get(0).asText() + "\"}"));
+        JsonNode parameters = info.path("parameters");
+        assertEquals("a \\(red\\) ball,\nin 東京", parameters.path("Prompt").asText());
+        assertEquals("blue", parameters.path("Negative prompt").asText());
+        assertEquals("8", parameters.path("Steps").asText());
+        assertEquals("128x128", parameters.path("Size").asText());
+        assertEquals(info.path("items").path("parameters"), info.path("info"));
+        assertEquals(
+                400,
+                server.post("/sdapi/v1/png-info", "{\"image\":\"https://localhost/a.png\"}")
+                        .statusCode());
+    }
+
+    @Test
+    void modelIsTheOneThatIsLoaded() {
+        JsonNode model = json(server.get("/sdapi/v1/sd-models")).get(0);
+        JsonNode options = json(server.get("/sdapi/v1/options"));
+        assertEquals(model.path("title"), options.path("sd_model_checkpoint"));
+        assertEquals("null", server.post("/sdapi/v1/options", options.toString()).body());
+        HttpResponse<String> other =
+                server.post("/sdapi/v1/options", "{\"sd_model_checkpoint\":\"sdxl\"}");
+        assertEquals(404, other.statusCode());
+        assertTrue(json(other).path("detail").asText().contains("sdxl"));
+    }
+
+    @Test
+    void listsHaveWhatIsHere() {
+        List<String> samplers = new ArrayList<>();
+        json(server.get("/sdapi/v1/samplers")).forEach(s -> samplers.add(s.path("name").asText()));
+        assertTrue(samplers.contains("Euler"), samplers::toString);
+        assertEquals(
+                "automatic", json(server.get("/sdapi/v1/schedulers")).get(0).path("name").asText());
+        assertTrue(server.get("/sdapi/v1/upscalers").body().contains("\"demofusion\""));
+        assertEquals("{\"loaded\":{},\"skipped\":{}}", server.get("/sdapi/v1/embeddings").body());
+        assertEquals("null", server.post("/sdapi/v1/refresh-checkpoints", "").body());
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"loras", "sd-vae", "prompt-styles", "hypernetworks", "face-restorers"})
+    void whatIsNotHereIsAnEmptyList(String name) {
+        assertEquals("[]", server.get("/sdapi/v1/" + name).body());
+    }
+}
