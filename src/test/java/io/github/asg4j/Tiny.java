@@ -6,6 +6,9 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 
 import io.github.asg4j.MethodOptions.ScaleCrafterOptions;
 
+import io.github.asg4j.model.InputRole;
+import io.github.asg4j.model.Manifest;
+
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.net.URISyntaxException;
@@ -15,13 +18,22 @@ import java.nio.file.Path;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
 import java.util.HexFormat;
+import java.util.List;
 import java.util.Map;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 import java.util.function.Consumer;
+import java.util.stream.Stream;
 
 /** The analytic bundles of src/test/resources, and engines on them. */
 public final class Tiny {
+    /** Inputs of the denoisers of these bundles. */
+    public static final List<Manifest.Input> DENOISER_INPUTS =
+            Stream.of(InputRole.values())
+                    .filter(role -> role != InputRole.GUIDANCE)
+                    .map(Manifest.Input::usual)
+                    .toList();
+
     private Tiny() {}
 
     /** Folder of a resource. */

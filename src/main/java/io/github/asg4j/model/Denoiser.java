@@ -12,6 +12,7 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 
 /**
  * The UNet of a bundle, plain or with run-time dilation: what it takes and gives, and bindings of
@@ -20,6 +21,7 @@ import java.util.Map;
 public final class Denoiser {
     private static final long ANY = GraphContract.ANY;
     private static final String DILATION = "dilation";
+    private static final int PLACE_WIDTH = 6;
 
     private final OrtSession session;
     private final Manifest.Denoiser entry;
@@ -47,23 +49,14 @@ public final class Denoiser {
         this.pooledWidth = pooledWidth;
         this.dilationGroups = List.copyOf(dilationGroups);
         GraphContract graph = new GraphContract(session);
-        List<String> all = new ArrayList<>(entry.inputs());
+        List<String> all = new ArrayList<>(entry.inputs().stream().map(Manifest.Input::name).toList());
         if (!dilationGroups.isEmpty()) {
             all.add(DILATION);
             graph.input(DILATION, "float32", dilationGroups.size());
         }
         graph.onlyInputs(all);
-        for (String input : entry.inputs()) {
-            switch (input) {
-                case "sample" -> graph.input(input, "float32", ANY, channels, ANY, ANY);
-                case "timestep" -> graph.input(input, "float32", ANY);
-                case "encoder_hidden_states" ->
-                        graph.input(input, "float32", ANY, ANY, hiddenWidth);
-                case "text_embeds" -> graph.input(input, "float32", ANY, pooledWidth);
-                case "time_ids" -> graph.input(input, "float32", ANY, 6);
-                case "token_weights" -> graph.input(input, "float32", ANY, ANY);
-                default -> throw new AssertionError(input);
-            }
+        for (Manifest.Input input : entry.inputs()) {
+            graph.input(input.name(), "float32", dims(input, ANY, ANY, ANY, ANY));
         }
         graph.output("noise", "float32", ANY, channels, ANY, ANY);
         for (Manifest.Mask mask : entry.masks()) {
@@ -81,14 +74,32 @@ public final class Denoiser {
         return dilationGroups;
     }
 
-    /** Whether it takes SDXL's sizes and crop position. */
-    public boolean hasTimeIds() {
-        return entry.inputs().contains("time_ids");
+    /** What it takes, in the order of the manifest; without the factors of dilation. */
+    public List<Manifest.Input> inputs() {
+        return entry.inputs();
     }
 
-    /** Whether it takes the pooled text embedding. */
-    public boolean hasPooled() {
-        return entry.inputs().contains("text_embeds");
+    /** Extents of an input for so many rows, tokens and latent cells. */
+    private long[] dims(Manifest.Input input, long rows, long tokens, long h, long w) {
+        return switch (input.role()) {
+            case SAMPLE -> new long[] {rows, channels, h, w};
+            case TIMESTEP -> new long[] {rows};
+            case TEXT -> new long[] {rows, tokens, hiddenWidth};
+            case POOLED, PLACE, GUIDANCE -> new long[] {rows, rowWidth(input)};
+            case TOKEN_WEIGHTS -> new long[] {rows, tokens};
+        };
+    }
+
+    /** Values per row of an input that is a vector per row. */
+    public int rowWidth(Manifest.Input input) {
+        return switch (input.role()) {
+            case TIMESTEP -> 1;
+            case POOLED -> pooledWidth;
+            case PLACE -> PLACE_WIDTH;
+            case GUIDANCE -> input.width();
+            case SAMPLE, TEXT, TOKEN_WEIGHTS ->
+                    throw new IllegalArgumentException(input + " is no vector per row");
+        };
     }
 
     /** Whether it gives attention maps, and takes the token weights they are made with. */
@@ -113,46 +124,32 @@ public final class Denoiser {
      * @param rows B
      * @param h latent rows, a multiple of the manifest's unet_multiple
      * @param w latent columns
-     * @param sample [B, C, h, w]
-     * @param timestep [B]
-     * @param hidden [B, T, D]
-     * @param pooled [B, P]; null for a model without
-     * @param timeIds [B, 6]; null for a model without
-     * @param tokenWeights [B, T]; null for a model without
+     * @param inputs a buffer per input of the graph, by role
      * @param dilation factors [G], at least 1, in host memory and read there before a run returns;
      *     null for the plain graph
      * @param noise [B, C, h, w], written
      * @param maps per block [B, h_b, w_b], written; empty: the maps are not wanted
+     * @throws io.github.asg4j.BadBundleException an input is missing
      */
     public Binding bind(
             int rows,
             int h,
             int w,
-            MemorySegment sample,
-            MemorySegment timestep,
-            MemorySegment hidden,
-            @Nullable MemorySegment pooled,
-            @Nullable MemorySegment timeIds,
-            @Nullable MemorySegment tokenWeights,
+            Map<InputRole, MemorySegment> inputs,
             @Nullable MemorySegment dilation,
             MemorySegment noise,
             List<MemorySegment> maps) {
-        long tokens = hidden.byteSize() / (4L * rows * hiddenWidth);
-        Map<String, Tensor> inputs = new LinkedHashMap<>();
-        inputs.put("sample", Tensor.floats(sample, rows, channels, h, w));
-        inputs.put("timestep", Tensor.floats(timestep, rows));
-        inputs.put("encoder_hidden_states", Tensor.floats(hidden, rows, tokens, hiddenWidth));
-        if (pooled != null) {
-            inputs.put("text_embeds", Tensor.floats(pooled, rows, pooledWidth));
-        }
-        if (timeIds != null) {
-            inputs.put("time_ids", Tensor.floats(timeIds, rows, 6));
-        }
-        if (tokenWeights != null) {
-            inputs.put("token_weights", Tensor.floats(tokenWeights, rows, tokens));
+        MemorySegment text = Objects.requireNonNull(inputs.get(InputRole.TEXT), "text embedding");
+        long tokens = text.byteSize() / (4L * rows * hiddenWidth);
+        Map<String, Tensor> bound = new LinkedHashMap<>();
+        for (Manifest.Input input : entry.inputs()) {
+            MemorySegment data = inputs.get(input.role());
+            if (data != null) {
+                bound.put(input.name(), Tensor.floats(data, dims(input, rows, tokens, h, w)));
+            }
         }
         if (dilation != null) {
-            inputs.put(DILATION, Tensor.hostFloats(dilation, dilationGroups.size()));
+            bound.put(DILATION, Tensor.hostFloats(dilation, dilationGroups.size()));
         }
         if (!maps.isEmpty() && maps.size() != mapCount()) {
             throw new IllegalArgumentException(
@@ -165,6 +162,6 @@ public final class Denoiser {
                     entry.masks().get(block).output(),
                     Tensor.floats(maps.get(block), rows, mapSize(block, h), mapSize(block, w)));
         }
-        return session.bind(inputs, outputs);
+        return session.bind(bound, outputs);
     }
 }

@@ -198,6 +198,11 @@ final class Json {
         return text;
     }
 
+    /** Whether it is an object, with fields. */
+    boolean isObject() {
+        return value instanceof Map;
+    }
+
     String oneOf(List<String> known) {
         String text = text();
         if (!known.contains(text)) {

@@ -62,17 +62,6 @@ public record Manifest(
     public static final List<String> PREDICTIONS = List.of("epsilon", "v", "flow");
     public static final List<String> PRECISIONS = List.of("fp32", "fp16");
 
-    /** Inputs that a denoiser may have; the first three it must have. */
-    public static final List<String> DENOISER_INPUTS =
-            List.of(
-                    "sample",
-                    "timestep",
-                    "encoder_hidden_states",
-                    "text_embeds",
-                    "time_ids",
-                    "token_weights");
-
-    private static final int REQUIRED_INPUTS = 3;
     private static final List<String> JOINS = List.of("channels", "tokens");
     private static final String FUSED = "fused";
     private static final String PLAIN = "plain";
@@ -188,7 +177,7 @@ public record Manifest(
      *     dilation [G]}; empty if and only if there is none
      * @param prediction "epsilon", "v" or "flow"
      * @param precision type of the weights, "fp32" or "fp16"
-     * @param inputs inputs of the graph, of {@link #DENOISER_INPUTS}
+     * @param inputs inputs of the graph, at most one of each role
      * @param masks its attention maps
      * @param fusedAttention attention is one operator, which keeps no scores of all pairs of tokens
      * @param width channels of its outermost level: what its working memory grows with
@@ -200,7 +189,7 @@ public record Manifest(
             List<String> dilationGroups,
             String prediction,
             String precision,
-            List<String> inputs,
+            List<Input> inputs,
             List<Mask> masks,
             boolean fusedAttention,
             int width,
@@ -231,9 +220,33 @@ public record Manifest(
                     heads);
         }
 
+        /** The input of a role; null: the graph has none. */
+        public @Nullable Input input(InputRole role) {
+            return inputs.stream().filter(input -> input.role() == role).findFirst().orElse(null);
+        }
+
+        /** Whether the graph has an input of a role. */
+        public boolean takes(InputRole role) {
+            return input(role) != null;
+        }
+
         /** Whether it is a transformer, as those are that predict a flow (SD3); else a UNet. */
         public boolean transformer() {
             return prediction.equals(FLOW);
+        }
+    }
+
+    /**
+     * An input of the denoiser's graph.
+     *
+     * @param name in the graph
+     * @param width values per row, of a role that does not say it itself ({@link
+     *     InputRole#GUIDANCE}); else 0
+     */
+    public record Input(String name, InputRole role, int width) {
+        /** The input of a role as diffusers calls it. */
+        public static Input usual(InputRole role) {
+            return new Input(role.usualName(), role, 0);
         }
     }
 
@@ -494,19 +507,7 @@ public record Manifest(
                 "attention",
                 "width",
                 "heads");
-        List<String> inputs = new ArrayList<>();
-        for (Json input : json.get("inputs").items(REQUIRED_INPUTS, DENOISER_INPUTS.size())) {
-            String name = input.oneOf(DENOISER_INPUTS);
-            if (inputs.contains(name)) {
-                throw input.expected("every input once");
-            }
-            inputs.add(name);
-        }
-        for (String required : DENOISER_INPUTS.subList(0, REQUIRED_INPUTS)) {
-            if (!inputs.contains(required)) {
-                throw json.get("inputs").expected("among the inputs also \"" + required + '"');
-            }
-        }
+        List<Input> inputs = inputs(json.get("inputs"));
         List<Mask> masks = new ArrayList<>();
         Set<String> outputs = new HashSet<>();
         Set<String> blocks = new HashSet<>();
@@ -530,7 +531,8 @@ public record Manifest(
         if (!masks.isEmpty() && masks.stream().noneMatch(Mask::usual)) {
             throw json.get("masks").expected("at least one with default true");
         }
-        if (inputs.contains("token_weights") == masks.isEmpty()) {
+        boolean weighted = inputs.stream().anyMatch(i -> i.role() == InputRole.TOKEN_WEIGHTS);
+        if (weighted == masks.isEmpty()) {
             throw json.get("masks")
                     .expected("attention maps if and only if token_weights is an input");
         }
@@ -549,6 +551,44 @@ public record Manifest(
                 attention != null && attention.oneOf(ATTENTIONS).equals(FUSED),
                 width == null ? Denoiser.USUAL_WIDTH : width.integer(1, 1 << 16),
                 heads == null ? Denoiser.USUAL_HEADS : heads.integer(1, 1 << 10));
+    }
+
+    /** Names, whose roles are the usual ones, or objects that say the role. */
+    private static List<Input> inputs(Json json) {
+        List<Input> inputs = new ArrayList<>();
+        int most = InputRole.values().length;
+        for (Json item : json.items(1, most)) {
+            Input input = item.isObject() ? input(item) : usual(item);
+            if (inputs.stream().anyMatch(other -> other.role() == input.role())) {
+                throw item.expected("every input once");
+            }
+            inputs.add(input);
+        }
+        for (InputRole role : InputRole.values()) {
+            if (role.required() && inputs.stream().noneMatch(i -> i.role() == role)) {
+                throw json.expected("among the inputs also \"" + role.usualName() + '"');
+            }
+        }
+        return inputs;
+    }
+
+    private static Input usual(Json json) {
+        // A width cannot be said by a name alone.
+        List<String> names = new ArrayList<>(InputRole.usualNames());
+        names.remove(InputRole.GUIDANCE.usualName());
+        return Input.usual(InputRole.values()[names.indexOf(json.oneOf(names))]);
+    }
+
+    private static Input input(Json json) {
+        json.onlyKeys("name", "role", "width");
+        InputRole role = InputRole.values()[InputRole.ids().indexOf(
+                json.get("role").oneOf(InputRole.ids()))];
+        Json width = json.optional("width");
+        if ((width != null) != (role == InputRole.GUIDANCE)) {
+            throw json.expected("a width if and only if the role is guidance");
+        }
+        return new Input(
+                json.get("name").name(), role, width == null ? 0 : width.integer(2, 1 << 16));
     }
 
     private static List<String> dilationGroups(Json denoiser, boolean dilated) {
@@ -699,10 +739,10 @@ public record Manifest(
                 "time_ids", "pooled", "empty_negative_is_zero", "hidden_width", "zero_tokens");
         Json timeIds = json.get("time_ids");
         Json pooled = json.get("pooled");
-        if (timeIds.bool() != denoiser.inputs().contains("time_ids")) {
+        if (timeIds.bool() != denoiser.takes(InputRole.PLACE)) {
             throw timeIds.expected("true if and only if denoiser.inputs has time_ids");
         }
-        if (pooled.bool() != denoiser.inputs().contains("text_embeds")) {
+        if (pooled.bool() != denoiser.takes(InputRole.POOLED)) {
             throw pooled.expected("true if and only if denoiser.inputs has text_embeds");
         }
         if (pooled.bool() && textEncoders.stream().allMatch(e -> e.pooled() == null)) {

@@ -6,6 +6,7 @@ import io.github.asg4j.GenerationRequest;
 import io.github.asg4j.GuideOptions;
 import io.github.asg4j.method.Method;
 import io.github.asg4j.method.Setting;
+import io.github.asg4j.model.InputRole;
 import io.github.asg4j.model.Manifest;
 import io.github.asg4j.plan.Canvas;
 import io.github.asg4j.plan.Decoding;
@@ -94,7 +95,9 @@ public final class Planner {
                         method.aspect(request));
         int steps = request.steps().orElse(manifest.defaults().steps());
         checkPicture(request, method);
-        Setting setting = new Setting(request, manifest, canvas, steps, guidanceScale(request));
+        // A network that takes the scale itself has no unconditional row to be mixed with.
+        double mixed = manifest.denoiser().takes(InputRole.GUIDANCE) ? 1 : guidanceScale(request);
+        Setting setting = new Setting(request, manifest, canvas, steps, mixed);
         List<Stage> stages = method.stages(setting);
         Upscaling upscaling = method.upscaling(setting);
         checkMasks(request, stages);

@@ -192,6 +192,7 @@ final class RequestRun implements AutoCloseable {
                         team.orNull(texts.pooled(), "pooled embeddings"),
                         team.of(texts.tokenWeights(), "token weights"),
                         texts.realTokens(),
+                        planned.guidanceScale(),
                         new CallBuffers.Pool(team.size()));
         return new StageContext(
                 conditioning,

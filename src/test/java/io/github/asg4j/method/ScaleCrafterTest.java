@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertInstanceOf;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.github.asg4j.Tiny;
 import io.github.asg4j.BadRequestException;
 import io.github.asg4j.DilationOptions;
 import io.github.asg4j.DilationOptions.Course;
@@ -108,7 +109,7 @@ class ScaleCrafterTest {
                         file == null ? List.of() : model.groups(),
                         "epsilon",
                         "fp32",
-                        Manifest.DENOISER_INPUTS,
+                        Tiny.DENOISER_INPUTS,
                         List.of(),
                         false,
                         320,

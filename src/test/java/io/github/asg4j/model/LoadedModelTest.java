@@ -25,7 +25,9 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.EnumMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Random;
 import java.util.stream.Stream;
 
@@ -51,8 +53,7 @@ class LoadedModelTest {
             assertEquals(4L * LENGTH * 8, model.textEncoder().hiddenBytes());
             Denoiser denoiser = model.denoiser();
             assertEquals(4, denoiser.channels());
-            assertTrue(denoiser.hasTimeIds());
-            assertTrue(denoiser.hasPooled());
+            assertEquals(Tiny.DENOISER_INPUTS, denoiser.inputs());
             assertTrue(denoiser.hasMaps());
             assertEquals(2, denoiser.mapCount());
             assertEquals(4, denoiser.mapSize(0, 7));
@@ -111,14 +112,12 @@ class LoadedModelTest {
                     List.of(
                             memory.floats((long) rows * ((h + 1) / 2) * ((w + 1) / 2), "map"),
                             memory.floats((long) rows * h * w, "map"));
+            Map<InputRole, MemorySegment> inputs =
+                    inputs(sample, timestep, hidden, pooled, timeIds, weights);
             try (Binding withMaps =
-                            denoiser.bind(
-                                    rows, h, w, sample, timestep, hidden, pooled, timeIds, weights,
-                                    null, first, maps);
+                            denoiser.bind(rows, h, w, inputs, null, first, maps);
                     Binding without =
-                            denoiser.bind(
-                                    rows, h, w, sample, timestep, hidden, pooled, timeIds, weights,
-                                    null, second, List.of())) {
+                            denoiser.bind(rows, h, w, inputs, null, second, List.of())) {
                 withMaps.run();
                 without.run();
             }
@@ -134,24 +133,12 @@ class LoadedModelTest {
                     IllegalArgumentException.class,
                     () ->
                             denoiser.bind(
-                                    rows,
-                                    h,
-                                    w,
-                                    sample,
-                                    timestep,
-                                    hidden,
-                                    pooled,
-                                    timeIds,
-                                    weights,
-                                    null,
-                                    first,
-                                    maps.subList(0, 1)));
+                                    rows, h, w, inputs, null, first, maps.subList(0, 1)));
+            inputs.remove(InputRole.POOLED);
             assertThrows(
                     BadBundleException.class,
                     () ->
-                            denoiser.bind(
-                                    rows, h, w, sample, timestep, hidden, null, timeIds, weights,
-                                    null, first, maps),
+                            denoiser.bind(rows, h, w, inputs, null, first, maps),
                     "an input is missing");
         }
     }
@@ -166,12 +153,13 @@ class LoadedModelTest {
                                 1,
                                 8,
                                 8,
-                                memory.floats(256, "sample"),
-                                memory.floats(1, "timestep"),
-                                memory.floats(LENGTH * 8L, "hidden"),
-                                memory.floats(6, "pooled"),
-                                memory.floats(6, "time ids"),
-                                memory.floats(LENGTH, "weights"),
+                                inputs(
+                                        memory.floats(256, "sample"),
+                                        memory.floats(1, "timestep"),
+                                        memory.floats(LENGTH * 8L, "hidden"),
+                                        memory.floats(6, "pooled"),
+                                        memory.floats(6, "time ids"),
+                                        memory.floats(LENGTH, "weights")),
                                 null,
                                 noise,
                                 List.of());
@@ -208,6 +196,15 @@ class LoadedModelTest {
         }
     }
 
+    /** In the order of {@link Tiny#DENOISER_INPUTS}. */
+    private static Map<InputRole, MemorySegment> inputs(MemorySegment... buffers) {
+        Map<InputRole, MemorySegment> inputs = new EnumMap<>(InputRole.class);
+        for (int i = 0; i < buffers.length; i++) {
+            inputs.put(Tiny.DENOISER_INPUTS.get(i).role(), buffers[i]);
+        }
+        return inputs;
+    }
+
     private MemorySegment noiseOf(
             Denoiser denoiser, @Nullable MemorySegment dilation, int rows, int h, int w) {
         Random random = new Random(7);
@@ -223,12 +220,13 @@ class LoadedModelTest {
                         rows,
                         h,
                         w,
-                        noise(random, count),
-                        timestep,
-                        noise(random, rows * 32L * 128),
-                        noise(random, rows * 128L),
-                        sizes,
-                        memory.floats(rows * 32L, "token weights"),
+                        inputs(
+                                noise(random, count),
+                                timestep,
+                                noise(random, rows * 32L * 128),
+                                noise(random, rows * 128L),
+                                sizes,
+                                memory.floats(rows * 32L, "token weights")),
                         dilation,
                         out,
                         maps)) {

@@ -8,6 +8,7 @@ import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.github.asg4j.Tiny;
 import io.github.asg4j.BadBundleException;
 import io.github.asg4j.schedule.NoiseLevels;
 import io.github.asg4j.schedule.Solver;
@@ -58,7 +59,7 @@ class ManifestTest {
                         List.of(),
                         "epsilon",
                         "fp32",
-                        Manifest.DENOISER_INPUTS,
+                        Tiny.DENOISER_INPUTS,
                         List.of(
                                 new Manifest.Mask("mask_up0", "up_blocks.0", 4, true),
                                 new Manifest.Mask("mask_up1", "up_blocks.1", 2, true)),

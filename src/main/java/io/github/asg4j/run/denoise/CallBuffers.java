@@ -3,20 +3,21 @@ package io.github.asg4j.run.denoise;
 
 import io.github.asg4j.device.Memory;
 import io.github.asg4j.model.Denoiser;
+import io.github.asg4j.model.InputRole;
+import io.github.asg4j.model.Manifest;
 import io.github.asg4j.ort.Binding;
 import io.github.asg4j.plan.Stage;
 import io.github.asg4j.run.worker.CallsInFlight;
 import io.github.asg4j.run.worker.SharedTensor;
 import io.github.asg4j.run.worker.Worker;
 
-import org.jspecify.annotations.Nullable;
-
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.EnumMap;
 import java.util.List;
-import java.util.Objects;
+import java.util.Map;
 
 /**
  * One worker's inputs and outputs of a UNet call of one shape, bound once. Rows: with
@@ -54,17 +55,19 @@ public final class CallBuffers implements AutoCloseable {
 
     private final Worker worker;
     private final Conditioning conditioning;
-    private final MemorySegment hidden;
-    private final @Nullable MemorySegment pooled;
+    /** Inputs that hold a row of the {@link Conditioning} per row, by role. */
+    private final Map<InputRole, MemorySegment> promptRows = new EnumMap<>(InputRole.class);
 
-    /** What the host writes before a call, in one block: timestep, time_ids. */
+    /** What the host writes before a call, in one block: inputs of a few values per row. */
     private final MemorySegment small;
 
-    /** Its contents on the host's side, for each call in flight; what is not there is empty. */
+    /** Its contents on the host's side, for each call in flight. */
     private final MemorySegment[] staged = new MemorySegment[CallsInFlight.DEPTH];
 
-    private final MemorySegment[] timestep = new MemorySegment[CallsInFlight.DEPTH];
-    private final MemorySegment[] timeIds = new MemorySegment[CallsInFlight.DEPTH];
+    /** The input of each role in it, for each call in flight; empty where there is none. */
+    private final MemorySegment[] timestep;
+
+    private final MemorySegment[] place;
 
     /** Factors of a denoiser with run-time dilation, in host memory: a run has read them when it returns. */
     private final MemorySegment dilation;
@@ -97,35 +100,49 @@ public final class CallBuffers implements AutoCloseable {
         noise = worker.floats(rows * plane, "noise");
         latents = worker.floats(views * plane, "latents");
         scratch = worker.floats(views * plane, "scratch");
-        hidden = rows(c.hidden(), "encoder_hidden_states");
-        pooled = c.pooled() == null ? null : rows(c.pooled(), "text_embeds");
         prompts = new int[views];
         Arrays.fill(prompts, Conditioning.PROMPT);
-        long idBytes = denoiser.hasTimeIds() ? rows * 6L * Float.BYTES : 0;
-        long idsAt = aligned((long) rows * Float.BYTES);
-        small = worker.floats((idsAt + idBytes) / Float.BYTES, "scalars of a call");
         dilation = worker.hostFloats(denoiser.dilationGroups().size(), "dilation");
+        Map<InputRole, MemorySegment> inputs = new EnumMap<>(InputRole.class);
+        Map<InputRole, Long> begins = new EnumMap<>(InputRole.class);
+        Map<InputRole, Long> sizes = new EnumMap<>(InputRole.class);
+        long bytes = 0;
+        for (Manifest.Input input : denoiser.inputs()) {
+            InputRole role = input.role();
+            switch (role) {
+                case SAMPLE -> inputs.put(role, sample);
+                case TEXT, POOLED -> {
+                    MemorySegment all = rows(c.rows(role), input.name());
+                    promptRows.put(role, all);
+                    inputs.put(role, all);
+                }
+                case TOKEN_WEIGHTS -> inputs.put(role, tokenWeights(c.tokenWeights(), rows));
+                case TIMESTEP, PLACE, GUIDANCE -> {
+                    bytes = aligned(bytes);
+                    begins.put(role, bytes);
+                    sizes.put(role, (long) rows * denoiser.rowWidth(input) * Float.BYTES);
+                    bytes += sizes.get(role);
+                }
+            }
+        }
+        small = worker.floats(bytes / Float.BYTES, "scalars of a call");
+        begins.forEach((role, at) -> inputs.put(role, small.asSlice(at, sizes.get(role))));
         for (int slot = 0; slot < CallsInFlight.DEPTH; slot++) {
             staged[slot] =
                     worker.onHost() ? small : worker.staging(small.byteSize(), "scalars of a call");
-            timestep[slot] = staged[slot].asSlice(0, (long) rows * Float.BYTES);
-            timeIds[slot] = staged[slot].asSlice(idsAt, idBytes);
         }
-        MemorySegment weights = null;
+        timestep = staged(InputRole.TIMESTEP, begins, sizes);
+        place = staged(InputRole.PLACE, begins, sizes);
+        for (MemorySegment guidance : staged(InputRole.GUIDANCE, begins, sizes)) {
+            GuidanceEmbedding.write(guidance, rows, c.guidanceScale());
+        }
         List<MemorySegment> allMaps = new ArrayList<>();
         maps = new ArrayList<>();
-        if (denoiser.hasMaps()) {
-            MemorySegment one = c.tokenWeights().on(worker);
-            weights = worker.floats(rows * one.byteSize() / 4, "token_weights");
-            for (int row = (copies - 1) * views; row < copies * views; row++) {
-                worker.queue().copy(weights.asSlice(row * one.byteSize()), one, one.byteSize());
-            }
-            for (int block = 0; block < denoiser.mapCount(); block++) {
-                long area = (long) denoiser.mapSize(block, h) * denoiser.mapSize(block, w);
-                MemorySegment map = worker.floats(rows * area, "map");
-                allMaps.add(map);
-                maps.add(map.asSlice((copies - 1L) * views * area * 4, views * area * 4));
-            }
+        for (int block = 0; block < denoiser.mapCount(); block++) {
+            long area = (long) denoiser.mapSize(block, h) * denoiser.mapSize(block, w);
+            MemorySegment map = worker.floats(rows * area, "map");
+            allMaps.add(map);
+            maps.add(map.asSlice((copies - 1L) * views * area * 4, views * area * 4));
         }
         long half = views * plane * 4;
         uncond = copies == 2 ? noise.asSlice(0, half) : MemorySegment.NULL;
@@ -143,15 +160,32 @@ public final class CallBuffers implements AutoCloseable {
                         rows,
                         h,
                         w,
-                        sample,
-                        small.asSlice(0, (long) rows * Float.BYTES),
-                        hidden,
-                        pooled,
-                        idBytes > 0 ? small.asSlice(idsAt, idBytes) : null,
-                        weights,
+                        inputs,
                         denoiser.dilationGroups().isEmpty() ? null : dilation,
                         noise,
                         allMaps);
+    }
+
+    /** The input of a role on the host's side, for each call in flight. */
+    private MemorySegment[] staged(
+            InputRole role, Map<InputRole, Long> begins, Map<InputRole, Long> sizes) {
+        MemorySegment[] slots = new MemorySegment[CallsInFlight.DEPTH];
+        for (int slot = 0; slot < slots.length; slot++) {
+            slots[slot] =
+                    staged[slot].asSlice(
+                            begins.getOrDefault(role, 0L), sizes.getOrDefault(role, 0L));
+        }
+        return slots;
+    }
+
+    /** The weights in the conditional rows, zeros in the others. */
+    private MemorySegment tokenWeights(SharedTensor weights, int rows) {
+        MemorySegment one = weights.on(worker);
+        MemorySegment all = worker.floats(rows * one.byteSize() / 4, "token_weights");
+        for (int row = (copies - 1) * views; row < copies * views; row++) {
+            worker.queue().copy(all.asSlice(row * one.byteSize()), one, one.byteSize());
+        }
+        return all;
     }
 
     private static long aligned(long bytes) {
@@ -175,10 +209,7 @@ public final class CallBuffers implements AutoCloseable {
     public void prompt(int view, int row) {
         if (prompts[view] != row) {
             prompts[view] = row;
-            copyRow(conditioning.hidden(), row, hidden, view);
-            if (pooled != null) {
-                copyRow(Objects.requireNonNull(conditioning.pooled()), row, pooled, view);
-            }
+            promptRows.forEach((role, all) -> copyRow(conditioning.rows(role), row, all, view));
         }
     }
 
@@ -220,7 +251,7 @@ public final class CallBuffers implements AutoCloseable {
 
     /** SDXL's micro-conditioning of one view, in pixels: original = target = the canvas. */
     public void timeIds(int view, int heightPixels, int widthPixels, int cropTop, int cropLeft) {
-        MemorySegment out = timeIds[worker.calls().slot()];
+        MemorySegment out = place[worker.calls().slot()];
         if (out.byteSize() == 0) {
             return;
         }

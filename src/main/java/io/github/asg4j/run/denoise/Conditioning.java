@@ -2,6 +2,7 @@
 package io.github.asg4j.run.denoise;
 
 import io.github.asg4j.model.Denoiser;
+import io.github.asg4j.model.InputRole;
 import io.github.asg4j.plan.Canvas;
 import io.github.asg4j.run.worker.SharedTensor;
 import io.github.asg4j.run.worker.Worker;
@@ -9,6 +10,7 @@ import io.github.asg4j.run.worker.Worker;
 import org.jspecify.annotations.Nullable;
 
 import java.util.List;
+import java.util.Objects;
 
 /**
  * What all calls of a request are conditioned on, read by all workers.
@@ -19,6 +21,7 @@ import java.util.List;
  * @param pooled float32 [3, P] alike, null for a model without
  * @param tokenWeights float32 [T] of the conditional row
  * @param realTokens prompt tokens that weigh in the mask; 0: M = 1
+ * @param guidanceScale for networks that take it as an input
  * @param buffers of the calls
  */
 public record Conditioning(
@@ -28,7 +31,17 @@ public record Conditioning(
         @Nullable SharedTensor pooled,
         SharedTensor tokenWeights,
         int realTokens,
+        double guidanceScale,
         CallBuffers.Pool buffers) {
+
+    /** What rows of calls are made of: float32 [3, ...], as {@link #hidden} or {@link #pooled}. */
+    SharedTensor rows(InputRole role) {
+        return switch (role) {
+            case TEXT -> hidden;
+            case POOLED -> Objects.requireNonNull(pooled, "pooled embeddings");
+            default -> throw new IllegalArgumentException(role + " is not made of rows");
+        };
+    }
 
     /** The worker's. */
     public Denoiser denoiser(Worker worker) {
@@ -42,7 +55,8 @@ public record Conditioning(
 
     /** The same for another network. */
     public Conditioning with(List<Denoiser> others) {
-        return new Conditioning(others, canvas, hidden, pooled, tokenWeights, realTokens, buffers);
+        return new Conditioning(
+                others, canvas, hidden, pooled, tokenWeights, realTokens, guidanceScale, buffers);
     }
 
     public static final int UNCONDITIONAL = 0;
