@@ -5,7 +5,6 @@ import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 
 import io.github.asg4j.MethodOptions.ScaleCrafterOptions;
-
 import io.github.asg4j.model.InputRole;
 import io.github.asg4j.model.Manifest;
 
@@ -57,6 +56,32 @@ public final class Tiny {
     /** A denoiser whose estimate never changes between steps. */
     public static Path stepless() {
         return resource("tiny-stepless");
+    }
+
+    /**
+     * The tiny bundle with another denoiser.
+     *
+     * @param from folder of the resources that holds denoiser.onnx
+     * @param change what the manifest says of it
+     */
+    public static Path withDenoiser(Path folder, String from, Consumer<ObjectNode> change) {
+        return changed(
+                "tiny",
+                folder,
+                manifest -> {
+                    Path file = folder.resolve("denoiser.onnx");
+                    try {
+                        Files.delete(file);
+                    } catch (IOException e) {
+                        throw new UncheckedIOException(e);
+                    }
+                    byte[] bytes = copy(resource(from).resolve("denoiser.onnx"), folder);
+                    manifest.withObject("files")
+                            .putObject("denoiser.onnx")
+                            .put("bytes", bytes.length)
+                            .put("sha256", sha256(bytes));
+                    change.accept(manifest.withObject("denoiser"));
+                });
     }
 
     /** The tiny bundle with upscalers of src/test/resources/upscaler, which see 20 pixels around. */

@@ -49,7 +49,8 @@ public final class Denoiser {
         this.pooledWidth = pooledWidth;
         this.dilationGroups = List.copyOf(dilationGroups);
         GraphContract graph = new GraphContract(session);
-        List<String> all = new ArrayList<>(entry.inputs().stream().map(Manifest.Input::name).toList());
+        List<String> all =
+                new ArrayList<>(entry.inputs().stream().map(Manifest.Input::name).toList());
         if (!dilationGroups.isEmpty()) {
             all.add(DILATION);
             graph.input(DILATION, "float32", dilationGroups.size());

@@ -581,8 +581,9 @@ public record Manifest(
 
     private static Input input(Json json) {
         json.onlyKeys("name", "role", "width");
-        InputRole role = InputRole.values()[InputRole.ids().indexOf(
-                json.get("role").oneOf(InputRole.ids()))];
+        InputRole role =
+                InputRole.values()[
+                        InputRole.ids().indexOf(json.get("role").oneOf(InputRole.ids()))];
         Json width = json.optional("width");
         if ((width != null) != (role == InputRole.GUIDANCE)) {
             throw json.expected("a width if and only if the role is guidance");

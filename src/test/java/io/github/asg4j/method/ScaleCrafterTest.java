@@ -6,13 +6,13 @@ import static org.junit.jupiter.api.Assertions.assertInstanceOf;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import io.github.asg4j.Tiny;
 import io.github.asg4j.BadRequestException;
 import io.github.asg4j.DilationOptions;
 import io.github.asg4j.DilationOptions.Course;
 import io.github.asg4j.GenerationRequest;
 import io.github.asg4j.GuideOptions;
 import io.github.asg4j.MethodOptions.ScaleCrafterOptions;
+import io.github.asg4j.Tiny;
 import io.github.asg4j.model.Manifest;
 import io.github.asg4j.plan.Canvas;
 import io.github.asg4j.plan.Stage;

@@ -8,8 +8,8 @@ import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import io.github.asg4j.Tiny;
 import io.github.asg4j.BadBundleException;
+import io.github.asg4j.Tiny;
 import io.github.asg4j.schedule.NoiseLevels;
 import io.github.asg4j.schedule.Solver;
 import io.github.asg4j.schedule.Spacing;
@@ -286,6 +286,14 @@ class ManifestTest {
                 "[\"sample\", \"timestep\", | [\"sample\", | denoiser.inputs | a list |"
                         + " \"timestep\"",
                 ", \"token_weights\" |  | denoiser.masks | a list | token_weights",
+                "\"time_ids\", | {\"name\": \"x\", \"role\": \"size\"}, | denoiser.inputs[4].role |"
+                        + " \"size\" | one of sample",
+                "\"time_ids\", | {\"name\": \"x\", \"role\": \"text\"}, | denoiser.inputs[4] |"
+                        + " an object | every input once",
+                "\"time_ids\", | {\"name\": \"x\", \"role\": \"guidance\"}, |"
+                        + " denoiser.inputs[4] | an object | width",
+                "\"time_ids\", | \"timestep_cond\", | denoiser.inputs[4] | \"timestep_cond\" |"
+                        + " one of sample",
                 "\"time_ids\": true | \"time_ids\": false | conditioning.time_ids | false | inputs",
                 "\"pooled\": true | \"pooled\": 1 | conditioning.pooled | 1 | true or false",
                 ", \"pooled\": \"text_embeds\" |  | conditioning.pooled | true | text_encoders",

@@ -55,6 +55,7 @@ public final class CallBuffers implements AutoCloseable {
 
     private final Worker worker;
     private final Conditioning conditioning;
+
     /** Inputs that hold a row of the {@link Conditioning} per row, by role. */
     private final Map<InputRole, MemorySegment> promptRows = new EnumMap<>(InputRole.class);
 
