@@ -13,8 +13,8 @@ final class Page {
     /** Scripts, styles and addresses of this server only; no page may frame it. */
     private static final String POLICY =
             "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:;"
-                + " connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors"
-                + " 'none'";
+                    + " connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors"
+                    + " 'none'";
 
     private static final Map<String, String> MEDIA_TYPES =
             Map.of(

@@ -11,6 +11,8 @@ import io.github.asg4j.run.worker.CallsInFlight;
 import io.github.asg4j.run.worker.SharedTensor;
 import io.github.asg4j.run.worker.Worker;
 
+import org.jspecify.annotations.Nullable;
+
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.ArrayList;
@@ -105,8 +107,7 @@ public final class CallBuffers implements AutoCloseable {
         Arrays.fill(prompts, Conditioning.PROMPT);
         dilation = worker.hostFloats(denoiser.dilationGroups().size(), "dilation");
         Map<InputRole, MemorySegment> inputs = new EnumMap<>(InputRole.class);
-        Map<InputRole, Long> begins = new EnumMap<>(InputRole.class);
-        Map<InputRole, Long> sizes = new EnumMap<>(InputRole.class);
+        Map<InputRole, Span> spans = new EnumMap<>(InputRole.class);
         long bytes = 0;
         for (Manifest.Input input : denoiser.inputs()) {
             InputRole role = input.role();
@@ -119,22 +120,22 @@ public final class CallBuffers implements AutoCloseable {
                 }
                 case TOKEN_WEIGHTS -> inputs.put(role, tokenWeights(c.tokenWeights(), rows));
                 case TIMESTEP, PLACE, GUIDANCE -> {
-                    bytes = aligned(bytes);
-                    begins.put(role, bytes);
-                    sizes.put(role, (long) rows * denoiser.rowWidth(input) * Float.BYTES);
-                    bytes += sizes.get(role);
+                    long size = (long) rows * denoiser.rowWidth(input) * Float.BYTES;
+                    Span span = new Span(aligned(bytes), size);
+                    spans.put(role, span);
+                    bytes = span.at + size;
                 }
             }
         }
         small = worker.floats(bytes / Float.BYTES, "scalars of a call");
-        begins.forEach((role, at) -> inputs.put(role, small.asSlice(at, sizes.get(role))));
+        spans.forEach((role, span) -> inputs.put(role, small.asSlice(span.at, span.bytes)));
         for (int slot = 0; slot < CallsInFlight.DEPTH; slot++) {
             staged[slot] =
                     worker.onHost() ? small : worker.staging(small.byteSize(), "scalars of a call");
         }
-        timestep = staged(InputRole.TIMESTEP, begins, sizes);
-        place = staged(InputRole.PLACE, begins, sizes);
-        for (MemorySegment guidance : staged(InputRole.GUIDANCE, begins, sizes)) {
+        timestep = staged(spans.get(InputRole.TIMESTEP));
+        place = staged(spans.get(InputRole.PLACE));
+        for (MemorySegment guidance : staged(spans.get(InputRole.GUIDANCE))) {
             GuidanceEmbedding.write(guidance, rows, c.guidanceScale());
         }
         List<MemorySegment> allMaps = new ArrayList<>();
@@ -167,14 +168,15 @@ public final class CallBuffers implements AutoCloseable {
                         allMaps);
     }
 
-    /** The input of a role on the host's side, for each call in flight. */
-    private MemorySegment[] staged(
-            InputRole role, Map<InputRole, Long> begins, Map<InputRole, Long> sizes) {
+    /** Where an input lies in the block of {@link #small}. */
+    private record Span(long at, long bytes) {}
+
+    /** An input on the host's side, for each call in flight; null: the network does not take it. */
+    private MemorySegment[] staged(@Nullable Span span) {
         MemorySegment[] slots = new MemorySegment[CallsInFlight.DEPTH];
         for (int slot = 0; slot < slots.length; slot++) {
             slots[slot] =
-                    staged[slot].asSlice(
-                            begins.getOrDefault(role, 0L), sizes.getOrDefault(role, 0L));
+                    span == null ? MemorySegment.NULL : staged[slot].asSlice(span.at, span.bytes);
         }
         return slots;
     }
