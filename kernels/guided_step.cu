@@ -4,21 +4,26 @@
 // guide [channels, area], with guide_per_view [views, channels, area], or null; mask [area], with mask_per_view
 // [views, area], or null; noise like x or null. keyed: view 0 is the key patch, which is not guided and leaves its guide
 // in guide_out [channels, area], or null. found uint64 [1] or null: lowered to the first element of which uncond or cond
-// is not finite. The grid's y axis runs over the channels and z over the views, so that mask and guide need no division
+// is not finite. clean like x or null: receives the predicted clean latents, after guidance; past1, past2, past3 like x,
+// those of the steps before, null where step_past is 0. The grid's y axis runs over the channels and z over the views, so that mask and guide need no division
 // per element. Where guide is guide_out, the guide of this pass, a thread takes its cells through all views and keeps
 // the guide in registers.
 #include "asg_device.cuh"
 
 template <typename T>
-ASG_FN void guided_step(float* out, float* guide_out, asg_u64* found, const float* x, const T* __restrict__ uncond,
-                        const T* __restrict__ cond, const float* __restrict__ guide, const float* __restrict__ mask,
-                        const float* __restrict__ noise, const asg_step& s, int views, int channels, asg_i64 area,
+ASG_FN void guided_step(float* out, float* guide_out, asg_u64* found, float* clean, const float* x,
+                        const T* __restrict__ uncond, const T* __restrict__ cond, const float* __restrict__ guide,
+                        const float* __restrict__ mask, const float* __restrict__ noise,
+                        const float* __restrict__ past1, const float* __restrict__ past2,
+                        const float* __restrict__ past3, const asg_step& s, int views, int channels, asg_i64 area,
                         int keyed, int guide_per_view, int mask_per_view, float guidance_scale, float weight,
                         int space) {
     constexpr int width = asg_width<T>::value;
     const bool masked = mask && space != 0;
     const bool noisy = noise && s.step_n != 0.0f;
-    const bool packs = asg_aligned(out, guide_out, x, uncond, cond, guide, mask, noise) && area % width == 0;
+    // One cell at a time with a history: packs of it want more registers than there are for a full multiprocessor.
+    const bool remembers = clean || s.step_past[0] != 0.0f || s.step_past[1] != 0.0f || s.step_past[2] != 0.0f;
+    const bool packs = asg_aligned(out, guide_out, x, uncond, cond, guide, mask, noise) && area % width == 0 && !remembers;
     const bool own = guide_out && guide == guide_out;
     const asg_i64 first = blockIdx.z, stride = own ? 1 : gridDim.z;
     if (own && first != 0) {
@@ -58,7 +63,15 @@ ASG_FN void guided_step(float* out, float* guide_out, asg_u64* found, const floa
                         const float wm = masked ? weight * ws[k] : weight;
                         e = space == 1 ? asg_pull_noise(e, gs[k], wm) : asg_pull_latent(s, e, xs[k], gs[k], wm);
                     }
-                    const float next = asg_next(s, e, xs[k]);
+                    if (N == 1 && clean) {
+                        clean[at] = asg_clean_of(s, e, xs[k]);
+                    }
+                    float next = asg_next(s, e, xs[k]);
+                    if (N == 1) {
+                        next = asg_with_past(next, s.step_past[0], past1, at);
+                        next = asg_with_past(next, s.step_past[1], past2, at);
+                        next = asg_with_past(next, s.step_past[2], past3, at);
+                    }
                     xs[k] = noisy ? next + s.step_n * ns[k] : next;
                     seen |= asg_non_finite(xs[k]);
                 }
@@ -89,18 +102,20 @@ ASG_FN void guided_step(float* out, float* guide_out, asg_u64* found, const floa
     }
 }
 
-ASG_KERNEL asg_guided_step_f32(float* out, float* guide_out, asg_u64* found, const float* x, const float* uncond,
-                               const float* cond, const float* guide, const float* mask, const float* noise,
+ASG_KERNEL asg_guided_step_f32(float* out, float* guide_out, asg_u64* found, float* clean, const float* x,
+                               const float* uncond, const float* cond, const float* guide, const float* mask,
+                               const float* noise, const float* past1, const float* past2, const float* past3,
                                asg_step step, int views, int channels, asg_i64 area, int keyed, int guide_per_view,
                                int mask_per_view, float guidance_scale, float weight, int space) {
-    guided_step(out, guide_out, found, x, uncond, cond, guide, mask, noise, step, views, channels, area, keyed,
-                guide_per_view, mask_per_view, guidance_scale, weight, space);
+    guided_step(out, guide_out, found, clean, x, uncond, cond, guide, mask, noise, past1, past2, past3, step, views,
+                channels, area, keyed, guide_per_view, mask_per_view, guidance_scale, weight, space);
 }
 
-ASG_KERNEL asg_guided_step_f16(float* out, float* guide_out, asg_u64* found, const float* x, const asg_half* uncond,
-                               const asg_half* cond, const float* guide, const float* mask, const float* noise,
+ASG_KERNEL asg_guided_step_f16(float* out, float* guide_out, asg_u64* found, float* clean, const float* x,
+                               const asg_half* uncond, const asg_half* cond, const float* guide, const float* mask,
+                               const float* noise, const float* past1, const float* past2, const float* past3,
                                asg_step step, int views, int channels, asg_i64 area, int keyed, int guide_per_view,
                                int mask_per_view, float guidance_scale, float weight, int space) {
-    guided_step(out, guide_out, found, x, uncond, cond, guide, mask, noise, step, views, channels, area, keyed,
-                guide_per_view, mask_per_view, guidance_scale, weight, space);
+    guided_step(out, guide_out, found, clean, x, uncond, cond, guide, mask, noise, past1, past2, past3, step, views,
+                channels, area, keyed, guide_per_view, mask_per_view, guidance_scale, weight, space);
 }

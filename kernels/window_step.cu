@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Stage 2 in one pass (§6): for each cell the covering windows' noise in ascending index, averaged, one scheduler step.
 // out, x [channels, canvas_height, canvas_width], of which rows first_row .. first_row + rows - 1, out may be x; windows
-// [views, channels, h, w]; starts [views, 2] (top, left; any value); weight_y [h], weight_x [w]; noise like x or null.
+// [views, channels, h, w]; starts [views, 2] (top, left; any value); weight_y [h], weight_x [w]; noise like x or null;
+// clean, past1, past2, past3 as in guided_step.cu, of which the same rows as of x.
 // Each cell gathers what covers it: no atomics, and the order of the sums does not depend on the grid or on the rows.
 //
 // A block owns a tile of 32 x 8 cells of one channel (grid: tiles along x, along the rows, channels). Its threads first find the
@@ -10,11 +11,12 @@
 
 enum { TILE_WIDTH = 32, TILE_HEIGHT = ASG_THREADS / TILE_WIDTH };
 
-ASG_KERNEL asg_window_step_f32(float* out, const float* x, const float* __restrict__ windows,
+ASG_KERNEL asg_window_step_f32(float* out, float* clean, const float* x, const float* __restrict__ windows,
                                const int* __restrict__ starts, const float* __restrict__ weight_y,
-                               const float* __restrict__ weight_x, const float* __restrict__ noise, asg_step step,
-                               int channels, int canvas_height, int canvas_width, int first_row, int rows, int views, int h,
-                               int w) {
+                               const float* __restrict__ weight_x, const float* __restrict__ noise,
+                               const float* __restrict__ past1, const float* __restrict__ past2,
+                               const float* __restrict__ past3, asg_step step, int channels, int canvas_height, int canvas_width, int first_row,
+                               int rows, int views, int h, int w) {
     __shared__ bool meets[ASG_THREADS];
     __shared__ int met[ASG_THREADS], tops[ASG_THREADS], lefts[ASG_THREADS];
     __shared__ int met_count;
@@ -70,7 +72,13 @@ ASG_KERNEL asg_window_step_f32(float* out, const float* x, const float* __restri
             const asg_i64 at = c * area + cell_y * canvas_width + cell_x;
             const float cell = x[at];
             const float e = asg_noise_of(step, covering == 1 ? single : sum / total, cell);
-            const float next = asg_next(step, e, cell);
+            if (clean) {
+                clean[at] = asg_clean_of(step, e, cell);
+            }
+            float next = asg_next(step, e, cell);
+            next = asg_with_past(next, step.step_past[0], past1, at);
+            next = asg_with_past(next, step.step_past[1], past2, at);
+            next = asg_with_past(next, step.step_past[2], past3, at);
             out[at] = noise && step.step_n != 0.0f ? next + step.step_n * noise[at] : next;
         }
     }

@@ -55,6 +55,11 @@ ASG_FN void asg_write(T* to, const float (&from)[N]) {
     *reinterpret_cast<asg_pack<T, N>*>(to) = pack;
 }
 
+// A next latent with a past prediction, where that has a weight.
+ASG_FN float asg_with_past(float next, float weight, const float* past, asg_i64 at) {
+    return weight != 0.0f ? next + weight * past[at] : next;
+}
+
 // Whether all pointers are multiples of 16 bytes; null is.
 template <typename... P>
 ASG_FN bool asg_aligned(const P*... pointers) {

@@ -242,7 +242,8 @@ ASG_FN float asg_pull_latent(const asg_step& s, float e, float x, float guide, f
     return e - wm * (s.kappa * (guide - d));
 }
 
-// Next latent without step noise; with noise n, step_n * n is added to it.
+// Next latent without past predictions, of which step_past[j] * D_j are added, and without step noise, of which step_n * n
+// is added at last.
 ASG_FN float asg_next(const asg_step& s, float e, float x) { return s.step_x * x + s.step_e * e; }
 
 // ---- Mask (§5) ----

@@ -22,7 +22,7 @@
 #define ASG_CPU_API
 #endif
 
-#define ASG_CPU_ABI_VERSION 5
+#define ASG_CPU_ABI_VERSION 6
 
 #ifdef __cplusplus
 extern "C" {
@@ -84,12 +84,15 @@ ASG_CPU_API int32_t asg_gather_windows_f32(int32_t tier, float* out, const float
 // 1; noise [views, channels, area] or null, which needs step_n = 0 (§4). keyed: view 0 is the key patch, which is not
 // guided, whose row of guides is not read, and which leaves its guide in guide_out [channels, area], which without
 // guide_per_view may be guide, or null; without keyed, or with ASG_GUIDE_NONE, guide_out has to be null.
-// found [1] or null: lowered to the first element of which uncond or cond is a NaN or an infinity.
-ASG_CPU_API int32_t asg_guided_step_f32(int32_t tier, float* out, float* guide_out, int64_t* found, const float* x,
-                                        const float* uncond, const float* cond, const float* guide,
-                                        const float* mask, const float* noise, const asg_step* step, int32_t views,
-                                        int32_t channels, int64_t area, int32_t keyed, int32_t guide_per_view,
-                                        int32_t mask_per_view, float guidance_scale, float weight, int32_t space);
+// found [1] or null: lowered to the first element of which uncond or cond is a NaN or an infinity. clean like x or null:
+// receives the clean latents that the step predicts, after guidance; past1, past2, past3 like x or null, which needs 0
+// in step_past: those of the steps before.
+ASG_CPU_API int32_t asg_guided_step_f32(int32_t tier, float* out, float* guide_out, int64_t* found, float* clean,
+                                        const float* x, const float* uncond, const float* cond, const float* guide,
+                                        const float* mask, const float* noise, const float* past1, const float* past2,
+                                        const float* past3, const asg_step* step, int32_t views, int32_t channels,
+                                        int64_t area, int32_t keyed, int32_t guide_per_view, int32_t mask_per_view,
+                                        float guidance_scale, float weight, int32_t space);
 
 // out, cond [count], uncond [count] or null: classifier-free guidance (§4). found as in asg_guided_step_f32.
 ASG_CPU_API int32_t asg_combine_f32(int32_t tier, float* out, int64_t* found, const float* uncond, const float* cond,
@@ -113,10 +116,12 @@ ASG_CPU_API int32_t asg_cut_f32(int32_t tier, float* patches, const float* canva
 
 // out, x [channels, canvas_height, canvas_width], of which rows first_row .. first_row + rows - 1 are read and written;
 // out may be x; windows [views, channels, h, w]; starts [views, 2] (top, left; any value); weight_y [h], weight_x [w];
-// noise like x or null, which needs step_n = 0 (§6). A cell that no window covers becomes NaN.
-ASG_CPU_API int32_t asg_window_step_f32(int32_t tier, float* out, const float* x, const float* windows,
+// noise like x or null, which needs step_n = 0 (§6). A cell that no window covers becomes NaN. clean, past1, past2, past3
+// as in asg_guided_step_f32, of which the same rows as of x.
+ASG_CPU_API int32_t asg_window_step_f32(int32_t tier, float* out, float* clean, const float* x, const float* windows,
                                         const int32_t* starts, const float* weight_y, const float* weight_x,
-                                        const float* noise, const asg_step* step, int32_t channels,
+                                        const float* noise, const float* past1, const float* past2,
+                                        const float* past3, const asg_step* step, int32_t channels,
                                         int32_t canvas_height, int32_t canvas_width, int32_t first_row, int32_t rows,
                                         int32_t views, int32_t h, int32_t w);
 

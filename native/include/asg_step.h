@@ -11,12 +11,13 @@ typedef struct asg_step {
     float in_scale;   // network input = in_scale * x
     float pred_m;     // noise estimate e = pred_m * m + pred_x * x
     float pred_x;
-    float step_x;     // x' = step_x * x + step_e * e (+ step_n * n)
+    float step_x;     // x' = step_x * x + step_e * e (+ step_past[j] * D_j) (+ step_n * n)
     float step_e;
     float step_n;
     float inv_alpha;  // 1 / alpha; of a flow, whose estimate is of the velocity, 1
     float kappa;      // alpha / sigma; of a flow 1 / sigma
-    float reserved[5];
+    float step_past[3];  // of the clean latents D_j predicted j + 1 steps before
+    float reserved[2];
 } asg_step;
 
 #endif

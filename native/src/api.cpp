@@ -66,6 +66,15 @@ public:
 
     Check& option(bool good) { return require(good, ASG_BAD_OPTION); }
 
+    // What a row adds is there.
+    Check& terms(const asg_step& step, const float* noise, const asg::History& history) {
+        option(noise || step.step_n == 0.0f);
+        for (int j = 0; j < 3; ++j) {
+            option(history.past[j] || step.step_past[j] == 0.0f);
+        }
+        return *this;
+    }
+
     bool failed() const { return status != ASG_OK; }
 
     int32_t status;
@@ -171,11 +180,12 @@ int32_t asg_gather_windows_f32(int32_t tier, float* out, const float* canvas, co
     return ASG_OK;
 }
 
-int32_t asg_guided_step_f32(int32_t tier, float* out, float* guide_out, int64_t* found, const float* x,
+int32_t asg_guided_step_f32(int32_t tier, float* out, float* guide_out, int64_t* found, float* clean, const float* x,
                             const float* uncond, const float* cond, const float* guide, const float* mask,
-                            const float* noise, const asg_step* step, int32_t views, int32_t channels, int64_t area,
-                            int32_t keyed, int32_t guide_per_view, int32_t mask_per_view, float guidance_scale,
-                            float weight, int32_t space) {
+                            const float* noise, const float* past1, const float* past2, const float* past3,
+                            const asg_step* step, int32_t views, int32_t channels, int64_t area, int32_t keyed,
+                            int32_t guide_per_view, int32_t mask_per_view, float guidance_scale, float weight,
+                            int32_t space) {
     Check check(tier);
     check.tensor(out, views, channels, area).tensor(x, views, channels, area);
     check.optional(uncond, views, channels, area).tensor(cond, views, channels, area).tensor(step, 16);
@@ -186,12 +196,14 @@ int32_t asg_guided_step_f32(int32_t tier, float* out, float* guide_out, int64_t*
     if (check.failed()) {
         return check.status;
     }
-    check.option(noise || step->step_n == 0.0f);
+    const asg::History history{clean, {past1, past2, past3}};
+    check.terms(*step, noise, history);
     if (check.failed()) {
         return check.status;
     }
-    tables[tier]->guided_step(out, guide_out, found, x, uncond, cond, guide, mask, noise, step, views, channels, area,
-                              keyed != 0, guide_per_view != 0, mask_per_view != 0, guidance_scale, weight, space);
+    tables[tier]->guided_step(out, guide_out, found, x, uncond, cond, guide, mask, noise, history, step, views,
+                              channels, area, keyed != 0, guide_per_view != 0, mask_per_view != 0, guidance_scale,
+                              weight, space);
     return ASG_OK;
 }
 
@@ -252,8 +264,9 @@ int32_t asg_cut_f32(int32_t tier, float* patches, const float* canvas, int32_t c
     return ASG_OK;
 }
 
-int32_t asg_window_step_f32(int32_t tier, float* out, const float* x, const float* windows, const int32_t* starts,
-                            const float* weight_y, const float* weight_x, const float* noise, const asg_step* step,
+int32_t asg_window_step_f32(int32_t tier, float* out, float* clean, const float* x, const float* windows,
+                            const int32_t* starts, const float* weight_y, const float* weight_x, const float* noise,
+                            const float* past1, const float* past2, const float* past3, const asg_step* step,
                             int32_t channels, int32_t canvas_height, int32_t canvas_width, int32_t first_row,
                             int32_t rows, int32_t views, int32_t h, int32_t w) {
     Check check(tier);
@@ -264,12 +277,13 @@ int32_t asg_window_step_f32(int32_t tier, float* out, const float* x, const floa
     if (check.failed()) {
         return check.status;
     }
-    check.option(noise || step->step_n == 0.0f);
+    const asg::History history{clean, {past1, past2, past3}};
+    check.terms(*step, noise, history);
     if (check.failed()) {
         return check.status;
     }
-    tables[tier]->window_step(out, x, windows, starts, weight_y, weight_x, noise, step, channels, canvas_height,
-                              canvas_width, first_row, rows, views, h, w);
+    tables[tier]->window_step(out, x, windows, starts, weight_y, weight_x, noise, history, step, channels,
+                              canvas_height, canvas_width, first_row, rows, views, h, w);
     return ASG_OK;
 }
 

@@ -9,6 +9,13 @@
 
 namespace asg {
 
+// Predicted clean latents like the latents that are stepped: where this step's go, or null; those of the steps before,
+// where step_past is not 0.
+struct History {
+    float* clean;
+    const float* past[3];
+};
+
 // Arguments as in asg_cpu.h, already checked.
 struct Kernels {
     void (*normal)(float* out, int64_t count, uint64_t seed, uint64_t first_element, uint32_t step, uint32_t purpose,
@@ -21,7 +28,7 @@ struct Kernels {
                            int64_t copies, float scale);
     void (*guided_step)(float* out, float* guide_out, int64_t* found, const float* x, const float* uncond,
                         const float* cond, const float* guide, const float* mask, const float* noise,
-                        const asg_step* step, int64_t views, int64_t channels, int64_t area, bool keyed,
+                        const History& history, const asg_step* step, int64_t views, int64_t channels, int64_t area, bool keyed,
                         bool guide_per_view, bool mask_per_view, float guidance_scale, float weight, int space);
     void (*combine)(float* out, int64_t* found, const float* uncond, const float* cond, int64_t count,
                     float guidance_scale);
@@ -33,8 +40,8 @@ struct Kernels {
     void (*cut)(float* patches, const float* canvas, int64_t channels, int64_t grid_height, int64_t grid_width,
                 int64_t h, int64_t w);
     void (*window_step)(float* out, const float* x, const float* windows, const int32_t* starts,
-                        const float* weight_y, const float* weight_x, const float* noise, const asg_step* step,
-                        int64_t channels, int64_t canvas_height, int64_t canvas_width, int64_t first_row,
+                        const float* weight_y, const float* weight_x, const float* noise, const History& history,
+                        const asg_step* step, int64_t channels, int64_t canvas_height, int64_t canvas_width, int64_t first_row,
                         int64_t rows, int64_t views, int64_t h, int64_t w);
     void (*scale_shift)(float* out, const float* in, int64_t count, float scale, float shift);
     void (*add_tile)(float* sum, float* weight_sum, const float* tile, const float* weight_y, const float* weight_x,

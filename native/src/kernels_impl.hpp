@@ -246,12 +246,95 @@ KeyRow choose_key_row(int space, bool noise) {
                                              : key_row<CFG, ASG_GUIDE_LATENT, false>);
 }
 
+bool remembers(const History& history, const asg_step& s) {
+    return history.clean || s.step_past[0] != 0.0f || s.step_past[1] != 0.0f || s.step_past[2] != 0.0f;
+}
+
+History from(const History& h, int64_t at) {
+    return {h.clean ? h.clean + at : nullptr,
+            {h.past[0] ? h.past[0] + at : nullptr, h.past[1] ? h.past[1] + at : nullptr,
+             h.past[2] ? h.past[2] + at : nullptr}};
+}
+
+const int64_t HISTORY_BLOCK = 512;  // cells of a row at a time; their estimates stay in the first-level cache
+
+// The step of n <= HISTORY_BLOCK cells from their final estimates e, with past predictions; noise or null.
+asg_u32 history_step(float* out, const float* x, const float* e, const float* noise, const History& history,
+                     const asg_step s, int64_t n) {
+    if (history.clean) {
+        ASG_INDEPENDENT
+        for (int64_t i = 0; i < n; ++i) {
+            history.clean[i] = asg_clean_of(s, e[i], x[i]);
+        }
+    }
+    ASG_INDEPENDENT
+    for (int64_t i = 0; i < n; ++i) {
+        out[i] = asg_next(s, e[i], x[i]);
+    }
+    for (int j = 0; j < 3; ++j) {
+        const float* past = history.past[j];
+        const float weight = s.step_past[j];
+        if (weight != 0.0f) {
+            ASG_INDEPENDENT
+            for (int64_t i = 0; i < n; ++i) {
+                out[i] = out[i] + weight * past[i];
+            }
+        }
+    }
+    if (noise && s.step_n != 0.0f) {
+        ASG_INDEPENDENT
+        for (int64_t i = 0; i < n; ++i) {
+            out[i] = out[i] + s.step_n * noise[i];
+        }
+    }
+    asg_u32 seen = 0;
+    for (int64_t i = 0; i < n; ++i) {
+        seen |= asg_non_finite(out[i]);
+    }
+    return seen;
+}
+
+// A row of a step with a history: a pass for each term over blocks of cells. Of the key patch, which is not guided,
+// guide_out (or null) receives the guide.
+asg_u32 history_row(float* out, float* guide_out, const float* x, const float* uncond, const float* cond,
+                    const float* guide, const float* mask, const float* noise, const History& history,
+                    const asg_step s, int64_t area, float guidance_scale, float weight, bool key, int space) {
+    asg_u32 seen = 0;
+    alignas(64) float e[HISTORY_BLOCK];
+    for (int64_t start = 0; start < area; start += HISTORY_BLOCK) {
+        const int64_t n = least(HISTORY_BLOCK, area - start);
+        const float* xs = x + start;
+        const float* cs = cond + start;
+        if (uncond) {
+            const float* us = uncond + start;
+            for (int64_t i = 0; i < n; ++i) {
+                e[i] = asg_noise_of(s, asg_guided(us[i], cs[i], guidance_scale), xs[i]);
+            }
+        } else {
+            for (int64_t i = 0; i < n; ++i) {
+                e[i] = asg_noise_of(s, cs[i], xs[i]);
+            }
+        }
+        for (int64_t i = 0; guide_out && i < n; ++i) {
+            guide_out[start + i] = space == ASG_GUIDE_NOISE ? e[i] : asg_clean_of(s, e[i], xs[i]);
+        }
+        for (int64_t i = 0; !key && space != ASG_GUIDE_NONE && i < n; ++i) {
+            const float wm = mask ? weight * mask[start + i] : weight;
+            e[i] = space == ASG_GUIDE_NOISE ? asg_pull_noise(e[i], guide[start + i], wm)
+                                            : asg_pull_latent(s, e[i], xs[i], guide[start + i], wm);
+        }
+        seen |= history_step(out + start, xs, e, noise ? noise + start : nullptr, from(history, start), s, n);
+    }
+    return seen;
+}
+
 // View by view in ascending order, so that guide may be guide_out.
 void guided_step(float* out, float* guide_out, int64_t* found, const float* x, const float* uncond, const float* cond,
-                 const float* guide, const float* mask, const float* noise, const asg_step* step, int64_t views,
-                 int64_t channels, int64_t area, bool keyed, bool guide_per_view, bool mask_per_view,
-                 float guidance_scale, float weight, int space) {
+                 const float* guide, const float* mask, const float* noise, const History& history,
+                 const asg_step* step, int64_t views, int64_t channels, int64_t area, bool keyed, bool guide_per_view,
+                 bool mask_per_view, float guidance_scale, float weight, int space) {
     const bool add_noise = noise && step->step_n != 0.0f;
+    const bool with_history = remembers(history, *step);
     const KeyRow key = uncond ? choose_key_row<true>(space, add_noise) : choose_key_row<false>(space, add_noise);
     const StepRow plain = uncond ? choose_step_row<true>(ASG_GUIDE_NONE, false, add_noise)
                                  : choose_step_row<false>(ASG_GUIDE_NONE, false, add_noise);
@@ -263,13 +346,18 @@ void guided_step(float* out, float* guide_out, int64_t* found, const float* x, c
             const int64_t at = (view * channels + c) * area;
             const float* u = uncond ? uncond + at : nullptr;
             const float* n = noise ? noise + at : nullptr;
+            const float* const g = guide ? guide + (guide_per_view ? at : c * area) : nullptr;
+            const float* const wm = mask && mask_per_view ? mask + view * area : mask;
+            float* const own_guide = is_key && guide_out ? guide_out + c * area : nullptr;
             asg_u32 seen;
-            if (is_key && guide_out) {
-                seen = key(out + at, guide_out + c * area, x + at, u, cond + at, n, *step, area, guidance_scale);
+            if (with_history) {
+                seen = history_row(out + at, own_guide, x + at, u, cond + at, g, wm, n, from(history, at), *step,
+                                   area, guidance_scale, weight, is_key, space);
+            } else if (own_guide) {
+                seen = key(out + at, own_guide, x + at, u, cond + at, n, *step, area, guidance_scale);
             } else {
                 const StepRow row = is_key ? plain : guided;
-                seen = row(out + at, x + at, u, cond + at, guide ? guide + (guide_per_view ? at : c * area) : nullptr,
-                           mask && mask_per_view ? mask + view * area : mask, n, *step, area, guidance_scale, weight);
+                seen = row(out + at, x + at, u, cond + at, g, wm, n, *step, area, guidance_scale, weight);
             }
             search(found, seen, uncond, cond, at, area);
         }
@@ -499,6 +587,16 @@ void window_finish(float* out, const float* x, const float* noise, const float* 
     }
 }
 
+// The same with a history; sum becomes the estimates.
+void window_finish(float* out, const float* x, const float* noise, float* sum, const float* total,
+                   const History& history, const asg_step s, int64_t n) {
+    static_assert(WINDOW_BLOCK <= HISTORY_BLOCK, "a block of a window is one of a history");
+    for (int64_t i = 0; i < n; ++i) {
+        sum[i] = asg_noise_of(s, sum[i] / total[i], x[i]);
+    }
+    history_step(out, x, sum, noise, history, s, n);
+}
+
 // The part of a window's row that lies in columns block_x .. block_x + n - 1 of canvas row y.
 struct Span {
     int64_t window_row;     // row of the window
@@ -518,11 +616,12 @@ inline Span span_of(const int32_t* start, int64_t h, int64_t w, int64_t y, int64
 // Sums start from -0, the neutral element of addition: -0 + v is v for every v, +0 is not. A cell with one window has
 // weight 1 and total 1, and m * 1 / 1 is m.
 void window_step(float* out, const float* x, const float* windows, const int32_t* starts, const float* weight_y,
-                 const float* weight_x, const float* noise, const asg_step* step, int64_t channels,
-                 int64_t canvas_height, int64_t canvas_width, int64_t first_row, int64_t rows, int64_t views, int64_t h,
-                 int64_t w) {
+                 const float* weight_x, const float* noise, const History& history, const asg_step* step,
+                 int64_t channels, int64_t canvas_height, int64_t canvas_width, int64_t first_row, int64_t rows,
+                 int64_t views, int64_t h, int64_t w) {
     const asg_step s = *step;
     const bool add_noise = noise && s.step_n != 0.0f;
+    const bool with_history = remembers(history, s);
     alignas(64) float covering[WINDOW_BLOCK];  // how many windows; then 1 for several, 0 for one
     alignas(64) float single[WINDOW_BLOCK];    // 1 for one window, else 0
     alignas(64) float total[WINDOW_BLOCK];
@@ -580,7 +679,9 @@ void window_step(float* out, const float* x, const float* windows, const int32_t
                     }
                 }
                 const int64_t at = (c * canvas_height + y) * canvas_width + block_x;
-                if (add_noise) {
+                if (with_history) {
+                    window_finish(out + at, x + at, noise ? noise + at : nullptr, sum, total, from(history, at), s, n);
+                } else if (add_noise) {
                     window_finish<true>(out + at, x + at, noise + at, sum, total, s, n);
                 } else {
                     window_finish<false>(out + at, x + at, nullptr, sum, total, s, n);

@@ -62,7 +62,7 @@ void same(const char* what, int64_t out_count, int64_t size, const std::function
     }
 }
 
-asg_step step_row(bool noise) {
+asg_step step_row(bool noise, bool history = false) {
     asg_step s = {};
     s.alpha = 0.6f;
     s.sigma = 0.8f;
@@ -74,6 +74,8 @@ asg_step step_row(bool noise) {
     s.step_n = noise ? 0.2f : 0.0f;
     s.inv_alpha = 1.0f / s.alpha;
     s.kappa = s.alpha / s.sigma;
+    s.step_past[0] = history ? -0.4f : 0.0f;
+    s.step_past[2] = history ? 0.25f : 0.0f;
     return s;
 }
 
@@ -89,7 +91,8 @@ void elementwise(int64_t n) {
     same("combine without uncond", n, n,
          [&](int32_t t, float* out) { return asg_combine_f32(t, out, nullptr, nullptr, b.get(), n, 2); });
     same("scale_shift", n, n, [&](int32_t t, float* out) { return asg_scale_shift_f32(t, out, out, n, 5.5f, 0.1f); });
-    const Floats x(6 * n, 5), uncond(6 * n, 6), cond(6 * n, 7), noise(6 * n, 8), guide(6 * n, 9), mask(2 * n, 10);
+    const Floats x(6 * n, 5), uncond(6 * n, 6), cond(6 * n, 7), noise(6 * n, 8), guide(6 * n, 9), mask(2 * n, 10),
+        past(6 * n, 12);
     for (int32_t space = ASG_GUIDE_NONE; space <= ASG_GUIDE_LATENT; ++space) {
         for (int variant = 0; variant < 64; ++variant) {
             const bool keyed = variant & 8, published = keyed && (variant & 16) && space != ASG_GUIDE_NONE;
@@ -97,11 +100,22 @@ void elementwise(int64_t n) {
             // The guide lies behind the latents; where it is published and the only one, it guides view 1 at once.
             same("guided_step", 9 * n, n, [&](int32_t t, float* out) {
                 float* const guide_out = published ? out + 6 * n : nullptr;
-                return asg_guided_step_f32(t, out, guide_out, nullptr, variant & 1 ? x.get() : out,
+                return asg_guided_step_f32(t, out, guide_out, nullptr, nullptr, variant & 1 ? x.get() : out,
                                            variant & 2 ? uncond.get() : nullptr, cond.get(),
                                            published && !per_view ? guide_out : guide.get(),
                                            variant & 4 ? mask.get() : nullptr, variant & 1 ? noise.get() : nullptr,
-                                           variant & 1 ? &noisy : &plain, 2, 3, n, keyed, per_view, 1, 5, 0.9f, space);
+                                           nullptr, nullptr, nullptr, variant & 1 ? &noisy : &plain, 2, 3, n, keyed,
+                                           per_view, 1, 5, 0.9f, space);
+            });
+            const asg_step remembers = step_row(variant & 1, true);
+            same("guided_step with a history", 15 * n, n, [&](int32_t t, float* out) {
+                float* const guide_out = published ? out + 12 * n : nullptr;
+                return asg_guided_step_f32(t, out, guide_out, nullptr, variant & 1 ? out + 6 * n : nullptr,
+                                           variant & 1 ? x.get() : out, variant & 2 ? uncond.get() : nullptr,
+                                           cond.get(), published && !per_view ? guide_out : guide.get(),
+                                           variant & 4 ? mask.get() : nullptr, variant & 1 ? noise.get() : nullptr,
+                                           past.get(), nullptr, noise.get(), &remembers, 2, 3, n, keyed, per_view, 1,
+                                           5, 0.9f, space);
             });
         }
     }
@@ -132,9 +146,14 @@ void elementwise(int64_t n) {
         asg_combine_f32(t, out.get(), &found, bad.get(), b.get(), n, 7.5f);
         expect(found == n - 1, "combine of an infinity at the end", n);
         found = n + 7;
-        asg_guided_step_f32(t, out.get(), nullptr, &found, a.get(), b.get(), bad.get(), nullptr, nullptr, nullptr, &plain,
-                            1, 1, n, 0, 0, 0, 5, 1, ASG_GUIDE_NONE);
+        asg_guided_step_f32(t, out.get(), nullptr, &found, nullptr, a.get(), b.get(), bad.get(), nullptr, nullptr,
+                            nullptr, nullptr, nullptr, nullptr, &plain, 1, 1, n, 0, 0, 0, 5, 1, ASG_GUIDE_NONE);
         expect(found == n - 1, "guided_step of an infinity at the end", n);
+        found = n + 7;
+        const Floats clean(n);
+        asg_guided_step_f32(t, out.get(), nullptr, &found, clean.get(), a.get(), b.get(), bad.get(), nullptr, nullptr,
+                            nullptr, nullptr, nullptr, nullptr, &plain, 1, 1, n, 0, 0, 0, 5, 1, ASG_GUIDE_NONE);
+        expect(found == n - 1, "guided_step with a history of an infinity at the end", n);
         found = 0;
         asg_combine_f32(t, out.get(), &found, bad.get(), b.get(), n, 7.5f);
         expect(found == 0, "found is only lowered", n);
@@ -172,12 +191,21 @@ void planes(int32_t h, int32_t w) {
     const std::unique_ptr<int32_t[]> covering(new int32_t[4]{-1, -1, 0, 0});
     const Floats windows(2 * channels * (h + 1) * (w + 1), 7), weight_y(h + 1, 8), weight_x(w + 1, 9);
     same("window_step", plane, size, [&](int32_t t, float* out) {
-        return asg_window_step_f32(t, out, out, windows.get(), covering.get(), weight_y.get(), weight_x.get(),
-                                   canvas.get(), &noisy, channels, h, w, 0, h, 2, h + 1, w + 1);
+        return asg_window_step_f32(t, out, nullptr, out, windows.get(), covering.get(), weight_y.get(), weight_x.get(),
+                                   canvas.get(), nullptr, nullptr, nullptr, &noisy, channels, h, w, 0, h, 2, h + 1,
+                                   w + 1);
     });
     same("window_step of rows", plane, size, [&](int32_t t, float* out) {
-        return asg_window_step_f32(t, out, canvas.get(), windows.get(), covering.get(), weight_y.get(), weight_x.get(),
-                                   canvas.get(), &noisy, channels, h, w, h / 2, h - h / 2, 2, h + 1, w + 1);
+        return asg_window_step_f32(t, out, nullptr, canvas.get(), windows.get(), covering.get(), weight_y.get(),
+                                   weight_x.get(), canvas.get(), nullptr, nullptr, nullptr, &noisy, channels, h, w,
+                                   h / 2, h - h / 2, 2, h + 1, w + 1);
+    });
+    const asg_step remembers = step_row(true, true);
+    const Floats past(plane, 17);
+    same("window_step with a history", 2 * plane, size, [&](int32_t t, float* out) {
+        return asg_window_step_f32(t, out, out + plane, out, windows.get(), covering.get(), weight_y.get(),
+                                   weight_x.get(), canvas.get(), past.get(), nullptr, canvas.get(), &remembers,
+                                   channels, h, w, h / 2, h - h / 2, 2, h + 1, w + 1);
     });
 
     const Floats tile(plane, 10), rows(h, 11), columns(w, 12);
@@ -246,18 +274,23 @@ void statuses() {
     expect(asg_normalise_mask_f32(s, p, 1, 4, 1, 3) == ASG_BAD_OPTION, "norm 3", 0);
     expect(asg_rgb8_f32(s, (uint8_t*)p, p, 1, 1, 0, 1, 1, 1) == ASG_BAD_OPTION, "crop outside", 0);
     expect(asg_blur_f32(s, p, p, p, p, 1, 1, 1, 2) == ASG_BAD_OPTION, "even taps", 0);
-    expect(asg_guided_step_f32(s, p, nullptr, nullptr, p, nullptr, p, nullptr, nullptr, nullptr, &noisy, 1, 1, 4, 0, 0,
-                               0, 1, 1, ASG_GUIDE_NONE) == ASG_BAD_OPTION,
+    const auto step = [&](float* guide_out, const float* guide, const float* noise, const float* past2,
+                          const asg_step& row, bool keyed, bool per_view, int32_t space) {
+        return asg_guided_step_f32(s, p, guide_out, nullptr, nullptr, p, nullptr, p, guide, nullptr, noise, nullptr,
+                                   past2, nullptr, &row, 1, 1, 4, keyed, per_view, 0, 1, 1, space);
+    };
+    expect(step(nullptr, nullptr, nullptr, nullptr, noisy, false, false, ASG_GUIDE_NONE) == ASG_BAD_OPTION,
            "noise missing", 0);
-    expect(asg_guided_step_f32(s, p, nullptr, nullptr, p, nullptr, p, nullptr, nullptr, p, &noisy, 1, 1, 4, 0, 0, 0, 1,
-                               1, ASG_GUIDE_NOISE) == ASG_BAD_OPTION,
-           "guide missing", 0);
-    expect(asg_guided_step_f32(s, p, p, nullptr, p, nullptr, p, p, nullptr, p, &noisy, 1, 1, 4, 0, 0, 0, 1, 1,
-                               ASG_GUIDE_NOISE) == ASG_BAD_OPTION,
-           "guide of no key patch", 0);
-    expect(asg_guided_step_f32(s, p, p, nullptr, p, nullptr, p, p, nullptr, p, &noisy, 1, 1, 4, 1, 1, 0, 1, 1,
-                               ASG_GUIDE_NOISE) == ASG_BAD_OPTION,
+    expect(step(nullptr, nullptr, p, nullptr, noisy, false, false, ASG_GUIDE_NOISE) == ASG_BAD_OPTION, "guide missing",
+           0);
+    expect(step(p, p, p, nullptr, noisy, false, false, ASG_GUIDE_NOISE) == ASG_BAD_OPTION, "guide of no key patch", 0);
+    expect(step(p, p, p, nullptr, noisy, true, true, ASG_GUIDE_NOISE) == ASG_BAD_OPTION,
            "guides per view in guide_out", 0);
+    asg_step second = step_row(false);
+    second.step_past[1] = 0.5f;
+    expect(step(nullptr, nullptr, nullptr, nullptr, second, false, false, ASG_GUIDE_NONE) == ASG_BAD_OPTION,
+           "past prediction missing", 0);
+    expect(step(nullptr, nullptr, nullptr, p, second, false, false, ASG_GUIDE_NONE) == ASG_OK, "past prediction", 0);
     expect(asg_interact_f32(s, p, p, p, 0, 1, 4, 1, 0, 0, 0, 0, 1) == ASG_BAD_EXTENT, "no copies", 0);
     expect(std::strcmp(asg_status_name(ASG_TOO_LARGE), "ASG_TOO_LARGE") == 0, "status name", 0);
     expect(std::strcmp(asg_status_name(1), "unknown status") == 0, "name of no status", 0);

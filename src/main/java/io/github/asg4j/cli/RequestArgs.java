@@ -17,12 +17,10 @@ import picocli.CommandLine.Model.OptionSpec;
 import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.ParseResult;
 
-import java.util.Arrays;
 import java.util.Collection;
 import java.util.List;
 import java.util.Set;
 import java.util.function.LongSupplier;
-import java.util.stream.Collectors;
 
 /**
  * The options of {@link RequestOptions} on the command line of a command, and the request that they
@@ -60,14 +58,11 @@ final class RequestArgs {
         return spec.build();
     }
 
-    /** Names that the registry of samplers has for the values of an option: those that draw. */
+    /** Names that the registry of samplers has for the values of an option. */
     private static String names(String option) {
         return option.equals("spacing")
                 ? String.join(", ", Spacing.ids())
-                : Arrays.stream(Solver.values())
-                        .filter(solver -> solver.history() == 0)
-                        .map(Solver::id)
-                        .collect(Collectors.joining(", "));
+                : String.join(", ", Solver.ids());
     }
 
     /** The registry's own name of a sampler or a spacing; of other options the text as it is. */

@@ -17,7 +17,7 @@ import java.lang.foreign.MemorySegment;
  */
 public final class LaunchArguments {
     /** Parameters of a launch at most. */
-    public static final int MAX = 20;
+    public static final int MAX = 24;
 
     private static final long SLOT = 64; // the largest parameter is asg_step
 

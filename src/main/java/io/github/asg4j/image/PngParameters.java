@@ -84,7 +84,7 @@ public final class PngParameters {
     private static Map<String, String> pairs(GenerationRequest request, Map<String, ?> report) {
         Map<String, String> pairs = new LinkedHashMap<>();
         put(pairs, "Steps", report.get("steps"));
-        put(pairs, "Sampler", samplerName(report.get("scheduler")));
+        put(pairs, "Sampler", samplerName(report.get("scheduler"), report.get("spacing")));
         put(pairs, "CFG scale", report.get("guidance_scale"));
         put(pairs, "Seed", report.get("seed"));
         put(pairs, "Size", report.get("width") + "x" + report.get("height"));
@@ -155,13 +155,18 @@ public final class PngParameters {
         pairs.put(name, text);
     }
 
-    /** Returns the web UI's name, where the solver of a flow has the name of the same solver for other networks. */
-    private static @Nullable String samplerName(@Nullable Object scheduler) {
+    /**
+     * Returns the web UI's name, as in "DPM++ 2M Karras". The solver of a flow has the name of the same
+     * solver for other networks.
+     */
+    private static @Nullable String samplerName(
+            @Nullable Object scheduler, @Nullable Object spacing) {
         if (scheduler == null) {
             return null;
         }
         Solver solver = Sampler.named(scheduler.toString()).solver();
-        return solver == Solver.FLOW_EULER ? Solver.EULER.label() : solver.label();
+        String label = solver == Solver.FLOW_EULER ? Solver.EULER.label() : solver.label();
+        return spacing == null ? label : label + Sampler.spacingNamed(spacing.toString()).suffix();
     }
 
     /** Values that would break the line of pairs are quoted as JSON strings. */

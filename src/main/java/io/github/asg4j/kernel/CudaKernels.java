@@ -192,78 +192,43 @@ public final class CudaKernels implements Kernels, AutoCloseable {
     }
 
     @Override
-    public void guidedStep(
-            MemorySegment out,
-            MemorySegment guideOut,
-            MemorySegment found,
-            MemorySegment x,
-            MemorySegment uncond,
-            MemorySegment cond,
-            MemorySegment guide,
-            boolean guidePerView,
-            MemorySegment mask,
-            boolean maskPerView,
-            MemorySegment noise,
-            boolean keyed,
-            int views,
-            int channels,
-            long area,
-            MemorySegment step,
-            float guidanceScale,
-            float weight,
-            int space) {
-        KernelChecks.guidedStep(
-                out,
-                guideOut,
-                found,
-                x,
-                uncond,
-                cond,
-                guide,
-                guidePerView,
-                mask,
-                maskPerView,
-                noise,
-                keyed,
-                views,
-                channels,
-                area,
-                step,
-                space);
-        KernelChecks.noisePresent(noise, StepRow.get(step, StepRow.STEP_N), "guidedStep");
-        long size = bytes(views, channels, area);
-        long guideSize = bytes(channels * area);
-        boolean guided = KernelChecks.guides(keyed, views, space);
-        boolean own = guided && guide.address() == guideOut.address();
-        boolean noisy = StepRow.get(step, StepRow.STEP_N) != 0;
+    public void guidedStep(GuidedStep s) {
+        s.check();
+        MemorySegment none = MemorySegment.NULL;
+        long size = bytes(s.views, s.channels, s.area);
+        long guideSize = bytes(s.channels * s.area);
+        boolean guided = s.guides();
+        boolean own = s.guidesAtOnce();
         arguments
                 .clear()
-                .writes(out, size)
-                .writes(guideOut, guideSize)
-                .updates(found, Long.BYTES)
-                .reads(x, size)
-                .reads(uncond, size)
-                .reads(cond, size)
-                .reads(
-                        guided ? guide : MemorySegment.NULL,
-                        own ? 0 : guidePerView ? size : guideSize)
-                .reads(guided ? mask : MemorySegment.NULL, bytes(maskPerView ? views * area : area))
-                .reads(noisy ? noise : MemorySegment.NULL, size)
-                .add(step, StepRow.BYTES)
-                .add(views)
-                .add(channels)
-                .add(area)
-                .add(keyed ? 1 : 0)
-                .add(guidePerView ? 1 : 0)
-                .add(maskPerView ? 1 : 0)
-                .add(guidanceScale)
-                .add(weight)
-                .add(space);
+                .writes(s.out, size)
+                .writes(s.guideOut, guideSize)
+                .updates(s.found, Long.BYTES)
+                .writes(s.history.clean(), size)
+                .reads(s.x, size)
+                .reads(s.uncond, size)
+                .reads(s.cond, size)
+                .reads(guided ? s.guide : none, own ? 0 : s.guidePerView ? size : guideSize)
+                .reads(guided ? s.mask : none, bytes(s.maskPerView ? s.views * s.area : s.area))
+                .reads(s.noisy() ? s.noise : none, size)
+                .reads(s.history.read(0, s.row), size)
+                .reads(s.history.read(1, s.row), size)
+                .reads(s.history.read(2, s.row), size)
+                .add(s.row, StepRow.BYTES)
+                .add(s.views)
+                .add(s.channels)
+                .add(s.area)
+                .add(s.keyed ? 1 : 0)
+                .add(s.guidePerView ? 1 : 0)
+                .add(s.maskPerView ? 1 : 0)
+                .add(s.guidanceScale)
+                .add(s.weight)
+                .add(s.space);
         launch(
                 CudaOperation.GUIDED_STEP,
-                blocks(area, PACK),
-                second(channels),
-                own ? 1 : second(views));
+                blocks(s.area, PACK),
+                second(s.channels),
+                own ? 1 : second(s.views));
     }
 
     @Override
@@ -378,74 +343,45 @@ public final class CudaKernels implements Kernels, AutoCloseable {
     }
 
     @Override
-    public void windowStep(
-            MemorySegment out,
-            MemorySegment x,
-            int channels,
-            int canvasHeight,
-            int canvasWidth,
-            int firstRow,
-            int rows,
-            MemorySegment windows,
-            MemorySegment starts,
-            int views,
-            int h,
-            int w,
-            MemorySegment weightY,
-            MemorySegment weightX,
-            MemorySegment noise,
-            MemorySegment step) {
-        KernelChecks.windowStep(
-                out,
-                x,
-                channels,
-                canvasHeight,
-                canvasWidth,
-                firstRow,
-                rows,
-                windows,
-                starts,
-                views,
-                h,
-                w,
-                weightY,
-                weightX,
-                noise,
-                step);
-        KernelChecks.noisePresent(noise, StepRow.get(step, StepRow.STEP_N), "windowStep");
-        int tilesY = (rows - 1) / TILE_HEIGHT + 1;
+    public void windowStep(WindowStep s) {
+        s.check();
+        int tilesY = (s.rows - 1) / TILE_HEIGHT + 1;
         if (tilesY > MAX_GRID_YZ) {
             throw new IllegalArgumentException(
                     "windowStep: rows is "
-                            + rows
+                            + s.rows
                             + ", a grid reaches "
                             + MAX_GRID_YZ * TILE_HEIGHT);
         }
-        long from = bytes((long) firstRow * canvasWidth);
-        long size = bytes((long) rows * canvasWidth);
-        long pitch = bytes((long) canvasHeight * canvasWidth);
-        boolean noisy = StepRow.get(step, StepRow.STEP_N) != 0;
+        int channels = s.channels;
+        long from = bytes((long) s.firstRow * s.canvasWidth);
+        long size = bytes((long) s.rows * s.canvasWidth);
+        long pitch = bytes((long) s.canvasHeight * s.canvasWidth);
         arguments
                 .clear()
-                .writesPieces(out, from, size, channels, pitch)
-                .readsPieces(x, from, size, channels, pitch)
-                .reads(windows, bytes((long) views * channels, h, w))
-                .reads(starts, bytes(2L * views))
-                .reads(weightY, bytes(h))
-                .reads(weightX, bytes(w))
-                .readsPieces(noisy ? noise : MemorySegment.NULL, from, size, channels, pitch)
-                .add(step, StepRow.BYTES)
+                .writesPieces(s.out, from, size, channels, pitch)
+                .writesPieces(s.history.clean(), from, size, channels, pitch)
+                .readsPieces(s.x, from, size, channels, pitch)
+                .reads(s.windows, bytes((long) s.views * channels, s.h, s.w))
+                .reads(s.starts, bytes(2L * s.views))
+                .reads(s.weightY, bytes(s.h))
+                .reads(s.weightX, bytes(s.w))
+                .readsPieces(s.noisy() ? s.noise : MemorySegment.NULL, from, size, channels, pitch)
+                .readsPieces(s.history.read(0, s.row), from, size, channels, pitch)
+                .readsPieces(s.history.read(1, s.row), from, size, channels, pitch)
+                .readsPieces(s.history.read(2, s.row), from, size, channels, pitch)
+                .add(s.row, StepRow.BYTES)
                 .add(channels)
-                .add(canvasHeight)
-                .add(canvasWidth)
-                .add(firstRow)
-                .add(rows)
-                .add(views)
-                .add(h)
-                .add(w);
+                .add(s.canvasHeight)
+                .add(s.canvasWidth)
+                .add(s.firstRow)
+                .add(s.rows)
+                .add(s.views)
+                .add(s.h)
+                .add(s.w);
         launch(
                 CudaOperation.WINDOW_STEP,
-                (canvasWidth - 1) / TILE_WIDTH + 1,
+                (s.canvasWidth - 1) / TILE_WIDTH + 1,
                 tilesY,
                 second(channels));
     }

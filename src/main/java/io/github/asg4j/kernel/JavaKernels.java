@@ -155,72 +155,64 @@ public final class JavaKernels implements Kernels {
         return uncond + guidanceScale * (cond - uncond);
     }
 
+    /** Adds to the next latent of element i the past predictions that the row weighs. */
+    private static float withPast(float next, MemorySegment row, StepHistory history, long i) {
+        float sum = next;
+        for (int j = 0; j < StepRow.MAX_PAST; j++) {
+            float weight = StepRow.past(row, j);
+            if (weight != 0) {
+                sum = sum + weight * get(history.past(j), i);
+            }
+        }
+        return sum;
+    }
+
+    /** Fields become locals first: loads of fields are not hoisted out of loops that write memory. */
     @Override
-    public void guidedStep(
-            MemorySegment out,
-            MemorySegment guideOut,
-            MemorySegment found,
-            MemorySegment x,
-            MemorySegment uncond,
-            MemorySegment cond,
-            MemorySegment guide,
-            boolean guidePerView,
-            MemorySegment mask,
-            boolean maskPerView,
-            MemorySegment noise,
-            boolean keyed,
-            int views,
-            int channels,
-            long area,
-            MemorySegment step,
-            float guidanceScale,
-            float weight,
-            int space) {
-        KernelChecks.guidedStep(
-                out,
-                guideOut,
-                found,
-                x,
-                uncond,
-                cond,
-                guide,
-                guidePerView,
-                mask,
-                maskPerView,
-                noise,
-                keyed,
-                views,
-                channels,
-                area,
-                step,
-                space);
-        float stepN = StepRow.get(step, StepRow.STEP_N);
-        KernelChecks.noisePresent(noise, stepN, "guidedStep");
+    public void guidedStep(GuidedStep s) {
+        s.check();
+        MemorySegment out = s.out;
+        MemorySegment guideOut = s.guideOut;
+        MemorySegment found = s.found;
+        MemorySegment latents = s.x;
+        MemorySegment uncond = s.uncond;
+        MemorySegment cond = s.cond;
+        MemorySegment guide = s.guide;
+        MemorySegment mask = s.mask;
+        MemorySegment noise = s.noise;
+        MemorySegment clean = s.history.clean();
         boolean cfg = !KernelChecks.isNull(uncond);
         boolean masked = !KernelChecks.isNull(mask);
         boolean published = !KernelChecks.isNull(guideOut);
         boolean searches = !KernelChecks.isNull(found);
-        float predM = StepRow.get(step, StepRow.PRED_M);
-        float predX = StepRow.get(step, StepRow.PRED_X);
-        float sigma = StepRow.get(step, StepRow.SIGMA);
-        float invAlpha = StepRow.get(step, StepRow.INV_ALPHA);
-        float kappa = StepRow.get(step, StepRow.KAPPA);
-        float stepX = StepRow.get(step, StepRow.STEP_X);
-        float stepE = StepRow.get(step, StepRow.STEP_E);
-        for (int view = 0; view < views; view++) {
-            boolean key = keyed && view == 0;
-            long maskAt = maskPerView ? view * area : 0;
-            for (int c = 0; c < channels; c++) {
-                long at = ((long) view * channels + c) * area;
-                long guideAt = guidePerView ? at : c * area;
+        boolean leaves = !KernelChecks.isNull(clean);
+        boolean remembers = StepRow.remembers(s.row);
+        int space = s.space;
+        float guidanceScale = s.guidanceScale;
+        float weight = s.weight;
+        float predM = StepRow.get(s.row, StepRow.PRED_M);
+        float predX = StepRow.get(s.row, StepRow.PRED_X);
+        float sigma = StepRow.get(s.row, StepRow.SIGMA);
+        float invAlpha = StepRow.get(s.row, StepRow.INV_ALPHA);
+        float kappa = StepRow.get(s.row, StepRow.KAPPA);
+        float stepX = StepRow.get(s.row, StepRow.STEP_X);
+        float stepE = StepRow.get(s.row, StepRow.STEP_E);
+        float stepN = StepRow.get(s.row, StepRow.STEP_N);
+        long area = s.area;
+        for (int view = 0; view < s.views; view++) {
+            boolean key = s.keyed && view == 0;
+            long maskAt = s.maskPerView ? view * area : 0;
+            for (int c = 0; c < s.channels; c++) {
+                long at = ((long) view * s.channels + c) * area;
+                long guideAt = s.guidePerView ? at : c * area;
                 for (long i = 0; i < area; i++) {
                     float mc = get(cond, at + i);
                     float m = cfg ? guided(get(uncond, at + i), mc, guidanceScale) : mc;
-                    float xi = get(x, at + i);
-                    float e = predM * m + predX * xi;
+                    float x = get(latents, at + i);
+                    float e = predM * m + predX * x;
                     if (key && published) {
-                        float clean = (xi - sigma * e) * invAlpha;
-                        set(guideOut, c * area + i, space == GUIDE_LATENT ? clean : e);
+                        float d = (x - sigma * e) * invAlpha;
+                        set(guideOut, c * area + i, space == GUIDE_LATENT ? d : e);
                     }
                     if (!key && space != GUIDE_NONE) {
                         float wm = masked ? weight * get(mask, maskAt + i) : weight;
@@ -228,11 +220,17 @@ public final class JavaKernels implements Kernels {
                         if (space == GUIDE_NOISE) {
                             e = e + wm * (g - e);
                         } else {
-                            float d = (xi - sigma * e) * invAlpha;
+                            float d = (x - sigma * e) * invAlpha;
                             e = e - wm * (kappa * (g - d));
                         }
                     }
-                    float next = stepX * xi + stepE * e;
+                    if (leaves) {
+                        set(clean, at + i, (x - sigma * e) * invAlpha);
+                    }
+                    float next = stepX * x + stepE * e;
+                    if (remembers) {
+                        next = withPast(next, s.row, s.history, at + i);
+                    }
                     if (stepN != 0) {
                         next = next + stepN * get(noise, at + i);
                     }
@@ -450,62 +448,29 @@ public final class JavaKernels implements Kernels {
     }
 
     @Override
-    public void windowStep(
-            MemorySegment out,
-            MemorySegment x,
-            int channels,
-            int canvasHeight,
-            int canvasWidth,
-            int firstRow,
-            int rows,
-            MemorySegment windows,
-            MemorySegment starts,
-            int views,
-            int h,
-            int w,
-            MemorySegment weightY,
-            MemorySegment weightX,
-            MemorySegment noise,
-            MemorySegment step) {
-        KernelChecks.windowStep(
-                out,
-                x,
-                channels,
-                canvasHeight,
-                canvasWidth,
-                firstRow,
-                rows,
-                windows,
-                starts,
-                views,
-                h,
-                w,
-                weightY,
-                weightX,
-                noise,
-                step);
-        float stepN = StepRow.get(step, StepRow.STEP_N);
-        KernelChecks.noisePresent(noise, stepN, "windowStep");
-        float predM = StepRow.get(step, StepRow.PRED_M);
-        float predX = StepRow.get(step, StepRow.PRED_X);
-        float stepX = StepRow.get(step, StepRow.STEP_X);
-        float stepE = StepRow.get(step, StepRow.STEP_E);
+    public void windowStep(WindowStep s) {
+        s.check();
+        MemorySegment windows = s.windows;
+        MemorySegment weightX = s.weightX;
+        int channels = s.channels;
+        int h = s.h;
+        int w = s.w;
         Scratch scratch = SCRATCH.get();
         int[] covering = scratch.covering;
         float[] total = scratch.total;
         float[] sum = scratch.sum;
-        for (int y = firstRow; y < firstRow + rows; y++) {
-            for (long blockX = 0; blockX < canvasWidth; blockX += WINDOW_BLOCK) {
-                int n = (int) Math.min(WINDOW_BLOCK, canvasWidth - blockX);
+        for (int y = s.firstRow; y < s.firstRow + s.rows; y++) {
+            for (long blockX = 0; blockX < s.canvasWidth; blockX += WINDOW_BLOCK) {
+                int n = (int) Math.min(WINDOW_BLOCK, s.canvasWidth - blockX);
                 for (int c = 0; c < channels; c++) {
                     Arrays.fill(covering, 0, n, 0);
-                    for (int view = 0; view < views; view++) {
-                        long row = y - start(starts, view, 0);
-                        long left = start(starts, view, 1);
+                    for (int view = 0; view < s.views; view++) {
+                        long row = y - start(s.starts, view, 0);
+                        long left = start(s.starts, view, 1);
                         if (row < 0 || row >= h) {
                             continue;
                         }
-                        float rowWeight = get(weightY, row);
+                        float rowWeight = get(s.weightY, row);
                         long m = (((long) view * channels + c) * h + row) * w - left;
                         long end = Math.min(left + w, blockX + n);
                         for (long cell = Math.max(left, blockX); cell < end; cell++) {
@@ -519,24 +484,50 @@ public final class JavaKernels implements Kernels {
                                     get(windows, m + cell));
                         }
                     }
-                    long at = ((long) c * canvasHeight + y) * canvasWidth + blockX;
-                    for (int i = 0; i < n; i++) {
-                        float m =
-                                switch (covering[i]) {
-                                    case 0 -> Float.NaN;
-                                    case 1 -> sum[i];
-                                    default -> sum[i] / total[i];
-                                };
-                        float xi = get(x, at + i);
-                        float e = predM * m + predX * xi;
-                        float next = stepX * xi + stepE * e;
-                        if (stepN != 0) {
-                            next = next + stepN * get(noise, at + i);
-                        }
-                        set(out, at + i, next);
-                    }
+                    finish(s, scratch, ((long) c * s.canvasHeight + y) * s.canvasWidth + blockX, n);
                 }
             }
+        }
+    }
+
+    /** Steps n cells from element {@code at} on by the partial sums of their windows. */
+    private static void finish(WindowStep s, Scratch scratch, long at, int n) {
+        int[] covering = scratch.covering;
+        float[] total = scratch.total;
+        float[] sum = scratch.sum;
+        MemorySegment out = s.out;
+        MemorySegment latents = s.x;
+        MemorySegment noise = s.noise;
+        MemorySegment clean = s.history.clean();
+        boolean leaves = !KernelChecks.isNull(clean);
+        boolean remembers = StepRow.remembers(s.row);
+        float predM = StepRow.get(s.row, StepRow.PRED_M);
+        float predX = StepRow.get(s.row, StepRow.PRED_X);
+        float sigma = StepRow.get(s.row, StepRow.SIGMA);
+        float invAlpha = StepRow.get(s.row, StepRow.INV_ALPHA);
+        float stepX = StepRow.get(s.row, StepRow.STEP_X);
+        float stepE = StepRow.get(s.row, StepRow.STEP_E);
+        float stepN = StepRow.get(s.row, StepRow.STEP_N);
+        for (int i = 0; i < n; i++) {
+            float m =
+                    switch (covering[i]) {
+                        case 0 -> Float.NaN;
+                        case 1 -> sum[i];
+                        default -> sum[i] / total[i];
+                    };
+            float x = get(latents, at + i);
+            float e = predM * m + predX * x;
+            if (leaves) {
+                set(clean, at + i, (x - sigma * e) * invAlpha);
+            }
+            float next = stepX * x + stepE * e;
+            if (remembers) {
+                next = withPast(next, s.row, s.history, at + i);
+            }
+            if (stepN != 0) {
+                next = next + stepN * get(noise, at + i);
+            }
+            set(out, at + i, next);
         }
     }
 

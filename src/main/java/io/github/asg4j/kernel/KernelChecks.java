@@ -94,60 +94,6 @@ final class KernelChecks {
         requireFloats(starts, times(views, 2), "gatherWindows", "starts");
     }
 
-    static void guidedStep(
-            MemorySegment out,
-            MemorySegment guideOut,
-            MemorySegment found,
-            MemorySegment x,
-            MemorySegment uncond,
-            MemorySegment cond,
-            MemorySegment guide,
-            boolean guidePerView,
-            MemorySegment mask,
-            boolean maskPerView,
-            MemorySegment noise,
-            boolean keyed,
-            int views,
-            int channels,
-            long area,
-            MemorySegment step,
-            int space) {
-        requireExtent(views, "guidedStep", "views");
-        requireExtent(channels, "guidedStep", "channels");
-        requireExtent(area, "guidedStep", "area");
-        requireRange(space, Kernels.GUIDE_NONE, Kernels.GUIDE_LATENT, "guidedStep", "space");
-        if (!isNull(guideOut) && (!keyed || space == Kernels.GUIDE_NONE)) {
-            throw new IllegalArgumentException(
-                    "guidedStep: guideOut is given, but "
-                            + (keyed ? "space is 0" : "no view is the key patch")
-                            + "; pass NULL");
-        }
-        if (guidePerView && !isNull(guideOut) && guide.address() == guideOut.address()) {
-            throw new IllegalArgumentException(
-                    "guidedStep: guide is guideOut, which is one guide, but guidePerView is true;"
-                            + " pass a guide of every view, or false");
-        }
-        long plane = times(channels, area);
-        long count = times(views, plane);
-        requireFloats(out, count, "guidedStep", "out");
-        optionalFloats(guideOut, plane, "guidedStep", "guideOut");
-        optionalIndex(found, "guidedStep");
-        requireFloats(x, count, "guidedStep", "x");
-        optionalFloats(uncond, count, "guidedStep", "uncond");
-        requireFloats(cond, count, "guidedStep", "cond");
-        if (guides(keyed, views, space)) {
-            requireFloats(guide, guidePerView ? count : plane, "guidedStep", "guide");
-        }
-        optionalFloats(mask, maskPerView ? times(views, area) : area, "guidedStep", "mask");
-        optionalFloats(noise, count, "guidedStep", "noise");
-        requireFloats(step, StepRow.FLOATS, "guidedStep", "step");
-    }
-
-    /** Whether guidedStep guides any view. */
-    static boolean guides(boolean keyed, int views, int space) {
-        return space != Kernels.GUIDE_NONE && views > (keyed ? 1 : 0);
-    }
-
     static void combine(
             MemorySegment out,
             MemorySegment found,
@@ -201,39 +147,6 @@ final class KernelChecks {
         long count = times(times(gridHeight, gridWidth), volume(channels, h, w));
         requireFloats(canvas, count, operation, "canvas");
         requireFloats(patches, count, operation, "patches");
-    }
-
-    static void windowStep(
-            MemorySegment out,
-            MemorySegment x,
-            int channels,
-            int canvasHeight,
-            int canvasWidth,
-            int firstRow,
-            int rows,
-            MemorySegment windows,
-            MemorySegment starts,
-            int views,
-            int h,
-            int w,
-            MemorySegment weightY,
-            MemorySegment weightX,
-            MemorySegment noise,
-            MemorySegment step) {
-        planes("windowStep", channels, h, w);
-        canvas("windowStep", canvasHeight, canvasWidth);
-        requireRange(rows, 1, canvasHeight, "windowStep", "rows");
-        requireRange(firstRow, 0, canvasHeight - rows, "windowStep", "firstRow");
-        requireExtent(views, "windowStep", "views");
-        long count = volume(channels, canvasHeight, canvasWidth);
-        requireFloats(out, count, "windowStep", "out");
-        requireFloats(x, count, "windowStep", "x");
-        requireFloats(windows, times(views, volume(channels, h, w)), "windowStep", "windows");
-        requireFloats(starts, times(views, 2), "windowStep", "starts");
-        requireFloats(weightY, h, "windowStep", "weightY");
-        requireFloats(weightX, w, "windowStep", "weightX");
-        optionalFloats(noise, count, "windowStep", "noise");
-        requireFloats(step, StepRow.FLOATS, "windowStep", "step");
     }
 
     static void scaleShift(MemorySegment out, MemorySegment in, long count) {
@@ -436,8 +349,9 @@ final class KernelChecks {
         requireFloats(data, count, "firstNonFinite", "data");
     }
 
-    /** Checks, where the row can be read, that noise is missing only if none is added. */
-    static void noisePresent(MemorySegment noise, float stepN, String operation) {
+    /** Checks that noise is missing only if the row adds none. */
+    static void noisePresent(MemorySegment noise, MemorySegment row, String operation) {
+        float stepN = StepRow.get(row, StepRow.STEP_N);
         if (isNull(noise) && stepN != 0) {
             throw new IllegalArgumentException(
                     operation
@@ -447,27 +361,26 @@ final class KernelChecks {
         }
     }
 
-    private static void optionalFloats(
-            MemorySegment segment, long count, String operation, String tensor) {
+    static void optionalFloats(MemorySegment segment, long count, String operation, String tensor) {
         if (!isNull(segment)) {
             requireFloats(segment, count, operation, tensor);
         }
     }
 
     /** {@code found} of a search: an int64, as wide as a float64. */
-    private static void optionalIndex(MemorySegment found, String operation) {
+    static void optionalIndex(MemorySegment found, String operation) {
         if (!isNull(found)) {
             requireDoubles(found, 1, operation, "found");
         }
     }
 
-    private static void planes(String operation, int channels, int h, int w) {
+    static void planes(String operation, int channels, int h, int w) {
         requireExtent(channels, operation, "channels");
         requireExtent(h, operation, "h");
         requireExtent(w, operation, "w");
     }
 
-    private static void canvas(String operation, int canvasHeight, int canvasWidth) {
+    static void canvas(String operation, int canvasHeight, int canvasWidth) {
         requireExtent(canvasHeight, operation, "canvasHeight");
         requireExtent(canvasWidth, operation, "canvasWidth");
     }
@@ -482,7 +395,7 @@ final class KernelChecks {
         requireRange(left, 0, width - w, operation, "left");
     }
 
-    private static long volume(long a, long b, long c) {
+    static long volume(long a, long b, long c) {
         return times(times(a, b), c);
     }
 }

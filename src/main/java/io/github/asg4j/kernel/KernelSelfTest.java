@@ -53,26 +53,26 @@ public final class KernelSelfTest {
                             (k, out, x, m, table, row) -> {
                                 MemorySegment guide =
                                         out.asSlice((VIEWS - 1) * CHANNELS * AREA * 4);
+                                GuidedStep step = new GuidedStep();
                                 k.guidedStep(
-                                        out,
-                                        guide,
-                                        MemorySegment.NULL,
-                                        x,
-                                        x,
-                                        m,
-                                        guide,
-                                        false,
-                                        x.asSlice(0, AREA * 4),
-                                        false,
-                                        m,
-                                        true,
-                                        VIEWS - 1,
-                                        CHANNELS,
-                                        AREA,
-                                        row,
-                                        5,
-                                        0.7f,
-                                        Kernels.GUIDE_LATENT);
+                                        step.begin(row, VIEWS - 1, CHANNELS, AREA)
+                                                .latents(out, x)
+                                                .output(x, m, 5)
+                                                .noise(m)
+                                                .guidance(Kernels.GUIDE_LATENT, 0.7f)
+                                                .key(guide)
+                                                .guide(guide, false)
+                                                .mask(x.asSlice(0, AREA * 4), false));
+                                // The view that was guided steps once more, with a history.
+                                MemorySegment guided = out.asSlice(CHANNELS * AREA * 4);
+                                MemorySegment past = row.asSlice(StepRow.BYTES);
+                                MemorySegment none = MemorySegment.NULL;
+                                k.guidedStep(
+                                        step.begin(past, 1, CHANNELS, AREA)
+                                                .latents(guided, guided)
+                                                .output(x, m, 5)
+                                                .noise(m)
+                                                .history(new StepHistory(none, x, m, x)));
                             }),
                     new Operation(
                             "combine",
@@ -115,22 +115,29 @@ public final class KernelSelfTest {
                             (k, out, x, m, table, row) ->
                                     // All windows begin at the canvas's first cell.
                                     k.windowStep(
-                                            out,
-                                            m,
-                                            CHANNELS,
-                                            HEIGHT,
-                                            WIDTH,
-                                            2,
-                                            HEIGHT - 3,
-                                            x,
-                                            table.asSlice(TABLE * 4),
-                                            VIEWS,
-                                            HEIGHT,
-                                            WIDTH,
-                                            m,
-                                            x,
-                                            m.asSlice(CHANNELS * AREA * 4),
-                                            row)),
+                                            new WindowStep()
+                                                    .begin(
+                                                            row.asSlice(StepRow.BYTES),
+                                                            CHANNELS,
+                                                            HEIGHT,
+                                                            WIDTH)
+                                                    .rows(2, HEIGHT - 3)
+                                                    .canvas(out, m)
+                                                    .windows(
+                                                            x,
+                                                            table.asSlice(TABLE * 4),
+                                                            VIEWS,
+                                                            HEIGHT,
+                                                            WIDTH)
+                                                    .weights(m, x)
+                                                    .noise(m.asSlice(CHANNELS * AREA * 4))
+                                                    .history(
+                                                            new StepHistory(
+                                                                    out.asSlice(
+                                                                            CHANNELS * AREA * 4),
+                                                                    x,
+                                                                    m,
+                                                                    x)))),
                     new Operation(
                             "relocate",
                             (k, out, x, m, table, row) ->
@@ -230,9 +237,11 @@ public final class KernelSelfTest {
             MemorySegment expected = memory.floats(COUNT, "expected");
             MemorySegment x = memory.floats(COUNT, "latents");
             MemorySegment m = memory.floats(COUNT, "noise");
-            MemorySegment row = memory.allocate(StepRow.BYTES, "step");
+            MemorySegment row = memory.allocate(2 * StepRow.BYTES, "step");
             for (int field = 0; field < StepRow.FLOATS; field++) {
-                StepRow.set(row, field, 0.3f + 0.1f * field);
+                float value = 0.3f + 0.1f * field;
+                StepRow.set(row, field, field < StepRow.STEP_PAST ? value : 0);
+                StepRow.set(row.asSlice(StepRow.BYTES), field, value);
             }
             java.normal(x, COUNT, 1, 0, 0, Kernels.INITIAL_NOISE, 2);
             java.normal(m, COUNT, 1, 0, 1, Kernels.STEP_NOISE, 1);
@@ -261,6 +270,7 @@ public final class KernelSelfTest {
 
     private record Operation(String name, Call call) {}
 
+    /** {@code row}: two, without and with weights of past predictions. */
     private interface Call {
         void run(
                 Kernels k,

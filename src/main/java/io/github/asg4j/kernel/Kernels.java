@@ -144,48 +144,10 @@ public interface Kernels {
     /**
      * Classifier-free guidance, guidance by the key patch (Eq. 3/4) and scheduler step in one pass
      * (§4). Of the key patch itself, which is not guided, the same pass leaves the guide: its noise
-     * estimate, or its predicted clean latents.
-     *
-     * @param out [views, channels, area] next latents; may be {@code x} itself
-     * @param guideOut [channels, area], written if {@code keyed}; NULL: nobody needs it, and without
-     *     {@code keyed}
-     * @param found int64 [1], lowered to the first element of which {@code uncond} or {@code cond} is
-     *     a NaN or an infinity, if there is one; {@link #NONE_FOUND} before, or what another call has
-     *     left; NULL: nobody asks
-     * @param x [views, channels, area]
-     * @param uncond [views, channels, area] network output of the unconditional rows, or NULL without
-     *     classifier-free guidance
-     * @param cond [views, channels, area] network output of the conditional rows
-     * @param guide [channels, area], which may be {@code guideOut} itself, then it is the guide of
-     *     this pass; or [views, channels, area] if {@code guidePerView}, where the key patch's row is
-     *     not read; NULL where no view is guided
-     * @param mask [area], or [views, area] if {@code maskPerView}, or NULL for M = 1
-     * @param noise [views, channels, area] step noise, or NULL when the step has none
-     * @param keyed view 0 is the key patch
-     * @param step one {@link StepRow}
-     * @param weight w_k
-     * @param space GUIDE_NONE, which guides no view, GUIDE_NOISE or GUIDE_LATENT
+     * estimate, or its predicted clean latents. A solver with a memory adds past predictions (§2) and
+     * finds this step's in {@link StepHistory#clean}.
      */
-    void guidedStep(
-            MemorySegment out,
-            MemorySegment guideOut,
-            MemorySegment found,
-            MemorySegment x,
-            MemorySegment uncond,
-            MemorySegment cond,
-            MemorySegment guide,
-            boolean guidePerView,
-            MemorySegment mask,
-            boolean maskPerView,
-            MemorySegment noise,
-            boolean keyed,
-            int views,
-            int channels,
-            long area,
-            MemorySegment step,
-            float guidanceScale,
-            float weight,
-            int space);
+    void guidedStep(GuidedStep step);
 
     /**
      * {@code out = uncond + guidanceScale * (cond - uncond)}, or a copy of cond if uncond is NULL.
@@ -248,37 +210,10 @@ public interface Kernels {
 
     /**
      * Stage 2 in one pass (§6): for each cell the covering windows' noise in ascending index,
-     * averaged, one scheduler step. A cell that no window covers becomes NaN. Of the tensors like the
-     * canvas only the rows asked for are read and written, and of the windows what covers them.
-     *
-     * @param out [channels, canvasHeight, canvasWidth] next canvas; may be {@code x} itself
-     * @param x [channels, canvasHeight, canvasWidth]
-     * @param firstRow of the canvas
-     * @param rows of the canvas, at least one
-     * @param windows [views, channels, h, w] combined network outputs
-     * @param starts int32 [views, 2]: top, left
-     * @param weightY [h]
-     * @param weightX [w]
-     * @param noise [channels, canvasHeight, canvasWidth], or NULL when the step has none
-     * @param step one {@link StepRow}
+     * averaged, one scheduler step, past predictions as in {@link #guidedStep}. A cell that no window
+     * covers becomes NaN.
      */
-    void windowStep(
-            MemorySegment out,
-            MemorySegment x,
-            int channels,
-            int canvasHeight,
-            int canvasWidth,
-            int firstRow,
-            int rows,
-            MemorySegment windows,
-            MemorySegment starts,
-            int views,
-            int h,
-            int w,
-            MemorySegment weightY,
-            MemorySegment weightX,
-            MemorySegment noise,
-            MemorySegment step);
+    void windowStep(WindowStep step);
 
     /** {@code out[i] = in[i] * scale + shift} (§8); out may be in. Both [count]. */
     void scaleShift(MemorySegment out, MemorySegment in, long count, float scale, float shift);

@@ -98,66 +98,33 @@ public final class NativeKernels implements Kernels {
     }
 
     @Override
-    public void guidedStep(
-            MemorySegment out,
-            MemorySegment guideOut,
-            MemorySegment found,
-            MemorySegment x,
-            MemorySegment uncond,
-            MemorySegment cond,
-            MemorySegment guide,
-            boolean guidePerView,
-            MemorySegment mask,
-            boolean maskPerView,
-            MemorySegment noise,
-            boolean keyed,
-            int views,
-            int channels,
-            long area,
-            MemorySegment step,
-            float guidanceScale,
-            float weight,
-            int space) {
-        KernelChecks.guidedStep(
-                out,
-                guideOut,
-                found,
-                x,
-                uncond,
-                cond,
-                guide,
-                guidePerView,
-                mask,
-                maskPerView,
-                noise,
-                keyed,
-                views,
-                channels,
-                area,
-                step,
-                space);
-        KernelChecks.noisePresent(noise, StepRow.get(step, StepRow.STEP_N), "guidedStep");
+    public void guidedStep(GuidedStep s) {
+        s.check();
         CpuLibrary.guidedStep(
                 tier,
-                out,
-                guideOut,
-                found,
-                x,
-                uncond,
-                cond,
-                guide,
-                mask,
-                noise,
-                step,
-                views,
-                channels,
-                area,
-                keyed ? 1 : 0,
-                guidePerView ? 1 : 0,
-                maskPerView ? 1 : 0,
-                guidanceScale,
-                weight,
-                space);
+                s.out,
+                s.guideOut,
+                s.found,
+                s.history.clean(),
+                s.x,
+                s.uncond,
+                s.cond,
+                s.guide,
+                s.mask,
+                s.noise,
+                s.history.past1(),
+                s.history.past2(),
+                s.history.past3(),
+                s.row,
+                s.views,
+                s.channels,
+                s.area,
+                s.keyed ? 1 : 0,
+                s.guidePerView ? 1 : 0,
+                s.maskPerView ? 1 : 0,
+                s.guidanceScale,
+                s.weight,
+                s.space);
     }
 
     @Override
@@ -217,59 +184,30 @@ public final class NativeKernels implements Kernels {
     }
 
     @Override
-    public void windowStep(
-            MemorySegment out,
-            MemorySegment x,
-            int channels,
-            int canvasHeight,
-            int canvasWidth,
-            int firstRow,
-            int rows,
-            MemorySegment windows,
-            MemorySegment starts,
-            int views,
-            int h,
-            int w,
-            MemorySegment weightY,
-            MemorySegment weightX,
-            MemorySegment noise,
-            MemorySegment step) {
-        KernelChecks.windowStep(
-                out,
-                x,
-                channels,
-                canvasHeight,
-                canvasWidth,
-                firstRow,
-                rows,
-                windows,
-                starts,
-                views,
-                h,
-                w,
-                weightY,
-                weightX,
-                noise,
-                step);
-        KernelChecks.noisePresent(noise, StepRow.get(step, StepRow.STEP_N), "windowStep");
+    public void windowStep(WindowStep s) {
+        s.check();
         CpuLibrary.windowStep(
                 tier,
-                out,
-                x,
-                windows,
-                starts,
-                weightY,
-                weightX,
-                noise,
-                step,
-                channels,
-                canvasHeight,
-                canvasWidth,
-                firstRow,
-                rows,
-                views,
-                h,
-                w);
+                s.out,
+                s.history.clean(),
+                s.x,
+                s.windows,
+                s.starts,
+                s.weightY,
+                s.weightX,
+                s.noise,
+                s.history.past1(),
+                s.history.past2(),
+                s.history.past3(),
+                s.row,
+                s.channels,
+                s.canvasHeight,
+                s.canvasWidth,
+                s.firstRow,
+                s.rows,
+                s.views,
+                s.h,
+                s.w);
     }
 
     @Override

@@ -30,7 +30,7 @@ public final class StepRow {
     public static final int STEP_PAST = 11;
 
     /** How many past predictions a step can take. */
-    public static final int MAX_PAST = 4;
+    public static final int MAX_PAST = 3;
 
     public static final int FLOATS = 16;
     public static final long BYTES = FLOATS * 4L;
@@ -39,6 +39,16 @@ public final class StepRow {
 
     public static float get(MemorySegment row, int field) {
         return row.getAtIndex(ValueLayout.JAVA_FLOAT, field);
+    }
+
+    /** Weight of the prediction of {@code j + 1} steps before. */
+    public static float past(MemorySegment row, int j) {
+        return get(row, STEP_PAST + j);
+    }
+
+    /** Whether it weighs any past prediction. */
+    static boolean remembers(MemorySegment row) {
+        return past(row, 0) != 0 || past(row, 1) != 0 || past(row, 2) != 0;
     }
 
     public static void set(MemorySegment row, int field, float value) {

@@ -63,6 +63,7 @@ public record MemoryEstimate(
     /**
      * Estimates for {@code workers} workers that share their memory, without the VAE.
      *
+     * @param history past predictions that the solver keeps
      * @param denoiser of the bundle
      * @param gpu whether it runs on GPUs
      */
@@ -73,11 +74,14 @@ public record MemoryEstimate(
             int viewBatch,
             int workers,
             long weights,
+            int history,
             Manifest.Denoiser denoiser,
             boolean gpu) {
+        int predictions = history == 0 ? 0 : history + 1;
         double latents = 2.0 * canvas.plane() * 4;
         double buffers = 0;
         double guides = 0;
+        double predicted = 0;
         double workspace = 0;
         for (Stage s : stages) {
             double view = (double) canvas.channels() * s.viewHeight() * s.viewWidth() * 4;
@@ -85,20 +89,29 @@ public record MemoryEstimate(
             buffers = Math.max(buffers, 2.0 * rows * view);
             latents +=
                     switch (s) {
-                        case Stage.Patches p -> view * (2.0 * p.views() + 1.5 * p.steps());
+                        case Stage.Patches p ->
+                                view * ((2.0 + predictions) * p.views() + 1.5 * p.steps());
                         case Stage.Windows w ->
                                 view * w.views()
-                                        + 4.0 * canvas.channels() * w.y().canvas() * w.x().canvas();
+                                        + 4.0
+                                                * (1 + predictions)
+                                                * canvas.channels()
+                                                * w.y().canvas()
+                                                * w.x().canvas();
                         case Stage.Phase p ->
                                 view * p.local().views()
-                                        + PHASE_CANVASES
+                                        + (PHASE_CANVASES + 2 * predictions)
                                                 * canvas.patchPlane()
                                                 * p.dilatedViews()
                                                 * 4;
-                        case Stage.Dilated d -> view * (d.dampedSteps() > 0 ? 3 : 1);
+                        case Stage.Dilated d ->
+                                view * ((d.dampedSteps() > 0 ? 3 : 1) + predictions);
                     };
             if (s instanceof Stage.Phase) {
                 buffers = Math.max(buffers, 2.0 * rows * canvas.patchPlane() * 4);
+            }
+            if (s instanceof Stage.Patches p) {
+                predicted = (double) history * Math.min(viewBatch, p.views()) * view;
             }
             if (s instanceof Stage.Patches p && p.upsampled()) {
                 guides = 2.0 * canvas.plane() * 4 + Math.min(viewBatch, p.views()) * view;
@@ -121,7 +134,7 @@ public record MemoryEstimate(
         return new MemoryEstimate(
                 weights,
                 (long) latents,
-                (long) ((buffers + guides) * workers),
+                (long) ((buffers + guides + predicted) * workers),
                 (long) (workspace * workers),
                 0,
                 (long) (decoded * (3 * 4 + 4) + enlarged + pixels * (3 + 3)));

@@ -405,6 +405,14 @@ public sealed interface Stage {
             return steps();
         }
 
+        /** Whether two steps have the same factors in the same calls. */
+        public boolean sameNetwork(int a, int b) {
+            boolean damped = a < dampedSteps;
+            return dilation.text(a).equals(dilation.text(b))
+                    && damped == b < dampedSteps
+                    && (!damped || damping.text(a).equals(damping.text(b)));
+        }
+
         /** The unconditional row alone is half an evaluation; a half left over counts as one. */
         @Override
         public long evaluations() {

@@ -137,6 +137,7 @@ public final class Planner {
         List<Stage> stages = work.stages();
         Canvas canvas = work.canvas();
         Manifest.Denoiser denoiser = manifest.denoiser();
+        int history = sampler(work.request()).solver().history();
         BiFunction<Integer, Long, MemoryEstimate> drawing =
                 (count, weights) ->
                         MemoryEstimate.of(
@@ -146,6 +147,7 @@ public final class Planner {
                                 viewBatch,
                                 count,
                                 weights,
+                                history,
                                 denoiser,
                                 !gpus.isEmpty());
         long weights = weights(stages);
@@ -343,13 +345,6 @@ public final class Planner {
     private Schedule schedule(GenerationRequest request) {
         Sampler sampler = sampler(request);
         NoiseLevels levels = manifest.scheduler().levels();
-        if (sampler.solver().history() > 0) {
-            throw new BadRequestException(
-                    "the scheduler "
-                            + sampler.solver()
-                            + " needs the predictions of past steps, which the stages do not keep"
-                            + " yet: choose another");
-        }
         // A flow has no DDIM, whatever a method usually takes.
         double usualEta = levels instanceof NoiseLevels.Flow ? 0 : sampling(request).eta();
         return Schedule.of(

@@ -35,6 +35,15 @@ public enum Spacing {
         return id;
     }
 
+    /** Returns what the names of AUTOMATIC1111's web UI say of it behind a solver's, as in " Karras". */
+    public String suffix() {
+        return switch (this) {
+            case KARRAS -> " Karras";
+            case EXPONENTIAL -> " Exponential";
+            case LEADING, TRAILING, LINSPACE, SGM_UNIFORM -> "";
+        };
+    }
+
     /** All names that it is called by, here and in other programs. */
     public List<String> names() {
         return names;

@@ -8,8 +8,11 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import com.fasterxml.jackson.databind.ObjectMapper;
 
 import io.github.asg4j.GenerationRequest;
+import io.github.asg4j.schedule.Sampler;
 
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 
 import java.io.IOException;
 import java.util.LinkedHashMap;
@@ -113,6 +116,24 @@ class PngParametersTest {
         assertEquals("x4.onnx x2.onnx", pairs.get("Upscalers"));
         assertEquals(14, pairs.size(), pairs::toString);
         pairs.forEach((name, value) -> assertFalse(value.contains("\""), name + ": " + value));
+    }
+
+    @ParameterizedTest
+    @CsvSource({
+        "dpmpp_2m, karras, DPM++ 2M Karras",
+        "dpmpp_2m, exponential, DPM++ 2M Exponential",
+        "dpmpp_2m, trailing, DPM++ 2M",
+        "euler, karras, Euler Karras",
+        "ddim, leading, DDIM"
+    })
+    void theSamplerHasTheNameThatTheWebUiGivesIt(String scheduler, String spacing, String name) {
+        Map<String, Object> report = report();
+        report.put("scheduler", scheduler);
+        report.put("spacing", spacing);
+        Map<String, String> pairs =
+                parsed(PngParameters.text(GenerationRequest.builder("a ball").build(), report));
+        assertEquals(name, pairs.get("Sampler"));
+        assertEquals(scheduler, Sampler.named(name).solver().id());
     }
 
     /** What the user wrote may have a comma: then the value is a JSON string, and only that one. */

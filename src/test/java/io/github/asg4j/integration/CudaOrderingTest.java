@@ -46,6 +46,7 @@ class CudaOrderingTest {
                                                         GuideOptions.Mask.KEY)))
                                 .build(),
                         Tiny.request().method("multidiffusion").steps(3).viewBatch(1).build(),
+                        Tiny.request().steps(5).scheduler("dpmpp_2m").viewBatch(1).build(),
                         Tiny.request().method("demofusion").steps(3).build())) {
             int left = 0;
             for (CheckedCuda checked = draw(request, left);

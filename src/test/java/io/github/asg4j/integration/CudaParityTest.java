@@ -87,7 +87,15 @@ class CudaParityTest {
                 Tiny.request().method("multidiffusion").build(),
                 Tiny.request().method("multidiffusion").size(256, 192).viewBatch(1).build(),
                 Tiny.request().method("cutdiffusion").scheduler("ddim").eta(1).build(),
-                Tiny.request().method("demofusion").build());
+                Tiny.request().method("demofusion").build(),
+                Tiny.request().scheduler("dpmpp_2m_karras").viewBatch(3).build(),
+                Tiny.request()
+                        .options(AsgOptions.DEFAULT.withGuide(guide.withInteractionSteps(2)))
+                        .scheduler("dpmpp_2m")
+                        .viewBatch(1)
+                        .build(),
+                Tiny.request().method("multidiffusion").scheduler("dpmpp_2m").viewBatch(1).build(),
+                Tiny.request().method("demofusion").scheduler("dpmpp_2m_karras").build());
     }
 
     @ParameterizedTest
@@ -125,7 +133,9 @@ class CudaParityTest {
 
     @Test
     void dilatedStepsAreThoseOfTheCpu() {
-        sameOnGpus(Tiny.options(Tiny.resource("tiny-methods"), 1), Tiny.damped());
+        EngineOptions options = Tiny.options(Tiny.resource("tiny-methods"), 1);
+        sameOnGpus(options, Tiny.damped());
+        sameOnGpus(options, Tiny.damped().toBuilder().scheduler("dpmpp_2m").eta(0).build());
     }
 
     @Test

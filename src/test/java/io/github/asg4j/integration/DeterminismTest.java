@@ -17,6 +17,7 @@ import io.github.asg4j.run.worker.WorkerHook;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 import java.util.SplittableRandom;
 import java.util.stream.Stream;
@@ -54,6 +55,21 @@ class DeterminismTest {
                 Tiny.request().method("demofusion").size(192, 128).steps(4);
         sameBytes(request.build());
         sameBytes(request.scheduler("ddim").eta(1).build());
+    }
+
+    /** Past predictions follow the pixels of stage 1, the strips of stage 2 and the paths of a phase. */
+    @ParameterizedTest
+    @ValueSource(strings = {"asg", "multidiffusion", "demofusion"})
+    void bytesOfASolverWithAMemoryAreTheSameForAnyWorkersTimingAndKernels(String method) {
+        GenerationRequest.Builder request =
+                Tiny.request().method(method).scheduler("dpmpp_2m_karras").steps(8);
+        sameBytes(
+                method.equals("asg")
+                        ? request.options(
+                                        AsgOptions.DEFAULT.withGuide(
+                                                GuideOptions.DEFAULT.withInteractionSteps(2)))
+                                .build()
+                        : request.build());
     }
 
     private static void sameBytes(GenerationRequest asked) {

@@ -74,6 +74,22 @@ class LossTest {
         }
     }
 
+    /** What the lost worker predicted in the steps before is there for those that redo its calls. */
+    @ParameterizedTest
+    @CsvSource({
+        "asg, stage1, 0, 2, false",
+        "asg, stage1, 1, 3, false",
+        "asg, stage2, -1, 2, false",
+        "asg, stage2, -1, 2, true",
+        "demofusion, phase2, 2, 6, true"
+    })
+    void theOthersTakeThePastPredictionsOfALostWorker(
+            String method, String stage, int worker, int step, boolean joins) {
+        GenerationRequest request =
+                Tiny.request().method(method).scheduler("dpmpp_2m_karras").build();
+        takeOver(request, stage, worker, step, joins);
+    }
+
     @ParameterizedTest
     @CsvSource({
         "phase1, -1, 3, false",

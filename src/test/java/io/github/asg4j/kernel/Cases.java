@@ -6,6 +6,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
+import java.util.function.IntPredicate;
 
 /**
  * Cases of every operation at sizes around the vector widths (4, 8, 16 floats), with every
@@ -104,9 +105,48 @@ final class Cases {
         return of(x).minus(of(s[StepRow.SIGMA]).times(e)).times(of(s[StepRow.INV_ALPHA]));
     }
 
-    private static Bound next(float[] s, Bound e, float x, float[] noise, int i) {
+    private static Bound next(float[] s, Bound e, float x, Past past, float[] noise, int i) {
         Bound next = of(s[StepRow.STEP_X]).times(of(x)).plus(of(s[StepRow.STEP_E]).times(e));
+        for (int j = 0; j < StepRow.MAX_PAST; j++) {
+            float[] before = past.predictions[j];
+            if (before != null) {
+                next = next.plus(of(s[StepRow.STEP_PAST + j]).times(of(before[i])));
+            }
+        }
         return noise == null ? next : next.plus(of(s[StepRow.STEP_N]).times(of(noise[i])));
+    }
+
+    /** Which past predictions a row weighs, bit j for that of j + 1 steps before; 0: no memory. */
+    private static final int[] PASTS = {0, 1, 3, 4, 7};
+
+    /** Past predictions, and whether this step leaves its own. */
+    @SuppressWarnings("ArrayRecordComponent") // never compared
+    private record Past(boolean leaves, float[]... predictions) {
+        /** Beside the tensors of a case; those that no row weighs are there, and not read. */
+        void addTo(KernelCase c, int count) {
+            if (leaves) {
+                c.buffer("clean", garbage(count));
+            }
+            for (int j = 0; j < predictions.length; j++) {
+                if (predictions[j] != null) {
+                    c.buffer("past" + (j + 1), predictions[j]);
+                } else if (leaves) {
+                    c.buffer("past" + (j + 1), KernelCase.array(count, i -> Float.NaN));
+                }
+            }
+        }
+    }
+
+    /** Gives a row its weights; the first step of a solver with memory leaves its prediction only. */
+    private Past past(float[] s, int which, boolean leaves, int count) {
+        float[][] predictions = new float[StepRow.MAX_PAST][];
+        for (int j = 0; j < predictions.length; j++) {
+            if ((which >> j & 1) == 1) {
+                s[StepRow.STEP_PAST + j] = (float) random.nextGaussian();
+                predictions[j] = gaussians(count);
+            }
+        }
+        return new Past(leaves, predictions);
     }
 
     private void normals() {
@@ -343,7 +383,8 @@ final class Cases {
     }
 
     private void steps() {
-        int[][] shapes = {{1, 1, 1}, {1, 4, 7}, {2, 3, 17}, {5, 4, 33}, {2, 1, 257}, {1, 3, 16}};
+        int[][] shapes = {{1, 1, 1}, {1, 4, 7}, {2, 3, 17}, {5, 4, 33}, {2, 1, 1027}, {1, 3, 16}};
+        int pasts = 0;
         for (int[] shape : shapes) {
             for (boolean cfg : new boolean[] {false, true}) {
                 for (int space = Kernels.GUIDE_NONE; space <= Kernels.GUIDE_LATENT; space++) {
@@ -354,13 +395,16 @@ final class Cases {
                                 for (Key key : Key.values()) {
                                     if (space == Kernels.GUIDE_NONE) {
                                         if (!key.published) {
-                                            step(step, key, false);
+                                            step(step, key, false, 0, false);
+                                            step(step, key, false, pasts++, true);
                                         }
                                         continue;
                                     }
-                                    step(step, key, false);
+                                    step(step, key, false, 0, false);
+                                    step(step, key, false, pasts++, true);
                                     if (!key.own) {
-                                        step(step, key, true);
+                                        step(step, key, true, 0, false);
+                                        step(step, key, true, pasts++, false);
                                     }
                                 }
                             }
@@ -412,7 +456,11 @@ final class Cases {
         }
     }
 
-    private void step(Step how, Key key, boolean guidePerView) {
+    /**
+     * @param pasts which of {@link #PASTS}, counted on and on
+     * @param leaves whether the step leaves its prediction
+     */
+    private void step(Step how, Key key, boolean guidePerView, int pasts, boolean leaves) {
         int views = how.shape[0];
         int channels = how.shape[1];
         int area = how.shape[2];
@@ -431,13 +479,25 @@ final class Cases {
         float[] mask = how.masks == Masks.NONE ? null : positives(perView ? views * area : area);
         float[] noise = how.noise ? gaussians(count) : null;
         float[] s = step(how.noise);
+        int which = PASTS[pasts % PASTS.length];
+        Past past = past(s, which, leaves, count);
         float weight = 0.83f;
         KernelCase c =
-                add("guidedStep", how.label() + " key " + key + " own guides " + guidePerView);
+                add(
+                        "guidedStep",
+                        how.label()
+                                + " key "
+                                + key
+                                + " own guides "
+                                + guidePerView
+                                + " past "
+                                + which
+                                + (leaves ? " leaves clean" : ""));
+        past.addTo(c, count);
         if (!how.inPlace) {
             c.buffer("out", garbage(count));
         }
-        c.buffer("x", x).buffer("cond", cond).buffer("step", s);
+        c.buffer("x", x).buffer("cond", cond).buffer("row", s);
         if (how.inPlace) {
             c.alias("out", "x");
         }
@@ -458,28 +518,22 @@ final class Cases {
         if (noise != null) {
             c.buffer("noise", noise);
         }
+        GuidedStep call = new GuidedStep();
         c.call(
-                (k, b) ->
-                        k.guidedStep(
-                                b.get("out"),
-                                b.get("guideOut"),
-                                MemorySegment.NULL,
-                                b.get("x"),
-                                b.get("uncond"),
-                                b.get("cond"),
-                                b.get("guide"),
-                                guidePerView,
-                                b.get("mask"),
-                                perView,
-                                b.get("noise"),
-                                key.keyed,
-                                views,
-                                channels,
-                                area,
-                                b.get("step"),
-                                5.25f,
-                                weight,
-                                space));
+                (k, b) -> {
+                    call.begin(b.get("row"), views, channels, area)
+                            .latents(b.get("out"), b.get("x"))
+                            .output(b.get("uncond"), b.get("cond"), 5.25f)
+                            .noise(b.get("noise"))
+                            .guidance(space, weight)
+                            .guide(b.get("guide"), guidePerView)
+                            .mask(b.get("mask"), perView)
+                            .history(b.history());
+                    if (key.keyed) {
+                        call.key(b.get("guideOut"));
+                    }
+                    k.guidedStep(call);
+                });
         KernelCase.Expected estimate = i -> noiseOf(s, guided(uncond, cond, i, 5.25f), x[i]);
         KernelCase.Expected published =
                 i ->
@@ -489,8 +543,7 @@ final class Cases {
         if (key.published) {
             c.expect("guideOut", published);
         }
-        c.expect(
-                "out",
+        KernelCase.Expected guided =
                 i -> {
                     Bound e = estimate.at(i);
                     if (space != Kernels.GUIDE_NONE && (!key.keyed || i >= plane)) {
@@ -511,8 +564,12 @@ final class Cases {
                             e = e.minus(wm.times(of(s[StepRow.KAPPA]).times(apart)));
                         }
                     }
-                    return next(s, e, x[i], noise, i);
-                });
+                    return e;
+                };
+        c.expect("out", i -> next(s, guided.at(i), x[i], past, noise, i));
+        if (leaves) {
+            c.expect("clean", i -> cleanOf(s, guided.at(i), x[i]));
+        }
     }
 
     private void combines() {
@@ -595,20 +652,22 @@ final class Cases {
             for (Searched s : searched(shape[0] * shape[1] * shape[2])) {
                 for (Key key : Key.values()) {
                     int space = key.published ? Kernels.GUIDE_LATENT : Kernels.GUIDE_NONE;
-                    foundInStep(shape, s, key, space);
+                    foundInStep(shape, s, key, space, false);
+                    foundInStep(shape, s, key, space, true);
                 }
-                foundInStep(shape, s, Key.ABSENT, Kernels.GUIDE_NOISE);
+                foundInStep(shape, s, Key.ABSENT, Kernels.GUIDE_NOISE, false);
             }
         }
     }
 
     /** What is not finite but the network's output is not told: here a latent. */
-    private void foundInStep(int[] shape, Searched s, Key key, int space) {
+    private void foundInStep(int[] shape, Searched s, Key key, int space, boolean leaves) {
         int plane = shape[1] * shape[2];
         int count = shape[0] * plane;
         float[] x = gaussians(count);
         x[0] = Float.POSITIVE_INFINITY;
-        String label = Arrays.toString(shape) + " key " + key + " space " + space;
+        String label =
+                Arrays.toString(shape) + " key " + key + " space " + space + " leaves " + leaves;
         KernelCase c =
                 add("guidedStep", "search of " + s.label + " " + label)
                         .buffer("out", garbage(count))
@@ -616,7 +675,10 @@ final class Cases {
                         .buffer("x", x)
                         .buffer("uncond", s.uncond)
                         .buffer("cond", s.cond)
-                        .buffer("step", step(false));
+                        .buffer("row", step(false));
+        if (leaves) {
+            c.buffer("clean", garbage(count));
+        }
         if (key.published) {
             c.buffer("guideOut", garbage(plane));
         }
@@ -625,28 +687,21 @@ final class Cases {
         } else if (space != Kernels.GUIDE_NONE && shape[0] > (key.keyed ? 1 : 0)) {
             c.buffer("guide", gaussians(plane));
         }
+        GuidedStep call = new GuidedStep();
         c.call(
-                (k, b) ->
-                        k.guidedStep(
-                                b.get("out"),
-                                b.get("guideOut"),
-                                b.get("found"),
-                                b.get("x"),
-                                b.get("uncond"),
-                                b.get("cond"),
-                                b.get("guide"),
-                                false,
-                                MemorySegment.NULL,
-                                false,
-                                MemorySegment.NULL,
-                                key.keyed,
-                                shape[0],
-                                shape[1],
-                                shape[2],
-                                b.get("step"),
-                                5.25f,
-                                0.8f,
-                                space));
+                (k, b) -> {
+                    call.begin(b.get("row"), shape[0], shape[1], shape[2])
+                            .latents(b.get("out"), b.get("x"))
+                            .output(b.get("uncond"), b.get("cond"), 5.25f)
+                            .found(b.get("found"))
+                            .guidance(space, 0.8f)
+                            .guide(b.get("guide"), false)
+                            .history(b.history());
+                    if (key.keyed) {
+                        call.key(b.get("guideOut"));
+                    }
+                    k.guidedStep(call);
+                });
         long after = s.first < 0 ? Kernels.NONE_FOUND : s.first;
         c.expect("found", i -> new Bound(index(after)[0], 0));
     }
@@ -842,15 +897,27 @@ final class Cases {
         for (Layout l : LAYOUTS) {
             for (boolean withNoise : new boolean[] {false, true}) {
                 for (boolean inPlace : new boolean[] {false, true}) {
-                    window(l, withNoise, inPlace, 0, l.canvasH);
+                    window(l, withNoise, inPlace, 0, l.canvasH, 0, false);
+                    for (int past : PASTS) {
+                        window(l, withNoise, inPlace, 0, l.canvasH, past, true);
+                    }
                 }
-                window(l, withNoise, false, l.canvasH / 3, (l.canvasH + 1) / 2);
+                window(l, withNoise, false, l.canvasH / 3, (l.canvasH + 1) / 2, 0, false);
+                window(l, withNoise, false, l.canvasH / 3, (l.canvasH + 1) / 2, 3, true);
             }
-            window(l, true, true, l.canvasH - 1, 1);
+            window(l, true, true, l.canvasH - 1, 1, 0, false);
+            window(l, true, true, l.canvasH - 1, 1, 1, false);
         }
     }
 
-    private void window(Layout l, boolean withNoise, boolean inPlace, int firstRow, int rows) {
+    private void window(
+            Layout l,
+            boolean withNoise,
+            boolean inPlace,
+            int firstRow,
+            int rows,
+            int which,
+            boolean leaves) {
         int count = l.channels * l.canvasH * l.canvasW;
         float[] x = gaussians(count);
         float[] windows = gaussians(l.views() * l.channels * l.h * l.w);
@@ -858,6 +925,7 @@ final class Cases {
         float[] wx = positives(l.w);
         float[] noise = withNoise ? gaussians(count) : null;
         float[] s = step(withNoise);
+        Past past = past(s, which, leaves, count);
         KernelCase c =
                 add(
                         "windowStep",
@@ -868,7 +936,11 @@ final class Cases {
                                 + rows
                                 + " noise "
                                 + withNoise
-                                + (inPlace ? " in place" : ""));
+                                + (inPlace ? " in place" : "")
+                                + " past "
+                                + which
+                                + (leaves ? " leaves clean" : ""));
+        past.addTo(c, count);
         if (rows < l.canvasH) {
             c.partly();
         }
@@ -881,41 +953,34 @@ final class Cases {
                 .buffer("starts", l.starts)
                 .buffer("weightY", wy)
                 .buffer("weightX", wx)
-                .buffer("step", s);
+                .buffer("row", s);
         if (inPlace) {
             c.alias("out", "x");
         }
         if (noise != null) {
             c.buffer("noise", noise);
         }
+        WindowStep call = new WindowStep();
         c.call(
                 (k, b) ->
                         k.windowStep(
-                                b.get("out"),
-                                b.get("x"),
-                                l.channels,
-                                l.canvasH,
-                                l.canvasW,
-                                firstRow,
-                                rows,
-                                b.get("windows"),
-                                b.get("starts"),
-                                l.views(),
-                                l.h,
-                                l.w,
-                                b.get("weightY"),
-                                b.get("weightX"),
-                                b.get("noise"),
-                                b.get("step")));
-        c.expect(
-                "out",
+                                call.begin(b.get("row"), l.channels, l.canvasH, l.canvasW)
+                                        .rows(firstRow, rows)
+                                        .canvas(b.get("out"), b.get("x"))
+                                        .windows(
+                                                b.get("windows"),
+                                                b.get("starts"),
+                                                l.views(),
+                                                l.h,
+                                                l.w)
+                                        .weights(b.get("weightY"), b.get("weightX"))
+                                        .noise(b.get("noise"))
+                                        .history(b.history())));
+        KernelCase.Expected estimate =
                 i -> {
                     int cx = i % l.canvasW;
                     int cy = i / l.canvasW % l.canvasH;
                     int channel = i / (l.canvasW * l.canvasH);
-                    if (cy < firstRow || cy >= firstRow + rows) {
-                        return of(before[i]);
-                    }
                     List<Bound> values = new ArrayList<>();
                     List<Bound> weights = new ArrayList<>();
                     for (int view = 0; view < l.views(); view++) {
@@ -939,8 +1004,25 @@ final class Cases {
                         }
                         m = sum.over(total);
                     }
-                    return next(s, noiseOf(s, m, x[i]), x[i], noise, i);
-                });
+                    return noiseOf(s, m, x[i]);
+                };
+        IntPredicate stepped =
+                i -> {
+                    int cy = i / l.canvasW % l.canvasH;
+                    return cy >= firstRow && cy < firstRow + rows;
+                };
+        c.expect(
+                "out",
+                i ->
+                        stepped.test(i)
+                                ? next(s, estimate.at(i), x[i], past, noise, i)
+                                : of(before[i]));
+        if (leaves) {
+            float[] untouched = garbage(count);
+            c.expect(
+                    "clean",
+                    i -> stepped.test(i) ? cleanOf(s, estimate.at(i), x[i]) : of(untouched[i]));
+        }
     }
 
     private void scales() {

@@ -8,13 +8,13 @@ import io.github.asg4j.device.DeviceBuffer;
 import java.lang.foreign.MemorySegment;
 import java.lang.reflect.InvocationTargetException;
 import java.lang.reflect.Method;
-import java.lang.reflect.Parameter;
 import java.lang.reflect.Proxy;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.function.UnaryOperator;
 
 /**
  * {@link CudaKernels} for callers whose tensors are in host memory: every call copies all of them to
@@ -45,21 +45,19 @@ final class CopyingKernels implements AutoCloseable {
         Map<MemorySegment, MemorySegment> copies = new LinkedHashMap<>();
         List<DeviceBuffer> buffers = new ArrayList<>();
         Object[] replaced = arguments.clone();
-        Parameter[] parameters = method.getParameters();
         try {
             for (int i = 0; i < arguments.length; i++) {
-                // A step is read by the host.
-                if (!parameters[i].getName().equals("step")) {
-                    replaced[i] =
-                            switch (arguments[i]) {
-                                case MemorySegment segment -> copy(segment, copies, buffers);
-                                case MemorySegment[] segments ->
-                                        Arrays.stream(segments)
-                                                .map(s -> copy(s, copies, buffers))
-                                                .toArray(MemorySegment[]::new);
-                                default -> arguments[i];
-                            };
-                }
+                replaced[i] =
+                        switch (arguments[i]) {
+                            case MemorySegment segment -> copy(segment, copies, buffers);
+                            case MemorySegment[] segments ->
+                                    Arrays.stream(segments)
+                                            .map(s -> copy(s, copies, buffers))
+                                            .toArray(MemorySegment[]::new);
+                            case GuidedStep step -> copy(step, s -> copy(s, copies, buffers));
+                            case WindowStep step -> copy(step, s -> copy(s, copies, buffers));
+                            default -> arguments[i];
+                        };
             }
             Object result = method.invoke(kernels, replaced);
             copies.forEach((host, copy) -> download(host, copy, buffers));
@@ -70,6 +68,41 @@ final class CopyingKernels implements AutoCloseable {
             stream.synchronize();
             buffers.forEach(DeviceBuffer::close);
         }
+    }
+
+    /** With its tensors on the device; a row is read by the host. */
+    private static GuidedStep copy(GuidedStep s, UnaryOperator<MemorySegment> copy) {
+        GuidedStep step =
+                new GuidedStep()
+                        .begin(s.row, s.views, s.channels, s.area)
+                        .latents(copy.apply(s.out), copy.apply(s.x))
+                        .output(copy.apply(s.uncond), copy.apply(s.cond), s.guidanceScale)
+                        .found(copy.apply(s.found))
+                        .noise(copy.apply(s.noise))
+                        .guidance(s.space, s.weight)
+                        .guide(copy.apply(s.guide), s.guidePerView)
+                        .mask(copy.apply(s.mask), s.maskPerView)
+                        .history(copy(s.history, copy));
+        return s.keyed ? step.key(copy.apply(s.guideOut)) : step;
+    }
+
+    private static WindowStep copy(WindowStep s, UnaryOperator<MemorySegment> copy) {
+        return new WindowStep()
+                .begin(s.row, s.channels, s.canvasHeight, s.canvasWidth)
+                .rows(s.firstRow, s.rows)
+                .canvas(copy.apply(s.out), copy.apply(s.x))
+                .windows(copy.apply(s.windows), copy.apply(s.starts), s.views, s.h, s.w)
+                .weights(copy.apply(s.weightY), copy.apply(s.weightX))
+                .noise(copy.apply(s.noise))
+                .history(copy(s.history, copy));
+    }
+
+    private static StepHistory copy(StepHistory h, UnaryOperator<MemorySegment> copy) {
+        return new StepHistory(
+                copy.apply(h.clean()),
+                copy.apply(h.past1()),
+                copy.apply(h.past2()),
+                copy.apply(h.past3()));
     }
 
     /** What the checks refuse has to reach them as it is. */

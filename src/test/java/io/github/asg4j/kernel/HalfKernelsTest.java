@@ -72,12 +72,16 @@ class HalfKernelsTest {
         return new Network(v);
     }
 
-    private static float[] step() {
+    private static float[] step(boolean history) {
         float[] s = new float[StepRow.FLOATS];
-        for (int i = 0; i < s.length; i++) {
+        for (int i = 0; i < (history ? s.length : StepRow.STEP_PAST); i++) {
             s[i] = 0.2f + 0.11f * i;
         }
         return s;
+    }
+
+    private Parameter like(int count, boolean there) {
+        return there ? new Ours(values(count)) : new Null();
     }
 
     @Test
@@ -145,24 +149,29 @@ class HalfKernelsTest {
                         n(7.5f));
             }
             for (int space = 0; space <= 2; space++) {
-                for (int perView = 0; perView <= 1; perView++) {
+                for (int variant = 0; variant < 4; variant++) {
+                    boolean history = variant > 1;
                     same(
                             "guided_step",
                             new Ours(new float[6 * count]),
                             new Ours(new float[3 * count]),
                             new Bytes(8),
+                            like(6 * count, history),
                             new Ours(values(6 * count)),
                             new Network(values(6 * count)),
                             overflowing(6 * count),
                             new Ours(values(6 * count)),
                             new Ours(values(2 * count)),
                             new Ours(values(6 * count)),
-                            new Struct(step()),
+                            like(6 * count, history),
+                            like(6 * count, history),
+                            like(6 * count, history),
+                            new Struct(step(history)),
                             n(2),
                             n(3),
                             n(c),
                             n(1),
-                            n(perView),
+                            n(variant % 2),
                             n(1),
                             n(5f),
                             n(0.7f),

@@ -19,10 +19,28 @@ final class KernelCase {
         MemorySegment allocate(String name, long bytes);
     }
 
-    /** The buffers of a call by name; NULL for those that the case leaves out. */
-    record Buffers(Map<String, MemorySegment> segments) {
-        MemorySegment get(String name) {
+    /**
+     * The buffers of a call by name; NULL for those that the case leaves out.
+     *
+     * @param history "clean" and "past1" to "past3", made beforehand: a call allocates nothing
+     */
+    record Buffers(Map<String, MemorySegment> segments, StepHistory history) {
+        Buffers(Map<String, MemorySegment> segments) {
+            this(
+                    segments,
+                    new StepHistory(
+                            get(segments, "clean"),
+                            get(segments, "past1"),
+                            get(segments, "past2"),
+                            get(segments, "past3")));
+        }
+
+        private static MemorySegment get(Map<String, MemorySegment> segments, String name) {
             return segments.getOrDefault(name, MemorySegment.NULL);
+        }
+
+        MemorySegment get(String name) {
+            return get(segments, name);
         }
     }
 

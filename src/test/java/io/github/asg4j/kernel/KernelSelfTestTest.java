@@ -64,7 +64,7 @@ class KernelSelfTestTest {
                                     if (result instanceof Long index) {
                                         return index + 1;
                                     }
-                                    flip((MemorySegment) arguments[0]);
+                                    flip(arguments[0]);
                                 }
                                 return result;
                             });
@@ -72,7 +72,14 @@ class KernelSelfTestTest {
         }
     }
 
-    private static void flip(MemorySegment out) {
+    /** Of the first argument, which is the output or holds it. */
+    private static void flip(Object argument) {
+        MemorySegment out =
+                switch (argument) {
+                    case GuidedStep step -> step.out;
+                    case WindowStep step -> step.out;
+                    default -> (MemorySegment) argument;
+                };
         out.set(ValueLayout.JAVA_INT_UNALIGNED, 0, out.get(ValueLayout.JAVA_INT_UNALIGNED, 0) ^ 1);
     }
 

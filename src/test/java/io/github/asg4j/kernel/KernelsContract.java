@@ -445,77 +445,77 @@ abstract class KernelsContract {
             MemorySegment none = MemorySegment.NULL;
             refused(
                     "noise is NULL but stepN is 1.0",
-                    () -> step(none, a, none, none, false, 1, Kernels.GUIDE_NONE, step));
+                    () -> kernels.guidedStep(step(step, 1).latents(a, a).output(none, a, 1)));
             refused(
-                    "guideOut is given, but no view is the key patch",
-                    () -> step(a, a, a, a, false, 1, Kernels.GUIDE_NOISE, step));
-            refused(
-                    "guide is guideOut, which is one guide, but guidePerView is true",
+                    "guide is guideOut, which is one guide, but perView is true",
                     () ->
                             kernels.guidedStep(
-                                    a,
-                                    a,
-                                    none,
-                                    a,
-                                    none,
-                                    a,
-                                    a,
-                                    true,
-                                    none,
-                                    false,
-                                    a,
-                                    true,
-                                    2,
-                                    1,
-                                    1,
-                                    step,
-                                    1,
-                                    1,
-                                    Kernels.GUIDE_NOISE));
+                                    step(step, 2)
+                                            .latents(a, a)
+                                            .output(none, a, 1)
+                                            .noise(a)
+                                            .guidance(Kernels.GUIDE_NOISE, 1)
+                                            .key(a)
+                                            .guide(a, true)));
             refused("found starts at", () -> kernels.combine(a, a.asSlice(4), none, a, 1, 1));
             refused(
                     "guideOut is given, but space is 0",
-                    () -> step(a, a, a, a, true, 1, Kernels.GUIDE_NONE, step));
-            refused("space is 3", () -> step(none, a, a, a, true, 1, 3, step));
+                    () ->
+                            kernels.guidedStep(
+                                    step(step, 1).latents(a, a).output(none, a, 1).key(a)));
+            refused(
+                    "space is 3",
+                    () ->
+                            kernels.guidedStep(
+                                    step(step, 1).latents(a, a).output(none, a, 1).guidance(3, 1)));
             refused(
                     "noise is NULL but stepN is 1.0",
-                    () -> kernels.windowStep(a, a, 1, 1, 1, 0, 1, a, a, 1, 1, 1, a, a, none, step));
+                    () -> kernels.windowStep(windowStep(step, 1, a)));
             StepRow.set(step, StepRow.STEP_N, 0);
+            StepRow.set(step, StepRow.STEP_PAST + 1, -0.5f);
+            StepHistory lacking = new StepHistory(a, a, none, a);
+            String missing = "past2 is NULL but stepPast[1] is -0.5";
             refused(
-                    "rows is 0",
-                    () -> kernels.windowStep(a, a, 1, 2, 1, 0, 0, a, a, 1, 1, 1, a, a, none, step));
-            refused(
-                    "firstRow is 1",
-                    () -> kernels.windowStep(a, a, 1, 2, 1, 1, 2, a, a, 1, 1, 1, a, a, none, step));
-            refused(
-                    "firstRow is -1",
+                    missing,
                     () ->
-                            kernels.windowStep(
-                                    a, a, 1, 2, 1, -1, 1, a, a, 1, 1, 1, a, a, none, step));
+                            kernels.guidedStep(
+                                    step(step, 1)
+                                            .latents(a, a)
+                                            .output(none, a, 1)
+                                            .history(lacking)));
+            refused(missing, () -> kernels.windowStep(windowStep(step, 1, a).history(lacking)));
+            StepRow.set(step, StepRow.STEP_PAST + 1, 0);
+            refused("rows is 0", () -> kernels.windowStep(windowStep(step, 2, a).rows(0, 0)));
+            refused("firstRow is 1", () -> kernels.windowStep(windowStep(step, 2, a).rows(1, 2)));
+            refused("firstRow is -1", () -> kernels.windowStep(windowStep(step, 2, a).rows(-1, 1)));
             refused("pitch is 1", () -> kernels.normal(a, 2, 1, 2, 0, 0, 0, 0, 1));
             refused("planes is 0", () -> kernels.normal(a, 0, 2, 2, 0, 0, 0, 0, 1));
             IndexOutOfBoundsException guide =
                     assertThrows(
                             IndexOutOfBoundsException.class,
-                            () -> step(a, a, none, a, true, 2, Kernels.GUIDE_NOISE, step));
+                            () ->
+                                    kernels.guidedStep(
+                                            step(step, 2)
+                                                    .latents(a, a)
+                                                    .output(none, a, 1)
+                                                    .guidance(Kernels.GUIDE_NOISE, 1)
+                                                    .key(a)));
             assertTrue(guide.getMessage().startsWith("guidedStep: guide has 0"));
         }
     }
 
-    /** One channel of one cell. */
-    private void step(
-            MemorySegment guideOut,
-            MemorySegment x,
-            MemorySegment guide,
-            MemorySegment noise,
-            boolean keyed,
-            int views,
-            int space,
-            MemorySegment step) {
-        MemorySegment none = MemorySegment.NULL;
-        kernels.guidedStep(
-                x, guideOut, none, x, none, x, guide, false, none, false, noise, keyed, views, 1, 1,
-                step, 1, 1, space);
+    /** Views of one channel of one cell. */
+    private static GuidedStep step(MemorySegment row, int views) {
+        return new GuidedStep().begin(row, views, 1, 1);
+    }
+
+    /** One window of one cell on a canvas of one channel and so many rows of one cell. */
+    private static WindowStep windowStep(MemorySegment row, int rows, MemorySegment a) {
+        return new WindowStep()
+                .begin(row, 1, rows, 1)
+                .canvas(a, a)
+                .windows(a, a, 1, 1, 1)
+                .weights(a, a);
     }
 
     private static void refused(String why, org.junit.jupiter.api.function.Executable call) {

@@ -59,26 +59,20 @@ class LaunchCountTest {
             enlarge(k, t);
         }
         StepRow.set(t.step, StepRow.STEP_N, call.stochastic ? 0.2f : 0);
-        k.guidedStep(
-                t.next,
-                call.key ? t.guideOut : NONE,
-                t.found,
-                t.latents,
-                t.noise.asSlice(0, VIEWS * PLANE * 4),
-                t.noise.asSlice(VIEWS * PLANE * 4),
-                t.guide,
-                call.ownGuide,
-                t.mask,
-                call.ownMask,
-                call.stochastic ? t.random : NONE,
-                call.key,
-                VIEWS,
-                CHANNELS,
-                AREA,
-                t.step,
-                5,
-                1,
-                Kernels.GUIDE_LATENT);
+        GuidedStep step =
+                new GuidedStep()
+                        .begin(t.step, VIEWS, CHANNELS, AREA)
+                        .latents(t.next, t.latents)
+                        .output(
+                                t.noise.asSlice(0, VIEWS * PLANE * 4),
+                                t.noise.asSlice(VIEWS * PLANE * 4),
+                                5)
+                        .found(t.found)
+                        .noise(call.stochastic ? t.random : NONE)
+                        .guidance(Kernels.GUIDE_LATENT, 1)
+                        .guide(t.guide, call.ownGuide)
+                        .mask(t.mask, call.ownMask);
+        k.guidedStep(call.key ? step.key(t.guideOut) : step);
     }
 
     /** A guide of every view, as {@code run.UpsampledGuide} makes them. */
@@ -98,8 +92,11 @@ class LaunchCountTest {
         k.combine(t.next, t.found, t.noise, cond, VIEWS * PLANE, 5);
         StepRow.set(t.step, StepRow.STEP_N, 0);
         k.windowStep(
-                t.frame, t.frame, CHANNELS, SIDE, SIDE, 0, SIDE, t.next, t.starts, VIEWS, SIDE,
-                SIDE, t.weights, t.weights, NONE, t.step);
+                new WindowStep()
+                        .begin(t.step, CHANNELS, SIDE, SIDE)
+                        .canvas(t.frame, t.frame)
+                        .windows(t.next, t.starts, VIEWS, SIDE, SIDE)
+                        .weights(t.weights, t.weights));
     }
 
     private record Call(

@@ -2,9 +2,11 @@
 package io.github.asg4j.benchmarks;
 
 import io.github.asg4j.device.Memory;
+import io.github.asg4j.kernel.GuidedStep;
 import io.github.asg4j.kernel.Kernels;
 import io.github.asg4j.kernel.ResampleAxis;
 import io.github.asg4j.kernel.StepRow;
+import io.github.asg4j.kernel.WindowStep;
 
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
@@ -224,29 +226,19 @@ public final class KernelCatalogue {
         MemorySegment found = noneFound();
         MemorySegment mask = random(area);
         MemorySegment step = row();
+        GuidedStep call = new GuidedStep();
         return new Case(
                 bytes(4 * count + 2 * CHANNELS * area + area),
                 () ->
                         k.guidedStep(
-                                out,
-                                guideOut,
-                                found,
-                                x,
-                                uncond,
-                                cond,
-                                guide,
-                                false,
-                                mask,
-                                false,
-                                MemorySegment.NULL,
-                                true,
-                                4,
-                                CHANNELS,
-                                area,
-                                step,
-                                5,
-                                1,
-                                Kernels.GUIDE_LATENT));
+                                call.begin(step, 4, CHANNELS, area)
+                                        .latents(out, x)
+                                        .output(uncond, cond, 5)
+                                        .found(found)
+                                        .guidance(Kernels.GUIDE_LATENT, 1)
+                                        .key(guideOut)
+                                        .guide(guide, false)
+                                        .mask(mask, false)));
     }
 
     /** SDXL's two maps of four patches. */
@@ -290,26 +282,15 @@ public final class KernelCatalogue {
         MemorySegment windows = random(all);
         MemorySegment weights = filled(patch, 0.5f);
         MemorySegment step = row();
+        WindowStep call = new WindowStep();
         return new Case(
                 bytes(2 * count + all),
                 () ->
                         k.windowStep(
-                                out,
-                                x,
-                                CHANNELS,
-                                side,
-                                side,
-                                0,
-                                side,
-                                windows,
-                                starts,
-                                9,
-                                patch,
-                                patch,
-                                weights,
-                                weights,
-                                MemorySegment.NULL,
-                                step));
+                                call.begin(step, CHANNELS, side, side)
+                                        .canvas(out, x)
+                                        .windows(windows, starts, 9, patch, patch)
+                                        .weights(weights, weights)));
     }
 
     /** Bicubic, to twice the size. */
@@ -393,7 +374,7 @@ public final class KernelCatalogue {
     private MemorySegment row() {
         MemorySegment step = host.allocate(StepRow.BYTES, "step");
         for (int field = 0; field < StepRow.FLOATS; field++) {
-            StepRow.set(step, field, field == StepRow.STEP_N ? 0 : 0.5f);
+            StepRow.set(step, field, field == StepRow.STEP_N || field > StepRow.KAPPA ? 0 : 0.5f);
         }
         return step;
     }

@@ -2,6 +2,7 @@
 package io.github.asg4j.benchmarks;
 
 import io.github.asg4j.device.Memory;
+import io.github.asg4j.kernel.GuidedStep;
 import io.github.asg4j.kernel.Kernels;
 import io.github.asg4j.kernel.StepRow;
 import io.github.asg4j.model.Bundle;
@@ -71,6 +72,7 @@ public class PatchStepBenchmark {
     private MemorySegment guideOut;
     private MemorySegment found;
     private MemorySegment step;
+    private final GuidedStep call = new GuidedStep();
     private MemorySegment[] keyMaps;
     private int[] mapSides;
 
@@ -101,6 +103,9 @@ public class PatchStepBenchmark {
             keyMaps[block] = maps.getLast().asSlice(VIEWS * area * 4, area * 4);
         }
         step = random(StepRow.FLOATS);
+        for (int field = StepRow.STEP_PAST; field < StepRow.FLOATS; field++) {
+            StepRow.set(step, field, 0);
+        }
         StepRow.set(step, StepRow.STEP_N, 0);
         binding =
                 denoiser.bind(
@@ -152,26 +157,16 @@ public class PatchStepBenchmark {
         Kernels k = place.kernels();
         k.interact(shuffled, sample, 0, VIEWS, latents, VIEWS, PLANE, 7, 3, 4, 0.5f, 2);
         k.mask(mask, 1, SIDE, SIDE, keyMaps, mapSides, mapSides, Kernels.NORM_MINMAX);
+        // Every call is the same step: repeated ones would end at infinity.
         k.guidedStep(
-                next, // every call is the same step: repeated ones would end at infinity
-                guideOut,
-                found,
-                shuffled,
-                uncond,
-                cond,
-                guide,
-                false,
-                mask,
-                false,
-                MemorySegment.NULL,
-                true,
-                VIEWS,
-                CHANNELS,
-                AREA,
-                step,
-                5,
-                1,
-                Kernels.GUIDE_LATENT);
+                call.begin(step, VIEWS, CHANNELS, AREA)
+                        .latents(next, shuffled)
+                        .output(uncond, cond, 5)
+                        .found(found)
+                        .guidance(Kernels.GUIDE_LATENT, 1)
+                        .key(guideOut)
+                        .guide(guide, false)
+                        .mask(mask, false));
         if (found.get(ValueLayout.JAVA_LONG, 0) != Kernels.NONE_FOUND) {
             throw new IllegalStateException("the UNet gave a non-finite value");
         }

@@ -4,6 +4,7 @@ package io.github.asg4j.run.denoise;
 import io.github.asg4j.device.Memory;
 import io.github.asg4j.kernel.Kernels;
 import io.github.asg4j.kernel.ResampleAxis;
+import io.github.asg4j.kernel.StepHistory;
 import io.github.asg4j.plan.Stage;
 import io.github.asg4j.run.work.Progress;
 import io.github.asg4j.run.worker.SharedTensor;
@@ -35,6 +36,8 @@ public final class DemoFusionPhaseRun extends StageRun {
     private final long plane;
     private final WindowViews local;
     private final DilatedViews dilated;
+    private final Predictions localPredictions;
+    private final Predictions dilatedPredictions;
     private final int localCalls;
 
     /** [C, h, w], what the phase before gave, and float64 [2], the moments of the first one. */
@@ -131,7 +134,21 @@ public final class DemoFusionPhaseRun extends StageRun {
         scratch = workers.floats(plane, "scratch");
         moments = workers.floats(FLOATS_OF_MOMENTS, "moments");
         blurredMoments = workers.floats(FLOATS_OF_MOMENTS, "moments");
+        localPredictions = predictions(context);
+        dilatedPredictions = predictions(context);
         taps = taps(workers);
+    }
+
+    /**
+     * Of one of the two paths. While most of the canvas comes from the phase before, what the last step
+     * predicted is of another course.
+     */
+    private Predictions predictions(StageContext context) {
+        return new Predictions(
+                context,
+                phase,
+                k -> phase.course().skip(table.timestep(k)) > 0.5,
+                () -> context.workers().floats(plane, "past prediction"));
     }
 
     private SharedTensor[] taps(Workers workers) {
@@ -236,20 +253,38 @@ public final class DemoFusionPhaseRun extends StageRun {
     private void step(Worker worker, int k) {
         local.gather(worker, CANVAS, k);
         dilated.gather(worker);
-        fuse(worker, after(k), k, table.rows[k], local.stepNoise(worker, CANVAS, k));
+        localPredictions.acquire(worker, k, 0);
+        dilatedPredictions.acquire(worker, k, 0);
+        fuse(
+                worker,
+                after(k),
+                k,
+                localPredictions.row(k),
+                local.stepNoise(worker, CANVAS, k),
+                localPredictions.history(worker, k),
+                dilatedPredictions.history(worker, k));
+        localPredictions.publish(worker, k, 0);
+        dilatedPredictions.publish(worker, k, 0);
         if (previewStep() == k) {
-            fuse(worker, preview, k, table.cleanRows[k], MemorySegment.NULL);
+            StepHistory none = StepHistory.NONE;
+            fuse(worker, preview, k, table.cleanRows[k], MemorySegment.NULL, none, none);
         }
     }
 
     /** The weighted sum of the step by the local windows and of that by the dilated views. */
     private void fuse(
-            Worker worker, SharedTensor to, int k, MemorySegment row, MemorySegment random) {
+            Worker worker,
+            SharedTensor to,
+            int k,
+            MemorySegment row,
+            MemorySegment random,
+            StepHistory localHistory,
+            StepHistory dilatedHistory) {
         MemorySegment fused = to.on(worker);
         MemorySegment from = x[k % 2].on(worker);
         MemorySegment other = blurred.on(worker);
-        local.step(worker, CANVAS, fused, from, k, row, random);
-        dilated.step(worker, other, from, scratch.on(worker), row, random);
+        local.step(worker, CANVAS, fused, from, k, row, random, localHistory);
+        dilated.step(worker, other, from, scratch.on(worker), row, random, dilatedHistory);
         double c2 = phase.course().dilated(table.timestep(k));
         worker.kernels().blend(fused, fused, other, plane, (float) (1 - c2), (float) c2);
         to.publish(worker, 0);

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.github.asg4j.run.denoise;
 
+import io.github.asg4j.kernel.GuidedStep;
 import io.github.asg4j.kernel.Kernels;
+import io.github.asg4j.kernel.StepHistory;
 import io.github.asg4j.plan.Canvas;
 import io.github.asg4j.plan.Stage;
 import io.github.asg4j.run.worker.SharedTensor;
@@ -32,6 +34,7 @@ public final class DilatedViews {
 
     private final SharedTensor noise;
     private final PerWorker<Prepared[]> prepared;
+    private final PerWorker<GuidedStep> steps;
 
     /**
      * @param calls of the dilated views, their views counted from 0
@@ -52,6 +55,7 @@ public final class DilatedViews {
                         "noise of dilated views",
                         calls.stream().mapToLong(call -> call.count() * plane).toArray());
         prepared = new PerWorker<>(workers.size(), worker -> new Prepared[calls.size()]);
+        steps = new PerWorker<>(workers.size(), worker -> new GuidedStep());
     }
 
     /** What one worker needs for one call, made once so that the loop allocates nothing. */
@@ -123,6 +127,7 @@ public final class DilatedViews {
      * @param work [C, s * h, s * w], overwritten
      * @param row of the step
      * @param random step noise [C, s * h, s * w], or NULL
+     * @param history predictions [C, s * h, s * w]
      */
     public void step(
             Worker worker,
@@ -130,29 +135,18 @@ public final class DilatedViews {
             MemorySegment x,
             MemorySegment work,
             MemorySegment row,
-            MemorySegment random) {
+            MemorySegment random,
+            StepHistory history) {
         int s = phase.number();
         Kernels kernels = worker.kernels();
         kernels.relocate(work, noise.on(worker), canvas.channels(), s, s, height, width);
+        long area = (long) s * height * s * width;
         kernels.guidedStep(
-                out,
-                MemorySegment.NULL,
-                MemorySegment.NULL,
-                x,
-                MemorySegment.NULL,
-                work,
-                MemorySegment.NULL,
-                false,
-                MemorySegment.NULL,
-                false,
-                random,
-                false,
-                1,
-                canvas.channels(),
-                (long) s * height * s * width,
-                row,
-                1,
-                0,
-                Kernels.GUIDE_NONE);
+                steps.of(worker)
+                        .begin(row, 1, canvas.channels(), area)
+                        .latents(out, x)
+                        .output(MemorySegment.NULL, work, 1)
+                        .noise(random)
+                        .history(history));
     }
 }

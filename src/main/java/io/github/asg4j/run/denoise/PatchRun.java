@@ -3,7 +3,9 @@ package io.github.asg4j.run.denoise;
 
 import io.github.asg4j.GuideOptions;
 import io.github.asg4j.device.Memory;
+import io.github.asg4j.kernel.GuidedStep;
 import io.github.asg4j.kernel.Kernels;
+import io.github.asg4j.kernel.StepHistory;
 import io.github.asg4j.plan.Canvas;
 import io.github.asg4j.plan.Stage;
 import io.github.asg4j.run.work.Progress;
@@ -51,6 +53,12 @@ public final class PatchRun extends StageRun {
     private final MemorySegment previewOut;
     private final PerWorker<Prepared[]> prepared;
 
+    /** In the frame of their step. */
+    private final Predictions predictions;
+
+    /** Past predictions [views, C, h, w] of a call, brought into the frame of its step. */
+    private final PerWorker<MemorySegment[]> gathered;
+
     /**
      * @param blocks indices of the bundle's attention maps that the mask is made of
      * @param start [N, C, h, w] initial latents, in host memory
@@ -96,7 +104,23 @@ public final class PatchRun extends StageRun {
         preview = workers.inParts("preview", previews ? parts : none);
         previewScratch = memory.floats(previews ? all : 0, "preview");
         previewOut = memory.floats(previews ? all : 0, "preview");
+        predictions =
+                new Predictions(
+                        context,
+                        patches,
+                        k -> false,
+                        () -> workers.inParts("past prediction of all patches", parts));
+        gathered = new PerWorker<>(workers.size(), this::gathered);
         prepared = new PerWorker<>(workers.size(), worker -> new Prepared[calls().size()]);
+    }
+
+    private MemorySegment[] gathered(Worker worker) {
+        long views = calls().stream().mapToInt(Stage.Call::count).max().orElse(0);
+        MemorySegment[] all = new MemorySegment[table.history()];
+        for (int j = 0; j < all.length; j++) {
+            all[j] = worker.floats(views * plane, "past prediction of a call");
+        }
+        return all;
     }
 
     private static int space(Stage.Patches patches) {
@@ -111,12 +135,16 @@ public final class PatchRun extends StageRun {
     /** What one worker needs for one call, made once so that the loop allocates nothing. */
     private final class Prepared {
         final DenoiserCall call;
+        final GuidedStep step = new GuidedStep();
         final KeyPatch.Reader guide;
         final int unit;
         final int first;
         final int count;
         final MemorySegment[] slots;
         final MemorySegment previewSlots;
+
+        /** By step. */
+        final StepHistory[] histories;
 
         /** Where the clean latents of the last step go, or nowhere. */
         final MemorySegment cleanSlots;
@@ -141,6 +169,17 @@ public final class PatchRun extends StageRun {
                 slots[i] = views(latents[i].on(worker));
             }
             previewSlots = previews ? views(preview.on(worker)) : MemorySegment.NULL;
+            histories = new StepHistory[patches.steps()];
+            for (int step = 0; step < histories.length; step++) {
+                int k = step;
+                histories[k] =
+                        predictions.history(
+                                k,
+                                before ->
+                                        frame(before) == frame(k)
+                                                ? views(predictions.of(before).on(worker))
+                                                : gathered.of(worker)[k - 1 - before]);
+            }
             cleanSlots = clean.byteSize() > 0 ? views(clean.on(worker)) : MemorySegment.NULL;
         }
 
@@ -180,8 +219,18 @@ public final class PatchRun extends StageRun {
         }
         // The second condition keeps a buffer that others still gather from unwritten.
         return k == 0
-                || !(patches.gathersAt(k) || patches.gathersAt(k - 1))
+                || !(patches.gathersAt(k) || gathersBefore(k))
                 || completedSteps(progress) >= k;
+    }
+
+    /** Whether a buffer that step {@code k} writes may be one that others gather from. */
+    private boolean gathersBefore(int k) {
+        for (int j = 1; j <= Math.max(1, table.history()); j++) {
+            if (patches.gathersAt(k - j)) {
+                return true;
+            }
+        }
+        return false;
     }
 
     @Override
@@ -203,6 +252,7 @@ public final class PatchRun extends StageRun {
         }
         call.run();
         MemorySegment random = stepNoise(worker, p, k);
+        gatherPredictions(worker, p, k);
         if (p.holdsKeyPatch()) {
             keyPatch.observe(worker, p.guide, k);
         }
@@ -228,7 +278,7 @@ public final class PatchRun extends StageRun {
         DenoiserCall call = p.call;
         int from = k % latents.length;
         if (!patches.gathersAt(k)) {
-            if (k > 0 && patches.gathersAt(k - 1)) {
+            if (k > 0 && gathersBefore(k)) {
                 awaitGathering(worker, from);
             }
             MemorySegment x = p.slots[from];
@@ -252,6 +302,25 @@ public final class PatchRun extends StageRun {
                 call.rows());
         worker.endExchange();
         return x;
+    }
+
+    /** Takes past predictions along with the pixels: into the frame of step {@code k}. */
+    private void gatherPredictions(Worker worker, Prepared p, int k) {
+        for (int j = 0; j < predictions.past(k); j++) {
+            int before = k - 1 - j;
+            if (frame(before) != frame(k)) {
+                SharedTensor prediction = predictions.of(before);
+                prediction.acquireAll(worker);
+                gather(
+                        worker.kernels(),
+                        gathered.of(worker)[j],
+                        p.first,
+                        p.count,
+                        prediction.on(worker),
+                        frame(before),
+                        frame(k));
+            }
+        }
     }
 
     /** Step noise [views, C, h, w], or NULL if the step has none. */
@@ -283,7 +352,8 @@ public final class PatchRun extends StageRun {
         Kernels kernels = worker.kernels();
         int t = patches.firstStep() + k;
         MemorySegment none = MemorySegment.NULL;
-        MemorySegment row = table.rows[t];
+        MemorySegment row = predictions.row(k);
+        StepHistory history = p.histories[k];
         MemorySegment next = p.slots[(k + 1) % latents.length];
         MemorySegment found = worker.calls().found();
         boolean keyed = patches.guided() && p.holdsKeyPatch();
@@ -293,7 +363,9 @@ public final class PatchRun extends StageRun {
         if (keyed && pulls && keyPatch.guidePerView() && g == k) {
             // The guide of this step is enlarged for the other views: the key patch steps before
             // them, and with them once more to the same latents.
-            guidedStep(kernels, p, 1, next, guideOut, found, x, k, none, none, random, row, space);
+            guidedStep(
+                    kernels, p, 1, next, guideOut, found, x, k, none, none, random, row, space,
+                    history);
             worker.calls().watch(patches, k);
             keyPatch.publish(worker, k);
             publishes = false;
@@ -302,19 +374,50 @@ public final class PatchRun extends StageRun {
         MemorySegment guide = pulls ? keyPatch.guide(worker, p.guide, g, frame(k)) : none;
         MemorySegment mask = pulls ? keyPatch.mask(worker, p.guide, g) : none;
         int n = p.count;
-        guidedStep(kernels, p, n, next, guideOut, found, x, k, guide, mask, random, row, space);
+        guidedStep(
+                kernels, p, n, next, guideOut, found, x, k, guide, mask, random, row, space,
+                history);
         worker.calls().watch(patches, k);
+        predictions.publish(worker, k, p.unit);
         publish(worker, p, k, publishes);
         row = table.cleanRows[t];
         if (keepsClean(k)) {
             MemorySegment out = p.cleanSlots;
-            guidedStep(kernels, p, n, out, none, none, x, k, guide, mask, none, row, space);
+            guidedStep(
+                    kernels,
+                    p,
+                    n,
+                    out,
+                    none,
+                    none,
+                    x,
+                    k,
+                    guide,
+                    mask,
+                    none,
+                    row,
+                    space,
+                    StepHistory.NONE);
             clean.publish(worker, p.unit);
         }
         if (previewStep() == k) {
             MemorySegment out = p.previewSlots;
             int plainly = Kernels.GUIDE_NONE;
-            guidedStep(kernels, p, n, out, none, none, x, k, none, none, none, row, plainly);
+            guidedStep(
+                    kernels,
+                    p,
+                    n,
+                    out,
+                    none,
+                    none,
+                    x,
+                    k,
+                    none,
+                    none,
+                    none,
+                    row,
+                    plainly,
+                    StepHistory.NONE);
             preview.publish(worker, p.unit);
         }
     }
@@ -356,28 +459,24 @@ public final class PatchRun extends StageRun {
             MemorySegment mask,
             MemorySegment random,
             MemorySegment row,
-            int space) {
+            int space,
+            StepHistory history) {
         boolean guided = space != Kernels.GUIDE_NONE;
-        kernels.guidedStep(
-                next,
-                guideOut,
-                found,
-                x,
-                p.call.buffers().uncond,
-                p.call.buffers().cond,
-                guide,
-                keyPatch.guidePerView(),
-                mask,
-                keyPatch.maskPerView(),
-                random,
-                guided && p.holdsKeyPatch(),
-                n,
-                canvas.channels(),
-                plane / canvas.channels(),
-                row,
-                guidanceScale,
-                guided ? patches.weightAt(k) : 0,
-                space);
+        CallBuffers b = p.call.buffers();
+        GuidedStep step =
+                p.step.begin(row, n, canvas.channels(), plane / canvas.channels())
+                        .latents(next, x)
+                        .output(b.uncond, b.cond, guidanceScale)
+                        .found(found)
+                        .noise(random)
+                        .guidance(space, guided ? patches.weightAt(k) : 0)
+                        .guide(guide, keyPatch.guidePerView())
+                        .mask(mask, keyPatch.maskPerView())
+                        .history(history);
+        if (guided && p.holdsKeyPatch()) {
+            step.key(guideOut);
+        }
+        kernels.guidedStep(step);
     }
 
     private void relocate(Worker worker) {
@@ -401,17 +500,29 @@ public final class PatchRun extends StageRun {
     }
 
     private void unshuffle(Kernels kernels, MemorySegment to, MemorySegment from, int step) {
+        gather(kernels, to, 0, patches.views(), from, frame(step), Kernels.UNSHUFFLED);
+    }
+
+    /** Slots {@code first .. first + count - 1} of another frame. */
+    private void gather(
+            Kernels kernels,
+            MemorySegment to,
+            int first,
+            int count,
+            MemorySegment from,
+            int fromFrame,
+            int toFrame) {
         kernels.interact(
                 to,
                 MemorySegment.NULL,
-                0,
-                patches.views(),
+                first,
+                count,
                 from,
                 patches.views(),
                 plane,
                 context.seed(),
-                frame(step),
-                Kernels.UNSHUFFLED,
+                fromFrame,
+                toFrame,
                 1,
                 1);
     }

@@ -3,6 +3,8 @@ package io.github.asg4j.run.denoise;
 
 import io.github.asg4j.device.Memory;
 import io.github.asg4j.kernel.Kernels;
+import io.github.asg4j.kernel.StepHistory;
+import io.github.asg4j.kernel.WindowStep;
 import io.github.asg4j.plan.Canvas;
 import io.github.asg4j.plan.Dilation;
 import io.github.asg4j.plan.Stage;
@@ -53,6 +55,8 @@ public final class ScaleCrafterRun extends StageRun {
     private final SharedTensor preview;
     private final Memory memory;
     private final PerWorker<DenoiserCall[]> prepared;
+    private final PerWorker<WindowStep> steps;
+    private final Predictions predictions;
 
     /**
      * @param context with the dilated denoiser
@@ -88,6 +92,13 @@ public final class ScaleCrafterRun extends StageRun {
         stepNoise = workers.floats(stochastic ? plane : 0, "step noise");
         preview = workers.floats(context.keep().previews() ? plane : 0, "preview");
         prepared = new PerWorker<>(workers.size(), worker -> new DenoiserCall[calls().size()]);
+        steps = new PerWorker<>(workers.size(), worker -> new WindowStep());
+        predictions =
+                new Predictions(
+                        context,
+                        dilated,
+                        k -> !dilated.sameNetwork(k - 1, k),
+                        () -> workers.floats(plane, "past prediction"));
     }
 
     private MemorySegment[] factors(Dilation dilation, int steps) {
@@ -215,9 +226,14 @@ public final class ScaleCrafterRun extends StageRun {
             random = stepNoise.on(worker);
             kernels.normal(random, canvas.plane(), seed, 0, k, Kernels.STEP_NOISE, 1);
         }
-        step(worker, latents[(k + 1) % latents.length], x, output, table.rows[k], random);
+        predictions.acquire(worker, k, 0);
+        StepHistory history = predictions.history(worker, k);
+        SharedTensor next = latents[(k + 1) % latents.length];
+        step(worker, next, x, output, predictions.row(k), random, history);
+        predictions.publish(worker, k, 0);
         if (previewStep() == k) {
-            step(worker, preview, x, output, table.cleanRows[k], MemorySegment.NULL);
+            MemorySegment none = MemorySegment.NULL;
+            step(worker, preview, x, output, table.cleanRows[k], none, StepHistory.NONE);
         }
         worker.endKernels();
     }
@@ -246,25 +262,19 @@ public final class ScaleCrafterRun extends StageRun {
             MemorySegment x,
             MemorySegment output,
             MemorySegment row,
-            MemorySegment random) {
+            MemorySegment random,
+            StepHistory history) {
+        int h = canvas.height();
+        int w = canvas.width();
         worker.kernels()
                 .windowStep(
-                        to.on(worker),
-                        x,
-                        canvas.channels(),
-                        canvas.height(),
-                        canvas.width(),
-                        0,
-                        canvas.height(),
-                        output,
-                        start.on(worker),
-                        1,
-                        canvas.height(),
-                        canvas.width(),
-                        weightY.on(worker),
-                        weightX.on(worker),
-                        random,
-                        row);
+                        steps.of(worker)
+                                .begin(row, canvas.channels(), h, w)
+                                .canvas(to.on(worker), x)
+                                .windows(output, start.on(worker), 1, h, w)
+                                .weights(weightY.on(worker), weightX.on(worker))
+                                .noise(random)
+                                .history(history));
         to.publish(worker, 0);
     }
 

@@ -8,46 +8,72 @@ import io.github.asg4j.schedule.Schedule;
 import java.lang.foreign.MemorySegment;
 
 /**
- * The schedule as the kernels read it: one {@link StepRow} per step, and beside each a row whose
+ * The schedule as the kernels read it: {@link StepRow}s per step, and beside them one whose
  * "step" gives the predicted clean latents, (x - sigma e) / alpha, for previews.
  */
 public final class ScheduleTable {
-    final MemorySegment[] rows;
+    /** By past predictions that they take, and by step. */
+    private final MemorySegment[][] rows;
+
     final MemorySegment[] cleanRows;
 
     public ScheduleTable(Schedule schedule, Memory memory) {
-        int steps = schedule.steps();
-        MemorySegment all = memory.allocate(schedule.bytes(), "schedule");
-        MemorySegment clean = memory.allocate(schedule.bytes(), "schedule of clean latents");
-        schedule.write(all, 0);
-        clean.copyFrom(all);
-        rows = new MemorySegment[steps];
-        cleanRows = new MemorySegment[steps];
-        for (int k = 0; k < steps; k++) {
-            rows[k] = all.asSlice(k * StepRow.BYTES, StepRow.BYTES);
-            cleanRows[k] = clean.asSlice(k * StepRow.BYTES, StepRow.BYTES);
-            float invAlpha = StepRow.get(rows[k], StepRow.INV_ALPHA);
-            StepRow.set(cleanRows[k], StepRow.STEP_X, invAlpha);
-            StepRow.set(
-                    cleanRows[k], StepRow.STEP_E, -StepRow.get(rows[k], StepRow.SIGMA) * invAlpha);
-            StepRow.set(cleanRows[k], StepRow.STEP_N, 0);
+        rows = new MemorySegment[schedule.solver().history() + 1][];
+        for (int past = 0; past < rows.length; past++) {
+            rows[past] = rows(schedule, past, memory);
+        }
+        cleanRows = rows(schedule, 0, memory);
+        for (MemorySegment row : cleanRows) {
+            float invAlpha = StepRow.get(row, StepRow.INV_ALPHA);
+            StepRow.set(row, StepRow.STEP_X, invAlpha);
+            StepRow.set(row, StepRow.STEP_E, -StepRow.get(row, StepRow.SIGMA) * invAlpha);
+            StepRow.set(row, StepRow.STEP_N, 0);
         }
     }
 
+    private static MemorySegment[] rows(Schedule schedule, int past, Memory memory) {
+        MemorySegment all = memory.allocate(schedule.bytes(), "schedule");
+        schedule.write(all, past);
+        MemorySegment[] rows = new MemorySegment[schedule.steps()];
+        for (int k = 0; k < rows.length; k++) {
+            rows[k] = all.asSlice(k * StepRow.BYTES, StepRow.BYTES);
+        }
+        return rows;
+    }
+
+    /** How many past predictions a step takes at most. */
+    public int history() {
+        return rows.length - 1;
+    }
+
+    /**
+     * Row of step {@code k} of the schedule.
+     *
+     * @param past predictions that there are, at most {@link #history()}
+     */
+    MemorySegment row(int k, int past) {
+        return rows[past][k];
+    }
+
+    /** What is the same in all rows of a step. */
+    private float get(int k, int field) {
+        return StepRow.get(rows[0][k], field);
+    }
+
     public float alpha(int k) {
-        return StepRow.get(rows[k], StepRow.ALPHA);
+        return get(k, StepRow.ALPHA);
     }
 
     public float sigma(int k) {
-        return StepRow.get(rows[k], StepRow.SIGMA);
+        return get(k, StepRow.SIGMA);
     }
 
     public float inScale(int k) {
-        return StepRow.get(rows[k], StepRow.IN_SCALE);
+        return get(k, StepRow.IN_SCALE);
     }
 
     public float timestep(int k) {
-        return StepRow.get(rows[k], StepRow.TIMESTEP);
+        return get(k, StepRow.TIMESTEP);
     }
 
     /** Whether any of so many steps adds noise. */
@@ -61,6 +87,6 @@ public final class ScheduleTable {
     }
 
     public boolean stochastic(int k) {
-        return StepRow.get(rows[k], StepRow.STEP_N) != 0;
+        return get(k, StepRow.STEP_N) != 0;
     }
 }

@@ -3,6 +3,7 @@ package io.github.asg4j.run.denoise;
 
 import io.github.asg4j.device.Memory;
 import io.github.asg4j.kernel.Kernels;
+import io.github.asg4j.kernel.StepHistory;
 import io.github.asg4j.plan.Stage;
 import io.github.asg4j.run.work.Progress;
 import io.github.asg4j.run.work.WorkSharing;
@@ -31,6 +32,9 @@ public final class WindowRun extends StageRun {
 
     /** The canvas after step k at index k % length; its parts are the strips. */
     private final SharedTensor[] latents;
+
+    /** In strips like the canvas. */
+    private final Predictions predictions;
 
     private final SharedTensor preview;
     private final Memory memory;
@@ -63,6 +67,12 @@ public final class WindowRun extends StageRun {
         for (int i = 0; i < latents.length; i++) {
             latents[i] = views.canvasInStrips("canvas");
         }
+        predictions =
+                new Predictions(
+                        context,
+                        windows,
+                        k -> false,
+                        () -> views.canvasInStrips("past prediction"));
         preview = keep.previews() ? views.canvasInStrips("preview") : workers.floats(0, "preview");
     }
 
@@ -154,17 +164,21 @@ public final class WindowRun extends StageRun {
 
     private void stepStrip(Worker worker, int strip, int k) {
         worker.beginKernels();
-        int t = windows.firstStep() + k;
         acquire(worker, k, strip, strip);
         MemorySegment x = before(k).on(worker);
         views.gather(worker, strip, k);
         SharedTensor next = latents[k % latents.length];
         MemorySegment random = views.stepNoise(worker, strip, k);
-        views.step(worker, strip, next.on(worker), x, k, table.rows[t], random);
+        predictions.acquire(worker, k, strip);
+        StepHistory history = predictions.history(worker, k);
+        views.step(worker, strip, next.on(worker), x, k, predictions.row(k), random, history);
+        predictions.publish(worker, k, strip);
         next.publish(worker, strip);
         if (previewStep() == k) {
             MemorySegment clean = preview.on(worker);
-            views.step(worker, strip, clean, x, k, table.cleanRows[t], MemorySegment.NULL);
+            MemorySegment none = MemorySegment.NULL;
+            MemorySegment row = table.cleanRows[windows.firstStep() + k];
+            views.step(worker, strip, clean, x, k, row, none, StepHistory.NONE);
             preview.publish(worker, strip);
         }
         worker.endKernels();

@@ -5,6 +5,8 @@ import io.github.asg4j.WindowOptions;
 import io.github.asg4j.device.Memory;
 import io.github.asg4j.kernel.Kernels;
 import io.github.asg4j.kernel.Philox;
+import io.github.asg4j.kernel.StepHistory;
+import io.github.asg4j.kernel.WindowStep;
 import io.github.asg4j.plan.Canvas;
 import io.github.asg4j.plan.Stage;
 import io.github.asg4j.plan.WindowAxis;
@@ -165,6 +167,8 @@ public final class WindowViews {
 
     /** What one worker needs to step the canvas, made once. */
     private final class Stepping {
+        final WindowStep step = new WindowStep();
+
         /** int32 [views, 2] of all views per step. */
         final MemorySegment[] starts;
 
@@ -340,6 +344,7 @@ public final class WindowViews {
      * @param x [C, H, W], what the windows were cut from
      * @param row of the step
      * @param random step noise [C, H, W], or NULL
+     * @param history predictions [C, H, W], of which the strip is read and written
      */
     public void step(
             Worker worker,
@@ -348,24 +353,23 @@ public final class WindowViews {
             MemorySegment x,
             int k,
             MemorySegment row,
-            MemorySegment random) {
+            MemorySegment random,
+            StepHistory history) {
+        Stepping own = stepping.of(worker);
         worker.kernels()
                 .windowStep(
-                        out,
-                        x,
-                        canvas.channels(),
-                        height,
-                        width,
-                        strips.firstRow(strip),
-                        strips.rows(strip),
-                        noise.on(worker),
-                        stepping.of(worker).starts[k],
-                        windows.views(),
-                        windows.viewHeight(),
-                        windows.viewWidth(),
-                        weightY.on(worker),
-                        weightX.on(worker),
-                        random,
-                        row);
+                        own.step
+                                .begin(row, canvas.channels(), height, width)
+                                .rows(strips.firstRow(strip), strips.rows(strip))
+                                .canvas(out, x)
+                                .windows(
+                                        noise.on(worker),
+                                        own.starts[k],
+                                        windows.views(),
+                                        windows.viewHeight(),
+                                        windows.viewWidth())
+                                .weights(weightY.on(worker), weightX.on(worker))
+                                .noise(random)
+                                .history(history));
     }
 }
