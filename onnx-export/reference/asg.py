@@ -7,7 +7,7 @@ import numpy as np
 
 from . import background, operations, philox, plan
 from . import mask as masks
-from .sampler import noise_estimate, step, step_noise
+from .sampler import Past, clean, noise_estimate, step, step_noise
 
 
 def shuffle(x, p):
@@ -67,9 +67,10 @@ def patch_masks(settings, bundle, maps, real_tokens, shape):
 def stage1(sampler, x, t1):
     """The patches, each a sub-sampled view of the whole picture."""
     s, run, real = sampler.s, sampler.run, sampler.real
+    past = Past(run.table)  # of the patches, un-shuffled
     published = []  # of the key patch at every step so far: G, M, whether it had pixels of all patches
     for k in range(t1):
-        row = run.table.rows[k]
+        row = past.row(k)
         interacts = k < s.interaction_steps() and sampler.patches > 1
         if interacts:
             p = philox.permutations(s.seed, k, sampler.patches, x[0].size)
@@ -90,9 +91,12 @@ def stage1(sampler, x, t1):
             wM = {"key": w * key_mask, "own": w * M[i], "none": w}[s.mask]
             e_guided[i] = guided(row, s.guide_space, x[i], e[i], guides[i], wM)
         shape = x.shape
-        x = step(row, x, e_guided, lambda: step_noise(s.seed, k, shape).astype(real))
+        before = [shuffle(d, p) for d in past.predictions] if interacts else past.predictions
+        prediction = clean(row, x, e_guided)
+        x = step(row, x, e_guided, lambda: step_noise(s.seed, k, shape).astype(real), before)
         if interacts:
-            x = unshuffle(x, p)
+            x, prediction = unshuffle(x, p), unshuffle(prediction, p)
+        past.keep(prediction)
         run.stage1.append(x)
     return x
 

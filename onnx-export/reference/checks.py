@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from . import asg, cutdiffusion, demofusion, methods, multidiffusion, operations, philox, plan, scalecrafter, schedule, superres
-from .sampler import Sampler, Settings
+from .sampler import Past, Sampler, Settings
 
 
 def close(a, b, tolerance=1e-12):
@@ -16,7 +16,8 @@ def close(a, b, tolerance=1e-12):
 
 def weight_zero_is_cutdiffusion(bundle):
     base = Settings(steps=6, width=128, height=64)
-    for change in ({}, {"interaction": 2}, {"interaction": "off"}, {"scheduler": "ddim", "eta": 1.0}, {"height": 128}):
+    for change in ({}, {"interaction": 2}, {"interaction": "off"}, {"scheduler": "ddim", "eta": 1.0},
+                   {"scheduler": "dpmpp_2m", "spacing": "karras"}, {"height": 128}):
         cut = replace(base, **cutdiffusion.DEFAULTS, **change)
         a, b = methods.sample(bundle, replace(cut, method="asg", guide_weight=0.0)), methods.sample(bundle, cut)
         close(a.stage1, b.stage1, 1e-6)  # the denoiser rounds to float32
@@ -42,12 +43,12 @@ def averaging_stepped_windows_is_the_same(bundle):
     sampler = Sampler(bundle, settings)
     x = sampler.canvas_noise()
     starts_y, starts_x = (plan.starts(n, 8, 4) for n in x.shape[1:])
-    for row in sampler.run.table.rows:
+    for k, row in enumerate(sampler.run.table.rows):
         total, count = np.zeros_like(x), np.zeros(x.shape[1:])
         for y0 in starts_y:
             for x0 in starts_x:
                 window = np.s_[:, y0:y0 + 8, x0:x0 + 8]
-                total[window] += sampler.advance(row, x[window], sampler.whole_view(row, x[window]), 0)
+                total[window] += sampler.advance(Past(sampler.run.table), k, x[window], sampler.whole_view(row, x[window]), 0)
                 count[window[1:]] += 1
         x = total / count
     close(methods.sample(bundle, settings).latents, x, 1e-6)

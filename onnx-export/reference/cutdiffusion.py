@@ -18,8 +18,9 @@ def structure_stage(initial, table, steps, seed, estimate, shuffled_steps):
     x = initial.copy()
     n, c, h, w = x.shape
     history = []
+    predicted = []  # clean latents of the patches, as the steps before predicted them
     for k in range(steps):
-        row = table.rows[k]
+        row = table.row(k, min(len(predicted), table.history))
         order = np.tile(np.arange(n)[:, None], (1, c * h * w))
         if k < shuffled_steps and n > 1:
             order = philox.permutations(seed, k, n, c * h * w)
@@ -36,6 +37,9 @@ def structure_stage(initial, table, steps, seed, estimate, shuffled_steps):
             return out.reshape(x.shape)
         # the patches are stepped un-shuffled
         stepped = row.stepX * x + row.stepE * back(e)
+        for j, weight in enumerate(row.stepPast):
+            stepped = stepped + weight * predicted[-1 - j]
+        predicted.append((x - row.sigma * back(e)) / row.cleanScale)
         if row.stepN != 0:
             stepped = stepped + row.stepN * back(step_noise(seed, k, x.shape).reshape(n, -1).astype(e.dtype))
         x = stepped

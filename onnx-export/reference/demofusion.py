@@ -9,6 +9,7 @@ import math
 import numpy as np
 
 from . import operations, philox, plan
+from .sampler import Past
 
 DEFAULTS = {"method": "demofusion", "patch_aspect": "picture", "window_weight": "uniform",
             "window_conditioning": "crop"}
@@ -19,8 +20,9 @@ def first_phase(sampler):
     """Plain sampling at native size."""
     x = sampler.run.initial[0]
     sampler.run.phases[1] = []
+    past = Past(sampler.run.table)
     for k, row in enumerate(sampler.run.table.rows):
-        x = sampler.advance(row, x, sampler.whole_view(row, x), k)
+        x = sampler.advance(past, k, x, sampler.whole_view(row, x), k)
         sampler.run.phases[1].append(x)
     return x
 
@@ -53,19 +55,23 @@ def phase(sampler, number, previous, anchor):
     z = operations.bicubic(previous, number * sampler.y.patch, number * sampler.x.patch)
     noise = philox.normals(s.seed, np.arange(z.size), number, philox.PHASE_NOISE).reshape(z.shape).astype(real)
     sampler.run.phases[number] = []
+    past_local, past_dilated = Past(sampler.run.table), Past(sampler.run.table)
     for k, row in enumerate(sampler.run.table.rows):
         counter = k + steps * (number - 1)
         noised = operations.blend(row.alpha, z, row.sigma, noise)
         c1, c2, c3 = courses(s, float(row.timestep))
         # the skip residual pulls the sample back to the noised previous phase
         x = noised if k == 0 else operations.blend(real(1 - c1), x, real(c1), noised)
-        local = sampler.advance(row, x, sampler.windows(row, x, counter), counter)
+        if c1 > 0.5:  # most of x comes from outside: what was predicted before is of another course
+            past_local.forget()
+            past_dilated.forget()
+        local = sampler.advance(past_local, k, x, sampler.windows(row, x, counter), counter)
         # the global path: blurred, so that a view of every s-th cell does not alias; the step is taken from x itself
         blurred = operations.blur(x, 2 * number - 1, s.blur * c3)
         blurred = operations.match_moments(blurred, operations.moments(blurred), operations.moments(x))
         views = dilated_views(blurred, number)
         m, _ = sampler.estimate(row, views, sampler.whole_time_ids(len(views)), s.guidance_scale)
-        dilated = sampler.advance(row, x, plan.relocate(m, number, number), counter)
+        dilated = sampler.advance(past_dilated, k, x, plan.relocate(m, number, number), counter)
         x = operations.blend(real(1 - c2), local, real(c2), dilated)
         sampler.run.phases[number].append(x)
     return operations.match_moments(x, operations.moments(x), anchor)

@@ -433,6 +433,14 @@ def method_cases():
             **progressive)
     variant("scalecrafter-2x-damped-ddim-eta-1", damped_dilation=(("up_blocks.0", 2.0),), damped_share=1.0, **ddim)
     variant("scalecrafter-2x-no-cfg", guidance_scale=1.0, damped_share=0.5)
+    wide = {"width": 128, "height": 64, "steps": 8, "scheduler": "dpmpp_2m"}
+    for method in ("direct", "multidiffusion", "asg", "cutdiffusion", "demofusion", "scalecrafter"):
+        variant(f"{method}-2x1-dpmpp-2m", **wide)
+        variant(f"{method}-2x1-dpmpp-2m-karras", spacing="karras", **wide)
+    variant("asg-2x-dpmpp-2m-karras-interaction-2-upsampled", scheduler="dpmpp_2m", spacing="karras", interaction=2,
+            guide_upsampling="bicubic", stage1_share=0.65)
+    variant("scalecrafter-2x1-progressive-damped-dpmpp-2m-karras", spacing="karras", damped_dilation=(("mid_block", 3.0),),
+            damped_share=0.35, **progressive, **wide)
     variant("superres-1x", width=64, height=64)
     variant("superres-16x1-tiles", width=1024, height=64)
     variant("superres-2x-image", image=START)

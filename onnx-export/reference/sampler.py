@@ -111,11 +111,29 @@ def clean(row, x, e):
 def step(row, x, e, noise, past=()):
     """One step of the scheduler; noise() is drawn only if the row asks for it. past: the clean latents predicted before."""
     x = row.stepX * x + row.stepE * e
+    for weight, d in zip(row.stepPast, past):
+        if weight != 0:
+            x = x + weight * d
     if row.stepN != 0:
         x = x + row.stepN * noise()
-    for weight, d in zip(row.stepPast, past):
-        x = x + weight * d
     return x
+
+
+class Past:
+    """The clean latents that a solver with a memory has predicted since its history began, the latest first."""
+
+    def __init__(self, table):
+        self.table, self.predictions = table, []
+
+    def row(self, k):
+        """The row of step k that takes all predictions that there are."""
+        return self.table.row(k, len(self.predictions))
+
+    def keep(self, prediction):
+        self.predictions = [prediction, *self.predictions][:self.table.history]
+
+    def forget(self):
+        self.predictions = []
 
 
 def step_noise(seed, k, shape):
@@ -187,20 +205,28 @@ class Sampler:
                                     prompts=prompts)
         return combine(m_u, m_c, scales)
 
-    def advance(self, row, x, m, counter):
-        """x after a step with the model output m; counter: the step noise's step."""
+    def advance(self, past, k, x, m, counter):
+        """x after step k with the model output m, whose prediction `past` then has; counter: the step noise's step."""
+        row = past.row(k)
         e = noise_estimate(row, m, x)
-        return step(row, x, e, lambda: step_noise(self.s.seed, counter, x.shape).astype(self.real))
+        after = step(row, x, e, lambda: step_noise(self.s.seed, counter, x.shape).astype(self.real), past.predictions)
+        past.keep(clean(row, x, e))
+        return after
 
     def canvas_noise(self):
         """The patches' initial noise as a canvas, [C, H, W]."""
         return plan.relocate(self.run.initial, self.y.s, self.x.s)
 
-    def steps_on_canvas(self, canvas, first, model_output):
-        """The steps from `first` on, with model_output(k, row, canvas); the result becomes the latents."""
+    def steps_on_canvas(self, canvas, first, model_output, begins=lambda k: False):
+        """The steps from `first` on, with model_output(k, row, canvas); the result becomes the latents.
+
+        begins: the steps at which a history begins again.
+        """
+        past = Past(self.run.table)
         for k in range(first, self.s.steps):
-            row = self.run.table.rows[k]
-            canvas = self.advance(row, canvas, model_output(k, row, canvas), k)
+            if begins(k):
+                past.forget()
+            canvas = self.advance(past, k, canvas, model_output(k, self.run.table.rows[k], canvas), k)
             self.run.stage2.append(canvas)
         self.run.latents = canvas
         return self.run

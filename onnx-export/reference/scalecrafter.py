@@ -40,4 +40,11 @@ def run(sampler):
             m_v, _, _ = sampler.denoiser(*inputs, factors(s.damped_dilation, k))
             return (m_v + real(s.guidance_scale) * (m_c - m_u))[0]
         return combine(m_u, m_c, real(s.guidance_scale))[0]
-    return sampler.steps_on_canvas(sampler.canvas_noise(), 0, model_output)
+
+    def network(k):
+        """What the steps' predictions come from."""
+        if k >= tau:
+            return None
+        damped = k < damped_tau and s.guidance_scale != 1
+        return factors(s.dilation, k).tolist(), damped and factors(s.damped_dilation, k).tolist()
+    return sampler.steps_on_canvas(sampler.canvas_noise(), 0, model_output, lambda k: k > 0 and network(k) != network(k - 1))
