@@ -4,7 +4,6 @@ package io.github.asg4j.server;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 
-import org.eclipse.jetty.http.HttpField;
 import org.eclipse.jetty.http.HttpFields;
 import org.eclipse.jetty.http.HttpHeader;
 import org.eclipse.jetty.io.Content;
@@ -33,6 +32,8 @@ final class Exchange {
 
     /** While it is written, who does not read is cut off; while it is made, a client may wait. */
     private volatile boolean writing;
+
+    private boolean bodyRead;
 
     /**
      * @param id that is in the answer and in the log
@@ -122,6 +123,7 @@ final class Exchange {
             if (body.length > limit) {
                 throw tooLarge(limit);
             }
+            bodyRead = true;
             return body;
         }
     }
@@ -183,14 +185,13 @@ final class Exchange {
     void answer(int status, String mediaType, byte[] body) throws IOException {
         response.setStatus(status);
         HttpFields.Mutable headers = response.getHeaders();
+        if (!bodyRead && request.getLength() != 0) {
+            // What is not read stands in the way of the next request.
+            headers.put(HttpHeader.CONNECTION, "close");
+        }
         headers.put(HttpHeader.CONTENT_TYPE, mediaType);
         headers.put(HttpHeader.CONTENT_LENGTH, body.length);
         write(true, ByteBuffer.wrap(body));
-    }
-
-    void answerEmpty(int status) throws IOException {
-        response.setStatus(status);
-        write(true, BufferUtil.EMPTY_BUFFER);
     }
 
     /** Begins a stream of server-sent events. */
@@ -216,7 +217,7 @@ final class Exchange {
      * body has been read; the connection is closed after the answer.
      */
     void whenLost(Runnable lost) {
-        response.getHeaders().put(new HttpField(HttpHeader.CONNECTION, "close"));
+        response.getHeaders().put(HttpHeader.CONNECTION, "close");
         EndPoint endPoint = request.getConnectionMetaData().getConnection().getEndPoint();
         endPoint.fillInterested(
                 new Callback() {

@@ -346,6 +346,9 @@ final class Jobs implements AutoCloseable {
             fail(drawing, e);
             return;
         }
+        if (image.report().get("times_ms") instanceof Map<?, ?> times) {
+            metrics.stages(times);
+        }
         end(drawing, Progress.Status.COMPLETED, null);
     }
 

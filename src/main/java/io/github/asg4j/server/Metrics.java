@@ -78,14 +78,29 @@ final class Metrics {
         }
     }
 
-    /** Time between two events of a stage. */
-    void stage(String stage, double seconds) {
+    /**
+     * Where the time of a picture went.
+     *
+     * @param milliseconds by stage
+     */
+    void stages(Map<?, ?> milliseconds) {
+        milliseconds.forEach(
+                (stage, time) -> {
+                    if (time instanceof Number ms) {
+                        stage(
+                                String.valueOf(stage),
+                                Duration.ofNanos((long) (ms.doubleValue() * 1e6)));
+                    }
+                });
+    }
+
+    private void stage(String name, Duration time) {
         Timer.builder("asg.stage.time")
-                .description("time of the stages of pictures")
-                .tag("stage", stage)
+                .description("time of the stages of completed pictures")
+                .tag("stage", name)
                 .serviceLevelObjectives(BUCKETS)
                 .register(registry)
-                .record(Duration.ofNanos((long) (seconds * 1e9)));
+                .record(time);
     }
 
     /** A request was answered. */

@@ -97,10 +97,9 @@ class ServeCommandTest {
     @Test
     void firstSignalDrainsAndSecondCancels(@TempDir Path folder) throws Exception {
         try (Serving serving = new Serving(folder)) {
-            String endless =
-                    "{\"prompt\":\"a red ball\",\"method\":\"demofusion\",\"size\":\"512x512\","
-                            + "\"steps\":1000}";
-            assertEquals(202, serving.post("/asg/v1/jobs", endless).statusCode());
+            String endless = "{\"prompt\":\"a red ball\",\"size\":\"512x512\"," + "\"steps\":900}";
+            HttpResponse<String> created = serving.post("/asg/v1/jobs", endless);
+            assertEquals(202, created.statusCode(), created::body);
             serving.signal();
             serving.await("asg: stopping");
             HttpResponse<String> refused = serving.post("/asg/v1/jobs", endless);

@@ -59,7 +59,7 @@ export function build(container, options, method) {
     if (PLACED.has(option.key) || !option.methods.includes(method)) continue;
     if (option.section !== section) {
       section = option.section;
-      const heading = document.createElement('h3');
+      const heading = document.createElement('h2');
       heading.textContent = HEADINGS[section] ?? section;
       container.append(heading);
     }
