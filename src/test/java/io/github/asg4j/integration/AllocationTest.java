@@ -52,6 +52,7 @@ class AllocationTest {
 
     static Stream<GenerationRequest> requests() {
         return Stream.of(
+                Tiny.request().scheduler("dpmpp_2m").build(),
                 Tiny.request()
                         .options(
                                 AsgOptions.DEFAULT.withGuide(

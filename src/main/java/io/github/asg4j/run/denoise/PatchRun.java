@@ -143,8 +143,10 @@ public final class PatchRun extends StageRun {
         final MemorySegment[] slots;
         final MemorySegment previewSlots;
 
-        /** By step. */
-        final StepHistory[] histories;
+        /** Of steps whose frame is that of the predictions they take, and of others. */
+        final Predictions.Histories inPlace;
+
+        final Predictions.Histories moved;
 
         /** Where the clean latents of the last step go, or nowhere. */
         final MemorySegment cleanSlots;
@@ -169,17 +171,16 @@ public final class PatchRun extends StageRun {
                 slots[i] = views(latents[i].on(worker));
             }
             previewSlots = previews ? views(preview.on(worker)) : MemorySegment.NULL;
-            histories = new StepHistory[patches.steps()];
-            for (int step = 0; step < histories.length; step++) {
-                int k = step;
-                histories[k] =
-                        predictions.history(
-                                k,
-                                before ->
-                                        frame(before) == frame(k)
-                                                ? views(predictions.of(before).on(worker))
-                                                : gathered.of(worker)[k - 1 - before]);
-            }
+            inPlace =
+                    predictions
+                    .new Histories((step, age) -> views(predictions.of(step).on(worker)));
+            moved =
+                    predictions
+                    .new Histories(
+                            (step, age) ->
+                                    age == 0
+                                            ? views(predictions.of(step).on(worker))
+                                            : gathered.of(worker)[age - 1]);
             cleanSlots = clean.byteSize() > 0 ? views(clean.on(worker)) : MemorySegment.NULL;
         }
 
@@ -306,21 +307,32 @@ public final class PatchRun extends StageRun {
 
     /** Takes past predictions along with the pixels: into the frame of step {@code k}. */
     private void gatherPredictions(Worker worker, Prepared p, int k) {
+        if (!movesPredictions(k)) {
+            return;
+        }
         for (int j = 0; j < predictions.past(k); j++) {
             int before = k - 1 - j;
-            if (frame(before) != frame(k)) {
-                SharedTensor prediction = predictions.of(before);
-                prediction.acquireAll(worker);
-                gather(
-                        worker.kernels(),
-                        gathered.of(worker)[j],
-                        p.first,
-                        p.count,
-                        prediction.on(worker),
-                        frame(before),
-                        frame(k));
+            SharedTensor prediction = predictions.of(before);
+            prediction.acquireAll(worker);
+            gather(
+                    worker.kernels(),
+                    gathered.of(worker)[j],
+                    p.first,
+                    p.count,
+                    prediction.on(worker),
+                    frame(before),
+                    frame(k));
+        }
+    }
+
+    /** Whether a prediction that step {@code k} takes is in another frame. */
+    private boolean movesPredictions(int k) {
+        for (int j = 1; j <= predictions.past(k); j++) {
+            if (frame(k - j) != frame(k)) {
+                return true;
             }
         }
+        return false;
     }
 
     /** Step noise [views, C, h, w], or NULL if the step has none. */
@@ -353,7 +365,7 @@ public final class PatchRun extends StageRun {
         int t = patches.firstStep() + k;
         MemorySegment none = MemorySegment.NULL;
         MemorySegment row = predictions.row(k);
-        StepHistory history = p.histories[k];
+        StepHistory history = (movesPredictions(k) ? p.moved : p.inPlace).of(k);
         MemorySegment next = p.slots[(k + 1) % latents.length];
         MemorySegment found = worker.calls().found();
         boolean keyed = patches.guided() && p.holdsKeyPatch();

@@ -7,8 +7,9 @@ import io.github.asg4j.plan.Stage;
 import io.github.asg4j.run.worker.SharedTensor;
 import io.github.asg4j.run.worker.Worker;
 
+import org.jspecify.annotations.Nullable;
+
 import java.lang.foreign.MemorySegment;
-import java.util.function.IntFunction;
 import java.util.function.IntPredicate;
 import java.util.function.Supplier;
 
@@ -26,8 +27,8 @@ final class Predictions {
     /** The prediction of step k at index k % length. */
     private final SharedTensor[] tensors;
 
-    /** By step. */
-    private final PerWorker<StepHistory[]> histories;
+    /** Of the whole tensors. */
+    private final PerWorker<Histories> whole;
 
     /**
      * @param begins whether a step takes none of those before it, and no later step does; {@code
@@ -47,36 +48,60 @@ final class Predictions {
         for (int i = 0; i < tensors.length; i++) {
             tensors[i] = tensor.get();
         }
-        histories = new PerWorker<>(context.workers().size(), this::histories);
+        whole =
+                new PerWorker<>(
+                        context.workers().size(),
+                        worker -> new Histories((step, age) -> of(step).on(worker)));
     }
 
-    private StepHistory[] histories(Worker worker) {
-        StepHistory[] all = new StepHistory[past.length];
-        for (int k = 0; k < all.length; k++) {
-            all[k] = history(k, step -> of(step).on(worker));
-        }
-        return all;
+    /** Where the prediction of a step is for a worker, the same for steps that share a tensor. */
+    interface Place {
+        /**
+         * @param age 0 for the step that leaves the prediction, then by how many steps it is past
+         */
+        MemorySegment of(int step, int age);
     }
 
     /**
-     * What the kernels of step {@code k} read and leave.
-     *
-     * @param prediction where the prediction of a step, k or one before it, is
+     * What the kernels of each step read and leave, of one worker, made at the first use: there are only
+     * as many as the tensors can be combined.
      */
-    StepHistory history(int k, IntFunction<MemorySegment> prediction) {
-        if (tensors.length == 0) {
-            return StepHistory.NONE;
+    final class Histories {
+        private final Place place;
+
+        /** By step % length of the tensors, and by how many predictions the step takes. */
+        private final @Nullable StepHistory[][] made =
+                new StepHistory[tensors.length][tensors.length];
+
+        Histories(Place place) {
+            this.place = place;
         }
-        MemorySegment[] before = new MemorySegment[StepRow.MAX_PAST];
-        for (int j = 0; j < before.length; j++) {
-            before[j] = j < past[k] ? prediction.apply(k - 1 - j) : MemorySegment.NULL;
+
+        StepHistory of(int k) {
+            if (tensors.length == 0) {
+                return StepHistory.NONE;
+            }
+            @Nullable StepHistory[] byPast = made[k % tensors.length];
+            StepHistory history = byPast[past[k]];
+            if (history == null) {
+                history = make(k);
+                byPast[past[k]] = history;
+            }
+            return history;
         }
-        return new StepHistory(prediction.apply(k), before[0], before[1], before[2]);
+
+        private StepHistory make(int k) {
+            MemorySegment[] before = new MemorySegment[StepRow.MAX_PAST];
+            for (int j = 0; j < before.length; j++) {
+                before[j] = j < past[k] ? place.of(k - 1 - j, j + 1) : MemorySegment.NULL;
+            }
+            return new StepHistory(place.of(k, 0), before[0], before[1], before[2]);
+        }
     }
 
     /** What the kernels of step {@code k} read and leave, where a worker steps the whole tensor. */
     StepHistory history(Worker worker, int k) {
-        return histories.of(worker)[k];
+        return whole.of(worker).of(k);
     }
 
     /** How many predictions step {@code k} takes. */

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.github.asg4j.integration;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.github.asg4j.Engine;
+import io.github.asg4j.GenerationRequest;
+import io.github.asg4j.TestEngines;
+import io.github.asg4j.Tiny;
+import io.github.asg4j.device.Memory;
+import io.github.asg4j.run.worker.WorkerHook;
+
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+import java.util.Map;
+import java.util.concurrent.atomic.AtomicLong;
+
+/** What a solver with a memory keeps of the steps before is in the plan, and it is what is allocated. */
+class PredictionMemoryTest {
+    /** Of [4, 16, 16], the canvas of a picture of 128 x 128. */
+    private static final long CANVAS = 4L * 16 * 16 * Float.BYTES;
+
+    /** Two predictions of every latent; a phase has two paths, stage 1 a call's more. */
+    @ParameterizedTest
+    @CsvSource({
+        "direct, 2, 0",
+        "multidiffusion, 2, 0",
+        "asg, 4, 1",
+        "cutdiffusion, 4, 1",
+        "demofusion, 4.5, 0"
+    })
+    void predictionsAreCounted(String method, double canvases, double ofWorker) {
+        GenerationRequest plain = Tiny.request().method(method).viewBatch(4).build();
+        GenerationRequest remembering = plain.toBuilder().scheduler("dpmpp_2m").build();
+        try (Engine engine = Engine.open(Tiny.options(1))) {
+            assertEquals(canvases * CANVAS, more(engine, plain, remembering, "latents"));
+            assertEquals(ofWorker * CANVAS, more(engine, plain, remembering, "workers"));
+        }
+        // The rows of the schedule are there once more.
+        long rows =
+                allocated(remembering) - allocated(plain) - (long) ((canvases + ofWorker) * CANVAS);
+        assertTrue(rows > 0 && rows < 1024, rows + " bytes beside the predictions");
+    }
+
+    private static long more(
+            Engine engine, GenerationRequest plain, GenerationRequest remembering, String part) {
+        return bytes(engine, remembering, part) - bytes(engine, plain, part);
+    }
+
+    private static long bytes(Engine engine, GenerationRequest request, String part) {
+        Map<?, ?> bytes = (Map<?, ?>) engine.plan(request).get("bytes");
+        return ((Number) bytes.get(part)).longValue();
+    }
+
+    /** The most bytes that are in use while a picture is drawn, beyond those before it. */
+    private static long allocated(GenerationRequest request) {
+        AtomicLong most = new AtomicLong();
+        WorkerHook hook = point -> most.accumulateAndGet(Memory.bytesInUse(), Math::max);
+        try (Engine engine = TestEngines.open(Tiny.options(1), hook)) {
+            long before = Memory.bytesInUse();
+            engine.submit(request).join();
+            return most.get() - before;
+        }
+    }
+}
