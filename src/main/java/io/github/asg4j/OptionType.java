@@ -193,7 +193,7 @@ public record OptionType<T>(
                 json -> Size.parse(string(json)));
     }
 
-    private static Path path(String text) {
+    static Path path(String text) {
         try {
             return Path.of(text);
         } catch (InvalidPathException e) {

@@ -5,8 +5,8 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
 
-/** Reading of single elements of any floating-point type as float32. */
-final class Elements {
+/** Reading of elements of any floating-point type as float32. */
+public final class Elements {
     private static final ValueLayout.OfShort SHORT =
             ValueLayout.JAVA_SHORT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
     private static final ValueLayout.OfFloat FLOAT =
@@ -15,6 +15,36 @@ final class Elements {
             ValueLayout.JAVA_DOUBLE_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
 
     private Elements() {}
+
+    /** All elements of a tensor. */
+    public static float[] of(Tensor tensor) {
+        float[] values = new float[Math.toIntExact(tensor.count())];
+        read(tensor, 0, values);
+        return values;
+    }
+
+    /** Fills {@code into} with the elements from {@code first} on. */
+    public static void read(Tensor tensor, long first, float[] into) {
+        MemorySegment data = tensor.data();
+        switch (tensor.type()) {
+            case F32 -> MemorySegment.copy(data, FLOAT, first * Float.BYTES, into, 0, into.length);
+            case F16 -> {
+                for (int i = 0; i < into.length; i++) {
+                    into[i] = Float.float16ToFloat(data.getAtIndex(SHORT, first + i));
+                }
+            }
+            case BF16 -> {
+                for (int i = 0; i < into.length; i++) {
+                    into[i] = Float.intBitsToFloat(data.getAtIndex(SHORT, first + i) << 16);
+                }
+            }
+            default -> {
+                for (int i = 0; i < into.length; i++) {
+                    into[i] = at(tensor, first + i);
+                }
+            }
+        }
+    }
 
     static float at(Tensor tensor, long index) {
         return at(tensor.data(), tensor.type(), index);

@@ -142,7 +142,12 @@ class AssembledGraphTest {
                                             + "}}")
                             .getBytes(StandardCharsets.UTF_8);
             AssembledGraph graph =
-                    AssembledGraph.of(Files.readAllBytes(VALUES), "values", extra, checkpoint);
+                    AssembledGraph.of(
+                            Files.readAllBytes(VALUES),
+                            "values",
+                            extra,
+                            checkpoint,
+                            ChangedWeights.NONE);
             // What is large lies where it lay; 8 bits become halves.
             assertEquals(
                     List.of(Weight.Type.FLOAT16, Weight.Type.BFLOAT16, Weight.Type.FLOAT16),
@@ -179,7 +184,9 @@ class AssembledGraphTest {
                 new Recognition(Family.SD2, EnumSet.of(Part.TEXT_ENCODER), "v", false, 4, false, 0);
         try (Checkpoint checkpoint = Checkpoint.open(path, sd2)) {
             byte[] recipe = recipe("text_encoder", entry("w", "text_projection.weight", "[3,2]"));
-            AssembledGraph graph = AssembledGraph.of(new byte[0], "values", recipe, checkpoint);
+            AssembledGraph graph =
+                    AssembledGraph.of(
+                            new byte[0], "values", recipe, checkpoint, ChangedWeights.NONE);
             assertTrue(graph.weights().isEmpty());
             ByteBuffer model = ByteBuffer.wrap(graph.model()).order(ByteOrder.LITTLE_ENDIAN);
             float[] last = floatsAt(model, graph.model().length - 6 * Float.BYTES, 6);
@@ -195,7 +202,9 @@ class AssembledGraphTest {
                         .write(temp.resolve("x.safetensors"));
         try (Checkpoint checkpoint = Checkpoint.open(path, sd3())) {
             byte[] recipe = recipe("text_encoder", entry("w", "text_projection.weight", "[2,2]"));
-            AssembledGraph graph = AssembledGraph.of(new byte[0], "values", recipe, checkpoint);
+            AssembledGraph graph =
+                    AssembledGraph.of(
+                            new byte[0], "values", recipe, checkpoint, ChangedWeights.NONE);
             ByteBuffer model = ByteBuffer.wrap(graph.model()).order(ByteOrder.LITTLE_ENDIAN);
             float[] last = floatsAt(model, graph.model().length - 4 * Float.BYTES, 4);
             assertArrayEquals(new float[] {1, 0, 0, 1}, last);
@@ -228,7 +237,13 @@ class AssembledGraphTest {
     private static String refusal(byte[] recipe, Checkpoint checkpoint) {
         return assertThrows(
                         BadBundleException.class,
-                        () -> AssembledGraph.of(new byte[0], "values", recipe, checkpoint))
+                        () ->
+                                AssembledGraph.of(
+                                        new byte[0],
+                                        "values",
+                                        recipe,
+                                        checkpoint,
+                                        ChangedWeights.NONE))
                 .getMessage();
     }
 
