@@ -257,7 +257,7 @@ public final class Bundle implements AutoCloseable {
     }
 
     /**
-     * Opens LoRA files for the model.
+     * Opens LoRA files for the model; reads of them what they change, not yet by how much.
      *
      * @throws BadRequestException if one cannot be read or was made for another model, or the model is
      *     a bundle: its weights are laid out anew and lie in graphs
@@ -271,7 +271,33 @@ public final class Bundle implements AutoCloseable {
                             + " is a bundle. Give that file, or export a bundle with them:"
                             + " asg4j-export model CHECKPOINT --lora FILE:WEIGHT --out BUNDLE");
         }
-        return LoraSet.open(loras, loraTargets(filled), filled.checkpoint());
+        return LoraSet.open(loras, loraTargets(filled), filled.checkpoint(), Bundle::loraKeys);
+    }
+
+    /**
+     * What tells LoRA files with their weights from others.
+     *
+     * @throws BadRequestException if one cannot be read
+     */
+    static List<LoraSet.Key> loraKeys(List<Lora> loras) {
+        VerifiedFiles verified = VerifiedFiles.ofUser();
+        return loras.stream()
+                .map(lora -> new LoraSet.Key(loraHash(lora.file(), verified), lora.weight()))
+                .toList();
+    }
+
+    private static String loraHash(Path file, VerifiedFiles verified) {
+        try {
+            return fileHash(file, verified, false);
+        } catch (IOException e) {
+            throw new BadRequestException(
+                    "LoRA "
+                            + file
+                            + " cannot be read ("
+                            + e
+                            + "): give --lora FILE.safetensors or FILE.safetensors:WEIGHT",
+                    e);
+        }
     }
 
     private LoraTargets loraTargets(BundleFiles.Filled filled) {

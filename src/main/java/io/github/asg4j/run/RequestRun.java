@@ -103,7 +103,8 @@ final class RequestRun implements AutoCloseable {
     }
 
     /**
-     * Checks that the devices have room, and loads networks that only some methods need.
+     * Checks that the devices have room, and loads networks with the request's LoRA files and those
+     * that only some methods need.
      *
      * @param memoryLimit bytes of host memory that a request may take
      */
@@ -115,8 +116,11 @@ final class RequestRun implements AutoCloseable {
                 own.require(lane.memoryLimit(), plan.canvas(), "on " + lane.name());
             }
         }
+        LoadedModel model = context.model();
+        // The plan counts weights as they are stored; widened they are twice that.
+        long needed = plan.memory().total() + plan.memory().weights();
+        model.use(request.loras(), memoryLimit - needed);
         if (plan.stages().stream().anyMatch(Stage::dilatesNetwork)) {
-            LoadedModel model = context.model();
             lanes.forEach(lane -> model.dilatedDenoiser(devices.indexOf(lane)));
         }
         times.loaded();

@@ -5,7 +5,7 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
 
-/** Reading of elements of any floating-point type as float32. */
+/** Reading of elements of any floating-point type, and of 32 and 64-bit integers, as float32. */
 public final class Elements {
     private static final ValueLayout.OfShort SHORT =
             ValueLayout.JAVA_SHORT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
@@ -13,6 +13,11 @@ public final class Elements {
             ValueLayout.JAVA_FLOAT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
     private static final ValueLayout.OfDouble DOUBLE =
             ValueLayout.JAVA_DOUBLE_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
+
+    private static final ValueLayout.OfInt INT =
+            ValueLayout.JAVA_INT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
+    private static final ValueLayout.OfLong LONG =
+            ValueLayout.JAVA_LONG_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
 
     private Elements() {}
 
@@ -59,8 +64,9 @@ public final class Elements {
             case F8_E4M3 -> e4m3(data.get(ValueLayout.JAVA_BYTE, index));
             case F8_E5M2 ->
                     Float.float16ToFloat((short) (data.get(ValueLayout.JAVA_BYTE, index) << 8));
-            default ->
-                    throw new IllegalArgumentException(type + " holds no floating-point numbers");
+            case I32 -> data.getAtIndex(INT, index);
+            case I64 -> data.getAtIndex(LONG, index);
+            default -> throw new IllegalArgumentException(type + " cannot be read as float32");
         };
     }
 

@@ -2,6 +2,7 @@
 package io.github.asg4j.model.lora;
 
 import io.github.asg4j.BadRequestException;
+import io.github.asg4j.model.checkpoint.ElementType;
 import io.github.asg4j.model.checkpoint.Elements;
 import io.github.asg4j.model.checkpoint.Tensor;
 import io.github.asg4j.model.lora.LoraName.Role;
@@ -56,6 +57,7 @@ final class LoraChange {
         this.layer = layer;
         this.tensors = Map.copyOf(tensors);
         this.form = form();
+        tensors.forEach(this::requireNumbers);
         if (form == LOW_RANK) {
             Tensor up = need(Role.UP);
             Tensor down = need(Role.DOWN);
@@ -157,7 +159,13 @@ final class LoraChange {
                             + role
                             + ": the file is incomplete; download it again");
         }
-        if (!tensor.type().isFloat()) {
+        return tensor;
+    }
+
+    /** Alpha may be a whole number. */
+    private void requireNumbers(Role role, Tensor tensor) {
+        boolean whole = tensor.type() == ElementType.I64 || tensor.type() == ElementType.I32;
+        if (!tensor.type().isFloat() && !(role == Role.ALPHA && whole)) {
             throw new BadRequestException(
                     "LoRA "
                             + file
@@ -167,7 +175,6 @@ final class LoraChange {
                             + tensor.type()
                             + ", not of floating-point numbers");
         }
-        return tensor;
     }
 
     private void require(boolean fits) {
@@ -229,7 +236,7 @@ final class LoraChange {
     /** Alpha as the file gives it for this layer; null: it does not. */
     @Nullable Double alpha() {
         Tensor alpha = tensors.get(Role.ALPHA);
-        return alpha == null ? null : (double) Elements.of(alpha)[0];
+        return alpha == null || alpha.count() == 0 ? null : (double) Elements.of(alpha)[0];
     }
 
     boolean isDora() {

@@ -19,6 +19,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.function.Function;
 import java.util.stream.IntStream;
 
 /**
@@ -35,12 +36,20 @@ public final class LoraSet implements ChangedWeights, AutoCloseable {
 
     private final Checkpoint checkpoint;
     private final List<LoraFile> files = new ArrayList<>();
-    private final Map<Key, List<Change>> changes = new LinkedHashMap<>();
-    private final Map<Key, MemorySegment> merged = new ConcurrentHashMap<>();
+    private final Map<Place, List<Change>> changes = new LinkedHashMap<>();
+    private final Map<Place, MemorySegment> merged = new ConcurrentHashMap<>();
     private final Arena arena = Arena.ofShared();
 
+    /**
+     * What tells a file with its weight from another.
+     *
+     * @param sha256 of the file, 64 hexadecimal digits
+     * @param weight that the request gives it
+     */
+    public record Key(String sha256, double weight) {}
+
     /** A weight by its name in diffusers. */
-    private record Key(Part part, String weight) {}
+    private record Place(Part part, String weight) {}
 
     /**
      * What a file changes of a weight.
@@ -50,6 +59,8 @@ public final class LoraSet implements ChangedWeights, AutoCloseable {
      */
     private record Change(LoraFile.Layer layer, int firstRow, float factor) {}
 
+    private List<Key> keys = List.of();
+
     private LoraSet(Checkpoint checkpoint) {
         this.checkpoint = checkpoint;
     }
@@ -57,11 +68,16 @@ public final class LoraSet implements ChangedWeights, AutoCloseable {
     /**
      * Opens files and matches them with a checkpoint; reads no elements yet.
      *
+     * @param keys tells them apart; asked once all of them match, as hashing takes longer
      * @param targets layers of the checkpoint
      * @throws BadRequestException if a file cannot be read, or was made for another model, with both
      *     shapes where they differ
      */
-    public static LoraSet open(List<Lora> loras, LoraTargets targets, Checkpoint checkpoint) {
+    public static LoraSet open(
+            List<Lora> loras,
+            LoraTargets targets,
+            Checkpoint checkpoint,
+            Function<List<Lora>, List<Key>> keys) {
         LoraSet set = new LoraSet(checkpoint);
         try {
             for (Lora lora : loras) {
@@ -69,6 +85,7 @@ public final class LoraSet implements ChangedWeights, AutoCloseable {
                 set.files.add(file);
                 set.match(file, (float) lora.weight(), targets);
             }
+            set.keys = keys.apply(loras);
             return set;
         } catch (RuntimeException | Error e) {
             set.close();
@@ -141,7 +158,7 @@ public final class LoraSet implements ChangedWeights, AutoCloseable {
                             + advice(file));
         }
         if (weight != 0) {
-            changes.computeIfAbsent(new Key(target.part(), name), key -> new ArrayList<>())
+            changes.computeIfAbsent(new Place(target.part(), name), key -> new ArrayList<>())
                     .add(new Change(layer, Math.toIntExact(target.share() * rows), weight));
         }
     }
@@ -172,6 +189,11 @@ public final class LoraSet implements ChangedWeights, AutoCloseable {
         return ": it was made for another model, or a trainer of another kind";
     }
 
+    /** What tells the files with their weights from others, in their order. */
+    public List<Key> keys() {
+        return keys;
+    }
+
     /** Bytes that the changed weights take, or will take once they are asked for. */
     public long bytes() {
         return changes.keySet().stream()
@@ -181,7 +203,7 @@ public final class LoraSet implements ChangedWeights, AutoCloseable {
 
     @Override
     public @Nullable MemorySegment of(Part part, String weight) {
-        Key key = new Key(part, weight);
+        Place key = new Place(part, weight);
         List<Change> asked = changes.get(key);
         return asked == null
                 ? null
@@ -204,16 +226,15 @@ public final class LoraSet implements ChangedWeights, AutoCloseable {
         Delta delta = change.layer().change().delta();
         float scale = change.factor() * change.layer().scale();
         LoraChange.Lengths lengths = change.layer().change().lengths();
-        boolean byRow = lengths != null && lengths.byRow();
+        float[] ofRows = lengths != null && lengths.byRow() ? lengths.values() : new float[0];
         matrix.eachRow(
                 (row, values) -> {
                     delta.addRow(change.firstRow() + row, scale, values);
-                    if (byRow) {
-                        float length = lengths.values()[change.firstRow() + row];
-                        rescale(values, length / norm(values));
+                    if (ofRows.length > 0) {
+                        rescale(values, ofRows[change.firstRow() + row] / norm(values));
                     }
                 });
-        if (lengths != null && !byRow) {
+        if (lengths != null && !lengths.byRow()) {
             float[] factors = columnFactors(matrix, lengths.values());
             int kernel = matrix.columns() / factors.length;
             matrix.eachRow(

@@ -165,6 +165,51 @@ class AssembledGraphTest {
         }
     }
 
+    @Test
+    void changedWeightsTakeThePlaceOfTheFilesOwn() throws IOException {
+        Path path = file().write(temp.resolve("x.safetensors"));
+        try (Checkpoint checkpoint = Checkpoint.open(path, sd3());
+                Arena arena = Arena.ofConfined()) {
+            Map<String, MemorySegment> changed =
+                    Map.of(
+                            "proj_out.weight",
+                            arena.allocateFrom(ValueLayout.JAVA_FLOAT, floats(100, 109)),
+                            "transformer_blocks.0.ff.net.2.weight",
+                            arena.allocateFrom(ValueLayout.JAVA_FLOAT, floats(0, MANY)),
+                            "proj_out.bias",
+                            arena.allocateFrom(ValueLayout.JAVA_FLOAT, floats(5, 9)),
+                            "norm_out.linear.bias",
+                            arena.allocateFrom(ValueLayout.JAVA_FLOAT, floats(20, 24)));
+            byte[] extra =
+                    new String(RECIPE, StandardCharsets.UTF_8)
+                            .replace(
+                                    "}}}",
+                                    "},"
+                                            + entry(
+                                                    "transposed",
+                                                    "context_embedder.weight",
+                                                    "[3,2]")
+                                            + ","
+                                            + entry("unit", "proj_out.weight", "[3,3]")
+                                            + "}}")
+                            .getBytes(StandardCharsets.UTF_8);
+            AssembledGraph graph =
+                    AssembledGraph.of(
+                            Files.readAllBytes(VALUES),
+                            "values",
+                            extra,
+                            checkpoint,
+                            (part, weight) -> changed.get(weight));
+            assertEquals(Weight.Type.FLOAT32, graph.weights().getFirst().type());
+            Map<String, float[]> out = run(graph);
+            assertArrayEquals(floats(1, 7), out.get("plain"));
+            assertArrayEquals(floats(103, 109), out.get("slice"));
+            assertArrayEquals(floats(0, MANY), out.get("half"));
+            assertArrayEquals(new float[] {6, 8, 10, 12}, out.get("sum"));
+            assertArrayEquals(floats(20, 24), out.get("swapped"));
+        }
+    }
+
     /** OpenCLIP's projection is stored with rows and columns exchanged. */
     @Test
     void transposesAndMakesUnits() throws IOException {

@@ -27,7 +27,7 @@ class LoraNameTest {
         "SD1, lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn1_to_q.lora_down.weight,"
             + " DOWN, down_blocks.0.attentions.0.transformer_blocks.0.attn1.to_q",
         "SD1, lora_unet_mid_block_attentions_0_proj_in.alpha, ALPHA,"
-            + " mid_block.attentions.0.proj_in",
+                + " mid_block.attentions.0.proj_in",
         "SD1, lora_unet_down_blocks_0_resnets_1_conv2.lora_mid.weight, MID,"
                 + " down_blocks.0.resnets.1.conv2",
         "SD1, lora_te_text_model_encoder_layers_11_mlp_fc1.lora_up.weight, UP,"
