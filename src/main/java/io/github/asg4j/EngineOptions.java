@@ -4,13 +4,17 @@ package io.github.asg4j;
 import org.jspecify.annotations.Nullable;
 
 import java.nio.file.Path;
+import java.util.List;
 import java.util.OptionalInt;
 
 /**
  * How an {@link Engine} runs; none of it but {@code threadsPerWorker} and the kind of device
  * changes the bytes of a picture.
  *
- * @param model folder of the model bundle; null: the demo bundle in the jar
+ * @param model folder of a model bundle, or a publisher's .safetensors file; null: the demo bundle in
+ *     the jar
+ * @param loras LoRA files that the first requests will ask for: the model is loaded with them, which
+ *     saves loading it twice
  * @param devices "auto", "cpu:N" (N workers), or "cuda:0,cuda:1"
  * @param threadsPerWorker threads of one UNet call; empty: chosen with the devices
  * @param kernels "auto", "java", "scalar", "avx2" or "avx512"
@@ -21,6 +25,7 @@ import java.util.OptionalInt;
  */
 public record EngineOptions(
         @Nullable Path model,
+        List<Lora> loras,
         String devices,
         OptionalInt threadsPerWorker,
         String kernels,
@@ -31,9 +36,18 @@ public record EngineOptions(
 
     public static final EngineOptions DEFAULT =
             new EngineOptions(
-                    null, "auto", OptionalInt.empty(), "auto", 0, 16, WhenFull.REJECT, false);
+                    null,
+                    List.of(),
+                    "auto",
+                    OptionalInt.empty(),
+                    "auto",
+                    0,
+                    16,
+                    WhenFull.REJECT,
+                    false);
 
     public EngineOptions {
+        loras = List.copyOf(loras);
         Checks.range("threads per worker", threadsPerWorker, 1, 1024);
         Checks.range("queue capacity", queueCapacity, 0, 1_000_000);
         if (maxMemoryBytes < 0) {
@@ -53,6 +67,20 @@ public record EngineOptions(
     public EngineOptions withModel(@Nullable Path folder) {
         return new EngineOptions(
                 folder,
+                loras,
+                devices,
+                threadsPerWorker,
+                kernels,
+                maxMemoryBytes,
+                queueCapacity,
+                whenFull,
+                verify);
+    }
+
+    public EngineOptions withLoras(List<Lora> files) {
+        return new EngineOptions(
+                model,
+                files,
                 devices,
                 threadsPerWorker,
                 kernels,
@@ -65,6 +93,7 @@ public record EngineOptions(
     public EngineOptions withDevices(String names) {
         return new EngineOptions(
                 model,
+                loras,
                 names,
                 threadsPerWorker,
                 kernels,
@@ -77,6 +106,7 @@ public record EngineOptions(
     public EngineOptions withThreadsPerWorker(int threads) {
         return new EngineOptions(
                 model,
+                loras,
                 devices,
                 OptionalInt.of(threads),
                 kernels,
@@ -89,6 +119,7 @@ public record EngineOptions(
     public EngineOptions withKernels(String name) {
         return new EngineOptions(
                 model,
+                loras,
                 devices,
                 threadsPerWorker,
                 name,
@@ -100,17 +131,34 @@ public record EngineOptions(
 
     public EngineOptions withMaxMemoryBytes(long bytes) {
         return new EngineOptions(
-                model, devices, threadsPerWorker, kernels, bytes, queueCapacity, whenFull, verify);
+                model,
+                loras,
+                devices,
+                threadsPerWorker,
+                kernels,
+                bytes,
+                queueCapacity,
+                whenFull,
+                verify);
     }
 
     public EngineOptions withQueue(int capacity, WhenFull full) {
         return new EngineOptions(
-                model, devices, threadsPerWorker, kernels, maxMemoryBytes, capacity, full, verify);
+                model,
+                loras,
+                devices,
+                threadsPerWorker,
+                kernels,
+                maxMemoryBytes,
+                capacity,
+                full,
+                verify);
     }
 
     public EngineOptions withVerify(boolean always) {
         return new EngineOptions(
                 model,
+                loras,
                 devices,
                 threadsPerWorker,
                 kernels,

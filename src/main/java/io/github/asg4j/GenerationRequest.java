@@ -3,6 +3,8 @@ package io.github.asg4j;
 
 import org.jspecify.annotations.Nullable;
 
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Objects;
 import java.util.OptionalDouble;
 import java.util.OptionalInt;
@@ -31,6 +33,7 @@ import java.util.OptionalInt;
  *     pixels, else in tiles of 512, smaller where memory does not suffice
  * @param image a picture to enlarge instead of drawing one, PNG, JPEG, WebP, GIF, BMP or TIFF;
  *     demofusion and superres
+ * @param loras LoRA files to draw with, added to the model's weights in this order
  * @param paperDefaults what is not asked for is as the method's paper and code have it, not as the
  *     evaluation of this engine chose it
  * @param latents start from these latents instead of seeded noise, float32 {@code [1, C, H, W]} of
@@ -52,6 +55,7 @@ public record GenerationRequest(
         OptionalInt viewBatch,
         OptionalInt vaeTile,
         java.nio.file.@Nullable Path image,
+        List<Lora> loras,
         boolean paperDefaults,
         java.nio.file.@Nullable Path latents,
         java.nio.file.@Nullable Path dumpDirectory) {
@@ -68,6 +72,7 @@ public record GenerationRequest(
     public GenerationRequest {
         Objects.requireNonNull(negativePrompt, "negativePrompt");
         Objects.requireNonNull(options, "options");
+        loras = List.copyOf(loras);
         if (prompt.isBlank()) {
             throw new BadRequestException(
                     "the prompt is empty: say what to draw, for example \"a red ball on grass\"");
@@ -147,6 +152,7 @@ public record GenerationRequest(
         b.viewBatch = viewBatch;
         b.vaeTile = vaeTile;
         b.image = image;
+        b.loras = loras;
         b.paperDefaults = paperDefaults;
         b.latents = latents;
         b.dumpDirectory = dumpDirectory;
@@ -169,6 +175,7 @@ public record GenerationRequest(
         private OptionalInt viewBatch = OptionalInt.empty();
         private OptionalInt vaeTile = OptionalInt.empty();
         private java.nio.file.@Nullable Path image;
+        private List<Lora> loras = List.of();
         private boolean paperDefaults;
         private java.nio.file.@Nullable Path latents;
         private java.nio.file.@Nullable Path dumpDirectory;
@@ -260,6 +267,19 @@ public record GenerationRequest(
             return this;
         }
 
+        public Builder loras(List<Lora> files) {
+            loras = files;
+            return this;
+        }
+
+        /** Adds LoRA files to those that were given. */
+        Builder addLoras(List<Lora> files) {
+            List<Lora> all = new ArrayList<>(loras);
+            all.addAll(files);
+            loras = all;
+            return this;
+        }
+
         public Builder paperDefaults(boolean use) {
             paperDefaults = use;
             return this;
@@ -291,6 +311,7 @@ public record GenerationRequest(
                     viewBatch,
                     vaeTile,
                     image,
+                    loras,
                     paperDefaults,
                     latents,
                     dumpDirectory);

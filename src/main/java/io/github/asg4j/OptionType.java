@@ -20,12 +20,23 @@ import java.util.function.Function;
  * @param parse reads text
  * @param toJson writes a value of JSON
  * @param fromJson reads one
+ * @param repeats whether the option may be given several times; its value in JSON is a list
  */
 public record OptionType<T>(
         String label,
         Function<String, T> parse,
         Function<T, Object> toJson,
-        Function<Object, T> fromJson) {
+        Function<Object, T> fromJson,
+        boolean repeats) {
+
+    /** A type of an option that is given once at most. */
+    OptionType(
+            String label,
+            Function<String, T> parse,
+            Function<T, Object> toJson,
+            Function<Object, T> fromJson) {
+        this(label, parse, toJson, fromJson, false);
+    }
 
     static OptionType<String> text(String label) {
         return new OptionType<>(label, text -> text, text -> text, OptionType::string);
@@ -180,6 +191,33 @@ public record OptionType<T>(
                 });
     }
 
+    /** LoRA files with their weights; in JSON a list of {"file": ..., "weight": ...}. */
+    static OptionType<List<Lora>> loras() {
+        return new OptionType<>(
+                "FILE[:WEIGHT]",
+                text -> List.of(Lora.parse(text)),
+                loras -> loras.stream().map(OptionType::lora).toList(),
+                json -> elements(json).stream().map(OptionType::lora).toList(),
+                true);
+    }
+
+    private static Map<String, Object> lora(Lora lora) {
+        Map<String, Object> map = new LinkedHashMap<>();
+        map.put("file", lora.file().toString());
+        map.put("weight", lora.weight());
+        return map;
+    }
+
+    private static Lora lora(Object json) {
+        if (json instanceof Map<?, ?> map
+                && map.get("file") instanceof String name
+                && map.size() == (map.containsKey("weight") ? 2 : 1)) {
+            Object weight = map.get("weight");
+            return new Lora(path(name), weight == null ? 1 : number(weight));
+        }
+        throw wrong(json, "{\"file\": \"NAME\", \"weight\": 1}");
+    }
+
     static OptionType<Path> folder() {
         return new OptionType<>(
                 "DIR", OptionType::path, Path::toString, json -> path(string(json)));
@@ -193,7 +231,7 @@ public record OptionType<T>(
                 json -> Size.parse(string(json)));
     }
 
-    private static Path path(String text) {
+    static Path path(String text) {
         try {
             return Path.of(text);
         } catch (InvalidPathException e) {

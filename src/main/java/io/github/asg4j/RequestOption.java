@@ -17,7 +17,7 @@ import java.util.function.BiConsumer;
  * @param description for the help; "{default}" stands for what the method does without the option
  * @param methods names of those that have the option, in the order of {@link Engine#methods()}
  * @param get the value that a request gives; null: none
- * @param set gives a request the value
+ * @param set gives a request the value; adds it where the option may be given several times
  */
 public record RequestOption<T>(
         String name,
@@ -44,9 +44,9 @@ public record RequestOption<T>(
         @Nullable T of(GenerationRequest request);
     }
 
-    /** Key in JSON: the name with underscores. */
+    /** Key in JSON: the name with underscores, in the plural where it may be given several times. */
     public String key() {
-        return name.replace('-', '_');
+        return name.replace('-', '_') + (type.repeats() ? "s" : "");
     }
 
     /** Whether any of the methods has the option. */

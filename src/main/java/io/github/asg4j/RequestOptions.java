@@ -134,6 +134,15 @@ public final class RequestOptions {
                             RequestOptions::vaeTile),
                     picture(
                             Section.PICTURE,
+                            "lora",
+                            OptionType.loras(),
+                            "add a LoRA file to the model, which has to be a .safetensors file; the"
+                                    + " weight may be negative (default: 1); may be given several"
+                                    + " times",
+                            r -> given(r.loras()),
+                            GenerationRequest.Builder::addLoras),
+                    picture(
+                            Section.PICTURE,
                             "paper-defaults",
                             OptionType.flag(),
                             "what is not given is as the method's paper and code have it, not as"

@@ -27,9 +27,11 @@ final class EngineArgs {
     static final class Options {
         @Option(
                 names = "--model",
-                paramLabel = "DIR",
+                paramLabel = "MODEL",
                 order = HelpSections.MACHINE + 1,
-                description = "folder of the model bundle (default: the demo bundle in the jar)")
+                description =
+                        "a publisher's .safetensors file, or the folder of a bundle (default: the"
+                                + " demo bundle in the jar)")
         @Nullable Path model;
 
         @Option(

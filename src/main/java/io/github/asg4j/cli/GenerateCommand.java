@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.github.asg4j.cli;
 
+import io.github.asg4j.EngineOptions;
 import io.github.asg4j.GeneratedImage;
 import io.github.asg4j.Generation;
 import io.github.asg4j.GenerationRequest;
@@ -130,7 +131,8 @@ final class GenerateCommand implements Callable<Integer> {
 
     private void draw(GenerationRequest request, PictureFile file) {
         long start = System.nanoTime();
-        try (EngineFactory.Handle engine = cli.engines().open(engineArgs.options())) {
+        EngineOptions options = engineArgs.options().withLoras(request.loras());
+        try (EngineFactory.Handle engine = cli.engines().open(options)) {
             long loaded = System.nanoTime();
             GeneratedImage image;
             TraceFile trace = null;

@@ -52,6 +52,9 @@ final class RequestArgs {
                         .order(section(option.section()) + order)
                         .description(option.description().replace("{names}", names(option.name())))
                         .type(flag ? boolean.class : String.class);
+        if (option.type().repeats()) {
+            spec.type(List.class).auxiliaryTypes(String.class);
+        }
         if (!flag) {
             spec.arity("1").paramLabel(option.type().label());
         }
@@ -93,10 +96,20 @@ final class RequestArgs {
         return command.commandLine().getParseResult();
     }
 
-    /** The text of an option; null: not given. */
+    /** The text of an option, the last where it was given several times; null: not given. */
     @Nullable String text(String name) {
+        List<String> texts = texts(name);
+        return texts.isEmpty() ? null : texts.getLast();
+    }
+
+    /** The texts of an option, one for each time that it was given. */
+    private List<String> texts(String name) {
         Object value = given().matchedOptionValue("--" + name, (Object) null);
-        return value == null ? null : value.toString();
+        return switch (value) {
+            case null -> List.of();
+            case List<?> several -> several.stream().map(String::valueOf).toList();
+            default -> List.of(value.toString());
+        };
     }
 
     /** The options that were given, in the order of the table. */
@@ -161,6 +174,10 @@ final class RequestArgs {
             return;
         }
         option.requireAny(name(option), List.of(request.build().method()));
+        texts(option.name()).forEach(each -> parse(option, request, each));
+    }
+
+    private void parse(RequestOption<?> option, GenerationRequest.Builder request, String text) {
         try {
             option.parse(request, registered(option.name(), text));
         } catch (BadRequestException e) {

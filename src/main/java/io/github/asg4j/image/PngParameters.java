@@ -8,6 +8,7 @@ import io.github.asg4j.schedule.Solver;
 import org.jspecify.annotations.Nullable;
 
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
@@ -92,6 +93,10 @@ public final class PngParameters {
             put(pairs, "Model hash", hash.substring(0, Math.min(HASH_CHARACTERS, hash.length())));
         }
         put(pairs, "Model", report.get("model"));
+        if (report.get("loras") instanceof List<?> loras) {
+            put(pairs, "Loras", loras(loras, "weight"));
+            put(pairs, "Lora hashes", loras(loras, "sha256"));
+        }
         put(pairs, "Method", report.get("method"));
         for (String setting : SETTINGS) {
             put(pairs, spoken(setting), listed(setting, report.get(setting)));
@@ -107,6 +112,26 @@ public final class PngParameters {
         put(pairs, "Image", name(request.image()));
         put(pairs, "Version", report.get("version"));
         return pairs;
+    }
+
+    /** "style: 0.8, face: 1": names of LoRA files without their ending, and what is said of each. */
+    private static String loras(List<?> loras, String key) {
+        List<String> said = new ArrayList<>();
+        for (Object each : loras) {
+            if (each instanceof Map<?, ?> lora
+                    && Path.of(String.valueOf(lora.get("file"))).getFileName()
+                            instanceof Path name) {
+                String value = String.valueOf(lora.get(key));
+                said.add(
+                        name.toString().replaceFirst("\\.safetensors$", "")
+                                + ": "
+                                + (key.equals("sha256")
+                                        ? value.substring(
+                                                0, Math.min(HASH_CHARACTERS, value.length()))
+                                        : value));
+            }
+        }
+        return String.join(", ", said);
     }
 
     /** Where the request says it, apart from the sampler's name or in it. */

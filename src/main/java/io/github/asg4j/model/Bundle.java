@@ -2,8 +2,13 @@
 package io.github.asg4j.model;
 
 import io.github.asg4j.BadBundleException;
+import io.github.asg4j.BadRequestException;
+import io.github.asg4j.Lora;
 import io.github.asg4j.device.Memory;
+import io.github.asg4j.model.checkpoint.ChangedWeights;
 import io.github.asg4j.model.checkpoint.Checkpoint;
+import io.github.asg4j.model.lora.LoraSet;
+import io.github.asg4j.model.lora.LoraTargets;
 
 import org.jspecify.annotations.Nullable;
 
@@ -14,8 +19,10 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
+import java.util.ArrayList;
 import java.util.HexFormat;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
 
@@ -231,11 +238,78 @@ public final class Bundle implements AutoCloseable {
      *     not listed in the manifest or lies outside of the bundle
      */
     public ModelFile graph(String name, Memory memory) {
+        return graph(name, memory, ChangedWeights.NONE);
+    }
+
+    /**
+     * The same.
+     *
+     * @param changes weights that take the place of a checkpoint's own
+     */
+    public ModelFile graph(String name, Memory memory, ChangedWeights changes) {
         Manifest.FileEntry entry = entry(name);
         try {
-            return files.graph(name, entry.bytes(), memory, location -> external(name, location));
+            return files.graph(
+                    name, entry.bytes(), memory, changes, location -> external(name, location));
         } catch (IOException e) {
             throw unreadable(files.place(name), e);
+        }
+    }
+
+    /**
+     * Opens LoRA files for the model; reads of them what they change, not yet by how much.
+     *
+     * @throws BadRequestException if one cannot be read or was made for another model, or the model is
+     *     a bundle: its weights are laid out anew and lie in graphs
+     */
+    public LoraSet loras(List<Lora> loras) {
+        if (!(files instanceof BundleFiles.Filled filled)) {
+            throw new BadRequestException(
+                    "LoRA files need the model as its publisher's file, as in --model"
+                            + " MODEL.safetensors; "
+                            + place()
+                            + " is a bundle. Give that file, or export a bundle with them:"
+                            + " asg4j-export model CHECKPOINT --lora FILE:WEIGHT --out BUNDLE");
+        }
+        return LoraSet.open(loras, loraTargets(filled), filled.checkpoint(), Bundle::loraKeys);
+    }
+
+    /**
+     * What tells LoRA files with their weights from others.
+     *
+     * @throws BadRequestException if one cannot be read
+     */
+    static List<LoraSet.Key> loraKeys(List<Lora> loras) {
+        VerifiedFiles verified = VerifiedFiles.ofUser();
+        return loras.stream()
+                .map(lora -> new LoraSet.Key(loraHash(lora.file(), verified), lora.weight()))
+                .toList();
+    }
+
+    private static String loraHash(Path file, VerifiedFiles verified) {
+        try {
+            return fileHash(file, verified, false);
+        } catch (IOException e) {
+            throw new BadRequestException(
+                    "LoRA "
+                            + file
+                            + " cannot be read ("
+                            + e
+                            + "): give --lora FILE.safetensors or FILE.safetensors:WEIGHT",
+                    e);
+        }
+    }
+
+    private LoraTargets loraTargets(BundleFiles.Filled filled) {
+        try {
+            List<String> graphs = new ArrayList<>();
+            manifest.textEncoders().forEach(encoder -> graphs.add(encoder.file()));
+            graphs.add(manifest.denoiser().file());
+            Checkpoint checkpoint = filled.checkpoint();
+            return LoraTargets.of(
+                    checkpoint.recognition(), filled.weights(graphs), checkpoint.tensors());
+        } catch (IOException e) {
+            throw unreadable(place(), e);
         }
     }
 

@@ -4,7 +4,10 @@ package io.github.asg4j.model;
 import io.github.asg4j.BadBundleException;
 import io.github.asg4j.device.Memory;
 import io.github.asg4j.model.checkpoint.AssembledGraph;
+import io.github.asg4j.model.checkpoint.ChangedWeights;
 import io.github.asg4j.model.checkpoint.Checkpoint;
+import io.github.asg4j.model.checkpoint.Part;
+import io.github.asg4j.model.checkpoint.Recipe;
 
 import org.jspecify.annotations.Nullable;
 
@@ -26,8 +29,12 @@ import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.attribute.BasicFileAttributes;
+import java.util.EnumMap;
+import java.util.HashSet;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.concurrent.TimeUnit;
 
 /** Where the files of a bundle lie. Names have passed {@link Manifest#pathFault}. Thread-safe. */
@@ -50,9 +57,11 @@ sealed interface BundleFiles {
      * The graph {@code name} of {@code bytes} bytes.
      *
      * @param memory receives what has to be read
+     * @param changes weights that take the place of a checkpoint's own; a bundle has none
      * @param external checks a location of the graph's external data and tells which file it is
      */
-    ModelFile graph(String name, long bytes, Memory memory, ExternalLookup external)
+    ModelFile graph(
+            String name, long bytes, Memory memory, ChangedWeights changes, ExternalLookup external)
             throws IOException;
 
     /** Which file a graph's external data lies in. */
@@ -100,7 +109,12 @@ sealed interface BundleFiles {
         }
 
         @Override
-        public ModelFile graph(String name, long bytes, Memory memory, ExternalLookup external)
+        public ModelFile graph(
+                String name,
+                long bytes,
+                Memory memory,
+                ChangedWeights changes,
+                ExternalLookup external)
                 throws IOException {
             Path path = inside(name);
             try (Arena arena = Arena.ofConfined();
@@ -187,7 +201,12 @@ sealed interface BundleFiles {
         }
 
         @Override
-        public ModelFile graph(String name, long bytes, Memory memory, ExternalLookup external)
+        public ModelFile graph(
+                String name,
+                long bytes,
+                Memory memory,
+                ChangedWeights changes,
+                ExternalLookup external)
                 throws IOException {
             MemorySegment graph = load(name, bytes, memory);
             Map<String, MemorySegment> data = new LinkedHashMap<>();
@@ -255,10 +274,16 @@ sealed interface BundleFiles {
         }
 
         @Override
-        public ModelFile graph(String name, long bytes, Memory memory, ExternalLookup external)
+        public ModelFile graph(
+                String name,
+                long bytes,
+                Memory memory,
+                ChangedWeights changes,
+                ExternalLookup external)
                 throws IOException {
             AssembledGraph graph =
-                    AssembledGraph.of(read(name), recipe(name), read(recipe(name)), checkpoint);
+                    AssembledGraph.of(
+                            read(name), recipe(name), read(recipe(name)), checkpoint, changes);
             MemorySegment copy = memory.allocate(graph.model().length, place(name));
             MemorySegment.copy(
                     graph.model(), 0, copy, ValueLayout.JAVA_BYTE, 0, graph.model().length);
@@ -268,6 +293,17 @@ sealed interface BundleFiles {
         /** Bytes that a graph's weights take in the checkpoint. */
         long weightBytes(String graph) throws IOException {
             return AssembledGraph.weightBytes(recipe(graph), read(recipe(graph)), checkpoint);
+        }
+
+        /** Names in diffusers of the weights that graphs read, by part. */
+        Map<Part, Set<String>> weights(List<String> graphs) throws IOException {
+            Map<Part, Set<String>> names = new EnumMap<>(Part.class);
+            for (String graph : graphs) {
+                Recipe recipe = Recipe.parse(recipe(graph), read(recipe(graph)));
+                Set<String> ofPart = names.computeIfAbsent(recipe.part(), p -> new HashSet<>());
+                recipe.values().forEach(value -> ofPart.addAll(value.weights()));
+            }
+            return names;
         }
 
         private byte[] read(String name) throws IOException {

@@ -1,22 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.github.asg4j.model;
 
-import io.github.asg4j.AsgException;
 import io.github.asg4j.BadBundleException;
+import io.github.asg4j.Lora;
 import io.github.asg4j.device.Memory;
+import io.github.asg4j.model.checkpoint.ChangedWeights;
+import io.github.asg4j.model.lora.LoraSet;
 import io.github.asg4j.ort.OrtSession;
 import io.github.asg4j.ort.Place;
 import io.github.asg4j.ort.Placement;
 
 import org.jspecify.annotations.Nullable;
 
+import java.util.ArrayDeque;
 import java.util.ArrayList;
+import java.util.Deque;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.Objects;
 import java.util.concurrent.CompletableFuture;
-import java.util.concurrent.CompletionException;
 
 /**
  * The networks of a bundle, loaded once and checked against its manifest. Thread-safe; the weights
@@ -26,13 +28,18 @@ import java.util.concurrent.CompletionException;
 public final class LoadedModel implements AutoCloseable {
     private final Bundle bundle;
     private final List<Placement> placements;
-    private final List<OrtSession> sessions;
-    private final Map<Place, Denoiser> denoisers = new HashMap<>();
+
+    /** Text encoders and denoisers, of the LoRA files that {@link #use} was last given. */
+    private volatile Networks networks;
+
+    /** Those of other LoRA files, the one that was used longest ago first. */
+    private final Deque<Networks> kept = new ArrayDeque<>();
 
     /** Where text encoders are, and the VAE for all but tiles. */
     private volatile Place front;
 
-    private volatile TextEncoder textEncoder;
+    /** Of the start picture's encoder, on devices that were lost. */
+    private final List<OrtSession> sessions = new ArrayList<>();
 
     /** Decoders of the front and of devices that have decoded tiles, lost ones too. */
     private final Map<Place, VaeDecoder> vaeDecoders = new HashMap<>();
@@ -41,28 +48,15 @@ public final class LoadedModel implements AutoCloseable {
     private @Nullable OrtSession encoderSession;
     private boolean closed;
 
-    /** Denoisers of the same weights with run-time dilation, as far as they were asked for. */
-    private final Map<Place, Denoiser> dilated = new HashMap<>();
-
     private record PlacedUpscaler(Manifest.Upscaler entry, Place place) {}
 
-    private LoadedModel(Bundle bundle, List<OrtSession> sessions, List<Placement> placements) {
+    private LoadedModel(
+            Bundle bundle, Networks networks, OrtSession vae, List<Placement> placements) {
         this.bundle = bundle;
+        this.networks = networks;
         this.placements = List.copyOf(placements);
-        this.sessions = new ArrayList<>(sessions);
         front = placements.getFirst().front();
-        int encoders = bundle.manifest().textEncoders().size();
-        textEncoder = textEncoder(bundle, sessions.subList(0, encoders));
-        int next = encoders + 1;
-        for (Place place : loops(placements)) {
-            denoisers.put(place, denoiser(sessions.get(next++), List.of()));
-        }
-        vaeDecoder(front).loaded(sessions.get(encoders));
-    }
-
-    private static TextEncoder textEncoder(Bundle bundle, List<OrtSession> sessions) {
-        Manifest manifest = bundle.manifest();
-        return new TextEncoder(sessions, manifest.textEncoders(), manifest.conditioning());
+        vaeDecoder(front).loaded(vae);
     }
 
     /** Frees the memory of all VAE decoders; they are loaded again when they are next used. */
@@ -87,17 +81,12 @@ public final class LoadedModel implements AutoCloseable {
     public synchronized void moveFront(int worker) {
         requireOpen();
         Place place = placements.get(worker).front();
-        List<OrtSession> encoders = new ArrayList<>();
-        for (Manifest.TextEncoder entry : bundle.manifest().textEncoders()) {
-            OrtSession session = session(bundle, entry.file(), place);
-            sessions.add(session);
-            encoders.add(session);
-        }
+        releaseKept(0);
+        networks.moveTextEncoders(place);
         if (encoderSession != null) {
             sessions.add(encoderSession);
             encoderSession = null;
         }
-        textEncoder = textEncoder(bundle, encoders);
         front = place;
     }
 
@@ -107,7 +96,7 @@ public final class LoadedModel implements AutoCloseable {
 
     /** Loads all networks for workers on the CPU. */
     public static LoadedModel open(Bundle bundle, int threads) {
-        return open(bundle, List.of(Placement.cpu(threads)));
+        return open(bundle, List.of(Placement.cpu(threads)), List.of());
     }
 
     /**
@@ -115,47 +104,82 @@ public final class LoadedModel implements AutoCloseable {
      * the largest one.
      *
      * @param placements by worker
+     * @param loras LoRA files that the first requests will ask for
      * @throws BadBundleException a graph cannot be loaded, or is not what the manifest says
+     * @throws io.github.asg4j.BadRequestException a LoRA file is not for this model
      */
-    public static LoadedModel open(Bundle bundle, List<Placement> placements) {
-        Manifest manifest = bundle.manifest();
+    public static LoadedModel open(Bundle bundle, List<Placement> placements, List<Lora> loras) {
+        LoraSet changes = loras.isEmpty() ? null : bundle.loras(loras);
         Place front = placements.getFirst().front();
-        List<CompletableFuture<OrtSession>> loads = new ArrayList<>();
-        manifest.textEncoders().forEach(e -> loads.add(load(bundle, e.file(), front)));
-        loads.add(load(bundle, manifest.vae().decoder(), withAllCores(front)));
-        loops(placements)
-                .forEach(place -> loads.add(load(bundle, manifest.denoiser().file(), place)));
-        List<OrtSession> sessions = new ArrayList<>();
-        List<Throwable> failures = new ArrayList<>();
-        for (CompletableFuture<OrtSession> load : loads) {
-            try {
-                sessions.add(load.join());
-            } catch (CompletionException e) {
-                failures.add(e.getCause());
-            }
-        }
+        CompletableFuture<OrtSession> vae =
+                load(
+                        bundle,
+                        bundle.manifest().vae().decoder(),
+                        withAllCores(front),
+                        ChangedWeights.NONE);
+        Networks networks = null;
         try {
-            if (!failures.isEmpty()) {
-                throw failures.getFirst() instanceof AsgException typed
-                        ? typed
-                        : new IllegalStateException(
-                                "loading " + bundle.place(), failures.getFirst());
-            }
-            return new LoadedModel(bundle, List.copyOf(sessions), placements);
+            networks = Networks.load(bundle, changes, front, loops(placements));
+            return new LoadedModel(bundle, networks, Networks.joined(bundle, vae), placements);
         } catch (RuntimeException e) {
-            sessions.forEach(OrtSession::close);
+            vae.thenAccept(OrtSession::close);
+            if (networks != null) {
+                networks.close();
+            }
             throw e;
         }
     }
 
-    private Denoiser denoiser(OrtSession session, List<String> dilationGroups) {
-        return new Denoiser(
-                session,
-                bundle.manifest().denoiser(),
-                dilationGroups,
-                bundle.manifest().latent().channels(),
-                textEncoder.hiddenWidth(),
-                textEncoder.pooledWidth());
+    /**
+     * Makes text encoders and denoisers those of the model with LoRA files, for the requests that are
+     * drawn from now on: at once if they are those of the last request or are still kept, else they are
+     * loaded anew. Nothing may be bound to any network.
+     *
+     * @param loras as the request names them; empty: the model as it is
+     * @param spareBytes host memory that networks of other LoRA files may keep
+     * @throws io.github.asg4j.BadRequestException a LoRA file is not for this model
+     */
+    public synchronized void use(List<Lora> loras, long spareBytes) {
+        requireOpen();
+        List<LoraSet.Key> wanted = loras.isEmpty() ? List.of() : Bundle.loraKeys(loras);
+        if (networks.isOf(wanted)) {
+            return;
+        }
+        Networks found = kept.stream().filter(other -> other.isOf(wanted)).findFirst().orElse(null);
+        LoraSet changes = found == null && !loras.isEmpty() ? bundle.loras(loras) : null;
+        boolean onGpus = placements.stream().anyMatch(p -> p.loop().provider() != null);
+        Networks before = networks;
+        if (found != null) {
+            kept.remove(found);
+            networks = found;
+            kept.addLast(before);
+            releaseKept(onGpus ? 0 : spareBytes);
+            return;
+        }
+        // Memory first: two sets of networks may be more than there is.
+        kept.addLast(before);
+        releaseKept(onGpus ? 0 : spareBytes);
+        try {
+            networks = Networks.load(bundle, changes, front, loops(placements));
+        } catch (RuntimeException e) {
+            networks =
+                    kept.removeLastOccurrence(before)
+                            ? before
+                            : Networks.load(bundle, null, front, loops(placements));
+            throw e;
+        }
+    }
+
+    /** Closes networks of other LoRA files until they take no more than {@code bytes}. */
+    private void releaseKept(long bytes) {
+        while (!kept.isEmpty() && kept.stream().mapToLong(Networks::bytes).sum() > bytes) {
+            kept.removeFirst().close();
+        }
+    }
+
+    /** SHA-256 of the LoRA files that {@link #use} was last given, in the request's order. */
+    public List<String> loraHashes() {
+        return networks.loraHashes();
     }
 
     /**
@@ -166,9 +190,10 @@ public final class LoadedModel implements AutoCloseable {
         return new Place(Runtime.getRuntime().availableProcessors(), place.provider());
     }
 
-    private static CompletableFuture<OrtSession> load(Bundle bundle, String file, Place place) {
+    static CompletableFuture<OrtSession> load(
+            Bundle bundle, String file, Place place, ChangedWeights changes) {
         return CompletableFuture.supplyAsync(
-                () -> session(bundle, file, place),
+                () -> session(bundle, file, place, changes),
                 Thread.ofPlatform().daemon().name("asg-load")::start);
     }
 
@@ -178,9 +203,18 @@ public final class LoadedModel implements AutoCloseable {
      * @throws BadBundleException the graph cannot be loaded
      */
     public static OrtSession session(Bundle bundle, String file, Place place) {
+        return session(bundle, file, place, ChangedWeights.NONE);
+    }
+
+    /**
+     * The same.
+     *
+     * @param changes weights that take the place of a checkpoint's own, valid until it is closed
+     */
+    static OrtSession session(Bundle bundle, String file, Place place, ChangedWeights changes) {
         // ONNX Runtime copies a graph in memory: the bytes are freed at once.
         try (Memory memory = new Memory("loading " + file)) {
-            return switch (bundle.graph(file, memory)) {
+            return switch (bundle.graph(file, memory, changes)) {
                 case ModelFile.Stored stored ->
                         OrtSession.open(stored.path(), stored.externalBytes(), place);
                 case ModelFile.Loaded loaded ->
@@ -205,7 +239,7 @@ public final class LoadedModel implements AutoCloseable {
     }
 
     public TextEncoder textEncoder() {
-        return textEncoder;
+        return networks.textEncoder();
     }
 
     /** The first worker's. */
@@ -214,7 +248,7 @@ public final class LoadedModel implements AutoCloseable {
     }
 
     public Denoiser denoiser(int worker) {
-        return Objects.requireNonNull(denoisers.get(placements.get(worker).loop()));
+        return networks.denoiser(placements.get(worker).loop());
     }
 
     /** The first worker's. */
@@ -230,26 +264,7 @@ public final class LoadedModel implements AutoCloseable {
      */
     public synchronized Denoiser dilatedDenoiser(int worker) {
         requireOpen();
-        Place place = placements.get(worker).loop();
-        Denoiser known = dilated.get(place);
-        if (known == null) {
-            Manifest.Denoiser entry = bundle.manifest().denoiser();
-            String file = entry.dilatedFile();
-            if (file == null) {
-                throw new BadBundleException(
-                        bundle.place() + " has no dilated_file: export it again");
-            }
-            OrtSession session = session(bundle, file, place);
-            try {
-                known = denoiser(session, entry.dilationGroups());
-            } catch (RuntimeException e) {
-                session.close();
-                throw e;
-            }
-            sessions.add(session);
-            dilated.put(place, known);
-        }
-        return known;
+        return networks.dilatedDenoiser(placements.get(worker).loop());
     }
 
     /** Where the text encoders are. */
@@ -322,7 +337,9 @@ public final class LoadedModel implements AutoCloseable {
         if (encoderSession != null) {
             encoderSession.close();
         }
-        sessions.reversed().forEach(OrtSession::close);
+        sessions.forEach(OrtSession::close);
+        kept.forEach(Networks::close);
+        networks.close();
         bundle.close();
     }
 }

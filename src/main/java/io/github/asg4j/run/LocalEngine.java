@@ -72,7 +72,7 @@ public final class LocalEngine implements AutoCloseable {
                             devices.workers(),
                             fleet.gpuMemory(),
                             memoryLimit(options));
-            model = LoadedModel.open(bundle, fleet.placements());
+            model = LoadedModel.open(bundle, fleet.placements(), options.loras());
             runner =
                     new Runner(
                             new EngineParts(bundle, model, tokenizers, kernels.kernels(), VERSION),
@@ -82,6 +82,7 @@ public final class LocalEngine implements AutoCloseable {
                             hook);
         } catch (Throwable e) {
             fleet.close();
+            bundle.close();
             throw e;
         }
         queue = new RequestQueue(options, runner);
@@ -134,13 +135,22 @@ public final class LocalEngine implements AutoCloseable {
 
     /** Plans a request and queues it with its plan; see {@code Engine.submit}. */
     public Generation submit(GenerationRequest request, GenerationListener listener) {
+        requireLoras(request);
         PlannedRequest planned = planner.planned(request);
         return queue.submit(planned, listener);
     }
 
     /** What a request would take, without doing it, by the names of the plan command. */
     public Map<String, Object> plan(GenerationRequest request) {
+        requireLoras(request);
         return planner.planned(request).plan().describe();
+    }
+
+    /** Refuses LoRA files that are not for the model, before anything waits for its turn. */
+    private void requireLoras(GenerationRequest request) {
+        if (!request.loras().isEmpty()) {
+            bundle.loras(request.loras()).close();
+        }
     }
 
     /** Devices, kernels, model and versions, by the names of reports. */

@@ -102,15 +102,20 @@ final class RequestRun implements AutoCloseable {
     }
 
     /**
-     * Checks that the devices have room, and loads networks that only some methods need.
+     * Checks that the devices have room, and loads networks with the request's LoRA files and those
+     * that only some methods need.
      *
      * @param memoryLimit bytes of host memory that a request may take
      */
     void prepare(long memoryLimit) {
         plan.requireMemory(memoryLimit);
         lanes.forEach(lane -> plan.requireMemory(lane.name(), lane.memoryLimit()));
+        LoadedModel model = context.model();
+        // The plan counts weights as they are stored; widened they are twice that. Half of the limit is
+        // left to what comes later and to the rest of the machine.
+        long needed = plan.memory().total() + plan.memory().weights();
+        model.use(request.loras(), memoryLimit / 2 - needed);
         if (plan.stages().stream().anyMatch(Stage::dilatesNetwork)) {
-            LoadedModel model = context.model();
             lanes.forEach(lane -> model.dilatedDenoiser(devices.indexOf(lane)));
         }
         times.loaded();

@@ -21,11 +21,12 @@ import java.util.stream.Collectors;
 
 /**
  * Makes requests out of JSON with the keys of {@link RequestOptions}. A request of HTTP can name no
- * file of the server: start pictures come along, and options that read or write tensors are refused.
+ * file of the server: start pictures come along, options that read LoRA files or tensors or write them
+ * are refused.
  */
 final class RequestReader {
     /** Options whose values are files or folders of the machine. */
-    private static final Set<String> FILES = Set.of("latents", "dump");
+    private static final Set<String> FILES = Set.of("latents", "dump", "loras");
 
     private static final Set<String> KEYS =
             RequestOptions.ALL.stream().map(RequestOption::key).collect(Collectors.toSet());

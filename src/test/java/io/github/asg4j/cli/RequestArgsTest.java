@@ -8,6 +8,7 @@ import io.github.asg4j.DilationOptions;
 import io.github.asg4j.EngineOptions;
 import io.github.asg4j.GenerationRequest;
 import io.github.asg4j.GuideOptions;
+import io.github.asg4j.Lora;
 import io.github.asg4j.MethodOptions;
 import io.github.asg4j.MethodOptions.AsgOptions;
 import io.github.asg4j.MethodOptions.DemoFusionOptions;
@@ -98,6 +99,10 @@ class RequestArgsTest {
                 request("--vae-tile", "256", b -> b.vaeTile(256)),
                 request("--vae-tile", "Auto", b -> b),
                 request("--image", "p.png", b -> b.method("demofusion").image(Path.of("p.png"))),
+                request(
+                        "--lora",
+                        "a.safetensors:0.5",
+                        b -> b.loras(List.of(new Lora(Path.of("a.safetensors"), 0.5)))),
                 request("--latents", "z.npy", b -> b.latents(Path.of("z.npy"))),
                 request("--dump", "d", b -> b.dumpDirectory(Path.of("d"))),
                 guide("--guide-weight", "0.5", g -> g.withWeight(0.5)),

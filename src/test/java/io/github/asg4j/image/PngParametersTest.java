@@ -61,6 +61,34 @@ class PngParametersTest {
     }
 
     @Test
+    void lorasAreNamedWithTheirWeightsAndHashes() {
+        Map<String, Object> report = report();
+        report.put(
+                "loras",
+                List.of(
+                        Map.of(
+                                "file",
+                                "/l/style.v2.safetensors",
+                                "weight",
+                                0.75,
+                                "sha256",
+                                "ab".repeat(32)),
+                        Map.of(
+                                "file",
+                                "b.safetensors",
+                                "weight",
+                                -1.0,
+                                "sha256",
+                                "cd".repeat(32))));
+        String text = PngParameters.text(GenerationRequest.builder("a ball").build(), report);
+        assertTrue(
+                text.contains(
+                        "Loras: \"style.v2: 0.75, b: -1.0\","
+                                + " Lora hashes: \"style.v2: ababababab, b: cdcdcdcdcd\","),
+                text);
+    }
+
+    @Test
     void decidedSettingsAreSaid() {
         Map<String, Object> report = report();
         report.put("eta", 0.5);

@@ -3,18 +3,24 @@ package io.github.asg4j.model;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertNotSame;
+import static org.junit.jupiter.api.Assertions.assertSame;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.asg4j.BadBundleException;
+import io.github.asg4j.BadRequestException;
+import io.github.asg4j.Lora;
 import io.github.asg4j.device.Memory;
 import io.github.asg4j.model.checkpoint.Checkpoint;
 import io.github.asg4j.model.checkpoint.Family;
 import io.github.asg4j.model.checkpoint.Part;
 import io.github.asg4j.model.checkpoint.Recognition;
 import io.github.asg4j.model.checkpoint.SafeTensorsFile;
+import io.github.asg4j.model.lora.LoraSet;
 import io.github.asg4j.ort.OrtSession;
 import io.github.asg4j.ort.Place;
+import io.github.asg4j.ort.Placement;
 import io.github.asg4j.ort.Tensor;
 import io.github.asg4j.ort.TensorInfo;
 
@@ -202,5 +208,73 @@ class CheckpointBundleTest {
         String message =
                 assertThrows(BadBundleException.class, () -> Bundle.open(path, false)).getMessage();
         assertTrue(message.contains("without its [text_encoder, vae]"), message);
+    }
+
+    private static float[] noise(Bundle bundle, LoraSet loras) {
+        try (Memory memory = new Memory("test");
+                loras;
+                OrtSession session =
+                        LoadedModel.session(bundle, "denoiser.onnx", Place.cpu(1), loras)) {
+            return run(session, "noise", memory);
+        }
+    }
+
+    private static List<Lora> lora(double weight) {
+        return List.of(
+                new Lora(Path.of("src/test/resources/checkpoint/lora/kohya.safetensors"), weight));
+    }
+
+    @Test
+    void aLoraChangesWhatTheDenoiserComputes() {
+        try (Bundle filled = filled()) {
+            float[] plain = noise(filled, filled.loras(List.of()));
+            assertArrayEquals(plain, noise(filled, filled.loras(lora(0))));
+            double half = difference(plain, noise(filled, filled.loras(lora(0.5))));
+            double whole = difference(plain, noise(filled, filled.loras(lora(1))));
+            assertTrue(half > 1e-3 && whole > half, half + " " + whole);
+        }
+    }
+
+    @ParameterizedTest
+    @CsvSource({"0", "10000000000"})
+    void networksOfOtherLorasAreKeptWhereThereIsMemory(long spareBytes) {
+        try (LoadedModel model = LoadedModel.open(filled(), List.of(Placement.cpu(1)), lora(0.5))) {
+            Denoiser first = model.denoiser();
+            assertEquals(64, model.loraHashes().getFirst().length());
+            model.use(lora(0.5), spareBytes);
+            assertSame(first, model.denoiser());
+            model.use(List.of(), spareBytes);
+            assertNotSame(first, model.denoiser());
+            assertEquals(List.of(), model.loraHashes());
+            model.use(lora(0.25), spareBytes);
+            model.use(lora(0.5), spareBytes);
+            assertEquals(spareBytes > 0, first == model.denoiser());
+        }
+    }
+
+    private static double difference(float[] one, float[] other) {
+        double worst = 0;
+        for (int i = 0; i < one.length; i++) {
+            worst = Math.max(worst, Math.abs((double) one[i] - other[i]));
+        }
+        return worst;
+    }
+
+    @Test
+    void aFailedChangeOfLorasLeavesTheModelUsable() {
+        try (LoadedModel model = LoadedModel.open(filled(), 1)) {
+            Lora none = new Lora(temp.resolve("none.safetensors"), 1);
+            Denoiser before = model.denoiser();
+            assertThrows(BadRequestException.class, () -> model.use(List.of(none), 0));
+            assertSame(before, model.denoiser());
+        }
+    }
+
+    @Test
+    void aBundleSaysHowItComesByLoras() {
+        Bundle exported = Bundle.openFolder(EXPORTED, new VerifiedFiles(null), false);
+        String message =
+                assertThrows(BadRequestException.class, () -> exported.loras(lora(1))).getMessage();
+        assertTrue(message.contains("asg4j-export model CHECKPOINT --lora"), message);
     }
 }

@@ -28,7 +28,7 @@ class RunnerTest {
         Bundle bundle = Bundle.open(Tiny.bundle(), false);
         JavaKernels kernels = new JavaKernels();
         try (Fleet fleet = Fleet.ofCpu(List.of("cpu#0", "cpu#1"), 1, kernels);
-                LoadedModel model = LoadedModel.open(bundle, fleet.placements())) {
+                LoadedModel model = LoadedModel.open(bundle, fleet.placements(), List.of())) {
             fleet.lanes().get(1).thread().shutdown();
             Planner planner = new Planner(bundle.manifest(), 2, fleet.gpuMemory(), Long.MAX_VALUE);
             Runner runner =

@@ -35,12 +35,17 @@ public record AssembledGraph(byte[] model, List<Weight> weights) {
      * @param template bytes of the graph without its weights
      * @param recipeFile name of the recipe, for messages
      * @param recipeText what the graph's values are made of
+     * @param changes weights that take the place of the checkpoint's own
      * @throws BadBundleException if the checkpoint lacks a weight, or has it in another shape
      */
     public static AssembledGraph of(
-            byte[] template, String recipeFile, byte[] recipeText, Checkpoint checkpoint) {
+            byte[] template,
+            String recipeFile,
+            byte[] recipeText,
+            Checkpoint checkpoint,
+            ChangedWeights changes) {
         Recipe recipe = Recipe.parse(recipeFile, recipeText);
-        Assembly assembly = new Assembly(recipe.part(), checkpoint);
+        Assembly assembly = new Assembly(recipe.part(), checkpoint, changes);
         recipe.values().forEach(assembly::add);
         byte[] casts = Protobuf.model(assembly.casts);
         byte[] weights = Protobuf.model(assembly.weights);
@@ -73,10 +78,12 @@ public record AssembledGraph(byte[] model, List<Weight> weights) {
         final List<Weight> handed = new ArrayList<>();
         private final Part part;
         private final Checkpoint checkpoint;
+        private final ChangedWeights changes;
 
-        Assembly(Part part, Checkpoint checkpoint) {
+        Assembly(Part part, Checkpoint checkpoint, ChangedWeights changes) {
             this.part = part;
             this.checkpoint = checkpoint;
+            this.changes = changes;
         }
 
         void add(Recipe.Value value) {
@@ -90,10 +97,13 @@ public record AssembledGraph(byte[] model, List<Weight> weights) {
                 return;
             }
             Checkpoint.Located found = find(value, weight);
-            if (found.change() == Source.Change.NONE) {
+            MemorySegment changed = changes.of(part, weight);
+            if (changed != null) {
+                handOver(value, Weight.Type.FLOAT32, slice(value, changed));
+            } else if (found.change() == Source.Change.NONE) {
                 asItLies(value, found);
             } else {
-                declare(value, Weight.Type.FLOAT32, changed(found));
+                declare(value, Weight.Type.FLOAT32, changed(value, found));
             }
         }
 
@@ -129,6 +139,16 @@ public record AssembledGraph(byte[] model, List<Weight> weights) {
             if (type.bytes() != width) {
                 data = checkpoint.converted(data, tensor.type(), type);
             }
+            handOver(value, type, data);
+        }
+
+        /** A value's run of a changed weight. */
+        private static MemorySegment slice(Recipe.Value value, MemorySegment changed) {
+            return changed.asSlice(value.at() * Float.BYTES, value.count() * Float.BYTES);
+        }
+
+        /** Leaves elements where they are, unless they are few. */
+        private void handOver(Recipe.Value value, Weight.Type type, MemorySegment data) {
             if (data.byteSize() < SMALLEST_BYTES) {
                 declare(value, type, data.toArray(ValueLayout.JAVA_BYTE));
                 return;
@@ -154,35 +174,28 @@ public record AssembledGraph(byte[] model, List<Weight> weights) {
         }
 
         private byte[] sum(Recipe.Value value) {
-            int count = Math.toIntExact(value.count());
-            List<Checkpoint.Located> terms =
-                    value.weights().stream().map(weight -> find(value, weight)).toList();
-            return floats(
-                    count,
-                    i -> {
-                        float sum = 0;
-                        for (Checkpoint.Located term : terms) {
-                            sum += Elements.at(term.tensor(), term.firstElement() + i);
-                        }
-                        return sum;
-                    });
+            float[] sum = new float[Math.toIntExact(value.count())];
+            float[] term = new float[sum.length];
+            for (String weight : value.weights()) {
+                Checkpoint.Located found = find(value, weight);
+                MemorySegment changed = changes.of(part, weight);
+                if (changed != null) {
+                    term = changed.toArray(ValueLayout.JAVA_FLOAT);
+                } else {
+                    found.read(0, term);
+                }
+                for (int i = 0; i < sum.length; i++) {
+                    sum[i] += term[i];
+                }
+            }
+            return floats(sum.length, i -> sum[i]);
         }
 
         /** Rows and columns exchanged, or the halves of the rows; few and small tensors need it. */
-        private static byte[] changed(Checkpoint.Located found) {
-            int count = Math.toIntExact(found.elements());
-            int rows = Math.toIntExact(found.tensor().shape().getFirst());
-            int columns = count / rows;
-            boolean transposes = found.change() == Source.Change.TRANSPOSE;
-            return floats(
-                    count,
-                    i -> {
-                        int from =
-                                transposes
-                                        ? i % rows * columns + i / rows
-                                        : (i + count / 2) % count;
-                        return Elements.at(found.tensor(), found.firstElement() + from);
-                    });
+        private static byte[] changed(Recipe.Value value, Checkpoint.Located found) {
+            float[] elements = new float[Math.toIntExact(value.count())];
+            found.read(value.at(), elements);
+            return floats(elements.length, i -> elements[i]);
         }
 
         private static byte[] identity(Recipe.Value value) {

@@ -64,6 +64,11 @@ public final class Checkpoint implements AutoCloseable {
         return file.file();
     }
 
+    /** Names of its tensors. */
+    public Set<String> tensors() {
+        return file.tensors().keySet();
+    }
+
     /** What the file holds. */
     public Recognition recognition() {
         return recognition;
@@ -148,7 +153,40 @@ public final class Checkpoint implements AutoCloseable {
     }
 
     /** A weight where it lies: rows of a tensor, and what is to be done to them. */
-    record Located(Tensor tensor, long firstElement, long elements, Source.Change change) {}
+    public record Located(Tensor tensor, long firstElement, long elements, Source.Change change) {
+        /** Outputs of the layer: the extent of the weight's first axis, as diffusers has it. */
+        public long rows() {
+            List<Long> shape = tensor.shape();
+            if (shape.isEmpty()) {
+                return 1;
+            }
+            return change == Source.Change.TRANSPOSE
+                    ? elements / shape.getFirst()
+                    : shape.getFirst() * elements / tensor.count();
+        }
+
+        /**
+         * Fills {@code into} with elements in the order that diffusers has them in.
+         *
+         * @param first of the weight
+         */
+        public void read(long first, float[] into) {
+            if (change == Source.Change.NONE) {
+                Elements.read(tensor, firstElement + first, into);
+                return;
+            }
+            long rows = rows();
+            long columns = elements / rows;
+            for (int i = 0; i < into.length; i++) {
+                long at = first + i;
+                long from =
+                        change == Source.Change.TRANSPOSE
+                                ? at % columns * rows + at / columns
+                                : (at + elements / 2) % elements;
+                into[i] = Elements.at(tensor, firstElement + from);
+            }
+        }
+    }
 
     /**
      * The place of a weight.
@@ -156,7 +194,7 @@ public final class Checkpoint implements AutoCloseable {
      * @param weight its name in diffusers
      * @throws BadBundleException if the file does not have it
      */
-    Located find(Part part, String weight) {
+    public Located find(Part part, String weight) {
         List<Source> places = places(part, weight);
         for (Source place : places) {
             if (place.change() == Source.Change.IDENTITY) {

@@ -5,8 +5,8 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
 
-/** Reading of single elements of any floating-point type as float32. */
-final class Elements {
+/** Reading of elements of any floating-point type, and of 32 and 64-bit integers, as float32. */
+public final class Elements {
     private static final ValueLayout.OfShort SHORT =
             ValueLayout.JAVA_SHORT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
     private static final ValueLayout.OfFloat FLOAT =
@@ -14,7 +14,42 @@ final class Elements {
     private static final ValueLayout.OfDouble DOUBLE =
             ValueLayout.JAVA_DOUBLE_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
 
+    private static final ValueLayout.OfInt INT =
+            ValueLayout.JAVA_INT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
+    private static final ValueLayout.OfLong LONG =
+            ValueLayout.JAVA_LONG_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
+
     private Elements() {}
+
+    /** All elements of a tensor. */
+    public static float[] of(Tensor tensor) {
+        float[] values = new float[Math.toIntExact(tensor.count())];
+        read(tensor, 0, values);
+        return values;
+    }
+
+    /** Fills {@code into} with the elements from {@code first} on. */
+    public static void read(Tensor tensor, long first, float[] into) {
+        MemorySegment data = tensor.data();
+        switch (tensor.type()) {
+            case F32 -> MemorySegment.copy(data, FLOAT, first * Float.BYTES, into, 0, into.length);
+            case F16 -> {
+                for (int i = 0; i < into.length; i++) {
+                    into[i] = Float.float16ToFloat(data.getAtIndex(SHORT, first + i));
+                }
+            }
+            case BF16 -> {
+                for (int i = 0; i < into.length; i++) {
+                    into[i] = Float.intBitsToFloat(data.getAtIndex(SHORT, first + i) << 16);
+                }
+            }
+            default -> {
+                for (int i = 0; i < into.length; i++) {
+                    into[i] = at(tensor, first + i);
+                }
+            }
+        }
+    }
 
     static float at(Tensor tensor, long index) {
         return at(tensor.data(), tensor.type(), index);
@@ -29,8 +64,9 @@ final class Elements {
             case F8_E4M3 -> e4m3(data.get(ValueLayout.JAVA_BYTE, index));
             case F8_E5M2 ->
                     Float.float16ToFloat((short) (data.get(ValueLayout.JAVA_BYTE, index) << 8));
-            default ->
-                    throw new IllegalArgumentException(type + " holds no floating-point numbers");
+            case I32 -> data.getAtIndex(INT, index);
+            case I64 -> data.getAtIndex(LONG, index);
+            default -> throw new IllegalArgumentException(type + " cannot be read as float32");
         };
     }
 

@@ -21,7 +21,8 @@ public enum Part {
         return folder;
     }
 
-    boolean isText() {
+    /** Whether it encodes text. */
+    public boolean isText() {
         return this == TEXT_ENCODER || this == TEXT_ENCODER_2 || this == TEXT_ENCODER_3;
     }
 }

@@ -17,10 +17,10 @@ import java.util.List;
  * @param part the network whose weights the graph has
  * @param values one for each value that the graph lacks
  */
-record Recipe(Part part, List<Value> values) {
+public record Recipe(Part part, List<Value> values) {
     private static final JsonFactory JSON = new JsonFactory();
 
-    Recipe {
+    public Recipe {
         values = List.copyOf(values);
     }
 
@@ -32,19 +32,20 @@ record Recipe(Part part, List<Value> values) {
      * @param at element of the weight that the value begins with
      * @param shape extents of the value
      */
-    record Value(String name, List<String> weights, long at, List<Long> shape) {
-        Value {
+    public record Value(String name, List<String> weights, long at, List<Long> shape) {
+        public Value {
             weights = List.copyOf(weights);
             shape = List.copyOf(shape);
         }
 
-        long count() {
+        /** Elements. */
+        public long count() {
             return shape.stream().reduce(1L, Math::multiplyExact);
         }
     }
 
     /** Parses a GRAPH.weights.json. */
-    static Recipe parse(String file, byte[] text) {
+    public static Recipe parse(String file, byte[] text) {
         Part part = null;
         List<Value> values = new ArrayList<>();
         try (JsonParser parser = JSON.createParser(text)) {

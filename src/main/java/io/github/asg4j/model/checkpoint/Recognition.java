@@ -208,6 +208,11 @@ public record Recognition(
             return "holds a denoiser alone, in the names of diffusers: give the folder of the whole"
                     + " checkpoint";
         }
+        if (shapes.keySet().stream().anyMatch(name -> name.startsWith("unet."))) {
+            return "names its denoiser's tensors unet.…, as tools that merge models do: not"
+                    + " supported; save it as a single file in the publisher's layout, or as a"
+                    + " diffusers folder";
+        }
         if (has(shapes, "decoder.conv_in.weight", "first_stage_model.decoder.conv_in.weight")) {
             return "holds an autoencoder alone: give it with --vae, beside a model";
         }

@@ -13,7 +13,7 @@ import java.util.stream.Stream;
  * Names of weights in the layouts of checkpoints. A weight is asked for by its name in diffusers (or
  * transformers); the answer lists the places where a checkpoint of the layout may have it.
  */
-final class WeightNames {
+public final class WeightNames {
     private static final String DENOISER = "model.diffusion_model.";
 
     private static final Pattern UNET_BLOCK =
@@ -100,7 +100,7 @@ final class WeightNames {
      * @param jointBlocks transformer blocks of an SD3 model: the last one differs; else anything
      * @throws IllegalArgumentException if no checkpoint of the layout can have a weight of this name
      */
-    static List<Source> of(Layout layout, Part part, String weight, int jointBlocks) {
+    public static List<Source> of(Layout layout, Part part, String weight, int jointBlocks) {
         if (layout == Layout.DIFFUSERS) {
             return diffusers(part, weight).map(Source::of).toList();
         }

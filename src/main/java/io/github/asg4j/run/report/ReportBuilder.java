@@ -3,6 +3,7 @@ package io.github.asg4j.run.report;
 
 import io.github.asg4j.GeneratedImage;
 import io.github.asg4j.GenerationRequest;
+import io.github.asg4j.Lora;
 import io.github.asg4j.Seed;
 import io.github.asg4j.model.Manifest;
 import io.github.asg4j.plan.Canvas;
@@ -27,6 +28,7 @@ import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
 import java.util.ArrayList;
 import java.util.HexFormat;
+import java.util.Iterator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -113,9 +115,26 @@ public final class ReportBuilder {
         map.put("guided_evaluations", plan.guidedEvaluations());
         map.put("unet_runs", plan.unetRuns());
         map.put("model", manifest.name());
+        if (!request.loras().isEmpty()) {
+            map.put("loras", loras());
+        }
         map.put("version", context.engine().version());
         map.put("bundle_sha256", context.engine().bundle().bundleSha256());
         return image(pixels, map);
+    }
+
+    /** The LoRA files that were drawn with. */
+    private List<Map<String, Object>> loras() {
+        List<Map<String, Object>> list = new ArrayList<>();
+        Iterator<String> hashes = context.model().loraHashes().iterator();
+        for (Lora lora : context.request().loras()) {
+            Map<String, Object> map = new LinkedHashMap<>();
+            map.put("file", lora.file().toString());
+            map.put("weight", lora.weight());
+            map.put("sha256", hashes.next());
+            list.add(map);
+        }
+        return list;
     }
 
     /** A picture on the way. */

@@ -142,7 +142,12 @@ class AssembledGraphTest {
                                             + "}}")
                             .getBytes(StandardCharsets.UTF_8);
             AssembledGraph graph =
-                    AssembledGraph.of(Files.readAllBytes(VALUES), "values", extra, checkpoint);
+                    AssembledGraph.of(
+                            Files.readAllBytes(VALUES),
+                            "values",
+                            extra,
+                            checkpoint,
+                            ChangedWeights.NONE);
             // What is large lies where it lay; 8 bits become halves.
             assertEquals(
                     List.of(Weight.Type.FLOAT16, Weight.Type.BFLOAT16, Weight.Type.FLOAT16),
@@ -157,6 +162,51 @@ class AssembledGraphTest {
             assertArrayEquals(new float[] {11, 22, 33, 44}, out.get("sum"));
             assertArrayEquals(floats(6, 12), out.get("share"));
             assertArrayEquals(new float[] {3, 4, 1, 2}, out.get("swapped"));
+        }
+    }
+
+    @Test
+    void changedWeightsTakeThePlaceOfTheFilesOwn() throws IOException {
+        Path path = file().write(temp.resolve("x.safetensors"));
+        try (Checkpoint checkpoint = Checkpoint.open(path, sd3());
+                Arena arena = Arena.ofConfined()) {
+            Map<String, MemorySegment> changed =
+                    Map.of(
+                            "proj_out.weight",
+                            arena.allocateFrom(ValueLayout.JAVA_FLOAT, floats(100, 109)),
+                            "transformer_blocks.0.ff.net.2.weight",
+                            arena.allocateFrom(ValueLayout.JAVA_FLOAT, floats(0, MANY)),
+                            "proj_out.bias",
+                            arena.allocateFrom(ValueLayout.JAVA_FLOAT, floats(5, 9)),
+                            "norm_out.linear.bias",
+                            arena.allocateFrom(ValueLayout.JAVA_FLOAT, floats(20, 24)));
+            byte[] extra =
+                    new String(RECIPE, StandardCharsets.UTF_8)
+                            .replace(
+                                    "}}}",
+                                    "},"
+                                            + entry(
+                                                    "transposed",
+                                                    "context_embedder.weight",
+                                                    "[3,2]")
+                                            + ","
+                                            + entry("unit", "proj_out.weight", "[3,3]")
+                                            + "}}")
+                            .getBytes(StandardCharsets.UTF_8);
+            AssembledGraph graph =
+                    AssembledGraph.of(
+                            Files.readAllBytes(VALUES),
+                            "values",
+                            extra,
+                            checkpoint,
+                            (part, weight) -> changed.get(weight));
+            assertEquals(Weight.Type.FLOAT32, graph.weights().getFirst().type());
+            Map<String, float[]> out = run(graph);
+            assertArrayEquals(floats(1, 7), out.get("plain"));
+            assertArrayEquals(floats(103, 109), out.get("slice"));
+            assertArrayEquals(floats(0, MANY), out.get("half"));
+            assertArrayEquals(new float[] {6, 8, 10, 12}, out.get("sum"));
+            assertArrayEquals(floats(20, 24), out.get("swapped"));
         }
     }
 
@@ -179,7 +229,9 @@ class AssembledGraphTest {
                 new Recognition(Family.SD2, EnumSet.of(Part.TEXT_ENCODER), "v", false, 4, false, 0);
         try (Checkpoint checkpoint = Checkpoint.open(path, sd2)) {
             byte[] recipe = recipe("text_encoder", entry("w", "text_projection.weight", "[3,2]"));
-            AssembledGraph graph = AssembledGraph.of(new byte[0], "values", recipe, checkpoint);
+            AssembledGraph graph =
+                    AssembledGraph.of(
+                            new byte[0], "values", recipe, checkpoint, ChangedWeights.NONE);
             assertTrue(graph.weights().isEmpty());
             ByteBuffer model = ByteBuffer.wrap(graph.model()).order(ByteOrder.LITTLE_ENDIAN);
             float[] last = floatsAt(model, graph.model().length - 6 * Float.BYTES, 6);
@@ -195,7 +247,9 @@ class AssembledGraphTest {
                         .write(temp.resolve("x.safetensors"));
         try (Checkpoint checkpoint = Checkpoint.open(path, sd3())) {
             byte[] recipe = recipe("text_encoder", entry("w", "text_projection.weight", "[2,2]"));
-            AssembledGraph graph = AssembledGraph.of(new byte[0], "values", recipe, checkpoint);
+            AssembledGraph graph =
+                    AssembledGraph.of(
+                            new byte[0], "values", recipe, checkpoint, ChangedWeights.NONE);
             ByteBuffer model = ByteBuffer.wrap(graph.model()).order(ByteOrder.LITTLE_ENDIAN);
             float[] last = floatsAt(model, graph.model().length - 4 * Float.BYTES, 4);
             assertArrayEquals(new float[] {1, 0, 0, 1}, last);
@@ -228,7 +282,13 @@ class AssembledGraphTest {
     private static String refusal(byte[] recipe, Checkpoint checkpoint) {
         return assertThrows(
                         BadBundleException.class,
-                        () -> AssembledGraph.of(new byte[0], "values", recipe, checkpoint))
+                        () ->
+                                AssembledGraph.of(
+                                        new byte[0],
+                                        "values",
+                                        recipe,
+                                        checkpoint,
+                                        ChangedWeights.NONE))
                 .getMessage();
     }
 
