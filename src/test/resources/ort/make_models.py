@@ -79,6 +79,15 @@ save(
     [("y", FLOAT, ["n"])],
 )
 
+# A denoiser of an inpainting model: latents, a mask and a masked picture's latents in, noise of the latents out.
+save(
+    "inpainting",
+    [node("Slice", ["sample", "start", "end", "axis"], ["noise"])],
+    [("sample", FLOAT, ["batch", 9, "height", "width"])],
+    [("noise", FLOAT, ["batch", 4, "height", "width"])],
+    weights=[helper.make_tensor(n, INT64, [1], [v]) for n, v in (("start", 0), ("end", 4), ("axis", 1))],
+)
+
 # As in an autoencoder: one head of 512 channels, whose kernel on CUDA takes more shared memory than it has without asking.
 save(
     "attention512",

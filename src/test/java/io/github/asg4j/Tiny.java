@@ -106,6 +106,22 @@ public final class Tiny {
                 });
     }
 
+    /** The tiny bundle with another denoiser. */
+    public static Path withDenoiser(Path folder, Path graph) {
+        return changed(
+                "tiny",
+                folder,
+                manifest -> {
+                    String file = graph.getFileName().toString();
+                    byte[] bytes = copy(graph, folder);
+                    manifest.withObject("denoiser").put("file", file);
+                    manifest.withObject("files")
+                            .putObject(file)
+                            .put("bytes", bytes.length)
+                            .put("sha256", sha256(bytes));
+                });
+    }
+
     /**
      * The tiny bundle with a decoder of src/test/resources/vae, which has group normalisation and is
      * there in two parts too.

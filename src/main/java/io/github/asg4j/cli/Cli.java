@@ -60,13 +60,24 @@ record Cli(
                     Map.entry("--num-inference-steps", "--steps N"),
                     Map.entry("--sample-steps", "--steps N"),
                     Map.entry("--init-img", "--image FILE, with --method demofusion or superres"),
+                    Map.entry("--init-image", "--image FILE, with --method demofusion or superres"),
                     Map.entry("-i", "--image FILE, with --method demofusion or superres"),
                     Map.entry("--output", "--out FILE"),
                     Map.entry("-o", "--out FILE"),
                     Map.entry("-m", "--model DIR"),
                     Map.entry("--ckpt", "--model DIR, a bundle made by onnx-export"),
                     Map.entry("--device", "--devices LIST"),
-                    Map.entry("--batch-size", "--view-batch N"));
+                    Map.entry("--batch-size", "--view-batch N"),
+                    Map.entry("--threads", "--threads-per-worker N"),
+                    Map.entry("-t", "--threads-per-worker N"),
+                    Map.entry("--gpu", "--devices cuda:0"),
+                    Map.entry("--sd-model", "--model DIR"),
+                    Map.entry(
+                            "--batch-count", "one picture a call: call again with another --seed"),
+                    Map.entry("--num-images", "one picture a call: call again with another --seed"),
+                    Map.entry("--upscale", "--size WxH, with any method"),
+                    Map.entry("--strength", "--image FILE alone: there is no strength"),
+                    Map.entry("--denoise", "--image FILE alone: there is no strength"));
 
     /** Held here, because the log manager forgets loggers with their levels. */
     private static final Logger LOG = Logger.getLogger("io.github.asg4j");
@@ -180,7 +191,7 @@ record Cli(
             err.println("To draw it: asg generate --prompt \"" + first + "\"");
             return;
         }
-        String hint = FOREIGN.get(first.replaceFirst("=.*", ""));
+        String hint = FOREIGN.get(first.replaceFirst("=.*", "").replace('_', '-'));
         if (!atRoot && hint != null) {
             err.println("Here it is " + hint + ".");
             return;

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.github.asg4j.model;
 
+import io.github.asg4j.BadBundleException;
 import io.github.asg4j.ort.Binding;
 import io.github.asg4j.ort.OrtSession;
 import io.github.asg4j.ort.Tensor;
+import io.github.asg4j.ort.TensorInfo;
 
 import org.jspecify.annotations.Nullable;
 
@@ -49,6 +51,7 @@ public final class Denoiser {
         this.pooledWidth = pooledWidth;
         this.dilationGroups = List.copyOf(dilationGroups);
         GraphContract graph = new GraphContract(session);
+        requirePlain(session);
         List<String> all =
                 new ArrayList<>(entry.inputs().stream().map(Manifest.Input::name).toList());
         if (!dilationGroups.isEmpty()) {
@@ -62,6 +65,31 @@ public final class Denoiser {
         graph.output("noise", "float32", ANY, channels, ANY, ANY);
         for (Manifest.Mask mask : entry.masks()) {
             graph.output(mask.output(), "float32", ANY, ANY, ANY);
+        }
+    }
+
+    /** Refuses what takes more than latents: to export it again would not help. */
+    private static void requirePlain(OrtSession session) {
+        TensorInfo sample = session.inputs().get("sample");
+        TensorInfo noise = session.outputs().get("noise");
+        if (sample == null
+                || noise == null
+                || sample.dims().size() != 4
+                || noise.dims().size() != 4) {
+            return; // for the contract to say
+        }
+        long in = sample.dims().get(1);
+        long out = noise.dims().get(1);
+        if (in > out && out > 0) {
+            throw new BadBundleException(
+                    session.name()
+                            + " takes "
+                            + in
+                            + " channels and gives "
+                            + out
+                            + ": what it takes beside the latents is a mask or a picture, as models"
+                            + " for inpainting, editing and depth maps do. They are not supported:"
+                            + " use the plain text-to-image model");
         }
     }
 

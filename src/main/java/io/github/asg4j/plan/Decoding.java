@@ -59,11 +59,13 @@ public record Decoding(
      *     tiled_decoder, whose tiles overlap by what its convolutions reach
      */
     public record Tiling(long wholeCells, int tile, int overlap) {
-        /** Whole up to 1024 x 1024 pixels at a factor of 8, then tiles of 512 pixels. */
-        public static final Tiling DEFAULT = new Tiling(128L * 128, 64, 16);
+        private static final int WHOLE_PIXELS = 1024;
+        private static final int TILE_PIXELS = 512;
 
-        /** Latent cells of the smallest tile: below, most of what is computed is thrown away. */
-        public static final int SMALLEST = 16;
+        /** Pixels of the smallest tile: below, most of what is computed is thrown away. */
+        private static final int SMALLEST_PIXELS = 128;
+
+        private static final int SMALLEST_CELLS = 4;
 
         public Tiling {
             if (tile < 2 || overlap < 1 || 2 * overlap > tile) {
@@ -76,6 +78,17 @@ public record Decoding(
             }
         }
 
+        /** Whole up to 1024 x 1024 pixels, then tiles of 512 pixels that share 128. */
+        public static Tiling usual(int factor) {
+            long whole = WHOLE_PIXELS / factor;
+            return new Tiling(whole * whole, TILE_PIXELS / factor, TILE_PIXELS / factor / 4);
+        }
+
+        /** Latent cells of the smallest tile, 128 pixels. */
+        static int smallest(int factor) {
+            return Math.max(SMALLEST_CELLS, SMALLEST_PIXELS / factor);
+        }
+
         /** Makes a tiling of {@code cells} whatever the size, overlapping by a quarter. */
         public static Tiling of(int cells) {
             return new Tiling(0, cells, cells / 4);
@@ -84,25 +97,26 @@ public record Decoding(
         /**
          * The same from pixels.
          *
-         * @throws BadRequestException unless a whole number of cells, at least {@link #SMALLEST}
+         * @throws BadRequestException unless a whole number of cells, at least 128 pixels
          */
         public static Tiling ofPixels(int pixels, int factor) {
-            if (pixels % factor != 0 || pixels / factor < SMALLEST) {
+            if (pixels % factor != 0 || pixels / factor < smallest(factor)) {
                 throw new BadRequestException(
                         "VAE tiles of "
                                 + pixels
                                 + " pixels cannot be: they are a multiple of "
                                 + factor
                                 + ", at least "
-                                + SMALLEST * factor);
+                                + smallest(factor) * factor);
             }
             return of(pixels / factor);
         }
 
         /** The usual one, then ever smaller tiles for as long as memory does not suffice. */
-        public static List<Tiling> byMemory() {
-            List<Tiling> tilings = new ArrayList<>(List.of(DEFAULT));
-            for (int cells = DEFAULT.tile(); cells >= SMALLEST; cells /= 2) {
+        public static List<Tiling> byMemory(int factor) {
+            Tiling usual = usual(factor);
+            List<Tiling> tilings = new ArrayList<>(List.of(usual));
+            for (int cells = usual.tile(); cells >= smallest(factor); cells /= 2) {
                 tilings.add(of(cells));
             }
             return tilings;
@@ -124,7 +138,7 @@ public record Decoding(
      */
     public @Nullable Decoding smaller() {
         int cells = whole() ? Math.max(height, width) : tiling.tile();
-        while ((cells /= 2) >= Tiling.SMALLEST) {
+        while ((cells /= 2) >= Tiling.smallest(latent.vaeFactor())) {
             Decoding smaller = new Decoding(vae, latent, height, width, Tiling.of(cells), 1);
             if (smaller.onceBytes() + smaller.tileBytes() < onceBytes() + atOnce * tileBytes()) {
                 return smaller;

@@ -6,9 +6,12 @@ import io.github.asg4j.model.Manifest;
 
 import org.jspecify.annotations.Nullable;
 
+import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
+import java.util.stream.Collectors;
 
 /**
  * Bytes a request takes, by part. Our own buffers are exact; weights are as they are stored (the CPU
@@ -187,31 +190,75 @@ public record MemoryEstimate(
     }
 
     /**
-     * @param where the memory is: "of memory", or a device's name
+     * Refuses work that does not fit, and says which of its parts take how much and what would take
+     * less.
+     *
+     * @param limit bytes there are
+     * @param where the memory is: "of memory", or "on" a device
+     * @param plan of the work
      * @throws OutOfMemoryException when {@code limit} bytes do not suffice
      */
-    public void require(long limit, Canvas canvas, String where) {
-        if (total() > limit) {
-            throw new OutOfMemoryException(
-                    canvas.x().pixels()
-                            + "x"
-                            + canvas.y().pixels()
-                            + " needs at least "
-                            + megabytes(total())
-                            + " "
-                            + where
-                            + " ("
-                            + describe()
-                            + " bytes), the limit is "
-                            + megabytes(limit)
-                            + ": draw a smaller picture, use --method asg, fewer workers or a"
-                            + " smaller view batch",
-                    null);
+    void require(long limit, String where, Plan plan) {
+        if (total() <= limit) {
+            return;
         }
+        Canvas canvas = plan.canvas();
+        throw new OutOfMemoryException(
+                canvas.x().pixels()
+                        + "x"
+                        + canvas.y().pixels()
+                        + " by "
+                        + plan.method()
+                        + " needs at least "
+                        + mebibytes(total())
+                        + " "
+                        + where
+                        + ", the limit is "
+                        + mebibytes(limit)
+                        + ". It takes "
+                        + parts()
+                        + ". "
+                        + advice(limit, plan),
+                null);
     }
 
-    static String megabytes(long bytes) {
-        return bytes < 10 << 20 ? bytes + " bytes" : bytes / (1L << 20) + " MiB";
+    /** As "weights 16.5 MiB, VAE 28.5 MiB": the largest first, what is below a hundredth left out. */
+    private String parts() {
+        Map<String, Long> parts = new LinkedHashMap<>();
+        parts.put("weights", weights);
+        parts.put("latents", latents);
+        parts.put("inputs and outputs of the networks", workers);
+        parts.put("the denoiser's working memory", workspace);
+        parts.put("the VAE's working memory", vae);
+        parts.put("the picture", picture);
+        return parts.entrySet().stream()
+                .filter(part -> part.getValue() > total() / 100)
+                .sorted(Map.Entry.<String, Long>comparingByValue().reversed())
+                .map(part -> mebibytes(part.getValue()) + " for " + part.getKey())
+                .collect(Collectors.joining(", "));
+    }
+
+    private String advice(long limit, Plan plan) {
+        if (weights > limit) {
+            return "The model's weights alone do not fit: allow more (--max-memory), or use a"
+                       + " smaller model";
+        }
+        List<String> ways = new ArrayList<>();
+        ways.add("draw a smaller picture");
+        if (plan.workers() > 1) {
+            ways.add("use fewer workers than " + plan.workers() + " (--devices cpu:1)");
+        }
+        if (plan.viewBatch() > 1) {
+            ways.add("use a smaller view batch than " + plan.viewBatch() + " (--view-batch 1)");
+        }
+        if (plan.drawsWhole()) {
+            ways.add("draw in patches, as --method asg does");
+        }
+        return "Allow more (--max-memory), or " + String.join(", or ", ways);
+    }
+
+    private static String mebibytes(long bytes) {
+        return String.format(Locale.ROOT, "%.1f MiB", bytes / (double) (1 << 20));
     }
 
     public Map<String, Object> describe() {

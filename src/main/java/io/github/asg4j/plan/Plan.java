@@ -18,6 +18,7 @@ import java.util.SequencedMap;
  * @param upscaling what becomes of the decoded picture; null: it is of the size asked for
  * @param steps of the schedule
  * @param viewBatch views per call at most ({@link Stage#calls})
+ * @param workers that share the work
  * @param memory bytes it takes of the host
  * @param devices bytes it takes of each GPU's worker, by name; empty on the CPU
  */
@@ -29,6 +30,7 @@ public record Plan(
         @Nullable Upscaling upscaling,
         int steps,
         int viewBatch,
+        int workers,
         MemoryEstimate memory,
         SequencedMap<String, MemoryEstimate> devices) {
 
@@ -38,6 +40,38 @@ public record Plan(
      */
     public long guidedEvaluations() {
         return stages.stream().mapToLong(Stage::evaluations).sum();
+    }
+
+    /**
+     * Refuses work that needs more memory than there is.
+     *
+     * @param limit bytes there are
+     * @throws io.github.asg4j.OutOfMemoryException naming need, limit and what would need less
+     */
+    public void requireMemory(long limit) {
+        memory.require(limit, "of memory", this);
+    }
+
+    /**
+     * The same of a GPU's worker.
+     *
+     * @param device its name; one that this plan has no estimate of is not held against anything
+     */
+    public void requireMemory(String device, long limit) {
+        MemoryEstimate own = devices.get(device);
+        if (own != null) {
+            own.require(limit, "on " + device, this);
+        }
+    }
+
+    /** Whether the denoiser or an upscaler takes more than a patch or a window at a time. */
+    boolean drawsWhole() {
+        return upscaling != null && !upscaling.passes().isEmpty()
+                || stages.stream()
+                        .anyMatch(
+                                s ->
+                                        (long) s.viewHeight() * s.viewWidth()
+                                                > 2L * canvas.y().patch() * canvas.x().patch());
     }
 
     /** Calls of the UNet's session. */

@@ -175,6 +175,7 @@ public final class Planner {
                 work.upscaling(),
                 work.steps(),
                 viewBatch,
+                workers,
                 gpus.isEmpty() ? onHost(all, decoding, workers) : beside(all, decoding, workers),
                 devices);
     }
@@ -217,7 +218,7 @@ public final class Planner {
         int width = upscaling == null ? canvas.width() : canvas.x().patch();
         List<Decoding.Tiling> tilings =
                 request.vaeTile().isEmpty()
-                        ? Decoding.Tiling.byMemory()
+                        ? Decoding.Tiling.byMemory(latent.vaeFactor())
                         : List.of(
                                 Decoding.Tiling.ofPixels(
                                         request.vaeTile().getAsInt(), latent.vaeFactor()));

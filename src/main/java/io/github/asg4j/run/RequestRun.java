@@ -8,7 +8,6 @@ import io.github.asg4j.GenerationRequest;
 import io.github.asg4j.TraceReport;
 import io.github.asg4j.device.Memory;
 import io.github.asg4j.model.LoadedModel;
-import io.github.asg4j.plan.MemoryEstimate;
 import io.github.asg4j.plan.Plan;
 import io.github.asg4j.plan.Stage;
 import io.github.asg4j.plan.Upscaling;
@@ -108,13 +107,8 @@ final class RequestRun implements AutoCloseable {
      * @param memoryLimit bytes of host memory that a request may take
      */
     void prepare(long memoryLimit) {
-        plan.memory().require(memoryLimit, plan.canvas(), "of memory");
-        for (DeviceLane lane : lanes) {
-            MemoryEstimate own = plan.devices().get(lane.name());
-            if (own != null) {
-                own.require(lane.memoryLimit(), plan.canvas(), "on " + lane.name());
-            }
-        }
+        plan.requireMemory(memoryLimit);
+        lanes.forEach(lane -> plan.requireMemory(lane.name(), lane.memoryLimit()));
         if (plan.stages().stream().anyMatch(Stage::dilatesNetwork)) {
             LoadedModel model = context.model();
             lanes.forEach(lane -> model.dilatedDenoiser(devices.indexOf(lane)));

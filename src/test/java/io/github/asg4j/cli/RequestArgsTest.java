@@ -243,7 +243,10 @@ class RequestArgsTest {
         "--width,--size",
         "--height,--size",
         "-n,--negative-prompt",
-        "--sampler,--scheduler"
+        "--sampler,--scheduler",
+        "--cfg_scale,--guidance-scale",
+        "--init-image,--image",
+        "--batch-count,one picture a call"
     })
     void anOptionOfAnotherToolGetsAHint(String foreign, String ours) {
         FakeEngines.Result result =

@@ -110,8 +110,8 @@ class CudaMemoryTest {
         try (Engine engine = new EmulatedGpus(small).open("cuda:0")) {
             Generation generation = engine.submit(Tiny.request().size(512, 512).build());
             OutOfMemoryException e = assertThrows(OutOfMemoryException.class, generation::join);
-            assertTrue(e.getMessage().contains(" on cuda:0 ("), e.getMessage());
-            assertTrue(e.getMessage().contains("the limit is 300000 bytes"), e.getMessage());
+            assertTrue(e.getMessage().contains(" on cuda:0,"), e.getMessage());
+            assertTrue(e.getMessage().contains("the limit is 0.3 MiB"), e.getMessage());
         }
     }
 }

@@ -327,8 +327,8 @@ class DecodeTest {
             assertEquals(128, vae(engine, request).get("tile_pixels"));
             Generation generation = engine.submit(request);
             OutOfMemoryException e = assertThrows(OutOfMemoryException.class, generation::join);
-            assertTrue(e.getMessage().contains("the limit is 500 MiB"), e.getMessage());
-            assertTrue(e.getMessage().contains("vae="), e.getMessage());
+            assertTrue(e.getMessage().contains("the limit is 500.0 MiB"), e.getMessage());
+            assertTrue(e.getMessage().contains("for the VAE's working memory"), e.getMessage());
         }
     }
 

@@ -28,6 +28,7 @@ import io.github.asg4j.run.worker.WorkerHook;
 
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 import java.nio.file.Path;
@@ -428,14 +429,41 @@ class EngineTest {
                 BadRequestException.class, () -> Engine.open(Tiny.options(1).withDevices("cpu:0")));
     }
 
+    /** The message has no map of bytes, and advises nothing that is in use already. */
+    @ParameterizedTest
+    @CsvSource({
+        "asg, 1, false, false",
+        "direct, 1, false, true",
+        "multidiffusion, 3, true, false",
+        "direct, 2, true, true"
+    })
+    void aPictureBeyondMemoryIsRefusedBeforeTheWork(
+            String method, int workers, boolean fewerWorkers, boolean patches) {
+        EngineOptions options = Tiny.options(workers).withMaxMemoryBytes(3 << 20);
+        try (Engine engine = Engine.open(options)) {
+            GenerationRequest request = Tiny.request().size(1024, 1024).method(method).build();
+            String message =
+                    assertThrows(OutOfMemoryException.class, () -> engine.submit(request).join())
+                            .getMessage();
+            assertTrue(message.startsWith("1024x1024 by " + method + " needs at "), message);
+            assertTrue(message.contains("the limit is 3.0 MiB. It takes "), message);
+            assertTrue(message.contains("Allow more (--max-memory), or draw a smaller"), message);
+            assertFalse(message.contains("{") || message.contains("view batch"), message);
+            assertEquals(fewerWorkers, message.contains("--devices cpu:1"), message);
+            assertEquals(patches, message.contains("--method asg"), message);
+        }
+    }
+
     @Test
-    void aPictureBeyondMemoryIsRefusedBeforeTheWork() {
-        try (Engine engine = Engine.open(Tiny.options(1).withMaxMemoryBytes(1 << 20))) {
-            OutOfMemoryException e =
+    void weightsBeyondMemoryAreNotBlamedOnThePicture() {
+        try (Engine engine = Engine.open(Tiny.options(1).withMaxMemoryBytes(1000))) {
+            String message =
                     assertThrows(
-                            OutOfMemoryException.class,
-                            () -> engine.submit(Tiny.request().size(1024, 1024).build()).join());
-            assertTrue(e.getMessage().contains("1024x1024"), e.getMessage());
+                                    OutOfMemoryException.class,
+                                    () -> engine.submit(Tiny.request().build()).join())
+                            .getMessage();
+            assertTrue(message.contains("model's weights alone do not fit"), message);
+            assertFalse(message.contains("smaller picture"), message);
         }
     }
 

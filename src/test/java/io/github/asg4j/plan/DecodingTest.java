@@ -2,10 +2,17 @@
 package io.github.asg4j.plan;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 
+import io.github.asg4j.BadRequestException;
 import io.github.asg4j.model.Manifest;
 
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+import java.util.List;
+import java.util.Objects;
 
 class DecodingTest {
     private static final Manifest.Latent LATENT =
@@ -15,7 +22,36 @@ class DecodingTest {
         Manifest.TiledDecoder tiled =
                 new Manifest.TiledDecoder("front", "tail", 4, 4, frontChannels);
         Manifest.Vae vae = new Manifest.Vae("decoder", null, "fp32", tiled, null, 256, false);
-        return new Decoding(vae, LATENT, 512, 512, Decoding.Tiling.DEFAULT, 1);
+        return new Decoding(vae, LATENT, 512, 512, Decoding.Tiling.usual(8), 1);
+    }
+
+    /** Sizes are pixels, whatever a latent cell is: a VAE of factor 1 has cells of one pixel. */
+    @ParameterizedTest
+    @CsvSource({
+        "1, 256, 1, 256", "1, 1024, 1, 1024", "1, 1536, 16, 512", "2, 1024, 1, 1024",
+        "4, 1152, 9, 512", "8, 256, 1, 256", "8, 1024, 1, 1024", "8, 1536, 16, 512",
+        "16, 1536, 16, 512", "32, 2048, 25, 512"
+    })
+    void tilesAreOfPixels(int factor, int pixels, int tiles, int tilePixels) {
+        Decoding decoding = decoding(factor, pixels, Decoding.Tiling.usual(factor));
+        assertEquals(tiles, decoding.tiles().size());
+        assertEquals(tilePixels, decoding.tiles().getFirst().seenWidth() * factor);
+        assertEquals(tiles == 1, decoding.whole());
+        List<Decoding.Tiling> byMemory = Decoding.Tiling.byMemory(factor);
+        assertEquals(Decoding.Tiling.usual(factor), byMemory.getFirst());
+        assertEquals(128, byMemory.getLast().tile() * factor);
+        assertEquals(128 / factor, Decoding.Tiling.ofPixels(128, factor).tile());
+        assertThrows(
+                BadRequestException.class, () -> Decoding.Tiling.ofPixels(128 - factor, factor));
+        Decoding smaller = decoding(factor, 512, Decoding.Tiling.usual(factor)).smaller();
+        assertEquals(256, Objects.requireNonNull(smaller).tiling().tile() * factor);
+    }
+
+    private static Decoding decoding(int factor, int pixels, Decoding.Tiling tiling) {
+        Manifest.Latent latent =
+                new Manifest.Latent(3, 64, 64, factor, 1, 0, 4, Manifest.Latent.UNLIMITED);
+        Manifest.Vae vae = new Manifest.Vae("decoder", null, "fp32", null, null, 8, false);
+        return new Decoding(vae, latent, pixels / factor, pixels / factor, tiling, 1);
     }
 
     /** SDXL's front at 4096 x 4096: with all 512 channels a value more than an int can count. */

@@ -283,7 +283,7 @@ class DecodeRunTest {
     }
 
     private static List<Integer> borders(Manifest.TiledDecoder entry, int width, int height) {
-        return new Decoding(vae(entry, null), LATENT, height, width, Decoding.Tiling.DEFAULT, 1)
+        return new Decoding(vae(entry, null), LATENT, height, width, Decoding.Tiling.usual(8), 1)
                 .columnBorders();
     }
 
