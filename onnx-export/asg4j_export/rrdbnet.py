@@ -7,6 +7,7 @@ of the modules here; the other two are renamed to them when read.
 
 from __future__ import annotations
 
+import math
 import pickle
 import re
 from dataclasses import dataclass
@@ -36,6 +37,14 @@ class Shape:
     features: int  # nf
     blocks: int  # nb
     growth: int  # gc
+
+    @property
+    def reach(self) -> int:
+        """Input pixels on every side that an output pixel depends on: a tile with this border is exact."""
+        reach = 2  # output pixels: HRconv, conv_last
+        for _ in range(self.scale.bit_length() - 1):
+            reach = math.ceil((reach + 1) / 2)  # upconv, before which each pixel is repeated
+        return reach + 2 + 3 * _CONVS * self.blocks  # trunk_conv, conv_first, the dense blocks
 
     def __str__(self) -> str:
         return f"RRDBNet x{self.scale}, nf {self.features}, nb {self.blocks}, gc {self.growth}"

@@ -160,12 +160,12 @@ def test_graph(bundle, tmp_path, scale, batch, height, width):
 
 def test_manifest(bundle, tmp_path):
     before = manifest_of(bundle)
-    upscaler.add(weights_file(tmp_path, 4), bundle)
-    upscaler.add(weights_file(tmp_path, 2), bundle, overlap=16)
+    upscaler.add(weights_file(tmp_path, 4), bundle, overlap=19)
+    upscaler.add(weights_file(tmp_path, 2), bundle, overlap=40)
     manifest = manifest_of(bundle)
     assert manifest["upscalers"] == [
-        {"file": "upscaler_x2.onnx", "scale": 2, "overlap": 16, "width": 8},
-        {"file": "upscaler_x4.onnx", "scale": 4, "overlap": 32, "width": 8},
+        {"file": "upscaler_x2.onnx", "scale": 2, "overlap": 40, "tile_error": 0.0, "width": 8},
+        {"file": "upscaler_x4.onnx", "scale": 4, "overlap": 19, "tile_error": 0.0, "width": 8},
     ]
     assert list(manifest["files"]) == ["denoiser.onnx", "upscaler_x2.onnx", "upscaler_x4.onnx", "z.onnx"]
     for name in ("upscaler_x2.onnx", "upscaler_x4.onnx"):
@@ -179,9 +179,71 @@ def test_again_replaces_and_gives_the_same_bytes(bundle, tmp_path):
     weights = weights_file(tmp_path, 2)
     upscaler.add(weights, bundle)
     first = (bundle / "upscaler_x2.onnx").read_bytes()
-    upscaler.add(weights, bundle, overlap=8)
+    upscaler.add(weights, bundle, overlap=50)
     assert (bundle / "upscaler_x2.onnx").read_bytes() == first
-    assert manifest_of(bundle)["upscalers"] == [{"file": "upscaler_x2.onnx", "scale": 2, "overlap": 8, "width": 8}]
+    assert manifest_of(bundle)["upscalers"] == [{"file": "upscaler_x2.onnx", "scale": 2, "overlap": 50, "tile_error": 0.0, "width": 8}]
+
+
+# ------------------------------------------------------------------------------------------------ tiles
+
+
+def lively(shape: Shape) -> RRDBNet:
+    """Random weights without a sign or a bias, so that nothing cancels far pixels; the output lies within 0..1."""
+    net = RRDBNet(shape).eval().requires_grad_(False)
+    weights = random_weights(shape)
+    net.load_state_dict({name: value.abs() if name.endswith("weight") else 0 * value for name, value in weights.items()})
+    net.conv_last.weight *= 0.9 / net(torch.ones(1, 3, 8 * shape.reach, 3 * shape.reach)).max()
+    return net
+
+
+@pytest.mark.parametrize("shape", [Shape(2, 4, 1, 2), Shape(4, 4, 1, 2), Shape(8, 2, 1, 2), Shape(4, 2, 2, 2)], ids=str)
+def test_reach(shape):
+    """What is moved by one input pixel lies within the reach, and touches it."""
+    net = lively(shape).double()
+    width = 2 * shape.reach + 5
+    middle = width // 2
+    image = torch.zeros(1, 3, 1, width, dtype=torch.float64)
+    moved = image.clone()
+    moved[..., middle] = 1
+    assert not net(image).any()
+    columns = net(moved).any(2).any(1)[0].nonzero()[:, 0]
+    assert middle - int(columns.min()) // shape.scale == shape.reach
+    assert int(columns.max()) // shape.scale - middle == shape.reach
+
+
+def test_reach_of_the_published_files():
+    assert (Shape(4, 64, 23, 32).reach, Shape(2, 64, 23, 32).reach, Shape(4, 64, 6, 32).reach) == (349, 349, 94)
+
+
+def test_tile_errors_are_those_of_tiles():
+    net = lively(SMALL[4])
+    errors = upscaler.tile_errors(net)
+    assert len(errors) == net.shape.reach + 1 and errors[-1] == 0
+    assert all(a >= b for a, b in zip(errors, errors[1:])) and errors[0] > 1
+    picture = torch.from_numpy(upscaler._noise(64, 2 * net.shape.reach))
+    middle = net.shape.reach
+    whole = net(picture).clamp(0, 1)
+    for overlap in (0, 3, 8):
+        left = net(picture[..., : middle + overlap]).clamp(0, 1)[..., : 4 * middle]
+        assert 255 * float((left - whole[..., : 4 * middle]).abs().max()) <= 1.5 * errors[overlap] + 1e-4
+
+
+def test_the_least_overlap():
+    assert upscaler.least_overlap([9.0] * 16 + [0.1] * 14, 29) == 16
+    assert upscaler.least_overlap([9.0] * 17 + [0.1] * 13, 29) == 24
+    assert upscaler.least_overlap([0.0] * 30, 29) == 0
+    assert upscaler.least_overlap([9.0] * 193, 349) == 349
+
+
+def test_the_overlap_is_measured(bundle, tmp_path):
+    shape = SMALL[4]
+    torch.save(lively(shape).state_dict(), tmp_path / "w.pth")
+    entry = upscaler.add(tmp_path / "w.pth", bundle)
+    errors = upscaler.tile_errors(lively(shape))
+    assert entry["overlap"] == upscaler.least_overlap(errors, shape.reach) > 0
+    assert entry["tile_error"] <= upscaler.TILE_ERROR
+    blind = upscaler.add(tmp_path / "w.pth", bundle, overlap=0)
+    assert blind["overlap"] == 0 and errors[0] <= blind["tile_error"] <= 1.1 * errors[0]
 
 
 @pytest.mark.parametrize("fail_at", [1, 2, 3])

@@ -302,9 +302,11 @@ public record Manifest(
      *     scale]}, RGB in [0, 1]
      * @param scale output pixels per input pixel and axis
      * @param overlap input pixels beside a tile that are computed and thrown away
+     * @param tileError levels of 255 by which a tile differs from the whole picture at most, as it was
+     *     measured or follows from what the network sees; NaN: unknown
      * @param width channels of its features, which its working memory grows with; 0: unknown
      */
-    public record Upscaler(String file, int scale, int overlap, int width) {}
+    public record Upscaler(String file, int scale, int overlap, double tileError, int width) {}
 
     /**
      * @param timeIds the denoiser takes sizes and crop position as SDXL's does
@@ -671,7 +673,8 @@ public record Manifest(
         List<Upscaler> upscalers = new ArrayList<>();
         Set<Integer> scales = new HashSet<>();
         for (Json entry : json == null ? List.<Json>of() : json.items(0, 16)) {
-            entry.onlyKeys("file", "scale", "overlap", "width");
+            entry.onlyKeys("file", "scale", "overlap", "tile_error", "width");
+            Json error = entry.optional("tile_error");
             int scale = entry.get("scale").integer(2, 16);
             if (!scales.add(scale)) {
                 throw entry.get("scale").expected("a scale that no other upscaler has");
@@ -681,6 +684,7 @@ public record Manifest(
                             file(entry.get("file"), files),
                             scale,
                             entry.get("overlap").integer(0, 1024),
+                            error == null ? Double.NaN : error.number(0, 255),
                             optional(entry, "width", 1, 1 << 16, 0)));
         }
         return upscalers;

@@ -103,6 +103,11 @@ public record Upscaling(List<Pass> passes, int height, int width) {
                     Math.min(width, left + TILE + border) - seenLeft);
         }
 
+        /** Pixels that the upscaler sees in all tiles over those of the picture. */
+        public double cost() {
+            return tiles().stream().mapToDouble(Pass::seen).sum() / ((double) height * width);
+        }
+
         private static long seen(Tile tile) {
             return (long) tile.seenHeight() * tile.seenWidth();
         }
@@ -177,6 +182,11 @@ public record Upscaling(List<Pass> passes, int height, int width) {
         map.put("scale", pass.upscaler().scale());
         map.put("pixels", List.of(pass.width(), pass.height()));
         map.put("tiles", pass.tiles().size());
+        map.put("overlap", pass.upscaler().overlap());
+        map.put("times_the_pixels", Math.rint(100 * pass.cost()) / 100);
+        if (!Double.isNaN(pass.upscaler().tileError())) {
+            map.put("tile_error", pass.upscaler().tileError());
+        }
         return map;
     }
 }

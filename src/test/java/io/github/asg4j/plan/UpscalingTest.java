@@ -2,6 +2,7 @@
 package io.github.asg4j.plan;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.asg4j.model.Manifest;
@@ -12,6 +13,7 @@ import org.junit.jupiter.params.provider.CsvSource;
 
 import java.util.Arrays;
 import java.util.List;
+import java.util.Map;
 
 /** Which upscalers run, and over which tiles. */
 class UpscalingTest {
@@ -63,7 +65,9 @@ class UpscalingTest {
         "1024, 1024, 300, 36"
     })
     void coresCoverThePictureOnce(int height, int width, int overlap, int count) {
-        var pass = new Upscaling.Pass(new Manifest.Upscaler("x", 2, overlap, 0), height, width);
+        var pass =
+                new Upscaling.Pass(
+                        new Manifest.Upscaler("x", 2, overlap, Double.NaN, 0), height, width);
         int[] seen = new int[height * width];
         for (Tile t : pass.tiles()) {
             assertTrue(t.height() <= 192 && t.width() <= 192);
@@ -87,6 +91,29 @@ class UpscalingTest {
                 Math.min(overlap, whole - start - extent), seenStart + seenExtent - start - extent);
     }
 
+    /** The plan says what tiles share, what that costs, and by how much they may differ. */
+    @Test
+    void whatTilesCost() {
+        var exact = new Manifest.Upscaler("x2", 2, 94, 0.04, 0);
+        Upscaling upscaling = Upscaling.of(256, 256, 2, List.of(exact));
+        // cores of 192 and 64, each sees the 94 pixels beside it that there are
+        double seen = Math.pow((256 + 64 + 94) / 256.0, 2);
+        assertEquals(seen, upscaling.passes().getFirst().cost(), 1e-12);
+        Map<?, ?> pass = (Map<?, ?>) ((List<?>) upscaling.describe().get("passes")).getFirst();
+        assertEquals(94, pass.get("overlap"));
+        assertEquals(2.62, pass.get("times_the_pixels"));
+        assertEquals(0.04, pass.get("tile_error"));
+        pass =
+                (Map<?, ?>)
+                        ((List<?>)
+                                        Upscaling.of(128, 128, 2, upscalers("2"))
+                                                .describe()
+                                                .get("passes"))
+                                .getFirst();
+        assertEquals(1.0, pass.get("times_the_pixels"));
+        assertFalse(pass.containsKey("tile_error"), "unknown");
+    }
+
     @Test
     void bytesAreThoseOfThePassesAndOneTile() {
         Upscaling upscaling = Upscaling.of(128, 256, 3, upscalers("2"));
@@ -101,8 +128,8 @@ class UpscalingTest {
     /** Of the largest tile of each network; the first tile has it, so that ONNX Runtime's arena fits all. */
     @Test
     void workspaceIsThatOfTheLargestTile() {
-        var x4 = new Manifest.Upscaler("x4", 4, 16, 64);
-        var x2 = new Manifest.Upscaler("x2", 2, 16, 32);
+        var x4 = new Manifest.Upscaler("x4", 4, 16, Double.NaN, 64);
+        var x2 = new Manifest.Upscaler("x2", 2, 16, Double.NaN, 32);
         Upscaling upscaling = Upscaling.of(128, 256, 8, List.of(x4, x2));
         // seen at most: 128 of 128 rows and 208 of 256 columns, then 224 of 512 and of 1024
         long expected = 12L * (64 * 16 * 128 * 208 + 32 * 4 * 224 * 224);
@@ -118,7 +145,7 @@ class UpscalingTest {
 
     private static List<Manifest.Upscaler> upscalers(String scales) {
         return Arrays.stream(scales.split(" "))
-                .map(s -> new Manifest.Upscaler("x" + s, Integer.parseInt(s), 16, 0))
+                .map(s -> new Manifest.Upscaler("x" + s, Integer.parseInt(s), 16, Double.NaN, 0))
                 .toList();
     }
 }

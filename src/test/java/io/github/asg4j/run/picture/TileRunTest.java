@@ -55,7 +55,7 @@ class TileRunTest {
     void tilesGiveTheWholePicture(int scale, int height, int width) {
         try (LoadedModel model = model(scale)) {
             Manifest.Upscaler entry =
-                    new Manifest.Upscaler("upscaler_x" + scale + ".onnx", scale, 20, 0);
+                    new Manifest.Upscaler("upscaler_x" + scale + ".onnx", scale, 20, Double.NaN, 0);
             MemorySegment picture = picture(height, width);
             MemorySegment whole = whole(model, entry, picture, height, width);
             MemorySegment tiled =
@@ -65,11 +65,34 @@ class TileRunTest {
         }
     }
 
+    /**
+     * The border is what the network sees, 19 pixels by its convolutions (rrdbnet.py): with it tiles
+     * are exact, and the fewer pixels they share the more they differ.
+     */
+    @Test
+    void tilesDifferByWhatTheyDoNotSee() {
+        try (LoadedModel model = model(2)) {
+            MemorySegment picture = picture(200, 40);
+            double before = 0;
+            for (int overlap : new int[] {19, 8, 4, 0}) {
+                var entry = new Manifest.Upscaler("upscaler_x2.onnx", 2, overlap, Double.NaN, 0);
+                MemorySegment whole = whole(model, entry, picture, 200, 40);
+                MemorySegment tiled =
+                        tiled(model, Upscaling.of(200, 40, 2, List.of(entry)), picture, 1);
+                double difference = largestDifference(whole, tiled);
+                assertTrue(overlap < 19 || difference < 2e-6, overlap + ": " + difference);
+                assertTrue(difference >= before, overlap + ": " + difference + " after " + before);
+                before = difference;
+            }
+        }
+    }
+
     /** What the border is for: without it the seams are seen. */
     @Test
     void tilesWithoutBordersDiffer() {
         try (LoadedModel model = model(2)) {
-            Manifest.Upscaler blind = new Manifest.Upscaler("upscaler_x2.onnx", 2, 0, 0);
+            Manifest.Upscaler blind =
+                    new Manifest.Upscaler("upscaler_x2.onnx", 2, 0, Double.NaN, 0);
             MemorySegment picture = picture(200, 40);
             MemorySegment whole = whole(model, blind, picture, 200, 40);
             MemorySegment tiled =
@@ -82,7 +105,8 @@ class TileRunTest {
     @Test
     void theSameForAnyNumberOfWorkers() {
         try (LoadedModel model = model(2)) {
-            Manifest.Upscaler entry = new Manifest.Upscaler("upscaler_x2.onnx", 2, 20, 0);
+            Manifest.Upscaler entry =
+                    new Manifest.Upscaler("upscaler_x2.onnx", 2, 20, Double.NaN, 0);
             Upscaling upscaling = Upscaling.of(60, 150, 4, List.of(entry));
             MemorySegment picture = picture(60, 150);
             MemorySegment one = tiled(model, upscaling, picture, 1);
@@ -116,14 +140,16 @@ class TileRunTest {
     @Test
     void anUpscalerOfAnotherScaleIsRefused() {
         try (LoadedModel model = model(2)) {
-            Manifest.Upscaler wrong = new Manifest.Upscaler("upscaler_x2.onnx", 3, 20, 0);
+            Manifest.Upscaler wrong =
+                    new Manifest.Upscaler("upscaler_x2.onnx", 3, 20, Double.NaN, 0);
             Upscaling upscaling = Upscaling.of(8, 8, 3, List.of(wrong));
             BadBundleException e =
                     assertThrows(
                             BadBundleException.class,
                             () -> tiled(model, upscaling, picture(8, 8), 1));
             assertTrue(e.getMessage().contains("upscaler_x2.onnx"), e.getMessage());
-            Manifest.Upscaler decoder = new Manifest.Upscaler("vae_decoder.onnx", 2, 20, 0);
+            Manifest.Upscaler decoder =
+                    new Manifest.Upscaler("vae_decoder.onnx", 2, 20, Double.NaN, 0);
             e = assertThrows(BadBundleException.class, () -> model.upscaler(decoder, 0));
             assertTrue(
                     e.getMessage().contains("vae_decoder.onnx: input \"latents\""), e.getMessage());
@@ -133,7 +159,7 @@ class TileRunTest {
     @Test
     void aClosedModelLoadsNone() {
         LoadedModel model = model(2);
-        Manifest.Upscaler entry = new Manifest.Upscaler("upscaler_x2.onnx", 2, 20, 0);
+        Manifest.Upscaler entry = new Manifest.Upscaler("upscaler_x2.onnx", 2, 20, Double.NaN, 0);
         assertSame(model.upscaler(entry, 0), model.upscaler(entry, 0));
         model.close();
         assertThrows(IllegalStateException.class, () -> model.upscaler(entry, 0));
@@ -145,7 +171,7 @@ class TileRunTest {
     }
 
     private TileRun run(LoadedModel model, int height, int width, int scale, int workers) {
-        Manifest.Upscaler entry = new Manifest.Upscaler("upscaler_x2.onnx", 2, 20, 0);
+        Manifest.Upscaler entry = new Manifest.Upscaler("upscaler_x2.onnx", 2, 20, Double.NaN, 0);
         Upscaling upscaling = Upscaling.of(height, width, scale, List.of(entry));
         return new TileRun(
                 upscaling,
