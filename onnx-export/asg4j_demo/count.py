@@ -46,6 +46,7 @@ class Finding:
     shape: str
     colour: str
     share: float  # of the picture, covered by the biggest object
+    aspect: float  # width over height of the box around it; NaN without an object
     right_shape: bool
     right_colour: bool
 
@@ -151,11 +152,13 @@ def examine(picture: np.ndarray, subject: Subject) -> Finding:
     small, scale = analysis_picture(picture)
     found = components(margin(small, subject), scale)
     if not found:
-        return Finding(0, "none", "none", 0.0, False, False)
+        return Finding(0, "none", "none", 0.0, math.nan, False, False)
     with torch.no_grad():
         shape, colour = (int(scores.argmax()) for scores in _model()[1](cut_patch(small, found[0][1])[None]))
     share = found[0][0] / (small.shape[0] * small.shape[1])
-    return Finding(len(found), SHAPES[shape], COLOURS[colour], share, shape == subject.shape, colour == subject.colour)
+    rows, columns = found[0][1]
+    aspect = (columns.stop - columns.start) / (rows.stop - rows.start)
+    return Finding(len(found), SHAPES[shape], COLOURS[colour], share, aspect, shape == subject.shape, colour == subject.colour)
 
 
 def caption_of(path: Path, picture: Image.Image) -> str:

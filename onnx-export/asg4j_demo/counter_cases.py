@@ -68,6 +68,7 @@ def run(args: argparse.Namespace) -> None:
             "shape": found.shape,
             "colour": found.colour,
             "share": found.share,
+            "aspect": found.aspect if found.count else None,
             "right": found.right,
             "mask_pixels": int(count.object_mask(count.margin(small, subject)).sum()),
             "sharpness": float(sharpness(x)[0]),

@@ -43,12 +43,21 @@ def axis(pixels, factor, native, multiple, s=None):
     return Axis(pixels, factor, native, s, patch)
 
 
+def patches_of_the_pictures_aspect(rows, columns, native, multiple):
+    area = rows * columns / (native[0] * native[1])
+    s = max(1, math.ceil(math.sqrt(area) - 0.25))
+
+    def canvas(s):
+        return math.prod(s * math.ceil(math.ceil(latent / s) / multiple) * multiple for latent in (rows, columns))
+
+    return s - 1 if s > 1 and area <= 4 / 3 * (s - 1) ** 2 and canvas(s - 1) < canvas(s) else s
+
+
 def axes(width, height, factor, native, multiple, aspect="axis"):
     """(y axis, x axis); native: (height, width) of the training resolution in latent cells."""
     s = None
     if aspect == "picture":
-        area = (height // factor) * (width // factor) / (native[0] * native[1])
-        s = max(1, math.ceil(math.sqrt(area) - 0.25))
+        s = patches_of_the_pictures_aspect(height // factor, width // factor, native, multiple)
     return (axis(height, factor, native[0], multiple, s), axis(width, factor, native[1], multiple, s))
 
 

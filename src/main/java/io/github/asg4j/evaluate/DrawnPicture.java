@@ -73,6 +73,7 @@ record DrawnPicture(
             map.put("shape", finding.shape());
             map.put("colour", finding.colour());
             put(map, "share", finding.share());
+            put(map, "aspect", finding.aspect());
             map.put("right_shape", finding.rightShape());
             map.put("right_colour", finding.rightColour());
         }
@@ -113,6 +114,7 @@ record DrawnPicture(
                                 line.required("shape").asText(),
                                 line.required("colour").asText(),
                                 line.required("share").doubleValue(),
+                                number(line, "aspect"),
                                 line.required("right_shape").booleanValue(),
                                 line.required("right_colour").booleanValue())
                         : null;

@@ -8,6 +8,7 @@ package io.github.asg4j.evaluate;
  * @param shape of the biggest, "none" without an object
  * @param colour of the biggest, "none" without an object
  * @param share of the picture that the biggest covers
+ * @param aspect width over height of the box around the biggest; NaN without an object
  * @param rightShape the biggest has the caption's shape
  * @param rightColour the biggest has the caption's colour
  */
@@ -16,6 +17,7 @@ public record Finding(
         String shape,
         String colour,
         double share,
+        double aspect,
         boolean rightShape,
         boolean rightColour) {
 

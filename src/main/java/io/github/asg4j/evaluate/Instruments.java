@@ -34,6 +34,9 @@ import java.util.TreeMap;
 public final class Instruments implements AutoCloseable {
     private static final int THREADS = 1;
 
+    /** What a {@link Finding} holds: pictures that were counted without it are counted again. */
+    private static final String FINDING = "count, shape, colour, share, aspect";
+
     private final Bundle bundle;
     private final List<AutoCloseable> open = new ArrayList<>();
     private final @Nullable Path truthFolder;
@@ -148,14 +151,17 @@ public final class Instruments implements AutoCloseable {
                         files));
     }
 
-    /** Identifies what counts; "none" where nothing does. */
+    /** Identifies what counts, and what is said of what it finds; "none" where nothing does. */
     String counting() {
         Manifest.Evaluation own = manifest().evaluation();
         Manifest.Objects objects = own == null ? null : own.objects();
         return objects == null
                 ? "none"
                 : sha256(
-                        List.of(entry(objects.models()).sha256(), entry(objects.namer()).sha256()));
+                        List.of(
+                                FINDING,
+                                entry(objects.models()).sha256(),
+                                entry(objects.namer()).sha256()));
     }
 
     private Manifest.FileEntry entry(String file) {

@@ -38,7 +38,12 @@ final class Mask {
      * @param bottom of the box, left out
      * @param right of the box, left out
      */
-    record Component(int pixels, double mean, int top, int left, int bottom, int right) {}
+    record Component(int pixels, double mean, int top, int left, int bottom, int right) {
+        /** Width over height of the box. */
+        double aspect() {
+            return (double) (right - left) / (bottom - top);
+        }
+    }
 
     int width() {
         return width;

@@ -7,6 +7,7 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Set;
 import java.util.function.ToDoubleFunction;
 
@@ -15,12 +16,17 @@ import java.util.function.ToDoubleFunction;
  * are resampled alike.
  */
 final class Measures {
+    /** Of a picture that is not square: the object's aspect over that in square pictures. */
+    static final String ASPECT_TO_SQUARE = "aspect_to_square";
+
     /** The names of all measures, in the order of table and JSON. */
     static final List<String> NAMES =
             List.of(
                     "one_object_share",
                     "mean_count",
                     "right_share",
+                    "aspect",
+                    ASPECT_TO_SQUARE,
                     "kid",
                     "fid",
                     "kid_crop",
@@ -58,6 +64,7 @@ final class Measures {
         share("one_object_share", pictures, finding -> finding.count() == 1);
         mean("mean_count", pictures, p -> p.finding() == null ? Double.NaN : p.finding().count());
         share("right_share", pictures, Finding::right);
+        mean("aspect", pictures, Measures::aspect);
         List<FeatureNetwork.Features> own = new ArrayList<>();
         pictures.forEach(
                 p -> {
@@ -78,6 +85,12 @@ final class Measures {
         mean("patch_noise", pictures, DrawnPicture::patchNoise);
         mean("guided_evaluations", pictures, DrawnPicture::guidedEvaluations);
         mean("seconds", pictures, DrawnPicture::seconds);
+    }
+
+    /** Of the object of a picture that has one; NaN where copies may have grown together. */
+    private static double aspect(DrawnPicture picture) {
+        Finding finding = picture.finding();
+        return finding == null || finding.count() != 1 ? Double.NaN : finding.aspect();
     }
 
     private void ofFeatures(
@@ -198,6 +211,19 @@ final class Measures {
             }
         }
         return Interval.wilson(hits, n);
+    }
+
+    /**
+     * The mean aspect of objects over that in {@code square}, whose pictures have the same prompts and
+     * seeds, resampled together: 1 where nothing is stretched.
+     */
+    Interval aspectTo(Measures square) {
+        if (square.n != n) {
+            throw new IllegalArgumentException(n + " pictures against " + square.n);
+        }
+        ToDoubleFunction<int[]> own = Objects.requireNonNull(statistics.get("aspect"));
+        ToDoubleFunction<int[]> theirs = Objects.requireNonNull(square.statistics.get("aspect"));
+        return bootstrap.interval(w -> own.applyAsDouble(w) / theirs.applyAsDouble(w));
     }
 
     /** This less {@code other}, whose pictures have the same prompts and seeds, resampled together. */

@@ -51,7 +51,7 @@ public final class ObjectCounter implements AutoCloseable {
                         mask.components(
                                 models.smallestShare() / (scale * scale) * mask.pixels(), margins));
         if (found.isEmpty()) {
-            return new Finding(0, "none", "none", 0, false, false);
+            return new Finding(0, "none", "none", 0, Double.NaN, false, false);
         }
         Mask.Component biggest = found.getFirst();
         namer.run(cut(small, biggest));
@@ -62,6 +62,7 @@ public final class ObjectCounter implements AutoCloseable {
                 models.shapes().get(shape),
                 models.colours().get(colour),
                 (double) biggest.pixels() / mask.pixels(),
+                biggest.aspect(),
                 shape == subject.shape(),
                 colour == subject.colour());
     }

@@ -55,14 +55,19 @@ public record Summary(List<Row> rows, Map<String, Map<String, Object>> truth) {
                 (key, own) -> {
                     Truth truth = instruments.truth(key.width(), key.height());
                     EvaluationRow.Key first = firstOfSize.putIfAbsent(key.size(), key);
-                    Measures measures = new Measures(own, features, truth);
+                    Map<String, Interval> measured =
+                            new LinkedHashMap<>(new Measures(own, features, truth).intervals());
+                    Interval toSquare = aspectToSquare(key, byRow);
+                    if (toSquare != null) {
+                        measured.put(Measures.ASPECT_TO_SQUARE, toSquare);
+                    }
                     truths.computeIfAbsent(key.size(), size -> describe(truth, own));
                     Set<Integer> shared = new LinkedHashSet<>();
                     Map<String, Interval> differences = Map.of();
                     if (first != null) {
                         List<DrawnPicture> other = byRow.getOrDefault(first, List.of());
-                        other.forEach(p -> shared.add(p.index()));
-                        shared.retainAll(own.stream().map(DrawnPicture::index).toList());
+                        shared.addAll(indices(other));
+                        shared.retainAll(indices(own));
                         if (shared.size() > 1) {
                             differences =
                                     new Measures(only(own, shared), features, truth)
@@ -71,16 +76,50 @@ public record Summary(List<Row> rows, Map<String, Map<String, Object>> truth) {
                                                             only(other, shared), features, truth));
                         }
                     }
-                    rows.add(
-                            new Row(
-                                    key,
-                                    own.size(),
-                                    measures.intervals(),
-                                    first,
-                                    shared.size(),
-                                    differences));
+                    rows.add(new Row(key, own.size(), measured, first, shared.size(), differences));
                 });
         return new Summary(rows, truths);
+    }
+
+    /**
+     * The aspect of a row's objects over that in the square pictures of the same method and setting,
+     * of the nearest area if there are several; null: the row is square, or nothing can be compared.
+     */
+    private static @Nullable Interval aspectToSquare(
+            EvaluationRow.Key key, Map<EvaluationRow.Key, List<DrawnPicture>> byRow) {
+        EvaluationRow.Key square =
+                byRow.keySet().stream()
+                        .filter(k -> k.width() == k.height() && key.width() != key.height())
+                        .filter(k -> k.method().equals(key.method()))
+                        .filter(k -> k.setting().equals(key.setting()))
+                        .min(
+                                Comparator.comparingDouble(
+                                        k -> Math.abs(Math.log(area(k) / area(key)))))
+                        .orElse(null);
+        if (square == null) {
+            return null;
+        }
+        List<DrawnPicture> own = byRow.getOrDefault(key, List.of());
+        List<DrawnPicture> theirs = byRow.getOrDefault(square, List.of());
+        Set<Integer> shared = indices(own);
+        shared.retainAll(indices(theirs));
+        if (shared.size() < 2) {
+            return null;
+        }
+        Interval ratio =
+                new Measures(only(own, shared), Map.of(), null)
+                        .aspectTo(new Measures(only(theirs, shared), Map.of(), null));
+        return Double.isNaN(ratio.value()) ? null : ratio;
+    }
+
+    private static double area(EvaluationRow.Key key) {
+        return (double) key.width() * key.height();
+    }
+
+    private static Set<Integer> indices(List<DrawnPicture> pictures) {
+        Set<Integer> indices = new LinkedHashSet<>();
+        pictures.forEach(p -> indices.add(p.index()));
+        return indices;
     }
 
     private static List<DrawnPicture> only(List<DrawnPicture> pictures, Set<Integer> indices) {

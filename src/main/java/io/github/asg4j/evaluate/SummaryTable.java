@@ -55,6 +55,8 @@ public final class SummaryTable {
                     new Column("one object %", "one_object_share", "%.0f", 100),
                     new Column("objects", "mean_count", "%.2f", 1),
                     new Column("right %", "right_share", "%.0f", 100),
+                    new Column("aspect", "aspect", "%.2f", 1),
+                    new Column("to square", Measures.ASPECT_TO_SQUARE, "%.3f", 1),
                     new Column("KID", "kid", "%.3f", 1),
                     new Column("FID", "fid", "%.1f", 1),
                     new Column("KID crop", "kid_crop", "%.3f", 1),

@@ -41,7 +41,13 @@ public record Canvas(Axis y, Axis x, int channels, int nativeHeight, int nativeW
         int rows = Axis.patchesFor(height / factor, nativeHeight);
         int columns = Axis.patchesFor(width / factor, nativeWidth);
         if (aspect == GuideOptions.PatchAspect.PICTURE) {
-            rows = Axis.patchesFor(height / factor, width / factor, nativeHeight, nativeWidth);
+            rows =
+                    Axis.patchesFor(
+                            height / factor,
+                            width / factor,
+                            nativeHeight,
+                            nativeWidth,
+                            unetMultiple);
             columns = rows;
         }
         if ((long) rows * columns > MAX_PATCHES) {

@@ -65,6 +65,10 @@ class ObjectCounterTest {
         assertEquals(expected.get("right").booleanValue(), found.right());
         // Rounding may move a pixel whose margin is next to the limit.
         assertEquals(expected.get("share").doubleValue(), found.share(), 1e-3);
+        assertEquals(expected.get("aspect").isNull(), Double.isNaN(found.aspect()));
+        if (!Double.isNaN(found.aspect())) {
+            assertEquals(expected.get("aspect").doubleValue(), found.aspect(), 0.03);
+        }
         double pixels = expected.get("mask_pixels").doubleValue();
         assertEquals(pixels, counter.mask(picture, caption).count(), 2 + 0.003 * pixels);
     }

@@ -14,6 +14,8 @@ import io.github.asg4j.OutOfMemoryException;
 import io.github.asg4j.Tiny;
 
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 
 import java.io.IOException;
 import java.util.BitSet;
@@ -94,6 +96,9 @@ class CanvasTest {
                     {512, 256, 3, 24, 12},
                     {512, 288, 3, 24, 12},
                     {1024, 128, 3, 44, 8},
+                    {672, 288, 3, 28, 12}, // of 4 patches a third would be cut off
+                    {432, 432, 3, 20, 20},
+                    {640, 640, 5, 16, 16},
                     {256, 256, 2, 16, 16},
                     {264, 264, 2, 20, 20}
                 }) {
@@ -102,6 +107,36 @@ class CanvasTest {
             assertEquals(size[2], picture.y().patches(), picture::toString);
             assertEquals(size[3], picture.x().patch(), picture::toString);
             assertEquals(size[4], picture.y().patch(), picture::toString);
+        }
+    }
+
+    /** SDXL was trained on these: drawn as they are, and in patches of them when twice as large. */
+    @ParameterizedTest
+    @CsvSource({
+        "512, 2048", "512, 1984", "512, 1920", "512, 1856", "576, 1792", "576, 1728", "576, 1664",
+        "640, 1600", "640, 1536", "704, 1472", "704, 1408", "704, 1344", "768, 1344", "768, 1280",
+        "832, 1216", "832, 1152", "896, 1152", "896, 1088", "960, 1088", "960, 1024", "1024, 1024"
+    })
+    void bucketsOfSdxlAreNativeSizes(int side, int other) {
+        for (int times : new int[] {1, 2, 3, 4}) {
+            for (boolean wide : new boolean[] {true, false}) {
+                int width = wide ? other : side;
+                int height = wide ? side : other;
+                Canvas canvas =
+                        Canvas.of(
+                                width * times,
+                                height * times,
+                                8,
+                                4,
+                                4,
+                                128,
+                                128,
+                                GuideOptions.PatchAspect.PICTURE);
+                assertEquals(times, canvas.x().patches(), canvas::toString);
+                assertEquals(times, canvas.y().patches(), canvas::toString);
+                assertEquals(width, canvas.x().patch() * 8, canvas::toString);
+                assertEquals(height, canvas.y().patch() * 8, canvas::toString);
+            }
         }
     }
 
