@@ -51,7 +51,7 @@ public final class Denoiser {
         this.pooledWidth = pooledWidth;
         this.dilationGroups = List.copyOf(dilationGroups);
         GraphContract graph = new GraphContract(session);
-        requirePlain(session);
+        requirePlain();
         List<String> all =
                 new ArrayList<>(entry.inputs().stream().map(Manifest.Input::name).toList());
         if (!dilationGroups.isEmpty()) {
@@ -69,8 +69,14 @@ public final class Denoiser {
     }
 
     /** Refuses what takes more than latents: to export it again would not help. */
-    private static void requirePlain(OrtSession session) {
-        TensorInfo sample = session.inputs().get("sample");
+    private void requirePlain() {
+        TensorInfo sample =
+                entry.inputs().stream()
+                        .filter(input -> input.role() == InputRole.SAMPLE)
+                        .map(input -> session.inputs().get(input.name()))
+                        .filter(Objects::nonNull)
+                        .findFirst()
+                        .orElse(null);
         TensorInfo noise = session.outputs().get("noise");
         if (sample == null
                 || noise == null
