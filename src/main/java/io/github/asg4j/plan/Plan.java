@@ -66,7 +66,7 @@ public record Plan(
 
     /** Whether the denoiser or an upscaler takes more than a patch or a window at a time. */
     boolean drawsWhole() {
-        return upscaling != null && !upscaling.passes().isEmpty()
+        return (upscaling != null && !upscaling.passes().isEmpty())
                 || stages.stream()
                         .anyMatch(
                                 s ->
