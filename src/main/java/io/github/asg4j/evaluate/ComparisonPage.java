@@ -3,6 +3,7 @@ package io.github.asg4j.evaluate;
 
 import static io.github.asg4j.evaluate.Html.element;
 
+import io.github.asg4j.EngineInfo;
 import io.github.asg4j.GenerationRequest;
 import io.github.asg4j.evaluate.Comparison.Figure;
 import io.github.asg4j.evaluate.Drawing.Drawn;
@@ -243,24 +244,18 @@ public final class ComparisonPage {
     }
 
     private Html colophon() {
-        Map<String, Object> machine = gallery.machine();
-        Html.Element list = element("dl");
-        for (String key :
-                List.of(
-                        "model",
-                        "bundle_sha256",
-                        "devices",
-                        "threads_per_worker",
-                        "kernels",
-                        "onnxruntime")) {
-            String name =
-                    switch (key) {
-                        case "bundle_sha256" -> "Bundle SHA-256";
-                        case "onnxruntime" -> "ONNX Runtime";
-                        default -> ReportText.spoken(key);
-                    };
-            list = list.add(term(name, ReportText.plain(machine.get(key))));
-        }
+        EngineInfo machine = gallery.machine();
+        Html.Element list =
+                element("dl")
+                        .add(term("Model", machine.model()))
+                        .add(term("Bundle SHA-256", machine.bundleSha256()))
+                        .add(term("Devices", String.join(", ", machine.devices())))
+                        .add(
+                                term(
+                                        "Threads per worker",
+                                        Integer.toString(machine.threadsPerWorker())))
+                        .add(term("Kernels", machine.kernels()))
+                        .add(term("ONNX Runtime", machine.onnxRuntime()));
         list = list.add(term("asg4j", ReportText.value(first, "version")));
         return element(
                 "section",

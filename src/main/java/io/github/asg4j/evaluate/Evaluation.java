@@ -7,6 +7,8 @@ import io.github.asg4j.GenerationListener;
 import io.github.asg4j.GenerationRequest;
 import io.github.asg4j.OutputException;
 import io.github.asg4j.PatchReport;
+import io.github.asg4j.PlanReport;
+import io.github.asg4j.ReportJson;
 import io.github.asg4j.device.Memory;
 import io.github.asg4j.image.Npy;
 import io.github.asg4j.image.PngParameters;
@@ -91,7 +93,7 @@ public final class Evaluation implements AutoCloseable {
             boolean redo,
             PictureEngine engine,
             Instruments instruments) {
-        Map<EvaluationRow, Map<String, Object>> plans = new LinkedHashMap<>();
+        Map<EvaluationRow, PlanReport> plans = new LinkedHashMap<>();
         rows.forEach(row -> plans.put(row, engine.plan(row.requests().of("a picture", 0))));
         ResultFolder results = ResultFolder.open(folder);
         try {
@@ -105,8 +107,8 @@ public final class Evaluation implements AutoCloseable {
         }
     }
 
-    private void begin(EvaluationRow row, Map<String, Object> plan, boolean redo) {
-        Map<String, Object> stages = new TreeMap<>(plan);
+    private void begin(EvaluationRow row, PlanReport plan, boolean redo) {
+        Map<String, Object> stages = new TreeMap<>(ReportJson.map(plan));
         stages.remove("bytes"); // what it takes, not what it does
         String how =
                 row.requests().of("a picture", 0)
@@ -116,9 +118,7 @@ public final class Evaluation implements AutoCloseable {
                         + instruments.drawing();
         results.begin(row.key(), how, redo);
         seams.put(row.key(), Seams.of(plan, instruments.manifest()));
-        if (plan.get("guided_evaluations") instanceof Number evaluations) {
-            plannedEvaluations.put(row.key(), evaluations.longValue());
-        }
+        plannedEvaluations.put(row.key(), plan.guidedEvaluations());
     }
 
     /** One picture to draw. */

@@ -2,13 +2,12 @@
 package io.github.asg4j.plan;
 
 import io.github.asg4j.OutOfMemoryException;
+import io.github.asg4j.PlanReport;
 import io.github.asg4j.model.Manifest;
 
 import org.jspecify.annotations.Nullable;
 
-import java.util.LinkedHashMap;
 import java.util.List;
-import java.util.Map;
 
 /**
  * Bytes a request takes, by part. Our own buffers are exact; weights are as they are stored (the CPU
@@ -201,7 +200,7 @@ public record MemoryEstimate(
                             + " "
                             + where
                             + " ("
-                            + describe()
+                            + parts()
                             + " bytes), the limit is "
                             + megabytes(limit)
                             + ": draw a smaller picture, use --method asg, fewer workers or a"
@@ -214,15 +213,23 @@ public record MemoryEstimate(
         return bytes < 10 << 20 ? bytes + " bytes" : bytes / (1L << 20) + " MiB";
     }
 
-    public Map<String, Object> describe() {
-        Map<String, Object> map = new LinkedHashMap<>();
-        map.put("weights", weights);
-        map.put("latents", latents);
-        map.put("workers", workers);
-        map.put("workspace", workspace);
-        map.put("vae", vae);
-        map.put("picture", picture);
-        map.put("total", total());
-        return map;
+    /** What a caller is told of it. */
+    public PlanReport.Memory report() {
+        return new PlanReport.Memory(weights, latents, workers, workspace, vae, picture);
+    }
+
+    private String parts() {
+        return "weights "
+                + weights
+                + ", latents "
+                + latents
+                + ", workers "
+                + workers
+                + ", workspace "
+                + workspace
+                + ", vae "
+                + vae
+                + ", picture "
+                + picture;
     }
 }

@@ -3,11 +3,15 @@ package io.github.asg4j.evaluate;
 
 import io.github.asg4j.AsgException;
 import io.github.asg4j.AttentionReport;
+import io.github.asg4j.EngineInfo;
 import io.github.asg4j.GeneratedImage;
 import io.github.asg4j.Generation;
 import io.github.asg4j.GenerationEvent;
 import io.github.asg4j.GenerationListener;
 import io.github.asg4j.GenerationRequest;
+import io.github.asg4j.PlanReport;
+import io.github.asg4j.Reports;
+import io.github.asg4j.Size;
 
 import java.nio.ByteBuffer;
 import java.nio.FloatBuffer;
@@ -41,24 +45,18 @@ final class FakePictureEngine implements PictureEngine {
     final List<GenerationRequest> drawn = new ArrayList<>();
 
     @Override
-    public Map<String, Object> describe() {
-        Map<String, Object> machine = new LinkedHashMap<>();
-        machine.put("native_size", List.of(NATIVE_WIDTH, NATIVE_HEIGHT));
-        machine.put("model", "fake");
-        return machine;
+    public EngineInfo describe() {
+        return Reports.engine(new Size(NATIVE_WIDTH, NATIVE_HEIGHT));
     }
 
     @Override
-    public Map<String, Object> plan(GenerationRequest request) {
+    public PlanReport plan(GenerationRequest request) {
         AsgException failure = unplannable.get(request.method());
         if (failure != null && request.width() != NATIVE_WIDTH) {
             throw failure;
         }
-        return Map.of(
-                "bytes",
-                Map.of("total", bytes.getOrDefault(request.method(), 1L)),
-                "guided_evaluations",
-                10);
+        return Reports.plan(
+                request.method(), size(request), 50, bytes.getOrDefault(request.method(), 1L));
     }
 
     @Override
@@ -86,9 +84,15 @@ final class FakePictureEngine implements PictureEngine {
         return new AttentionReport(step, List.of(fine), mask);
     }
 
+    private static Size size(GenerationRequest request) {
+        return request.width() == 0
+                ? new Size(2 * NATIVE_WIDTH, 2 * NATIVE_HEIGHT)
+                : new Size(request.width(), request.height());
+    }
+
     private GeneratedImage picture(GenerationRequest request) {
-        int width = request.width() == 0 ? 2 * NATIVE_WIDTH : request.width();
-        int height = request.height() == 0 ? 2 * NATIVE_HEIGHT : request.height();
+        int width = size(request).width();
+        int height = size(request).height();
         byte[] rgb = new byte[width * height * 3];
         java.util.Arrays.fill(rgb, (byte) drawn.size());
         Map<String, Object> report = new LinkedHashMap<>();

@@ -296,7 +296,7 @@ class DecodeTest {
         GenerationRequest request = request().size(512, 512).steps(1).build();
         EngineOptions options = options(false, "cpu:1").withMaxMemoryBytes(700L << 20);
         try (Engine engine = Engine.open(options.withMaxMemoryBytes(2L << 30))) {
-            assertEquals("whole", vae(engine, request).get("decoded"));
+            assertEquals("whole", vae(engine, request).summary());
         }
         String expected =
                 Tiny.hash(
@@ -307,12 +307,12 @@ class DecodeTest {
         for (int workers = 1; workers <= 3; workers += 2) {
             EngineOptions some = options.withDevices("cpu:" + workers);
             try (Engine engine = Engine.open(some)) {
-                Map<?, ?> vae = vae(engine, request);
-                assertEquals("9 feathered tiles of 256x256 pixels", vae.get("decoded"));
-                assertEquals(256, vae.get("tile_pixels"));
-                assertEquals(Math.min(workers, 2), vae.get("at_once"));
-                Map<?, ?> bytes = (Map<?, ?>) engine.plan(request).get("bytes");
-                assertEquals(Math.min(workers, 2) * (272L << 20), bytes.get("vae"));
+                PlanReport.Decoding vae = vae(engine, request);
+                assertEquals("9 feathered tiles of 256x256 pixels", vae.summary());
+                assertEquals(256, vae.tilePixels());
+                assertEquals(Math.min(workers, 2), vae.atOnce());
+                assertEquals(
+                        Math.min(workers, 2) * (272L << 20), engine.plan(request).memory().vae());
                 assertEquals(expected, Tiny.hash(engine.submit(request).join()));
             }
         }
@@ -324,11 +324,11 @@ class DecodeTest {
         GenerationRequest request = request().size(512, 512).build();
         EngineOptions options = options(true, "cpu:1").withMaxMemoryBytes(500L << 20);
         try (Engine engine = Engine.open(options)) {
-            assertEquals(128, vae(engine, request).get("tile_pixels"));
+            assertEquals(128, vae(engine, request).tilePixels());
             Generation generation = engine.submit(request);
             OutOfMemoryException e = assertThrows(OutOfMemoryException.class, generation::join);
             assertTrue(e.getMessage().contains("the limit is 500 MiB"), e.getMessage());
-            assertTrue(e.getMessage().contains("vae="), e.getMessage());
+            assertTrue(e.getMessage().contains(", vae "), e.getMessage());
         }
     }
 
@@ -339,18 +339,16 @@ class DecodeTest {
         EngineOptions options = options(true, "cuda:0,cuda:1");
         GenerationRequest request = request().size(512, 512).build();
         try (Engine engine = TestEngines.open(options, WorkerHook.NONE, new EmulatedGpus(small))) {
-            assertEquals(128, vae(engine, request).get("tile_pixels"));
-            Map<?, ?> devices = (Map<?, ?>) engine.plan(request).get("bytes_by_device");
-            Map<?, ?> first = (Map<?, ?>) devices.get("cuda:0");
-            Map<?, ?> second = (Map<?, ?>) devices.get("cuda:1");
+            assertEquals(128, vae(engine, request).tilePixels());
+            Map<String, PlanReport.Memory> devices = engine.plan(request).deviceMemory();
             long tile = 23L * 256 * 128 * 128;
-            assertEquals((544L << 20) + tile, first.get("vae"));
-            assertEquals(tile, second.get("vae"));
+            assertEquals((544L << 20) + tile, devices.get("cuda:0").vae());
+            assertEquals(tile, devices.get("cuda:1").vae());
         }
     }
 
-    private static Map<?, ?> vae(Engine engine, GenerationRequest request) {
-        return (Map<?, ?>) engine.plan(request).get("vae");
+    private static PlanReport.Decoding vae(Engine engine, GenerationRequest request) {
+        return engine.plan(request).decoding();
     }
 
     @ParameterizedTest

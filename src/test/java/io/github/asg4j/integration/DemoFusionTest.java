@@ -28,7 +28,6 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
-import java.util.Map;
 
 import javax.imageio.ImageIO;
 
@@ -68,22 +67,24 @@ class DemoFusionTest {
 
     @Test
     void thePlanHasAPhaseForEverySize() {
-        Map<String, Object> plan;
+        PlanReport plan;
         try (Engine engine = Engine.open(Tiny.options(2))) {
             plan = engine.plan(request().size(192, 128).viewBatch(2).build());
         }
-        List<?> stages = (List<?>) plan.get("stages");
-        assertEquals(3, stages.size());
-        Map<?, ?> last = (Map<?, ?>) stages.get(2);
-        assertEquals("phase3", last.get("name"));
-        assertEquals(List.of(24, 18), last.get("canvas_latents"));
-        assertEquals(List.of(5, 4), last.get("grid"));
-        assertEquals(9, last.get("dilated_views"));
-        assertEquals(List.of(8, 6), last.get("dilated_latents"));
-        assertEquals(5 * 4 + 9, last.get("views"));
-        assertEquals(10 + 5, last.get("calls"), "no call has views of both kinds");
-        assertEquals(4L * (1 + (3 * 2 + 4) + (5 * 4 + 9)), plan.get("guided_evaluations"));
-        assertEquals(2 * 4, plan.get("barriers"), "one a step but in the first phase, windows");
+        assertEquals(3, plan.stages().size());
+        StageReport last = plan.stages().get(2);
+        assertEquals("phase3", last.name());
+        if (!(last.settings() instanceof StageReport.Phase phase)) {
+            throw new AssertionError(last);
+        }
+        assertEquals(new Size(24, 18), phase.windows().canvasLatents());
+        assertEquals(new Size(5, 4), phase.windows().grid());
+        assertEquals(9, phase.dilatedViews());
+        assertEquals(new Size(8, 6), phase.dilatedLatents());
+        assertEquals(5 * 4 + 9, last.views());
+        assertEquals(10 + 5, last.calls(), "no call has views of both kinds");
+        assertEquals(4L * (1 + (3 * 2 + 4) + (5 * 4 + 9)), plan.guidedEvaluations());
+        assertEquals(2 * 4, plan.barriers(), "one a step but in the first phase, windows");
     }
 
     @Test

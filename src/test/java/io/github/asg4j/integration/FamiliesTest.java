@@ -34,7 +34,6 @@ import java.lang.foreign.ValueLayout;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
-import java.util.Map;
 import java.util.Set;
 import java.util.stream.Stream;
 
@@ -231,12 +230,12 @@ class FamiliesTest {
         try (Engine engine = open("sdxl")) {
             GenerationRequest large =
                     GenerationRequest.builder("grass").method("direct").size(2048, 2048).build();
-            var bytes = (Map<?, ?>) engine.plan(large).get("bytes");
+            PlanReport.Memory bytes = engine.plan(large).memory();
             // Scores of 128 x 128 tokens would take 2 GB a row, those of 256 x 256 latent cells 34
             // GB.
-            for (String part : List.of("workspace", "vae")) {
-                assertTrue((long) bytes.get(part) > 0, part);
-                assertTrue((long) bytes.get(part) < 1L << 30, bytes.toString());
+            for (long part : new long[] {bytes.workspace(), bytes.vae()}) {
+                assertTrue(part > 0, bytes.toString());
+                assertTrue(part < 1L << 30, bytes.toString());
             }
         }
     }

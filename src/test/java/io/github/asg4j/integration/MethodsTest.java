@@ -133,11 +133,11 @@ class MethodsTest {
                     Tiny.hash(one),
                     Tiny.hash(engine.submit(scaled(method, 2).build()).join()),
                     "and 2 is guided");
-            for (Object stage : (List<?>) engine.plan(scaled(method, 0).build()).get("stages")) {
-                assertEquals(1, ((Map<?, ?>) stage).get("rows_per_view"), stage::toString);
+            for (StageReport stage : engine.plan(scaled(method, 0).build()).stages()) {
+                assertEquals(1, stage.rowsPerView(), stage::toString);
             }
-            for (Object stage : (List<?>) engine.plan(scaled(method, 2).build()).get("stages")) {
-                assertEquals(2, ((Map<?, ?>) stage).get("rows_per_view"), stage::toString);
+            for (StageReport stage : engine.plan(scaled(method, 2).build()).stages()) {
+                assertEquals(2, stage.rowsPerView(), stage::toString);
             }
         }
     }

@@ -155,14 +155,11 @@ class SuperResTest {
     @Test
     void thePlanSaysWhatIsEnlarged() {
         try (Engine engine = Engine.open(Tiny.options(bundle, 2))) {
-            Map<String, Object> plan = engine.plan(request().size(192, 136).build());
-            assertEquals(List.of(3, 3), plan.get("patches"));
-            if (!(plan.get("upscaling") instanceof Map<?, ?> upscaling)) {
-                throw new AssertionError(plan);
-            }
-            assertEquals(1, upscaling.get("tiles"));
-            assertEquals(1, plan.get("barriers"), "before the tiles");
-            assertEquals(List.of(192, 144), upscaling.get("resampled_to"));
+            PlanReport plan = engine.plan(request().size(192, 136).build());
+            assertEquals(new Size(3, 3), plan.patches());
+            assertEquals(1, plan.upscaling().tiles());
+            assertEquals(1, plan.barriers(), "before the tiles");
+            assertEquals(new Size(192, 144), plan.upscaling().resampledTo());
             GeneratedImage image = draw(request().size(192, 136));
             assertEquals(192, image.width());
             assertEquals(136, image.height());
