@@ -42,6 +42,16 @@ public final class Engine implements AutoCloseable {
         return LocalEngine.methods();
     }
 
+    /**
+     * What a method does where a request leaves its options open and does not ask for the paper's, as far
+     * as neither the picture's size nor the bundle decides it.
+     *
+     * @throws BadRequestException if there is no such method
+     */
+    public static MethodOptions defaults(String method) {
+        return LocalEngine.defaults(method);
+    }
+
     /** {@link #submit(GenerationRequest, GenerationListener)} without a listener. */
     public Generation submit(GenerationRequest request) {
         return submit(request, SILENT);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.github.asg4j;
 
+import org.jspecify.annotations.Nullable;
+
 import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -14,18 +16,33 @@ import java.util.function.Function;
 /**
  * How values of an option are written: as text on the command line and as values of JSON, which are
  * String, Number, Boolean, List or Map here. Reading throws {@link BadRequestException} with what was
- * found and what would have been right. Ranges are the request's to check.
+ * found and what would have been right. Ranges are the request's to check, which has them from the same
+ * constants.
  *
  * @param label how the help shows a value, as in "N|auto"
  * @param parse reads text
  * @param toJson writes a value of JSON
  * @param fromJson reads one
+ * @param range of the number, or of each number of a list or object; null: no numbers, or any
  */
 public record OptionType<T>(
         String label,
         Function<String, T> parse,
         Function<T, Object> toJson,
-        Function<Object, T> fromJson) {
+        Function<Object, T> fromJson,
+        @Nullable Range range) {
+
+    OptionType(
+            String label,
+            Function<String, T> parse,
+            Function<T, Object> toJson,
+            Function<Object, T> fromJson) {
+        this(label, parse, toJson, fromJson, null);
+    }
+
+    OptionType<T> within(Range limits) {
+        return new OptionType<>(label, parse, toJson, fromJson, limits);
+    }
 
     static OptionType<String> text(String label) {
         return new OptionType<>(label, text -> text, text -> text, OptionType::string);

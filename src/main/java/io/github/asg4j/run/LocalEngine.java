@@ -6,12 +6,14 @@ import io.github.asg4j.EngineOptions;
 import io.github.asg4j.Generation;
 import io.github.asg4j.GenerationListener;
 import io.github.asg4j.GenerationRequest;
+import io.github.asg4j.MethodOptions;
 import io.github.asg4j.PlanReport;
 import io.github.asg4j.Size;
 import io.github.asg4j.device.HostQueue;
 import io.github.asg4j.device.Memory;
 import io.github.asg4j.kernel.KernelChoice;
 import io.github.asg4j.kernel.KernelSelfTest;
+import io.github.asg4j.method.Defaults;
 import io.github.asg4j.method.Method;
 import io.github.asg4j.model.Bundle;
 import io.github.asg4j.model.LoadedModel;
@@ -127,6 +129,11 @@ public final class LocalEngine implements AutoCloseable {
     /** Names of the methods a request can ask for. */
     public static Set<String> methods() {
         return Method.names();
+    }
+
+    /** What a method does by itself; see {@code Engine.defaults}. */
+    public static MethodOptions defaults(String method) {
+        return Defaults.of(method);
     }
 
     /** Bytes of off-heap memory that this process holds through engines. */
