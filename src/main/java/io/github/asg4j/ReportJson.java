@@ -19,8 +19,11 @@ import static io.github.asg4j.PictureSetting.GUIDE_WEIGHT;
 import static io.github.asg4j.PictureSetting.INTERACTION;
 import static io.github.asg4j.PictureSetting.JITTER;
 import static io.github.asg4j.PictureSetting.MASK;
+import static io.github.asg4j.PictureSetting.MASK_BLOCKS;
 import static io.github.asg4j.PictureSetting.MASK_NORM;
+import static io.github.asg4j.PictureSetting.MASK_TOKENS;
 import static io.github.asg4j.PictureSetting.OBJECT_SHARE;
+import static io.github.asg4j.PictureSetting.PATCHES;
 import static io.github.asg4j.PictureSetting.STAGE1_STEPS;
 import static io.github.asg4j.PictureSetting.STAGE2_GUIDANCE_SCALE;
 import static io.github.asg4j.PictureSetting.STALENESS;
@@ -32,17 +35,19 @@ import static io.github.asg4j.PictureSetting.WINDOW_WEIGHT;
 import io.github.asg4j.StageReport.Guidance;
 import io.github.asg4j.StageReport.Overlap;
 
-import java.math.BigDecimal;
+import java.util.EnumMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.stream.Collectors;
 
 /**
- * Plans and descriptions of engines as JSON, the same that the command line prints with {@code
+ * Reports of pictures, plans and engines as JSON, the same that the command line prints with {@code
  * --json}: ordered maps whose values are String, Boolean, Number, List or Map.
  */
 public final class ReportJson {
+    /** Key of the process's peak memory in a picture's JSON. */
+    public static final String PROCESS_PEAK_BYTES = "process_peak_bytes";
+
     private ReportJson() {}
 
     /** What an engine draws with. */
@@ -179,27 +184,117 @@ public final class ReportJson {
         return map;
     }
 
-    /** What a plan decided, as a picture's report has it. */
-    public static Map<String, Object> settings(PlanReport plan) {
+    /** How a picture came about. */
+    public static Map<String, Object> map(PictureReport report) {
+        GenerationRequest request = report.request();
+        PlanReport plan = report.plan();
         Map<String, Object> map = new LinkedHashMap<>();
-        for (StageReport stage : plan.stages()) {
-            settings(stage).forEach((name, value) -> map.put(name.key(), json(value)));
+        map.put("width", plan.size().width());
+        map.put("height", plan.size().height());
+        map.put("seed", Seed.number(request.seed()));
+        map.put("method", request.method());
+        map.put("prompt", request.prompt());
+        map.put("negative_prompt", request.negativePrompt());
+        map.put("prompt_cut", report.cut().prompt());
+        map.put("negative_prompt_cut", report.cut().negativePrompt());
+        map.put("steps", plan.steps());
+        map.put("scheduler", report.sampling().scheduler());
+        map.put("spacing", report.sampling().spacing());
+        map.put("eta", report.sampling().eta());
+        map.put("guidance_scale", report.sampling().guidanceScale());
+        map.putAll(decided(report));
+        map.put("paper_defaults", request.paperDefaults());
+        if (request.image() != null) {
+            map.put("image", request.image().toString());
         }
-        PlanReport.Decoding decoding = plan.decoding();
-        if (decoding != null) {
-            map.put("vae", decoding.summary());
+        map.put("devices", report.devices().names());
+        map.put("lost_devices", report.devices().lost());
+        map.put("view_batch", plan.viewBatch());
+        map.put("threads_per_worker", report.devices().threadsPerWorker());
+        map.put("kernels", report.devices().kernels());
+        map.put("barriers", plan.barriers());
+        map.put("guided_evaluations", plan.guidedEvaluations());
+        map.put("unet_runs", plan.unetRuns());
+        map.put("model", report.model());
+        map.put("version", report.version());
+        map.put("bundle_sha256", report.bundleSha256());
+        map.put("pixels_sha256", report.pixelsSha256());
+        map.put("peak_bytes", report.memory().devices());
+        map.put("host_bytes", report.memory().host());
+        map.put(PROCESS_PEAK_BYTES, report.memory().process());
+        map.put("times_ms", map(report.times()));
+        return map;
+    }
+
+    /** Where a picture's time went, milliseconds. */
+    public static Map<String, Object> map(PictureReport.Times times) {
+        Map<String, Object> map = new LinkedHashMap<>();
+        map.put("load", times.load());
+        map.put("total", times.total());
+        map.put("text", times.text());
+        map.put("unet", times.unet());
+        map.put("kernels", times.kernels());
+        map.put("exchange", times.exchange());
+        map.put("wait", times.waiting());
+        map.put("vae", times.vae());
+        times.upscale().ifPresent(upscale -> map.put("upscale", upscale));
+        return map;
+    }
+
+    /** The part of a picture's JSON that says what its method decided. */
+    public static Map<String, Object> decided(PictureReport report) {
+        Map<String, Object> map = new LinkedHashMap<>();
+        map.put(PATCHES.key(), pair(report.plan().patches()));
+        stages(report.plan()).forEach((name, value) -> map.put(name.key(), json(value)));
+        if (report.decoded() != null) {
+            map.put("vae", report.decoded());
         }
-        PlanReport.Upscaling upscaling = plan.upscaling();
+        PlanReport.Upscaling upscaling = report.plan().upscaling();
         if (upscaling != null) {
             map.put(UPSCALERS.key(), upscaling.files());
             map.put("upscaler_tiles", upscaling.tiles());
+        }
+        asked(report.request()).forEach((name, value) -> map.put(name.key(), value));
+        report.backgroundWindows().ifPresent(n -> map.put("background_windows", n));
+        return map;
+    }
+
+    /**
+     * What the method of a picture decided, in the order of the constants. A value is a String, a number, a
+     * {@link Size} or a list.
+     */
+    public static Map<PictureSetting, Object> settings(PictureReport report) {
+        Map<PictureSetting, Object> map = new EnumMap<>(PictureSetting.class);
+        map.put(PATCHES, report.plan().patches());
+        map.putAll(stages(report.plan()));
+        map.putAll(asked(report.request()));
+        PlanReport.Upscaling upscaling = report.plan().upscaling();
+        if (upscaling != null) {
+            map.put(UPSCALERS, upscaling.files());
+        }
+        return map;
+    }
+
+    private static Map<PictureSetting, Object> stages(PlanReport plan) {
+        Map<PictureSetting, Object> map = new LinkedHashMap<>();
+        plan.stages().forEach(stage -> map.putAll(settings(stage)));
+        return map;
+    }
+
+    /** Parts of maps that a request chose. */
+    private static Map<PictureSetting, Object> asked(GenerationRequest request) {
+        Map<PictureSetting, Object> map = new LinkedHashMap<>();
+        if (!request.guide().maskBlocks().isEmpty()) {
+            map.put(MASK_BLOCKS, request.guide().maskBlocks());
+        }
+        if (!request.guide().maskTokens().isEmpty()) {
+            map.put(MASK_TOKENS, request.guide().maskTokens());
         }
         return map;
     }
 
     /**
-     * What a stage decided, in the order of JSON. A value is a String, a number, a {@link Size}, or a map of
-     * dilation factors.
+     * What a stage decided, in the order of JSON. A value is a String, a number or a {@link Size}.
      */
     static Map<PictureSetting, Object> settings(StageReport stage) {
         Map<PictureSetting, Object> map = new LinkedHashMap<>();
@@ -217,11 +312,11 @@ public final class ReportJson {
                 map.put(BLUR, phase.blur());
             }
             case StageReport.Dilated dilated -> {
-                map.put(DILATION, dilated.dilation());
+                map.put(DILATION, OptionNames.of(dilated.dilation()));
                 map.put(DILATION_COURSE, OptionNames.of(dilated.course()));
                 map.put(DILATED_STEPS, stage.steps());
                 if (dilated.dampedSteps() > 0) {
-                    map.put(DAMPED_DILATION, dilated.damping());
+                    map.put(DAMPED_DILATION, OptionNames.of(dilated.damping()));
                     map.put(DAMPED_STEPS, dilated.dampedSteps());
                 }
             }
@@ -275,11 +370,7 @@ public final class ReportJson {
 
     /** A setting's value as JSON. */
     private static Object json(Object value) {
-        return switch (value) {
-            case Size size -> pair(size);
-            case Map<?, ?> factors -> text(factors);
-            default -> value;
-        };
+        return value instanceof Size size ? pair(size) : value;
     }
 
     private static List<Integer> pair(Size size) {
@@ -293,19 +384,8 @@ public final class ReportJson {
             String steps = Integer.toString(each.first());
             map.put(
                     each.first() == each.last() ? steps : steps + "-" + each.last(),
-                    text(each.factors()));
+                    OptionNames.of(each.factors()));
         }
         return map;
-    }
-
-    /** Dilation factors as {@code --dilate} takes them: "mid_block=2,up_blocks.0=2.5". */
-    private static String text(Map<?, ?> factors) {
-        return factors.entrySet().stream()
-                .map(e -> e.getKey() + "=" + plain((Double) e.getValue()))
-                .collect(Collectors.joining(","));
-    }
-
-    private static String plain(double value) {
-        return BigDecimal.valueOf(value).stripTrailingZeros().toPlainString();
     }
 }

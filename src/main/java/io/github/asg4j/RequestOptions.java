@@ -137,7 +137,7 @@ public final class RequestOptions {
                                     .within(GenerationRequest.VAE_TILE_RANGE),
                             "decode the latents in tiles of so many pixels a side",
                             "auto: whole up to 1024x1024, else tiles of 512, smaller where memory"
-                                + " does not suffice",
+                                    + " does not suffice",
                             r -> boxed(r.vaeTile()),
                             RequestOptions::vaeTile),
                     picture(

@@ -14,15 +14,13 @@ import io.github.asg4j.GenerationListener;
 import io.github.asg4j.OutOfMemoryException;
 import io.github.asg4j.OutputException;
 import io.github.asg4j.PlanReport;
+import io.github.asg4j.ReportJson;
 import io.github.asg4j.Seed;
 import io.github.asg4j.Size;
 import io.github.asg4j.evaluate.Drawing.Drawn;
 import io.github.asg4j.evaluate.Drawing.Refused;
-import io.github.asg4j.image.PngParameters;
-import io.github.asg4j.image.PngWriter;
 
 import java.io.IOException;
-import java.lang.foreign.MemorySegment;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
@@ -123,7 +121,10 @@ public record Gallery(
                     switch (drawing) {
                         case Drawn drawn -> {
                             drawn.objects().ifPresent(n -> picture.put("objects", n));
-                            picture.putAll(drawn.report());
+                            picture.putAll(ReportJson.map(drawn.report()));
+                            if (!drawn.ownPeak()) {
+                                picture.remove(ReportJson.PROCESS_PEAK_BYTES);
+                            }
                         }
                         case Refused refused -> {
                             picture.put("method", shot.request().method());
@@ -228,18 +229,15 @@ public record Gallery(
                                         shot.request(),
                                         attentive ? new Attentive(listener, attention) : listener)
                                 .join();
-                Map<String, Object> report = new LinkedHashMap<>(image.report());
-                if (!ownPeak) {
-                    report.remove("process_peak_bytes");
-                }
-                byte[] png =
-                        PngWriter.encode(
+                drawings.put(
+                        shot,
+                        new Drawn(
+                                image.png(),
                                 image.width(),
                                 image.height(),
-                                MemorySegment.ofBuffer(image.rgb()),
-                                PngParameters.text(shot.request(), report));
-                OptionalInt objects = counter.apply(image);
-                drawings.put(shot, new Drawn(png, image.width(), image.height(), report, objects));
+                                image.report(),
+                                ownPeak,
+                                counter.apply(image)));
             } catch (AsgException e) {
                 refused(shot, e);
             }

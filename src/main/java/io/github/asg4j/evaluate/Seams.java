@@ -56,7 +56,9 @@ record Seams(List<Integer> columns, List<Integer> rows, int cell) {
         StageReport last = plan.stages().isEmpty() ? null : plan.stages().getLast();
         StageReport.Windows own = last == null ? null : last.settings().windowed();
         StageReport.Overlap overlap = own == null ? null : own.overlap();
-        if (overlap != null
+        if (last != null
+                && own != null
+                && overlap != null
                 && along.applyAsInt(own.grid()) > 1
                 && along.applyAsInt(own.canvasLatents()) == canvas) {
             windows =

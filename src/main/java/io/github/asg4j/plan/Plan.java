@@ -2,14 +2,12 @@
 package io.github.asg4j.plan;
 
 import io.github.asg4j.PlanReport;
-import io.github.asg4j.ReportJson;
 import io.github.asg4j.Size;
 
 import org.jspecify.annotations.Nullable;
 
 import java.util.LinkedHashMap;
 import java.util.List;
-import java.util.Map;
 import java.util.SequencedMap;
 
 /**
@@ -53,11 +51,6 @@ public record Plan(
     public int barriers() {
         int passes = upscaling == null ? 0 : upscaling.passes().size();
         return stages.stream().mapToInt(Stage::barriers).sum() + passes;
-    }
-
-    /** What was decided by the method and the request, by the names of reports; in order. */
-    public Map<String, Object> settings() {
-        return ReportJson.settings(report());
     }
 
     /** What a caller is told of it. */

@@ -415,9 +415,9 @@ public sealed interface Stage {
         /** Whether two steps have the same factors in the same calls. */
         public boolean sameNetwork(int a, int b) {
             boolean damped = a < dampedSteps;
-            return dilation.text(a).equals(dilation.text(b))
+            return dilation.at(a).equals(dilation.at(b))
                     && damped == b < dampedSteps
-                    && (!damped || damping.text(a).equals(damping.text(b)));
+                    && (!damped || damping.at(a).equals(damping.at(b)));
         }
 
         /** The unconditional row alone is half an evaluation; a half left over counts as one. */

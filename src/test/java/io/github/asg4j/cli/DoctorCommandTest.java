@@ -143,7 +143,7 @@ class DoctorCommandTest {
                   decoded      whole
                   tile pixels  0
                   at once      1
-                barriers            1
+                barriers            8
                 guided evaluations  10
                 unet runs           9
                 bytes:

@@ -10,6 +10,7 @@ import io.github.asg4j.Generation;
 import io.github.asg4j.GenerationEvent;
 import io.github.asg4j.GenerationListener;
 import io.github.asg4j.GenerationRequest;
+import io.github.asg4j.PictureReport;
 import io.github.asg4j.PlanReport;
 import io.github.asg4j.Reports;
 import io.github.asg4j.Size;
@@ -27,6 +28,7 @@ import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
+import java.util.function.UnaryOperator;
 
 /** An engine that draws grey pictures, remembers what it was asked, and fails as told. */
 final class FakeEngines implements EngineFactory {
@@ -35,7 +37,9 @@ final class FakeEngines implements EngineFactory {
     final List<EngineOptions> options = new ArrayList<>();
     final List<GenerationRequest> requests = new ArrayList<>();
     EngineInfo description = Reports.engine(new Size(8, 8));
-    final Map<String, Object> moreReport = new LinkedHashMap<>();
+
+    /** Of the reports of pictures. */
+    UnaryOperator<PictureReport> change = UnaryOperator.identity();
 
     /** That can be asked for. */
     Set<String> methods = new LinkedHashSet<>(List.of("asg", "direct"));
@@ -153,17 +157,7 @@ final class FakeEngines implements EngineFactory {
         whileDrawing.run();
         int width = size(request).width();
         int height = size(request).height();
-        Map<String, Object> report = new LinkedHashMap<>();
-        report.put("width", width);
-        report.put("height", height);
-        report.put("seed", request.seed());
-        report.put("method", request.method());
-        report.put("steps", 50);
-        report.put("scheduler", "euler");
-        report.putAll(moreReport);
-        Map<String, Object> times = new LinkedHashMap<>();
-        times.put("unet", 12.5);
-        report.put("times_ms", Map.copyOf(times));
+        PictureReport report = change.apply(Reports.picture(request, size(request)));
         return CompletableFuture.completedFuture(
                 new GeneratedImage(width, height, ByteBuffer.allocate(width * height * 3), report));
     }

@@ -18,6 +18,7 @@ import io.github.asg4j.GenerationEvent;
 import io.github.asg4j.GenerationListener;
 import io.github.asg4j.GenerationRequest;
 import io.github.asg4j.OutOfMemoryException;
+import io.github.asg4j.PlanReport;
 import io.github.asg4j.TestEngines;
 import io.github.asg4j.Tiny;
 import io.github.asg4j.device.Memory;
@@ -113,8 +114,8 @@ class DecodeTest {
                 GeneratedImage image =
                         draw(options.withDevices(devices), hook, request, events::add);
                 assertEquals(expected, Tiny.hash(image), devices);
-                assertEquals(tiles, image.report().get("vae"));
-                assertEquals(List.of(), image.report().get("lost_devices"));
+                assertEquals(tiles, image.report().decoded());
+                assertEquals(List.of(), image.report().devices().lost());
                 int workers = devices.startsWith("cpu") ? devices.charAt(4) - '0' : 1;
                 workers = Math.max(workers, devices.split(",").length);
                 for (int i = 0; i < workers; i++) {
@@ -204,7 +205,7 @@ class DecodeTest {
         Path bundle = Tiny.withOverflowingVae(Files.createTempDirectory(folder, "bundle"));
         EngineOptions options = Tiny.options(bundle, 1).withDevices(devices);
         GeneratedImage image = draw(options, WorkerHook.NONE, request);
-        assertEquals("25 feathered tiles of 128x128 pixels", image.report().get("vae"));
+        assertEquals("25 feathered tiles of 128x128 pixels", image.report().decoded());
     }
 
     /** The latents are there still: they are decoded again in tiles that memory suffices for. */
@@ -223,15 +224,15 @@ class DecodeTest {
         try (Engine engine = TestEngines.open(options(exact, devices), WorkerHook.NONE, gpus)) {
             GeneratedImage image = engine.submit(request).join();
             assertEquals(expected, Tiny.hash(image));
-            String tiles = String.valueOf(image.report().get("vae"));
+            String tiles = image.report().decoded();
             assertTrue(tiles.endsWith("tiles of 128x128 pixels"), tiles);
-            assertEquals(List.of(), image.report().get("lost_devices"));
+            assertEquals(List.of(), image.report().devices().lost());
             gpus.limitFront(100_000);
             OutOfMemoryException e =
                     assertThrows(OutOfMemoryException.class, () -> engine.submit(request).join());
             assertTrue(e.getMessage().contains("vae_"), e.getMessage());
             gpus.limitFront(Long.MAX_VALUE);
-            assertEquals("whole", engine.submit(request).join().report().get("vae"));
+            assertEquals("whole", engine.submit(request).join().report().decoded());
         }
     }
 
@@ -252,7 +253,7 @@ class DecodeTest {
                     }
                 };
         GeneratedImage image = draw(options, hook, request);
-        assertEquals(List.of("cpu#" + lost.get()), image.report().get("lost_devices"));
+        assertEquals(List.of("cpu#" + lost.get()), image.report().devices().lost());
         assertEquals(
                 Tiny.hash(draw(options.withDevices("cpu:1"), WorkerHook.NONE, request)),
                 Tiny.hash(image));
@@ -284,7 +285,7 @@ class DecodeTest {
         try (Engine engine = TestEngines.open(options, hook, gpus)) {
             for (int i = 0; i < 2; i++) {
                 GeneratedImage image = engine.submit(request).join();
-                assertEquals(List.of("cuda:" + device), image.report().get("lost_devices"));
+                assertEquals(List.of("cuda:" + device), image.report().devices().lost());
                 assertEquals(expected, Tiny.hash(image));
             }
         }

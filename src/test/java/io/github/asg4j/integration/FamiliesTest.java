@@ -16,6 +16,7 @@ import io.github.asg4j.GeneratedImage;
 import io.github.asg4j.GenerationRequest;
 import io.github.asg4j.GuideOptions;
 import io.github.asg4j.MethodOptions.AsgOptions;
+import io.github.asg4j.PlanReport;
 import io.github.asg4j.Tiny;
 import io.github.asg4j.image.Npy;
 
@@ -245,7 +246,7 @@ class FamiliesTest {
         try (Engine engine = open("sd3")) {
             GeneratedImage image =
                     engine.submit(asg().method("multidiffusion").steps(1).build()).join();
-            assertEquals("flow_euler", image.report().get("scheduler"));
+            assertEquals("flow_euler", image.report().sampling().scheduler());
             var refused =
                     assertThrows(
                             BadRequestException.class,

@@ -9,6 +9,7 @@ import io.github.asg4j.GenerationListener;
 import io.github.asg4j.GenerationRequest;
 import io.github.asg4j.GuideOptions;
 import io.github.asg4j.MethodOptions.AsgOptions;
+import io.github.asg4j.PictureReport;
 import io.github.asg4j.PlanReport;
 import io.github.asg4j.StageReport;
 import io.github.asg4j.plan.WindowAxis;
@@ -32,9 +33,9 @@ public final class DeviceModelReport {
     private DeviceModelReport() {}
 
     /** A run: wall time, and what the stages and the report say. */
-    private record Run(double total, Map<String, Double> stageMillis, Map<String, Object> report) {
-        double time(String name) {
-            return ((Number) ((Map<?, ?>) report.get("times_ms")).get(name)).doubleValue();
+    private record Run(Map<String, Double> stageMillis, PictureReport.Times times) {
+        double total() {
+            return times.total();
         }
     }
 
@@ -96,16 +97,16 @@ public final class DeviceModelReport {
                                 + " %.2f / %.2f |",
                         scale,
                         staleness == 0 ? "synchronous" : "asynchronous",
-                        single.total / 1e3,
-                        pair.total / 1e3,
-                        single.total / pair.total,
+                        single.total() / 1e3,
+                        pair.total() / 1e3,
+                        single.total() / pair.total(),
                         onTwo / 1e3,
                         onOne / onTwo,
                         more,
-                        pair.time("unet") / 1e3,
-                        pair.time("kernels") / 1e3,
-                        pair.time("exchange") / 1e3,
-                        pair.time("wait") / 1e3));
+                        pair.times().unet() / 1e3,
+                        pair.times().kernels() / 1e3,
+                        pair.times().exchange() / 1e3,
+                        pair.times().waiting() / 1e3));
     }
 
     private static String format(String text, Object... values) {
@@ -117,7 +118,7 @@ public final class DeviceModelReport {
         Run best = run(engine, request);
         for (int i = 0; i < runs; i++) {
             Run next = run(engine, request);
-            best = i == 0 || next.total < best.total ? next : best;
+            best = i == 0 || next.total() < best.total() ? next : best;
         }
         return best;
     }
@@ -140,8 +141,7 @@ public final class DeviceModelReport {
                 before = end.getValue();
             }
         }
-        Run run = new Run(0, lengths, image.report());
-        return new Run(run.time("total"), lengths, image.report());
+        return new Run(lengths, image.report().times());
     }
 
     private static List<DeviceModel.Stage> stages(PlanReport plan, int staleness) {
@@ -199,6 +199,6 @@ public final class DeviceModelReport {
             inStages += lengths.get(s);
         }
         // In one memory a guide is there when it is published; a join is part of the stage's time.
-        return new DeviceModel.Times(views, 0, 0, single.total - inStages);
+        return new DeviceModel.Times(views, 0, 0, single.total() - inStages);
     }
 }

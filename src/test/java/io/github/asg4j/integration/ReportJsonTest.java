@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-package io.github.asg4j;
+package io.github.asg4j.integration;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
@@ -7,6 +7,14 @@ import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.core.json.JsonWriteFeature;
 import com.fasterxml.jackson.databind.json.JsonMapper;
 
+import io.github.asg4j.Engine;
+import io.github.asg4j.EngineOptions;
+import io.github.asg4j.GeneratedImage;
+import io.github.asg4j.GenerationRequest;
+import io.github.asg4j.ReportJson;
+import io.github.asg4j.RequestJson;
+import io.github.asg4j.TestEngines;
+import io.github.asg4j.Tiny;
 import io.github.asg4j.image.PngParameters;
 import io.github.asg4j.run.worker.Gpus;
 import io.github.asg4j.run.worker.WorkerHook;
@@ -70,7 +78,7 @@ class ReportJsonTest {
             answers.add("plan " + plan(engine, request));
             GeneratedImage image = engine.submit(request).join();
             answers.add("picture " + picture(image));
-            for (String line : text(request, image).split("\n")) {
+            for (String line : text(image).split("\n")) {
                 answers.add("png " + line);
             }
         }
@@ -90,7 +98,7 @@ class ReportJsonTest {
     }
 
     private static String picture(GeneratedImage image) throws JsonProcessingException {
-        String json = JSON.writeValueAsString(image.report());
+        String json = JSON.writeValueAsString(ReportJson.map(image.report()));
         int measured = json.indexOf("\"pixels_sha256\"");
         return json.substring(0, measured)
                         .replaceAll("(\"version\"):\"[^\"]+\"", "$1:\"VERSION\"")
@@ -101,8 +109,8 @@ class ReportJsonTest {
                         .replaceAll("\":-?[0-9]+", "\":BYTES");
     }
 
-    private static String text(GenerationRequest request, GeneratedImage image) {
-        return PngParameters.text(request, image.report())
+    private static String text(GeneratedImage image) {
+        return PngParameters.text(image.report())
                 .replaceAll("Version: [^,]+", "Version: VERSION")
                 .replaceAll("Model hash: [0-9a-f]+", "Model hash: HASH");
     }
