@@ -25,8 +25,8 @@ public record DilationOptions(
         Map<String, Double> dampedFactors,
         OptionalDouble dampedShare) {
 
-    /** Beyond it a 3x3 kernel spans more than a native view. */
-    public static final double MAX_FACTOR = 8;
+    /** Of each factor: beyond 8 a 3x3 kernel spans more than a native view. */
+    public static final Range FACTOR_RANGE = new Range(1, 8);
 
     /** Nothing asked for: all by the method. */
     public static final DilationOptions DEFAULT =
@@ -34,8 +34,8 @@ public record DilationOptions(
                     Map.of(), OptionalDouble.empty(), null, Map.of(), OptionalDouble.empty());
 
     public DilationOptions {
-        Checks.range("dilate share", share, 0, 1);
-        Checks.range("damped share", dampedShare, 0, 1);
+        Range.SHARE.check("dilate share", share);
+        Range.SHARE.check("damped share", dampedShare);
         factors = factors(factors);
         dampedFactors = factors(dampedFactors);
     }
@@ -48,8 +48,7 @@ public record DilationOptions(
 
     /** Checked, in the order given. */
     private static Map<String, Double> factors(Map<String, Double> given) {
-        given.forEach(
-                (group, factor) -> Checks.range("dilation of " + group, factor, 1, MAX_FACTOR));
+        given.forEach((group, factor) -> FACTOR_RANGE.check("dilation of " + group, factor));
         return Collections.unmodifiableMap(new LinkedHashMap<>(given));
     }
 

@@ -3,7 +3,6 @@ package io.github.asg4j;
 
 import io.github.asg4j.run.LocalEngine;
 
-import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.RejectedExecutionException;
 
@@ -43,6 +42,16 @@ public final class Engine implements AutoCloseable {
         return LocalEngine.methods();
     }
 
+    /**
+     * What a method does where a request leaves its options open and does not ask for the paper's, as far
+     * as neither the picture's size nor the bundle decides it.
+     *
+     * @throws BadRequestException if there is no such method
+     */
+    public static MethodOptions defaults(String method) {
+        return LocalEngine.defaults(method);
+    }
+
     /** {@link #submit(GenerationRequest, GenerationListener)} without a listener. */
     public Generation submit(GenerationRequest request) {
         return submit(request, SILENT);
@@ -59,13 +68,17 @@ public final class Engine implements AutoCloseable {
         return local.submit(request, listener);
     }
 
-    /** What a request would take, without doing it: see the plan command. */
-    public Map<String, Object> plan(GenerationRequest request) {
+    /**
+     * What a request would take, without doing it.
+     *
+     * @throws BadRequestException when it cannot be drawn with this bundle
+     */
+    public PlanReport plan(GenerationRequest request) {
         return local.plan(request);
     }
 
-    /** Devices, kernels, model and versions, for reports. */
-    public Map<String, Object> describe() {
+    /** Devices, kernels, model and versions. Compares the kernels with the Java kernels, which takes some milliseconds. */
+    public EngineInfo describe() {
         return local.describe();
     }
 

@@ -48,8 +48,8 @@ public record EngineOptions(
 
     public EngineOptions {
         loras = List.copyOf(loras);
-        Checks.range("threads per worker", threadsPerWorker, 1, 1024);
-        Checks.range("queue capacity", queueCapacity, 0, 1_000_000);
+        new Range(1, 1024).check("threads per worker", threadsPerWorker);
+        new Range(0, 1_000_000).check("queue capacity", queueCapacity);
         if (maxMemoryBytes < 0) {
             throw new BadRequestException(
                     "max memory is "

@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.github.asg4j;
 
+import io.github.asg4j.image.PngParameters;
+import io.github.asg4j.image.PngWriter;
+
+import java.lang.foreign.MemorySegment;
 import java.nio.ByteBuffer;
-import java.util.Map;
+import java.nio.file.Path;
 
 /**
  * A picture and how it came about. The pixels are on the Java heap and belong to the caller.
@@ -10,19 +14,39 @@ import java.util.Map;
  * @param width pixels
  * @param height pixels
  * @param rgb RGB8, row-major, {@code width * height * 3} bytes, read-only
- * @param report settings and measurements, keys and units as the command line's {@code --json}
+ * @param report settings and measurements
  */
-public record GeneratedImage(int width, int height, ByteBuffer rgb, Map<String, Object> report) {
+public record GeneratedImage(int width, int height, ByteBuffer rgb, PictureReport report) {
     public GeneratedImage {
-        rgb = rgb.asReadOnlyBuffer();
+        rgb = checked(width, height, rgb);
+    }
+
+    static ByteBuffer checked(int width, int height, ByteBuffer rgb) {
         if (rgb.remaining() != Math.multiplyExact(Math.multiplyExact(width, height), 3)) {
             throw new IllegalArgumentException(
                     rgb.remaining() + " bytes are no RGB8 picture of " + width + "x" + height);
         }
+        return rgb.asReadOnlyBuffer();
     }
 
     @Override
     public ByteBuffer rgb() {
         return rgb.duplicate();
+    }
+
+    /** The picture as the content of a PNG file that carries its settings. */
+    public byte[] png() {
+        return PngWriter.encode(
+                width, height, MemorySegment.ofBuffer(rgb()), PngParameters.text(report));
+    }
+
+    /**
+     * Writes a PNG file that carries the picture's settings. An existing file is replaced when the new
+     * one is complete.
+     *
+     * @throws OutputException if it cannot be written; no half of it stays
+     */
+    public void writePng(Path file) {
+        PngWriter.write(file, this, PngParameters.text(report));
     }
 }

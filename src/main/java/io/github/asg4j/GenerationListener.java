@@ -18,7 +18,7 @@ public interface GenerationListener {
      * A picture of the predicted clean latents so far: at the size of the final picture, or of what
      * it will be enlarged from.
      */
-    default void onPreview(GeneratedImage preview) {}
+    default void onPreview(PreviewImage preview) {}
 
     /** Whether {@link #onPatches} is wanted: costs one VAE decode per patch. */
     default boolean wantsPatches() {

@@ -69,6 +69,18 @@ public record GenerationRequest(
      */
     public static final int BY_MEMORY = Integer.MAX_VALUE;
 
+    /** Of {@code steps}. */
+    public static final Range STEPS_RANGE = new Range(1, MAX_STEPS);
+
+    /** Of every guidance scale. */
+    public static final Range GUIDANCE_SCALE_RANGE = new Range(0, 100);
+
+    /** Of {@code viewBatch} where it is not {@link #BY_MEMORY}. */
+    public static final Range VIEW_BATCH_RANGE = new Range(1, 1024);
+
+    /** Of {@code vaeTile}, pixels. */
+    public static final Range VAE_TILE_RANGE = new Range(1, 1 << 16);
+
     public GenerationRequest {
         Objects.requireNonNull(negativePrompt, "negativePrompt");
         Objects.requireNonNull(options, "options");
@@ -89,13 +101,13 @@ public record GenerationRequest(
                             + latents
                             + ", not from both: leave one out");
         }
-        Checks.range("steps", steps, 1, MAX_STEPS);
-        Checks.range("guidance scale", guidanceScale, 0, 100);
-        Checks.range("eta", eta, 0, 1);
+        STEPS_RANGE.check("steps", steps);
+        GUIDANCE_SCALE_RANGE.check("guidance scale", guidanceScale);
+        Range.SHARE.check("eta", eta);
         if (viewBatch.orElse(1) != BY_MEMORY) {
-            Checks.range("view batch", viewBatch, 1, 1024);
+            VIEW_BATCH_RANGE.check("view batch", viewBatch);
         }
-        Checks.range("VAE tile", vaeTile, 1, 1 << 16);
+        VAE_TILE_RANGE.check("VAE tile", vaeTile);
     }
 
     /** Name of the method, one of {@link Engine#methods()}. */

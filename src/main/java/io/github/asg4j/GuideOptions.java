@@ -42,6 +42,18 @@ public record GuideOptions(
     /** Pixel interaction in every step of stage 1. */
     public static final int EVERY_STEP = Integer.MAX_VALUE;
 
+    /** Of {@code weight}. */
+    public static final Range WEIGHT_RANGE = new Range(0, 10);
+
+    /** Of {@code staleness}, steps. */
+    public static final Range STALENESS_RANGE = new Range(0, GenerationRequest.MAX_STEPS);
+
+    /** Of {@code interactionSteps}. */
+    public static final Range INTERACTION_RANGE = new Range(0, EVERY_STEP);
+
+    /** Of each of {@code maskTokens}. */
+    public static final Range TOKEN_RANGE = new Range(0, 4096);
+
     /** Nothing asked for: all by the method. */
     public static final GuideOptions DEFAULT =
             new GuideOptions(
@@ -59,14 +71,14 @@ public record GuideOptions(
                     null);
 
     public GuideOptions {
-        Checks.range("guide weight", weight, 0, 10);
-        Checks.range("staleness", staleness, 0, GenerationRequest.MAX_STEPS);
-        Checks.range("interaction steps", interactionSteps, 0, EVERY_STEP);
-        Checks.range("stage-1 share", stage1Share, 0, 1);
+        WEIGHT_RANGE.check("guide weight", weight);
+        STALENESS_RANGE.check("staleness", staleness);
+        INTERACTION_RANGE.check("interaction steps", interactionSteps);
+        Range.SHARE.check("stage-1 share", stage1Share);
         maskBlocks = List.copyOf(maskBlocks);
         maskTokens = List.copyOf(maskTokens);
         for (int token : maskTokens) {
-            Checks.range("mask token", token, 0, 4096);
+            TOKEN_RANGE.check("mask token", token);
         }
     }
 

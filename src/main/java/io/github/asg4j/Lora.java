@@ -11,11 +11,11 @@ import java.nio.file.Path;
  * @param weight by which its changes are multiplied before they are added, -10..10; 1: as trained
  */
 public record Lora(Path file, double weight) {
-    /** Largest weight, of either sign. */
-    private static final double MAX_WEIGHT = 10;
+    /** Limits of the weight. */
+    static final Range WEIGHT_RANGE = new Range(-10, 10);
 
     public Lora {
-        Checks.range("weight of the LoRA " + file, weight, -MAX_WEIGHT, MAX_WEIGHT);
+        WEIGHT_RANGE.check("weight of the LoRA " + file, weight);
     }
 
     /**

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.github.asg4j;
 
+import org.jspecify.annotations.Nullable;
+
 import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -14,20 +16,23 @@ import java.util.function.Function;
 /**
  * How values of an option are written: as text on the command line and as values of JSON, which are
  * String, Number, Boolean, List or Map here. Reading throws {@link BadRequestException} with what was
- * found and what would have been right. Ranges are the request's to check.
+ * found and what would have been right. Ranges are the request's to check, which has them from the same
+ * constants.
  *
  * @param label how the help shows a value, as in "N|auto"
  * @param parse reads text
  * @param toJson writes a value of JSON
  * @param fromJson reads one
  * @param repeats whether the option may be given several times; its value in JSON is a list
+ * @param range of the number, or of each number of a list or object; null: no numbers, or any
  */
 public record OptionType<T>(
         String label,
         Function<String, T> parse,
         Function<T, Object> toJson,
         Function<Object, T> fromJson,
-        boolean repeats) {
+        boolean repeats,
+        @Nullable Range range) {
 
     /** A type of an option that is given once at most. */
     OptionType(
@@ -35,7 +40,11 @@ public record OptionType<T>(
             Function<String, T> parse,
             Function<T, Object> toJson,
             Function<Object, T> fromJson) {
-        this(label, parse, toJson, fromJson, false);
+        this(label, parse, toJson, fromJson, false, null);
+    }
+
+    OptionType<T> within(Range limits) {
+        return new OptionType<>(label, parse, toJson, fromJson, repeats, limits);
     }
 
     static OptionType<String> text(String label) {
@@ -198,7 +207,8 @@ public record OptionType<T>(
                 text -> List.of(Lora.parse(text)),
                 loras -> loras.stream().map(OptionType::lora).toList(),
                 json -> elements(json).stream().map(OptionType::lora).toList(),
-                true);
+                true,
+                null);
     }
 
     private static Map<String, Object> lora(Lora lora) {

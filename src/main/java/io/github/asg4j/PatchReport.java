@@ -28,7 +28,7 @@ public record PatchReport(
         FloatBuffer clean,
         float alpha,
         float sigma,
-        List<GeneratedImage> pictures) {
+        List<PreviewImage> pictures) {
     public PatchReport {
         pictures = List.copyOf(pictures);
     }
@@ -42,7 +42,7 @@ public record PatchReport(
             MemorySegment clean,
             float alpha,
             float sigma,
-            List<GeneratedImage> pictures) {
+            List<PreviewImage> pictures) {
         return new PatchReport(
                 channels, height, width, copyOf(latents), copyOf(clean), alpha, sigma, pictures);
     }

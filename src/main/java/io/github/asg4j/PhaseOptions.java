@@ -18,6 +18,12 @@ public record PhaseOptions(
         OptionalDouble blurExponent,
         OptionalDouble blur) {
 
+    /** Of each exponent. */
+    public static final Range EXPONENT_RANGE = new Range(0, 100);
+
+    /** Of {@code blur}, latent cells. */
+    public static final Range BLUR_RANGE = new Range(0.01, 100);
+
     /** Nothing asked for: all by the method. */
     public static final PhaseOptions DEFAULT =
             new PhaseOptions(
@@ -27,10 +33,10 @@ public record PhaseOptions(
                     OptionalDouble.empty());
 
     public PhaseOptions {
-        Checks.range("cosine scale", skipExponent, 0, 100);
-        Checks.range("cosine scale", dilatedExponent, 0, 100);
-        Checks.range("cosine scale", blurExponent, 0, 100);
-        Checks.range("blur", blur, 0.01, 100);
+        EXPONENT_RANGE.check("cosine scale", skipExponent);
+        EXPONENT_RANGE.check("cosine scale", dilatedExponent);
+        EXPONENT_RANGE.check("cosine scale", blurExponent);
+        BLUR_RANGE.check("blur", blur);
     }
 
     public PhaseOptions withSkipExponent(double value) {

@@ -3,9 +3,14 @@ package io.github.asg4j;
 
 import org.jspecify.annotations.Nullable;
 
+import java.util.ArrayList;
 import java.util.Collection;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.function.BiConsumer;
+import java.util.function.Function;
+import java.util.stream.Collectors;
 
 /**
  * A setting of a {@link GenerationRequest}: one row of {@link RequestOptions}, from which the command
@@ -14,7 +19,9 @@ import java.util.function.BiConsumer;
  * @param name lower case with hyphens, as on the command line after the two hyphens
  * @param section heading of the help under which it stands
  * @param type how its values are written
- * @param description for the help; "{default}" stands for what the method does without the option
+ * @param help what it is
+ * @param otherwise what holds without the option, in words in which "{default}" stands for what {@link
+ *     Engine#defaults} says; empty: nothing
  * @param methods names of those that have the option, in the order of {@link Engine#methods()}
  * @param get the value that a request gives; null: none
  * @param set gives a request the value; adds it where the option may be given several times
@@ -23,10 +30,13 @@ public record RequestOption<T>(
         String name,
         Section section,
         OptionType<T> type,
-        String description,
+        String help,
+        String otherwise,
         List<String> methods,
         Getter<T> get,
         BiConsumer<GenerationRequest.Builder, T> set) {
+
+    private static final String DEFAULT = "{default}";
 
     /** Groups of options. */
     public enum Section {
@@ -47,6 +57,43 @@ public record RequestOption<T>(
     /** Key in JSON: the name with underscores, in the plural where it may be given several times. */
     public String key() {
         return name.replace('-', '_') + (type.repeats() ? "s" : "");
+    }
+
+    /**
+     * What the option is, its range, and what holds without it.
+     *
+     * @param defaults of a method by its name, as {@link Engine#defaults}
+     */
+    public String description(Function<String, MethodOptions> defaults) {
+        List<String> facts = new ArrayList<>();
+        if (type.range() != null) {
+            facts.add(type.range().toString());
+        }
+        if (!otherwise.isEmpty()) {
+            facts.add(
+                    "default: "
+                            + (otherwise.contains(DEFAULT)
+                                    ? otherwise.replace(DEFAULT, byMethod(defaults))
+                                    : otherwise));
+        }
+        return facts.isEmpty() ? help : help + " (" + String.join("; ", facts) + ")";
+    }
+
+    /** Defaults, with the methods that have them where they differ. */
+    private String byMethod(Function<String, MethodOptions> defaults) {
+        Map<String, List<String>> methodsByText = new LinkedHashMap<>();
+        for (String method : methods) {
+            GenerationRequest usual =
+                    GenerationRequest.builder("any").options(defaults.apply(method)).build();
+            methodsByText
+                    .computeIfAbsent(String.valueOf(json(usual)), text -> new ArrayList<>())
+                    .add(method);
+        }
+        return methodsByText.size() == 1
+                ? methodsByText.keySet().iterator().next()
+                : methodsByText.entrySet().stream()
+                        .map(each -> String.join(", ", each.getValue()) + ": " + each.getKey())
+                        .collect(Collectors.joining("; "));
     }
 
     /** Whether any of the methods has the option. */

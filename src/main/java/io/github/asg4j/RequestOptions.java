@@ -39,21 +39,23 @@ public final class RequestOptions {
                             "prompt",
                             OptionType.text("TEXT"),
                             "what to draw; required by generate and compare",
+                            "",
                             r -> r.prompt(),
                             GenerationRequest.Builder::prompt),
                     picture(
                             Section.PICTURE,
                             "negative-prompt",
                             OptionType.text("TEXT"),
-                            "what to steer away from (default: nothing)",
+                            "what to steer away from",
+                            "nothing",
                             r -> r.negativePrompt().isEmpty() ? null : r.negativePrompt(),
                             GenerationRequest.Builder::negativePrompt),
                     picture(
                             Section.PICTURE,
                             "size",
                             OptionType.size(),
-                            "pixels, multiples of the model's VAE factor, as in 256x192 (default:"
-                                    + " 2x native)",
+                            "pixels, multiples of the model's VAE factor, as in " + "256x192",
+                            "2x native",
                             r ->
                                     r.width() == 0 && r.height() == 0
                                             ? null
@@ -63,73 +65,79 @@ public final class RequestOptions {
                             Section.PICTURE,
                             "method",
                             METHOD,
-                            "one of "
-                                    + String.join(", ", MethodOptions.DEFAULTS.keySet())
-                                    + " (default: asg)",
+                            "one of " + String.join(", ", MethodOptions.DEFAULTS.keySet()),
+                            "asg",
                             r -> r.method(),
                             GenerationRequest.Builder::method),
                     picture(
                             Section.PICTURE,
                             "steps",
-                            OptionType.integer(),
-                            "denoising steps, 1..1000 (default: the bundle's)",
+                            OptionType.integer().within(GenerationRequest.STEPS_RANGE),
+                            "denoising steps",
+                            "the bundle's",
                             r -> boxed(r.steps()),
                             GenerationRequest.Builder::steps),
                     picture(
                             Section.PICTURE,
                             "guidance-scale",
-                            OptionType.decimal(),
-                            "how closely to follow the prompt, 0..100; up to 1 without"
-                                    + " classifier-free guidance and negative prompt (default: the"
-                                    + " bundle's)",
+                            OptionType.decimal().within(GenerationRequest.GUIDANCE_SCALE_RANGE),
+                            "how closely to follow the prompt; up to 1 without "
+                                    + "classifier-free guidance and negative prompt",
+                            "the bundle's",
                             r -> boxed(r.guidanceScale()),
                             GenerationRequest.Builder::guidanceScale),
                     picture(
                             Section.PICTURE,
                             "seed",
                             OptionType.seed(),
-                            "same seed, same picture; -1: random (default: random, printed)",
+                            "same seed, same picture; -1: random",
+                            "random, printed",
                             r -> r.seed(),
                             GenerationRequest.Builder::seed),
                     picture(
                             Section.PICTURE,
                             "scheduler",
                             OptionType.text("NAME"),
-                            "sampler: {names}; names as in \"Euler Karras\" are understood"
-                                    + " (default: the bundle's)",
+                            "sampler: {names}; names as in \"Euler Karras\" are " + "understood",
+                            "the bundle's",
                             r -> r.scheduler(),
                             GenerationRequest.Builder::scheduler),
                     picture(
                             Section.PICTURE,
                             "spacing",
                             OptionType.text("NAME"),
-                            "spacing of the noise levels: {names} (default: the bundle's)",
+                            "spacing of the noise levels: {names}",
+                            "the bundle's",
                             r -> r.spacing(),
                             GenerationRequest.Builder::spacing),
                     picture(
                             Section.PICTURE,
                             "eta",
-                            OptionType.decimal(),
-                            "stochasticity of ddim, 0..1 (default: 0)",
+                            OptionType.decimal().within(Range.SHARE),
+                            "stochasticity of ddim",
+                            "0",
                             r -> boxed(r.eta()),
                             GenerationRequest.Builder::eta),
                     picture(
                             Section.PICTURE,
                             "view-batch",
                             OptionType.integerOr(
-                                    "N|auto", Map.of("auto", GenerationRequest.BY_MEMORY)),
-                            "views in one UNet call at most; may change the last bits of the"
-                                + " picture (default: 1); auto: on GPUs as many as they have memory"
-                                + " for",
+                                            "N|auto", Map.of("auto", GenerationRequest.BY_MEMORY))
+                                    .within(GenerationRequest.VIEW_BATCH_RANGE),
+                            "views in one UNet call at most; may change the last bits "
+                                    + "of the picture; auto: on GPUs as many as they have "
+                                    + "memory for",
+                            "1",
                             r -> boxed(r.viewBatch()),
                             GenerationRequest.Builder::viewBatch),
                     picture(
                             Section.PICTURE,
                             "vae-tile",
-                            OptionType.integerOr("PIXELS|auto", Map.of("auto", AUTO)),
-                            "decode the latents in tiles of so many pixels a side (default: auto:"
-                                + " whole up to 1024x1024, else tiles of 512, smaller where memory"
-                                + " does not suffice)",
+                            OptionType.integerOr("PIXELS|auto", Map.of("auto", AUTO))
+                                    .within(GenerationRequest.VAE_TILE_RANGE),
+                            "decode the latents in tiles of so many pixels a side",
+                            "auto: whole up to 1024x1024, else tiles of 512, smaller where memory"
+                                    + " does not suffice",
                             r -> boxed(r.vaeTile()),
                             RequestOptions::vaeTile),
                     picture(
@@ -137,216 +145,239 @@ public final class RequestOptions {
                             "lora",
                             OptionType.loras(),
                             "add a LoRA file to the model, which has to be a .safetensors file; the"
-                                    + " weight may be negative (default: 1); may be given several"
-                                    + " times",
+                                    + " weight may be negative; may be given several times",
+                            "no file; weight 1",
                             r -> given(r.loras()),
                             GenerationRequest.Builder::addLoras),
                     picture(
                             Section.PICTURE,
                             "paper-defaults",
                             OptionType.flag(),
-                            "what is not given is as the method's paper and code have it, not as"
-                                    + " this engine's evaluation chose it",
+                            "what is not given is as the method's paper and code have "
+                                    + "it, not as this engine's evaluation chose it",
+                            "",
                             r -> r.paperDefaults() ? true : null,
                             GenerationRequest.Builder::paperDefaults),
                     new RequestOption<>(
                             "image",
                             Section.PICTURE,
                             OptionType.file("FILE"),
-                            "a picture (PNG, JPEG, WebP, GIF, BMP, TIFF) to enlarge instead of"
-                                    + " drawing one, made native size first; demofusion, superres",
+                            "a picture (PNG, JPEG, WebP, GIF, BMP, TIFF) to enlarge "
+                                    + "instead of drawing one, made native size first",
+                            "",
                             List.of("demofusion", "superres"),
                             r -> r.image(),
                             GenerationRequest.Builder::image),
                     guide(
                             "guide-weight",
-                            OptionType.decimal(),
-                            "pull of the key patch on the others, 0..10 (default: {default})",
+                            OptionType.decimal().within(GuideOptions.WEIGHT_RANGE),
+                            "pull of the key patch on the others",
+                            "{default}",
                             g -> boxed(g.weight()),
                             GuideOptions::withWeight),
                     guide(
                             "guide-schedule",
                             OptionType.constant(GuideOptions.Schedule.class),
-                            "course of the weight over stage 1 (default: {default})",
+                            "course of the weight over stage 1",
+                            "{default}",
                             g -> g.schedule(),
                             GuideOptions::withSchedule),
                     guide(
                             "guide-space",
                             OptionType.constant(GuideOptions.Space.class),
-                            "guide noise estimates, as the paper, or predicted clean latents"
-                                    + " (default: {default})",
+                            "guide noise estimates, as the paper, or predicted clean " + "latents",
+                            "{default}",
                             g -> g.space(),
                             GuideOptions::withSpace),
                     guide(
                             "guide-upsampling",
                             OptionType.constant(GuideOptions.Upsampling.class),
-                            "give every patch the key patch's clean latents as they are, or"
-                                + " interpolated at its own cells (default: {default}; nearest in"
-                                + " space noise)",
+                            "give every patch the key patch's clean latents as they "
+                                    + "are, or interpolated at its own cells; nearest in space "
+                                    + "noise",
+                            "{default}",
                             g -> g.upsampling(),
                             GuideOptions::withUpsampling),
                     guide(
                             "mask",
                             OptionType.constant(GuideOptions.Mask.class),
-                            "whose attention map weighs the guidance (default: {default})",
+                            "whose attention map weighs the guidance",
+                            "{default}",
                             g -> g.mask(),
                             GuideOptions::withMask),
                     guide(
                             "mask-blocks",
                             OptionType.names(),
-                            "up blocks whose maps are used, as in up_blocks.0,up_blocks.1 (default:"
-                                    + " all of the bundle)",
+                            "up blocks whose maps are used, as in " + "up_blocks.0,up_blocks.1",
+                            "all of the bundle",
                             g -> given(g.maskBlocks()),
                             GuideOptions::withMaskBlocks),
                     guide(
                             "mask-tokens",
-                            OptionType.indices(),
-                            "prompt tokens whose maps are used, as in 1,2; 0 is the first (default:"
-                                    + " {default})",
+                            OptionType.indices().within(GuideOptions.TOKEN_RANGE),
+                            "prompt tokens whose maps are used, as in 1,2; 0 is the " + "first",
+                            "all",
                             g -> given(g.maskTokens()),
                             GuideOptions::withMaskTokens),
                     guide(
                             "mask-norm",
                             OptionType.constant(GuideOptions.MaskNorm.class),
-                            "how a map becomes weights (default: {default})",
+                            "how a map becomes weights",
+                            "{default}",
                             g -> g.maskNorm(),
                             GuideOptions::withMaskNorm),
                     guide(
                             "staleness",
-                            OptionType.integer(),
-                            "age of the guidance in steps; 0: synchronous, 1: the paper's (default:"
-                                    + " {default})",
+                            OptionType.integer().within(GuideOptions.STALENESS_RANGE),
+                            "age of the guidance in steps; 0: synchronous, 1: the " + "paper's",
+                            "{default}",
                             g -> boxed(g.staleness()),
                             GuideOptions::withStaleness),
                     guide(
                             "interaction",
-                            INTERACTION,
-                            "exchange of pixels between patches: in every step, never, or in the"
-                                    + " first N (default: {default})",
+                            INTERACTION.within(GuideOptions.INTERACTION_RANGE),
+                            "exchange of pixels between patches: in every step, "
+                                    + "never, or in the first N",
+                            "{default}",
                             g -> boxed(g.interactionSteps()),
                             GuideOptions::withInteractionSteps),
                     guide(
                             "stage1-share",
-                            OptionType.decimal(),
-                            "share of the steps for stage 1, 0..1 (default: {default})",
+                            OptionType.decimal().within(Range.SHARE),
+                            "share of the steps for stage 1",
+                            "{default}",
                             g -> boxed(g.stage1Share()),
                             GuideOptions::withStage1Share),
                     guide(
                             "patch-aspect",
                             OptionType.constant(GuideOptions.PatchAspect.class),
-                            "cut each axis by itself, or into patches of the picture's aspect"
-                                    + " (default: {default})",
+                            "cut each axis by itself, or into patches of the " + "picture's aspect",
+                            "{default}",
                             g -> g.patchAspect(),
                             GuideOptions::withPatchAspect),
                     windows(
                             "window-stride",
-                            OptionType.integer(),
-                            "latent cells between windows (default: half of the native size)",
+                            OptionType.integer().within(WindowOptions.STRIDE_RANGE),
+                            "latent cells between windows",
+                            "half of the native size",
                             w -> boxed(w.stride()),
                             WindowOptions::withStride),
                     windows(
                             "jitter",
-                            OptionType.integer(),
-                            "largest random shift of a window, latent cells (default: (native -"
-                                    + " stride) / 4; multidiffusion: 0)",
+                            OptionType.integer().within(WindowOptions.JITTER_RANGE),
+                            "largest random shift of a window, latent cells",
+                            "(native - stride) / 4; multidiffusion: 0",
                             w -> boxed(w.jitter()),
                             WindowOptions::withJitter),
                     windows(
                             "window-weight",
                             OptionType.constant(WindowOptions.Weight.class),
-                            "how windows are averaged (default: asg {default}, others uniform)",
+                            "how windows are averaged",
+                            "{default}",
                             w -> w.weight(),
                             WindowOptions::withWeight),
                     windows(
                             "window-conditioning",
                             OptionType.constant(WindowOptions.Conditioning.class),
-                            "tell a window its place, or that it is the whole picture (default:"
-                                    + " {default}; multidiffusion: whole)",
+                            "tell a window its place, or that it is the whole picture",
+                            "{default}",
                             w -> w.conditioning(),
                             WindowOptions::withConditioning),
                     windows(
                             "stage2-guidance-scale",
-                            OptionType.decimal(),
-                            "classifier-free guidance of stage 2, up to 1 none (default:"
-                                    + " --guidance-scale)",
+                            OptionType.decimal().within(GenerationRequest.GUIDANCE_SCALE_RANGE),
+                            "classifier-free guidance of stage 2, up to 1 none",
+                            "--guidance-scale",
                             w -> boxed(w.guidanceScale()),
                             WindowOptions::withGuidanceScale),
                     background(
                             "object-share",
-                            OptionType.decimal(),
-                            "windows that the object covers by less, 0..1 of their area by the key"
-                                + " patch's mask, are background (default: {default}; 0: none is)",
+                            OptionType.decimal().within(Range.SHARE),
+                            "windows that the object covers by less of their area, by "
+                                    + "the key patch's mask, are background; 0: none is",
+                            "{default}",
                             w -> boxed(w.objectShare()),
                             WindowOptions::withObjectShare),
                     background(
                             "background-prompt",
                             OptionType.text("TEXT"),
-                            "prompt of background windows (default: --prompt)",
+                            "prompt of background windows",
+                            "--prompt",
                             w -> w.backgroundPrompt(),
                             WindowOptions::withBackgroundPrompt),
                     background(
                             "background-guidance-scale",
-                            OptionType.decimal(),
-                            "guidance scale of background windows, up to 1 none (default: asg 1 +"
-                                    + " (that of stage 2 - 1) / 8, others that of stage 2)",
+                            OptionType.decimal().within(GenerationRequest.GUIDANCE_SCALE_RANGE),
+                            "guidance scale of background windows, up to 1 none",
+                            "asg: 1 + (that of stage 2 - 1) / 8; cutdiffusion: that of stage 2",
                             w -> boxed(w.backgroundGuidanceScale()),
                             WindowOptions::withBackgroundGuidanceScale),
                     phases(
                             "cosine-scale-1",
-                            "exponent of the skip residual, which holds a phase to the one before;"
-                                    + " larger: for a shorter while (default: {default})",
+                            PhaseOptions.EXPONENT_RANGE,
+                            "exponent of the skip residual, which holds a phase to "
+                                    + "the one before; larger: for a shorter while",
+                            "{default}",
                             p -> boxed(p.skipExponent()),
                             PhaseOptions::withSkipExponent),
                     phases(
                             "cosine-scale-2",
-                            "exponent of the dilated views' weight beside the windows; larger: for"
-                                    + " a shorter while (default: {default})",
+                            PhaseOptions.EXPONENT_RANGE,
+                            "exponent of the dilated views' weight beside the "
+                                    + "windows; larger: for a shorter while",
+                            "{default}",
                             p -> boxed(p.dilatedExponent()),
                             PhaseOptions::withDilatedExponent),
                     phases(
                             "cosine-scale-3",
-                            "exponent of the blur before dilated views; larger: it falls faster"
-                                    + " (default: {default})",
+                            PhaseOptions.EXPONENT_RANGE,
+                            "exponent of the blur before dilated views; larger: it "
+                                    + "falls faster",
+                            "{default}",
                             p -> boxed(p.blurExponent()),
                             PhaseOptions::withBlurExponent),
                     phases(
                             "blur",
-                            "standard deviation of that blur at first, latent cells (default:"
-                                    + " {default})",
+                            PhaseOptions.BLUR_RANGE,
+                            "standard deviation of that blur at first, latent cells",
+                            "{default}",
                             p -> boxed(p.blur()),
                             PhaseOptions::withBlur),
                     dilation(
                             "dilate",
-                            OptionType.factors(),
-                            "dilation factors, 1..8, of groups of convolutions, as in"
-                                + " mid_block=2,up_blocks.0=2.5 (default: the published ones for"
-                                + " the size)",
+                            OptionType.factors().within(DilationOptions.FACTOR_RANGE),
+                            "dilation factors of groups of convolutions, as in "
+                                    + "mid_block=2,up_blocks.0=2.5",
+                            "the published ones for the size",
                             d -> given(d.factors()),
                             DilationOptions::withFactors),
                     dilation(
                             "dilate-share",
-                            OptionType.decimal(),
-                            "share of the steps that are dilated, 0..1 (default: by size)",
+                            OptionType.decimal().within(Range.SHARE),
+                            "share of the steps that are dilated",
+                            "by size",
                             d -> boxed(d.share()),
                             DilationOptions::withShare),
                     dilation(
                             "dilate-course",
                             OptionType.constant(DilationOptions.Course.class),
-                            "keep the factors, or let them fall step by step (default: by size)",
+                            "keep the factors, or let them fall step by step",
+                            "by size",
                             d -> d.course(),
                             DilationOptions::withCourse),
                     dilation(
                             "damped",
-                            OptionType.factors(),
-                            "factors of the second unconditional pass of noise-damped guidance"
-                                    + " (default: by size)",
+                            OptionType.factors().within(DilationOptions.FACTOR_RANGE),
+                            "factors of the second unconditional pass of noise-damped "
+                                    + "guidance",
+                            "by size",
                             d -> given(d.dampedFactors()),
                             DilationOptions::withDampedFactors),
                     dilation(
                             "damped-share",
-                            OptionType.decimal(),
-                            "share of the steps with noise-damped guidance, 0..1 (default: by size;"
-                                    + " with --damped that of --dilate-share)",
+                            OptionType.decimal().within(Range.SHARE),
+                            "share of the steps with noise-damped guidance",
+                            "by size; with --damped that of --dilate-share",
                             d -> boxed(d.dampedShare()),
                             DilationOptions::withDampedShare),
                     picture(
@@ -354,13 +385,15 @@ public final class RequestOptions {
                             "latents",
                             OptionType.file("FILE.npy"),
                             "start from this noise, float32, unit variance",
+                            "",
                             r -> r.latents(),
                             GenerationRequest.Builder::latents),
                     picture(
                             Section.TENSORS,
                             "dump",
                             OptionType.folder(),
-                            "write embeddings, noise, masks and latents per step as .npy",
+                            "write embeddings, noise, masks and latents per step as " + ".npy",
+                            "",
                             r -> r.dumpDirectory(),
                             GenerationRequest.Builder::dumpDirectory));
 
@@ -384,14 +417,16 @@ public final class RequestOptions {
             Section section,
             String name,
             OptionType<T> type,
-            String description,
+            String help,
+            String otherwise,
             RequestOption.Getter<T> get,
             java.util.function.BiConsumer<GenerationRequest.Builder, T> set) {
         return new RequestOption<>(
                 name,
                 section,
                 type,
-                description,
+                help,
+                otherwise,
                 List.copyOf(MethodOptions.DEFAULTS.keySet()),
                 get,
                 set);
@@ -400,14 +435,16 @@ public final class RequestOptions {
     private static <T> RequestOption<T> guide(
             String name,
             OptionType<T> type,
-            String description,
+            String help,
+            String otherwise,
             Part<GuideOptions, T> get,
             BiFunction<GuideOptions, T, GuideOptions> with) {
         return new RequestOption<>(
                 name,
                 Section.STAGE1,
                 type,
-                description,
+                help,
+                otherwise,
                 having(Patched.class),
                 r -> get.of(r.guide()),
                 (b, v) -> change(b, Patched.class, p -> p.withGuide(with.apply(p.guide(), v))));
@@ -416,14 +453,16 @@ public final class RequestOptions {
     private static <T> RequestOption<T> windows(
             String name,
             OptionType<T> type,
-            String description,
+            String help,
+            String otherwise,
             Part<WindowOptions, T> get,
             BiFunction<WindowOptions, T, WindowOptions> with) {
         return new RequestOption<>(
                 name,
                 Section.WINDOWS,
                 type,
-                description,
+                help,
+                otherwise,
                 having(Windowed.class),
                 r -> get.of(r.windows()),
                 (b, v) ->
@@ -434,15 +473,17 @@ public final class RequestOptions {
     private static <T> RequestOption<T> background(
             String name,
             OptionType<T> type,
-            String description,
+            String help,
+            String otherwise,
             Part<WindowOptions, T> get,
             BiFunction<WindowOptions, T, WindowOptions> with) {
-        RequestOption<T> any = windows(name, type, description, get, with);
+        RequestOption<T> any = windows(name, type, help, otherwise, get, with);
         return new RequestOption<>(
                 name,
                 any.section(),
                 type,
-                description,
+                help,
+                otherwise,
                 having(Patched.class),
                 any.get(),
                 any.set());
@@ -450,15 +491,18 @@ public final class RequestOptions {
 
     private static RequestOption<Double> phases(
             String name,
-            String description,
+            Range range,
+            String help,
+            String otherwise,
             Part<PhaseOptions, Double> get,
             BiFunction<PhaseOptions, Double, PhaseOptions> with) {
         Class<MethodOptions.DemoFusionOptions> type = MethodOptions.DemoFusionOptions.class;
         return new RequestOption<>(
                 name,
                 Section.PHASES,
-                OptionType.decimal(),
-                description,
+                OptionType.decimal().within(range),
+                help,
+                otherwise,
                 having(type),
                 r -> get.of(r.phases()),
                 (b, v) -> change(b, type, p -> p.withPhases(with.apply(p.phases(), v))));
@@ -467,7 +511,8 @@ public final class RequestOptions {
     private static <T> RequestOption<T> dilation(
             String name,
             OptionType<T> type,
-            String description,
+            String help,
+            String otherwise,
             Part<DilationOptions, T> get,
             BiFunction<DilationOptions, T, DilationOptions> with) {
         Class<MethodOptions.ScaleCrafterOptions> method = MethodOptions.ScaleCrafterOptions.class;
@@ -475,7 +520,8 @@ public final class RequestOptions {
                 name,
                 Section.DILATION,
                 type,
-                description,
+                help,
+                otherwise,
                 having(method),
                 r -> get.of(r.dilation()),
                 (b, v) -> change(b, method, d -> d.withDilation(with.apply(d.dilation(), v))));

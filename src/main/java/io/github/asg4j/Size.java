@@ -4,7 +4,7 @@ package io.github.asg4j;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
-/** Width and height in pixels, each at least 1. */
+/** Width and height, in pixels where nothing else is said. */
 public record Size(int width, int height) {
     private static final Pattern FORM = Pattern.compile("([0-9]+)[xX]([0-9]+)");
 

@@ -31,6 +31,12 @@ public record WindowOptions(
         OptionalDouble backgroundGuidanceScale,
         OptionalDouble objectShare) {
 
+    /** Of {@code stride}, latent cells. */
+    public static final Range STRIDE_RANGE = new Range(1, 4096);
+
+    /** Of {@code jitter}, latent cells. */
+    public static final Range JITTER_RANGE = new Range(0, 4096);
+
     /** Nothing asked for: all by the method. */
     public static final WindowOptions DEFAULT =
             new WindowOptions(
@@ -44,11 +50,12 @@ public record WindowOptions(
                     OptionalDouble.empty());
 
     public WindowOptions {
-        Checks.range("window stride", stride, 1, 4096);
-        Checks.range("jitter", jitter, 0, 4096);
-        Checks.range("stage-2 guidance scale", guidanceScale, 0, 100);
-        Checks.range("background guidance scale", backgroundGuidanceScale, 0, 100);
-        Checks.range("object share", objectShare, 0, 1);
+        STRIDE_RANGE.check("window stride", stride);
+        JITTER_RANGE.check("jitter", jitter);
+        GenerationRequest.GUIDANCE_SCALE_RANGE.check("stage-2 guidance scale", guidanceScale);
+        GenerationRequest.GUIDANCE_SCALE_RANGE.check(
+                "background guidance scale", backgroundGuidanceScale);
+        Range.SHARE.check("object share", objectShare);
     }
 
     /** sin² towards the window's borders, or the plain mean. */

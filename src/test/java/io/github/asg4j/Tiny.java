@@ -235,7 +235,13 @@ public final class Tiny {
     }
 
     public static String hash(GeneratedImage image) {
-        return (String) image.report().get("pixels_sha256");
+        return image.report().pixelsSha256();
+    }
+
+    public static String hash(PreviewImage image) {
+        byte[] rgb = new byte[image.rgb().remaining()];
+        image.rgb().get(rgb);
+        return sha256(rgb);
     }
 
     /** For tiny-methods: dilated steps, some of them damped. */
@@ -256,7 +262,7 @@ public final class Tiny {
     }
 
     /** Asks for a preview of every step. */
-    public static GenerationListener previews(Consumer<GeneratedImage> each) {
+    public static GenerationListener previews(Consumer<PreviewImage> each) {
         return new GenerationListener() {
             @Override
             public void onEvent(GenerationEvent event) {}
@@ -267,7 +273,7 @@ public final class Tiny {
             }
 
             @Override
-            public void onPreview(GeneratedImage preview) {
+            public void onPreview(PreviewImage preview) {
                 each.accept(preview);
             }
         };

@@ -5,8 +5,6 @@ import io.github.asg4j.Engine;
 import io.github.asg4j.EngineOptions;
 import io.github.asg4j.GeneratedImage;
 import io.github.asg4j.GenerationRequest;
-import io.github.asg4j.image.PngParameters;
-import io.github.asg4j.image.PngWriter;
 
 import java.nio.file.Path;
 
@@ -23,10 +21,10 @@ public final class Draw {
                         .build();
         try (Engine engine = Engine.open(EngineOptions.DEFAULT.withDevices("cpu:2"))) {
             GeneratedImage image = engine.submit(request).join();
-            PngWriter.write(Path.of(args[0]), image, PngParameters.text(request, image.report()));
+            image.writePng(Path.of(args[0]));
             System.out.println(
                     (Draw.class.getModule().isNamed() ? "module path " : "class path ")
-                            + image.report().get("pixels_sha256"));
+                            + image.report().pixelsSha256());
         }
     }
 }

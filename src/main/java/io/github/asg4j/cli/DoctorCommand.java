@@ -3,8 +3,12 @@ package io.github.asg4j.cli;
 
 import io.github.asg4j.AsgException;
 import io.github.asg4j.Engine;
+import io.github.asg4j.EngineInfo;
+import io.github.asg4j.ReportJson;
 import io.github.asg4j.cli.Machine.Finding;
 import io.github.asg4j.cli.Machine.Status;
+
+import org.jspecify.annotations.Nullable;
 
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -53,46 +57,67 @@ final class DoctorCommand implements Callable<Integer> {
         List<Finding> findings = new ArrayList<>();
         findings.add(new Finding(Status.OK, "asg4j", Engine.version()));
         findings.addAll(Machine.findings());
-        Map<String, Object> described = new LinkedHashMap<>();
-        int code = checkEngine(findings, described);
+        EngineCheck engine = checkEngine();
+        findings.addAll(engine.findings());
+        int code = engine.code();
         if (code == ExitCode.DONE
                 && findings.stream().anyMatch(finding -> finding.status() == Status.FAIL)) {
             code = ExitCode.DEVICE;
         }
         if (commonArgs.json) {
-            cli.out().println(Json.write(asMap(findings, described, code)));
+            cli.out().println(Json.write(asMap(findings, engine.info(), code)));
         } else {
             print(findings, code);
         }
         return code;
     }
 
+    /**
+     * What came of opening the engine.
+     *
+     * @param info null: it does not open
+     */
+    private record EngineCheck(int code, List<Finding> findings, @Nullable EngineInfo info) {}
+
     /** Opens the engine, which loads ONNX Runtime, kernels and bundle, as generate would. */
-    private int checkEngine(List<Finding> findings, Map<String, Object> described) {
+    private EngineCheck checkEngine() {
         long start = System.nanoTime();
+        EngineInfo info;
         try (EngineFactory.Handle engine =
                 cli.engines().open(engineArgs.options().withVerify(verify))) {
-            described.putAll(engine.describe());
+            info = engine.describe();
         } catch (AsgException e) {
-            findings.add(new Finding(Status.FAIL, "engine", String.valueOf(e.getMessage())));
-            return ExitCode.of(e);
+            Finding failure = new Finding(Status.FAIL, "engine", String.valueOf(e.getMessage()));
+            return new EngineCheck(ExitCode.of(e), List.of(failure), null);
         }
-        described.forEach((name, value) -> findings.add(finding(name, value)));
+        List<Finding> findings = new ArrayList<>(findings(info));
         long milliseconds = (System.nanoTime() - start) / 1_000_000;
         findings.add(new Finding(Status.OK, "engine", "opens and closes, " + milliseconds + " ms"));
-        return ExitCode.DONE;
+        return new EngineCheck(ExitCode.DONE, findings, info);
     }
 
-    /** An entry of the description may carry its own verdict as "status". */
-    private static Finding finding(String name, Object value) {
-        Status status = Status.OK;
-        if (value instanceof Map<?, ?> map && map.get("status") instanceof String word) {
-            status = Status.valueOf(word);
-            Map<Object, Object> rest = new LinkedHashMap<>(map);
-            rest.remove("status");
-            value = rest;
+    /** A line for each entry; a self-test's has its outcome as its status. */
+    private static List<Finding> findings(EngineInfo info) {
+        Map<String, Finding> findings = new LinkedHashMap<>();
+        ReportJson.map(info)
+                .forEach(
+                        (key, value) ->
+                                findings.put(
+                                        key,
+                                        new Finding(
+                                                Status.OK,
+                                                key.replace('_', ' '),
+                                                AlignedText.inline(value))));
+        for (EngineInfo.SelfTest test : info.selfTests()) {
+            String key = ReportJson.key(test);
+            findings.put(
+                    key,
+                    new Finding(
+                            test.passed() ? Status.OK : Status.FAIL,
+                            key.replace('_', ' '),
+                            test.result()));
         }
-        return new Finding(status, name.replace('_', ' '), AlignedText.inline(value));
+        return List.copyOf(findings.values());
     }
 
     private void print(List<Finding> findings, int code) {
@@ -115,7 +140,7 @@ final class DoctorCommand implements Callable<Integer> {
     }
 
     private static Map<String, Object> asMap(
-            List<Finding> findings, Map<String, Object> described, int code) {
+            List<Finding> findings, @Nullable EngineInfo info, int code) {
         Map<String, Object> map = new LinkedHashMap<>();
         map.put("ok", code == ExitCode.DONE);
         map.put("exit_code", code);
@@ -128,7 +153,7 @@ final class DoctorCommand implements Callable<Integer> {
             checks.add(check);
         }
         map.put("checks", checks);
-        map.put("engine", described);
+        map.put("engine", info == null ? Map.of() : ReportJson.map(info));
         return map;
     }
 }

@@ -2,13 +2,14 @@
 package io.github.asg4j.cli;
 
 import io.github.asg4j.Engine;
+import io.github.asg4j.EngineInfo;
 import io.github.asg4j.EngineOptions;
 import io.github.asg4j.Generation;
 import io.github.asg4j.GenerationListener;
 import io.github.asg4j.GenerationRequest;
+import io.github.asg4j.PlanReport;
 import io.github.asg4j.evaluate.PictureEngine;
 
-import java.util.Map;
 import java.util.Set;
 
 /** Where the commands get their engine from; tests put one in its place that needs no model. */
@@ -48,12 +49,12 @@ interface EngineFactory {
         }
 
         @Override
-        public Map<String, Object> plan(GenerationRequest request) {
+        public PlanReport plan(GenerationRequest request) {
             return engine.plan(request);
         }
 
         @Override
-        public Map<String, Object> describe() {
+        public EngineInfo describe() {
             return engine.describe();
         }
 

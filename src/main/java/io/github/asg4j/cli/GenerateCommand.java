@@ -5,6 +5,8 @@ import io.github.asg4j.EngineOptions;
 import io.github.asg4j.GeneratedImage;
 import io.github.asg4j.Generation;
 import io.github.asg4j.GenerationRequest;
+import io.github.asg4j.PictureReport;
+import io.github.asg4j.ReportJson;
 import io.github.asg4j.Seed;
 import io.github.asg4j.image.OutputFile;
 import io.github.asg4j.image.PngParameters;
@@ -146,77 +148,76 @@ final class GenerateCommand implements Callable<Integer> {
             }
             long drawn = System.nanoTime();
             file.write(
-                    cli.out(),
-                    image,
-                    PngParameters.text(request, image.report()),
-                    interruption::requested);
+                    cli.out(), image, PngParameters.text(image.report()), interruption::requested);
             long written = System.nanoTime();
             if (trace != null) {
                 trace.write();
             }
 
-            Map<String, Object> times = new LinkedHashMap<>();
-            if (image.report().get("times_ms") instanceof Map<?, ?> measured) {
-                measured.forEach((name, value) -> times.put(String.valueOf(name), value));
-            }
+            PictureReport report = image.report();
             // what the request itself had to load first counts as loading too
-            long later =
-                    times.get("load") instanceof Number ms ? (long) (ms.doubleValue() * 1e6) : 0;
+            long later = (long) (report.times().load() * 1e6);
+            Map<String, Object> times = ReportJson.map(report.times());
             times.put("load", milliseconds(loaded - start + later));
             times.put("total", milliseconds(written - loaded - later));
             times.put("png", milliseconds(written - drawn));
-            Map<String, Object> report = new LinkedHashMap<>();
-            report.put("file", file.path().toString());
+            Map<String, Object> json = new LinkedHashMap<>();
+            json.put("file", file.path().toString());
             if (outputArgs.trace != null) {
-                report.put("trace", outputArgs.trace.toString());
+                json.put("trace", outputArgs.trace.toString());
             }
-            report.putAll(image.report());
+            json.putAll(ReportJson.map(report));
             List<String> warnings = new ArrayList<>();
             warnings.addAll(PromptSyntax.warnings("prompt", request.prompt()));
             warnings.addAll(PromptSyntax.warnings("negative prompt", request.negativePrompt()));
             if (!warnings.isEmpty()) {
-                report.put("warnings", warnings);
+                json.put("warnings", warnings);
                 warnings.forEach(warning -> cli.err().println("asg: warning: " + warning));
             }
-            report.put("times_ms", times);
-            print(report, file, Seed.number(request.seed()), written - loaded - later);
+            json.put("times_ms", times);
+            warn(report);
+            print(json, report, file, written - loaded - later);
             if (trace != null && !outputArgs.quiet) {
                 trace.summary().forEach(cli.err()::println);
             }
         }
     }
 
-    private void print(Map<String, Object> report, PictureFile file, Number seed, long totalNanos) {
-        warnIfCut("prompt", report.get("prompt_cut"));
-        warnIfCut("negative prompt", report.get("negative_prompt_cut"));
-        if (report.get("lost_devices") instanceof List<?> lost && !lost.isEmpty()) {
+    private void warn(PictureReport report) {
+        warnIfCut("prompt", report.cut().prompt());
+        warnIfCut("negative prompt", report.cut().negativePrompt());
+        if (!report.devices().lost().isEmpty()) {
             cli.err()
                     .println(
                             "asg: warning: lost in the middle, their work was done by the others: "
-                                    + AlignedText.inline(lost));
+                                    + String.join(", ", report.devices().lost()));
         }
+    }
+
+    private void print(
+            Map<String, Object> json, PictureReport report, PictureFile file, long totalNanos) {
         if (commonArgs.json) {
-            cli.out().println(Json.write(report));
+            cli.out().println(Json.write(json));
         } else if (outputArgs.quiet) {
             if (!file.isStandardOutput()) {
-                cli.out().println(report.get("file"));
+                cli.out().println(file.path());
             }
         } else {
             (file.isStandardOutput() ? cli.err() : cli.out())
                     .printf(
                             Locale.ROOT,
-                            "%s: %sx%s, %s, seed %d, %.1f s%n",
-                            report.get("file"),
-                            report.get("width"),
-                            report.get("height"),
-                            report.get("method"),
-                            seed,
+                            "%s: %dx%d, %s, seed %d, %.1f s%n",
+                            file.path(),
+                            report.plan().size().width(),
+                            report.plan().size().height(),
+                            report.request().method(),
+                            Seed.number(report.request().seed()),
                             totalNanos / 1e9);
         }
     }
 
-    private void warnIfCut(String what, @Nullable Object cut) {
-        if (cut instanceof String text && !text.isEmpty()) {
+    private void warnIfCut(String what, String text) {
+        if (!text.isEmpty()) {
             cli.err()
                     .println(
                             "asg: warning: the "

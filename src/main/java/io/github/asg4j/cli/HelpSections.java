@@ -29,16 +29,11 @@ final class HelpSections implements IHelpSectionRenderer {
     static final int TENSORS = 800;
     static final int OUTPUT = 900;
 
-    /** Stands in descriptions for what the method decides. */
-    private static final String DEFAULT = "{default}";
-
     private static final Map<Integer, String> HEADINGS =
             Map.of(
                     EVALUATION, "Evaluation:",
                     PICTURE, "Picture:",
-                    STAGE1,
-                            "Stage 1, patches agree on one structure (asg, cutdiffusion; defaults"
-                                    + " of asg):",
+                    STAGE1, "Stage 1, patches agree on one structure (asg, cutdiffusion):",
                     STAGE2, "Overlapping windows (stage 2, multidiffusion, demofusion):",
                     PHASES, "Phases of growing size (demofusion):",
                     DILATION, "Dilated convolutions (scalecrafter; plan prints the defaults):",
@@ -73,7 +68,7 @@ final class HelpSections implements IHelpSectionRenderer {
                             .forEach(
                                     option ->
                                             layout.addOption(
-                                                    withDefault(option),
+                                                    option,
                                                     help.createDefaultParamLabelRenderer()));
                     text.append(System.lineSeparator())
                             .append(HEADINGS.get(section))
@@ -81,17 +76,5 @@ final class HelpSections implements IHelpSectionRenderer {
                             .append(layout);
                 });
         return text.toString();
-    }
-
-    /** Fills in what the method does without the option. */
-    private static OptionSpec withDefault(OptionSpec option) {
-        String[] lines = option.description().clone();
-        for (int i = 0; i < lines.length; i++) {
-            if (lines[i].contains(DEFAULT)) {
-                String value = OptionDefaults.ofMethod(option.longestName());
-                lines[i] = lines[i].replace(DEFAULT, value);
-            }
-        }
-        return OptionSpec.builder(option).description(lines).build();
     }
 }

@@ -2,6 +2,7 @@
 package io.github.asg4j.cli;
 
 import io.github.asg4j.GenerationRequest;
+import io.github.asg4j.ReportJson;
 
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -53,7 +54,7 @@ final class PlanCommand implements Callable<Integer> {
                 requestArgs.request(
                         prompt == null ? ANY_PROMPT : prompt, cli.engines().methods(), () -> 0);
         try (EngineFactory.Handle engine = cli.engines().open(engineArgs.options())) {
-            Map<String, Object> plan = engine.plan(request);
+            Map<String, Object> plan = ReportJson.map(engine.plan(request));
             cli.out().println(commonArgs.json ? Json.write(plan) : AlignedText.of(plan));
         }
         return ExitCode.DONE;

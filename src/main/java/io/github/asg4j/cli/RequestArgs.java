@@ -2,6 +2,7 @@
 package io.github.asg4j.cli;
 
 import io.github.asg4j.BadRequestException;
+import io.github.asg4j.Engine;
 import io.github.asg4j.GenerationRequest;
 import io.github.asg4j.RequestOption;
 import io.github.asg4j.RequestOptions;
@@ -50,7 +51,7 @@ final class RequestArgs {
         OptionSpec.Builder spec =
                 OptionSpec.builder(name(option))
                         .order(section(option.section()) + order)
-                        .description(option.description().replace("{names}", names(option.name())))
+                        .description(description(option))
                         .type(flag ? boolean.class : String.class);
         if (option.type().repeats()) {
             spec.type(List.class).auxiliaryTypes(String.class);
@@ -59,6 +60,11 @@ final class RequestArgs {
             spec.arity("1").paramLabel(option.type().label());
         }
         return spec.build();
+    }
+
+    /** What the option is, its range and its default. */
+    static String description(RequestOption<?> option) {
+        return option.description(Engine::defaults).replace("{names}", names(option.name()));
     }
 
     /** Names that the registry of samplers has for the values of an option. */

@@ -257,12 +257,9 @@ final class RowPlanner {
         if (args.sizes != null) {
             return sizes(args.sizes);
         }
-        if (engine.describe().get("native_size") instanceof List<?> size
-                && size.get(0) instanceof Integer width
-                && size.get(1) instanceof Integer height) {
-            return List.of(new Wanted(new Size(2 * width, 2 * height), OptionalInt.empty()));
-        }
-        throw new IllegalStateException("the engine does not say the native size");
+        Size size = engine.describe().nativeSize();
+        return List.of(
+                new Wanted(new Size(2 * size.width(), 2 * size.height()), OptionalInt.empty()));
     }
 
     private List<Wanted> sizes(String list) {

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.github.asg4j.cli;
 
+import io.github.asg4j.EngineInfo;
 import io.github.asg4j.Generation;
 import io.github.asg4j.GenerationListener;
 import io.github.asg4j.GenerationRequest;
+import io.github.asg4j.PlanReport;
 import io.github.asg4j.evaluate.PictureEngine;
-
-import java.util.Map;
 
 /** Draws one picture after the other; Ctrl-C ends whichever is being drawn. */
 record Watched(PictureEngine engine, Interruption interruption) implements PictureEngine {
@@ -18,12 +18,12 @@ record Watched(PictureEngine engine, Interruption interruption) implements Pictu
     }
 
     @Override
-    public Map<String, Object> plan(GenerationRequest request) {
+    public PlanReport plan(GenerationRequest request) {
         return engine.plan(request);
     }
 
     @Override
-    public Map<String, Object> describe() {
+    public EngineInfo describe() {
         return engine.describe();
     }
 }

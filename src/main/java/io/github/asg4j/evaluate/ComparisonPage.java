@@ -3,7 +3,10 @@ package io.github.asg4j.evaluate;
 
 import static io.github.asg4j.evaluate.Html.element;
 
+import io.github.asg4j.EngineInfo;
 import io.github.asg4j.GenerationRequest;
+import io.github.asg4j.PictureReport;
+import io.github.asg4j.ReportJson;
 import io.github.asg4j.evaluate.Comparison.Figure;
 import io.github.asg4j.evaluate.Drawing.Drawn;
 
@@ -11,37 +14,9 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.Set;
 
 /** The pictures of a comparison on one page, to be looked at side by side. */
 public final class ComparisonPage {
-    /** Keys of a report that are no setting, or are said elsewhere on the page. */
-    private static final Set<String> NO_SETTINGS =
-            Set.of(
-                    "width",
-                    "height",
-                    "seed",
-                    "method",
-                    "prompt",
-                    "negative_prompt",
-                    "prompt_cut",
-                    "negative_prompt_cut",
-                    "paper_defaults",
-                    "devices",
-                    "threads_per_worker",
-                    "kernels",
-                    "barriers",
-                    "guided_evaluations",
-                    "unet_runs",
-                    "model",
-                    "version",
-                    "bundle_sha256",
-                    "pixels_sha256",
-                    "peak_bytes",
-                    "host_bytes",
-                    "process_peak_bytes",
-                    "times_ms");
-
     private static final String CONTROLLED =
             "Everything else is a method’s default in this engine and is listed under its picture."
                     + " The noise is drawn once, a Gaussian latent for each native-size patch:"
@@ -106,8 +81,8 @@ public final class ComparisonPage {
                         element("h1", "“" + base.prompt() + "”"),
                         element("p", start + sameness()).classed("lede"),
                         element("p", base.paperDefaults() ? PAPERS : CONTROLLED))
-                .add(cut("prompt", "prompt_cut"))
-                .add(cut("negative prompt", "negative_prompt_cut"));
+                .add(cut("prompt", first.report().cut().prompt()))
+                .add(cut("negative prompt", first.report().cut().negativePrompt()));
     }
 
     private String sameness() {
@@ -119,14 +94,13 @@ public final class ComparisonPage {
         same.add("the same starting noise");
         String text = "All methods: " + String.join(", ", same) + ".";
         List<String> different =
-                shared.different().stream().map(key -> key.replace('_', ' ')).toList();
+                shared.different().stream().map(SharedSettings.Setting::words).toList();
         return different.isEmpty()
                 ? text
                 : text + " They differ in " + String.join(", ", different) + ": see the table.";
     }
 
-    private List<Html> cut(String what, String key) {
-        String left = ReportText.value(first, key);
+    private static List<Html> cut(String what, String left) {
         return left.isEmpty()
                 ? List.of()
                 : List.of(
@@ -206,21 +180,31 @@ public final class ComparisonPage {
     private static Html measures(Drawn d) {
         List<String> parts = new ArrayList<>();
         parts.add(ReportText.seconds(d) + " s");
-        parts.add(ReportText.value(d, "guided_evaluations") + " evaluations");
+        parts.add(d.report().plan().guidedEvaluations() + " evaluations");
         d.objects().ifPresent(count -> parts.add(ReportText.objects(count)));
         return element("div", String.join(" · ", parts)).classed("measures");
     }
 
     private Html settings(Drawn d) {
+        PictureReport report = d.report();
         Html.Element list = element("dl");
-        for (String key : d.report().keySet()) {
-            String value = ReportText.value(d, key);
-            boolean said = SharedSettings.KEYS.contains(key) && shared.same(key);
-            if (!NO_SETTINGS.contains(key) && !said && !value.isEmpty()) {
-                list = list.add(term(ReportText.spoken(key), value));
-            }
+        for (SharedSettings.Setting each : shared.different()) {
+            list = list.add(term(ReportText.capitalised(each.words()), each.value(report)));
         }
-        list = list.add(term("Milliseconds", ReportText.value(d, "times_ms")));
+        for (Map.Entry<String, Object> each : ReportJson.decided(report).entrySet()) {
+            String value = ReportText.plain(each.getValue());
+            list = list.add(term(ReportText.spoken(each.getKey()), value));
+        }
+        if (report.request().image() != null) {
+            list = list.add(term("Image", report.request().image().toString()));
+        }
+        list =
+                list.add(term("Lost devices", String.join(", ", report.devices().lost())))
+                        .add(term("View batch", Integer.toString(report.plan().viewBatch())))
+                        .add(
+                                term(
+                                        "Milliseconds",
+                                        ReportText.plain(ReportJson.map(report.times()))));
         return element("details", element("summary", "Settings"), list);
     }
 
@@ -243,25 +227,19 @@ public final class ComparisonPage {
     }
 
     private Html colophon() {
-        Map<String, Object> machine = gallery.machine();
-        Html.Element list = element("dl");
-        for (String key :
-                List.of(
-                        "model",
-                        "bundle_sha256",
-                        "devices",
-                        "threads_per_worker",
-                        "kernels",
-                        "onnxruntime")) {
-            String name =
-                    switch (key) {
-                        case "bundle_sha256" -> "Bundle SHA-256";
-                        case "onnxruntime" -> "ONNX Runtime";
-                        default -> ReportText.spoken(key);
-                    };
-            list = list.add(term(name, ReportText.plain(machine.get(key))));
-        }
-        list = list.add(term("asg4j", ReportText.value(first, "version")));
+        EngineInfo machine = gallery.machine();
+        Html.Element list =
+                element("dl")
+                        .add(term("Model", machine.model()))
+                        .add(term("Bundle SHA-256", machine.bundleSha256()))
+                        .add(term("Devices", String.join(", ", machine.devices())))
+                        .add(
+                                term(
+                                        "Threads per worker",
+                                        Integer.toString(machine.threadsPerWorker())))
+                        .add(term("Kernels", machine.kernels()))
+                        .add(term("ONNX Runtime", machine.onnxRuntime()));
+        list = list.add(term("asg4j", first.report().version()));
         return element(
                 "section",
                 element("h2", "How it was drawn"),

@@ -7,10 +7,11 @@ import io.github.asg4j.GenerationListener;
 import io.github.asg4j.GenerationRequest;
 import io.github.asg4j.OutputException;
 import io.github.asg4j.PatchReport;
+import io.github.asg4j.PictureReport;
+import io.github.asg4j.PlanReport;
+import io.github.asg4j.ReportJson;
 import io.github.asg4j.device.Memory;
 import io.github.asg4j.image.Npy;
-import io.github.asg4j.image.PngParameters;
-import io.github.asg4j.image.PngWriter;
 
 import org.jspecify.annotations.Nullable;
 
@@ -91,7 +92,7 @@ public final class Evaluation implements AutoCloseable {
             boolean redo,
             PictureEngine engine,
             Instruments instruments) {
-        Map<EvaluationRow, Map<String, Object>> plans = new LinkedHashMap<>();
+        Map<EvaluationRow, PlanReport> plans = new LinkedHashMap<>();
         rows.forEach(row -> plans.put(row, engine.plan(row.requests().of("a picture", 0))));
         ResultFolder results = ResultFolder.open(folder);
         try {
@@ -105,8 +106,8 @@ public final class Evaluation implements AutoCloseable {
         }
     }
 
-    private void begin(EvaluationRow row, Map<String, Object> plan, boolean redo) {
-        Map<String, Object> stages = new TreeMap<>(plan);
+    private void begin(EvaluationRow row, PlanReport plan, boolean redo) {
+        Map<String, Object> stages = new TreeMap<>(ReportJson.map(plan));
         stages.remove("bytes"); // what it takes, not what it does
         String how =
                 row.requests().of("a picture", 0)
@@ -116,9 +117,7 @@ public final class Evaluation implements AutoCloseable {
                         + instruments.drawing();
         results.begin(row.key(), how, redo);
         seams.put(row.key(), Seams.of(plan, instruments.manifest()));
-        if (plan.get("guided_evaluations") instanceof Number evaluations) {
-            plannedEvaluations.put(row.key(), evaluations.longValue());
-        }
+        plannedEvaluations.put(row.key(), plan.guidedEvaluations());
     }
 
     /** One picture to draw. */
@@ -212,7 +211,7 @@ public final class Evaluation implements AutoCloseable {
         } catch (IOException e) {
             throw new OutputException("cannot make the folder of '" + file + "' (" + e + ")", e);
         }
-        PngWriter.write(file, image, PngParameters.text(request, image.report()));
+        image.writePng(file);
         Picture picture = Picture.of(image);
         features(picture, key, task.index());
         results.add(measured(task, prompt, seed, image, picture, listener.patches));
@@ -248,7 +247,7 @@ public final class Evaluation implements AutoCloseable {
                 report == null ? null : PatchMeasure.of(report, instruments.counter(), prompt);
         Seams borders = seams.get(key);
         ClipScore clip = instruments.clip();
-        Map<String, Object> said = image.report();
+        PictureReport said = image.report();
         return new DrawnPicture(
                 key,
                 task.index(),
@@ -261,12 +260,9 @@ public final class Evaluation implements AutoCloseable {
                 patches == null ? Double.NaN : patches.iou(),
                 patches == null ? Double.NaN : patches.noise(),
                 clip == null ? Double.NaN : clip.of(picture, prompt),
-                said.get("guided_evaluations") instanceof Number n ? n.longValue() : 0,
-                said.get("times_ms") instanceof Map<?, ?> times
-                                && times.get("total") instanceof Number ms
-                        ? ms.doubleValue() / 1000
-                        : Double.NaN,
-                String.valueOf(said.get("pixels_sha256")));
+                said.plan().guidedEvaluations(),
+                said.times().total() / 1000,
+                said.pixelsSha256());
     }
 
     private @Nullable Finding finding(Picture picture, String prompt) {

@@ -7,21 +7,20 @@ import io.github.asg4j.BadBundleException;
 import io.github.asg4j.BadRequestException;
 import io.github.asg4j.CancelledException;
 import io.github.asg4j.DeviceException;
+import io.github.asg4j.EngineInfo;
 import io.github.asg4j.GeneratedImage;
 import io.github.asg4j.GenerationEvent;
 import io.github.asg4j.GenerationListener;
 import io.github.asg4j.OutOfMemoryException;
 import io.github.asg4j.OutputException;
+import io.github.asg4j.PlanReport;
+import io.github.asg4j.ReportJson;
 import io.github.asg4j.Seed;
+import io.github.asg4j.Size;
 import io.github.asg4j.evaluate.Drawing.Drawn;
 import io.github.asg4j.evaluate.Drawing.Refused;
-import io.github.asg4j.image.PngParameters;
-import io.github.asg4j.image.PngWriter;
-
-import org.jspecify.annotations.Nullable;
 
 import java.io.IOException;
-import java.lang.foreign.MemorySegment;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
@@ -49,7 +48,7 @@ public record Gallery(
         Shot reference,
         Map<Shot, Drawing> drawings,
         List<AttentionReport> attention,
-        Map<String, Object> machine) {
+        EngineInfo machine) {
 
     /** Told what is being drawn, on the thread that draws. */
     public interface Observer {
@@ -80,13 +79,9 @@ public record Gallery(
             PictureEngine engine,
             Observer observer,
             Function<GeneratedImage, OptionalInt> counter) {
-        Map<String, Object> machine = engine.describe();
-        if (!(machine.get("native_size") instanceof List<?> size
-                && size.get(0) instanceof Integer width
-                && size.get(1) instanceof Integer height)) {
-            throw new IllegalStateException("no native size in " + machine);
-        }
-        Shot reference = comparison.reference(width, height);
+        EngineInfo machine = engine.describe();
+        Size size = machine.nativeSize();
+        Shot reference = comparison.reference(size.width(), size.height());
         Session session = new Session(comparison, engine, observer, counter);
         Map<Shot, Drawing> drawings = session.draw(reference);
         return new Gallery(comparison, reference, drawings, session.attention, machine);
@@ -126,7 +121,10 @@ public record Gallery(
                     switch (drawing) {
                         case Drawn drawn -> {
                             drawn.objects().ifPresent(n -> picture.put("objects", n));
-                            picture.putAll(drawn.report());
+                            picture.putAll(ReportJson.map(drawn.report()));
+                            if (!drawn.ownPeak()) {
+                                picture.remove(ReportJson.PROCESS_PEAK_BYTES);
+                            }
                         }
                         case Refused refused -> {
                             picture.put("method", shot.request().method());
@@ -190,10 +188,8 @@ public record Gallery(
 
         private void plan(Shot shot, List<Planned> planned) {
             try {
-                Map<String, Object> plan = engine.plan(shot.request());
-                long bytes =
-                        plan.get("bytes") instanceof Map<?, ?> map ? number(map.get("total")) : 0;
-                planned.add(new Planned(shot, bytes, number(plan.get("guided_evaluations"))));
+                PlanReport plan = engine.plan(shot.request());
+                planned.add(new Planned(shot, plan.memory().total(), plan.guidedEvaluations()));
             } catch (AsgException e) {
                 refused(shot, e);
             }
@@ -233,18 +229,15 @@ public record Gallery(
                                         shot.request(),
                                         attentive ? new Attentive(listener, attention) : listener)
                                 .join();
-                Map<String, Object> report = new LinkedHashMap<>(image.report());
-                if (!ownPeak) {
-                    report.remove("process_peak_bytes");
-                }
-                byte[] png =
-                        PngWriter.encode(
+                drawings.put(
+                        shot,
+                        new Drawn(
+                                image.png(),
                                 image.width(),
                                 image.height(),
-                                MemorySegment.ofBuffer(image.rgb()),
-                                PngParameters.text(shot.request(), report));
-                OptionalInt objects = counter.apply(image);
-                drawings.put(shot, new Drawn(png, image.width(), image.height(), report, objects));
+                                image.report(),
+                                ownPeak,
+                                counter.apply(image)));
             } catch (AsgException e) {
                 refused(shot, e);
             }
@@ -270,10 +263,6 @@ public record Gallery(
             if (failures.keySet().containsAll(shots)) {
                 throw Objects.requireNonNull(failures.get(shots.getFirst()));
             }
-        }
-
-        private static long number(@Nullable Object value) {
-            return value instanceof Number number ? number.longValue() : 0;
         }
 
         /**

@@ -121,8 +121,9 @@ public final class Instruments implements AutoCloseable {
     /** Objects in a picture of the engine; empty: its prompt promises nothing that can be counted. */
     public OptionalInt count(GeneratedImage image) {
         ObjectCounter own = counter;
-        return own != null && image.report().get("prompt") instanceof String p && own.knows(p)
-                ? OptionalInt.of(own.examine(Picture.of(image), p).count())
+        String prompt = image.report().request().prompt();
+        return own != null && own.knows(prompt)
+                ? OptionalInt.of(own.examine(Picture.of(image), prompt).count())
                 : OptionalInt.empty();
     }
 

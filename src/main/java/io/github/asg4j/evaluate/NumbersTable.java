@@ -38,9 +38,9 @@ final class NumbersTable {
                 "Guided evaluations: one per latent and step, its conditional and unconditional row"
                         + " together, whatever its size. UNet calls: the batches they were computed"
                         + " in. Barriers: how often all workers wait for each other.",
-                d -> ReportText.value(d, "guided_evaluations"));
-        add("UNet calls", "", d -> ReportText.value(d, "unet_runs"));
-        add("Barriers", "", d -> ReportText.value(d, "barriers"));
+                d -> Long.toString(d.report().plan().guidedEvaluations()));
+        add("UNet calls", "", d -> Long.toString(d.report().plan().unetRuns()));
+        add("Barriers", "", d -> Integer.toString(d.report().plan().barriers()));
         add(
                 "Buffers, MiB",
                 "Buffers: exact peak of what this engine allocates for the picture on host and"
@@ -61,8 +61,8 @@ final class NumbersTable {
                     "Objects: as many as the demo model’s counter finds; the prompt promises one.",
                     d -> d.objects().stream().mapToObj(Integer::toString).findAny().orElse(""));
         }
-        for (String key : new SharedSettings(pictures).different()) {
-            add(ReportText.spoken(key), "", d -> ReportText.value(d, key));
+        for (SharedSettings.Setting each : new SharedSettings(pictures).different()) {
+            add(ReportText.capitalised(each.words()), "", d -> each.value(d.report()));
         }
     }
 

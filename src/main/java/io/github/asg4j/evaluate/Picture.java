@@ -3,6 +3,7 @@ package io.github.asg4j.evaluate;
 
 import io.github.asg4j.BadRequestException;
 import io.github.asg4j.GeneratedImage;
+import io.github.asg4j.PreviewImage;
 
 import java.awt.image.BufferedImage;
 import java.io.IOException;
@@ -28,15 +29,23 @@ public final class Picture {
 
     /** A picture of the engine. */
     public static Picture of(GeneratedImage image) {
-        int pixels = image.width() * image.height();
+        return of(image.width(), image.height(), image.rgb());
+    }
+
+    /** A picture on the way to one. */
+    static Picture of(PreviewImage image) {
+        return of(image.width(), image.height(), image.rgb());
+    }
+
+    private static Picture of(int width, int height, ByteBuffer rgb) {
+        int pixels = width * height;
         float[] planes = new float[CHANNELS * pixels];
-        ByteBuffer rgb = image.rgb();
         for (int i = 0; i < pixels; i++) {
             for (int c = 0; c < CHANNELS; c++) {
                 planes[c * pixels + i] = (rgb.get(CHANNELS * i + c) & 0xff) / 255f;
             }
         }
-        return new Picture(image.width(), image.height(), planes);
+        return new Picture(width, height, planes);
     }
 
     /**

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.github.asg4j.evaluate;
 
+import io.github.asg4j.PictureReport;
 import io.github.asg4j.evaluate.Drawing.Drawn;
 
 import org.jspecify.annotations.Nullable;
@@ -8,17 +9,13 @@ import org.jspecify.annotations.Nullable;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.OptionalLong;
 
-/** Values of a picture's report as people read them. */
+/** Values of a picture's report as people read them; those of {@link io.github.asg4j.ReportJson} by {@link #plain}. */
 final class ReportText {
     private static final double MEBIBYTE = 1 << 20;
 
     private ReportText() {}
-
-    /** The report's value for {@code key}; empty without one. */
-    static String value(Drawn d, String key) {
-        return plain(d.report().get(key));
-    }
 
     /** Width and height. */
     static String size(Drawn d) {
@@ -27,28 +24,20 @@ final class ReportText {
 
     /** Time from text to pixels. */
     static String seconds(Drawn d) {
-        return d.report().get("times_ms") instanceof Map<?, ?> times
-                        && times.get("total") instanceof Number total
-                ? String.format(Locale.ROOT, "%.1f", total.doubleValue() / 1000)
-                : "";
+        return String.format(Locale.ROOT, "%.1f", d.report().times().total() / 1000);
     }
 
     /** Our own off-heap memory at its peak, in MiB: host and all devices. */
     static String buffers(Drawn d) {
-        long bytes = d.report().get("host_bytes") instanceof Number host ? host.longValue() : 0;
-        if (d.report().get("peak_bytes") instanceof Map<?, ?> devices) {
-            for (Object value : devices.values()) {
-                bytes += value instanceof Number number ? number.longValue() : 0;
-            }
-        }
-        return mebibytes(bytes);
+        PictureReport.MemoryUse memory = d.report().memory();
+        return mebibytes(
+                memory.host() + memory.devices().values().stream().mapToLong(n -> n).sum());
     }
 
     /** Peak resident memory of the process while the picture was drawn, in MiB; or empty. */
     static String processPeak(Drawn d) {
-        return d.report().get("process_peak_bytes") instanceof Number n && n.longValue() > 0
-                ? mebibytes(n.longValue())
-                : "";
+        OptionalLong bytes = d.processPeak();
+        return bytes.isPresent() ? mebibytes(bytes.getAsLong()) : "";
     }
 
     private static String mebibytes(long bytes) {

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.github.asg4j.evaluate;
 
+import io.github.asg4j.PlanReport;
+import io.github.asg4j.Size;
+import io.github.asg4j.StageReport;
 import io.github.asg4j.model.Manifest;
-import io.github.asg4j.plan.Decoding;
 import io.github.asg4j.plan.WindowAxis;
 
-import org.jspecify.annotations.Nullable;
-
 import java.util.List;
-import java.util.Map;
 import java.util.SortedSet;
 import java.util.TreeSet;
+import java.util.function.ToIntFunction;
 
 /**
  * Steps in brightness where windows and decoder tiles end: the mean |difference| of luma across the
@@ -28,65 +28,57 @@ import java.util.TreeSet;
 record Seams(List<Integer> columns, List<Integer> rows, int cell) {
     private static final int BESIDE = 2;
 
-    /**
-     * @param plan as {@code Engine.plan} describes it
-     */
-    static Seams of(Map<String, ?> plan, Manifest manifest) {
-        int cell = manifest.latent().vaeFactor();
-        return new Seams(axis(plan, manifest, 0), axis(plan, manifest, 1), cell);
-    }
-
-    private static List<Integer> axis(Map<String, ?> plan, Manifest manifest, int axis) {
+    /** Those of a plan for the bundle of {@code manifest}. */
+    static Seams of(PlanReport plan, Manifest manifest) {
         Manifest.Latent latent = manifest.latent();
         int cell = latent.vaeFactor();
-        int canvas = pair(plan.get("canvas_latents"), axis);
-        int pixels = number(plan.get(axis == 0 ? "width" : "height"));
-        int size = axis == 0 ? latent.nativeWidth() : latent.nativeHeight();
+        PlanReport.Decoding tiles = plan.decoding();
+        List<Integer> columns = tiles == null ? List.of() : tiles.columnBorders();
+        List<Integer> rows = tiles == null ? List.of() : tiles.rowBorders();
+        return new Seams(
+                axis(plan, latent.nativeWidth(), cell, Size::width, columns),
+                axis(plan, latent.nativeHeight(), cell, Size::height, rows),
+                cell);
+    }
+
+    /**
+     * Borders along an axis.
+     *
+     * @param size latent cells that the model was trained for
+     * @param along takes the axis of a size
+     * @param tiles where tiles of the decoder meet, pixels of the canvas
+     */
+    private static List<Integer> axis(
+            PlanReport plan, int size, int cell, ToIntFunction<Size> along, List<Integer> tiles) {
+        int canvas = along.applyAsInt(plan.canvasLatents());
+        int pixels = along.applyAsInt(plan.size());
         WindowAxis windows = WindowAxis.of(canvas, size, Math.max(1, size / 2), 0);
-        if (plan.get("stages") instanceof List<?> stages
-                && !stages.isEmpty()
-                && stages.getLast() instanceof Map<?, ?> last
-                && pair(last.get("grid"), axis) > 1
-                && pair(last.get("canvas_latents"), axis) == canvas) {
-            int window = pair(last.get("view_latents"), axis);
-            windows = WindowAxis.of(canvas, window, number(last.get("window_stride")), 0);
+        StageReport last = plan.stages().isEmpty() ? null : plan.stages().getLast();
+        StageReport.Windows own = last == null ? null : last.settings().windowed();
+        StageReport.Overlap overlap = own == null ? null : own.overlap();
+        if (last != null
+                && own != null
+                && overlap != null
+                && along.applyAsInt(own.grid()) > 1
+                && along.applyAsInt(own.canvasLatents()) == canvas) {
+            windows =
+                    WindowAxis.of(
+                            canvas,
+                            along.applyAsInt(last.viewLatents()),
+                            along.applyAsInt(overlap.stride()),
+                            0);
         }
         SortedSet<Integer> borders = new TreeSet<>();
         for (int i = 0; i < windows.count(); i++) {
             borders.add(windows.start(i) * cell);
             borders.add((windows.start(i) + windows.size()) * cell);
         }
-        borders.addAll(ofTiles(plan, manifest, axis));
+        borders.addAll(tiles);
         int crop = (canvas * cell - pixels) / 2;
         return borders.stream()
                 .map(p -> p - crop)
                 .filter(p -> p > BESIDE * cell && p < pixels - BESIDE * cell)
                 .toList();
-    }
-
-    /** Borders of the VAE's tiles. */
-    private static List<Integer> ofTiles(Map<String, ?> plan, Manifest manifest, int axis) {
-        int pixels = plan.get("vae") instanceof Map<?, ?> vae ? number(vae.get("tile_pixels")) : 0;
-        if (pixels == 0) {
-            return List.of();
-        }
-        Decoding decoding =
-                new Decoding(
-                        manifest.vae(),
-                        manifest.latent(),
-                        pair(plan.get("canvas_latents"), 1),
-                        pair(plan.get("canvas_latents"), 0),
-                        Decoding.Tiling.of(pixels / manifest.latent().vaeFactor()),
-                        1);
-        return axis == 0 ? decoding.columnBorders() : decoding.rowBorders();
-    }
-
-    private static int pair(@Nullable Object list, int axis) {
-        return list instanceof List<?> pair ? number(pair.get(axis)) : 0;
-    }
-
-    private static int number(@Nullable Object value) {
-        return value instanceof Number number ? number.intValue() : 0;
     }
 
     /** The score of a picture; NaN if it has no border or is flat beside them. */

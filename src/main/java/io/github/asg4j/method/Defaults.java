@@ -2,6 +2,15 @@
 package io.github.asg4j.method;
 
 import io.github.asg4j.GuideOptions;
+import io.github.asg4j.MethodOptions;
+import io.github.asg4j.MethodOptions.AsgOptions;
+import io.github.asg4j.MethodOptions.CutDiffusionOptions;
+import io.github.asg4j.MethodOptions.DemoFusionOptions;
+import io.github.asg4j.MethodOptions.DirectOptions;
+import io.github.asg4j.MethodOptions.MultiDiffusionOptions;
+import io.github.asg4j.MethodOptions.ScaleCrafterOptions;
+import io.github.asg4j.MethodOptions.SuperResOptions;
+import io.github.asg4j.PhaseOptions;
 import io.github.asg4j.WindowOptions;
 import io.github.asg4j.plan.Guide;
 
@@ -15,13 +24,52 @@ public final class Defaults {
     private Defaults() {}
 
     /**
+     * What the method called {@code name} does by itself, as far as the picture's size and the bundle leave
+     * it open.
+     *
+     * @throws io.github.asg4j.BadRequestException if there is no such method
+     */
+    public static MethodOptions of(String name) {
+        return switch (MethodOptions.of(name)) {
+            case AsgOptions o -> new AsgOptions(asg().guideOptions(), asg().windowOptions());
+            case CutDiffusionOptions o ->
+                    new CutDiffusionOptions(
+                            cutDiffusion().guideOptions(), cutDiffusion().windowOptions());
+            case MultiDiffusionOptions o -> new MultiDiffusionOptions(multiDiffusion().options());
+            case DemoFusionOptions o ->
+                    new DemoFusionOptions(demoFusion().options(), demoFusion().windows().options());
+            case DirectOptions o -> o;
+            case ScaleCrafterOptions o -> o;
+            case SuperResOptions o -> o;
+        };
+    }
+
+    /**
      * Stage 1 and stage 2.
      *
      * @param guide how the patches agree
      * @param stage1Share share of the steps that stage 1 takes
      * @param windows stage 2
      */
-    public record TwoStages(Guide guide, double stage1Share, Windows windows) {}
+    public record TwoStages(Guide guide, double stage1Share, Windows windows) {
+        private GuideOptions guideOptions() {
+            return GuideOptions.DEFAULT
+                    .withWeight(guide.weight())
+                    .withSchedule(guide.schedule())
+                    .withSpace(guide.space())
+                    .withUpsampling(guide.upsampling())
+                    .withMask(guide.mask())
+                    .withMaskNorm(guide.maskNorm())
+                    .withStaleness(guide.staleness())
+                    .withInteractionSteps(guide.interactionSteps())
+                    .withStage1Share(stage1Share)
+                    .withPatchAspect(Method.PATCH_ASPECT);
+        }
+
+        private WindowOptions windowOptions() {
+            return windows.options().withObjectShare(windows.objectShare());
+        }
+    }
 
     /**
      * Overlapping windows, half of the native size apart.
@@ -39,6 +87,10 @@ public final class Defaults {
             OptionalDouble guidanceScale,
             double objectShare,
             double backgroundGuidance) {
+
+        private WindowOptions options() {
+            return WindowOptions.DEFAULT.withWeight(weight).withConditioning(conditioning);
+        }
 
         /** These windows, with less guidance for those that the object covers by less. */
         Windows background(double share, double guidance) {
@@ -112,7 +164,15 @@ public final class Defaults {
             double dilatedExponent,
             double blurExponent,
             double blur,
-            Windows windows) {}
+            Windows windows) {
+        private PhaseOptions options() {
+            return PhaseOptions.DEFAULT
+                    .withSkipExponent(skipExponent)
+                    .withDilatedExponent(dilatedExponent)
+                    .withBlurExponent(blurExponent)
+                    .withBlur(blur);
+        }
+    }
 
     /** DemoFusion's code; the blur is that of its examples, windows are CutDiffusion's. */
     public static Phases demoFusion() {

@@ -40,10 +40,13 @@ public interface Method {
         return false;
     }
 
+    /** How a picture that is not square is cut where the request says nothing. */
+    GuideOptions.PatchAspect PATCH_ASPECT = GuideOptions.PatchAspect.PICTURE;
+
     /** How a picture that is not square is cut. */
     default GuideOptions.PatchAspect aspect(GenerationRequest request) {
         GuideOptions.PatchAspect asked = request.guide().patchAspect();
-        return asked == null ? GuideOptions.PatchAspect.PICTURE : asked;
+        return asked == null ? PATCH_ASPECT : asked;
     }
 
     /** How the method's paper and code sample; used with {@code paperDefaults}. */

@@ -2,14 +2,14 @@
 package io.github.asg4j.plan;
 
 import io.github.asg4j.BadRequestException;
+import io.github.asg4j.PlanReport;
+import io.github.asg4j.Size;
 import io.github.asg4j.model.Manifest;
 
 import org.jspecify.annotations.Nullable;
 
 import java.util.ArrayList;
-import java.util.LinkedHashMap;
 import java.util.List;
-import java.util.Map;
 import java.util.Set;
 import java.util.TreeSet;
 
@@ -325,27 +325,31 @@ public record Decoding(
         return 4 * (vae.width() * all + workers * (vae.width() * cells + image));
     }
 
-    /** Returns a summary, such as "whole" or "9 tiles of 512x512 pixels". */
+    /** Returns a summary, as {@link PlanReport.Decoding#summary}. */
     public String summary() {
-        if (whole()) {
-            return "whole";
-        }
-        Tile tile = tiles().getFirst();
-        return tiles().size()
-                + (exact() ? "" : " feathered")
-                + " tiles of "
-                + tile.seenWidth() * pixels()
-                + "x"
-                + tile.seenHeight() * pixels()
-                + " pixels";
+        return report(1, 1).summary();
     }
 
-    /** Ordered, for text and JSON. */
-    Map<String, Object> describe() {
-        Map<String, Object> map = new LinkedHashMap<>();
-        map.put("decoded", summary());
-        map.put("tile_pixels", whole() ? 0 : tiling.tile() * latent.vaeFactor());
-        map.put("at_once", whole() ? 1 : atOnce);
-        return map;
+    /**
+     * What a caller is told of it.
+     *
+     * @param canvas of the picture; larger than the latents where the decoded picture is enlarged
+     */
+    PlanReport.Decoding report(Canvas canvas) {
+        return report(canvas.width() / width, canvas.height() / height);
+    }
+
+    private PlanReport.Decoding report(int enlargedX, int enlargedY) {
+        List<Tile> tiles = tiles();
+        return new PlanReport.Decoding(
+                tiles.size(),
+                !whole() && !exact(),
+                new Size(
+                        tiles.getFirst().seenWidth() * pixels(),
+                        tiles.getFirst().seenHeight() * pixels()),
+                whole() ? 0 : tiling.tile() * latent.vaeFactor(),
+                whole() ? 1 : atOnce,
+                columnBorders().stream().map(x -> x * enlargedX).toList(),
+                rowBorders().stream().map(y -> y * enlargedY).toList());
     }
 }

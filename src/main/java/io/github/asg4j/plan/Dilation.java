@@ -3,11 +3,9 @@ package io.github.asg4j.plan;
 
 import io.github.asg4j.DilationOptions;
 
-import java.math.BigDecimal;
 import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.Map;
-import java.util.stream.Collectors;
 
 /**
  * Dilation factors of a network's convolutions over its first steps (SPEC.md §9; ScaleCrafter, arXiv
@@ -30,20 +28,10 @@ public record Dilation(Map<String, Double> factors, DilationOptions.Course cours
                 : factor;
     }
 
-    /** The factors at step {@code k}, as {@code --dilate} takes them. */
-    public String text(int k) {
+    /** The factors at step {@code k} by group. */
+    Map<String, Double> at(int k) {
         Map<String, Double> now = new LinkedHashMap<>();
         factors.keySet().forEach(group -> now.put(group, at(group, k)));
-        return text(now);
-    }
-
-    static String text(Map<String, Double> factors) {
-        return factors.entrySet().stream()
-                .map(e -> e.getKey() + "=" + number(e.getValue()))
-                .collect(Collectors.joining(","));
-    }
-
-    private static String number(double value) {
-        return BigDecimal.valueOf(value).stripTrailingZeros().toPlainString();
+        return now;
     }
 }

@@ -3,10 +3,7 @@ package io.github.asg4j.plan;
 
 import io.github.asg4j.BadRequestException;
 import io.github.asg4j.GuideOptions;
-import io.github.asg4j.OptionNames;
-
-import java.util.LinkedHashMap;
-import java.util.Map;
+import io.github.asg4j.StageReport;
 
 /**
  * How the patches of stage 1 agree, every setting decided (SPEC.md §3 to §5; ASGDiffusion, arXiv
@@ -59,20 +56,13 @@ public record Guide(
         return asked == null ? usual : asked;
     }
 
-    /** Settings by their names in reports; {@code steps}: those of the stage. */
-    Map<String, Object> settings(int steps) {
-        Map<String, Object> map = new LinkedHashMap<>();
-        if (weight > 0) {
-            map.put("guide_space", OptionNames.of(space));
-            map.put("guide_upsampling", OptionNames.of(upsampling));
-            map.put("guide_weight", weight);
-            map.put("guide_schedule", OptionNames.of(schedule));
-            map.put("mask", OptionNames.of(mask));
-            map.put("mask_norm", OptionNames.of(maskNorm));
-            map.put("staleness", staleness);
-        }
-        int n = interactionSteps;
-        map.put("interaction", n == 0 ? "off" : n >= steps ? "every" : Integer.toString(n));
-        return map;
+    /** What a caller is told of a stage of {@code steps} steps. */
+    StageReport.Patches report(int steps) {
+        return new StageReport.Patches(
+                weight == 0
+                        ? null
+                        : new StageReport.Guidance(
+                                weight, schedule, space, upsampling, mask, maskNorm, staleness),
+                Math.min(interactionSteps, steps));
     }
 }

@@ -2,6 +2,7 @@
 package io.github.asg4j.plan;
 
 import io.github.asg4j.OutOfMemoryException;
+import io.github.asg4j.PlanReport;
 import io.github.asg4j.model.Manifest;
 
 import org.jspecify.annotations.Nullable;
@@ -261,15 +262,8 @@ public record MemoryEstimate(
         return String.format(Locale.ROOT, "%.1f MiB", bytes / (double) (1 << 20));
     }
 
-    public Map<String, Object> describe() {
-        Map<String, Object> map = new LinkedHashMap<>();
-        map.put("weights", weights);
-        map.put("latents", latents);
-        map.put("workers", workers);
-        map.put("workspace", workspace);
-        map.put("vae", vae);
-        map.put("picture", picture);
-        map.put("total", total());
-        return map;
+    /** What a caller is told of it. */
+    public PlanReport.Memory report() {
+        return new PlanReport.Memory(weights, latents, workers, workspace, vae, picture);
     }
 }

@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.github.asg4j.plan;
 
-import java.util.LinkedHashMap;
-import java.util.Map;
-
 /**
  * How the parts of a phase of DemoFusion (arXiv 2311.16973) weigh over its steps: powers of f =
  * 0.5 (1 + cos(pi (train - t) / train)), which falls from 1 at pure noise to 0 (SPEC §9).
@@ -48,14 +45,5 @@ public record PhaseCourse(
             taps[i] /= sum;
         }
         return taps;
-    }
-
-    Map<String, Object> settings() {
-        Map<String, Object> map = new LinkedHashMap<>();
-        map.put("cosine_scale_1", skipExponent);
-        map.put("cosine_scale_2", dilatedExponent);
-        map.put("cosine_scale_3", blurExponent);
-        map.put("blur", blur);
-        return map;
     }
 }

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.github.asg4j.plan;
 
+import io.github.asg4j.PlanReport;
+import io.github.asg4j.Size;
+
 import org.jspecify.annotations.Nullable;
 
 import java.util.LinkedHashMap;
 import java.util.List;
-import java.util.Map;
 import java.util.SequencedMap;
 
 /**
@@ -85,76 +87,26 @@ public record Plan(
         return stages.stream().mapToInt(Stage::barriers).sum() + passes;
     }
 
-    /** What was decided by the method and the request, by the names of reports; in order. */
-    public Map<String, Object> settings() {
-        Map<String, Object> map = new LinkedHashMap<>();
-        stages.forEach(s -> map.putAll(s.settings()));
-        if (decoding != null) {
-            map.put("vae", decoding.summary());
-        }
-        if (upscaling != null) {
-            map.putAll(upscaling.settings());
-        }
-        return map;
-    }
-
-    /** Ordered, for text and JSON. */
-    public Map<String, Object> describe() {
-        Map<String, Object> map = new LinkedHashMap<>();
-        map.put("method", method);
-        map.put("width", canvas.x().pixels());
-        map.put("height", canvas.y().pixels());
-        map.put("patches", List.of(canvas.x().patches(), canvas.y().patches()));
-        map.put("patch_latents", List.of(canvas.x().patch(), canvas.y().patch()));
-        map.put("canvas_latents", List.of(canvas.width(), canvas.height()));
-        map.put("canvas_pixels", List.of(canvas.widthPixels(), canvas.heightPixels()));
-        map.put("steps", steps);
-        map.put("view_batch", viewBatch);
-        map.put("stages", stages.stream().map(s -> describe(s)).toList());
-        if (decoding != null) {
-            map.put("vae", decoding.describe());
-        }
-        if (upscaling != null) {
-            map.put("upscaling", upscaling.describe());
-        }
-        map.put("barriers", barriers());
-        map.put("guided_evaluations", guidedEvaluations());
-        map.put("unet_runs", unetRuns());
-        map.put("bytes", memory.describe());
-        if (!devices.isEmpty()) {
-            Map<String, Object> each = new LinkedHashMap<>();
-            devices.forEach((name, bytes) -> each.put(name, bytes.describe()));
-            map.put("bytes_by_device", each);
-        }
-        return map;
-    }
-
-    private Map<String, Object> describe(Stage stage) {
-        Map<String, Object> map = new LinkedHashMap<>();
-        map.put("name", stage.name());
-        map.put("steps", stage.steps());
-        map.put("views", stage.views());
-        map.put("view_latents", List.of(stage.viewWidth(), stage.viewHeight()));
-        map.put("calls", stage.calls(viewBatch).size());
-        map.put("guidance_scale", stage.guidanceScale());
-        map.put("rows_per_view", stage.rows());
-        map.put("barriers", stage.barriers());
-        Stage.Windows windows = stage.canvasWindows();
-        if (windows != null) {
-            map.put("canvas_latents", List.of(windows.x().canvas(), windows.y().canvas()));
-            map.put("grid", List.of(windows.x().count(), windows.y().count()));
-        }
-        if (stage instanceof Stage.Phase phase) {
-            map.put("dilated_views", phase.dilatedViews());
-            map.put("dilated_latents", List.of(phase.dilatedWidth(), phase.dilatedHeight()));
-        }
-        map.putAll(stage.settings());
-        if (stage instanceof Stage.Dilated d) {
-            map.put("dilation_by_step", d.courseOf(d.dilation(), d.steps()));
-            if (d.dampedSteps() > 0) {
-                map.put("damped_dilation_by_step", d.courseOf(d.damping(), d.dampedSteps()));
-            }
-        }
-        return map;
+    /** What a caller is told of it. */
+    public PlanReport report() {
+        SequencedMap<String, PlanReport.Memory> each = new LinkedHashMap<>();
+        devices.forEach((name, bytes) -> each.put(name, bytes.report()));
+        return new PlanReport(
+                method,
+                new Size(canvas.x().pixels(), canvas.y().pixels()),
+                new Size(canvas.x().patches(), canvas.y().patches()),
+                new Size(canvas.x().patch(), canvas.y().patch()),
+                new Size(canvas.width(), canvas.height()),
+                new Size(canvas.widthPixels(), canvas.heightPixels()),
+                steps,
+                viewBatch,
+                stages.stream().map(stage -> stage.report(viewBatch)).toList(),
+                decoding == null ? null : decoding.report(canvas),
+                upscaling == null ? null : upscaling.report(),
+                barriers(),
+                guidedEvaluations(),
+                unetRuns(),
+                memory.report(),
+                each);
     }
 }

@@ -2,13 +2,13 @@
 package io.github.asg4j.plan;
 
 import io.github.asg4j.GuideOptions;
-import io.github.asg4j.OptionNames;
+import io.github.asg4j.Size;
+import io.github.asg4j.StageReport;
 import io.github.asg4j.WindowOptions;
 
 import org.jspecify.annotations.Nullable;
 
 import java.util.ArrayList;
-import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 
@@ -50,8 +50,26 @@ public sealed interface Stage {
     /** Barriers over all workers that the stage needs. */
     int barriers();
 
-    /** What was decided, by the names of reports and pictures; in order. */
-    Map<String, Object> settings();
+    /** What was decided, as a caller is told. */
+    StageReport.Settings settings();
+
+    /**
+     * What a caller is told of the stage.
+     *
+     * @param viewBatch of the plan
+     */
+    default StageReport report(int viewBatch) {
+        return new StageReport(
+                name(),
+                steps(),
+                views(),
+                new Size(viewWidth(), viewHeight()),
+                calls(viewBatch).size(),
+                guidanceScale(),
+                rows(),
+                barriers(),
+                settings());
+    }
 
     /** UNet evaluations of all steps; a pair of a conditional and an unconditional row is one. */
     default long evaluations() {
@@ -135,10 +153,8 @@ public sealed interface Stage {
         }
 
         @Override
-        public Map<String, Object> settings() {
-            Map<String, Object> map = new LinkedHashMap<>(guide.settings(steps));
-            map.put("stage1_steps", steps);
-            return map;
+        public StageReport.Patches settings() {
+            return guide.report(steps);
         }
 
         @Override
@@ -198,30 +214,19 @@ public sealed interface Stage {
         }
 
         @Override
-        public Map<String, Object> settings() {
-            Map<String, Object> map = new LinkedHashMap<>();
-            if (views() > 1) {
-                map.put("window_stride", pair(x.stride(), y.stride()));
-                map.put("jitter", pair(x.jitter(), y.jitter()));
-                map.put("window_weight", OptionNames.of(weight));
-                map.put("window_conditioning", OptionNames.of(conditioning));
-                if (name.equals("stage2")) {
-                    map.put("stage2_guidance_scale", guidanceScale);
-                }
-            }
-            if (background != null) {
-                map.put("object_share", background.objectShare());
-                map.put("background_guidance_scale", background.guidanceScale());
-                if (background.prompt() != null) {
-                    map.put("background_prompt", background.prompt());
-                }
-            }
-            return map;
-        }
-
-        /** One number where both axes have it. */
-        private static Object pair(int x, int y) {
-            return x == y ? (Object) x : List.of(x, y);
+        public StageReport.Windows settings() {
+            return new StageReport.Windows(
+                    new Size(x.canvas(), y.canvas()),
+                    new Size(x.count(), y.count()),
+                    guidanceScale,
+                    views() == 1
+                            ? null
+                            : new StageReport.Overlap(
+                                    new Size(x.stride(), y.stride()),
+                                    new Size(x.jitter(), y.jitter()),
+                                    weight,
+                                    conditioning),
+                    background == null ? null : background.report());
         }
 
         @Override
@@ -325,13 +330,15 @@ public sealed interface Stage {
         }
 
         @Override
-        public Map<String, Object> settings() {
-            Map<String, Object> map = new LinkedHashMap<>(local.settings());
-            if (local.guidanceScale() != guidanceScale) {
-                map.put("stage2_guidance_scale", local.guidanceScale());
-            }
-            map.putAll(course.settings());
-            return map;
+        public StageReport.Phase settings() {
+            return new StageReport.Phase(
+                    local.settings(),
+                    dilatedViews(),
+                    new Size(dilatedWidth(), dilatedHeight()),
+                    course.skipExponent(),
+                    course.dilatedExponent(),
+                    course.blurExponent(),
+                    course.blur());
         }
 
         @Override
@@ -408,9 +415,9 @@ public sealed interface Stage {
         /** Whether two steps have the same factors in the same calls. */
         public boolean sameNetwork(int a, int b) {
             boolean damped = a < dampedSteps;
-            return dilation.text(a).equals(dilation.text(b))
+            return dilation.at(a).equals(dilation.at(b))
                     && damped == b < dampedSteps
-                    && (!damped || damping.text(a).equals(damping.text(b)));
+                    && (!damped || damping.at(a).equals(damping.at(b)));
         }
 
         /** The unconditional row alone is half an evaluation; a half left over counts as one. */
@@ -432,25 +439,22 @@ public sealed interface Stage {
         }
 
         @Override
-        public Map<String, Object> settings() {
-            Map<String, Object> map = new LinkedHashMap<>();
-            map.put("dilation", Dilation.text(dilation.factors()));
-            map.put("dilation_course", OptionNames.of(dilation.course()));
-            map.put("dilated_steps", steps());
-            if (dampedSteps > 0) {
-                map.put("damped_dilation", Dilation.text(damping.factors()));
-                map.put("damped_steps", dampedSteps);
-            }
-            return map;
+        public StageReport.Dilated settings() {
+            return new StageReport.Dilated(
+                    dilation.factors(),
+                    dampedSteps > 0 ? damping.factors() : Map.of(),
+                    dilation.course(),
+                    dampedSteps,
+                    bySteps(dilation, steps()),
+                    bySteps(damping, dampedSteps));
         }
 
-        /** Factors by the steps that have them, as in "0-8". */
-        Map<String, String> courseOf(Dilation factors, int count) {
-            Map<String, String> runs = new LinkedHashMap<>();
+        /** Factors of the first {@code count} steps, those together that have the same. */
+        private static List<StageReport.Factors> bySteps(Dilation factors, int count) {
+            List<StageReport.Factors> runs = new ArrayList<>();
             for (int first = 0, k = 1; k <= count; k++) {
-                if (k == count || !factors.text(k).equals(factors.text(first))) {
-                    String range = first == k - 1 ? "" + first : first + "-" + (k - 1);
-                    runs.put(range, factors.text(first));
+                if (k == count || !factors.at(k).equals(factors.at(first))) {
+                    runs.add(new StageReport.Factors(first, k - 1, factors.at(first)));
                     first = k;
                 }
             }
@@ -465,7 +469,11 @@ public sealed interface Stage {
      * @param guidanceScale classifier-free guidance scale of the others
      * @param prompt of the others; null: the request's
      */
-    record Background(double objectShare, double guidanceScale, @Nullable String prompt) {}
+    record Background(double objectShare, double guidanceScale, @Nullable String prompt) {
+        private StageReport.Background report() {
+            return new StageReport.Background(objectShare, guidanceScale, prompt);
+        }
+    }
 
     /**
      * The stage's calls: as few as {@code viewBatch} views a call allow, all of one size in ascending

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.github.asg4j.plan;
 
+import io.github.asg4j.PlanReport;
+import io.github.asg4j.Size;
 import io.github.asg4j.model.Manifest;
 
 import java.util.ArrayList;
@@ -155,38 +157,23 @@ public record Upscaling(List<Pass> passes, int height, int width) {
         return (long) most.values().stream().mapToDouble(Double::doubleValue).sum();
     }
 
-    /** What was decided, by the names of reports and pictures; in order. */
-    public Map<String, Object> settings() {
-        Map<String, Object> map = new LinkedHashMap<>();
-        map.put("upscalers", passes.stream().map(p -> p.upscaler().file()).toList());
-        map.put("upscaler_tiles", tiles());
-        return map;
-    }
-
-    /** Ordered, for text and JSON. */
-    Map<String, Object> describe() {
-        Map<String, Object> map = new LinkedHashMap<>();
-        map.put("passes", passes.stream().map(Upscaling::describe).toList());
-        if (resamples()) {
-            map.put("resampled_to", List.of(width, height));
-        }
-        map.put("tiles", tiles());
-        map.put("picture_bytes", pictureBytes());
-        map.put("worker_bytes", workerBytes());
-        return map;
-    }
-
-    private static Map<String, Object> describe(Pass pass) {
-        Map<String, Object> map = new LinkedHashMap<>();
-        map.put("file", pass.upscaler().file());
-        map.put("scale", pass.upscaler().scale());
-        map.put("pixels", List.of(pass.width(), pass.height()));
-        map.put("tiles", pass.tiles().size());
-        map.put("overlap", pass.upscaler().overlap());
-        map.put("times_the_pixels", Math.rint(100 * pass.cost()) / 100);
-        if (!Double.isNaN(pass.upscaler().tileError())) {
-            map.put("tile_error", pass.upscaler().tileError());
-        }
-        return map;
+    /** What a caller is told of it. */
+    PlanReport.Upscaling report() {
+        return new PlanReport.Upscaling(
+                passes.stream()
+                        .map(
+                                p ->
+                                        new PlanReport.Pass(
+                                                p.upscaler().file(),
+                                                p.upscaler().scale(),
+                                                new Size(p.width(), p.height()),
+                                                p.tiles().size(),
+                                                p.upscaler().overlap(),
+                                                Math.rint(100 * p.cost()) / 100,
+                                                p.upscaler().tileError()))
+                        .toList(),
+                resamples() ? new Size(width, height) : null,
+                pictureBytes(),
+                workerBytes());
     }
 }

@@ -1,14 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.github.asg4j.run;
 
+import io.github.asg4j.EngineInfo;
 import io.github.asg4j.EngineOptions;
 import io.github.asg4j.Generation;
 import io.github.asg4j.GenerationListener;
 import io.github.asg4j.GenerationRequest;
+import io.github.asg4j.MethodOptions;
+import io.github.asg4j.PlanReport;
+import io.github.asg4j.Size;
 import io.github.asg4j.device.HostQueue;
 import io.github.asg4j.device.Memory;
 import io.github.asg4j.kernel.KernelChoice;
 import io.github.asg4j.kernel.KernelSelfTest;
+import io.github.asg4j.method.Defaults;
 import io.github.asg4j.method.Method;
 import io.github.asg4j.model.Bundle;
 import io.github.asg4j.model.LoadedModel;
@@ -23,9 +28,8 @@ import io.github.asg4j.run.worker.WorkerHook;
 
 import java.io.IOException;
 import java.io.InputStream;
-import java.util.LinkedHashMap;
+import java.util.ArrayList;
 import java.util.List;
-import java.util.Map;
 import java.util.Properties;
 import java.util.Set;
 import java.util.stream.IntStream;
@@ -128,6 +132,11 @@ public final class LocalEngine implements AutoCloseable {
         return Method.names();
     }
 
+    /** What a method does by itself; see {@code Engine.defaults}. */
+    public static MethodOptions defaults(String method) {
+        return Defaults.of(method);
+    }
+
     /** Bytes of off-heap memory that this process holds through engines. */
     public static long nativeBytesInUse() {
         return Memory.bytesInUse();
@@ -140,10 +149,10 @@ public final class LocalEngine implements AutoCloseable {
         return queue.submit(planned, listener);
     }
 
-    /** What a request would take, without doing it, by the names of the plan command. */
-    public Map<String, Object> plan(GenerationRequest request) {
+    /** What a request would take, without doing it. */
+    public PlanReport plan(GenerationRequest request) {
         requireLoras(request);
-        return planner.planned(request).plan().describe();
+        return planner.planned(request).plan().report();
     }
 
     /** Refuses LoRA files that are not for the model, before anything waits for its turn. */
@@ -153,44 +162,33 @@ public final class LocalEngine implements AutoCloseable {
         }
     }
 
-    /** Devices, kernels, model and versions, by the names of reports. */
-    public Map<String, Object> describe() {
-        Map<String, Object> map = new LinkedHashMap<>();
-        map.put("devices", devices.names());
-        map.put("devices_reason", devices.reason());
-        if (devices.onGpus()) {
-            map.put("gpus", fleet.models());
-        }
-        map.put("threads_per_worker", devices.threadsPerWorker());
-        map.put("kernels", kernels.kernels().name());
-        map.put("kernels_reason", kernels.reason());
-        map.put("kernels_usable", KernelChoice.usable());
-        String difference = KernelSelfTest.firstDifference(kernels.kernels(), HostQueue.INSTANCE);
-        map.put("kernels_self_test", selfTest(difference));
+    /** Devices, kernels, model and versions; see {@code Engine.describe}. */
+    public EngineInfo describe() {
+        List<EngineInfo.SelfTest> tests = new ArrayList<>();
+        tests.add(
+                new EngineInfo.SelfTest(
+                        "kernels",
+                        KernelSelfTest.firstDifference(kernels.kernels(), HostQueue.INSTANCE)));
         fleet.kernelDifferences()
-                .forEach((name, found) -> map.put(name + "_self_test", selfTest(found)));
-        map.put("model", bundle.manifest().name());
-        map.put("licence", bundle.manifest().licence());
-        map.put("bundle_sha256", bundle.bundleSha256());
+                .forEach((name, found) -> tests.add(new EngineInfo.SelfTest(name, found)));
         var latent = bundle.manifest().latent();
-        map.put(
-                "native_size",
-                List.of(
+        return new EngineInfo(
+                devices.names(),
+                devices.reason(),
+                fleet.models(),
+                devices.threadsPerWorker(),
+                kernels.kernels().name(),
+                kernels.reason(),
+                KernelChoice.usable(),
+                tests,
+                bundle.manifest().name(),
+                bundle.manifest().licence(),
+                bundle.bundleSha256(),
+                new Size(
                         latent.nativeWidth() * latent.vaeFactor(),
-                        latent.nativeHeight() * latent.vaeFactor()));
-        map.put("onnxruntime", OrtRuntime.version());
-        map.put("memory_limit", memoryLimit(options));
-        return map;
-    }
-
-    private static Map<String, String> selfTest(String difference) {
-        return Map.of(
-                "status",
-                difference.isEmpty() ? "OK" : "FAIL",
-                "result",
-                difference.isEmpty()
-                        ? "same bits as the Java kernels"
-                        : difference + " differs from the Java kernels");
+                        latent.nativeHeight() * latent.vaeFactor()),
+                OrtRuntime.version(),
+                memoryLimit(options));
     }
 
     /** Ends all requests as {@code Engine.close} says, and frees everything. */

@@ -5,6 +5,7 @@ import io.github.asg4j.DeviceException;
 import io.github.asg4j.GeneratedImage;
 import io.github.asg4j.GenerationListener;
 import io.github.asg4j.GenerationRequest;
+import io.github.asg4j.PictureReport;
 import io.github.asg4j.TraceReport;
 import io.github.asg4j.device.Memory;
 import io.github.asg4j.model.LoadedModel;
@@ -141,14 +142,14 @@ final class RequestRun implements AutoCloseable {
         LatentsDecoder decoder = new LatentsDecoder(context, loop.own());
         ReportBuilder reports = new ReportBuilder(context, scheduler);
         ProgressReporter progress =
-                new ProgressReporter(context, scheduler, cancellation, audience, decoder, reports);
+                new ProgressReporter(context, scheduler, cancellation, audience, decoder);
         Path picture = request.image();
         Upscaling upscaling = plan.upscaling();
         if (upscaling != null && picture != null) {
             PictureEnlarger enlarger = new PictureEnlarger(context, decoder, upscaling);
             take(picture, enlarger);
             Pixels pixels = enlarge(enlarger, upscaling, progress);
-            return reports.picture(pixels, "", "", decoder.summary(), null);
+            return reports.picture(pixels, PictureReport.Cut.NONE, decoder.summary(), null);
         }
         MemorySegment given =
                 picture == null
@@ -177,7 +178,10 @@ final class RequestRun implements AutoCloseable {
                         ? times.vae(() -> decoder.canvas(latents, run -> byTiles(run, progress)))
                         : enlarge(latents, decoder, upscaling, progress);
         return reports.picture(
-                pixels, text.cut(), text.negativeCut(), decoder.summary(), stages.objectMask());
+                pixels,
+                new PictureReport.Cut(text.cut(), text.negativeCut()),
+                decoder.summary(),
+                stages.objectMask());
     }
 
     /** What the stages are made with. */

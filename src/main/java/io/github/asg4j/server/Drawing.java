@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.github.asg4j.server;
 
-import io.github.asg4j.GeneratedImage;
 import io.github.asg4j.Generation;
 import io.github.asg4j.GenerationEvent;
 import io.github.asg4j.GenerationListener;
 import io.github.asg4j.GenerationRequest;
+import io.github.asg4j.PreviewImage;
 
 import org.jspecify.annotations.Nullable;
 
@@ -147,7 +147,7 @@ final class Drawing implements GenerationListener {
     }
 
     @Override
-    public synchronized void onPreview(GeneratedImage preview) {
-        change(p -> p.shown(new Picture(preview, "")));
+    public synchronized void onPreview(PreviewImage preview) {
+        change(p -> p.shown(new Picture(preview.width(), preview.height(), preview.rgb(), "")));
     }
 }

@@ -82,14 +82,12 @@ final class Jobs implements AutoCloseable {
         if (limits.pixels() > 0 && asked > limits.pixels()) {
             throw tooManyPixels(request.width(), request.height(), limits);
         }
-        Map<String, Object> plan = engine.plan(request);
-        Work work = Work.of(plan);
+        Work work = new Work(engine.plan(request));
         if (limits.pixels() > 0 && work.pixels() > limits.pixels()) {
             throw tooManyPixels(work.width(), work.height(), limits);
         }
-        if (limits.steps() > 0
-                && plan.get("steps") instanceof Integer steps
-                && steps > limits.steps()) {
+        int steps = work.plan().steps();
+        if (limits.steps() > 0 && steps > limits.steps()) {
             throw tooManySteps(steps, limits);
         }
         return work;
@@ -336,7 +334,11 @@ final class Jobs implements AutoCloseable {
     private void complete(Drawing drawing, GeneratedImage image) {
         try {
             Picture picture =
-                    new Picture(image, PngParameters.text(drawing.request(), image.report()));
+                    new Picture(
+                            image.width(),
+                            image.height(),
+                            image.rgb(),
+                            PngParameters.text(image.report()));
             for (Job job : drawing.jobs()) {
                 if (!job.isCancelled()) { // saves writing its file
                     job.complete(new Job.Result(picture.as(job.output()), image));
@@ -346,9 +348,7 @@ final class Jobs implements AutoCloseable {
             fail(drawing, e);
             return;
         }
-        if (image.report().get("times_ms") instanceof Map<?, ?> times) {
-            metrics.stages(times);
-        }
+        metrics.stages(image.report().times());
         end(drawing, Progress.Status.COMPLETED, null);
     }
 

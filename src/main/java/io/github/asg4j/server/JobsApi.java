@@ -7,6 +7,7 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 
 import io.github.asg4j.Engine;
 import io.github.asg4j.GenerationRequest;
+import io.github.asg4j.ReportJson;
 import io.github.asg4j.RequestOption;
 import io.github.asg4j.Seed;
 
@@ -100,7 +101,7 @@ final class JobsApi {
                             .put("key", option.key())
                             .put("section", option.section().name().toLowerCase(Locale.ROOT))
                             .put("values", option.type().label())
-                            .put("description", option.description());
+                            .put("description", option.description(Engine::defaults));
             ArrayNode having = row.putArray("methods");
             option.methods().forEach(having::add);
         }
@@ -116,7 +117,7 @@ final class JobsApi {
                         null,
                         1,
                         requests -> studio.jobs().plan(exchange.client(), requests.get(0)));
-        exchange.answer(Json.MAPPER.<JsonNode>valueToTree(work.plan()));
+        exchange.answer(Json.MAPPER.<JsonNode>valueToTree(ReportJson.map(work.plan())));
     }
 
     private void create(Exchange exchange) throws IOException {
@@ -326,7 +327,9 @@ final class JobsApi {
         Job.Result result = job.result();
         if (result != null) {
             json.put("picture", picturePath(job));
-            json.set("report", Json.MAPPER.<JsonNode>valueToTree(result.image().report()));
+            json.set(
+                    "report",
+                    Json.MAPPER.<JsonNode>valueToTree(ReportJson.map(result.image().report())));
         }
         return json;
     }

@@ -2,6 +2,7 @@
 package io.github.asg4j.server;
 
 import io.github.asg4j.Engine;
+import io.github.asg4j.PictureReport;
 import io.micrometer.core.instrument.Counter;
 import io.micrometer.core.instrument.Gauge;
 import io.micrometer.core.instrument.Tag;
@@ -83,15 +84,20 @@ final class Metrics {
      *
      * @param milliseconds by stage
      */
-    void stages(Map<?, ?> milliseconds) {
-        milliseconds.forEach(
-                (stage, time) -> {
-                    if (time instanceof Number ms) {
-                        stage(
-                                String.valueOf(stage),
-                                Duration.ofNanos((long) (ms.doubleValue() * 1e6)));
-                    }
-                });
+    void stages(PictureReport.Times times) {
+        stage("load", times.load());
+        stage("total", times.total());
+        stage("text", times.text());
+        stage("unet", times.unet());
+        stage("kernels", times.kernels());
+        stage("exchange", times.exchange());
+        stage("wait", times.waiting());
+        stage("vae", times.vae());
+        times.upscale().ifPresent(upscale -> stage("upscale", upscale));
+    }
+
+    private void stage(String name, double milliseconds) {
+        stage(name, Duration.ofNanos((long) (milliseconds * 1e6)));
     }
 
     private void stage(String name, Duration time) {

@@ -5,6 +5,7 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 
+import io.github.asg4j.ReportJson;
 import io.github.asg4j.Seed;
 
 import org.jspecify.annotations.Nullable;
@@ -285,7 +286,9 @@ final class OpenAiApi {
                 entry.put("b64_json", results.get(i).file());
             }
             putSeed(entry, jobs.get(i));
-            reports.add(Json.MAPPER.<JsonNode>valueToTree(results.get(i).image().report()));
+            reports.add(
+                    Json.MAPPER.<JsonNode>valueToTree(
+                            ReportJson.map(results.get(i).image().report())));
         }
         ObjectNode ours = answer.putObject("asg4j");
         ours.set("reports", reports);
@@ -333,7 +336,9 @@ final class OpenAiApi {
             usage.putObject("input_tokens_details").put("text_tokens", 0).put("image_tokens", 0);
             putSeed(event, job);
             ObjectNode ours = event.putObject("asg4j");
-            ours.set("report", Json.MAPPER.<JsonNode>valueToTree(result.image().report()));
+            ours.set(
+                    "report",
+                    Json.MAPPER.<JsonNode>valueToTree(ReportJson.map(result.image().report())));
             putIgnored(ours, ignored);
             events.send(kind + ".completed", event);
         }
@@ -351,7 +356,7 @@ final class OpenAiApi {
                 event.put("partial_image_index", sent++)
                         .put("background", "opaque")
                         .put("output_format", job.output().format().word())
-                        .put("size", preview.image().width() + "x" + preview.image().height());
+                        .put("size", preview.width() + "x" + preview.height());
                 events.send(kind + ".partial_image", event);
             }
             seen = progress.previews();

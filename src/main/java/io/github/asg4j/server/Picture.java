@@ -1,30 +1,39 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.github.asg4j.server;
 
-import io.github.asg4j.GeneratedImage;
 import io.github.asg4j.image.JpegWriter;
 import io.github.asg4j.image.PngWriter;
 
 import java.lang.foreign.MemorySegment;
+import java.nio.ByteBuffer;
 import java.util.HashMap;
 import java.util.Map;
 
 /** A picture and the files that it was written to, each once. Thread-safe. */
 final class Picture {
-    private final GeneratedImage image;
+    private final int width;
+    private final int height;
+    private final ByteBuffer rgb;
     private final String parameters;
     private final Map<Output, byte[]> files = new HashMap<>();
 
     /**
+     * @param rgb RGB8, row-major
      * @param parameters settings, for the file; empty: none
      */
-    Picture(GeneratedImage image, String parameters) {
-        this.image = image;
+    Picture(int width, int height, ByteBuffer rgb, String parameters) {
+        this.width = width;
+        this.height = height;
+        this.rgb = rgb;
         this.parameters = parameters;
     }
 
-    GeneratedImage image() {
-        return image;
+    int width() {
+        return width;
+    }
+
+    int height() {
+        return height;
     }
 
     /** The bytes of a file; not to be changed. */
@@ -33,12 +42,10 @@ final class Picture {
     }
 
     private byte[] encode(Output output) {
-        MemorySegment rgb = MemorySegment.ofBuffer(image.rgb());
-        int width = image.width();
-        int height = image.height();
+        MemorySegment pixels = MemorySegment.ofBuffer(rgb);
         return switch (output.format()) {
-            case PNG -> PngWriter.encode(width, height, rgb, parameters);
-            case JPEG -> JpegWriter.encode(width, height, rgb, parameters, output.quality());
+            case PNG -> PngWriter.encode(width, height, pixels, parameters);
+            case JPEG -> JpegWriter.encode(width, height, pixels, parameters, output.quality());
         };
     }
 }

@@ -2,12 +2,12 @@
 package io.github.asg4j.server;
 
 import io.github.asg4j.Engine;
+import io.github.asg4j.EngineInfo;
 import io.github.asg4j.GenerationRequest;
+import io.github.asg4j.PlanReport;
 
 import org.jspecify.annotations.Nullable;
 
-import java.util.List;
-import java.util.Map;
 import java.util.Set;
 
 /**
@@ -40,29 +40,17 @@ record Studio(
                     "gpt-image-2");
 
     static Studio of(Engine engine, Jobs jobs) {
-        Map<String, Object> facts = engine.describe();
-        int width = 0;
-        int height = 0;
-        if (facts.get("native_size") instanceof List<?> size
-                && size.get(0) instanceof Integer w
-                && size.get(1) instanceof Integer h) {
-            width = w;
-            height = h;
-        }
-        Map<String, Object> plan = engine.plan(GenerationRequest.builder("a picture").build());
+        EngineInfo facts = engine.describe();
+        PlanReport plan = engine.plan(GenerationRequest.builder("a picture").build());
         return new Studio(
                 engine,
                 jobs,
-                String.valueOf(facts.get("model")),
-                String.valueOf(facts.get("bundle_sha256")),
-                width,
-                height,
-                first(plan.get("canvas_pixels")) / Math.max(1, first(plan.get("canvas_latents"))),
-                plan.get("steps") instanceof Integer steps ? steps : 0);
-    }
-
-    private static int first(@Nullable Object list) {
-        return list instanceof List<?> numbers && numbers.get(0) instanceof Integer n ? n : 0;
+                facts.model(),
+                facts.bundleSha256(),
+                facts.nativeSize().width(),
+                facts.nativeSize().height(),
+                plan.canvasPixels().width() / plan.canvasLatents().width(),
+                plan.steps());
     }
 
     /**

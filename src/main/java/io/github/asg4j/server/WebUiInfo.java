@@ -4,6 +4,7 @@ package io.github.asg4j.server;
 import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 
+import io.github.asg4j.PictureReport;
 import io.github.asg4j.Seed;
 import io.github.asg4j.image.PngParameters;
 
@@ -65,17 +66,19 @@ final class WebUiInfo {
             seeds.addPOJO(Seed.number(job.request().seed()));
             subseeds.add(-1);
             if (result != null) {
-                texts.add(PngParameters.text(job.request(), result.image().report()));
+                texts.add(PngParameters.text(result.image().report()));
             }
         }
-        Map<String, ?> report = report(done);
+        PictureReport report = report(done);
         info.put("subseed", -1)
                 .put("subseed_strength", 0)
                 .put("width", work.width())
                 .put("height", work.height())
-                .putPOJO("sampler_name", report.get("scheduler"))
-                .putPOJO("cfg_scale", report.get("guidance_scale"))
-                .putPOJO("steps", report.get("steps"));
+                .put("sampler_name", report == null ? null : report.sampling().scheduler())
+                .put(
+                        "cfg_scale",
+                        report == null ? null : (Double) report.sampling().guidanceScale())
+                .put("steps", report == null ? null : (Integer) report.plan().steps());
         return info.put("batch_size", 1)
                 .put("restore_faces", false)
                 .putNull("face_restoration_model")
@@ -96,14 +99,14 @@ final class WebUiInfo {
                 .put("is_using_inpainting_conditioning", false);
     }
 
-    private static Map<String, ?> report(List<Job> done) {
+    private static @Nullable PictureReport report(List<Job> done) {
         for (Job job : done) {
             Job.Result result = job.result();
             if (result != null) {
                 return result.image().report();
             }
         }
-        return Map.of();
+        return null;
     }
 
     /** The settings that a text holds, under the names that they have there, the prompts too. */

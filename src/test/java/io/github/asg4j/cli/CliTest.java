@@ -224,9 +224,9 @@ class CliTest {
                 List.of(
                         "one of asg, direct",
                         "(default: 2x native)",
-                        "0..10 (default: 1.0)",
-                        "the first N (default: every)",
-                        "latents (default: latent)",
+                        "(0..10; default: asg: 1.0; cutdiffusion: 0.0)",
+                        "the first N (at least 0; default: every)",
+                        "latents (default: asg: latent; cutdiffusion: noise)",
                         "--mask-norm=minmax|max|mean-threshold",
                         "Stage 1, patches agree",
                         "asg generate --prompt \"a red ball on grass\"")) {

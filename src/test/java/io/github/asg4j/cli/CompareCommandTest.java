@@ -10,7 +10,6 @@ import com.fasterxml.jackson.databind.ObjectMapper;
 import io.github.asg4j.CancelledException;
 import io.github.asg4j.GenerationRequest;
 
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -27,11 +26,6 @@ class CompareCommandTest {
     @TempDir Path folder;
 
     private final FakeEngines engines = new FakeEngines();
-
-    @BeforeEach
-    void describe() {
-        engines.description.put("native_size", List.of(8, 8));
-    }
 
     private FakeEngines.Result compare(String... more) {
         String[] args = {

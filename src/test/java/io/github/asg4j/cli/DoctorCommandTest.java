@@ -9,12 +9,14 @@ import com.fasterxml.jackson.databind.ObjectMapper;
 
 import io.github.asg4j.BadBundleException;
 import io.github.asg4j.EngineOptions;
+import io.github.asg4j.ReportJson;
+import io.github.asg4j.Reports;
+import io.github.asg4j.Size;
 
 import org.junit.jupiter.api.Test;
 
 import java.io.IOException;
 import java.util.List;
-import java.util.Map;
 
 /** Doctor and plan: readable text, the same as JSON, and an exit code that scripts can use. */
 class DoctorCommandTest {
@@ -31,7 +33,7 @@ class DoctorCommandTest {
                     result.out().lines().anyMatch(l -> l.matches("(OK  |WARN)  " + name + " .*")),
                     name + " not in " + result.out());
         }
-        assertTrue(result.out().contains("OK    kernels       java\n"), result.out());
+        assertTrue(result.out().contains("OK    kernels             java\n"), result.out());
         assertTrue(result.out().endsWith("Drawing will work.\n"), result.out());
         assertEquals(0, engines.open, "engine closed");
     }
@@ -61,11 +63,21 @@ class DoctorCommandTest {
     }
 
     @Test
-    void entryOfTheEngineMayCarryItsVerdict() {
-        engines.description.put("self_test", Map.of("status", "WARN"));
-        assertTrue(engines.run("doctor").out().contains("WARN  self test"));
-        engines.description.put("self_test", Map.of("status", "FAIL"));
-        assertEquals(4, engines.run("doctor").code());
+    void kernelsThatDifferAreAFailLineAndExitCode4() {
+        engines.description = Reports.tested(engines.description, "");
+        FakeEngines.Result same = engines.run("doctor");
+        assertEquals(0, same.code());
+        assertTrue(
+                same.out().lines().anyMatch(l -> l.matches("OK +kernels self test +same bits .*")),
+                same.out());
+        engines.description = Reports.tested(engines.description, "blend");
+        FakeEngines.Result other = engines.run("doctor");
+        assertEquals(4, other.code());
+        assertTrue(
+                other.out()
+                        .lines()
+                        .anyMatch(l -> l.matches("FAIL +kernels self test +blend differs .*")),
+                other.out());
     }
 
     @Test
@@ -97,18 +109,55 @@ class DoctorCommandTest {
         assertEquals(0, text.code(), text.err());
         assertEquals(
                 """
-                method          asg
-                canvas latents  32, 32
+                method              asg
+                width               32
+                height              16
+                patches             2, 2
+                patch latents       2, 1
+                canvas latents      4, 2
+                canvas pixels       32, 16
+                steps               50
+                view batch          1
                 stages:
-                  - name   stage1
-                    views  4
-                  - name  stage2
+                  - name            stage1
+                    steps           25
+                    views           4
+                    view latents    2, 1
+                    calls           4
+                    guidance scale  5.0
+                    rows per view   2
+                    barriers        1
+                    interaction     every
+                    stage1 steps    25
+                  - name            stage2
+                    steps           25
+                    views           1
+                    view latents    4, 2
+                    calls           1
+                    guidance scale  5.0
+                    rows per view   2
+                    barriers        0
+                    canvas latents  4, 2
+                    grid            1, 1
+                vae:
+                  decoded      whole
+                  tile pixels  0
+                  at once      1
+                barriers            8
+                guided evaluations  10
+                unet runs           9
                 bytes:
-                  host  5
+                  weights    0
+                  latents    0
+                  workers    0
+                  workspace  0
+                  vae        0
+                  picture    5
+                  total      5
                 """,
                 text.out());
         assertEquals(
-                "{\"method\":\"asg\",\"canvas_latents\":[32,32],\"stages\":[{\"name\":\"stage1\",\"views\":4},{\"name\":\"stage2\"}],\"bytes\":{\"host\":5}}\n",
-                engines.run("plan", "--prompt", "a ball", "--json", "--out", "/no/a.png").out());
+                Json.write(ReportJson.map(Reports.plan("asg", new Size(32, 16), 50, 5))) + "\n",
+                engines.run("plan", "--size", "32x16", "--json", "--out", "/no/a.png").out());
     }
 }

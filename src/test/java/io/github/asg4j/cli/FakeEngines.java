@@ -3,12 +3,17 @@ package io.github.asg4j.cli;
 
 import io.github.asg4j.AsgException;
 import io.github.asg4j.CancelledException;
+import io.github.asg4j.EngineInfo;
 import io.github.asg4j.EngineOptions;
 import io.github.asg4j.GeneratedImage;
 import io.github.asg4j.Generation;
 import io.github.asg4j.GenerationEvent;
 import io.github.asg4j.GenerationListener;
 import io.github.asg4j.GenerationRequest;
+import io.github.asg4j.PictureReport;
+import io.github.asg4j.PlanReport;
+import io.github.asg4j.Reports;
+import io.github.asg4j.Size;
 import io.github.asg4j.TraceReport;
 
 import java.io.ByteArrayOutputStream;
@@ -23,6 +28,7 @@ import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
+import java.util.function.UnaryOperator;
 
 /** An engine that draws grey pictures, remembers what it was asked, and fails as told. */
 final class FakeEngines implements EngineFactory {
@@ -30,8 +36,10 @@ final class FakeEngines implements EngineFactory {
 
     final List<EngineOptions> options = new ArrayList<>();
     final List<GenerationRequest> requests = new ArrayList<>();
-    final Map<String, Object> description = new LinkedHashMap<>(Map.of("kernels", "java"));
-    final Map<String, Object> moreReport = new LinkedHashMap<>();
+    EngineInfo description = Reports.engine(new Size(8, 8));
+
+    /** Of the reports of pictures. */
+    UnaryOperator<PictureReport> change = UnaryOperator.identity();
 
     /** That can be asked for. */
     Set<String> methods = new LinkedHashSet<>(List.of("asg", "direct"));
@@ -109,25 +117,17 @@ final class FakeEngines implements EngineFactory {
             }
 
             @Override
-            public Map<String, Object> plan(GenerationRequest request) {
+            public PlanReport plan(GenerationRequest request) {
                 requests.add(request);
                 AsgException unable = unplannable.get(request.method());
                 if (unable != null) {
                     throw unable;
                 }
-                Map<String, Object> plan = new LinkedHashMap<>();
-                plan.put("method", request.method());
-                plan.put("canvas_latents", List.of(32, 32));
-                Map<String, Object> stage1 = new LinkedHashMap<>();
-                stage1.put("name", "stage1");
-                stage1.put("views", 4);
-                plan.put("stages", List.of(stage1, Map.of("name", "stage2")));
-                plan.put("bytes", Map.of("host", 5));
-                return plan;
+                return Reports.plan(request.method(), size(request), 50, 5);
             }
 
             @Override
-            public Map<String, Object> describe() {
+            public EngineInfo describe() {
                 return description;
             }
 
@@ -136,6 +136,10 @@ final class FakeEngines implements EngineFactory {
                 open--;
             }
         };
+    }
+
+    private static Size size(GenerationRequest request) {
+        return request.width() == 0 ? new Size(16, 8) : new Size(request.width(), request.height());
     }
 
     private CompletableFuture<GeneratedImage> draw(
@@ -151,19 +155,9 @@ final class FakeEngines implements EngineFactory {
             listener.onTrace(trace());
         }
         whileDrawing.run();
-        int width = request.width() == 0 ? 16 : request.width();
-        int height = request.height() == 0 ? 8 : request.height();
-        Map<String, Object> report = new LinkedHashMap<>();
-        report.put("width", width);
-        report.put("height", height);
-        report.put("seed", request.seed());
-        report.put("method", request.method());
-        report.put("steps", 50);
-        report.put("scheduler", "euler");
-        report.putAll(moreReport);
-        Map<String, Object> times = new LinkedHashMap<>();
-        times.put("unet", 12.5);
-        report.put("times_ms", Map.copyOf(times));
+        int width = size(request).width();
+        int height = size(request).height();
+        PictureReport report = change.apply(Reports.picture(request, size(request)));
         return CompletableFuture.completedFuture(
                 new GeneratedImage(width, height, ByteBuffer.allocate(width * height * 3), report));
     }

@@ -9,6 +9,11 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 
+import io.github.asg4j.PictureReport;
+import io.github.asg4j.ReportJson;
+import io.github.asg4j.Reports;
+import io.github.asg4j.Size;
+
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -89,26 +94,18 @@ class GenerateCommandTest {
 
     @Test
     void jsonIsOneObjectAndNothingElse() throws IOException {
-        engines.moreReport.put("prompt", "röt");
+        engines.change = r -> Reports.with(r, new PictureReport.Cut("röt", ""));
         FakeEngines.Result result = draw(false, "--json");
         JsonNode json = new ObjectMapper().readTree(result.out());
         List<String> names = new ArrayList<>();
         json.fieldNames().forEachRemaining(names::add);
-        assertEquals(
-                List.of(
-                        "file",
-                        "width",
-                        "height",
-                        "seed",
-                        "method",
-                        "steps",
-                        "scheduler",
-                        "prompt",
-                        "times_ms"),
-                names);
+        List<String> expected = new ArrayList<>(List.of("file"));
+        PictureReport report = Reports.picture(engines.request(), new Size(16, 8));
+        expected.addAll(ReportJson.map(report).keySet());
+        assertEquals(expected, names);
         assertEquals(file().toString(), json.get("file").asText());
         assertEquals(7, json.get("seed").asLong());
-        assertEquals("röt", json.get("prompt").asText());
+        assertEquals("röt", json.get("prompt_cut").asText());
         assertEquals(12.5, json.get("times_ms").get("unet").asDouble());
         for (String time : List.of("load", "total", "png")) {
             assertNotNull(json.get("times_ms").get(time), time);
@@ -164,8 +161,7 @@ class GenerateCommandTest {
 
     @Test
     void cutPromptIsSaid() {
-        engines.moreReport.put("prompt_cut", "on a long, long lawn");
-        engines.moreReport.put("negative_prompt_cut", "");
+        engines.change = r -> Reports.with(r, new PictureReport.Cut("on a long, long lawn", ""));
         FakeEngines.Result result = draw(false, "--quiet", "--json");
         assertEquals(
                 "asg: warning: the prompt is longer than the text encoder takes; this was left"
@@ -175,7 +171,12 @@ class GenerateCommandTest {
 
     @Test
     void lostDeviceIsSaid() {
-        engines.moreReport.put("lost_devices", List.of("cpu#1"));
+        engines.change =
+                r ->
+                        Reports.with(
+                                r,
+                                new PictureReport.Devices(
+                                        List.of("cpu#0"), List.of("cpu#1"), 1, "java"));
         assertTrue(draw(false).err().contains("warning: lost in the middle"), "said");
     }
 

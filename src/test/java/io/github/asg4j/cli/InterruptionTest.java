@@ -35,7 +35,6 @@ class InterruptionTest {
             FakeEngines engines = new FakeEngines();
             engines.endless = true;
             engines.deaf = Boolean.getBoolean("asg.test.deaf");
-            engines.description.put("native_size", List.of(8, 8));
             engines.whileDrawing = () -> System.err.println(STARTED);
             Cli cli = new Cli(engines, System.out, System.err, false, () -> FakeEngines.SEED);
             System.exit(cli.run(args));

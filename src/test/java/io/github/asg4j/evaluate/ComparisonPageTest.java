@@ -8,6 +8,10 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.asg4j.BadRequestException;
 import io.github.asg4j.GenerationRequest;
+import io.github.asg4j.PictureReport;
+import io.github.asg4j.Reports;
+import io.github.asg4j.Size;
+import io.github.asg4j.StageReport;
 import io.github.asg4j.evaluate.Comparison.Figure;
 
 import org.junit.jupiter.api.Test;
@@ -22,7 +26,6 @@ import java.io.StringReader;
 import java.util.ArrayList;
 import java.util.Base64;
 import java.util.List;
-import java.util.Map;
 import java.util.OptionalInt;
 import java.util.Set;
 
@@ -132,8 +135,18 @@ class ComparisonPageTest {
         GenerationRequest base =
                 GenerationRequest.builder(EVIL).negativePrompt(EVIL).seed(7).build();
         engine.unplannable.put("direct", new BadRequestException(EVIL));
-        engine.moreReport.put("background_prompt", EVIL);
-        engine.moreReport.put("prompt_cut", EVIL);
+        StageReport.Windows windows =
+                new StageReport.Windows(
+                        new Size(8, 8),
+                        new Size(1, 1),
+                        5,
+                        null,
+                        new StageReport.Background(0.5, 1, EVIL));
+        engine.change =
+                r ->
+                        Reports.with(
+                                Reports.with(r, new PictureReport.Cut(EVIL, "")),
+                                Reports.with(r.plan(), List.of(Reports.stage("stage2", windows))));
         String page = page(base, Set.of(Figure.values()), "asg", "direct");
         assertFalse(page.contains("<script>alert"));
         assertFalse(page.contains("<b>ball"));
@@ -158,7 +171,12 @@ class ComparisonPageTest {
 
     @Test
     void columnsWithoutValuesAreAbsent() throws Exception {
-        engine.moreReport.put("process_peak_bytes", -1L);
+        engine.change =
+                r ->
+                        Reports.with(
+                                r,
+                                new PictureReport.MemoryUse(
+                                        r.memory().devices(), r.memory().host(), -1));
         List<String> heads =
                 all(parsed(page("asg")), "th").stream()
                         .filter(th -> th.getAttribute("class").equals("n"))
@@ -196,7 +214,9 @@ class ComparisonPageTest {
 
     @Test
     void whatPapersWantDifferentlyIsInTheTable() throws Exception {
-        engine.reportOf.put("direct", Map.of("scheduler", "ddim", "eta", 1.0));
+        engine.changeOf.put(
+                "direct",
+                r -> Reports.with(r, new PictureReport.Sampling("ddim", "leading", 1, 5)));
         GenerationRequest base =
                 GenerationRequest.builder("a ball").seed(7).paperDefaults(true).build();
         String page = page(base, Set.of(), "asg", "direct");

@@ -11,6 +11,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import io.github.asg4j.BadRequestException;
 import io.github.asg4j.CancelledException;
 import io.github.asg4j.Engine;
+import io.github.asg4j.EngineInfo;
 import io.github.asg4j.EngineOptions;
 import io.github.asg4j.Generation;
 import io.github.asg4j.GenerationListener;
@@ -18,6 +19,7 @@ import io.github.asg4j.GenerationRequest;
 import io.github.asg4j.GuideOptions;
 import io.github.asg4j.MethodOptions.AsgOptions;
 import io.github.asg4j.OutputException;
+import io.github.asg4j.PlanReport;
 
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
@@ -349,12 +351,12 @@ class EvaluationTest {
             }
 
             @Override
-            public Map<String, Object> plan(GenerationRequest request) {
+            public PlanReport plan(GenerationRequest request) {
                 return engine.plan(request);
             }
 
             @Override
-            public Map<String, Object> describe() {
+            public EngineInfo describe() {
                 return engine.describe();
             }
         };

@@ -3,22 +3,27 @@ package io.github.asg4j.evaluate;
 
 import io.github.asg4j.AsgException;
 import io.github.asg4j.AttentionReport;
+import io.github.asg4j.EngineInfo;
 import io.github.asg4j.GeneratedImage;
 import io.github.asg4j.Generation;
 import io.github.asg4j.GenerationEvent;
 import io.github.asg4j.GenerationListener;
 import io.github.asg4j.GenerationRequest;
+import io.github.asg4j.PictureReport;
+import io.github.asg4j.PlanReport;
+import io.github.asg4j.Reports;
+import io.github.asg4j.Size;
 
 import java.nio.ByteBuffer;
 import java.nio.FloatBuffer;
 import java.util.ArrayList;
 import java.util.HashMap;
-import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.OptionalInt;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
+import java.util.function.UnaryOperator;
 
 /** Draws pictures of one colour a request, at once, and fails as told. */
 final class FakePictureEngine implements PictureEngine {
@@ -34,31 +39,27 @@ final class FakePictureEngine implements PictureEngine {
     /** Of a method's plan; 1 where nothing is said. */
     final Map<String, Long> bytes = new HashMap<>();
 
-    final Map<String, Object> moreReport = new LinkedHashMap<>();
+    /** Of the reports of all pictures. */
+    UnaryOperator<PictureReport> change = UnaryOperator.identity();
 
-    final Map<String, Map<String, Object>> reportOf = new HashMap<>();
+    /** Of the reports of a method's pictures. */
+    final Map<String, UnaryOperator<PictureReport>> changeOf = new HashMap<>();
 
     final List<GenerationRequest> drawn = new ArrayList<>();
 
     @Override
-    public Map<String, Object> describe() {
-        Map<String, Object> machine = new LinkedHashMap<>();
-        machine.put("native_size", List.of(NATIVE_WIDTH, NATIVE_HEIGHT));
-        machine.put("model", "fake");
-        return machine;
+    public EngineInfo describe() {
+        return Reports.engine(new Size(NATIVE_WIDTH, NATIVE_HEIGHT));
     }
 
     @Override
-    public Map<String, Object> plan(GenerationRequest request) {
+    public PlanReport plan(GenerationRequest request) {
         AsgException failure = unplannable.get(request.method());
         if (failure != null && request.width() != NATIVE_WIDTH) {
             throw failure;
         }
-        return Map.of(
-                "bytes",
-                Map.of("total", bytes.getOrDefault(request.method(), 1L)),
-                "guided_evaluations",
-                10);
+        return Reports.plan(
+                request.method(), size(request), 50, bytes.getOrDefault(request.method(), 1L));
     }
 
     @Override
@@ -86,30 +87,20 @@ final class FakePictureEngine implements PictureEngine {
         return new AttentionReport(step, List.of(fine), mask);
     }
 
+    private static Size size(GenerationRequest request) {
+        return request.width() == 0
+                ? new Size(2 * NATIVE_WIDTH, 2 * NATIVE_HEIGHT)
+                : new Size(request.width(), request.height());
+    }
+
     private GeneratedImage picture(GenerationRequest request) {
-        int width = request.width() == 0 ? 2 * NATIVE_WIDTH : request.width();
-        int height = request.height() == 0 ? 2 * NATIVE_HEIGHT : request.height();
+        int width = size(request).width();
+        int height = size(request).height();
         byte[] rgb = new byte[width * height * 3];
         java.util.Arrays.fill(rgb, (byte) drawn.size());
-        Map<String, Object> report = new LinkedHashMap<>();
-        report.put("width", width);
-        report.put("height", height);
-        report.put("method", request.method());
-        report.put("steps", 50);
-        report.put("scheduler", "euler");
-        report.put("spacing", "leading");
-        report.put("eta", 0.0);
-        report.put("guidance_scale", 5.0);
-        report.put("patches", List.of(2, 2));
-        report.put("guided_evaluations", 10);
-        report.put("unet_runs", 9);
-        report.put("barriers", 8);
-        report.put("peak_bytes", Map.of("cpu#0", 3 << 20, "cpu#1", 2 << 20));
-        report.put("host_bytes", 1 << 20);
-        report.put("process_peak_bytes", 77L << 20);
-        report.put("times_ms", Map.of("total", 1234.5));
-        report.putAll(moreReport);
-        report.putAll(reportOf.getOrDefault(request.method(), Map.of()));
+        PictureReport report = Reports.picture(request, size(request));
+        report = change.apply(report);
+        report = changeOf.getOrDefault(request.method(), UnaryOperator.identity()).apply(report);
         return new GeneratedImage(width, height, ByteBuffer.wrap(rgb), report);
     }
 

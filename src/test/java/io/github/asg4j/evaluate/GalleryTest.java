@@ -192,7 +192,7 @@ class GalleryTest {
         assertFalse(pictures.get(0).containsKey("objects"));
         assertEquals("multidiffusion", pictures.get(1).get("name"));
         assertEquals(3, pictures.get(1).get("objects"));
-        assertEquals(10, pictures.get(1).get("guided_evaluations"));
+        assertEquals(10L, pictures.get(1).get("guided_evaluations"));
         assertEquals(
                 Map.of("name", "cutdiffusion", "method", "cutdiffusion", "refused", "cannot"),
                 pictures.get(2));

@@ -7,15 +7,26 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.fasterxml.jackson.databind.ObjectMapper;
 
+import io.github.asg4j.DilationOptions;
 import io.github.asg4j.GenerationRequest;
+import io.github.asg4j.GuideOptions;
+import io.github.asg4j.Lora;
+import io.github.asg4j.MethodOptions.AsgOptions;
+import io.github.asg4j.PictureReport;
+import io.github.asg4j.Reports;
+import io.github.asg4j.Size;
+import io.github.asg4j.StageReport;
+import io.github.asg4j.WindowOptions;
 import io.github.asg4j.schedule.Sampler;
 
+import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
 import java.io.IOException;
 import java.util.LinkedHashMap;
+import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
 import java.util.regex.Matcher;
@@ -23,84 +34,103 @@ import java.util.regex.Pattern;
 
 /** The text reads as other tools expect and says nothing that differs between equal pictures. */
 class PngParametersTest {
-    private static Map<String, Object> report() {
-        Map<String, Object> report = new LinkedHashMap<>();
-        report.put("width", 256);
-        report.put("height", 192);
-        report.put("seed", 7L);
-        report.put("method", "asg");
-        report.put("steps", 50);
-        report.put("scheduler", "euler");
-        report.put("guidance_scale", 5.0);
-        report.put("model", "demo");
-        report.put("bundle_sha256", "0123456789abcdef");
-        report.put("devices", List.of("cpu#0"));
-        report.put("kernels", "avx2");
-        report.put("times_ms", Map.of("total", 5));
-        return report;
+    private static PictureReport report(GenerationRequest request, StageReport... stages) {
+        PictureReport report = Reports.picture(request, new Size(256, 192));
+        return Reports.with(report, Reports.with(report.plan(), List.of(stages)));
+    }
+
+    private static GenerationRequest request(String prompt) {
+        return GenerationRequest.builder(prompt).seed(7).build();
+    }
+
+    private static StageReport windows(Size stride, Size jitter, @Nullable String background) {
+        return Reports.stage(
+                "stage2",
+                new StageReport.Windows(
+                        new Size(32, 24),
+                        new Size(3, 2),
+                        5,
+                        new StageReport.Overlap(
+                                stride,
+                                jitter,
+                                WindowOptions.Weight.FEATHER,
+                                WindowOptions.Conditioning.CROP),
+                        new StageReport.Background(0.02, 1.5, background)));
     }
 
     @Test
     void textBeginsWithPromptAndNegativePrompt() {
         GenerationRequest request =
-                GenerationRequest.builder("a red ball").negativePrompt("blur").build();
+                GenerationRequest.builder("a red ball").negativePrompt("blur").seed(7).build();
         assertEquals(
                 "a red ball\nNegative prompt: blur\nSteps: 50, Sampler: Euler, CFG scale: 5,"
-                        + " Seed: 7, Size: 256x192, Model hash: 0123456789, Model: demo,"
-                        + " Method: asg",
-                PngParameters.text(request, report()));
+                        + " Seed: 7, Size: 256x192, Model hash: 0123456789, Model: fake,"
+                        + " Method: asg, Patches: 2x2, View batch: 1, VAE: whole,"
+                        + " Threads per worker: 1, Version: 1.0",
+                PngParameters.text(report(request)));
     }
 
     @Test
     void whatDiffersFromRunToRunIsLeftOut() {
-        String text = PngParameters.text(GenerationRequest.builder("a ball").build(), report());
+        String text = PngParameters.text(report(request("a ball")));
         assertFalse(text.contains("Negative prompt"), text);
-        for (String part : List.of("cpu", "avx2", "total")) {
+        for (String part : List.of("cpu", "java", "1234.5")) {
             assertFalse(text.contains(part), text);
         }
     }
 
     @Test
     void lorasAreNamedWithTheirWeightsAndHashes() {
-        Map<String, Object> report = report();
-        report.put(
-                "loras",
-                List.of(
-                        Map.of(
-                                "file",
-                                "/l/style.v2.safetensors",
-                                "weight",
-                                0.75,
-                                "sha256",
-                                "ab".repeat(32)),
-                        Map.of(
-                                "file",
-                                "b.safetensors",
-                                "weight",
-                                -1.0,
-                                "sha256",
-                                "cd".repeat(32))));
-        String text = PngParameters.text(GenerationRequest.builder("a ball").build(), report);
+        GenerationRequest request =
+                GenerationRequest.builder("a ball")
+                        .loras(
+                                List.of(
+                                        new Lora(Path.of("/l/style.v2.safetensors"), 0.75),
+                                        new Lora(Path.of("b.safetensors"), -1)))
+                        .build();
+        String text = PngParameters.text(report(request));
         assertTrue(
                 text.contains(
                         "Loras: \"style.v2: 0.75, b: -1.0\","
-                                + " Lora hashes: \"style.v2: ababababab, b: cdcdcdcdcd\","),
+                                + " Lora hashes: \"style.v2: ababababab, b: ababababab\","),
                 text);
     }
 
     @Test
     void decidedSettingsAreSaid() {
-        Map<String, Object> report = report();
-        report.put("eta", 0.5);
-        report.put("mask_norm", "mean-threshold");
-        report.put("mask_blocks", List.of("up_blocks.0", "up_blocks.1"));
-        report.put("stage1_steps", 25);
-        String text = PngParameters.text(GenerationRequest.builder("a ball").build(), report);
+        GenerationRequest request =
+                request("a ball").toBuilder()
+                        .options(
+                                AsgOptions.DEFAULT.withGuide(
+                                        GuideOptions.DEFAULT.withMaskBlocks(
+                                                List.of("up_blocks.0", "up_blocks.1"))))
+                        .build();
+        StageReport stage =
+                Reports.stage(
+                        "stage1",
+                        new StageReport.Patches(
+                                new StageReport.Guidance(
+                                        0.5,
+                                        GuideOptions.Schedule.COSINE,
+                                        GuideOptions.Space.LATENT,
+                                        GuideOptions.Upsampling.BICUBIC,
+                                        GuideOptions.Mask.KEY,
+                                        GuideOptions.MaskNorm.MEAN_THRESHOLD,
+                                        1),
+                                4));
+        PictureReport report =
+                Reports.with(
+                        report(request, stage),
+                        new PictureReport.Sampling("ddim", "leading", 0.5, 5));
+        String text = PngParameters.text(report);
         assertTrue(
                 text.endsWith(
-                        "Method: asg, Mask norm: mean-threshold,"
-                                + " Mask blocks: up_blocks.0 up_blocks.1, Stage1 steps: 25,"
-                                + " Eta: 0.5"),
+                        "Method: asg, Guide space: latent, Guide upsampling: bicubic,"
+                                + " Guide weight: 0.5, Guide schedule: cosine, Mask: key,"
+                                + " Mask norm: mean-threshold, Mask blocks: up_blocks.0"
+                                + " up_blocks.1, Staleness: 1, Interaction: 4,"
+                                + " Stage1 steps: 25, Patches: 2x2, View batch: 1, VAE: whole,"
+                                + " Threads per worker: 1, Eta: 0.5, Version: 1.0"),
                 text);
     }
 
@@ -124,25 +154,38 @@ class PngParametersTest {
 
     @Test
     void thePairsAreThoseOfTheWebUi() {
-        Map<String, Object> report = report();
-        report.put("scheduler", "flow_euler");
-        report.put("patches", List.of(4, 2));
-        report.put("window_stride", List.of(8, 6));
-        report.put("jitter", 2);
-        report.put("mask_tokens", List.of(1, 2));
-        report.put("dilation", "mid_block=2,up_blocks.0=2.5");
-        report.put("upscalers", List.of("x4.onnx", "x2.onnx"));
-        Map<String, String> pairs =
-                parsed(PngParameters.text(GenerationRequest.builder("a, b: c").build(), report));
+        Map<String, Double> factors = new LinkedHashMap<>();
+        factors.put("mid_block", 2.0);
+        factors.put("up_blocks.0", 2.5);
+        StageReport dilated =
+                Reports.stage(
+                        "dilated",
+                        new StageReport.Dilated(
+                                factors,
+                                Map.of(),
+                                DilationOptions.Course.CONSTANT,
+                                0,
+                                List.of(),
+                                List.of()));
+        GenerationRequest request =
+                request("a, b: c").toBuilder()
+                        .options(
+                                AsgOptions.DEFAULT.withGuide(
+                                        GuideOptions.DEFAULT.withMaskTokens(List.of(1, 2))))
+                        .build();
+        PictureReport report =
+                Reports.with(
+                        report(request, windows(new Size(8, 6), new Size(2, 2), null), dilated),
+                        new PictureReport.Sampling("flow_euler", "leading", 0, 5));
+        Map<String, String> pairs = parsed(PngParameters.text(report));
         assertEquals("Euler", pairs.get("Sampler"));
         assertEquals("256x192", pairs.get("Size"));
-        assertEquals("4x2", pairs.get("Patches"));
+        assertEquals("2x2", pairs.get("Patches"));
         assertEquals("8x6", pairs.get("Window stride"));
         assertEquals("2", pairs.get("Jitter"));
         assertEquals("1 2", pairs.get("Mask tokens"));
         assertEquals("mid_block=2 up_blocks.0=2.5", pairs.get("Dilation"));
-        assertEquals("x4.onnx x2.onnx", pairs.get("Upscalers"));
-        assertEquals(14, pairs.size(), pairs::toString);
+        assertEquals(24, pairs.size(), pairs::toString);
         pairs.forEach((name, value) -> assertFalse(value.contains("\""), name + ": " + value));
     }
 
@@ -155,11 +198,11 @@ class PngParametersTest {
         "ddim, leading, DDIM"
     })
     void theSamplerHasTheNameThatTheWebUiGivesIt(String scheduler, String spacing, String name) {
-        Map<String, Object> report = report();
-        report.put("scheduler", scheduler);
-        report.put("spacing", spacing);
-        Map<String, String> pairs =
-                parsed(PngParameters.text(GenerationRequest.builder("a ball").build(), report));
+        PictureReport report =
+                Reports.with(
+                        report(request("a ball")),
+                        new PictureReport.Sampling(scheduler, spacing, 0, 5));
+        Map<String, String> pairs = parsed(PngParameters.text(report));
         assertEquals(name, pairs.get("Sampler"));
         assertEquals(scheduler, Sampler.named(name).solver().id());
     }
@@ -168,12 +211,11 @@ class PngParametersTest {
     @Test
     void textOfTheUserIsAJsonString() throws IOException {
         String prompt = "grass, \"tall\": C:\\lawn\n\tgreen";
-        Map<String, Object> report = report();
-        report.put("background_prompt", prompt);
-        Map<String, String> pairs =
-                parsed(PngParameters.text(GenerationRequest.builder("a ball").build(), report));
+        PictureReport report =
+                report(request("a ball"), windows(new Size(4, 4), new Size(1, 1), prompt));
+        Map<String, String> pairs = parsed(PngParameters.text(report));
         assertEquals(
                 prompt, new ObjectMapper().readValue(pairs.get("Background prompt"), String.class));
-        assertEquals(9, pairs.size(), pairs::toString);
+        assertEquals(21, pairs.size(), pairs::toString);
     }
 }

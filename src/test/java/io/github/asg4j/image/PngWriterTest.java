@@ -8,7 +8,11 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.asg4j.CancelledException;
 import io.github.asg4j.GeneratedImage;
+import io.github.asg4j.GenerationRequest;
 import io.github.asg4j.OutputException;
+import io.github.asg4j.PictureReport;
+import io.github.asg4j.Reports;
+import io.github.asg4j.Size;
 
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -30,7 +34,6 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
-import java.util.Map;
 import java.util.Random;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.stream.Stream;
@@ -109,7 +112,10 @@ class PngWriterTest {
     @Test
     void samePictureSameBytes() throws IOException {
         byte[] pixels = noise(WIDTH * HEIGHT * 3);
-        GeneratedImage image = new GeneratedImage(WIDTH, HEIGHT, ByteBuffer.wrap(pixels), Map.of());
+        PictureReport report =
+                Reports.picture(
+                        GenerationRequest.builder("a ball").build(), new Size(WIDTH, HEIGHT));
+        GeneratedImage image = new GeneratedImage(WIDTH, HEIGHT, ByteBuffer.wrap(pixels), report);
         Path first = folder.resolve("1.png");
         Path second = folder.resolve("2.png");
         PngWriter.write(first, image, "some text");
@@ -119,6 +125,12 @@ class PngWriterTest {
         assertArrayEquals(
                 Files.readAllBytes(first),
                 PngWriter.encode(WIDTH, HEIGHT, MemorySegment.ofArray(pixels), "some text"));
+        image.writePng(first);
+        assertArrayEquals(Files.readAllBytes(first), image.png());
+        assertArrayEquals(
+                PngWriter.encode(
+                        WIDTH, HEIGHT, MemorySegment.ofArray(pixels), PngParameters.text(report)),
+                image.png());
     }
 
     @ParameterizedTest

@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.asg4j.DeviceException;
 import io.github.asg4j.Engine;
+import io.github.asg4j.EngineInfo;
 import io.github.asg4j.Tiny;
 import io.github.asg4j.ffi.EmulatedCuda;
 
@@ -15,6 +16,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
 import java.util.List;
+import java.util.stream.Stream;
 
 /** Which GPUs an engine opens, and why it refuses others. */
 class CudaDevicesTest {
@@ -22,10 +24,10 @@ class CudaDevicesTest {
     @Test
     void autoTakesAllUsableGpusOrSaysWhyNone() {
         try (Engine engine = new EmulatedGpus().open("auto")) {
-            assertEquals(List.of("cuda:0", "cuda:1"), engine.describe().get("devices"));
+            assertEquals(List.of("cuda:0", "cuda:1"), engine.describe().devices());
         }
         try (Engine engine = Engine.open(Tiny.options(1).withDevices("auto"))) {
-            String reason = String.valueOf(engine.describe().get("devices_reason"));
+            String reason = engine.describe().devicesReason();
             assertTrue(reason.contains("no GPU: this build has no CUDA natives"), reason);
         }
     }
@@ -33,10 +35,11 @@ class CudaDevicesTest {
     @Test
     void kernelsAreTestedOnEveryDevice() {
         try (Engine engine = new EmulatedGpus().open("cuda:0,cuda:1")) {
-            for (String test : List.of("kernels", "cuda:0", "cuda:1")) {
-                Object verdict = engine.describe().get(test + "_self_test");
-                assertTrue(String.valueOf(verdict).contains("status=OK"), test + ": " + verdict);
-            }
+            assertEquals(
+                    Stream.of("kernels", "cuda:0", "cuda:1")
+                            .map(name -> new EngineInfo.SelfTest(name, ""))
+                            .toList(),
+                    engine.describe().selfTests());
         }
     }
 

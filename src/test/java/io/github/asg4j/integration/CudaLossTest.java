@@ -55,7 +55,7 @@ class CudaLossTest {
             String expected = Tiny.hash(Tiny.drawOnCpu(Tiny.options(1), request));
             for (int i = 0; i < 2; i++) {
                 GeneratedImage image = engine.submit(request).join();
-                assertEquals(1, ((List<?>) image.report().get("lost_devices")).size());
+                assertEquals(1, image.report().devices().lost().size());
                 assertEquals(expected, Tiny.hash(image));
             }
         }
@@ -80,7 +80,7 @@ class CudaLossTest {
         try (Engine engine = gpus.open("cuda:0,cuda:1", hook)) {
             for (int i = 0; i < 2; i++) {
                 GeneratedImage image = engine.submit(request).join();
-                assertEquals(List.of("cuda:" + device), image.report().get("lost_devices"));
+                assertEquals(List.of("cuda:" + device), image.report().devices().lost());
                 assertEquals(expected, Tiny.hash(image));
             }
         }
@@ -115,7 +115,7 @@ class CudaLossTest {
             assertTrue(e.getMessage().contains("(1)"), e.getMessage());
             assertFalse(e.lost());
             GeneratedImage image = engine.submit(request).join();
-            assertEquals(List.of(), image.report().get("lost_devices"));
+            assertEquals(List.of(), image.report().devices().lost());
             assertEquals(expected, Tiny.hash(image));
         }
         assertEquals(0, EmulatedCuda.left(), "not freed");
@@ -141,7 +141,7 @@ class CudaLossTest {
             String message = e.getCause().getMessage();
             assertTrue(message.contains("a fault of ours"), message);
             GeneratedImage image = engine.submit(Tiny.request().build()).join();
-            assertEquals(List.of(), image.report().get("lost_devices"));
+            assertEquals(List.of(), image.report().devices().lost());
         }
         assertEquals(0, EmulatedCuda.left(), "not freed");
     }

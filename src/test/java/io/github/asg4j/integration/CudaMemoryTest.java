@@ -10,6 +10,7 @@ import io.github.asg4j.GeneratedImage;
 import io.github.asg4j.Generation;
 import io.github.asg4j.GenerationRequest;
 import io.github.asg4j.OutOfMemoryException;
+import io.github.asg4j.PlanReport;
 import io.github.asg4j.Tiny;
 import io.github.asg4j.ffi.EmulatedCuda;
 
@@ -18,7 +19,6 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
 import java.util.List;
-import java.util.Map;
 
 /** The memory of emulated GPUs: what the plan says of it, how it limits the view batch, what does not fit. */
 class CudaMemoryTest {
@@ -27,13 +27,12 @@ class CudaMemoryTest {
     @Test
     void thePlanHasTheBytesOfEveryDevice() {
         try (Engine engine = new EmulatedGpus().open("cuda:0,cuda:1")) {
-            Map<String, Object> plan = engine.plan(Tiny.request().build());
-            Map<?, ?> devices = (Map<?, ?>) plan.get("bytes_by_device");
-            Map<?, ?> first = (Map<?, ?>) devices.get("cuda:0");
-            Map<?, ?> second = (Map<?, ?>) devices.get("cuda:1");
-            assertTrue((long) first.get("weights") > (long) second.get("weights"), plan.toString());
-            assertTrue((long) second.get("weights") > 0, plan.toString());
-            assertEquals(0L, ((Map<?, ?>) plan.get("bytes")).get("weights"));
+            PlanReport plan = engine.plan(Tiny.request().build());
+            long first = plan.deviceMemory().get("cuda:0").weights();
+            long second = plan.deviceMemory().get("cuda:1").weights();
+            assertTrue(first > second, plan.toString());
+            assertTrue(second > 0, plan.toString());
+            assertEquals(0, plan.memory().weights());
         }
     }
 
@@ -54,14 +53,13 @@ class CudaMemoryTest {
     /** What is free has to hold the estimate and half of the networks' working memory once more. */
     @Test
     void theViewBatchIsChosenByMemory() {
-        Map<?, ?> bytes;
+        PlanReport.Memory bytes;
         try (Engine engine = new EmulatedGpus().open("cuda:0")) {
-            Map<String, Object> plan =
-                    engine.plan(Tiny.request().size(1024, 1024).viewBatch(16).build());
-            bytes = (Map<?, ?>) ((Map<?, ?>) plan.get("bytes_by_device")).get("cuda:0");
+            PlanReport plan = engine.plan(Tiny.request().size(1024, 1024).viewBatch(16).build());
+            bytes = plan.deviceMemory().get("cuda:0");
         }
-        long networks = (long) bytes.get("workspace") + (long) bytes.get("vae");
-        long needed = (long) bytes.get("total") - (long) bytes.get("weights") + networks / 2;
+        long networks = bytes.workspace() + bytes.vae();
+        long needed = bytes.total() - bytes.weights() + networks / 2;
         assertTrue(networks > 0, bytes.toString());
         assertEquals(16, chosen("cuda:0", 1024, needed + (1 << 16))); // what the kernels hold
         assertTrue(chosen("cuda:0", 1024, needed - 1) < 16);
@@ -74,7 +72,7 @@ class CudaMemoryTest {
         GenerationRequest request =
                 Tiny.request().size(side, side).viewBatch(GenerationRequest.BY_MEMORY).build();
         try (Engine engine = new EmulatedGpus(machine).open(devices)) {
-            return (int) engine.plan(request).get("view_batch");
+            return engine.plan(request).viewBatch();
         }
     }
 
@@ -83,7 +81,7 @@ class CudaMemoryTest {
         GenerationRequest request = Tiny.request().viewBatch(GenerationRequest.BY_MEMORY).build();
         try (Engine engine = new EmulatedGpus().open("cuda:0")) {
             GeneratedImage image = engine.submit(request).join();
-            int chosen = (int) image.report().get("view_batch");
+            int chosen = image.report().plan().viewBatch();
             assertTrue(chosen > 1, "chosen " + chosen);
             assertEquals(
                     Tiny.hash(engine.submit(Tiny.request().viewBatch(chosen).build()).join()),
@@ -97,8 +95,8 @@ class CudaMemoryTest {
         try (Engine engine = new EmulatedGpus().open("cuda:0,cuda:1")) {
             EmulatedCuda.fail("cuMemAlloc", 9, OUT_OF_MEMORY);
             GeneratedImage image = engine.submit(request).join();
-            assertEquals(2, image.report().get("view_batch"));
-            assertEquals(List.of(), image.report().get("lost_devices"));
+            assertEquals(2, image.report().plan().viewBatch());
+            assertEquals(List.of(), image.report().devices().lost());
         }
         assertEquals(0, EmulatedCuda.left(), "not freed");
     }

@@ -110,7 +110,7 @@ class CudaParityTest {
             try (Engine engine = gpus.open(devices)) {
                 for (int i = 0; i < 2; i++) {
                     GeneratedImage image = engine.submit(request).join();
-                    assertEquals(List.of(), image.report().get("lost_devices"), devices);
+                    assertEquals(List.of(), image.report().devices().lost(), devices);
                     assertEquals(expected, Tiny.hash(image), devices + " " + request);
                 }
                 assertTrue(gpus.checked().launches().size() > 50);
@@ -123,7 +123,7 @@ class CudaParityTest {
         EngineOptions gpus = options.withDevices("cuda:0,cuda:1");
         try (Engine engine = TestEngines.open(gpus, WorkerHook.NONE, new EmulatedGpus())) {
             GeneratedImage image = engine.submit(request).join();
-            assertEquals(List.of(), image.report().get("lost_devices"));
+            assertEquals(List.of(), image.report().devices().lost());
             assertEquals(
                     Tiny.hash(Tiny.drawOnCpu(options, request)),
                     Tiny.hash(image),
@@ -250,10 +250,7 @@ class CudaParityTest {
         GenerationListener listener =
                 Tiny.previews(
                         image -> {
-                            var report = image.report();
-                            previews.put(
-                                    report.get("preview_stage") + " " + report.get("preview_step"),
-                                    Tiny.hash(image));
+                            previews.put(image.stage() + " " + image.step(), Tiny.hash(image));
                         });
         EmulatedGpus gpus = new EmulatedGpus();
         gpus.checked()

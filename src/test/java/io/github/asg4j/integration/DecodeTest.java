@@ -18,6 +18,7 @@ import io.github.asg4j.GenerationEvent;
 import io.github.asg4j.GenerationListener;
 import io.github.asg4j.GenerationRequest;
 import io.github.asg4j.OutOfMemoryException;
+import io.github.asg4j.PlanReport;
 import io.github.asg4j.TestEngines;
 import io.github.asg4j.Tiny;
 import io.github.asg4j.device.Memory;
@@ -113,8 +114,8 @@ class DecodeTest {
                 GeneratedImage image =
                         draw(options.withDevices(devices), hook, request, events::add);
                 assertEquals(expected, Tiny.hash(image), devices);
-                assertEquals(tiles, image.report().get("vae"));
-                assertEquals(List.of(), image.report().get("lost_devices"));
+                assertEquals(tiles, image.report().decoded());
+                assertEquals(List.of(), image.report().devices().lost());
                 int workers = devices.startsWith("cpu") ? devices.charAt(4) - '0' : 1;
                 workers = Math.max(workers, devices.split(",").length);
                 for (int i = 0; i < workers; i++) {
@@ -204,7 +205,7 @@ class DecodeTest {
         Path bundle = Tiny.withOverflowingVae(Files.createTempDirectory(folder, "bundle"));
         EngineOptions options = Tiny.options(bundle, 1).withDevices(devices);
         GeneratedImage image = draw(options, WorkerHook.NONE, request);
-        assertEquals("25 feathered tiles of 128x128 pixels", image.report().get("vae"));
+        assertEquals("25 feathered tiles of 128x128 pixels", image.report().decoded());
     }
 
     /** The latents are there still: they are decoded again in tiles that memory suffices for. */
@@ -223,15 +224,15 @@ class DecodeTest {
         try (Engine engine = TestEngines.open(options(exact, devices), WorkerHook.NONE, gpus)) {
             GeneratedImage image = engine.submit(request).join();
             assertEquals(expected, Tiny.hash(image));
-            String tiles = String.valueOf(image.report().get("vae"));
+            String tiles = image.report().decoded();
             assertTrue(tiles.endsWith("tiles of 128x128 pixels"), tiles);
-            assertEquals(List.of(), image.report().get("lost_devices"));
+            assertEquals(List.of(), image.report().devices().lost());
             gpus.limitFront(100_000);
             OutOfMemoryException e =
                     assertThrows(OutOfMemoryException.class, () -> engine.submit(request).join());
             assertTrue(e.getMessage().contains("vae_"), e.getMessage());
             gpus.limitFront(Long.MAX_VALUE);
-            assertEquals("whole", engine.submit(request).join().report().get("vae"));
+            assertEquals("whole", engine.submit(request).join().report().decoded());
         }
     }
 
@@ -252,7 +253,7 @@ class DecodeTest {
                     }
                 };
         GeneratedImage image = draw(options, hook, request);
-        assertEquals(List.of("cpu#" + lost.get()), image.report().get("lost_devices"));
+        assertEquals(List.of("cpu#" + lost.get()), image.report().devices().lost());
         assertEquals(
                 Tiny.hash(draw(options.withDevices("cpu:1"), WorkerHook.NONE, request)),
                 Tiny.hash(image));
@@ -284,7 +285,7 @@ class DecodeTest {
         try (Engine engine = TestEngines.open(options, hook, gpus)) {
             for (int i = 0; i < 2; i++) {
                 GeneratedImage image = engine.submit(request).join();
-                assertEquals(List.of("cuda:" + device), image.report().get("lost_devices"));
+                assertEquals(List.of("cuda:" + device), image.report().devices().lost());
                 assertEquals(expected, Tiny.hash(image));
             }
         }
@@ -296,7 +297,7 @@ class DecodeTest {
         GenerationRequest request = request().size(512, 512).steps(1).build();
         EngineOptions options = options(false, "cpu:1").withMaxMemoryBytes(700L << 20);
         try (Engine engine = Engine.open(options.withMaxMemoryBytes(2L << 30))) {
-            assertEquals("whole", vae(engine, request).get("decoded"));
+            assertEquals("whole", vae(engine, request).summary());
         }
         String expected =
                 Tiny.hash(
@@ -307,12 +308,12 @@ class DecodeTest {
         for (int workers = 1; workers <= 3; workers += 2) {
             EngineOptions some = options.withDevices("cpu:" + workers);
             try (Engine engine = Engine.open(some)) {
-                Map<?, ?> vae = vae(engine, request);
-                assertEquals("9 feathered tiles of 256x256 pixels", vae.get("decoded"));
-                assertEquals(256, vae.get("tile_pixels"));
-                assertEquals(Math.min(workers, 2), vae.get("at_once"));
-                Map<?, ?> bytes = (Map<?, ?>) engine.plan(request).get("bytes");
-                assertEquals(Math.min(workers, 2) * (272L << 20), bytes.get("vae"));
+                PlanReport.Decoding vae = vae(engine, request);
+                assertEquals("9 feathered tiles of 256x256 pixels", vae.summary());
+                assertEquals(256, vae.tilePixels());
+                assertEquals(Math.min(workers, 2), vae.atOnce());
+                assertEquals(
+                        Math.min(workers, 2) * (272L << 20), engine.plan(request).memory().vae());
                 assertEquals(expected, Tiny.hash(engine.submit(request).join()));
             }
         }
@@ -324,7 +325,7 @@ class DecodeTest {
         GenerationRequest request = request().size(512, 512).build();
         EngineOptions options = options(true, "cpu:1").withMaxMemoryBytes(500L << 20);
         try (Engine engine = Engine.open(options)) {
-            assertEquals(128, vae(engine, request).get("tile_pixels"));
+            assertEquals(128, vae(engine, request).tilePixels());
             Generation generation = engine.submit(request);
             OutOfMemoryException e = assertThrows(OutOfMemoryException.class, generation::join);
             assertTrue(e.getMessage().contains("the limit is 500.0 MiB"), e.getMessage());
@@ -339,18 +340,16 @@ class DecodeTest {
         EngineOptions options = options(true, "cuda:0,cuda:1");
         GenerationRequest request = request().size(512, 512).build();
         try (Engine engine = TestEngines.open(options, WorkerHook.NONE, new EmulatedGpus(small))) {
-            assertEquals(128, vae(engine, request).get("tile_pixels"));
-            Map<?, ?> devices = (Map<?, ?>) engine.plan(request).get("bytes_by_device");
-            Map<?, ?> first = (Map<?, ?>) devices.get("cuda:0");
-            Map<?, ?> second = (Map<?, ?>) devices.get("cuda:1");
+            assertEquals(128, vae(engine, request).tilePixels());
+            Map<String, PlanReport.Memory> devices = engine.plan(request).deviceMemory();
             long tile = 23L * 256 * 128 * 128;
-            assertEquals((544L << 20) + tile, first.get("vae"));
-            assertEquals(tile, second.get("vae"));
+            assertEquals((544L << 20) + tile, devices.get("cuda:0").vae());
+            assertEquals(tile, devices.get("cuda:1").vae());
         }
     }
 
-    private static Map<?, ?> vae(Engine engine, GenerationRequest request) {
-        return (Map<?, ?>) engine.plan(request).get("vae");
+    private static PlanReport.Decoding vae(Engine engine, GenerationRequest request) {
+        return engine.plan(request).decoding();
     }
 
     @ParameterizedTest

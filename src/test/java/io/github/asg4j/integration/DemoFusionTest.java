@@ -13,6 +13,11 @@ import io.github.asg4j.GenerationListener;
 import io.github.asg4j.GenerationRequest;
 import io.github.asg4j.MethodOptions.DemoFusionOptions;
 import io.github.asg4j.PhaseOptions;
+import io.github.asg4j.PlanReport;
+import io.github.asg4j.PreviewImage;
+import io.github.asg4j.ReportJson;
+import io.github.asg4j.Size;
+import io.github.asg4j.StageReport;
 import io.github.asg4j.TestEngines;
 import io.github.asg4j.Tiny;
 import io.github.asg4j.WindowOptions;
@@ -28,7 +33,6 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
-import java.util.Map;
 
 import javax.imageio.ImageIO;
 
@@ -68,30 +72,32 @@ class DemoFusionTest {
 
     @Test
     void thePlanHasAPhaseForEverySize() {
-        Map<String, Object> plan;
+        PlanReport plan;
         try (Engine engine = Engine.open(Tiny.options(2))) {
             plan = engine.plan(request().size(192, 128).viewBatch(2).build());
         }
-        List<?> stages = (List<?>) plan.get("stages");
-        assertEquals(3, stages.size());
-        Map<?, ?> last = (Map<?, ?>) stages.get(2);
-        assertEquals("phase3", last.get("name"));
-        assertEquals(List.of(24, 18), last.get("canvas_latents"));
-        assertEquals(List.of(5, 4), last.get("grid"));
-        assertEquals(9, last.get("dilated_views"));
-        assertEquals(List.of(8, 6), last.get("dilated_latents"));
-        assertEquals(5 * 4 + 9, last.get("views"));
-        assertEquals(10 + 5, last.get("calls"), "no call has views of both kinds");
-        assertEquals(4L * (1 + (3 * 2 + 4) + (5 * 4 + 9)), plan.get("guided_evaluations"));
-        assertEquals(2 * 4, plan.get("barriers"), "one a step but in the first phase, windows");
+        assertEquals(3, plan.stages().size());
+        StageReport last = plan.stages().get(2);
+        assertEquals("phase3", last.name());
+        if (!(last.settings() instanceof StageReport.Phase phase)) {
+            throw new AssertionError(last);
+        }
+        assertEquals(new Size(24, 18), phase.windows().canvasLatents());
+        assertEquals(new Size(5, 4), phase.windows().grid());
+        assertEquals(9, phase.dilatedViews());
+        assertEquals(new Size(8, 6), phase.dilatedLatents());
+        assertEquals(5 * 4 + 9, last.views());
+        assertEquals(10 + 5, last.calls(), "no call has views of both kinds");
+        assertEquals(4L * (1 + (3 * 2 + 4) + (5 * 4 + 9)), plan.guidedEvaluations());
+        assertEquals(2 * 4, plan.barriers(), "one a step but in the first phase, windows");
     }
 
     @Test
     void everyOptionChangesThePictureAndIsReported() {
         GeneratedImage usual = draw(request());
-        assertEquals(3.0, usual.report().get("cosine_scale_1"));
-        assertEquals(0.8, usual.report().get("blur"));
-        assertEquals("uniform", usual.report().get("window_weight"));
+        assertEquals(3.0, ReportJson.map(usual.report()).get("cosine_scale_1"));
+        assertEquals(0.8, ReportJson.map(usual.report()).get("blur"));
+        assertEquals("uniform", ReportJson.map(usual.report()).get("window_weight"));
         PhaseOptions plain = PhaseOptions.DEFAULT;
         for (PhaseOptions options :
                 List.of(
@@ -111,34 +117,35 @@ class DemoFusionTest {
                                 .options(
                                         DemoFusionOptions.DEFAULT.withWindows(
                                                 WindowOptions.DEFAULT.withGuidanceScale(2))));
-        assertEquals(2.0, windows.report().get("stage2_guidance_scale"));
+        assertEquals(2.0, ReportJson.map(windows.report()).get("stage2_guidance_scale"));
         assertNotEquals(Tiny.hash(usual), Tiny.hash(windows));
-        assertEquals(7.5, draw(request().paperDefaults(true)).report().get("guidance_scale"));
+        assertEquals(7.5, draw(request().paperDefaults(true)).report().sampling().guidanceScale());
     }
 
     @Test
     void previewsHaveTheSizeOfTheirPhase() {
-        List<GeneratedImage> previews = Collections.synchronizedList(new ArrayList<>());
+        List<PreviewImage> previews = Collections.synchronizedList(new ArrayList<>());
         GenerationListener listener = Tiny.previews(previews::add);
         try (Engine engine = TestEngines.open(Tiny.options(2), p -> Tiny.sleep(5))) {
             GeneratedImage image = engine.submit(request().build(), listener).join();
             assertEquals(Tiny.hash(draw(request())), Tiny.hash(image), "watching changes it");
         }
-        for (GeneratedImage preview : previews) {
-            String stage = (String) preview.report().get("preview_stage");
+        for (PreviewImage preview : previews) {
+            String stage = preview.stage();
             assertEquals("phase1".equals(stage) ? 64 : 128, preview.width(), stage);
         }
-        assertTrue(
-                previews.stream().anyMatch(p -> "phase2".equals(p.report().get("preview_stage"))));
+        assertTrue(previews.stream().anyMatch(p -> "phase2".equals(p.stage())));
     }
 
     @Test
     void aPictureTakesThePlaceOfTheFirstPhase() throws IOException {
         GeneratedImage given = draw(request().image(picture(64, 64)));
-        assertEquals(folder.resolve("64x64.png").toString(), given.report().get("image"));
+        assertEquals(
+                folder.resolve("64x64.png").toString(),
+                given.report().request().image().toString());
         assertNotEquals(Tiny.hash(draw(request())), Tiny.hash(given));
         // 4 steps, phase 1 (a window and a dilated view) and phase 2 (nine and four).
-        assertEquals(4L * (1 + 1 + 9 + 4), given.report().get("guided_evaluations"));
+        assertEquals(4L * (1 + 1 + 9 + 4), given.report().plan().guidedEvaluations());
         try (Engine engine = TestEngines.open(Tiny.options(3), p -> Tiny.sleep(1))) {
             GenerationRequest same = request().image(picture(64, 64)).build();
             assertEquals(Tiny.hash(given), Tiny.hash(engine.submit(same).join()));

@@ -9,6 +9,7 @@ import io.github.asg4j.Engine;
 import io.github.asg4j.EngineOptions;
 import io.github.asg4j.GeneratedImage;
 import io.github.asg4j.GenerationRequest;
+import io.github.asg4j.ReportJson;
 import io.github.asg4j.Tiny;
 
 import org.junit.jupiter.api.Test;
@@ -27,7 +28,7 @@ class DemoModelTest {
             GeneratedImage ball = engine.submit(request).join();
             assertEquals(256, ball.width());
             assertEquals(256, ball.height());
-            assertEquals("demo", ball.report().get("model"));
+            assertEquals("demo", ball.report().model());
             // Grass is green, and only the ball is red: a broken pipeline draws neither.
             assertTrue(share(ball, 1) > 0.3, "green pixels: " + share(ball, 1));
             assertTrue(share(ball, 0) > 0.01, "red pixels: " + share(ball, 0));
@@ -50,7 +51,7 @@ class DemoModelTest {
                                             .build())
                             .join();
             assertEquals(256, ball.width());
-            assertEquals(List.of("upscaler_x2.onnx"), ball.report().get("upscalers"));
+            assertEquals(List.of("upscaler_x2.onnx"), ball.report().plan().upscaling().files());
             assertTrue(share(ball, 1) > 0.3, "green pixels: " + share(ball, 1));
             assertTrue(share(ball, 0) > 0.01, "red pixels: " + share(ball, 0));
         }
@@ -59,15 +60,15 @@ class DemoModelTest {
     @Test
     void reportsWhatTheCommandLinePrints() {
         try (Engine engine = Engine.open(EngineOptions.DEFAULT.withDevices("cpu:1"))) {
-            Map<String, Object> report =
+            GeneratedImage image =
                     engine.submit(
                                     GenerationRequest.builder("a blue cube on sand")
                                             .size(128, 128)
                                             .method("direct")
                                             .steps(2)
                                             .build())
-                            .join()
-                            .report();
+                            .join();
+            Map<String, Object> report = ReportJson.map(image.report());
             for (String key :
                     List.of(
                             "width",

@@ -11,6 +11,7 @@ import io.github.asg4j.EngineOptions;
 import io.github.asg4j.GeneratedImage;
 import io.github.asg4j.GenerationRequest;
 import io.github.asg4j.MethodOptions.ScaleCrafterOptions;
+import io.github.asg4j.ReportJson;
 import io.github.asg4j.TestEngines;
 import io.github.asg4j.Tiny;
 import io.github.asg4j.kernel.KernelChoice;
@@ -114,7 +115,7 @@ class DilatedStepsTest {
                                     .options(
                                             ScaleCrafterOptions.DEFAULT.withDilation(
                                                     two.withDampedFactors(TWO))));
-            assertEquals(4, same.report().get("damped_steps"));
+            assertEquals(4, ReportJson.map(same.report()).get("damped_steps"));
             assertTrue(difference(plain, same) <= 1, "levels: " + difference(plain, same));
             GeneratedImage other =
                     draw(
@@ -133,12 +134,13 @@ class DilatedStepsTest {
         try (Engine engine = Engine.open(options(1))) {
             GeneratedImage first = draw(engine, request());
             expected = Tiny.hash(first);
-            assertEquals("mid_block=3,up_blocks.0=2.5", first.report().get("dilation"));
-            assertEquals(3, first.report().get("dilated_steps"));
-            assertEquals(2, first.report().get("damped_steps"));
+            assertEquals(
+                    "mid_block=3,up_blocks.0=2.5", ReportJson.map(first.report()).get("dilation"));
+            assertEquals(3, ReportJson.map(first.report()).get("dilated_steps"));
+            assertEquals(2, ReportJson.map(first.report()).get("damped_steps"));
             // 3 dilated steps and a half more in two of them, 1 plain one; 5 calls and 1
-            assertEquals(5L, first.report().get("guided_evaluations"));
-            assertEquals(6L, first.report().get("unet_runs"));
+            assertEquals(5L, first.report().plan().guidedEvaluations());
+            assertEquals(6L, first.report().plan().unetRuns());
             assertEquals(expected, Tiny.hash(draw(engine, request())));
             assertNotEquals(expected, Tiny.hash(draw(engine, request().seed(4))));
         }
@@ -155,8 +157,7 @@ class DilatedStepsTest {
     }
 
     private static double loadMillis(GeneratedImage image) {
-        Map<?, ?> times = (Map<?, ?>) image.report().get("times_ms");
-        return ((Number) times.get("load")).doubleValue();
+        return image.report().times().load();
     }
 
     /** Units: the view, its damped pass, the canvas's step; shared out in turn to three workers. */
@@ -199,10 +200,10 @@ class DilatedStepsTest {
                                             ScaleCrafterOptions.DEFAULT.withDilation(
                                                     DilationOptions.DEFAULT))
                                     .paperDefaults(true));
-            assertEquals("ddim", paper.report().get("scheduler"));
-            assertEquals(1.0, paper.report().get("eta"));
-            assertEquals("constant", paper.report().get("dilation_course"));
-            assertEquals(2, paper.report().get("dilated_steps"));
+            assertEquals("ddim", paper.report().sampling().scheduler());
+            assertEquals(1.0, paper.report().sampling().eta());
+            assertEquals("constant", ReportJson.map(paper.report()).get("dilation_course"));
+            assertEquals(2, ReportJson.map(paper.report()).get("dilated_steps"));
             GeneratedImage again =
                     draw(
                             engine,

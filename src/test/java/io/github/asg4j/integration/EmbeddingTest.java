@@ -33,7 +33,7 @@ public class EmbeddingTest {
     /** Called by reflection in the other class loader. */
     public static String draw() {
         try (Engine engine = Engine.open(EngineOptions.DEFAULT.withDevices("cpu:1"))) {
-            return (String) engine.submit(REQUEST).join().report().get("pixels_sha256");
+            return engine.submit(REQUEST).join().report().pixelsSha256();
         }
     }
 
@@ -45,8 +45,8 @@ public class EmbeddingTest {
                 Engine two = Engine.open(options)) {
             Generation first = one.submit(REQUEST);
             Generation second = two.submit(REQUEST);
-            assertEquals(expected, first.join().report().get("pixels_sha256"));
-            assertEquals(expected, second.join().report().get("pixels_sha256"));
+            assertEquals(expected, first.join().report().pixelsSha256());
+            assertEquals(expected, second.join().report().pixelsSha256());
         }
         assertEquals(expected, draw());
     }

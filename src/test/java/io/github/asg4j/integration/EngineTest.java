@@ -21,6 +21,7 @@ import io.github.asg4j.GenerationRequest;
 import io.github.asg4j.GuideOptions;
 import io.github.asg4j.MethodOptions.AsgOptions;
 import io.github.asg4j.OutOfMemoryException;
+import io.github.asg4j.PreviewImage;
 import io.github.asg4j.TestEngines;
 import io.github.asg4j.Tiny;
 import io.github.asg4j.WindowOptions;
@@ -299,7 +300,7 @@ class EngineTest {
     @Test
     void eventsComeInOrderAndPreviewsHaveTheSizeOfThePicture() {
         List<GenerationEvent> events = Collections.synchronizedList(new ArrayList<>());
-        List<GeneratedImage> previews = Collections.synchronizedList(new ArrayList<>());
+        List<PreviewImage> previews = Collections.synchronizedList(new ArrayList<>());
         GenerationListener listener =
                 new GenerationListener() {
                     @Override
@@ -313,7 +314,7 @@ class EngineTest {
                     }
 
                     @Override
-                    public void onPreview(GeneratedImage preview) {
+                    public void onPreview(PreviewImage preview) {
                         previews.add(preview);
                     }
                 };
@@ -328,8 +329,7 @@ class EngineTest {
         assertTrue(events.stream().anyMatch(e -> e.stage().equals("stage2") && e.step() == e.of()));
         assertFalse(previews.isEmpty());
         previews.forEach(p -> assertEquals(128, p.width()));
-        assertTrue(
-                previews.stream().anyMatch(p -> "stage2".equals(p.report().get("preview_stage"))));
+        assertTrue(previews.stream().anyMatch(p -> "stage2".equals(p.stage())));
     }
 
     @Test

@@ -16,6 +16,7 @@ import io.github.asg4j.GeneratedImage;
 import io.github.asg4j.GenerationRequest;
 import io.github.asg4j.GuideOptions;
 import io.github.asg4j.MethodOptions.AsgOptions;
+import io.github.asg4j.PlanReport;
 import io.github.asg4j.Tiny;
 import io.github.asg4j.image.Npy;
 
@@ -34,7 +35,6 @@ import java.lang.foreign.ValueLayout;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
-import java.util.Map;
 import java.util.Set;
 import java.util.stream.Stream;
 
@@ -231,12 +231,12 @@ class FamiliesTest {
         try (Engine engine = open("sdxl")) {
             GenerationRequest large =
                     GenerationRequest.builder("grass").method("direct").size(2048, 2048).build();
-            var bytes = (Map<?, ?>) engine.plan(large).get("bytes");
+            PlanReport.Memory bytes = engine.plan(large).memory();
             // Scores of 128 x 128 tokens would take 2 GB a row, those of 256 x 256 latent cells 34
             // GB.
-            for (String part : List.of("workspace", "vae")) {
-                assertTrue((long) bytes.get(part) > 0, part);
-                assertTrue((long) bytes.get(part) < 1L << 30, bytes.toString());
+            for (long part : new long[] {bytes.workspace(), bytes.vae()}) {
+                assertTrue(part > 0, bytes.toString());
+                assertTrue(part < 1L << 30, bytes.toString());
             }
         }
     }
@@ -246,7 +246,7 @@ class FamiliesTest {
         try (Engine engine = open("sd3")) {
             GeneratedImage image =
                     engine.submit(asg().method("multidiffusion").steps(1).build()).join();
-            assertEquals("flow_euler", image.report().get("scheduler"));
+            assertEquals("flow_euler", image.report().sampling().scheduler());
             var refused =
                     assertThrows(
                             BadRequestException.class,

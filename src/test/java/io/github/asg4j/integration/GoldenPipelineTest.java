@@ -92,7 +92,8 @@ class GoldenPipelineTest {
             image = engine.submit(request(s, dump)).join();
         }
         if (golden.has("background")) {
-            assertEquals(golden.get("background").size(), image.report().get("background_windows"));
+            assertEquals(
+                    golden.get("background").size(), image.report().backgroundWindows().getAsInt());
         }
         try (Arena arena = Arena.ofConfined()) {
             Case c = new Case(golden, GOLDENS.resolve("cases").resolve(name), dump, image, arena);

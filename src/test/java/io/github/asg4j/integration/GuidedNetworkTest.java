@@ -8,6 +8,7 @@ import io.github.asg4j.Engine;
 import io.github.asg4j.EngineOptions;
 import io.github.asg4j.GeneratedImage;
 import io.github.asg4j.GenerationRequest;
+import io.github.asg4j.StageReport;
 import io.github.asg4j.TestEngines;
 import io.github.asg4j.Tiny;
 import io.github.asg4j.run.worker.WorkerHook;
@@ -18,8 +19,6 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
 import java.nio.file.Path;
-import java.util.List;
-import java.util.Map;
 
 /** A denoiser that takes the guidance scale as an input, as latent consistency models do. */
 class GuidedNetworkTest {
@@ -47,14 +46,13 @@ class GuidedNetworkTest {
         try (Engine one = Engine.open(Tiny.options(bundle(), 1));
                 Engine two = Engine.open(Tiny.options(folder, 2))) {
             GenerationRequest strong = request(method, 6.5);
-            List<?> stages = (List<?>) one.plan(strong).get("stages");
-            for (Object stage : stages) {
-                assertEquals(1, ((Map<?, ?>) stage).get("rows_per_view"));
+            for (StageReport stage : one.plan(strong).stages()) {
+                assertEquals(1, stage.rowsPerView());
             }
             GeneratedImage image = one.submit(strong).join();
             GeneratedImage weak = one.submit(request(method, 2)).join();
             assertNotEquals(Tiny.hash(weak), Tiny.hash(image));
-            assertEquals(6.5, image.report().get("guidance_scale"));
+            assertEquals(6.5, image.report().sampling().guidanceScale());
             assertEquals(Tiny.hash(image), Tiny.hash(two.submit(strong).join()));
         }
     }

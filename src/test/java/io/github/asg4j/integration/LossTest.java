@@ -131,7 +131,7 @@ class LossTest {
                 assertInstanceOf(OutOfMemoryError.class, e.getCause());
             } else {
                 GeneratedImage image = generation.future().get(60, TimeUnit.SECONDS);
-                assertEquals(List.of("cpu#0"), image.report().get("lost_devices"));
+                assertEquals(List.of("cpu#0"), image.report().devices().lost());
             }
         }
     }
@@ -155,8 +155,7 @@ class LossTest {
         try (Engine engine = TestEngines.open(Tiny.options(3), losing(when, lost))) {
             GeneratedImage image = engine.submit(request).join();
             assertEquals(1, lost.size(), "the loss did not happen");
-            assertEquals(
-                    List.of("cpu#" + lost.iterator().next()), image.report().get("lost_devices"));
+            assertEquals(List.of("cpu#" + lost.iterator().next()), image.report().devices().lost());
             assertEquals(expected, Tiny.hash(image), request.toString());
         }
     }

@@ -18,6 +18,8 @@ import io.github.asg4j.GuideOptions;
 import io.github.asg4j.MethodOptions.AsgOptions;
 import io.github.asg4j.MethodOptions.MultiDiffusionOptions;
 import io.github.asg4j.PatchReport;
+import io.github.asg4j.ReportJson;
+import io.github.asg4j.StageReport;
 import io.github.asg4j.TestEngines;
 import io.github.asg4j.Tiny;
 import io.github.asg4j.WindowOptions;
@@ -31,6 +33,7 @@ import org.junit.jupiter.params.provider.ValueSource;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.OptionalInt;
 
 /** What methods have in common, what tells them apart, and what a listener is told of stage 1. */
 class MethodsTest {
@@ -71,16 +74,18 @@ class MethodsTest {
 
     @Test
     void paperDefaultsAreDecidedByTheMethod() {
-        Map<String, Object> asg = draw(1, Tiny.request().paperDefaults(true).build()).report();
+        Map<String, Object> asg =
+                ReportJson.map(draw(1, Tiny.request().paperDefaults(true).build()).report());
         assertEquals("noise", asg.get("guide_space"));
         assertEquals("uniform", asg.get("window_weight"));
         Map<String, Object> multi =
-                draw(1, Tiny.request().method("multidiffusion").paperDefaults(true).build())
-                        .report();
+                ReportJson.map(
+                        draw(1, Tiny.request().method("multidiffusion").paperDefaults(true).build())
+                                .report());
         assertEquals("ddim", multi.get("scheduler"));
         assertEquals(7.5, multi.get("guidance_scale"));
         Map<String, Object> usual =
-                draw(1, Tiny.request().method("multidiffusion").build()).report();
+                ReportJson.map(draw(1, Tiny.request().method("multidiffusion").build()).report());
         assertEquals("euler", usual.get("scheduler"));
         assertEquals("whole", usual.get("window_conditioning"));
     }
@@ -112,7 +117,7 @@ class MethodsTest {
             for (double scale : new double[] {0, 0.5}) {
                 GeneratedImage less = engine.submit(scaled(method, scale).build()).join();
                 assertEquals(Tiny.hash(one), Tiny.hash(less), "scale " + scale);
-                assertEquals(1.0, less.report().get("guidance_scale"));
+                assertEquals(1.0, less.report().sampling().guidanceScale());
             }
             GenerationRequest.Builder zero = scaled(method, 0);
             assertEquals(
@@ -133,11 +138,11 @@ class MethodsTest {
                     Tiny.hash(one),
                     Tiny.hash(engine.submit(scaled(method, 2).build()).join()),
                     "and 2 is guided");
-            for (Object stage : (List<?>) engine.plan(scaled(method, 0).build()).get("stages")) {
-                assertEquals(1, ((Map<?, ?>) stage).get("rows_per_view"), stage::toString);
+            for (StageReport stage : engine.plan(scaled(method, 0).build()).stages()) {
+                assertEquals(1, stage.rowsPerView(), stage::toString);
             }
-            for (Object stage : (List<?>) engine.plan(scaled(method, 2).build()).get("stages")) {
-                assertEquals(2, ((Map<?, ?>) stage).get("rows_per_view"), stage::toString);
+            for (StageReport stage : engine.plan(scaled(method, 2).build()).stages()) {
+                assertEquals(2, stage.rowsPerView(), stage::toString);
             }
         }
     }
@@ -159,8 +164,7 @@ class MethodsTest {
         }
         assertEquals(
                 1.0,
-                draw(1, Tiny.request().guidanceScale(0.5).build())
-                        .report()
+                ReportJson.map(draw(1, Tiny.request().guidanceScale(0.5).build()).report())
                         .get("background_guidance_scale"),
                 "an eighth of no excess");
     }
@@ -190,7 +194,7 @@ class MethodsTest {
                                         AsgOptions.DEFAULT.withWindows(
                                                 all.withBackgroundGuidanceScale(2)))
                                 .build());
-        assertEquals(9, image.report().get("background_windows"));
+        assertEquals(OptionalInt.of(9), image.report().backgroundWindows());
         assertEquals(
                 hash(request.options(AsgOptions.DEFAULT.withWindows(none.withGuidanceScale(2)))),
                 Tiny.hash(image),
@@ -226,7 +230,7 @@ class MethodsTest {
         GenerationRequest request =
                 Tiny.request().options(AsgOptions.DEFAULT.withWindows(some)).viewBatch(2).build();
         GeneratedImage one = draw(1, request);
-        int background = (int) one.report().get("background_windows");
+        int background = one.report().backgroundWindows().getAsInt();
         assertTrue(background > 0 && background < 9, "both kinds: " + background);
         assertEquals(Tiny.hash(one), Tiny.hash(draw(3, request)));
     }
@@ -279,8 +283,14 @@ class MethodsTest {
                                         noise.withUpsampling(GuideOptions.Upsampling.BICUBIC))));
         assertEquals(
                 "nearest",
-                draw(1, Tiny.request().options(AsgOptions.DEFAULT.withGuide(noise)).build())
-                        .report()
+                ReportJson.map(
+                                draw(
+                                                1,
+                                                Tiny.request()
+                                                        .options(
+                                                                AsgOptions.DEFAULT.withGuide(noise))
+                                                        .build())
+                                        .report())
                         .get("guide_upsampling"));
     }
 

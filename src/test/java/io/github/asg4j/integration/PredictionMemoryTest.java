@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.asg4j.Engine;
 import io.github.asg4j.GenerationRequest;
+import io.github.asg4j.PlanReport;
 import io.github.asg4j.TestEngines;
 import io.github.asg4j.Tiny;
 import io.github.asg4j.device.Memory;
@@ -14,8 +15,8 @@ import io.github.asg4j.run.worker.WorkerHook;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
-import java.util.Map;
 import java.util.concurrent.atomic.AtomicLong;
+import java.util.function.ToLongFunction;
 
 /** What a solver with a memory keeps of the steps before is in the plan, and it is what is allocated. */
 class PredictionMemoryTest {
@@ -35,8 +36,8 @@ class PredictionMemoryTest {
         GenerationRequest plain = Tiny.request().method(method).viewBatch(4).build();
         GenerationRequest remembering = plain.toBuilder().scheduler("dpmpp_2m").build();
         try (Engine engine = Engine.open(Tiny.options(1))) {
-            assertEquals(canvases * CANVAS, more(engine, plain, remembering, "latents"));
-            assertEquals(ofWorker * CANVAS, more(engine, plain, remembering, "workers"));
+            assertEquals(canvases * CANVAS, more(engine, plain, remembering, PlanReport.Memory::latents));
+            assertEquals(ofWorker * CANVAS, more(engine, plain, remembering, PlanReport.Memory::workers));
         }
         // The rows of the schedule are there once more.
         long rows =
@@ -45,13 +46,13 @@ class PredictionMemoryTest {
     }
 
     private static long more(
-            Engine engine, GenerationRequest plain, GenerationRequest remembering, String part) {
+            Engine engine, GenerationRequest plain, GenerationRequest remembering, ToLongFunction<PlanReport.Memory> part) {
         return bytes(engine, remembering, part) - bytes(engine, plain, part);
     }
 
-    private static long bytes(Engine engine, GenerationRequest request, String part) {
-        Map<?, ?> bytes = (Map<?, ?>) engine.plan(request).get("bytes");
-        return ((Number) bytes.get(part)).longValue();
+    private static long bytes(
+            Engine engine, GenerationRequest request, ToLongFunction<PlanReport.Memory> part) {
+        return part.applyAsLong(engine.plan(request).memory());
     }
 
     /** The most bytes that are in use while a picture is drawn, beyond those before it. */

@@ -13,6 +13,8 @@ import io.github.asg4j.GeneratedImage;
 import io.github.asg4j.Generation;
 import io.github.asg4j.GenerationEvent;
 import io.github.asg4j.GenerationRequest;
+import io.github.asg4j.PlanReport;
+import io.github.asg4j.Size;
 import io.github.asg4j.TestEngines;
 import io.github.asg4j.Tiny;
 import io.github.asg4j.image.PngWriter;
@@ -30,7 +32,6 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ConcurrentHashMap;
@@ -65,9 +66,9 @@ class SuperResTest {
     void theSameBytesForAnyNumberOfWorkersAndAnyKernels() {
         GenerationRequest.Builder request = request().size(1024, 64);
         GeneratedImage one = draw(1, WorkerHook.NONE, request);
-        assertEquals(2, one.report().get("upscaler_tiles"));
-        assertEquals(List.of("upscaler_x4.onnx"), one.report().get("upscalers"));
-        assertEquals(8L, one.report().get("guided_evaluations"));
+        assertEquals(2, one.report().plan().upscaling().tiles());
+        assertEquals(List.of("upscaler_x4.onnx"), one.report().plan().upscaling().files());
+        assertEquals(8L, one.report().plan().guidedEvaluations());
         for (int workers : new int[] {2, 4}) {
             assertEquals(Tiny.hash(one), Tiny.hash(draw(workers, WorkerHook.NONE, request)));
         }
@@ -99,7 +100,7 @@ class SuperResTest {
                     };
             GeneratedImage image = draw(3, hook, request);
             assertTrue(lost.get() >= 0, "the loss did not happen");
-            assertEquals(List.of("cpu#" + lost), image.report().get("lost_devices"));
+            assertEquals(List.of("cpu#" + lost), image.report().devices().lost());
             assertEquals(expected, Tiny.hash(image));
         }
     }
@@ -145,7 +146,7 @@ class SuperResTest {
     void atNativeSizeItIsDirectInference() {
         GeneratedImage direct = draw(request().method("direct").size(64, 64));
         GeneratedImage image = draw(request().size(64, 64));
-        assertEquals(0, image.report().get("upscaler_tiles"));
+        assertEquals(0, image.report().plan().upscaling().tiles());
         for (int i = 0; i < direct.rgb().remaining(); i++) {
             int difference = (direct.rgb().get(i) & 255) - (image.rgb().get(i) & 255);
             assertTrue(Math.abs(difference) <= 1, "byte " + i + " differs by " + difference);
@@ -155,21 +156,15 @@ class SuperResTest {
     @Test
     void thePlanSaysWhatIsEnlarged() {
         try (Engine engine = Engine.open(Tiny.options(bundle, 2))) {
-            Map<String, Object> plan = engine.plan(request().size(192, 136).build());
-            assertEquals(List.of(3, 3), plan.get("patches"));
-            if (!(plan.get("upscaling") instanceof Map<?, ?> upscaling)) {
-                throw new AssertionError(plan);
-            }
-            assertEquals(1, upscaling.get("tiles"));
-            assertEquals(1, plan.get("barriers"), "before the tiles");
-            assertEquals(List.of(192, 144), upscaling.get("resampled_to"));
+            PlanReport plan = engine.plan(request().size(192, 136).build());
+            assertEquals(new Size(3, 3), plan.patches());
+            assertEquals(1, plan.upscaling().tiles());
+            assertEquals(1, plan.barriers(), "before the tiles");
+            assertEquals(new Size(192, 144), plan.upscaling().resampledTo());
             GeneratedImage image = draw(request().size(192, 136));
             assertEquals(192, image.width());
             assertEquals(136, image.height());
-            assertTrue(
-                    image.report().get("times_ms") instanceof Map<?, ?> times
-                            && times.get("upscale") instanceof Double ms
-                            && ms > 0);
+            assertTrue(image.report().times().upscale().getAsDouble() > 0);
         }
     }
 
@@ -179,7 +174,7 @@ class SuperResTest {
         GenerationRequest.Builder request = request().image(given);
         GeneratedImage image = draw(request);
         assertEquals(128, image.width());
-        assertEquals(0L, image.report().get("guided_evaluations"));
+        assertEquals(0L, image.report().plan().guidedEvaluations());
         assertEquals(Tiny.hash(image), Tiny.hash(draw(1, WorkerHook.NONE, request.seed(8))));
         assertNotEquals(Tiny.hash(image), Tiny.hash(draw(request().image(picture(49, 50)))));
         BadRequestException e =

@@ -56,7 +56,7 @@ class TraceTest {
         }
         TraceReport report = tracing.report.get();
         List<Call> runs = report.calls().stream().filter(call -> call.network() > 0).toList();
-        assertEquals(image.report().get("unet_runs"), (long) runs.size());
+        assertEquals(image.report().plan().unetRuns(), (long) runs.size());
         assertEquals(
                 runs.size(),
                 runs.stream()
@@ -64,7 +64,7 @@ class TraceTest {
                         .distinct()
                         .count());
         assertEquals(
-                image.report().get("devices"),
+                image.report().devices().names(),
                 report.calls().stream().map(Call::device).distinct().toList());
         Map<String, List<Call>> byDevice =
                 report.calls().stream().collect(Collectors.groupingBy(Call::device));

@@ -12,6 +12,7 @@ import io.github.asg4j.DilationOptions.Course;
 import io.github.asg4j.GenerationRequest;
 import io.github.asg4j.GuideOptions;
 import io.github.asg4j.MethodOptions.ScaleCrafterOptions;
+import io.github.asg4j.StageReport;
 import io.github.asg4j.Tiny;
 import io.github.asg4j.model.Manifest;
 import io.github.asg4j.plan.Canvas;
@@ -25,8 +26,10 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
+import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
+import java.util.stream.Collectors;
 
 /** The published tables at the published sizes, and what options change. */
 class ScaleCrafterTest {
@@ -194,10 +197,10 @@ class ScaleCrafterTest {
         Stage.Dilated stage = dilated(model, width, height, DilationOptions.DEFAULT);
         assertEquals(steps, stage.steps());
         assertEquals(dampedSteps, stage.dampedSteps());
-        Map<String, Object> settings = stage.settings();
-        assertEquals(factors, settings.get("dilation"));
-        assertEquals(damped, settings.get("damped_dilation"));
-        assertEquals(dampedSteps > 0 ? "progressive" : "constant", settings.get("dilation_course"));
+        StageReport.Dilated settings = stage.settings();
+        assertEquals(factors(factors), settings.dilation());
+        assertEquals(damped == null ? Map.of() : factors(damped), settings.damping());
+        assertEquals(dampedSteps > 0 ? Course.PROGRESSIVE : Course.CONSTANT, settings.course());
         Stage rest = stages(model, width, height, DilationOptions.DEFAULT, 5).getLast();
         assertEquals(steps, rest.firstStep());
         assertEquals(50 - steps, rest.steps());
@@ -229,6 +232,13 @@ class ScaleCrafterTest {
         assertEquals(50, stages.getFirst().steps());
     }
 
+    /** Of "mid_block=2,up_blocks.0=2.5". */
+    private static Map<String, Double> factors(String text) {
+        return Arrays.stream(text.split(","))
+                .map(part -> part.split("="))
+                .collect(Collectors.toMap(pair -> pair[0], pair -> Double.valueOf(pair[1])));
+    }
+
     @Test
     void optionsReplaceTheTable() {
         DilationOptions asked =
@@ -241,9 +251,10 @@ class ScaleCrafterTest {
         assertEquals(1, stages.size(), "all steps are dilated");
         Stage.Dilated stage = (Stage.Dilated) stages.getFirst();
         assertEquals(
-                "down_blocks.0=3,down_blocks.0.downsamplers=3,down_blocks.1=2.5,"
-                        + "down_blocks.1.downsamplers=2.5,down_blocks.2=3,mid_block=1",
-                stage.settings().get("dilation"));
+                factors(
+                        "down_blocks.0=3,down_blocks.0.downsamplers=3,down_blocks.1=2.5,"
+                                + "down_blocks.1.downsamplers=2.5,down_blocks.2=3,mid_block=1"),
+                stage.settings().dilation());
         assertEquals(0, stage.dampedSteps());
         // named factors without a share are for all dilated steps
         Stage.Dilated damped =

@@ -44,7 +44,7 @@ class RunnerTest {
                             planner.planned(Tiny.request().build()),
                             event -> {},
                             new Cancellation());
-            assertEquals(List.of("cpu#1"), image.report().get("lost_devices"));
+            assertEquals(List.of("cpu#1"), image.report().devices().lost());
         }
         assertEquals(before, Memory.bytesInUse());
     }

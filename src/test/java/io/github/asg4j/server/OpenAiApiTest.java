@@ -13,8 +13,6 @@ import com.fasterxml.jackson.databind.JsonNode;
 import io.github.asg4j.GeneratedImage;
 import io.github.asg4j.GenerationRequest;
 import io.github.asg4j.Tiny;
-import io.github.asg4j.image.PngParameters;
-import io.github.asg4j.image.PngWriter;
 
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
@@ -62,7 +60,7 @@ class OpenAiApiTest {
         GenerationRequest request = Tiny.request().build();
         GeneratedImage image = server.engine.submit(request).join();
         Path file = folder.resolve("ball.png");
-        PngWriter.write(file, image, PngParameters.text(request, image.report()));
+        image.writePng(file);
 
         JsonNode answer = json(generate(BALL + "}"));
         assertArrayEquals(Files.readAllBytes(file), picture(answer.path("data").get(0)));
@@ -70,7 +68,7 @@ class OpenAiApiTest {
         assertEquals("128x128", answer.path("size").asText());
         assertEquals(7, answer.path("data").get(0).path("seed").asInt());
         assertEquals(
-                image.report().get("pixels_sha256"),
+                image.report().pixelsSha256(),
                 answer.path("asg4j").path("reports").get(0).path("pixels_sha256").asText());
     }
 
@@ -201,7 +199,7 @@ class OpenAiApiTest {
         JsonNode models = json(server.get("/v1/models"));
         assertEquals("list", models.path("object").asText());
         String name = models.path("data").get(0).path("id").asText();
-        assertEquals(server.engine.describe().get("model"), name);
+        assertEquals(server.engine.describe().model(), name);
         assertEquals(name, json(server.get("/v1/models/" + name)).path("id").asText());
         assertEquals(404, server.get("/v1/models/other").statusCode());
     }
@@ -265,7 +263,7 @@ class OpenAiApiTest {
                                         .build())
                         .join();
         assertEquals(
-                own.report().get("pixels_sha256"),
+                own.report().pixelsSha256(),
                 json(edit(
                                 small, "image", "prompt", "7", "size", "128x128", "steps", "2",
                                 "seed", "3"))

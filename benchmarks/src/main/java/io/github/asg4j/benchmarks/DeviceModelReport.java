@@ -9,6 +9,9 @@ import io.github.asg4j.GenerationListener;
 import io.github.asg4j.GenerationRequest;
 import io.github.asg4j.GuideOptions;
 import io.github.asg4j.MethodOptions.AsgOptions;
+import io.github.asg4j.PictureReport;
+import io.github.asg4j.PlanReport;
+import io.github.asg4j.StageReport;
 import io.github.asg4j.plan.WindowAxis;
 
 import java.util.ArrayList;
@@ -30,9 +33,9 @@ public final class DeviceModelReport {
     private DeviceModelReport() {}
 
     /** A run: wall time, and what the stages and the report say. */
-    private record Run(double total, Map<String, Double> stageMillis, Map<String, Object> report) {
-        double time(String name) {
-            return ((Number) ((Map<?, ?>) report.get("times_ms")).get(name)).doubleValue();
+    private record Run(Map<String, Double> stageMillis, PictureReport.Times times) {
+        double total() {
+            return times.total();
         }
     }
 
@@ -94,16 +97,16 @@ public final class DeviceModelReport {
                                 + " %.2f / %.2f |",
                         scale,
                         staleness == 0 ? "synchronous" : "asynchronous",
-                        single.total / 1e3,
-                        pair.total / 1e3,
-                        single.total / pair.total,
+                        single.total() / 1e3,
+                        pair.total() / 1e3,
+                        single.total() / pair.total(),
                         onTwo / 1e3,
                         onOne / onTwo,
                         more,
-                        pair.time("unet") / 1e3,
-                        pair.time("kernels") / 1e3,
-                        pair.time("exchange") / 1e3,
-                        pair.time("wait") / 1e3));
+                        pair.times().unet() / 1e3,
+                        pair.times().kernels() / 1e3,
+                        pair.times().exchange() / 1e3,
+                        pair.times().waiting() / 1e3));
     }
 
     private static String format(String text, Object... values) {
@@ -115,7 +118,7 @@ public final class DeviceModelReport {
         Run best = run(engine, request);
         for (int i = 0; i < runs; i++) {
             Run next = run(engine, request);
-            best = i == 0 || next.total < best.total ? next : best;
+            best = i == 0 || next.total() < best.total() ? next : best;
         }
         return best;
     }
@@ -138,31 +141,23 @@ public final class DeviceModelReport {
                 before = end.getValue();
             }
         }
-        Run run = new Run(0, lengths, image.report());
-        return new Run(run.time("total"), lengths, image.report());
+        return new Run(lengths, image.report().times());
     }
 
-    private static List<DeviceModel.Stage> stages(Map<String, Object> plan, int staleness) {
+    private static List<DeviceModel.Stage> stages(PlanReport plan, int staleness) {
         List<DeviceModel.Stage> stages = new ArrayList<>();
-        for (Object entry : (List<?>) plan.get("stages")) {
-            Map<?, ?> stage = (Map<?, ?>) entry;
-            int views = ((Number) stage.get("views")).intValue();
-            int steps = ((Number) stage.get("steps")).intValue();
-            int barriers = ((Number) stage.get("barriers")).intValue();
-            boolean patches = stage.get("name").equals("stage1");
-            List<Integer> calls = new ArrayList<>();
-            for (int view = 0; view < views; view++) {
-                calls.add(1);
-            }
+        for (StageReport stage : plan.stages()) {
+            StageReport.Windows windows = stage.settings().windowed();
+            boolean patches = windows == null;
             // barriers of stage 1: one for each step that gathers, and the stage switch
             stages.add(
                     new DeviceModel.Stage(
                             patches,
-                            steps,
-                            calls,
-                            patches ? barriers - 1 : 0,
+                            stage.steps(),
+                            Collections.nCopies(stage.views(), 1),
+                            patches ? stage.barriers() - 1 : 0,
                             patches ? staleness : -1,
-                            patches ? List.of() : strips(stage)));
+                            patches ? List.of() : strips(stage, windows)));
         }
         return stages;
     }
@@ -171,19 +166,17 @@ public final class DeviceModelReport {
      * The strips that each window meets: one begins where a row of windows may begin at the earliest,
      * and a row of windows reaches to where its lowest one may end.
      */
-    private static List<DeviceModel.Strips> strips(Map<?, ?> stage) {
-        int rows = ((Number) ((List<?>) stage.get("grid")).get(1)).intValue();
-        int columns = ((Number) ((List<?>) stage.get("grid")).get(0)).intValue();
-        int canvas = ((Number) ((List<?>) stage.get("canvas_latents")).get(1)).intValue();
-        int size = ((Number) ((List<?>) stage.get("view_latents")).get(1)).intValue();
+    private static List<DeviceModel.Strips> strips(StageReport stage, StageReport.Windows windows) {
+        int rows = windows.grid().height();
+        int columns = windows.grid().width();
+        int canvas = windows.canvasLatents().height();
+        int size = stage.viewLatents().height();
+        StageReport.Overlap overlap = windows.overlap();
         WindowAxis axis =
-                rows == 1
+                rows == 1 || overlap == null
                         ? WindowAxis.whole(canvas)
                         : WindowAxis.of(
-                                canvas,
-                                size,
-                                number(stage, "window_stride"),
-                                number(stage, "jitter"));
+                                canvas, size, overlap.stride().height(), overlap.jitter().height());
         List<DeviceModel.Strips> strips = new ArrayList<>();
         for (int row = 0; row < rows; row++) {
             int end = axis.start(row) + axis.jitterHigh(row) + size;
@@ -196,12 +189,6 @@ public final class DeviceModelReport {
         return strips;
     }
 
-    /** Reads a number of a stage, that of the rows where the axes differ. */
-    private static int number(Map<?, ?> stage, String name) {
-        Object value = stage.get(name);
-        return ((Number) (value instanceof List<?> pair ? pair.get(1) : value)).intValue();
-    }
-
     private static DeviceModel.Times times(List<DeviceModel.Stage> stages, Run single) {
         List<Double> views = new ArrayList<>();
         List<Double> lengths = List.copyOf(single.stageMillis.values());
@@ -212,6 +199,6 @@ public final class DeviceModelReport {
             inStages += lengths.get(s);
         }
         // In one memory a guide is there when it is published; a join is part of the stage's time.
-        return new DeviceModel.Times(views, 0, 0, single.total - inStages);
+        return new DeviceModel.Times(views, 0, 0, single.total() - inStages);
     }
 }

@@ -11,7 +11,6 @@ import io.github.asg4j.TraceReport;
 
 import java.util.List;
 import java.util.Locale;
-import java.util.Map;
 
 /**
  * One picture on the GPUs of this machine beside {@code cpu:1}: how far it differs, whether one and
@@ -80,8 +79,7 @@ public final class GpuPicture {
 
     /** Idle is what lies between a device's calls, from its first to its last. */
     private static void rows(Drawn drawn) {
-        Map<?, ?> times = (Map<?, ?>) drawn.image().report().get("times_ms");
-        double total = ((Number) times.get("total")).doubleValue();
+        double total = drawn.image().report().times().total();
         drawn.trace()
                 .uses()
                 .forEach(
@@ -110,7 +108,7 @@ public final class GpuPicture {
                 Locale.ROOT, "largest %d of 255 levels, mean %.4f", largest, (double) sum / n);
     }
 
-    private static Object hash(Drawn drawn) {
-        return String.valueOf(drawn.image().report().get("pixels_sha256"));
+    private static String hash(Drawn drawn) {
+        return drawn.image().report().pixelsSha256();
     }
 }

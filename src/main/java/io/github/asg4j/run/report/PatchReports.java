@@ -2,8 +2,8 @@
 package io.github.asg4j.run.report;
 
 import io.github.asg4j.AttentionReport;
-import io.github.asg4j.GeneratedImage;
 import io.github.asg4j.PatchReport;
+import io.github.asg4j.PreviewImage;
 import io.github.asg4j.device.Memory;
 import io.github.asg4j.model.Manifest;
 import io.github.asg4j.plan.Canvas;
@@ -51,7 +51,7 @@ public final class PatchReports {
             Canvas canvas,
             Schedule schedule,
             MemorySegment clean,
-            List<GeneratedImage> pictures,
+            List<PreviewImage> pictures,
             Memory memory) {
         Level after = schedule.levels().get(run.stage().firstStep() + run.stage().steps());
         return PatchReport.copyOf(

@@ -2,9 +2,9 @@
 package io.github.asg4j.run.report;
 
 import io.github.asg4j.AttentionReport;
-import io.github.asg4j.GeneratedImage;
 import io.github.asg4j.GenerationEvent;
 import io.github.asg4j.PatchReport;
+import io.github.asg4j.PreviewImage;
 import io.github.asg4j.plan.Canvas;
 import io.github.asg4j.plan.Stage;
 import io.github.asg4j.run.denoise.Keep;
@@ -32,7 +32,6 @@ public final class ProgressReporter {
     private final Cancellation cancellation;
     private final Audience audience;
     private final LatentsDecoder decoder;
-    private final ReportBuilder reports;
 
     private List<StageRun> stages = List.of();
 
@@ -53,21 +52,18 @@ public final class ProgressReporter {
 
     /**
      * @param decoder makes the previews
-     * @param reports what previews are returned with
      */
     public ProgressReporter(
             RequestContext context,
             WorkScheduler scheduler,
             Cancellation cancellation,
             Audience audience,
-            LatentsDecoder decoder,
-            ReportBuilder reports) {
+            LatentsDecoder decoder) {
         this.context = context;
         this.scheduler = scheduler;
         this.cancellation = cancellation;
         this.audience = audience;
         this.decoder = decoder;
-        this.reports = reports;
     }
 
     /**
@@ -109,7 +105,7 @@ public final class ProgressReporter {
                 reportPatches(patches);
             }
             if (preview) {
-                GeneratedImage image = preview(run);
+                PreviewImage image = preview(run);
                 audience.listener.tell(l -> l.onPreview(image));
                 requestPreview(run);
             }
@@ -139,7 +135,7 @@ public final class ProgressReporter {
         scheduler.request(run, progress -> run.requestPreview(audience.previewEvery, progress));
     }
 
-    private GeneratedImage preview(StageRun run) {
+    private PreviewImage preview(StageRun run) {
         MemorySegment clean = run.previewCanvas(context.kernels());
         Canvas canvas = context.canvas();
         Stage.Windows win = run.stage().canvasWindows();
@@ -147,7 +143,12 @@ public final class ProgressReporter {
                 win != null && win.smallerThan(canvas)
                         ? wholly(clean, win.y().canvas(), win.x().canvas())
                         : decoded(clean, canvas.height(), canvas.width(), Crop.of(canvas));
-        return reports.preview(pixels, run.stage().name(), run.previewStep() + 1);
+        return preview(pixels, run, run.previewStep() + 1);
+    }
+
+    private static PreviewImage preview(Pixels pixels, StageRun run, int step) {
+        return new PreviewImage(
+                pixels.width(), pixels.height(), pixels.rgb(), run.stage().name(), step);
     }
 
     private Pixels wholly(MemorySegment latents, int height, int width) {
@@ -169,13 +170,13 @@ public final class ProgressReporter {
         }
         if (audience.keep.patches()) {
             Canvas canvas = context.canvas();
-            List<GeneratedImage> pictures = new ArrayList<>();
+            List<PreviewImage> pictures = new ArrayList<>();
             MemorySegment clean = run.switchedClean().read(context.memory());
             for (int i = 0; i < canvas.patches(); i++) {
                 long bytes = canvas.patchPlane() * Float.BYTES;
                 MemorySegment one = clean.asSlice(i * bytes, bytes);
                 Pixels pixels = wholly(one, canvas.y().patch(), canvas.x().patch());
-                pictures.add(reports.patch(pixels, i));
+                pictures.add(preview(pixels, run, run.stage().steps()));
             }
             PatchReport report =
                     PatchReports.patches(

@@ -2,13 +2,8 @@
 package io.github.asg4j.run.report;
 
 import io.github.asg4j.GeneratedImage;
-import io.github.asg4j.GenerationRequest;
 import io.github.asg4j.Lora;
-import io.github.asg4j.Seed;
-import io.github.asg4j.model.Manifest;
-import io.github.asg4j.plan.Canvas;
-import io.github.asg4j.plan.Plan;
-import io.github.asg4j.planning.PlannedRequest;
+import io.github.asg4j.PictureReport;
 import io.github.asg4j.run.denoise.ObjectMask;
 import io.github.asg4j.run.picture.Pixels;
 import io.github.asg4j.run.work.WorkScheduler;
@@ -32,6 +27,8 @@ import java.util.Iterator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.OptionalDouble;
+import java.util.OptionalInt;
 import java.util.function.ToLongFunction;
 import java.util.stream.Stream;
 
@@ -56,104 +53,54 @@ public final class ReportBuilder {
     /**
      * A finished picture with its report.
      *
-     * @param cut of the prompt, which the text encoders had no room for
-     * @param negativeCut of the negative prompt
-     * @param vae how the latents were decoded; null: none were
+     * @param cut of the prompts
+     * @param decoded how the latents were decoded; null: there were none
      * @param objectMask by which background was told; null: it was not
      */
     public GeneratedImage picture(
             Pixels pixels,
-            String cut,
-            String negativeCut,
-            @Nullable String vae,
+            PictureReport.Cut cut,
+            @Nullable String decoded,
             @Nullable ObjectMask objectMask) {
-        PlannedRequest planned = context.planned();
-        GenerationRequest request = context.request();
-        Plan plan = context.plan();
-        Canvas canvas = context.canvas();
-        Manifest manifest = context.manifest();
-        Schedule schedule = planned.schedule();
-        Map<String, Object> map = new LinkedHashMap<>();
-        map.put("width", canvas.x().pixels());
-        map.put("height", canvas.y().pixels());
-        map.put("seed", Seed.number(request.seed()));
-        map.put("method", request.method());
-        map.put("prompt", request.prompt());
-        map.put("negative_prompt", request.negativePrompt());
-        map.put("prompt_cut", cut);
-        map.put("negative_prompt_cut", negativeCut);
-        map.put("steps", plan.steps());
-        map.put("scheduler", schedule.solver().id());
-        map.put("spacing", schedule.spacing().id());
-        map.put("eta", schedule.eta());
-        map.put("guidance_scale", planned.guidanceScale());
-        map.put("patches", List.of(canvas.x().patches(), canvas.y().patches()));
-        map.putAll(plan.settings());
-        if (vae != null) {
-            map.put("vae", vae);
-        }
-        if (!request.guide().maskBlocks().isEmpty()) {
-            map.put("mask_blocks", request.guide().maskBlocks());
-        }
-        if (!request.guide().maskTokens().isEmpty()) {
-            map.put("mask_tokens", request.guide().maskTokens());
-        }
-        if (objectMask != null) {
-            map.put("background_windows", objectMask.backgroundWindows());
-        }
-        map.put("paper_defaults", request.paperDefaults());
-        if (request.image() != null) {
-            map.put("image", request.image().toString());
-        }
+        Schedule schedule = context.planned().schedule();
         List<Worker> workers = context.workers().workers();
-        map.put("devices", workers.stream().map(Worker::name).toList());
-        map.put("lost_devices", lostDevices());
-        map.put("view_batch", plan.viewBatch());
-        map.put("threads_per_worker", context.model().threadsPerWorker());
-        map.put("kernels", workers.getFirst().kernels().name());
-        map.put("barriers", plan.barriers());
-        map.put("guided_evaluations", plan.guidedEvaluations());
-        map.put("unet_runs", plan.unetRuns());
-        map.put("model", manifest.name());
-        if (!request.loras().isEmpty()) {
-            map.put("loras", loras());
-        }
-        map.put("version", context.engine().version());
-        map.put("bundle_sha256", context.engine().bundle().bundleSha256());
-        return image(pixels, map);
+        PictureReport report =
+                new PictureReport(
+                        context.request(),
+                        context.plan().report(),
+                        new PictureReport.Sampling(
+                                schedule.solver().id(),
+                                schedule.spacing().id(),
+                                schedule.eta(),
+                                context.planned().guidanceScale()),
+                        cut,
+                        decoded,
+                        objectMask == null
+                                ? OptionalInt.empty()
+                                : OptionalInt.of(objectMask.backgroundWindows()),
+                        new PictureReport.Devices(
+                                workers.stream().map(Worker::name).toList(),
+                                lostDevices(),
+                                context.model().threadsPerWorker(),
+                                workers.getFirst().kernels().name()),
+                        context.manifest().name(),
+                        loras(),
+                        context.engine().bundle().bundleSha256(),
+                        context.engine().version(),
+                        sha256(pixels.rgb().duplicate()),
+                        memory(),
+                        times());
+        return new GeneratedImage(pixels.width(), pixels.height(), pixels.rgb(), report);
     }
 
     /** The LoRA files that were drawn with. */
-    private List<Map<String, Object>> loras() {
-        List<Map<String, Object>> list = new ArrayList<>();
+    private List<PictureReport.AppliedLora> loras() {
+        List<PictureReport.AppliedLora> list = new ArrayList<>();
         Iterator<String> hashes = context.model().loraHashes().iterator();
         for (Lora lora : context.request().loras()) {
-            Map<String, Object> map = new LinkedHashMap<>();
-            map.put("file", lora.file().toString());
-            map.put("weight", lora.weight());
-            map.put("sha256", hashes.next());
-            list.add(map);
+            list.add(new PictureReport.AppliedLora(lora.file(), lora.weight(), hashes.next()));
         }
         return list;
-    }
-
-    /** A picture on the way. */
-    public GeneratedImage preview(Pixels pixels, String stage, int step) {
-        Map<String, Object> map = new LinkedHashMap<>();
-        map.put("preview_stage", stage);
-        map.put("preview_step", step);
-        return image(pixels, map);
-    }
-
-    /** The picture of one patch as stage 1 left it. */
-    public GeneratedImage patch(Pixels pixels, int patch) {
-        return image(pixels, new LinkedHashMap<>(Map.of("patch", patch)));
-    }
-
-    private GeneratedImage image(Pixels pixels, Map<String, Object> map) {
-        map.put("pixels_sha256", sha256(pixels.rgb().duplicate()));
-        finish(map);
-        return new GeneratedImage(pixels.width(), pixels.height(), pixels.rgb(), map);
     }
 
     /** Devices lost on the way of this picture, and GPUs lost before. */
@@ -163,26 +110,26 @@ public final class ReportBuilder {
         return names;
     }
 
-    private void finish(Map<String, Object> map) {
-        Map<String, Object> peak = new LinkedHashMap<>();
-        context.workers().workers().forEach(w -> peak.put(w.name(), w.bytes()));
-        map.put("peak_bytes", peak);
-        map.put("host_bytes", context.memory().bytes());
-        map.put("process_peak_bytes", processPeakBytes());
+    private PictureReport.MemoryUse memory() {
+        Map<String, Long> devices = new LinkedHashMap<>();
+        context.workers().workers().forEach(w -> devices.put(w.name(), w.bytes()));
+        return new PictureReport.MemoryUse(devices, context.memory().bytes(), processPeakBytes());
+    }
+
+    private PictureReport.Times times() {
         RequestTimes times = context.times();
-        Map<String, Object> millis = new LinkedHashMap<>();
-        millis.put("load", millis(times.loadNanos()));
-        millis.put("total", millis(times.totalNanos()));
-        millis.put("text", millis(times.textNanos()));
-        millis.put("unet", mean(Worker::unetNanos));
-        millis.put("kernels", mean(Worker::kernelNanos));
-        millis.put("exchange", mean(Worker::exchangeNanos));
-        millis.put("wait", waitMillis < 0 ? mean(Worker::waitNanos) : waitMillis);
-        millis.put("vae", millis(times.vaeNanos()));
-        if (context.plan().upscaling() != null) {
-            millis.put("upscale", millis(times.upscaleNanos()));
-        }
-        map.put("times_ms", millis);
+        return new PictureReport.Times(
+                millis(times.loadNanos()),
+                millis(times.totalNanos()),
+                millis(times.textNanos()),
+                mean(Worker::unetNanos),
+                mean(Worker::kernelNanos),
+                mean(Worker::exchangeNanos),
+                waitMillis < 0 ? mean(Worker::waitNanos) : waitMillis,
+                millis(times.vaeNanos()),
+                context.plan().upscaling() == null
+                        ? OptionalDouble.empty()
+                        : OptionalDouble.of(millis(times.upscaleNanos())));
     }
 
     /** Mean over the workers, ms. */

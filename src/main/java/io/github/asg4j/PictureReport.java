@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.github.asg4j;
+
+import org.jspecify.annotations.Nullable;
+
+import java.nio.file.Path;
+import java.util.Collections;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.OptionalDouble;
+import java.util.OptionalInt;
+
+/**
+ * How a picture came about: what was asked for, what was decided, who drew it, and what it took. {@link
+ * ReportJson} writes it as JSON.
+ *
+ * @param request as it was submitted
+ * @param plan that was carried out
+ * @param sampling of the schedule
+ * @param cut what the text encoders had no room for
+ * @param decoded how the latents were decoded, as {@link PlanReport.Decoding#summary}: in smaller tiles
+ *     than planned where memory did not suffice; null: there were none
+ * @param backgroundWindows windows of stage 2 without an object; empty: they were not told apart
+ * @param devices that drew
+ * @param model name of the bundle
+ * @param loras files that were merged into the model for this picture
+ * @param bundleSha256 of the bundle's manifest, 64 hexadecimal digits
+ * @param version of this library
+ * @param pixelsSha256 of the pixels, RGB8 row by row, 64 hexadecimal digits
+ * @param memory that this engine took
+ * @param times that it took
+ */
+public record PictureReport(
+        GenerationRequest request,
+        PlanReport plan,
+        Sampling sampling,
+        Cut cut,
+        @Nullable String decoded,
+        OptionalInt backgroundWindows,
+        Devices devices,
+        String model,
+        List<AppliedLora> loras,
+        String bundleSha256,
+        String version,
+        String pixelsSha256,
+        MemoryUse memory,
+        Times times) {
+    public PictureReport {
+        loras = List.copyOf(loras);
+    }
+
+    /**
+     * A LoRA file that was merged into the model.
+     *
+     * @param weight that it was merged with
+     * @param sha256 of the file, 64 hexadecimal digits
+     */
+    public record AppliedLora(Path file, double weight, String sha256) {}
+
+    /**
+     * How the noise was taken away.
+     *
+     * @param scheduler name of the solver, as in "euler"
+     * @param spacing of the noise levels, as in "leading"
+     * @param eta stochasticity of DDIM, 0..1
+     * @param guidanceScale of classifier-free guidance; up to 1: none
+     */
+    public record Sampling(String scheduler, String spacing, double eta, double guidanceScale) {}
+
+    /**
+     * The ends of prompts that are longer than the text encoders take; empty where nothing was cut off.
+     *
+     * @param prompt end of the prompt
+     * @param negativePrompt end of the negative prompt
+     */
+    public record Cut(String prompt, String negativePrompt) {
+        /** Nothing was cut off. */
+        public static final Cut NONE = new Cut("", "");
+    }
+
+    /**
+     * The workers.
+     *
+     * @param names of those that drew, as in "cpu#0" and "cuda:1"
+     * @param lost names of those that were lost on the way, and of GPUs that were lost before
+     * @param threadsPerWorker threads of one call of a network
+     * @param kernels name of the kernels
+     */
+    public record Devices(
+            List<String> names, List<String> lost, int threadsPerWorker, String kernels) {
+        public Devices {
+            names = List.copyOf(names);
+            lost = List.copyOf(lost);
+        }
+    }
+
+    /**
+     * Bytes at their peak. What ONNX Runtime takes is only in the process's.
+     *
+     * @param devices what this engine allocated for each worker, by its name
+     * @param host what it allocated in host memory for the picture
+     * @param process resident memory of the process since it began; -1: the system does not tell
+     */
+    public record MemoryUse(Map<String, Long> devices, long host, long process) {
+        public MemoryUse {
+            devices = Collections.unmodifiableMap(new LinkedHashMap<>(devices));
+        }
+    }
+
+    /**
+     * Milliseconds. Those of networks, kernels, exchange and waiting are means over the workers.
+     *
+     * @param load networks that only this request's method needs
+     * @param total from the begin of the work to the pixels
+     * @param text text encoders
+     * @param unet the denoiser
+     * @param kernels this engine's kernels
+     * @param exchange copies between devices
+     * @param waiting for other workers
+     * @param vae the VAE, and pictures on the way
+     * @param upscale upscalers; empty: the method has none
+     */
+    public record Times(
+            double load,
+            double total,
+            double text,
+            double unet,
+            double kernels,
+            double exchange,
+            double waiting,
+            double vae,
+            OptionalDouble upscale) {}
+}

@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.github.asg4j;
+
+import org.jspecify.annotations.Nullable;
+
+import java.util.Collections;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+
+/**
+ * How a request would be drawn and what it would take, decided before any work ({@link Engine#plan}).
+ * {@link ReportJson} writes it as JSON.
+ *
+ * @param method name of the method
+ * @param size of the picture, pixels
+ * @param patches native-size patches that the canvas is cut into, columns and rows
+ * @param patchLatents latent cells of a patch
+ * @param canvasLatents latent cells of the canvas
+ * @param canvasPixels pixels of the canvas, whose centre is the picture
+ * @param steps denoising steps of the schedule
+ * @param viewBatch views in one call of the denoiser at most
+ * @param stages in the order in which they are drawn
+ * @param decoding of the latents; null: there are none, a picture is given
+ * @param upscaling of the decoded picture; null: the method has none
+ * @param barriers moments at which all workers wait for each other
+ * @param guidedEvaluations evaluations of the denoiser: one per view and step, a conditional and an
+ *     unconditional row together
+ * @param unetRuns calls of the denoiser
+ * @param memory bytes of host memory
+ * @param deviceMemory bytes of each GPU worker's memory by the worker's name; empty on the CPU
+ */
+public record PlanReport(
+        String method,
+        Size size,
+        Size patches,
+        Size patchLatents,
+        Size canvasLatents,
+        Size canvasPixels,
+        int steps,
+        int viewBatch,
+        List<StageReport> stages,
+        @Nullable Decoding decoding,
+        @Nullable Upscaling upscaling,
+        int barriers,
+        long guidedEvaluations,
+        long unetRuns,
+        Memory memory,
+        Map<String, Memory> deviceMemory) {
+    public PlanReport {
+        stages = List.copyOf(stages);
+        deviceMemory = Collections.unmodifiableMap(new LinkedHashMap<>(deviceMemory));
+    }
+
+    /**
+     * How latents become pixels.
+     *
+     * @param tiles that are decoded one by one; 1: the canvas is decoded whole
+     * @param feathered whether tiles are blended where they overlap; otherwise they have the statistics
+     *     of the whole picture, and meet without a seam
+     * @param tileSize pixels of a tile with its overlap
+     * @param tilePixels pixels a side that were asked for or chosen; 0: the canvas is decoded whole
+     * @param atOnce tiles that are decoded at the same time in one memory
+     * @param columnBorders where tiles meet, pixels from the left of the canvas, ascending
+     * @param rowBorders where tiles meet, pixels from the top of the canvas, ascending
+     */
+    public record Decoding(
+            int tiles,
+            boolean feathered,
+            Size tileSize,
+            int tilePixels,
+            int atOnce,
+            List<Integer> columnBorders,
+            List<Integer> rowBorders) {
+        public Decoding {
+            columnBorders = List.copyOf(columnBorders);
+            rowBorders = List.copyOf(rowBorders);
+        }
+
+        /** Whether the canvas is decoded whole. */
+        public boolean whole() {
+            return tilePixels == 0;
+        }
+
+        /** In words: "whole", "9 tiles of 512x512 pixels" or "9 feathered tiles of 512x512 pixels". */
+        public String summary() {
+            return whole()
+                    ? "whole"
+                    : tiles
+                            + (feathered ? " feathered" : "")
+                            + " tiles of "
+                            + tileSize.width()
+                            + "x"
+                            + tileSize.height()
+                            + " pixels";
+        }
+    }
+
+    /**
+     * How the decoded picture is enlarged.
+     *
+     * @param passes one upscaler after the other
+     * @param resampledTo pixels that the last pass's result is made smaller to; null: it is kept
+     * @param pictureBytes bytes of the pictures between the passes
+     * @param workerBytes bytes of one worker's tiles
+     */
+    public record Upscaling(
+            List<Pass> passes, @Nullable Size resampledTo, long pictureBytes, long workerBytes) {
+        public Upscaling {
+            passes = List.copyOf(passes);
+        }
+
+        /** Calls of upscalers. */
+        public int tiles() {
+            return passes.stream().mapToInt(Pass::tiles).sum();
+        }
+
+        /** Files of the upscalers in the bundle. */
+        public List<String> files() {
+            return passes.stream().map(Pass::file).toList();
+        }
+    }
+
+    /**
+     * One upscaler over the whole picture.
+     *
+     * @param file of the upscaler in the bundle
+     * @param scale pixels of a side that it makes of one
+     * @param pixels that it is given
+     * @param tiles that the picture is cut into
+     * @param overlap pixels of the picture that a tile sees beyond its own
+     * @param timesThePixels pixels that the upscaler is given, overlaps included, per pixel of the
+     *     picture
+     * @param tileError how far a tile is off the whole picture at most, levels of 255, as it was
+     *     measured when the upscaler was exported; NaN: the bundle does not say
+     */
+    public record Pass(
+            String file,
+            int scale,
+            Size pixels,
+            int tiles,
+            int overlap,
+            double timesThePixels,
+            double tileError) {}
+
+    /**
+     * Bytes of one memory, by what they are for. What this engine allocates is exact; weights are as they
+     * are stored; {@code workspace} and {@code vae}, which ONNX Runtime allocates, are lower bounds.
+     *
+     * @param weights of all networks
+     * @param latents latents, guides, masks and outputs of windows
+     * @param workers inputs and outputs of the networks
+     * @param workspace working memory of the denoiser and of upscalers
+     * @param vae working memory of the VAE's decoder
+     * @param picture decoded picture, its tiles, and RGB8
+     */
+    public record Memory(
+            long weights, long latents, long workers, long workspace, long vae, long picture) {
+        /** The sum of all. */
+        public long total() {
+            return weights + latents + workers + workspace + vae + picture;
+        }
+    }
+}
