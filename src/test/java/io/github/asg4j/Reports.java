@@ -106,7 +106,10 @@ public final class Reports {
                 new PictureReport.Devices(List.of("cpu#0", "cpu#1"), List.of(), 1, "java"),
                 "fake",
                 request.loras().stream()
-                        .map(l -> new PictureReport.AppliedLora(l.file(), l.weight(), "ab".repeat(32)))
+                        .map(
+                                l ->
+                                        new PictureReport.AppliedLora(
+                                                l.file(), l.weight(), "ab".repeat(32)))
                         .toList(),
                 "0123456789abcdef",
                 "1.0",

@@ -18,9 +18,9 @@ import java.util.EnumSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
-import java.util.function.Function;
 import java.util.Map;
 import java.util.Set;
+import java.util.function.Function;
 import java.util.stream.Collectors;
 
 /**
@@ -88,7 +88,8 @@ public final class PngParameters {
 
     /** "style: 0.8, face: 1": names of LoRA files without their ending, and what is said of each. */
     private static @Nullable String loras(
-            List<PictureReport.AppliedLora> loras, Function<PictureReport.AppliedLora, Object> said) {
+            List<PictureReport.AppliedLora> loras,
+            Function<PictureReport.AppliedLora, Object> said) {
         if (loras.isEmpty()) {
             return null;
         }

@@ -242,7 +242,7 @@ public record MemoryEstimate(
     private String advice(long limit, Plan plan) {
         if (weights > limit) {
             return "The model's weights alone do not fit: allow more (--max-memory), or use a"
-                       + " smaller model";
+                    + " smaller model";
         }
         List<String> ways = new ArrayList<>();
         ways.add("draw a smaller picture");

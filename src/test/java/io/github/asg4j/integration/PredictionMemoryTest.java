@@ -36,8 +36,12 @@ class PredictionMemoryTest {
         GenerationRequest plain = Tiny.request().method(method).viewBatch(4).build();
         GenerationRequest remembering = plain.toBuilder().scheduler("dpmpp_2m").build();
         try (Engine engine = Engine.open(Tiny.options(1))) {
-            assertEquals(canvases * CANVAS, more(engine, plain, remembering, PlanReport.Memory::latents));
-            assertEquals(ofWorker * CANVAS, more(engine, plain, remembering, PlanReport.Memory::workers));
+            assertEquals(
+                    canvases * CANVAS,
+                    more(engine, plain, remembering, PlanReport.Memory::latents));
+            assertEquals(
+                    ofWorker * CANVAS,
+                    more(engine, plain, remembering, PlanReport.Memory::workers));
         }
         // The rows of the schedule are there once more.
         long rows =
@@ -46,7 +50,10 @@ class PredictionMemoryTest {
     }
 
     private static long more(
-            Engine engine, GenerationRequest plain, GenerationRequest remembering, ToLongFunction<PlanReport.Memory> part) {
+            Engine engine,
+            GenerationRequest plain,
+            GenerationRequest remembering,
+            ToLongFunction<PlanReport.Memory> part) {
         return bytes(engine, remembering, part) - bytes(engine, plain, part);
     }
 

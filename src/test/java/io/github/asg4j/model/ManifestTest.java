@@ -193,9 +193,9 @@ class ManifestTest {
                         .replace(
                                 "\"scheduler\":",
                                 "\"upscalers\": [{\"file\": \"x4.onnx\", \"scale\": 4, \"overlap\":"
-                                    + " 32, \"tile_error\": 0.04, \"width\": 64}, {\"file\":"
-                                    + " \"x2.onnx\", \"scale\": 2, \"overlap\": 0}],"
-                                    + " \"scheduler\":");
+                                        + " 32, \"tile_error\": 0.04, \"width\": 64}, {\"file\":"
+                                        + " \"x2.onnx\", \"scale\": 2, \"overlap\": 0}],"
+                                        + " \"scheduler\":");
         assertEquals(
                 List.of(
                         new Manifest.Upscaler("x4.onnx", 4, 32, 0.04, 64),
