@@ -49,7 +49,7 @@ record Work(int width, int height, List<Stage> stages, Map<String, Object> plan)
         return (long) width * height;
     }
 
-    /** Of all stages together. */
+    /** Returns the steps of all stages together. */
     int steps() {
         return stages.stream().mapToInt(Stage::steps).sum();
     }
