@@ -16,15 +16,15 @@ import java.lang.foreign.MemorySegment;
  */
 public record StepHistory(
         MemorySegment clean, MemorySegment past1, MemorySegment past2, MemorySegment past3) {
-    /** Of a solver without memory. */
+    /** The history of a solver without memory. */
     public static final StepHistory NONE = new StepHistory(MemorySegment.NULL);
 
-    /** Of a step that leaves its prediction and takes none. */
+    /** Makes the history of a step that leaves its prediction and takes none. */
     public StepHistory(MemorySegment clean) {
         this(clean, MemorySegment.NULL);
     }
 
-    /** Of a step with one past prediction. */
+    /** Makes the history of a step with one past prediction. */
     public StepHistory(MemorySegment clean, MemorySegment past1) {
         this(clean, past1, MemorySegment.NULL, MemorySegment.NULL);
     }

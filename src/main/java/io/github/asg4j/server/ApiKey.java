@@ -121,7 +121,7 @@ public record ApiKey(String name, String secret, Limits limits) {
                 where + ": '" + text + "' is no limit: give a whole number, 1 to 2147483647");
     }
 
-    /** Without the secret. */
+    /** Returns a text without the secret. */
     @Override
     public String toString() {
         return "ApiKey[name=" + name + ", limits=" + limits + "]";

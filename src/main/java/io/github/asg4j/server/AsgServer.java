@@ -40,7 +40,7 @@ public final class AsgServer implements AutoCloseable {
     /** A body that comes slower is an attack. */
     private static final long MIN_BYTES_PER_SECOND = 256;
 
-    /** For answers on their way when the server stops; pictures are no longer drawn then. */
+    /** Time for answers on their way when the server stops; pictures are no longer drawn then. */
     private static final long STOP_MILLIS = 10_000;
 
     private final ServerOptions options;

@@ -53,7 +53,7 @@ final class Exchange {
         return request.getMethod();
     }
 
-    /** Without query, as the client wrote it. */
+    /** Returns the path without query, as the client wrote it. */
     String path() {
         String path = request.getHttpURI().getPath();
         return path == null ? "" : path;
@@ -128,7 +128,7 @@ final class Exchange {
         }
     }
 
-    /** Of a body with more bytes than are read. */
+    /** Makes the refusal of a body with more bytes than are read. */
     static Refusal tooLarge(int limit) {
         return Refusal.invalid(
                 413,
@@ -160,7 +160,7 @@ final class Exchange {
 
     // The answer.
 
-    /** For the answer. */
+    /** Sets a header of the answer. */
     void header(String name, String value) {
         response.getHeaders().put(name, value);
     }

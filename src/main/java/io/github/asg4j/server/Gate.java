@@ -79,7 +79,7 @@ final class Gate {
         }
     }
 
-    /** Without the port. */
+    /** Returns a host without its port. */
     private static String hostOf(String hostAndPort) {
         int colon = hostAndPort.lastIndexOf(':');
         boolean port = colon > hostAndPort.lastIndexOf(']') && colon >= 0;

@@ -89,7 +89,7 @@ final class Job {
         return own(drawing.await(version, millis));
     }
 
-    /** As {@link #await}, sending a sign of life where nothing happens for a while. */
+    /** Waits like {@link #await}, and sends a sign of life where nothing happens for a while. */
     Progress next(EventStream events, Progress last) throws InterruptedException, IOException {
         Progress newer = await(last.version(), PING_MILLIS);
         if (newer.version() == last.version()) {

@@ -56,7 +56,7 @@ final class Jobs implements AutoCloseable {
     private boolean draining;
     private boolean closed;
 
-    /** Of the last picture: how long it may take until there is a place again. */
+    /** Seconds of the last picture: how long it may take until there is a place again. */
     private double lastSeconds = 5;
 
     Jobs(Engine engine, int capacity, StartPictures startPictures, Metrics metrics) {

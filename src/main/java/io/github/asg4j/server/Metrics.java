@@ -19,7 +19,7 @@ import java.util.function.ToDoubleFunction;
 
 /** Counters and histograms for Prometheus. Thread-safe. */
 final class Metrics {
-    /** Of a histogram of seconds, which a picture takes from a few tenths to many minutes of. */
+    /** Buckets of a histogram of seconds: a picture takes from some tenths of a second to many minutes. */
     private static final Duration[] BUCKETS =
             List.of(0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 600.0).stream()
                     .map(seconds -> Duration.ofMillis((long) (seconds * 1000)))

@@ -15,7 +15,7 @@ import java.util.Locale;
 record Output(Format format, int quality) {
     static final Output PNG = new Output(Format.PNG, JpegWriter.DEFAULT_QUALITY);
 
-    /** For previews, which are soon replaced. */
+    /** The form of previews, which are soon replaced. */
     static final Output PREVIEW = new Output(Format.JPEG, 80);
 
     /** Formats that are written here. */
@@ -27,7 +27,7 @@ record Output(Format format, int quality) {
             return "image/" + word();
         }
 
-        /** As OpenAI's API writes it. */
+        /** Returns the name in OpenAI's API. */
         String word() {
             return name().toLowerCase(Locale.ROOT);
         }

@@ -31,7 +31,7 @@ record Progress(
         @Nullable Refusal failure) {
     static final Progress QUEUED = new Progress(0, Status.QUEUED, 0, "", 0, 0, 0, 0, 0, null, null);
 
-    /** From one to the next. */
+    /** The states of a job, from one to the next. */
     enum Status {
         QUEUED,
         DRAWING,

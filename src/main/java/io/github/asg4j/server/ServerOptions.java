@@ -24,7 +24,7 @@ public record ServerOptions(
         Limits limits,
         List<String> hosts,
         boolean logPrompts) {
-    /** On the loopback address, port 8080, without keys and limits. */
+    /** Options of a server on the loopback address, port 8080, without keys and limits. */
     public static final ServerOptions DEFAULT =
             new ServerOptions("127.0.0.1", 8080, 16, List.of(), Limits.NONE, List.of(), false);
 

@@ -18,7 +18,7 @@ record Work(PlanReport plan) {
         return (long) width() * height();
     }
 
-    /** Of all stages together. */
+    /** Returns the steps of all stages together. */
     int steps() {
         return plan.stages().stream().mapToInt(StageReport::steps).sum();
     }
