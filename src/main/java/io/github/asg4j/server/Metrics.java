@@ -82,7 +82,7 @@ final class Metrics {
     /**
      * Where the time of a picture went.
      *
-     * @param milliseconds by stage
+     * @param times by stage
      */
     void stages(PictureReport.Times times) {
         stage("load", times.load());
