@@ -122,11 +122,22 @@ public final class LoadedModel implements AutoCloseable {
             networks = Networks.load(bundle, changes, front, loops(placements));
             return new LoadedModel(bundle, networks, Networks.joined(bundle, vae), placements);
         } catch (RuntimeException e) {
-            vae.thenAccept(OrtSession::close);
+            closeLoaded(bundle, vae, e);
             if (networks != null) {
                 networks.close();
             }
             throw e;
+        }
+    }
+
+    private static void closeLoaded(
+            Bundle bundle, CompletableFuture<OrtSession> load, RuntimeException failure) {
+        try {
+            Networks.joined(bundle, load).close();
+        } catch (RuntimeException e) {
+            if (e != failure) {
+                failure.addSuppressed(e);
+            }
         }
     }
 

@@ -87,10 +87,11 @@ record LoraName(Network network, String module, Role role) {
         /** The whole change of a bias. */
         FULL_BIAS(".diff_b", ".b_norm");
 
-        private final List<String> ends;
+        /** One a line: enums hold nothing that can change. */
+        private final String ends;
 
         Role(String... ends) {
-            this.ends = List.of(ends);
+            this.ends = String.join("\n", ends);
         }
     }
 
@@ -165,7 +166,7 @@ record LoraName(Network network, String module, Role role) {
         Role role = null;
         String path = name;
         for (Role r : Role.values()) {
-            Optional<String> end = r.ends.stream().filter(name::endsWith).findFirst();
+            Optional<String> end = r.ends.lines().filter(name::endsWith).findFirst();
             if (end.isPresent()) {
                 role = r;
                 path = name.substring(0, name.length() - end.get().length());
