@@ -15,7 +15,7 @@ draw() {
     for size in 256x256 312x208 208x312 368x184 184x368 384x216 216x384 392x168; do
         sizes=$sizes,$size:$1
     done
-    "$here/asg" eval --out "$folder" --steps 20 --sizes "${sizes#,}" --methods "$2" > /dev/null
+    "$here/asg" eval --out "$folder" --steps 10 --sizes "${sizes#,}" --methods "$2" > /dev/null
 }
 draw 50 asg,cutdiffusion,superres
 draw 20 direct,scalecrafter
