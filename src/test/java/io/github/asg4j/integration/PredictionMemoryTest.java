@@ -20,27 +20,27 @@ import java.util.function.ToLongFunction;
 
 /** What a solver with a memory keeps of the steps before is in the plan, and it is what is allocated. */
 class PredictionMemoryTest {
-    /** Of [4, 16, 16], the canvas of a picture of 128 x 128. */
-    private static final long CANVAS = 4L * 16 * 16 * Float.BYTES;
+    /** Bytes of a patch [4, 8, 8], of which a picture of 128 x 128 has four. */
+    private static final long PATCH = 4L * 8 * 8 * Float.BYTES;
 
-    /** Two predictions of every latent; a phase has two paths, stage 1 a call's more. */
+    /** Two predictions of every latent; a phase has two paths, stage 1 one of a call more. */
     @ParameterizedTest
     @CsvSource({
-        "direct, 2, 0",
-        "multidiffusion, 2, 0",
-        "asg, 4, 1",
-        "cutdiffusion, 4, 1",
-        "demofusion, 4.5, 0"
+        "direct, 8, 0",
+        "multidiffusion, 8, 0",
+        "asg, 16, 4",
+        "cutdiffusion, 16, 4",
+        "demofusion, 18, 0"
     })
-    void predictionsAreCounted(String method, double canvases, double ofWorker) {
+    void predictionsAreCounted(String method, long patches, long ofWorker) {
         GenerationRequest plain = Tiny.request().method(method).viewBatch(4).build();
         GenerationRequest remembering = plain.toBuilder().scheduler("dpmpp_2m").build();
         try (Engine engine = Engine.open(Tiny.options(1))) {
             assertEquals(
-                    canvases * CANVAS,
+                    patches * PATCH,
                     more(engine, plain, remembering, PlanReport.Memory::latents));
             assertEquals(
-                    ofWorker * CANVAS,
+                    ofWorker * PATCH,
                     more(engine, plain, remembering, PlanReport.Memory::workers));
         }
         // The rows of the schedule are there once more.
