@@ -37,11 +37,9 @@ class PredictionMemoryTest {
         GenerationRequest remembering = plain.toBuilder().scheduler("dpmpp_2m").build();
         try (Engine engine = Engine.open(Tiny.options(1))) {
             assertEquals(
-                    patches * PATCH,
-                    more(engine, plain, remembering, PlanReport.Memory::latents));
+                    patches * PATCH, more(engine, plain, remembering, PlanReport.Memory::latents));
             assertEquals(
-                    ofWorker * PATCH,
-                    more(engine, plain, remembering, PlanReport.Memory::workers));
+                    ofWorker * PATCH, more(engine, plain, remembering, PlanReport.Memory::workers));
         }
         // The rows of the schedule are there once more.
         long rows =
