@@ -42,8 +42,7 @@ class PredictionMemoryTest {
                     ofWorker * PATCH, more(engine, plain, remembering, PlanReport.Memory::workers));
         }
         // The rows of the schedule are there once more.
-        long rows =
-                allocated(remembering) - allocated(plain) - (long) ((canvases + ofWorker) * CANVAS);
+        long rows = allocated(remembering) - allocated(plain) - (patches + ofWorker) * PATCH;
         assertTrue(rows > 0 && rows < 1024, rows + " bytes beside the predictions");
     }
 
