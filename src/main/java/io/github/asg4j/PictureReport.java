@@ -69,7 +69,8 @@ public record PictureReport(
     public record Sampling(String scheduler, String spacing, double eta, double guidanceScale) {}
 
     /**
-     * The ends of prompts that are longer than the text encoders take; empty where nothing was cut off.
+     * The ends of prompts that are longer than the text encoder with the least room takes; empty where
+     * nothing was cut off. Another encoder of the model may have read more (SD3's T5 does).
      *
      * @param prompt end of the prompt
      * @param negativePrompt end of the negative prompt

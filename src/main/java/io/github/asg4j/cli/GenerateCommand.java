@@ -222,8 +222,8 @@ final class GenerateCommand implements Callable<Integer> {
                     .println(
                             "asg: warning: the "
                                     + what
-                                    + " is longer than the text encoder takes;"
-                                    + " this was left out"
+                                    + " is longer than a text encoder of the model takes;"
+                                    + " it has not read this"
                                     + (text.length() > MAX_SHOWN
                                             ? " (" + text.length() + " characters)"
                                             : "")

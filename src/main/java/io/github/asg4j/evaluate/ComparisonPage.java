@@ -108,7 +108,7 @@ public final class ComparisonPage {
                                 "p",
                                 "The "
                                         + what
-                                        + " is longer than the text encoder takes; left out: “"
+                                        + " is longer than a text encoder of the model takes; it has not read “"
                                         + left
                                         + "”."));
     }

@@ -65,11 +65,12 @@ class ArchitectureTest {
                     Map.entry("model", 12),
                     Map.entry("image", 12),
                     Map.entry("schedule", 13),
-                    Map.entry("model.checkpoint", 13),
-                    Map.entry("kernel", 14),
-                    Map.entry("ort", 15),
-                    Map.entry("device", 16),
-                    Map.entry("ffi", 17));
+                    Map.entry("model.lora", 13),
+                    Map.entry("model.checkpoint", 14),
+                    Map.entry("kernel", 15),
+                    Map.entry("ort", 16),
+                    Map.entry("device", 17),
+                    Map.entry("ffi", 18));
 
     @Test
     void engineKeepsTheRules() {

@@ -4,6 +4,7 @@ package io.github.asg4j.benchmarks;
 import io.github.asg4j.device.Memory;
 import io.github.asg4j.model.Bundle;
 import io.github.asg4j.model.Denoiser;
+import io.github.asg4j.model.InputRole;
 import io.github.asg4j.model.LoadedModel;
 import io.github.asg4j.ort.Binding;
 
@@ -25,6 +26,7 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.lang.management.ManagementFactory;
 import java.util.List;
+import java.util.Map;
 import java.util.Random;
 import java.util.concurrent.TimeUnit;
 
@@ -71,12 +73,13 @@ public class DilatedUnetBenchmark {
                         ROWS,
                         SIDE,
                         SIDE,
-                        random(ROWS * 4 * SIDE * SIDE),
-                        filled(ROWS, 500),
-                        random(ROWS * TOKENS * WIDTH),
-                        random(ROWS * WIDTH),
-                        filled(ROWS * 6, 256),
-                        filled(ROWS * TOKENS, 0),
+                        Map.of(
+                                InputRole.SAMPLE, random(ROWS * 4 * SIDE * SIDE),
+                                InputRole.TIMESTEP, filled(ROWS, 500),
+                                InputRole.TEXT, random(ROWS * TOKENS * WIDTH),
+                                InputRole.POOLED, random(ROWS * WIDTH),
+                                InputRole.PLACE, filled(ROWS * 6, 256),
+                                InputRole.TOKEN_WEIGHTS, filled(ROWS * TOKENS, 0)),
                         dilation.equals("plain") ? null : factors(denoiser.dilationGroups()),
                         memory.floats(ROWS * 4 * SIDE * SIDE, "noise"),
                         List.of());

@@ -7,6 +7,7 @@ import io.github.asg4j.kernel.Kernels;
 import io.github.asg4j.kernel.StepRow;
 import io.github.asg4j.model.Bundle;
 import io.github.asg4j.model.Denoiser;
+import io.github.asg4j.model.InputRole;
 import io.github.asg4j.model.LoadedModel;
 import io.github.asg4j.ort.Binding;
 
@@ -27,6 +28,7 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.Random;
 import java.util.concurrent.TimeUnit;
 
@@ -112,12 +114,13 @@ public class PatchStepBenchmark {
                         ROWS,
                         SIDE,
                         SIDE,
-                        sample,
-                        filled(ROWS, 500),
-                        random(ROWS * TOKENS * WIDTH),
-                        random(ROWS * WIDTH),
-                        filled(ROWS * 6, 256),
-                        filled(ROWS * TOKENS, 1f / TOKENS),
+                        Map.of(
+                                InputRole.SAMPLE, sample,
+                                InputRole.TIMESTEP, filled(ROWS, 500),
+                                InputRole.TEXT, random(ROWS * TOKENS * WIDTH),
+                                InputRole.POOLED, random(ROWS * WIDTH),
+                                InputRole.PLACE, filled(ROWS * 6, 256),
+                                InputRole.TOKEN_WEIGHTS, filled(ROWS * TOKENS, 1f / TOKENS)),
                         null,
                         noise,
                         maps);

@@ -5,5 +5,7 @@
  * io.github.asg4j.model.lora.LoraTargets}) and added to them ({@link
  * io.github.asg4j.model.lora.LoraSet}).
  */
-@org.jspecify.annotations.NullMarked
+@NullMarked
 package io.github.asg4j.model.lora;
+
+import org.jspecify.annotations.NullMarked;

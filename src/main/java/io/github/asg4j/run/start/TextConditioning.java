@@ -30,7 +30,7 @@ public final class TextConditioning {
     }
 
     /**
-     * What the text encoders gave, and what they had no room for.
+     * What the text encoders gave, and what not all of them had room for.
      *
      * @param cut of the prompt, "": nothing
      * @param negativeCut of the negative prompt, "": nothing
@@ -87,11 +87,11 @@ public final class TextConditioning {
         return tokens;
     }
 
-    /** What every encoder leaves out: what the one with the most room does. */
+    /** What some encoder leaves out: what the one with the least room does. */
     private static String cut(List<Tokenizer.Tokens> prompt) {
         return prompt.stream()
                 .map(Tokenizer.Tokens::cut)
-                .min(Comparator.comparingInt(String::length))
+                .max(Comparator.comparingInt(String::length))
                 .orElse("");
     }
 
