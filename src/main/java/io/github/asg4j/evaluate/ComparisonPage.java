@@ -108,7 +108,8 @@ public final class ComparisonPage {
                                 "p",
                                 "The "
                                         + what
-                                        + " is longer than a text encoder of the model takes; it has not read “"
+                                        + " is longer than a text encoder of the model takes; it"
+                                        + " has not read “"
                                         + left
                                         + "”."));
     }

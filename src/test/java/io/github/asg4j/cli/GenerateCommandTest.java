@@ -164,8 +164,8 @@ class GenerateCommandTest {
         engines.change = r -> Reports.with(r, new PictureReport.Cut("on a long, long lawn", ""));
         FakeEngines.Result result = draw(false, "--quiet", "--json");
         assertEquals(
-                "asg: warning: the prompt is longer than a text encoder of the model takes; it has not"
-                        + " read this: \"on a long, long lawn\"\n",
+                "asg: warning: the prompt is longer than a text encoder of the model takes; it has"
+                    + " not read this: \"on a long, long lawn\"\n",
                 result.err());
     }
 
