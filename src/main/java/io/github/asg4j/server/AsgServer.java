@@ -10,7 +10,6 @@ import org.eclipse.jetty.server.NetworkConnectionLimit;
 import org.eclipse.jetty.server.Server;
 import org.eclipse.jetty.server.ServerConnector;
 import org.eclipse.jetty.server.handler.GracefulHandler;
-import org.eclipse.jetty.server.handler.MinimumDataRateHandler;
 import org.eclipse.jetty.util.VirtualThreads;
 import org.eclipse.jetty.util.thread.QueuedThreadPool;
 import org.jspecify.annotations.Nullable;
@@ -36,9 +35,6 @@ public final class AsgServer implements AutoCloseable {
     private static final int MAX_HEADER_BYTES = 16 << 10;
     private static final int MAX_CONNECTIONS = 2000;
     private static final long IDLE_MILLIS = 30_000;
-
-    /** A body that comes slower is an attack. */
-    private static final long MIN_BYTES_PER_SECOND = 256;
 
     /** Time for answers on their way when the server stops; pictures are no longer drawn then. */
     private static final long STOP_MILLIS = 10_000;
@@ -70,8 +66,7 @@ public final class AsgServer implements AutoCloseable {
         jetty.addBean(new NetworkConnectionLimit(MAX_CONNECTIONS, connector));
         jetty.setErrorHandler(new JsonErrors());
         jetty.setStopTimeout(STOP_MILLIS);
-        jetty.setHandler(
-                new GracefulHandler(new MinimumDataRateHandler(router(), MIN_BYTES_PER_SECOND, 0)));
+        jetty.setHandler(new GracefulHandler(router()));
     }
 
     private Router router() {

@@ -15,14 +15,21 @@ import org.eclipse.jetty.util.Callback;
 import org.eclipse.jetty.util.Fields;
 import org.jspecify.annotations.Nullable;
 
+import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.InputStream;
 import java.nio.ByteBuffer;
 import java.util.LinkedHashMap;
+import java.util.Locale;
 import java.util.Map;
 
 /** A request and its answer, which is written by the thread that handles it. */
 final class Exchange {
+    /** A body that comes slower than that after a while is an attack. */
+    private static final int MIN_BYTES_PER_SECOND = 256;
+
+    private static final int PATIENCE_SECONDS = 5;
+
     private final Request request;
     private final Response response;
     private final String id;
@@ -112,20 +119,39 @@ final class Exchange {
     /**
      * The whole body.
      *
-     * @throws Refusal if it has more than {@code limit} bytes
+     * @throws Refusal if it has more than {@code limit} bytes or does not arrive
      */
-    byte[] body(int limit) throws IOException {
+    byte[] body(int limit) {
         if (request.getLength() > limit) {
             throw tooLarge(limit);
         }
         try (InputStream in = Request.asInputStream(request)) {
-            byte[] body = in.readNBytes(limit + 1);
-            if (body.length > limit) {
-                throw tooLarge(limit);
+            ByteArrayOutputStream body = new ByteArrayOutputStream();
+            byte[] buffer = new byte[1 << 16];
+            long start = System.nanoTime();
+            for (int n = in.read(buffer); n >= 0; n = in.read(buffer)) {
+                body.write(buffer, 0, n);
+                if (body.size() > limit) {
+                    throw tooLarge(limit);
+                }
+                double seconds = (System.nanoTime() - start) / 1e9;
+                if (seconds > PATIENCE_SECONDS && body.size() < seconds * MIN_BYTES_PER_SECOND) {
+                    throw unread(
+                            408,
+                            "request_timeout",
+                            body.size() + " bytes in " + (int) seconds + " s");
+                }
             }
             bodyRead = true;
-            return body;
+            return body.toByteArray();
+        } catch (IOException e) {
+            throw unread(400, "incomplete_request", String.valueOf(e.getMessage()));
         }
+    }
+
+    private static Refusal unread(int status, String code, String why) {
+        return Refusal.invalid(
+                status, code, null, "the body of the request did not arrive: " + why);
     }
 
     /** Makes the refusal of a body with more bytes than are read. */
@@ -142,12 +168,9 @@ final class Exchange {
      *
      * @throws Refusal if it is none, too large, or said to be something else
      */
-    ObjectNode json(int limit) throws IOException {
+    ObjectNode json(int limit) {
         String type = header("Content-Type");
-        if (type == null
-                || !type.strip()
-                        .toLowerCase(java.util.Locale.ROOT)
-                        .startsWith("application/json")) {
+        if (type == null || !type.strip().toLowerCase(Locale.ROOT).startsWith("application/json")) {
             throw Refusal.invalid(
                     415,
                     "unsupported_media_type",

@@ -17,7 +17,6 @@ import org.eclipse.jetty.io.Content;
 import java.io.IOException;
 import java.io.InputStream;
 import java.nio.charset.StandardCharsets;
-import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Set;
@@ -46,10 +45,9 @@ record FormData(ObjectNode fields, List<byte[]> pictures, boolean hasMask) {
      * Reads a request's body.
      *
      * @param limit bytes of all of it
-     * @param folder for files beyond a megabyte, until they are read
      * @throws Refusal if it is no such form, or too large
      */
-    static FormData read(Exchange exchange, int limit, Path folder) throws IOException {
+    static FormData read(Exchange exchange, int limit) {
         String type = exchange.header("Content-Type");
         if (type == null || !type.startsWith("multipart/form-data")) {
             throw Refusal.invalid(
@@ -58,16 +56,12 @@ record FormData(ObjectNode fields, List<byte[]> pictures, boolean hasMask) {
                     null,
                     "send a form with Content-Type: multipart/form-data");
         }
-        if (exchange.request().getLength() > limit) {
-            throw Exchange.tooLarge(limit);
-        }
         MultiPartConfig config =
                 new MultiPartConfig.Builder()
-                        .location(folder)
                         .maxParts(MAX_PARTS)
                         .maxSize(limit)
                         .maxPartSize(limit)
-                        .maxMemoryPartSize(MAX_TEXT_BYTES)
+                        .maxMemoryPartSize(limit)
                         .build();
         try (MultiPartFormData.Parts parts =
                 MultiPartFormData.getParts(exchange.request(), exchange.request(), type, config)) {
@@ -82,17 +76,12 @@ record FormData(ObjectNode fields, List<byte[]> pictures, boolean hasMask) {
                 }
             }
             return new FormData(fields, pictures, mask);
-        } catch (IllegalStateException e) {
-            if (String.valueOf(e.getMessage()).contains("max length exceeded")) {
-                throw Exchange.tooLarge(limit);
-            }
-            throw noForm(e);
-        } catch (IllegalArgumentException e) {
+        } catch (IOException | IllegalStateException | IllegalArgumentException e) {
             throw noForm(e);
         }
     }
 
-    private static Refusal noForm(RuntimeException e) {
+    private static Refusal noForm(Exception e) {
         return Refusal.invalid(
                 400, "invalid_form", null, "no multipart/form-data: " + e.getMessage());
     }

@@ -98,8 +98,7 @@ final class OpenAiApi {
 
     /** A start picture is enlarged: what methods here do with one. */
     private void edit(Exchange exchange) throws Exception {
-        FormData form =
-                FormData.read(exchange, JobsApi.MAX_JSON_BYTES, reader.startPictures().folder());
+        FormData form = FormData.read(exchange, JobsApi.MAX_JSON_BYTES);
         if (form.hasMask()) {
             throw Refusal.invalidValue(
                     "mask", "\"mask\": pictures are not painted in here, leave it out");

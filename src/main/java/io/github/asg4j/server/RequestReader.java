@@ -43,10 +43,6 @@ final class RequestReader {
         this.startPictures = startPictures;
     }
 
-    StartPictures startPictures() {
-        return startPictures;
-    }
-
     /** Whether that is an option of ours. */
     static boolean isOption(String key) {
         return KEYS.contains(key);

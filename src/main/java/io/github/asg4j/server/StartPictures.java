@@ -72,11 +72,6 @@ final class StartPictures implements AutoCloseable {
         }
     }
 
-    /** Where files of requests may lie while they are read. */
-    Path folder() {
-        return folder;
-    }
-
     /** A file with that content, which the caller holds until {@link #release}. */
     Path put(byte[] content) {
         Path file = folder.resolve(sha256(content).substring(0, NAME_CHARACTERS) + ".picture");

@@ -329,4 +329,27 @@ class AttackTest {
                                 + "X: y<script>\",\"size\":\"64x64\",\"steps\":1}");
         assertEquals(200, response.statusCode(), response::body);
     }
+
+    @Test
+    void bodyThatTricklesIsRefused() throws IOException, InterruptedException {
+        try (Socket socket =
+                new Socket(InetAddress.getLoopbackAddress(), open.server.uri().getPort())) {
+            socket.setSoTimeout(20_000);
+            OutputStream out = socket.getOutputStream();
+            out.write(
+                    ("POST /asg/v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Type:"
+                                    + " application/json\r\nContent-Length: 100000\r\n\r\n")
+                            .getBytes(StandardCharsets.US_ASCII));
+            InputStream in = socket.getInputStream();
+            for (int i = 0; in.available() == 0 && i < 100; i++) {
+                out.write(' ');
+                Thread.sleep(100);
+            }
+            byte[] answer = in.readNBytes(100);
+            assertTrue(
+                    new String(answer, StandardCharsets.UTF_8).startsWith("HTTP/1.1 408 "),
+                    () -> new String(answer, StandardCharsets.UTF_8));
+        }
+        assertServes();
+    }
 }

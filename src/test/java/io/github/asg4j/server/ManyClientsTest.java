@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.github.asg4j.server;
+
+import static io.github.asg4j.server.TestServer.json;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import com.fasterxml.jackson.databind.JsonNode;
+
+import io.github.asg4j.Engine;
+
+import org.junit.jupiter.api.Test;
+
+import java.net.http.HttpRequest.BodyPublishers;
+import java.net.http.HttpResponse;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.CompletableFuture;
+
+class ManyClientsTest {
+    private static final int CLIENTS = 100;
+
+    /** Half of them ask for what the other half asks for. */
+    private static String ball(int client) {
+        return "{\"prompt\":\"a red ball\",\"size\":\"64x64\",\"steps\":1,\"seed\":"
+                + client % (CLIENTS / 2)
+                + "}";
+    }
+
+    @Test
+    void everyoneGetsThePictureAskedForAndNothingStays() {
+        try (TestServer server = new TestServer(TestServer.options().withQueue(CLIENTS))) {
+            assertEquals(200, server.post("/v1/images/generations", ball(0)).statusCode());
+            long idle = Engine.nativeBytesInUse();
+            List<CompletableFuture<HttpResponse<String>>> answers = new ArrayList<>();
+            for (int i = 0; i < CLIENTS; i++) {
+                answers.add(
+                        server.http.sendAsync(
+                                server.request("/v1/images/generations")
+                                        .POST(BodyPublishers.ofString(ball(i)))
+                                        .build(),
+                                HttpResponse.BodyHandlers.ofString()));
+            }
+            Map<Integer, String> pictures = new HashMap<>();
+            for (int i = 0; i < CLIENTS; i++) {
+                HttpResponse<String> answer = answers.get(i).join();
+                assertEquals(200, answer.statusCode(), answer::body);
+                JsonNode entry = json(answer).path("data").get(0);
+                int seed = i % (CLIENTS / 2);
+                assertEquals(seed, entry.path("seed").asInt());
+                String picture = entry.path("b64_json").asText();
+                String same = pictures.putIfAbsent(seed, picture);
+                assertTrue(same == null || same.equals(picture), "seed " + seed);
+            }
+            assertEquals(CLIENTS / 2, pictures.values().stream().distinct().count());
+            assertEquals(idle, Engine.nativeBytesInUse());
+            assertTrue(json(server.get("/asg/v1/jobs")).path("jobs").isEmpty());
+        }
+    }
+}
