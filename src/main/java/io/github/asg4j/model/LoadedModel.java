@@ -135,7 +135,7 @@ public final class LoadedModel implements AutoCloseable {
         try {
             Networks.joined(bundle, load).close();
         } catch (RuntimeException e) {
-            if (e != failure) {
+            if (!e.equals(failure)) { // which it cannot suppress itself
                 failure.addSuppressed(e);
             }
         }

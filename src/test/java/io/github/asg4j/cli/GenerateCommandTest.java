@@ -165,7 +165,7 @@ class GenerateCommandTest {
         FakeEngines.Result result = draw(false, "--quiet", "--json");
         assertEquals(
                 "asg: warning: the prompt is longer than a text encoder of the model takes; it has"
-                    + " not read this: \"on a long, long lawn\"\n",
+                        + " not read this: \"on a long, long lawn\"\n",
                 result.err());
     }
 

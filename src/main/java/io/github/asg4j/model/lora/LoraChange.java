@@ -58,7 +58,7 @@ final class LoraChange {
         this.tensors = Map.copyOf(tensors);
         this.form = form();
         tensors.forEach(this::requireNumbers);
-        if (form == LOW_RANK) {
+        if (form.equals(LOW_RANK)) {
             Tensor up = need(Role.UP);
             Tensor down = need(Role.DOWN);
             rows = first(up);
@@ -67,7 +67,7 @@ final class LoraChange {
             columns = perRow(down) * (mid == null ? 1 : kernel(mid));
             long inner = mid == null ? rank : first(mid);
             require(perRow(up) == inner && (mid == null || second(mid) == rank));
-        } else if (form == HADAMARD) {
+        } else if (form.equals(HADAMARD)) {
             Tensor a = need(Role.HADA_W1_A);
             Tensor b = need(Role.HADA_W1_B);
             Tensor t = tensors.get(Role.HADA_T1);
@@ -77,7 +77,7 @@ final class LoraChange {
             require(
                     shapes(Role.HADA_W1_A, Role.HADA_W1_B, Role.HADA_T1)
                             && shapes(Role.HADA_W2_A, Role.HADA_W2_B, Role.HADA_T2));
-        } else if (form == KRONECKER) {
+        } else if (form.equals(KRONECKER)) {
             Shape one = factor(Role.LOKR_W1, Role.LOKR_W1_A, Role.LOKR_W1_B, null);
             Shape two = factor(Role.LOKR_W2, Role.LOKR_W2_A, Role.LOKR_W2_B, Role.LOKR_T2);
             rows = one.rows() * two.rows();
@@ -267,15 +267,15 @@ final class LoraChange {
 
     /** Reads the elements. */
     Delta delta() {
-        if (form == LOW_RANK) {
+        if (form.equals(LOW_RANK)) {
             return lowRank(Role.UP, Role.DOWN, Role.MID, false);
         }
-        if (form == HADAMARD) {
+        if (form.equals(HADAMARD)) {
             return new Delta.Hadamard(
                     lowRank(Role.HADA_W1_A, Role.HADA_W1_B, Role.HADA_T1, true),
                     lowRank(Role.HADA_W2_A, Role.HADA_W2_B, Role.HADA_T2, true));
         }
-        if (form == KRONECKER) {
+        if (form.equals(KRONECKER)) {
             Shape one = factor(Role.LOKR_W1, Role.LOKR_W1_A, Role.LOKR_W1_B, null);
             Shape two = factor(Role.LOKR_W2, Role.LOKR_W2_A, Role.LOKR_W2_B, Role.LOKR_T2);
             return new Delta.Kronecker(

@@ -118,7 +118,8 @@ final class PeftSettings {
             return 1;
         }
         boolean rootOfRank = Boolean.TRUE.equals(values.get(prefix + "use_rslora"));
-        return (float) (given / (rootOfRank ? Math.sqrt(rank) : rank));
+        double divisor = rank;
+        return (float) (given / (rootOfRank ? Math.sqrt(divisor) : divisor));
     }
 
     /** Whether the changes of a network are DoRA. */
