@@ -13,6 +13,7 @@ import tempfile
 from pathlib import Path
 
 import torch
+from checkpoint_resources import RESOURCES
 from diffusers import StableDiffusionPipeline
 from lycoris.modules.locon import LoConModule
 from lycoris.modules.loha import LohaModule
@@ -20,7 +21,6 @@ from lycoris.modules.lokr import LokrModule
 from safetensors.torch import load_file, save_file
 
 import families
-from checkpoint_resources import RESOURCES
 
 OUT = RESOURCES / "lora"
 UNET_LAYERS = (
