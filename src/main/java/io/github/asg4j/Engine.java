@@ -3,6 +3,7 @@ package io.github.asg4j;
 
 import io.github.asg4j.run.LocalEngine;
 
+import java.util.List;
 import java.util.Set;
 import java.util.concurrent.RejectedExecutionException;
 
@@ -40,6 +41,16 @@ public final class Engine implements AutoCloseable {
     /** Names of the methods a request can ask for. */
     public static Set<String> methods() {
         return LocalEngine.methods();
+    }
+
+    /** Names of the schedulers a request can ask for; not every model takes all of them. */
+    public static List<String> schedulers() {
+        return LocalEngine.schedulers();
+    }
+
+    /** Names of the spacings of noise levels a request can ask for. */
+    public static List<String> spacings() {
+        return LocalEngine.spacings();
     }
 
     /**

@@ -37,6 +37,7 @@ public record RequestOption<T>(
         BiConsumer<GenerationRequest.Builder, T> set) {
 
     private static final String DEFAULT = "{default}";
+    private static final String NAMES = "{names}";
 
     /** Groups of options. */
     public enum Section {
@@ -76,7 +77,17 @@ public record RequestOption<T>(
                                     ? otherwise.replace(DEFAULT, byMethod(defaults))
                                     : otherwise));
         }
-        return facts.isEmpty() ? help : help + " (" + String.join("; ", facts) + ")";
+        String text = help.replace(NAMES, String.join(", ", names()));
+        return facts.isEmpty() ? text : text + " (" + String.join("; ", facts) + ")";
+    }
+
+    /** Names of samplers or spacings, for the option that takes one. */
+    private List<String> names() {
+        return switch (name) {
+            case "scheduler" -> Engine.schedulers();
+            case "spacing" -> Engine.spacings();
+            default -> List.of();
+        };
     }
 
     /** Defaults, with the methods that have them where they differ. */

@@ -8,8 +8,6 @@ import io.github.asg4j.RequestOption;
 import io.github.asg4j.RequestOptions;
 import io.github.asg4j.Seed;
 import io.github.asg4j.schedule.Sampler;
-import io.github.asg4j.schedule.Solver;
-import io.github.asg4j.schedule.Spacing;
 
 import org.jspecify.annotations.Nullable;
 
@@ -64,14 +62,7 @@ final class RequestArgs {
 
     /** What the option is, its range and its default. */
     static String description(RequestOption<?> option) {
-        return option.description(Engine::defaults).replace("{names}", names(option.name()));
-    }
-
-    /** Names that the registry of samplers has for the values of an option. */
-    private static String names(String option) {
-        return option.equals("spacing")
-                ? String.join(", ", Spacing.ids())
-                : String.join(", ", Solver.ids());
+        return option.description(Engine::defaults);
     }
 
     /** The registry's own name of a sampler or a spacing; of other options the text as it is. */

@@ -25,6 +25,8 @@ import io.github.asg4j.run.worker.EngineParts;
 import io.github.asg4j.run.worker.Fleet;
 import io.github.asg4j.run.worker.Gpus;
 import io.github.asg4j.run.worker.WorkerHook;
+import io.github.asg4j.schedule.Solver;
+import io.github.asg4j.schedule.Spacing;
 
 import java.io.IOException;
 import java.io.InputStream;
@@ -130,6 +132,16 @@ public final class LocalEngine implements AutoCloseable {
     /** Names of the methods a request can ask for. */
     public static Set<String> methods() {
         return Method.names();
+    }
+
+    /** Names of the solvers a request can ask for. */
+    public static List<String> schedulers() {
+        return Solver.ids();
+    }
+
+    /** Names of the spacings a request can ask for. */
+    public static List<String> spacings() {
+        return Spacing.ids();
     }
 
     /** What a method does by itself; see {@code Engine.defaults}. */

@@ -240,6 +240,7 @@ class JobsApiTest {
     void capabilitiesAreTheTableOfOptions() {
         JsonNode capabilities = json(server.get("/asg/v1/capabilities"));
         assertTrue(capabilities.path("methods").toString().contains("\"demofusion\""));
+        assertFalse(capabilities.toString().contains("{names}"));
         List<String> keys = new ArrayList<>();
         capabilities.path("options").forEach(option -> keys.add(option.path("key").asText()));
         assertTrue(keys.containsAll(List.of("prompt", "steps", "guide_weight", "dilate")));
