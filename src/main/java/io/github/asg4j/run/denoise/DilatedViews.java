@@ -33,7 +33,7 @@ public final class DilatedViews {
     private final SharedTensor latents;
 
     private final SharedTensor noise;
-    private final PerWorker<Prepared[]> prepared;
+    private final PerCall<Prepared> prepared;
     private final PerWorker<GuidedStep> steps;
 
     /**
@@ -54,7 +54,11 @@ public final class DilatedViews {
                 workers.inParts(
                         "noise of dilated views",
                         calls.stream().mapToLong(call -> call.count() * plane).toArray());
-        prepared = new PerWorker<>(workers.size(), worker -> new Prepared[calls.size()]);
+        prepared =
+                new PerCall<>(
+                        workers.size(),
+                        calls.size(),
+                        (worker, c) -> new Prepared(worker, calls.get(c)));
         steps = new PerWorker<>(workers.size(), worker -> new GuidedStep());
     }
 
@@ -89,18 +93,10 @@ public final class DilatedViews {
         latents.publish(worker, 0);
     }
 
-    private Prepared prepared(Worker worker, int c) {
-        Prepared[] own = prepared.of(worker);
-        if (own[c] == null) {
-            own[c] = new Prepared(worker, calls.get(c));
-        }
-        return own[c];
-    }
-
     /** The noise of the views of call {@code c} at step {@code k}. */
     public void denoise(Worker worker, int c, int k) {
         int views = calls.get(c).count();
-        Prepared p = prepared(worker, c);
+        Prepared p = prepared.of(worker, c);
         DenoiserCall call = p.call;
         call.begin(k);
         latents.acquire(worker, 0);

@@ -51,7 +51,7 @@ public final class PatchRun extends StageRun {
     private final Memory memory;
     private final MemorySegment previewScratch;
     private final MemorySegment previewOut;
-    private final PerWorker<Prepared[]> prepared;
+    private final PerCall<Prepared> prepared;
 
     /** In the frame of their step. */
     private final Predictions predictions;
@@ -111,7 +111,7 @@ public final class PatchRun extends StageRun {
                         k -> false,
                         () -> workers.inParts("past prediction of all patches", parts));
         gathered = new PerWorker<>(workers.size(), this::gathered);
-        prepared = new PerWorker<>(workers.size(), worker -> new Prepared[calls().size()]);
+        prepared = new PerCall<>(workers.size(), calls().size(), Prepared::new);
     }
 
     private MemorySegment[] gathered(Worker worker) {
@@ -193,14 +193,6 @@ public final class PatchRun extends StageRun {
         }
     }
 
-    private Prepared prepared(Worker worker, int unit) {
-        Prepared[] own = prepared.of(worker);
-        if (own[unit] == null) {
-            own[unit] = new Prepared(worker, unit);
-        }
-        return own[unit];
-    }
-
     @Override
     public int total(int unit) {
         return unit == join() ? 1 : patches.steps();
@@ -240,7 +232,7 @@ public final class PatchRun extends StageRun {
             relocate(worker);
             return true;
         }
-        return step(worker, prepared(worker, unit), step);
+        return step(worker, prepared.of(worker, unit), step);
     }
 
     /** One step of a call's patches: shuffle, predict, wait for the guide, step. */

@@ -54,7 +54,7 @@ public final class ScaleCrafterRun extends StageRun {
     private final SharedTensor stepNoise;
     private final SharedTensor preview;
     private final Memory memory;
-    private final PerWorker<DenoiserCall[]> prepared;
+    private final PerCall<DenoiserCall> prepared;
     private final PerWorker<WindowStep> steps;
     private final Predictions predictions;
 
@@ -91,7 +91,7 @@ public final class ScaleCrafterRun extends StageRun {
         boolean stochastic = table.stochastic(0, dilated.steps());
         stepNoise = workers.floats(stochastic ? plane : 0, "step noise");
         preview = workers.floats(context.keep().previews() ? plane : 0, "preview");
-        prepared = new PerWorker<>(workers.size(), worker -> new DenoiserCall[calls().size()]);
+        prepared = new PerCall<>(workers.size(), calls().size(), this::call);
         steps = new PerWorker<>(workers.size(), worker -> new WindowStep());
         predictions =
                 new Predictions(
@@ -158,7 +158,7 @@ public final class ScaleCrafterRun extends StageRun {
     }
 
     private void denoise(Worker worker, int k) {
-        DenoiserCall call = prepared(worker, MAIN);
+        DenoiserCall call = prepared.of(worker, MAIN);
         run(worker, call, k, Conditioning.PROMPT, factors[k]);
         if (dampedAt(k)) {
             call.keep(rows.on(worker));
@@ -170,27 +170,16 @@ public final class ScaleCrafterRun extends StageRun {
     }
 
     private void denoiseDamped(Worker worker, int k) {
-        DenoiserCall call = prepared(worker, DAMPED);
+        DenoiserCall call = prepared.of(worker, DAMPED);
         run(worker, call, k, Conditioning.UNCONDITIONAL, dampedFactors[k]);
         call.keep(damped.on(worker));
         call.end(damped, 0);
     }
 
-    private DenoiserCall prepared(Worker worker, int unit) {
-        DenoiserCall[] own = prepared.of(worker);
-        if (own[unit] == null) {
-            int rows = unit == MAIN ? dilated.rows() : 1;
-            own[unit] =
-                    new DenoiserCall(
-                            worker,
-                            context,
-                            dilated,
-                            calls().get(unit),
-                            rows,
-                            canvas.height(),
-                            canvas.width());
-        }
-        return own[unit];
+    private DenoiserCall call(Worker worker, int unit) {
+        int rows = unit == MAIN ? dilated.rows() : 1;
+        return new DenoiserCall(
+                worker, context, dilated, calls().get(unit), rows, canvas.height(), canvas.width());
     }
 
     private void run(Worker worker, DenoiserCall call, int k, int prompt, MemorySegment dilation) {

@@ -60,7 +60,7 @@ public final class WindowViews {
     private final SharedTensor weightY;
     private final SharedTensor weightX;
     private final SharedTensor stepNoise;
-    private final PerWorker<Prepared[]> prepared;
+    private final PerCall<Prepared> prepared;
     private final PerWorker<Stepping> stepping;
 
     /**
@@ -112,7 +112,7 @@ public final class WindowViews {
         for (int c = 0; c < calls.size(); c++) {
             callStarts[c] = slices(starts, calls.get(c).first(), calls.get(c).count());
         }
-        prepared = new PerWorker<>(workers.size(), worker -> new Prepared[calls.size()]);
+        prepared = new PerCall<>(workers.size(), calls.size(), Prepared::new);
         stepping = new PerWorker<>(workers.size(), Stepping::new);
     }
 
@@ -239,14 +239,6 @@ public final class WindowViews {
         return axis.start(index) + low + (int) (((random & 0xffffffffL) * range) >>> 32);
     }
 
-    private Prepared prepared(Worker worker, int c) {
-        Prepared[] own = prepared.of(worker);
-        if (own[c] == null) {
-            own[c] = new Prepared(worker, c);
-        }
-        return own[c];
-    }
-
     /**
      * The noise of the windows of call {@code c} at step {@code k} of the stage.
      *
@@ -254,7 +246,7 @@ public final class WindowViews {
      */
     public void denoise(Worker worker, int c, int k, SharedTensor canvas) {
         Stage.Call views = calls.get(c);
-        Prepared p = prepared(worker, c);
+        Prepared p = prepared.of(worker, c);
         DenoiserCall call = p.call;
         call.begin(k);
         worker.kernels()
