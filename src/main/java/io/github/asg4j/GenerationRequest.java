@@ -37,7 +37,7 @@ import java.util.OptionalInt;
  * @param paperDefaults what is not asked for is as the method's paper and code have it, not as the
  *     evaluation of this engine chose it
  * @param latents start from these latents instead of seeded noise, float32 {@code [1, C, H, W]} of
- *     the canvas or {@code [N, C, h, w]} of its patches, unit variance; a .npy file
+ *     the canvas or {@code [N, C, h, w]} of its patches, unit variance; an .npy file or {@link Content#floats}
  * @param dumpDirectory folder that receives embeddings, noise, masks and latents per step as .npy
  */
 public record GenerationRequest(
@@ -54,10 +54,10 @@ public record GenerationRequest(
         OptionalDouble eta,
         OptionalInt viewBatch,
         OptionalInt vaeTile,
-        java.nio.file.@Nullable Path image,
+        @Nullable Content image,
         List<Lora> loras,
         boolean paperDefaults,
-        java.nio.file.@Nullable Path latents,
+        @Nullable Content latents,
         java.nio.file.@Nullable Path dumpDirectory) {
 
     /** Steps beyond this add nothing: the training schedules have 1000. */
@@ -186,10 +186,10 @@ public record GenerationRequest(
         private OptionalDouble eta = OptionalDouble.empty();
         private OptionalInt viewBatch = OptionalInt.empty();
         private OptionalInt vaeTile = OptionalInt.empty();
-        private java.nio.file.@Nullable Path image;
+        private @Nullable Content image;
         private List<Lora> loras = List.of();
         private boolean paperDefaults;
-        private java.nio.file.@Nullable Path latents;
+        private @Nullable Content latents;
         private java.nio.file.@Nullable Path dumpDirectory;
 
         private Builder(String prompt) {
@@ -274,8 +274,8 @@ public record GenerationRequest(
             return this;
         }
 
-        public Builder image(java.nio.file.@Nullable Path file) {
-            image = file;
+        public Builder image(@Nullable Content picture) {
+            image = picture;
             return this;
         }
 
@@ -297,7 +297,7 @@ public record GenerationRequest(
             return this;
         }
 
-        public Builder latents(java.nio.file.@Nullable Path npy) {
+        public Builder latents(@Nullable Content npy) {
             latents = npy;
             return this;
         }

@@ -7,6 +7,7 @@ import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Base64;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
@@ -184,20 +185,37 @@ public record OptionType<T>(
                 });
     }
 
-    /** A path; in JSON {"file": ...}, so that content can take its place one day. */
-    static OptionType<Path> file(String label) {
+    /** A path, or - for standard input; in JSON {"file": NAME} or {"base64": BYTES}. */
+    static OptionType<Content> content(String label) {
         return new OptionType<>(
                 label,
-                OptionType::path,
-                file -> Map.of("file", file.toString()),
+                text -> text.equals("-") ? Content.standardInput() : Content.file(path(text)),
+                content ->
+                        switch (content) {
+                            case Content.OfFile file -> Map.of("file", file.toString());
+                            case Content.OfBytes bytes -> Map.of("base64", bytes.base64());
+                        },
                 json -> {
-                    if (json instanceof Map<?, ?> map
-                            && map.size() == 1
-                            && map.get("file") instanceof String name) {
-                        return path(name);
+                    if (json instanceof Map<?, ?> map && map.size() == 1) {
+                        if (map.get("file") instanceof String name) {
+                            return Content.file(path(name));
+                        }
+                        if (map.get("base64") instanceof String text) {
+                            return Content.bytes(base64(text));
+                        }
                     }
-                    throw wrong(json, "{\"file\": \"NAME\"}");
+                    throw wrong(
+                            json instanceof Map<?, ?> map ? map.keySet() : json,
+                            "{\"file\": \"NAME\"} or {\"base64\": \"BYTES\"}");
                 });
+    }
+
+    private static byte[] base64(String text) {
+        try {
+            return Base64.getDecoder().decode(text);
+        } catch (IllegalArgumentException e) {
+            throw new BadRequestException("no base64: " + e.getMessage(), e);
+        }
     }
 
     /** LoRA files with their weights; in JSON a list of {"file": ..., "weight": ...}. */

@@ -21,7 +21,8 @@ import java.util.Map;
 /**
  * Requests as JSON: an object with a key for each option of {@link RequestOptions} that the request
  * gives, and "prompt" always. Reading gives the same request back. Reads and writes no file: a file
- * that a request names stays a name, as in {"image": {"file": "ball.png"}}.
+ * that a request names stays a name, as in {"image": {"file": "ball.png"}}; bytes that it brings along
+ * are written with it, as in {"image": {"base64": "iVBORw0..."}}.
  */
 public final class RequestJson {
     private static final JsonFactory FACTORY =

@@ -161,9 +161,10 @@ public final class RequestOptions {
                     new RequestOption<>(
                             "image",
                             Section.PICTURE,
-                            OptionType.file("FILE"),
+                            OptionType.content("FILE"),
                             "a picture (PNG, JPEG, WebP, GIF, BMP, TIFF) to enlarge "
-                                    + "instead of drawing one, made native size first",
+                                    + "instead of drawing one, made native size first; -: standard"
+                                    + " input",
                             "",
                             List.of("demofusion", "superres"),
                             r -> r.image(),
@@ -383,8 +384,8 @@ public final class RequestOptions {
                     picture(
                             Section.TENSORS,
                             "latents",
-                            OptionType.file("FILE.npy"),
-                            "start from this noise, float32, unit variance",
+                            OptionType.content("FILE.npy"),
+                            "start from this noise, float32, unit variance; -: standard input",
                             "",
                             r -> r.latents(),
                             GenerationRequest.Builder::latents),

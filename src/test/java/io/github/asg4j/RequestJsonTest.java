@@ -2,6 +2,7 @@
 package io.github.asg4j;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -97,6 +98,19 @@ class RequestJsonTest {
     }
 
     @Test
+    void bytesAreWrittenAsBase64AndReadBack() {
+        GenerationRequest request =
+                GenerationRequest.builder("a ball")
+                        .method("superres")
+                        .image(Content.bytes(new byte[] {0, -1, 7}))
+                        .build();
+        String json = RequestJson.write(request);
+        assertTrue(json.contains("\"image\":{\"base64\":\"AP8H\"}"), json);
+        assertEquals(request, RequestJson.read(json));
+        assertNotEquals(request, RequestJson.read(json.replace("AP8H", "AP8I")));
+    }
+
+    @Test
     void onlyWhatIsGivenIsWritten() {
         assertEquals(
                 "{\"prompt\":\"a ball\",\"method\":\"asg\",\"seed\":7}",
@@ -129,6 +143,7 @@ class RequestJsonTest {
                 "{\"prompt\":\"a\",\"paper_defaults\":1}|\"paper_defaults\": 1 is not true or"
                         + " false",
                 "{\"prompt\":\"a\",\"latents\":\"z.npy\"}|\"latents\": \"z.npy\" is not {\"file\"",
+                "{\"prompt\":\"a\",\"latents\":{\"base64\":\"A\"}}|\"latents\": no base64: ",
                 "{\"prompt\":\"a\",\"mask_tokens\":[\"1\"]}|\"mask_tokens\": \"1\" is not a whole",
                 "{\"prompt\":\"a\",\"method\":\"magic\"}|\"method\": unknown method \"magic\"",
                 "{\"jitter\":1,\"prompt\":\"a\",\"method\":\"direct\"}|jitter is an option of asg,",

@@ -2,19 +2,21 @@
 package io.github.asg4j.image;
 
 import io.github.asg4j.BadRequestException;
+import io.github.asg4j.Content;
 import io.github.asg4j.OutputException;
 
 import java.io.ByteArrayInputStream;
+import java.io.ByteArrayOutputStream;
 import java.io.EOFException;
 import java.io.IOException;
 import java.io.OutputStream;
+import java.io.UncheckedIOException;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.SegmentAllocator;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.channels.Channels;
-import java.nio.channels.FileChannel;
 import java.nio.channels.ReadableByteChannel;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.NoSuchFileException;
@@ -75,8 +77,13 @@ public final class Npy {
      * @throws BadRequestException if the file is missing, is no .npy file, or holds something else
      */
     public static Array read(Path file, Type type, SegmentAllocator allocator) {
-        try (FileChannel channel = FileChannel.open(file)) {
-            return read(file.toString(), channel, channel.size(), type, allocator);
+        return read(Content.file(file), type, allocator);
+    }
+
+    /** Reads what a file holds; as {@link #read(Path, Type, SegmentAllocator)}. */
+    public static Array read(Content file, Type type, SegmentAllocator allocator) {
+        try (ReadableByteChannel channel = file.open()) {
+            return read(file.toString(), channel, file.size(), type, allocator);
         } catch (NoSuchFileException e) {
             throw new BadRequestException(
                     "there is no file '" + file + "': check the name of the .npy file", e);
@@ -163,7 +170,28 @@ public final class Npy {
      * @throws OutputException if the file cannot be written
      */
     public static void write(Path file, Type type, MemorySegment data, long... shape) {
-        if (data.byteSize() != bytes(shape, type, file.toString())) {
+        checkShape(type, data, shape);
+        OutputFile.write(file, out -> write(out, type, data, shape));
+    }
+
+    /**
+     * What a file of {@link #write(Path, Type, MemorySegment, long...)} holds.
+     *
+     * @throws IllegalArgumentException if the data are not of that shape
+     */
+    public static byte[] bytes(Type type, MemorySegment data, long... shape) {
+        checkShape(type, data, shape);
+        ByteArrayOutputStream out = new ByteArrayOutputStream();
+        try {
+            write(out, type, data, shape);
+        } catch (IOException e) {
+            throw new UncheckedIOException("an array does not fail", e);
+        }
+        return out.toByteArray();
+    }
+
+    private static void checkShape(Type type, MemorySegment data, long[] shape) {
+        if (data.byteSize() != bytes(shape, type, "the array")) {
             throw new IllegalArgumentException(
                     data.byteSize()
                             + " bytes are no "
@@ -171,7 +199,6 @@ public final class Npy {
                             + " array of shape "
                             + Arrays.toString(shape));
         }
-        OutputFile.write(file, out -> write(out, type, data, shape));
     }
 
     private static void write(OutputStream out, Type type, MemorySegment data, long[] shape)

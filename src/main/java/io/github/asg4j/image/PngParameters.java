@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.github.asg4j.image;
 
+import io.github.asg4j.Content;
 import io.github.asg4j.GenerationRequest;
 import io.github.asg4j.PictureReport;
 import io.github.asg4j.PictureSetting;
@@ -109,8 +110,8 @@ public final class PngParameters {
         return named || request.spacing() != null;
     }
 
-    private static @Nullable Path name(@Nullable Path file) {
-        return file == null ? null : file.getFileName();
+    private static @Nullable String name(@Nullable Content content) {
+        return content == null ? null : content.name();
     }
 
     /**

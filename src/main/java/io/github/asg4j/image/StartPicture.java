@@ -3,21 +3,19 @@ package io.github.asg4j.image;
 
 import io.github.asg4j.AsgException;
 import io.github.asg4j.BadRequestException;
+import io.github.asg4j.Content;
 import io.github.asg4j.OutOfMemoryException;
 import io.github.asg4j.device.Memory;
 
 import java.io.EOFException;
 import java.io.IOException;
-import java.io.InputStream;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
-import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
-import java.nio.file.Path;
 import java.util.Arrays;
 
 /**
- * A picture to start from, read from a PNG, JPEG, WebP, GIF, BMP or TIFF file: upright, as its EXIF
+ * A picture to start from, read from a PNG, JPEG, WebP, GIF, BMP or TIFF file or its bytes: upright, as its EXIF
  * orientation says, and sRGB with 8 bits, to which other depths and colour spaces are converted by
  * what the file says about them (ICC profile; in PNG also cICP, gAMA and cHRM). Grey becomes three
  * equal channels, inks become light, transparent pixels are put over white. Needs no display.
@@ -38,9 +36,6 @@ public record StartPicture(int width, int height, MemorySegment rgb) {
     /** Shortest side that is read, pixels. */
     public static final int MIN_SIDE = 8;
 
-    /** Largest file that is read, bytes. */
-    public static final long MAX_FILE_BYTES = 1L << 30;
-
     private static final System.Logger LOG = System.getLogger(StartPicture.class.getName());
     private static final int CHANNELS = 3;
 
@@ -56,9 +51,9 @@ public record StartPicture(int width, int height, MemorySegment rgb) {
      *     too small
      * @throws OutOfMemoryException if the heap cannot hold the picture while it is decoded
      */
-    public static StartPicture read(Path file, Memory memory) {
+    public static StartPicture read(Content file, Memory memory) {
         try {
-            byte[] content = content(file);
+            byte[] content = file.read();
             PictureFormat format =
                     PictureFormat.of(
                             Arrays.copyOf(
@@ -108,23 +103,6 @@ public record StartPicture(int width, int height, MemorySegment rgb) {
         }
     }
 
-    private static byte[] content(Path file) throws IOException {
-        long size = Files.size(file);
-        if (size > MAX_FILE_BYTES) {
-            throw new BadRequestException(
-                    "the picture '"
-                            + file
-                            + "' has "
-                            + size
-                            + " bytes, the limit is "
-                            + MAX_FILE_BYTES
-                            + ": scale it to about the size that the model draws");
-        }
-        try (InputStream in = Files.newInputStream(file)) {
-            return in.readAllBytes();
-        }
-    }
-
     private static String reason(Throwable e) {
         Throwable cause = e;
         while (cause.getCause() != null) {
@@ -136,7 +114,7 @@ public record StartPicture(int width, int height, MemorySegment rgb) {
     }
 
     /** ImageIO's readers wrap what the heap throws into exceptions of theirs. */
-    private static void checkMemory(Path file, Throwable e) {
+    private static void checkMemory(Content file, Throwable e) {
         for (Throwable cause = e; cause != null; cause = cause.getCause()) {
             if (cause instanceof OutOfMemoryError) {
                 throw heapIsFull(file, cause);
@@ -144,7 +122,7 @@ public record StartPicture(int width, int height, MemorySegment rgb) {
         }
     }
 
-    private static OutOfMemoryException heapIsFull(Path file, Throwable e) {
+    private static OutOfMemoryException heapIsFull(Content file, Throwable e) {
         return new OutOfMemoryException(
                 "the heap cannot hold the picture '"
                         + file
@@ -153,7 +131,7 @@ public record StartPicture(int width, int height, MemorySegment rgb) {
                 e);
     }
 
-    private static void checkSize(Path file, int width, int height, int bytesPerPixel) {
+    private static void checkSize(Content file, int width, int height, int bytesPerPixel) {
         if (Math.min(width, height) < MIN_SIDE
                 || Math.max(width, height) > MAX_SIDE
                 || (long) width * height > MAX_PIXELS) {
@@ -186,7 +164,7 @@ public record StartPicture(int width, int height, MemorySegment rgb) {
         }
     }
 
-    private static StartPicture convert(Path file, DecodedPicture from, Memory memory) {
+    private static StartPicture convert(Content file, DecodedPicture from, Memory memory) {
         int width = from.width();
         int height = from.height();
         MemorySegment rgb =

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.github.asg4j.run;
 
+import io.github.asg4j.Content;
 import io.github.asg4j.DeviceException;
 import io.github.asg4j.GeneratedImage;
 import io.github.asg4j.GenerationListener;
@@ -45,7 +46,6 @@ import io.github.asg4j.run.worker.WorkerHook;
 import io.github.asg4j.run.worker.Workers;
 
 import java.lang.foreign.MemorySegment;
-import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 
@@ -144,7 +144,7 @@ final class RequestRun implements AutoCloseable {
         ReportBuilder reports = new ReportBuilder(context, scheduler);
         ProgressReporter progress =
                 new ProgressReporter(context, scheduler, cancellation, audience, decoder);
-        Path picture = request.image();
+        Content picture = request.image();
         Upscaling upscaling = plan.upscaling();
         if (upscaling != null && picture != null) {
             PictureEnlarger enlarger = new PictureEnlarger(context, decoder, upscaling);
@@ -208,7 +208,7 @@ final class RequestRun implements AutoCloseable {
     }
 
     /** Hands the enlarger a given picture, resampled to native size. */
-    private void take(Path picture, PictureEnlarger enlarger) {
+    private void take(Content picture, PictureEnlarger enlarger) {
         try (Memory reading = new Memory("the start picture")) {
             enlarger.take(
                     GivenPicture.read(

@@ -40,7 +40,6 @@ public final class AsgServer implements AutoCloseable {
     private static final long STOP_MILLIS = 10_000;
 
     private final ServerOptions options;
-    private final StartPictures startPictures = new StartPictures();
     private final Metrics metrics = new Metrics();
     private final Server jetty;
     private final ServerConnector connector;
@@ -70,7 +69,7 @@ public final class AsgServer implements AutoCloseable {
     }
 
     private Router router() {
-        RequestReader reader = new RequestReader(startPictures);
+        RequestReader reader = new RequestReader();
         List<Route> routes = new ArrayList<>();
         boolean urls = options.keys().isEmpty();
         routes.addAll(new OpenAiApi(this::studio, reader, urls, options.logPrompts()).routes());
@@ -127,7 +126,7 @@ public final class AsgServer implements AutoCloseable {
             throw new IllegalStateException(
                     closed ? "the server is closed" : "the server has an engine already");
         }
-        Jobs jobs = new Jobs(engine, options.queueCapacity(), startPictures, metrics);
+        Jobs jobs = new Jobs(engine, options.queueCapacity(), metrics);
         metrics.watch(jobs);
         studio = Studio.of(engine, jobs);
     }
@@ -187,6 +186,5 @@ public final class AsgServer implements AutoCloseable {
             System.getLogger(AsgServer.class.getName())
                     .log(System.Logger.Level.WARNING, "the server did not stop as it should", e);
         }
-        startPictures.close();
     }
 }

@@ -2,6 +2,7 @@
 package io.github.asg4j.server;
 
 import io.github.asg4j.CancelledException;
+import io.github.asg4j.Content;
 import io.github.asg4j.Engine;
 import io.github.asg4j.GeneratedImage;
 import io.github.asg4j.Generation;
@@ -30,14 +31,13 @@ final class Jobs implements AutoCloseable {
     /** Finished jobs that are kept, all clients together. */
     private static final int MAX_KEPT = 200;
 
-    /** Bytes of finished pictures that are kept. */
+    /** Bytes of finished pictures, and of those they were drawn from, that are kept. */
     private static final long MAX_KEPT_BYTES = 256L << 20;
 
     private static final System.Logger LOG = System.getLogger(Jobs.class.getName());
 
     private final Engine engine;
     private final int capacity;
-    private final StartPictures startPictures;
     private final Metrics metrics;
     private final SecureRandom random = new SecureRandom();
     private final Thread drawer =
@@ -59,10 +59,9 @@ final class Jobs implements AutoCloseable {
     /** Seconds of the last picture: how long it may take until there is a place again. */
     private double lastSeconds = 5;
 
-    Jobs(Engine engine, int capacity, StartPictures startPictures, Metrics metrics) {
+    Jobs(Engine engine, int capacity, Metrics metrics) {
         this.engine = engine;
         this.capacity = capacity;
-        this.startPictures = startPictures;
         this.metrics = metrics;
         drawer.start();
     }
@@ -190,7 +189,6 @@ final class Jobs implements AutoCloseable {
             job = new Job(id, client, output, previews, drawing);
             drawing.add(job);
             open.put(request, drawing);
-            startPictures.hold(request.image());
             queue.add(client.name(), drawing);
             metrics.waits(drawing);
         }
@@ -251,7 +249,6 @@ final class Jobs implements AutoCloseable {
             drawing.cancel();
             open.remove(drawing.request(), drawing);
             if (queue.remove(drawing.owner(), drawing)) {
-                startPictures.release(drawing.request().image());
                 drawing.end(Progress.Status.CANCELLED, null);
                 metrics.ended(drawing, Progress.Status.CANCELLED);
                 number();
@@ -280,7 +277,8 @@ final class Jobs implements AutoCloseable {
 
     private static long bytes(Job job) {
         Job.Result result = job.result();
-        return result == null ? 0 : result.file().length;
+        long picture = result == null ? 0 : result.file().length;
+        return picture + (job.request().image() instanceof Content.OfBytes start ? start.size() : 0);
     }
 
     // What the drawer does.
@@ -354,7 +352,7 @@ final class Jobs implements AutoCloseable {
 
     private void fail(Drawing drawing, Throwable cause) {
         left(drawing);
-        Refusal refusal = Refusal.of(startPictures.withoutFolder(cause));
+        Refusal refusal = Refusal.of(cause);
         if (refusal.isBug()) {
             LOG.log(System.Logger.Level.ERROR, "a picture failed", cause);
         }
@@ -375,7 +373,6 @@ final class Jobs implements AutoCloseable {
     private void end(Drawing drawing, Progress.Status status, @Nullable Refusal why) {
         synchronized (this) {
             open.remove(drawing.request(), drawing);
-            startPictures.release(drawing.request().image());
             for (Job job : drawing.jobs()) {
                 if (!job.isCancelled()) {
                     if (status != Progress.Status.COMPLETED) {

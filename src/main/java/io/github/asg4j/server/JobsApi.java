@@ -111,12 +111,7 @@ final class JobsApi {
     private void plan(Exchange exchange) throws IOException {
         Studio studio = door.studio();
         ObjectNode body = exchange.json(MAX_JSON_BYTES);
-        Work work =
-                reader.with(
-                        body,
-                        null,
-                        1,
-                        requests -> studio.jobs().plan(exchange.client(), requests.get(0)));
+        Work work = studio.jobs().plan(exchange.client(), reader.read(body, null, 1).get(0));
         exchange.answer(Json.MAPPER.<JsonNode>valueToTree(ReportJson.map(work.plan())));
     }
 
@@ -135,13 +130,8 @@ final class JobsApi {
         Output output = Output.of(format == null || format.isNull() ? null : format.asText(), null);
         int most = previews == null || previews.isNull() ? 0 : previews(previews);
         Job job =
-                reader.with(
-                                body,
-                                null,
-                                1,
-                                requests ->
-                                        studio.jobs()
-                                                .create(exchange.client(), requests, output, most))
+                studio.jobs()
+                        .create(exchange.client(), reader.read(body, null, 1), output, most)
                         .get(0);
         if (key != null) {
             synchronized (idempotent) {

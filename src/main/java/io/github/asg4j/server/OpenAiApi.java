@@ -220,17 +220,12 @@ final class OpenAiApi {
             }
         }
         List<Job> jobs =
-                reader.with(
-                        fields,
-                        picture,
-                        call.pictures,
-                        requests ->
-                                studio.jobs()
-                                        .create(
-                                                exchange.client(),
-                                                requests,
-                                                call.output,
-                                                call.previews));
+                studio.jobs()
+                        .create(
+                                exchange.client(),
+                                reader.read(fields, picture, call.pictures),
+                                call.output,
+                                call.previews);
         Jobs all = studio.jobs();
         exchange.whenLost(() -> jobs.forEach(all::cancel));
         note(exchange, jobs);

@@ -4,6 +4,7 @@ package io.github.asg4j.server;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 
+import io.github.asg4j.Content;
 import io.github.asg4j.GenerationRequest;
 import io.github.asg4j.RequestJson;
 import io.github.asg4j.RequestOption;
@@ -11,9 +12,9 @@ import io.github.asg4j.RequestOptions;
 
 import org.jspecify.annotations.Nullable;
 
-import java.nio.file.Path;
 import java.security.SecureRandom;
 import java.util.ArrayList;
+import java.util.Base64;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -36,12 +37,7 @@ final class RequestReader {
     /** Seeds of 32 bits stay exact in every JSON reader. */
     private static final long SEEDS = 1L << 32;
 
-    private final StartPictures startPictures;
     private final SecureRandom random = new SecureRandom();
-
-    RequestReader(StartPictures startPictures) {
-        this.startPictures = startPictures;
-    }
 
     /** Whether that is an option of ours. */
     static boolean isOption(String key) {
@@ -58,15 +54,10 @@ final class RequestReader {
      *
      * @param fields options by their keys; null values count as not given
      * @param picture a start picture; null: what "image" holds, or none
-     * @param use what is done with the requests, during which their start picture is there
      * @throws Refusal for what cannot be asked for by HTTP
      * @throws io.github.asg4j.BadRequestException for what is wrong in itself
      */
-    <T> T with(
-            ObjectNode fields,
-            byte @Nullable [] picture,
-            int count,
-            java.util.function.Function<List<GenerationRequest>, T> use) {
+    List<GenerationRequest> read(ObjectNode fields, byte @Nullable [] picture, int count) {
         ObjectNode given = Json.object();
         fields.properties().stream()
                 .filter(field -> !field.getValue().isNull())
@@ -82,20 +73,15 @@ final class RequestReader {
             given.put("seed", random.nextLong(SEEDS));
         }
         byte[] content = picture == null ? image(given.remove("image")) : picture;
-        Path file = content == null ? null : startPictures.put(content);
-        try {
-            if (file != null) {
-                given.putObject("image").put("file", file.toString());
-            }
-            GenerationRequest first = RequestJson.read(given.toString());
-            List<GenerationRequest> all = new ArrayList<>();
-            for (int i = 0; i < count; i++) {
-                all.add(first.toBuilder().seed(first.seed() + i).build());
-            }
-            return use.apply(all);
-        } finally {
-            startPictures.release(file);
+        if (content != null) {
+            given.putObject("image").put("base64", Base64.getEncoder().encodeToString(content));
         }
+        GenerationRequest first = RequestJson.read(given.toString());
+        List<GenerationRequest> all = new ArrayList<>();
+        for (int i = 0; i < count; i++) {
+            all.add(first.toBuilder().seed(first.seed() + i).build());
+        }
+        return all;
     }
 
     private static void refuse(ObjectNode given, String key) {
@@ -110,10 +96,10 @@ final class RequestReader {
             return null;
         }
         if (value.isTextual()) {
-            return StartPictures.decode("image", value.asText());
+            return decode("image", value.asText());
         }
         if (value.isObject() && value.size() == 1 && value.path("base64").isTextual()) {
-            return StartPictures.decode("image", value.path("base64").asText());
+            return decode("image", value.path("base64").asText());
         }
         throw Refusal.invalidValue(
                 "image",
@@ -121,15 +107,46 @@ final class RequestReader {
                         + " server can be named");
     }
 
+    /**
+     * What base64 or a data URL holds.
+     *
+     * @param key of the request, for messages
+     * @throws Refusal if it is neither, or an address: this server fetches nothing
+     */
+    static byte[] decode(String key, String text) {
+        String base64 = text.strip();
+        if (base64.startsWith("data:")) {
+            int comma = base64.indexOf(',');
+            if (comma < 0 || !base64.substring(0, comma).endsWith(";base64")) {
+                throw Refusal.invalidValue(
+                        key, "\"" + key + "\" is a data URL without base64 data");
+            }
+            base64 = base64.substring(comma + 1);
+        } else if (base64.regionMatches(true, 0, "http:", 0, 5)
+                || base64.regionMatches(true, 0, "https:", 0, 6)
+                || base64.regionMatches(true, 0, "file:", 0, 5)) {
+            throw Refusal.invalidValue(
+                    key,
+                    "\""
+                            + key
+                            + "\" is an address, and this server fetches nothing: send the picture"
+                            + " itself, in base64");
+        }
+        try {
+            return Base64.getMimeDecoder().decode(base64);
+        } catch (IllegalArgumentException e) {
+            throw Refusal.invalidValue(key, "\"" + key + "\" is no base64: " + e.getMessage());
+        }
+    }
+
     /** A request as it came, so that it can be sent again; its start picture is only named. */
     static ObjectNode json(GenerationRequest request) {
-        Path image = request.image();
         ObjectNode json =
                 Json.read(
-                        RequestJson.write(request)
+                        RequestJson.write(request.toBuilder().image(null).build())
                                 .getBytes(java.nio.charset.StandardCharsets.US_ASCII));
-        if (image != null) {
-            json.putObject("image").put("file", String.valueOf(image.getFileName()));
+        if (request.image() instanceof Content.OfBytes bytes) {
+            json.putObject("image").put("sha256", bytes.sha256());
         }
         return json;
     }

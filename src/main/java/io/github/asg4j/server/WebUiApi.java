@@ -153,13 +153,12 @@ final class WebUiApi {
             byte @Nullable [] picture,
             int count) {
         List<Job> jobs =
-                reader.with(
-                        fields,
-                        picture,
-                        count,
-                        requests ->
-                                studio.jobs()
-                                        .create(exchange.client(), requests, Output.PNG, PREVIEWS));
+                studio.jobs()
+                        .create(
+                                exchange.client(),
+                                reader.read(fields, picture, count),
+                                Output.PNG,
+                                PREVIEWS);
         exchange.whenLost(() -> jobs.forEach(studio.jobs()::cancel));
         exchange.note("drawn_by", jobs.get(0).request().method());
         exchange.note("n", jobs.size());
@@ -241,7 +240,7 @@ final class WebUiApi {
             throw Refusal.invalidValue(
                     "init_images", "\"init_images\" is a list of one picture, in base64");
         }
-        return StartPictures.decode("init_images", pictures.get(0).asText());
+        return RequestReader.decode("init_images", pictures.get(0).asText());
     }
 
     private static int count(ObjectNode body, String key) {
@@ -293,7 +292,7 @@ final class WebUiApi {
     private void enlarge(Exchange exchange) throws Exception {
         ObjectNode body = exchange.json(JobsApi.MAX_JSON_BYTES);
         Studio studio = door.studio();
-        byte[] picture = StartPictures.decode("image", body.path("image").asText());
+        byte[] picture = RequestReader.decode("image", body.path("image").asText());
         ObjectNode fields = Json.object();
         String upscaler = body.path("upscaler_1").asText("");
         boolean named = !UPSCALERS_OF_OTHERS.contains(upscaler.toLowerCase(java.util.Locale.ROOT));
@@ -477,7 +476,7 @@ final class WebUiApi {
 
     private void pngInfo(Exchange exchange) throws IOException {
         ObjectNode body = exchange.json(JobsApi.MAX_JSON_BYTES);
-        byte[] picture = StartPictures.decode("image", body.path("image").asText());
+        byte[] picture = RequestReader.decode("image", body.path("image").asText());
         Map<String, String> texts = PngText.read(picture);
         String parameters = texts.getOrDefault("parameters", "");
         ObjectNode answer = Json.object().put("info", parameters);

@@ -4,6 +4,7 @@ package io.github.asg4j.cli;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.github.asg4j.Content;
 import io.github.asg4j.DilationOptions;
 import io.github.asg4j.EngineOptions;
 import io.github.asg4j.GenerationRequest;
@@ -98,12 +99,12 @@ class RequestArgsTest {
                 request("--view-batch", "auto", b -> b.viewBatch(GenerationRequest.BY_MEMORY)),
                 request("--vae-tile", "256", b -> b.vaeTile(256)),
                 request("--vae-tile", "Auto", b -> b),
-                request("--image", "p.png", b -> b.method("demofusion").image(Path.of("p.png"))),
+                request("--image", "p.png", b -> b.method("demofusion").image(Content.file(Path.of("p.png")))),
                 request(
                         "--lora",
                         "a.safetensors:0.5",
                         b -> b.loras(List.of(new Lora(Path.of("a.safetensors"), 0.5)))),
-                request("--latents", "z.npy", b -> b.latents(Path.of("z.npy"))),
+                request("--latents", "z.npy", b -> b.latents(Content.file(Path.of("z.npy")))),
                 request("--dump", "d", b -> b.dumpDirectory(Path.of("d"))),
                 guide("--guide-weight", "0.5", g -> g.withWeight(0.5)),
                 guide(

@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.asg4j.BadRequestException;
+import io.github.asg4j.Content;
 import io.github.asg4j.device.Memory;
 
 import org.junit.jupiter.api.Test;
@@ -77,7 +78,7 @@ class StartPictureMeaningTest {
     private Pixels read(byte[] content) throws IOException {
         Path file = Files.write(folder.resolve("picture"), content);
         try (Memory memory = new Memory("test")) {
-            StartPicture picture = StartPicture.read(file, memory);
+            StartPicture picture = StartPicture.read(Content.file(file), memory);
             return new Pixels(
                     picture.width(),
                     picture.height(),

@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.asg4j.BadRequestException;
+import io.github.asg4j.Content;
 import io.github.asg4j.device.Memory;
 
 import org.junit.jupiter.api.Test;
@@ -53,7 +54,7 @@ class StartPictureTest {
 
     private static byte[] read(Path file) {
         try (Memory memory = new Memory("test")) {
-            StartPicture picture = StartPicture.read(file, memory);
+            StartPicture picture = StartPicture.read(Content.file(file), memory);
             assertEquals(WIDTH, picture.width());
             assertEquals(HEIGHT, picture.height());
             return picture.rgb().toArray(ValueLayout.JAVA_BYTE);
@@ -63,7 +64,7 @@ class StartPictureTest {
     private static void refused(Path file, String... words) {
         try (Memory memory = new Memory("test")) {
             BadRequestException e =
-                    assertThrows(BadRequestException.class, () -> StartPicture.read(file, memory));
+                    assertThrows(BadRequestException.class, () -> StartPicture.read(Content.file(file), memory));
             String message = String.valueOf(e.getMessage());
             assertTrue(message.contains(file.toString()), message);
             for (String word : words) {
@@ -226,7 +227,8 @@ class StartPictureTest {
     void planesAreScaledBytes() throws IOException {
         try (Memory memory = new Memory("test")) {
             StartPicture picture =
-                    StartPicture.read(file(picture(BufferedImage.TYPE_INT_RGB), "png"), memory);
+                    StartPicture.read(
+                            Content.file(file(picture(BufferedImage.TYPE_INT_RGB), "png")), memory);
             float[] planes =
                     picture.planes(memory, (float) (1 / 127.5), -1).toArray(ValueLayout.JAVA_FLOAT);
             int area = WIDTH * HEIGHT;

@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.asg4j.BadRequestException;
+import io.github.asg4j.Content;
 import io.github.asg4j.Engine;
 import io.github.asg4j.GeneratedImage;
 import io.github.asg4j.GenerationListener;
@@ -139,7 +140,7 @@ class DemoFusionTest {
 
     @Test
     void aPictureTakesThePlaceOfTheFirstPhase() throws IOException {
-        GeneratedImage given = draw(request().image(picture(64, 64)));
+        GeneratedImage given = draw(request().image(Content.file(picture(64, 64))));
         assertEquals(
                 folder.resolve("64x64.png").toString(),
                 given.report().request().image().toString());
@@ -147,10 +148,11 @@ class DemoFusionTest {
         // 4 steps, phase 1 (a window and a dilated view) and phase 2 (nine and four).
         assertEquals(4L * (1 + 1 + 9 + 4), given.report().plan().guidedEvaluations());
         try (Engine engine = TestEngines.open(Tiny.options(3), p -> Tiny.sleep(1))) {
-            GenerationRequest same = request().image(picture(64, 64)).build();
+            Content bytes = Content.bytes(Files.readAllBytes(picture(64, 64)));
+            GenerationRequest same = request().image(bytes).build();
             assertEquals(Tiny.hash(given), Tiny.hash(engine.submit(same).join()));
         }
-        draw(request().size(64, 64).image(picture(500, 490))); // resized, phase 1 alone
+        draw(request().size(64, 64).image(Content.file(picture(500, 490)))); // resized, phase 1 alone
     }
 
     @Test
@@ -160,12 +162,12 @@ class DemoFusionTest {
         refused("--size 64x128", request(), 60, 120);
         Path none = folder.resolve("none.png");
         BadRequestException missing =
-                assertThrows(BadRequestException.class, () -> draw(request().image(none)));
+                assertThrows(BadRequestException.class, () -> draw(request().image(Content.file(none))));
         assertTrue(missing.getMessage().contains(none.toString()), missing.getMessage());
         BadRequestException both =
                 assertThrows(
                         BadRequestException.class,
-                        () -> request().image(none).latents(Path.of("z.npy")).build());
+                        () -> request().image(Content.file(none)).latents(Content.file(Path.of("z.npy"))).build());
         assertTrue(both.getMessage().contains("not from both"), both.getMessage());
     }
 
@@ -173,7 +175,7 @@ class DemoFusionTest {
             throws IOException {
         Path file = picture(width, height);
         BadRequestException e =
-                assertThrows(BadRequestException.class, () -> draw(request.image(file)));
+                assertThrows(BadRequestException.class, () -> draw(request.image(Content.file(file))));
         assertTrue(e.getMessage().contains(part), e.getMessage());
     }
 
@@ -190,7 +192,7 @@ class DemoFusionTest {
                 manifest,
                 Files.readString(manifest)
                         .replace("\"encoder\": \"vae_encoder.onnx\"", "\"encoder\": null"));
-        GenerationRequest request = request().image(picture(64, 64)).build();
+        GenerationRequest request = request().image(Content.file(picture(64, 64))).build();
         try (Engine engine = Engine.open(Tiny.options(1).withModel(bundle))) {
             BadRequestException e =
                     assertThrows(BadRequestException.class, () -> engine.submit(request).join());

@@ -10,6 +10,7 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 
 import io.github.asg4j.BadRequestException;
+import io.github.asg4j.Content;
 import io.github.asg4j.Engine;
 import io.github.asg4j.EngineOptions;
 import io.github.asg4j.GeneratedImage;
@@ -75,7 +76,7 @@ class FamiliesTest {
                                     .size(s.get("size").asInt(), s.get("size").asInt())
                                     .steps(steps)
                                     .guidanceScale(s.get("guidance_scale").asDouble())
-                                    .latents(golden.resolve("noise.npy"))
+                                    .latents(floats(golden.resolve("noise.npy")))
                                     .dumpDirectory(temp)
                                     .build())
                     .join();
@@ -88,6 +89,14 @@ class FamiliesTest {
                 "latents",
                 golden.resolve("latents.npy"),
                 temp.resolve("denoise-%03d-latents.npy".formatted(steps - 1)));
+    }
+
+    /** The array of a file, as a caller brings one in memory of its own. */
+    private static Content floats(Path npy) {
+        try (Arena arena = Arena.ofConfined()) {
+            Npy.Array array = Npy.read(npy, Npy.Type.FLOAT32, arena);
+            return Content.floats(array.data(), array.shape());
+        }
     }
 
     /** Relative to the largest value; the engine's text has a further row, for the background. */

@@ -8,6 +8,7 @@ import static org.junit.jupiter.api.Assertions.fail;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 
+import io.github.asg4j.Content;
 import io.github.asg4j.DilationOptions;
 import io.github.asg4j.Engine;
 import io.github.asg4j.EngineOptions;
@@ -177,7 +178,7 @@ class GoldenPipelineTest {
                 .spacing(s.get("spacing").asText())
                 .eta(s.get("eta").asDouble())
                 .options(options)
-                .image(picture.isNull() ? null : GOLDENS.resolve(picture.asText()))
+                .image(picture.isNull() ? null : Content.file(GOLDENS.resolve(picture.asText())))
                 .dumpDirectory(dump)
                 .build();
     }

@@ -8,6 +8,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.asg4j.BadRequestException;
 import io.github.asg4j.CancelledException;
+import io.github.asg4j.Content;
 import io.github.asg4j.Engine;
 import io.github.asg4j.GeneratedImage;
 import io.github.asg4j.Generation;
@@ -171,16 +172,16 @@ class SuperResTest {
     @Test
     void aGivenPictureIsEnlargedWhateverThePrompt() throws Exception {
         Path given = picture(50, 49);
-        GenerationRequest.Builder request = request().image(given);
+        GenerationRequest.Builder request = request().image(Content.file(given));
         GeneratedImage image = draw(request);
         assertEquals(128, image.width());
         assertEquals(0L, image.report().plan().guidedEvaluations());
         assertEquals(Tiny.hash(image), Tiny.hash(draw(1, WorkerHook.NONE, request.seed(8))));
-        assertNotEquals(Tiny.hash(image), Tiny.hash(draw(request().image(picture(49, 50)))));
+        assertNotEquals(Tiny.hash(image), Tiny.hash(draw(request().image(Content.file(picture(49, 50))))));
         BadRequestException e =
                 assertThrows(
                         BadRequestException.class,
-                        () -> draw(request().image(temp.resolve("none.png"))));
+                        () -> draw(request().image(Content.file(temp.resolve("none.png")))));
         assertTrue(e.getMessage().contains("none.png"), e.getMessage());
     }
 
@@ -191,7 +192,7 @@ class SuperResTest {
             BadRequestException e =
                     assertThrows(
                             BadRequestException.class,
-                            () -> engine.submit(Tiny.request().image(given).build()));
+                            () -> engine.submit(Tiny.request().image(Content.file(given)).build()));
             assertTrue(e.getMessage().contains("asg starts from noise"), e.getMessage());
             assertTrue(e.getMessage().contains("superres"), e.getMessage());
         }

@@ -2,6 +2,7 @@
 package io.github.asg4j.run.start;
 
 import io.github.asg4j.BadRequestException;
+import io.github.asg4j.Content;
 import io.github.asg4j.device.Memory;
 import io.github.asg4j.image.StartPicture;
 import io.github.asg4j.kernel.Kernels;
@@ -11,7 +12,6 @@ import io.github.asg4j.plan.Axis;
 import io.github.asg4j.plan.Canvas;
 
 import java.lang.foreign.MemorySegment;
-import java.nio.file.Path;
 
 /**
  * A start picture at native size: of one patch of the canvas. It lies in the patch as the picture to
@@ -33,7 +33,7 @@ public final class GivenPicture {
      *     picture to draw
      */
     public static MemorySegment read(
-            Path file, Canvas canvas, Kernels kernels, Memory memory, float scale, float shift) {
+            Content file, Canvas canvas, Kernels kernels, Memory memory, float scale, float shift) {
         StartPicture given = StartPicture.read(file, memory);
         checkAspect(file, given, canvas);
         MemorySegment planes = given.planes(memory, scale, shift);
@@ -72,7 +72,7 @@ public final class GivenPicture {
                 axis.canvas() * axis.factor() * ratio);
     }
 
-    private static void checkAspect(Path file, StartPicture given, Canvas canvas) {
+    private static void checkAspect(Content file, StartPicture given, Canvas canvas) {
         Axis x = canvas.x();
         Axis y = canvas.y();
         double asked = (double) x.pixels() / y.pixels();

@@ -2,6 +2,7 @@
 package io.github.asg4j.run.start;
 
 import io.github.asg4j.BadRequestException;
+import io.github.asg4j.Content;
 import io.github.asg4j.device.Memory;
 import io.github.asg4j.image.Npy;
 import io.github.asg4j.kernel.Kernels;
@@ -11,7 +12,6 @@ import io.github.asg4j.run.worker.NonFinite;
 import io.github.asg4j.run.worker.RequestContext;
 
 import java.lang.foreign.MemorySegment;
-import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
 
@@ -42,7 +42,7 @@ public record StartLatents(MemorySegment patches, MemorySegment canvas, MemorySe
         MemorySegment patches = memory.floats(canvas.plane(), "initial noise");
         MemorySegment latents = memory.floats(canvas.plane(), "initial canvas");
         float scale = (float) context.planned().schedule().initScale();
-        Path file = context.request().latents();
+        Content file = context.request().latents();
         if (file == null) {
             long plane = canvas.patchPlane();
             for (int i = 0; i < canvas.patches(); i++) {
@@ -71,7 +71,7 @@ public record StartLatents(MemorySegment patches, MemorySegment canvas, MemorySe
 
     private static void given(
             RequestContext context,
-            Path file,
+            Content file,
             MemorySegment patches,
             MemorySegment latents,
             float scale) {
@@ -127,7 +127,7 @@ public record StartLatents(MemorySegment patches, MemorySegment canvas, MemorySe
      *
      * @return latents [C, h, w]
      */
-    public static MemorySegment ofPicture(RequestContext context, Path picture) {
+    public static MemorySegment ofPicture(RequestContext context, Content picture) {
         Manifest.Latent latent = context.manifest().latent();
         Kernels kernels = context.kernels();
         Canvas canvas = context.canvas();
