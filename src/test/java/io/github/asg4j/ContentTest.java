@@ -50,7 +50,8 @@ class ContentTest {
             assertArrayEquals(Files.readAllBytes(file), floats.read());
             BadRequestException e =
                     assertThrows(BadRequestException.class, () -> Content.floats(data, 7));
-            assertTrue(e.getMessage().contains("24 bytes are no floats of shape [7]"), e::getMessage);
+            assertTrue(
+                    e.getMessage().contains("24 bytes are no floats of shape [7]"), e::getMessage);
         }
     }
 

@@ -278,7 +278,8 @@ final class Jobs implements AutoCloseable {
     private static long bytes(Job job) {
         Job.Result result = job.result();
         long picture = result == null ? 0 : result.file().length;
-        return picture + (job.request().image() instanceof Content.OfBytes start ? start.size() : 0);
+        return picture
+                + (job.request().image() instanceof Content.OfBytes start ? start.size() : 0);
     }
 
     // What the drawer does.

@@ -99,7 +99,10 @@ class RequestArgsTest {
                 request("--view-batch", "auto", b -> b.viewBatch(GenerationRequest.BY_MEMORY)),
                 request("--vae-tile", "256", b -> b.vaeTile(256)),
                 request("--vae-tile", "Auto", b -> b),
-                request("--image", "p.png", b -> b.method("demofusion").image(Content.file(Path.of("p.png")))),
+                request(
+                        "--image",
+                        "p.png",
+                        b -> b.method("demofusion").image(Content.file(Path.of("p.png")))),
                 request(
                         "--lora",
                         "a.safetensors:0.5",

@@ -64,7 +64,9 @@ class StartPictureTest {
     private static void refused(Path file, String... words) {
         try (Memory memory = new Memory("test")) {
             BadRequestException e =
-                    assertThrows(BadRequestException.class, () -> StartPicture.read(Content.file(file), memory));
+                    assertThrows(
+                            BadRequestException.class,
+                            () -> StartPicture.read(Content.file(file), memory));
             String message = String.valueOf(e.getMessage());
             assertTrue(message.contains(file.toString()), message);
             for (String word : words) {

@@ -152,7 +152,10 @@ class DemoFusionTest {
             GenerationRequest same = request().image(bytes).build();
             assertEquals(Tiny.hash(given), Tiny.hash(engine.submit(same).join()));
         }
-        draw(request().size(64, 64).image(Content.file(picture(500, 490)))); // resized, phase 1 alone
+        draw(
+                request()
+                        .size(64, 64)
+                        .image(Content.file(picture(500, 490)))); // resized, phase 1 alone
     }
 
     @Test
@@ -162,12 +165,17 @@ class DemoFusionTest {
         refused("--size 64x128", request(), 60, 120);
         Path none = folder.resolve("none.png");
         BadRequestException missing =
-                assertThrows(BadRequestException.class, () -> draw(request().image(Content.file(none))));
+                assertThrows(
+                        BadRequestException.class, () -> draw(request().image(Content.file(none))));
         assertTrue(missing.getMessage().contains(none.toString()), missing.getMessage());
         BadRequestException both =
                 assertThrows(
                         BadRequestException.class,
-                        () -> request().image(Content.file(none)).latents(Content.file(Path.of("z.npy"))).build());
+                        () ->
+                                request()
+                                        .image(Content.file(none))
+                                        .latents(Content.file(Path.of("z.npy")))
+                                        .build());
         assertTrue(both.getMessage().contains("not from both"), both.getMessage());
     }
 
@@ -175,7 +183,8 @@ class DemoFusionTest {
             throws IOException {
         Path file = picture(width, height);
         BadRequestException e =
-                assertThrows(BadRequestException.class, () -> draw(request.image(Content.file(file))));
+                assertThrows(
+                        BadRequestException.class, () -> draw(request.image(Content.file(file))));
         assertTrue(e.getMessage().contains(part), e.getMessage());
     }
 

@@ -177,7 +177,8 @@ class SuperResTest {
         assertEquals(128, image.width());
         assertEquals(0L, image.report().plan().guidedEvaluations());
         assertEquals(Tiny.hash(image), Tiny.hash(draw(1, WorkerHook.NONE, request.seed(8))));
-        assertNotEquals(Tiny.hash(image), Tiny.hash(draw(request().image(Content.file(picture(49, 50))))));
+        assertNotEquals(
+                Tiny.hash(image), Tiny.hash(draw(request().image(Content.file(picture(49, 50))))));
         BadRequestException e =
                 assertThrows(
                         BadRequestException.class,
