@@ -68,6 +68,7 @@ class ContentTest {
     }
 
     @Test
+    @SuppressWarnings("restricted") // a size alone: nothing is read
     void tooManyBytesAreRefusedBeforeTheyAreCopied() {
         MemorySegment huge = MemorySegment.NULL.reinterpret(Content.MAX_BYTES + 1);
         assertThrows(BadRequestException.class, () -> Content.bytes(huge));
