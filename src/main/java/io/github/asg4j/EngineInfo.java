@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.github.asg4j;
 
+import org.jspecify.annotations.Nullable;
+
+import java.nio.file.Path;
 import java.util.Collections;
 import java.util.List;
 import java.util.Map;
@@ -20,6 +23,7 @@ import java.util.TreeMap;
  * @param selfTests the kernels of the CPU, then those of each GPU worker
  * @param model name of the bundle
  * @param licence of the bundle, an SPDX expression
+ * @param vae the autoencoder's file, where it was given beside the model; else null
  * @param bundleSha256 of the bundle's manifest, which holds the hashes of its files; 64 hexadecimal digits
  * @param nativeSize pixels that the model was trained for
  * @param onnxRuntime version of ONNX Runtime
@@ -36,6 +40,7 @@ public record EngineInfo(
         List<SelfTest> selfTests,
         String model,
         String licence,
+        @Nullable VaeFile vae,
         String bundleSha256,
         Size nativeSize,
         String onnxRuntime,
@@ -46,6 +51,13 @@ public record EngineInfo(
         kernelsUsable = List.copyOf(kernelsUsable);
         selfTests = List.copyOf(selfTests);
     }
+
+    /**
+     * An autoencoder in the place of the model's own.
+     *
+     * @param sha256 of the file, 64 hexadecimal digits
+     */
+    public record VaeFile(Path file, String sha256) {}
 
     /**
      * A comparison of kernels with the Java kernels, bit by bit.

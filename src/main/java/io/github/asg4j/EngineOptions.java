@@ -13,6 +13,8 @@ import java.util.OptionalInt;
  *
  * @param model folder of a model bundle, or a publisher's .safetensors file; null: the demo bundle in
  *     the jar
+ * @param vae a .safetensors file with the autoencoder that decodes in the place of the model's; null:
+ *     the model's
  * @param loras LoRA files that the first requests will ask for: the model is loaded with them, which
  *     saves loading it twice
  * @param devices "auto", "cpu:N" (N workers), or "cuda:0,cuda:1"
@@ -25,6 +27,7 @@ import java.util.OptionalInt;
  */
 public record EngineOptions(
         @Nullable Path model,
+        @Nullable Path vae,
         List<Lora> loras,
         String devices,
         OptionalInt threadsPerWorker,
@@ -36,6 +39,7 @@ public record EngineOptions(
 
     public static final EngineOptions DEFAULT =
             new EngineOptions(
+                    null,
                     null,
                     List.of(),
                     "auto",
@@ -67,6 +71,21 @@ public record EngineOptions(
     public EngineOptions withModel(@Nullable Path folder) {
         return new EngineOptions(
                 folder,
+                vae,
+                loras,
+                devices,
+                threadsPerWorker,
+                kernels,
+                maxMemoryBytes,
+                queueCapacity,
+                whenFull,
+                verify);
+    }
+
+    public EngineOptions withVae(@Nullable Path file) {
+        return new EngineOptions(
+                model,
+                file,
                 loras,
                 devices,
                 threadsPerWorker,
@@ -80,6 +99,7 @@ public record EngineOptions(
     public EngineOptions withLoras(List<Lora> files) {
         return new EngineOptions(
                 model,
+                vae,
                 files,
                 devices,
                 threadsPerWorker,
@@ -93,6 +113,7 @@ public record EngineOptions(
     public EngineOptions withDevices(String names) {
         return new EngineOptions(
                 model,
+                vae,
                 loras,
                 names,
                 threadsPerWorker,
@@ -106,6 +127,7 @@ public record EngineOptions(
     public EngineOptions withThreadsPerWorker(int threads) {
         return new EngineOptions(
                 model,
+                vae,
                 loras,
                 devices,
                 OptionalInt.of(threads),
@@ -119,6 +141,7 @@ public record EngineOptions(
     public EngineOptions withKernels(String name) {
         return new EngineOptions(
                 model,
+                vae,
                 loras,
                 devices,
                 threadsPerWorker,
@@ -132,6 +155,7 @@ public record EngineOptions(
     public EngineOptions withMaxMemoryBytes(long bytes) {
         return new EngineOptions(
                 model,
+                vae,
                 loras,
                 devices,
                 threadsPerWorker,
@@ -145,6 +169,7 @@ public record EngineOptions(
     public EngineOptions withQueue(int capacity, WhenFull full) {
         return new EngineOptions(
                 model,
+                vae,
                 loras,
                 devices,
                 threadsPerWorker,
@@ -158,6 +183,7 @@ public record EngineOptions(
     public EngineOptions withVerify(boolean always) {
         return new EngineOptions(
                 model,
+                vae,
                 loras,
                 devices,
                 threadsPerWorker,

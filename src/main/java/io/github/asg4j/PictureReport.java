@@ -24,6 +24,7 @@ import java.util.OptionalInt;
  * @param backgroundWindows windows of stage 2 without an object; empty: they were not told apart
  * @param devices that drew
  * @param model name of the bundle
+ * @param vae the autoencoder's file, where it was given beside the model; else null
  * @param loras files that were merged into the model for this picture
  * @param bundleSha256 of the bundle's manifest, 64 hexadecimal digits
  * @param version of this library
@@ -40,6 +41,7 @@ public record PictureReport(
         OptionalInt backgroundWindows,
         Devices devices,
         String model,
+        EngineInfo.@Nullable VaeFile vae,
         List<AppliedLora> loras,
         String bundleSha256,
         String version,

@@ -35,6 +35,8 @@ import static io.github.asg4j.PictureSetting.WINDOW_WEIGHT;
 import io.github.asg4j.StageReport.Guidance;
 import io.github.asg4j.StageReport.Overlap;
 
+import org.jspecify.annotations.Nullable;
+
 import java.util.EnumMap;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -65,6 +67,7 @@ public final class ReportJson {
         engine.selfTests().forEach(test -> map.put(key(test), map(test)));
         map.put("model", engine.model());
         map.put("licence", engine.licence());
+        putVae(map, engine.vae());
         map.put("bundle_sha256", engine.bundleSha256());
         map.put("native_size", pair(engine.nativeSize()));
         map.put("onnxruntime", engine.onnxRuntime());
@@ -221,6 +224,7 @@ public final class ReportJson {
         map.put("guided_evaluations", plan.guidedEvaluations());
         map.put("unet_runs", plan.unetRuns());
         map.put("model", report.model());
+        putVae(map, report.vae());
         if (!report.loras().isEmpty()) {
             map.put("loras", report.loras().stream().map(ReportJson::map).toList());
         }
@@ -232,6 +236,15 @@ public final class ReportJson {
         map.put(PROCESS_PEAK_BYTES, report.memory().process());
         map.put("times_ms", map(report.times()));
         return map;
+    }
+
+    private static void putVae(Map<String, Object> map, EngineInfo.@Nullable VaeFile vae) {
+        if (vae != null) {
+            Map<String, Object> file = new LinkedHashMap<>();
+            file.put("file", vae.file().toString());
+            file.put("sha256", vae.sha256());
+            map.put("vae", file);
+        }
     }
 
     private static Map<String, Object> map(PictureReport.AppliedLora lora) {

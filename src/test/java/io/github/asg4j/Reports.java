@@ -23,6 +23,7 @@ public final class Reports {
                 List.of(),
                 "fake",
                 "Apache-2.0",
+                null,
                 "0".repeat(64),
                 nativeSize,
                 "1.0",
@@ -42,6 +43,7 @@ public final class Reports {
                 List.of(new EngineInfo.SelfTest("kernels", operation)),
                 of.model(),
                 of.licence(),
+                of.vae(),
                 of.bundleSha256(),
                 of.nativeSize(),
                 of.onnxRuntime(),
@@ -105,6 +107,7 @@ public final class Reports {
                 OptionalInt.empty(),
                 new PictureReport.Devices(List.of("cpu#0", "cpu#1"), List.of(), 1, "java"),
                 "fake",
+                null,
                 request.loras().stream()
                         .map(
                                 l ->
@@ -119,28 +122,33 @@ public final class Reports {
                 new PictureReport.Times(0, 1234.5, 1, 12.5, 2, 3, 4, 5, OptionalDouble.empty()));
     }
 
+    public static PictureReport with(PictureReport r, EngineInfo.VaeFile vae) {
+        return copy(r, vae, r.plan(), r.sampling(), r.cut(), r.devices(), r.memory());
+    }
+
     public static PictureReport with(PictureReport r, PlanReport plan) {
-        return copy(r, plan, r.sampling(), r.cut(), r.devices(), r.memory());
+        return copy(r, r.vae(), plan, r.sampling(), r.cut(), r.devices(), r.memory());
     }
 
     public static PictureReport with(PictureReport r, PictureReport.Sampling sampling) {
-        return copy(r, r.plan(), sampling, r.cut(), r.devices(), r.memory());
+        return copy(r, r.vae(), r.plan(), sampling, r.cut(), r.devices(), r.memory());
     }
 
     public static PictureReport with(PictureReport r, PictureReport.Cut cut) {
-        return copy(r, r.plan(), r.sampling(), cut, r.devices(), r.memory());
+        return copy(r, r.vae(), r.plan(), r.sampling(), cut, r.devices(), r.memory());
     }
 
     public static PictureReport with(PictureReport r, PictureReport.Devices devices) {
-        return copy(r, r.plan(), r.sampling(), r.cut(), devices, r.memory());
+        return copy(r, r.vae(), r.plan(), r.sampling(), r.cut(), devices, r.memory());
     }
 
     public static PictureReport with(PictureReport r, PictureReport.MemoryUse memory) {
-        return copy(r, r.plan(), r.sampling(), r.cut(), r.devices(), memory);
+        return copy(r, r.vae(), r.plan(), r.sampling(), r.cut(), r.devices(), memory);
     }
 
     private static PictureReport copy(
             PictureReport r,
+            EngineInfo.VaeFile vae,
             PlanReport plan,
             PictureReport.Sampling sampling,
             PictureReport.Cut cut,
@@ -155,6 +163,7 @@ public final class Reports {
                 r.backgroundWindows(),
                 devices,
                 r.model(),
+                vae,
                 r.loras(),
                 r.bundleSha256(),
                 r.version(),

@@ -196,7 +196,12 @@ final class CompareCommand implements Callable<Integer> {
     private Gallery draw(Comparison comparison) {
         try (EngineFactory.Handle engine = cli.engines().open(engineArgs.options());
                 Instruments instruments =
-                        Instruments.open(engineArgs.options().model(), null, null, null);
+                        Instruments.open(
+                                engineArgs.options().model(),
+                                engineArgs.options().vae(),
+                                null,
+                                null,
+                                null);
                 ComparisonProgress progress = new ComparisonProgress(cli.err(), cli.terminal())) {
             return Gallery.draw(
                     comparison, new Watched(engine, interruption), progress, instruments::count);

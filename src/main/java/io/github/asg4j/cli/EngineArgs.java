@@ -35,6 +35,15 @@ final class EngineArgs {
         @Nullable Path model;
 
         @Option(
+                names = "--vae",
+                paramLabel = "FILE",
+                order = HelpSections.MACHINE + 1,
+                description =
+                        "a .safetensors file of the autoencoder that decodes in the place of the"
+                                + " model's")
+        @Nullable Path vae;
+
+        @Option(
                 names = "--devices",
                 paramLabel = "LIST",
                 order = HelpSections.MACHINE + 2,
@@ -71,7 +80,7 @@ final class EngineArgs {
 
     /** The options of the engine; throws ParameterException or BadRequestException. */
     EngineOptions options() {
-        EngineOptions options = EngineOptions.DEFAULT.withModel(given.model);
+        EngineOptions options = EngineOptions.DEFAULT.withModel(given.model).withVae(given.vae);
         if (given.devices != null) {
             options = options.withDevices(given.devices);
         }

@@ -188,6 +188,7 @@ final class EvalCommand implements Callable<Integer> {
                 Instruments instruments =
                         Instruments.open(
                                 engineArgs.options().model(),
+                                engineArgs.options().vae(),
                                 evalArgs.features,
                                 evalArgs.truth,
                                 evalArgs.clip)) {

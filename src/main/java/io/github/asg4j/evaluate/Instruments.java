@@ -54,13 +54,15 @@ public final class Instruments implements AutoCloseable {
     /**
      * Opens them.
      *
-     * @param model folder of the bundle; null: the demo bundle
+     * @param model the engine's; null: the demo bundle
+     * @param vae the engine's; null: the model's own
      * @param featureFile a feature network in place of the bundle's; null: the bundle's
      * @param truthFolder true pictures, PNG files in it or in its folders WxH; null: the bundle's
      * @param clipFolder networks for the CLIP score; null: no CLIP score
      */
     public static Instruments open(
             @Nullable Path model,
+            @Nullable Path vae,
             @Nullable Path featureFile,
             @Nullable Path truthFolder,
             @Nullable Path clipFolder) {
@@ -68,7 +70,7 @@ public final class Instruments implements AutoCloseable {
             throw new BadRequestException(
                     "the folder of true pictures '" + truthFolder + "' does not exist");
         }
-        Instruments all = new Instruments(Bundle.open(model, false), truthFolder);
+        Instruments all = new Instruments(Bundle.open(model, vae, false), truthFolder);
         try {
             all.openNetworks(featureFile, clipFolder);
         } catch (RuntimeException e) {

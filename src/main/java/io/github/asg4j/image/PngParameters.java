@@ -2,6 +2,7 @@
 package io.github.asg4j.image;
 
 import io.github.asg4j.Content;
+import io.github.asg4j.EngineInfo;
 import io.github.asg4j.GenerationRequest;
 import io.github.asg4j.PictureReport;
 import io.github.asg4j.PictureSetting;
@@ -64,6 +65,11 @@ public final class PngParameters {
         put(pairs, "Size", text(plan.size()));
         put(pairs, "Model hash", report.bundleSha256().substring(0, HASH_CHARACTERS));
         put(pairs, "Model", report.model());
+        EngineInfo.VaeFile vae = report.vae();
+        if (vae != null) {
+            put(pairs, "VAE file", name(vae.file()));
+            put(pairs, "VAE hash", vae.sha256().substring(0, HASH_CHARACTERS));
+        }
         put(pairs, "Loras", loras(report.loras(), PictureReport.AppliedLora::weight));
         put(
                 pairs,

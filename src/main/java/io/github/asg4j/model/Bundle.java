@@ -3,6 +3,7 @@ package io.github.asg4j.model;
 
 import io.github.asg4j.BadBundleException;
 import io.github.asg4j.BadRequestException;
+import io.github.asg4j.EngineInfo;
 import io.github.asg4j.Lora;
 import io.github.asg4j.device.Memory;
 import io.github.asg4j.model.checkpoint.ChangedWeights;
@@ -24,7 +25,9 @@ import java.util.HexFormat;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.TreeMap;
+import java.util.TreeSet;
 
 /**
  * A model bundle, in a folder or in the resources of a jar, whose manifest is valid and whose files
@@ -39,6 +42,9 @@ public final class Bundle implements AutoCloseable {
     /** Where the templates of checkpoints lie in the jar. */
     private static final String TEMPLATES = "io/github/asg4j/templates/";
 
+    /** Factors of the latents of Stable Diffusion 1.x and 2.x, and of XL. */
+    private static final Set<Double> SHARED_SCALINGS = new TreeSet<>(Set.of(0.18215, 0.13025));
+
     private static final String MAKE = "asg4j-export model CHECKPOINT --out BUNDLE";
     private static final long MAX_MANIFEST_BYTES = 16L << 20;
     private static final long MAX_READ_BYTES = 256L << 20;
@@ -47,11 +53,14 @@ public final class Bundle implements AutoCloseable {
     private final BundleFiles files;
     private final Manifest manifest;
     private final String sha256;
+    private final EngineInfo.@Nullable VaeFile vae;
 
-    private Bundle(BundleFiles files, Manifest manifest, String sha256) {
+    private Bundle(
+            BundleFiles files, Manifest manifest, String sha256, EngineInfo.@Nullable VaeFile vae) {
         this.files = files;
         this.manifest = manifest;
         this.sha256 = sha256;
+        this.vae = vae;
     }
 
     /**
@@ -60,46 +69,59 @@ public final class Bundle implements AutoCloseable {
      * recorded size, and its SHA-256 unless that was done before and size and time of the file are
      * still the same.
      *
+     * @param vae a .safetensors file of an autoencoder that takes the place of the model's; null: none
      * @param verify check every SHA-256 even so
      * @throws BadBundleException naming the file and what is wrong with it
      */
-    public static Bundle open(@Nullable Path place, boolean verify) {
+    public static Bundle open(@Nullable Path place, @Nullable Path vae, boolean verify) {
         VerifiedFiles verified = VerifiedFiles.ofUser();
-        if (place == null) {
-            return openDemo(Bundle.class.getClassLoader(), verified, verify);
+        if (place != null && Files.isRegularFile(place)) {
+            Checkpoint checkpoint = Checkpoint.open(place, vae);
+            String template = TEMPLATES + checkpoint.templateName() + "/";
+            return filled(checkpoint, template, vae, verified, verify);
         }
-        return Files.isRegularFile(place)
-                ? openCheckpoint(place, verified, verify)
-                : openFolder(place, verified, verify);
-    }
-
-    private static Bundle openCheckpoint(Path file, VerifiedFiles verified, boolean verify) {
-        Checkpoint checkpoint = Checkpoint.open(file);
-        return filled(checkpoint, TEMPLATES + checkpoint.templateName() + "/", verified, verify);
+        Bundle bundle =
+                place == null
+                        ? openDemo(Bundle.class.getClassLoader(), verified, verify)
+                        : openFolder(place, verified, verify);
+        return vae == null
+                ? bundle
+                : bundle.withVae(Checkpoint.openVae(vae), TEMPLATES + "sd1/", verified, verify);
     }
 
     /**
      * A bundle of a template and the weights of a checkpoint, which it takes over.
      *
      * @param template resources of the template, with a slash at the end
+     * @param vae the checkpoint's autoencoder if it has a file of its own; else null
      */
     static Bundle filled(
-            Checkpoint checkpoint, String template, VerifiedFiles verified, boolean verify) {
+            Checkpoint checkpoint,
+            String template,
+            @Nullable Path vae,
+            VerifiedFiles verified,
+            boolean verify) {
         try {
             ClassLoader loader = Bundle.class.getClassLoader();
             Bundle empty = openResources(loader, template, verified, verify);
             var files = new BundleFiles.Filled((BundleFiles.Resources) empty.files, checkpoint);
             MessageDigest digest = newSha256();
             digest.update(empty.sha256.getBytes(StandardCharsets.UTF_8));
-            String hash = fileHash(checkpoint.path(), verified, verify);
-            digest.update(hash.getBytes(StandardCharsets.UTF_8));
+            for (Path file : checkpoint.files()) {
+                String hash = fileHash(file, verified, verify);
+                digest.update(hash.getBytes(StandardCharsets.UTF_8));
+            }
             Manifest manifest =
                     empty.manifest.filled(
                             checkpoint.name(),
                             checkpoint.prediction(),
                             checkpoint.nativeCells(),
                             files::weightBytes);
-            return new Bundle(files, manifest, HexFormat.of().formatHex(digest.digest()));
+            return new Bundle(
+                    files,
+                    manifest,
+                    HexFormat.of().formatHex(digest.digest()),
+                    vae == null ? null : vaeFile(vae, verified));
         } catch (IOException e) {
             checkpoint.close();
             throw unreadable(checkpoint.path().toString(), e);
@@ -107,6 +129,59 @@ public final class Bundle implements AutoCloseable {
             checkpoint.close();
             throw e;
         }
+    }
+
+    /**
+     * The same bundle with another autoencoder, which it takes over.
+     *
+     * @param template resources of the template that has its graphs, with a slash at the end
+     */
+    Bundle withVae(Checkpoint checkpoint, String template, VerifiedFiles verified, boolean verify) {
+        Path vae = checkpoint.path();
+        try {
+            requireSharedLatents(vae);
+            ClassLoader loader = Bundle.class.getClassLoader();
+            Bundle empty = openResources(loader, template, verified, verify);
+            var filled = new BundleFiles.Filled((BundleFiles.Resources) empty.files, checkpoint);
+            Set<String> graphs = empty.manifest.vae().files();
+            MessageDigest digest = newSha256();
+            digest.update(sha256.getBytes(StandardCharsets.UTF_8));
+            digest.update(empty.sha256.getBytes(StandardCharsets.UTF_8));
+            digest.update(fileHash(vae, verified, verify).getBytes(StandardCharsets.UTF_8));
+            return new Bundle(
+                    new BundleFiles.WithVae(files, filled, graphs),
+                    manifest.withVae(empty.manifest, filled::weightBytes),
+                    HexFormat.of().formatHex(digest.digest()),
+                    vaeFile(vae, verified));
+        } catch (IOException e) {
+            checkpoint.close();
+            throw unreadable(vae.toString(), e);
+        } catch (RuntimeException | Error e) {
+            checkpoint.close();
+            throw e;
+        }
+    }
+
+    /** Refuses models whose latents no published autoencoder was made for. */
+    private void requireSharedLatents(Path vae) {
+        Manifest.Latent latent = manifest.latent();
+        if (latent.channels() != 4 || !SHARED_SCALINGS.contains(latent.scaling())) {
+            throw new BadBundleException(
+                    place()
+                            + " has latents of "
+                            + latent.channels()
+                            + " channels that are scaled by "
+                            + latent.scaling()
+                            + "; --vae takes autoencoders of Stable Diffusion 1.x to XL, whose"
+                            + " latents have 4 and are scaled by one of "
+                            + SHARED_SCALINGS
+                            + ": leave out --vae "
+                            + vae);
+        }
+    }
+
+    private static EngineInfo.VaeFile vaeFile(Path vae, VerifiedFiles verified) throws IOException {
+        return new EngineInfo.VaeFile(vae, fileHash(vae, verified, false));
     }
 
     /** SHA-256 of a file, computed once for each state of it. */
@@ -188,18 +263,19 @@ public final class Bundle implements AutoCloseable {
                                 digest.update(
                                         (name + " " + entry.sha256() + "\n")
                                                 .getBytes(StandardCharsets.UTF_8)));
-        return new Bundle(files, manifest, HexFormat.of().formatHex(digest.digest()));
+        return new Bundle(files, manifest, HexFormat.of().formatHex(digest.digest()), null);
     }
 
     public Manifest manifest() {
         return manifest;
     }
 
-    /** Ends the mapping of a single file; nothing of a bundle is open. After its networks are closed. */
+    /** Ends the mapping of .safetensors files; nothing of a bundle is open. After its networks are closed. */
     @Override
     public void close() {
-        if (files instanceof BundleFiles.Filled filled) {
-            filled.checkpoint().close();
+        Checkpoint checkpoint = files.checkpoint();
+        if (checkpoint != null) {
+            checkpoint.close();
         }
     }
 
@@ -211,6 +287,11 @@ public final class Bundle implements AutoCloseable {
     /** SHA-256 over the manifest and the recorded hashes of all files, 64 hexadecimal digits. */
     public String bundleSha256() {
         return sha256;
+    }
+
+    /** The autoencoder's file, where it was given beside the model; else null. */
+    public EngineInfo.@Nullable VaeFile vae() {
+        return vae;
     }
 
     /** The bytes of a file of the manifest that is not a graph. */
@@ -307,7 +388,7 @@ public final class Bundle implements AutoCloseable {
             graphs.add(manifest.denoiser().file());
             Checkpoint checkpoint = filled.checkpoint();
             return LoraTargets.of(
-                    checkpoint.recognition(), filled.weights(graphs), checkpoint.tensors());
+                    checkpoint.recognition(), filled.weights(graphs), checkpoint::has);
         } catch (IOException e) {
             throw unreadable(place(), e);
         }

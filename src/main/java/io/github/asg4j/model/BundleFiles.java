@@ -64,6 +64,11 @@ sealed interface BundleFiles {
             String name, long bytes, Memory memory, ChangedWeights changes, ExternalLookup external)
             throws IOException;
 
+    /** The checkpoint that is open for weights; null: none is. */
+    default @Nullable Checkpoint checkpoint() {
+        return null;
+    }
+
     /** Which file a graph's external data lies in. */
     interface ExternalLookup {
         /**
@@ -314,6 +319,63 @@ sealed interface BundleFiles {
 
         private static String recipe(String graph) {
             return graph.replaceFirst("\\.onnx$", ".weights.json");
+        }
+    }
+
+    /**
+     * A bundle with another autoencoder than its own.
+     *
+     * @param vae template and weights of the other one
+     * @param vaeFiles names in the manifest of its graphs
+     */
+    record WithVae(BundleFiles bundle, Filled vae, Set<String> vaeFiles) implements BundleFiles {
+        public WithVae {
+            vaeFiles = Set.copyOf(vaeFiles);
+        }
+
+        private BundleFiles holder(String name) {
+            return vaeFiles.contains(name) ? vae : bundle;
+        }
+
+        @Override
+        public String place() {
+            return bundle.place();
+        }
+
+        @Override
+        public String place(String name) {
+            return holder(name).place(name);
+        }
+
+        @Override
+        public long size(String name) throws IOException {
+            return holder(name).size(name);
+        }
+
+        @Override
+        public InputStream open(String name) throws IOException {
+            return holder(name).open(name);
+        }
+
+        @Override
+        public VerifiedFiles.@Nullable State state(String name) throws IOException {
+            return holder(name).state(name);
+        }
+
+        @Override
+        public ModelFile graph(
+                String name,
+                long bytes,
+                Memory memory,
+                ChangedWeights changes,
+                ExternalLookup external)
+                throws IOException {
+            return holder(name).graph(name, bytes, memory, changes, external);
+        }
+
+        @Override
+        public @Nullable Checkpoint checkpoint() {
+            return vae.checkpoint();
         }
     }
 

@@ -14,6 +14,7 @@ import java.util.ArrayList;
 import java.util.Collections;
 import java.util.HashSet;
 import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
@@ -116,6 +117,42 @@ public record Manifest(
                 defaults,
                 evaluation,
                 counted);
+    }
+
+    /**
+     * The same with the autoencoder of a template, whose graphs count with their weights, in the place of
+     * its own.
+     */
+    Manifest withVae(Manifest template, WeightBytes weights) throws IOException {
+        Map<String, FileEntry> counted = new LinkedHashMap<>(files);
+        vae.files().forEach(counted::remove);
+        for (String graph : template.vae.files()) {
+            FileEntry entry = template.entry(graph);
+            counted.put(graph, new FileEntry(entry.bytes() + weights.of(graph), entry.sha256()));
+        }
+        return new Manifest(
+                formatVersion,
+                name,
+                licence,
+                madeBy,
+                latent,
+                textEncoders,
+                denoiser,
+                template.vae,
+                upscalers,
+                scheduler,
+                conditioning,
+                defaults,
+                evaluation,
+                counted);
+    }
+
+    private FileEntry entry(String file) {
+        FileEntry entry = files.get(file);
+        if (entry == null) {
+            throw new IllegalArgumentException(file + " is not a file of " + name);
+        }
+        return entry;
     }
 
     /**
@@ -280,6 +317,21 @@ public record Manifest(
             boolean keepsScores) {
         /** Width of the autoencoders of SD 1.5 to SD3, assumed for a bundle that does not say it. */
         public static final int USUAL_WIDTH = 256;
+
+        /** Its graphs. */
+        Set<String> files() {
+            Set<String> graphs = new LinkedHashSet<>(Set.of(decoder));
+            if (encoder != null) {
+                graphs.add(encoder);
+            }
+            if (tiledDecoder != null) {
+                graphs.addAll(List.of(tiledDecoder.front(), tiledDecoder.tail()));
+            }
+            if (fallback != null) {
+                graphs.addAll(fallback.files());
+            }
+            return graphs;
+        }
     }
 
     /**

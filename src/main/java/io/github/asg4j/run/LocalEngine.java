@@ -60,7 +60,7 @@ public final class LocalEngine implements AutoCloseable {
                         options.threadsPerWorker(),
                         () -> gpus.driver().deviceCount());
         kernels = KernelChoice.choose(options.kernels());
-        bundle = Bundle.open(options.model(), options.verify());
+        bundle = Bundle.open(options.model(), options.vae(), options.verify());
         fleet =
                 devices.onGpus()
                         ? Fleet.ofGpus(devices.names(), devices.gpus(), gpus)
@@ -195,6 +195,7 @@ public final class LocalEngine implements AutoCloseable {
                 tests,
                 bundle.manifest().name(),
                 bundle.manifest().licence(),
+                bundle.vae(),
                 bundle.bundleSha256(),
                 new Size(
                         latent.nativeWidth() * latent.vaeFactor(),

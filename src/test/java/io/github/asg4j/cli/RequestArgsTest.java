@@ -280,6 +280,7 @@ class RequestArgsTest {
         EngineOptions usual = EngineOptions.DEFAULT;
         return Stream.of(
                 Arguments.of("--model", "folder", usual.withModel(Path.of("folder"))),
+                Arguments.of("--vae", "x.safetensors", usual.withVae(Path.of("x.safetensors"))),
                 Arguments.of("--devices", "cpu:4", usual.withDevices("cpu:4")),
                 Arguments.of("--threads-per-worker", "2", usual.withThreadsPerWorker(2)),
                 Arguments.of("--kernels", "AVX2", usual.withKernels("avx2")),

@@ -29,7 +29,7 @@ class AspectTest {
 
     @BeforeAll
     static void open() {
-        instruments = Instruments.open(null, null, null, null);
+        instruments = Instruments.open(null, null, null, null, null);
     }
 
     @AfterAll

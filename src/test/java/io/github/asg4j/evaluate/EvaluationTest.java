@@ -45,7 +45,7 @@ class EvaluationTest {
 
     @BeforeAll
     static void open() {
-        instruments = Instruments.open(null, null, null, null);
+        instruments = Instruments.open(null, null, null, null, null);
     }
 
     @AfterAll

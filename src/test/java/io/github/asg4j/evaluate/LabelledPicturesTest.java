@@ -35,7 +35,7 @@ class LabelledPicturesTest {
         int pictures = 0;
         List<String> different = new ArrayList<>();
         Set<String> methods = new HashSet<>();
-        try (Instruments instruments = Instruments.open(null, null, null, null)) {
+        try (Instruments instruments = Instruments.open(null, null, null, null, null)) {
             ObjectCounter counter = instruments.counter();
             assertNotNull(counter);
             for (JsonNode label : labels.get("pictures")) {

@@ -37,7 +37,7 @@ class MetricNetworksTest {
     @Test
     void featuresCropsAndProbabilities() {
         try (Instruments instruments =
-                Instruments.open(null, NETWORKS.resolve("classifier.onnx"), null, null)) {
+                Instruments.open(null, null, NETWORKS.resolve("classifier.onnx"), null, null)) {
             FeatureNetwork network = instruments.features();
             assertNotNull(network);
             assertTrue(network.classifies());
@@ -76,7 +76,7 @@ class MetricNetworksTest {
                     () -> false);
         }
         try (Instruments instruments =
-                Instruments.open(null, NETWORKS.resolve("classifier.onnx"), folder, null)) {
+                Instruments.open(null, null, NETWORKS.resolve("classifier.onnx"), folder, null)) {
             Truth truth = instruments.truth(20, 12);
             assertNotNull(truth);
             assertEquals(3, truth.pictures().length);
@@ -92,7 +92,7 @@ class MetricNetworksTest {
     /** The expected value is computed by NumPy from the tokenizer's own ids. */
     @Test
     void clipScore() {
-        try (Instruments instruments = Instruments.open(null, null, null, NETWORKS)) {
+        try (Instruments instruments = Instruments.open(null, null, null, null, NETWORKS)) {
             ClipScore score = instruments.clip();
             assertNotNull(score);
             Picture picture = flat(30, 20, 0.2f, 0.4f, 0.6f);
@@ -110,6 +110,7 @@ class MetricNetworksTest {
                                 BadBundleException.class,
                                 () ->
                                         Instruments.open(
+                                                null,
                                                 null,
                                                 NETWORKS.resolve("clip_text.onnx"),
                                                 null,

@@ -33,7 +33,7 @@ class ObjectCounterTest {
 
     @BeforeAll
     static void open() {
-        instruments = Instruments.open(null, null, null, null);
+        instruments = Instruments.open(null, null, null, null, null);
     }
 
     @AfterAll

@@ -27,7 +27,7 @@ class RenderedPicturesTest {
                 JsonMapper.builder().build().readTree(folder.resolve("cases.json").toFile());
         int right = 0;
         int asPython = 0;
-        try (Instruments instruments = Instruments.open(null, null, null, null)) {
+        try (Instruments instruments = Instruments.open(null, null, null, null, null)) {
             ObjectCounter counter = instruments.counter();
             assertNotNull(counter);
             for (JsonNode each : cases) {

@@ -8,11 +8,13 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import com.fasterxml.jackson.databind.ObjectMapper;
 
 import io.github.asg4j.DilationOptions;
+import io.github.asg4j.EngineInfo;
 import io.github.asg4j.GenerationRequest;
 import io.github.asg4j.GuideOptions;
 import io.github.asg4j.Lora;
 import io.github.asg4j.MethodOptions.AsgOptions;
 import io.github.asg4j.PictureReport;
+import io.github.asg4j.ReportJson;
 import io.github.asg4j.Reports;
 import io.github.asg4j.Size;
 import io.github.asg4j.StageReport;
@@ -94,6 +96,17 @@ class PngParametersTest {
                         "Loras: \"style.v2: 0.75, b: -1.0\","
                                 + " Lora hashes: \"style.v2: ababababab, b: ababababab\","),
                 text);
+    }
+
+    @Test
+    void anotherAutoencoderIsNamedWithItsHash() {
+        EngineInfo.VaeFile vae =
+                new EngineInfo.VaeFile(Path.of("/v/soft.safetensors"), "cd".repeat(32));
+        String text = PngParameters.text(Reports.with(report(request("a ball")), vae));
+        assertTrue(text.contains("VAE file: soft.safetensors, VAE hash: cdcdcdcdcd, Method"), text);
+        assertEquals(
+                Map.of("file", "/v/soft.safetensors", "sha256", "cd".repeat(32)),
+                ReportJson.map(Reports.with(report(request("a ball")), vae)).get("vae"));
     }
 
     @Test

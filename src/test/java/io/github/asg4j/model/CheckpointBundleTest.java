@@ -3,6 +3,8 @@ package io.github.asg4j.model;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertNotSame;
 import static org.junit.jupiter.api.Assertions.assertSame;
 import static org.junit.jupiter.api.Assertions.assertThrows;
@@ -13,10 +15,16 @@ import io.github.asg4j.BadRequestException;
 import io.github.asg4j.Lora;
 import io.github.asg4j.device.Memory;
 import io.github.asg4j.model.checkpoint.Checkpoint;
+import io.github.asg4j.model.checkpoint.Elements;
 import io.github.asg4j.model.checkpoint.Family;
+import io.github.asg4j.model.checkpoint.Layout;
 import io.github.asg4j.model.checkpoint.Part;
+import io.github.asg4j.model.checkpoint.Recipe;
 import io.github.asg4j.model.checkpoint.Recognition;
+import io.github.asg4j.model.checkpoint.SafeTensors;
 import io.github.asg4j.model.checkpoint.SafeTensorsFile;
+import io.github.asg4j.model.checkpoint.Source;
+import io.github.asg4j.model.checkpoint.WeightNames;
 import io.github.asg4j.model.lora.LoraSet;
 import io.github.asg4j.ort.OrtSession;
 import io.github.asg4j.ort.Place;
@@ -29,14 +37,17 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
+import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.file.Path;
 import java.util.EnumSet;
+import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
+import java.util.Set;
 
 /**
  * A small single file of Stable Diffusion 1.x's build, filled into its template, against the bundle
@@ -44,6 +55,7 @@ import java.util.Random;
  */
 class CheckpointBundleTest {
     private static final Path FILE = Path.of("src/test/resources/checkpoint/sd15.safetensors");
+    private static final Path TINY = Path.of("src/test/resources/tiny");
     private static final Path EXPORTED = Path.of("src/test/resources/families/sd15");
     private static final int BATCH = 2;
     private static final int CELLS = 16;
@@ -51,7 +63,13 @@ class CheckpointBundleTest {
 
     @TempDir Path temp;
 
+    private static final float BRIGHTER = 0.25f;
+
     private static Bundle filled() {
+        return filled(null);
+    }
+
+    private static Bundle filled(Path vae) {
         Recognition known =
                 new Recognition(
                         Family.SD1,
@@ -62,10 +80,108 @@ class CheckpointBundleTest {
                         false,
                         0);
         return Bundle.filled(
-                Checkpoint.open(FILE, known),
+                Checkpoint.openAs(FILE, known, vae),
                 "checkpoint/templates/sd15/",
+                vae,
                 new VerifiedFiles(null),
                 false);
+    }
+
+    /** The small file's autoencoder in a file of its own, whose pictures are brighter. */
+    private Path vaeFile(Layout layout, String prefix) throws IOException {
+        String recipe = "checkpoint/templates/sd15/vae_decoder.weights.json";
+        SafeTensorsFile file = new SafeTensorsFile();
+        Set<String> written = new HashSet<>();
+        try (SafeTensors stored = SafeTensors.open(FILE);
+                var in = getClass().getClassLoader().getResourceAsStream(recipe)) {
+            for (Recipe.Value value : Recipe.parse(recipe, in.readAllBytes()).values()) {
+                for (String weight : value.weights()) {
+                    Source source = WeightNames.of(Layout.SD1, Part.VAE, weight, 0).getFirst();
+                    var tensor = stored.tensors().get(source.tensor());
+                    String bare = source.tensor().replaceFirst("^first_stage_model\\.", "");
+                    float[] values = Elements.of(tensor);
+                    if (weight.equals("decoder.conv_out.bias")) {
+                        for (int i = 0; i < values.length; i++) {
+                            values[i] += BRIGHTER;
+                        }
+                    }
+                    if (written.add(weight)) {
+                        file.floats(
+                                prefix + (layout == Layout.DIFFUSERS ? weight : bare),
+                                tensor.shape(),
+                                values);
+                    }
+                }
+            }
+        }
+        return file.write(temp.resolve("vae.safetensors"));
+    }
+
+    private static float[] image(Bundle bundle) {
+        try (Memory memory = new Memory("test");
+                OrtSession session =
+                        LoadedModel.session(
+                                bundle, bundle.manifest().vae().decoder(), Place.cpu(1))) {
+            return run(session, session.outputs().firstEntry().getKey(), memory);
+        }
+    }
+
+    @ParameterizedTest
+    @CsvSource({"SD1, ''", "SD1, first_stage_model.", "DIFFUSERS, ''"})
+    void anotherAutoencoderDecodes(Layout layout, String prefix) throws IOException {
+        Path vae = vaeFile(layout, prefix);
+        Bundle exported = Bundle.openFolder(EXPORTED, new VerifiedFiles(null), false);
+        float[] plain = image(exported);
+        try (Bundle filled = filled(vae);
+                Bundle bundle =
+                        exported.withVae(
+                                Checkpoint.openVae(vae),
+                                "checkpoint/templates/sd15/",
+                                new VerifiedFiles(null),
+                                false)) {
+            for (Bundle other : List.of(filled, bundle)) {
+                float[] brighter = image(other);
+                for (int i = 0; i < plain.length; i++) {
+                    assertEquals(plain[i] + BRIGHTER, brighter[i], 1e-4);
+                }
+                assertEquals(vae, other.vae().file());
+                assertEquals(64, other.vae().sha256().length());
+                assertNotEquals(exported.bundleSha256(), other.bundleSha256());
+            }
+            assertTrue(bundle.manifest().files().containsKey("denoiser_dilated.onnx"));
+            assertFalse(bundle.manifest().files().containsKey("vae_tail.onnx"));
+        }
+    }
+
+    @Test
+    void saysWhyAFileIsNoAutoencoderForTheModel() throws IOException {
+        Bundle tiny = Bundle.openFolder(TINY, new VerifiedFiles(null), false);
+        Path vae = vaeFile(Layout.SD1, "");
+        String scaled =
+                assertThrows(
+                                BadBundleException.class,
+                                () ->
+                                        tiny.withVae(
+                                                Checkpoint.openVae(vae),
+                                                "checkpoint/templates/sd15/",
+                                                new VerifiedFiles(null),
+                                                false))
+                        .getMessage();
+        assertTrue(scaled.contains("scaled by 1.6; --vae takes"), scaled);
+        Path sixteen =
+                new SafeTensorsFile()
+                        .floats("decoder.conv_in.weight", List.of(1L, 16L, 1L, 1L), new float[16])
+                        .write(temp.resolve("sd3.safetensors"));
+        String channels =
+                assertThrows(BadBundleException.class, () -> Checkpoint.openVae(sixteen))
+                        .getMessage();
+        assertTrue(
+                channels.contains("latents with 16 channels, but those of the model have 4"),
+                channels);
+        Path lora = Path.of("src/test/resources/checkpoint/lora/kohya.safetensors");
+        String other = assertThrows(BadBundleException.class, () -> filled(lora)).getMessage();
+        assertTrue(other.contains("is a LoRA: give it with --lora, not a model"), other);
+        assertTrue(other.contains("--vae takes an autoencoder"), other);
     }
 
     @ParameterizedTest
@@ -188,7 +304,8 @@ class CheckpointBundleTest {
         }
         Path path = file.write(temp.resolve("x.safetensors"));
         String message =
-                assertThrows(BadBundleException.class, () -> Bundle.open(path, false)).getMessage();
+                assertThrows(BadBundleException.class, () -> Bundle.open(path, null, false))
+                        .getMessage();
         assertTrue(message.contains(what), message);
     }
 
@@ -206,7 +323,8 @@ class CheckpointBundleTest {
                         .tensor("x.attn2.to_k.weight", "U8", List.of(1L, 768L), new byte[768])
                         .write(temp.resolve("x.safetensors"));
         String message =
-                assertThrows(BadBundleException.class, () -> Bundle.open(path, false)).getMessage();
+                assertThrows(BadBundleException.class, () -> Bundle.open(path, null, false))
+                        .getMessage();
         assertTrue(message.contains("without its [text_encoder, vae]"), message);
     }
 

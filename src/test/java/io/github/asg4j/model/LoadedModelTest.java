@@ -172,7 +172,7 @@ class LoadedModelTest {
     @ParameterizedTest
     @CsvSource({"1, 16, 16", "2, 20, 12"})
     void dilationOneIsThePlainGraph(int rows, int h, int w) {
-        try (LoadedModel model = LoadedModel.open(Bundle.open(null, false), 1)) {
+        try (LoadedModel model = LoadedModel.open(Bundle.open(null, null, false), 1)) {
             Denoiser plain = model.denoiser();
             Denoiser dilated = model.dilatedDenoiser();
             assertEquals(List.of(), plain.dilationGroups());
@@ -334,7 +334,7 @@ class LoadedModelTest {
     /** A picture of the demo's size comes back from its latents about as it was. */
     @Test
     void encodesWhatItDecodes() {
-        Bundle demo = Bundle.open(null, false);
+        Bundle demo = Bundle.open(null, null, false);
         try (LoadedModel model = LoadedModel.open(demo, 1)) {
             int h = demo.manifest().latent().nativeHeight();
             int w = demo.manifest().latent().nativeWidth();

@@ -25,7 +25,7 @@ class RunnerTest {
     @Test
     void aWorkerThatCannotBeStartedIsLost() {
         long before = Memory.bytesInUse();
-        Bundle bundle = Bundle.open(Tiny.bundle(), false);
+        Bundle bundle = Bundle.open(Tiny.bundle(), null, false);
         JavaKernels kernels = new JavaKernels();
         try (Fleet fleet = Fleet.ofCpu(List.of("cpu#0", "cpu#1"), 1, kernels);
                 LoadedModel model = LoadedModel.open(bundle, fleet.placements(), List.of())) {

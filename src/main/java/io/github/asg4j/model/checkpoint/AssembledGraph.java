@@ -11,6 +11,7 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.function.IntFunction;
 
 /**
@@ -45,7 +46,7 @@ public record AssembledGraph(byte[] model, List<Weight> weights) {
             Checkpoint checkpoint,
             ChangedWeights changes) {
         Recipe recipe = Recipe.parse(recipeFile, recipeText);
-        Assembly assembly = new Assembly(recipe.part(), checkpoint, changes);
+        Assembly assembly = new Assembly(recipe, checkpoint, changes);
         recipe.values().forEach(assembly::add);
         byte[] casts = Protobuf.model(assembly.casts);
         byte[] weights = Protobuf.model(assembly.weights);
@@ -57,18 +58,54 @@ public record AssembledGraph(byte[] model, List<Weight> weights) {
         return new AssembledGraph(model.toByteArray(), assembly.handed);
     }
 
-    /** Bytes that the weights of a graph take as the checkpoint stores them. */
+    /**
+     * Bytes that the weights of a graph take as the checkpoint stores them.
+     *
+     * @throws BadBundleException if the checkpoint lacks a weight, or has it in another shape
+     */
     public static long weightBytes(String recipeFile, byte[] recipeText, Checkpoint checkpoint) {
         Recipe recipe = Recipe.parse(recipeFile, recipeText);
+        Map<String, Long> extents = recipe.extents();
         long bytes = 0;
         for (Recipe.Value value : recipe.values()) {
-            String weight = value.weights().getFirst();
-            if (!checkpoint.isIdentity(recipe.part(), weight)) {
-                Tensor tensor = checkpoint.find(recipe.part(), weight).tensor();
-                bytes += value.count() * tensor.type().bytes();
+            for (String weight : value.weights()) {
+                if (!checkpoint.isIdentity(recipe.part(), weight)) {
+                    bytes +=
+                            value.count()
+                                    * find(checkpoint, recipe.part(), value, weight, extents)
+                                            .tensor()
+                                            .type()
+                                            .bytes();
+                }
             }
         }
         return bytes;
+    }
+
+    /** A weight that has as many elements as a graph's values are made of. */
+    private static Checkpoint.Located find(
+            Checkpoint checkpoint,
+            Part part,
+            Recipe.Value value,
+            String weight,
+            Map<String, Long> extents) {
+        Checkpoint.Located found = checkpoint.find(part, weight);
+        if (found.elements() != extents.get(weight)) {
+            throw new BadBundleException(
+                    checkpoint.path()
+                            + ": \""
+                            + found.tensor().name()
+                            + "\" has the shape "
+                            + found.tensor().shape()
+                            + ", but "
+                            + checkpoint.recognition().family().title()
+                            + " needs "
+                            + value.shape()
+                            + " for "
+                            + weight
+                            + ": the model is of another build, which is not supported");
+        }
+        return found;
     }
 
     /** An assembly under way. */
@@ -77,11 +114,13 @@ public record AssembledGraph(byte[] model, List<Weight> weights) {
         final Protobuf weights = new Protobuf();
         final List<Weight> handed = new ArrayList<>();
         private final Part part;
+        private final Map<String, Long> extents;
         private final Checkpoint checkpoint;
         private final ChangedWeights changes;
 
-        Assembly(Part part, Checkpoint checkpoint, ChangedWeights changes) {
-            this.part = part;
+        Assembly(Recipe recipe, Checkpoint checkpoint, ChangedWeights changes) {
+            this.part = recipe.part();
+            this.extents = recipe.extents();
             this.checkpoint = checkpoint;
             this.changes = changes;
         }
@@ -108,23 +147,7 @@ public record AssembledGraph(byte[] model, List<Weight> weights) {
         }
 
         private Checkpoint.Located find(Recipe.Value value, String weight) {
-            Checkpoint.Located found = checkpoint.find(part, weight);
-            if (value.at() + value.count() > found.elements()) {
-                throw new BadBundleException(
-                        checkpoint.path()
-                                + ": \""
-                                + found.tensor().name()
-                                + "\" has the shape "
-                                + found.tensor().shape()
-                                + ", but "
-                                + checkpoint.recognition().family().title()
-                                + " needs "
-                                + value.shape()
-                                + " for "
-                                + weight
-                                + ": the model is of another build, which is not supported");
-            }
-            return found;
+            return AssembledGraph.find(checkpoint, part, value, weight, extents);
         }
 
         private void asItLies(Recipe.Value value, Checkpoint.Located found) {

@@ -4,69 +4,150 @@ package io.github.asg4j.model.checkpoint;
 import io.github.asg4j.BadBundleException;
 import io.github.asg4j.ort.Weight;
 
+import org.jspecify.annotations.Nullable;
+
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.EnumMap;
 import java.util.EnumSet;
-import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Set;
+import java.util.function.Function;
 import java.util.stream.Collectors;
 
 /**
- * A model in a single file of its publisher's, open: what it is, and where each weight of its networks
- * lies. Thread-safe; the weights can be read until it is closed.
+ * A model in a single file of its publisher's, with another autoencoder if one was given, open: what it
+ * is, and where each weight of its networks lies. Thread-safe; the weights can be read until it is
+ * closed.
  */
 public final class Checkpoint implements AutoCloseable {
+    /** Channels of the latents of all models that there is a template of. */
+    private static final int LATENT_CHANNELS = 4;
+
     /** Families that the jar has templates of. */
     private static final Set<Family> DRAWABLE = Set.of(Family.SD1, Family.SD2, Family.SDXL);
 
-    private final SafeTensors file;
+    private final Path path;
     private final Recognition recognition;
+    private final Map<Part, StoredNetwork> networks;
+    private final List<SafeTensors> files;
 
     /** Memory of weights whose type ONNX does not have. */
     private final Arena converted = Arena.ofShared();
 
-    private Checkpoint(SafeTensors file, Recognition recognition) {
-        this.file = file;
+    private Checkpoint(
+            Path path,
+            Recognition recognition,
+            Map<Part, StoredNetwork> networks,
+            List<SafeTensors> files) {
+        this.path = path;
         this.recognition = recognition;
+        this.networks = new EnumMap<>(networks);
+        this.files = List.copyOf(files);
     }
 
     /**
      * Opens a single file.
      *
-     * @throws BadBundleException if it is no whole safetensors file, or holds no model of a known family
+     * @param vae an autoencoder's file that takes the place of the file's own; null: none
+     * @throws BadBundleException if it is no whole safetensors file, or holds no model of a known
+     *     family, or the autoencoder is not one for it
      */
-    public static Checkpoint open(Path path) {
+    public static Checkpoint open(Path path, @Nullable Path vae) {
+        Checkpoint checkpoint =
+                open(
+                        path,
+                        vae,
+                        file -> Recognition.of(path.toString(), file.shapes(), file.metadata()));
+        try {
+            requireDrawable(path, checkpoint.recognition, checkpoint.networks.keySet());
+            return checkpoint;
+        } catch (RuntimeException e) {
+            checkpoint.close();
+            throw e;
+        }
+    }
+
+    private static Checkpoint open(
+            Path path, @Nullable Path vae, Function<SafeTensors, Recognition> recognition) {
+        List<SafeTensors> files = new ArrayList<>();
+        try {
+            SafeTensors file = SafeTensors.open(path);
+            files.add(file);
+            Recognition found = recognition.apply(file);
+            Map<Part, StoredNetwork> networks = networks(file, found);
+            if (vae != null) {
+                SafeTensors other = SafeTensors.open(vae);
+                files.add(other);
+                networks.put(Part.VAE, StoredNetwork.vae(other, LATENT_CHANNELS));
+            }
+            return new Checkpoint(path, found, networks, files);
+        } catch (RuntimeException e) {
+            files.forEach(SafeTensors::close);
+            throw e;
+        }
+    }
+
+    /** Opens a file as that of a model that is known already. */
+    public static Checkpoint openAs(Path path, Recognition known, @Nullable Path vae) {
+        return open(path, vae, file -> known);
+    }
+
+    /**
+     * Opens the file of an autoencoder alone, of Stable Diffusion 1.x to XL's build.
+     *
+     * @throws BadBundleException if it is no whole safetensors file, or holds no such autoencoder
+     */
+    public static Checkpoint openVae(Path path) {
         SafeTensors file = SafeTensors.open(path);
         try {
-            Map<String, List<Long>> shapes = new LinkedHashMap<>();
-            file.tensors().forEach((name, tensor) -> shapes.put(name, tensor.shape()));
-            Recognition found = Recognition.of(path.toString(), shapes, file.metadata());
-            requireDrawable(path, found);
-            return new Checkpoint(file, found);
+            Recognition alone =
+                    new Recognition(
+                            Family.SD1,
+                            EnumSet.of(Part.VAE),
+                            "epsilon",
+                            false,
+                            LATENT_CHANNELS,
+                            false,
+                            0);
+            StoredNetwork vae = StoredNetwork.vae(file, LATENT_CHANNELS);
+            return new Checkpoint(path, alone, Map.of(Part.VAE, vae), List.of(file));
         } catch (RuntimeException e) {
             file.close();
             throw e;
         }
     }
 
-    /** Opens a file as that of a model that is known already. */
-    public static Checkpoint open(Path path, Recognition known) {
-        return new Checkpoint(SafeTensors.open(path), known);
+    /** All networks of a single file, in its one layout. */
+    private static Map<Part, StoredNetwork> networks(SafeTensors file, Recognition found) {
+        Map<Part, StoredNetwork> networks = new EnumMap<>(Part.class);
+        for (Part part : found.parts()) {
+            networks.put(part, new StoredNetwork(found.family().singleFile(), file.tensors()));
+        }
+        return networks;
     }
 
-    /** The file. */
+    /** What was opened. */
     public Path path() {
-        return file.file();
+        return path;
     }
 
-    /** Names of its tensors. */
-    public Set<String> tensors() {
-        return file.tensors().keySet();
+    /** All files that weights are read from. */
+    public List<Path> files() {
+        return files.stream().map(SafeTensors::file).toList();
+    }
+
+    /** Whether there is a weight of this name in diffusers. */
+    public boolean has(Part part, String weight) {
+        StoredNetwork network = networks.get(part);
+        return network != null
+                && places(network, part, weight).stream()
+                        .anyMatch(place -> network.tensors().containsKey(place.tensor()));
     }
 
     /** What the file holds. */
@@ -96,7 +177,7 @@ public final class Checkpoint implements AutoCloseable {
     }
 
     /** Refuses, before any work, what no template can be filled with. */
-    private static void requireDrawable(Path path, Recognition found) {
+    private static void requireDrawable(Path path, Recognition found, Set<Part> given) {
         String title = found.family().title();
         if (found.prediction() == null) {
             throw new BadBundleException(
@@ -140,7 +221,7 @@ public final class Checkpoint implements AutoCloseable {
         }
         Set<Part> needed = EnumSet.copyOf(found.family().textEncoders());
         needed.add(Part.VAE);
-        needed.removeAll(found.parts());
+        needed.removeAll(given);
         if (!needed.isEmpty()) {
             throw new BadBundleException(
                     path
@@ -148,7 +229,9 @@ public final class Checkpoint implements AutoCloseable {
                             + title
                             + " without its "
                             + needed.stream().map(Part::folder).sorted().toList()
-                            + ": use a file that holds the whole model");
+                            + (needed.equals(EnumSet.of(Part.VAE))
+                                    ? ": give one with --vae FILE.safetensors"
+                                    : ": use a file that holds the whole model"));
         }
     }
 
@@ -195,12 +278,13 @@ public final class Checkpoint implements AutoCloseable {
      * @throws BadBundleException if the file does not have it
      */
     public Located find(Part part, String weight) {
-        List<Source> places = places(part, weight);
+        StoredNetwork network = Objects.requireNonNull(networks.get(part));
+        List<Source> places = places(network, part, weight);
         for (Source place : places) {
             if (place.change() == Source.Change.IDENTITY) {
                 continue;
             }
-            Tensor tensor = file.tensors().get(place.tensor());
+            Tensor tensor = network.tensors().get(place.tensor());
             if (tensor == null) {
                 continue;
             }
@@ -239,15 +323,15 @@ public final class Checkpoint implements AutoCloseable {
 
     /** Whether a weight is the identity matrix because the file has none. */
     boolean isIdentity(Part part, String weight) {
-        List<Source> places = places(part, weight);
+        StoredNetwork network = Objects.requireNonNull(networks.get(part));
+        List<Source> places = places(network, part, weight);
         return places.getLast().change() == Source.Change.IDENTITY
-                && places.stream().noneMatch(p -> file.tensors().containsKey(p.tensor()));
+                && places.stream().noneMatch(p -> network.tensors().containsKey(p.tensor()));
     }
 
-    /** The places where a file of this layout may have a weight. */
-    private List<Source> places(Part part, String weight) {
-        return WeightNames.of(
-                recognition.family().singleFile(), part, weight, recognition.jointBlocks());
+    /** The places where a network may have a weight. */
+    private List<Source> places(StoredNetwork network, Part part, String weight) {
+        return WeightNames.of(network.layout(), part, weight, recognition.jointBlocks());
     }
 
     /** Elements in another type, in memory that lives as long as the checkpoint is open. */
@@ -267,7 +351,7 @@ public final class Checkpoint implements AutoCloseable {
 
     @Override
     public void close() {
-        file.close();
+        files.forEach(SafeTensors::close);
         converted.close();
     }
 }

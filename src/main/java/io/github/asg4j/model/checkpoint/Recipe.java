@@ -8,7 +8,9 @@ import com.fasterxml.jackson.core.JsonToken;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 
 /**
  * What the values of a template's graph are made of, as {@code asg4j_export.templates} writes it.
@@ -42,6 +44,17 @@ public record Recipe(Part part, List<Value> values) {
         public long count() {
             return shape.stream().reduce(1L, Math::multiplyExact);
         }
+    }
+
+    /** Elements that each weight has to have: those up to the last one that a value is made of. */
+    Map<String, Long> extents() {
+        Map<String, Long> extents = new HashMap<>();
+        for (Value value : values) {
+            for (String weight : value.weights()) {
+                extents.merge(weight, value.at() + value.count(), Math::max);
+            }
+        }
+        return extents;
     }
 
     /** Parses a GRAPH.weights.json. */

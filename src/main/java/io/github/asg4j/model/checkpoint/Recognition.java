@@ -192,6 +192,11 @@ public record Recognition(
         return family == Family.SD2 ? null : "epsilon";
     }
 
+    /** What a file is, for a message that says what it is not. */
+    static String kind(Map<String, List<Long>> shapes) {
+        return prefix(shapes) == null ? other(shapes) : "is a model without an autoencoder";
+    }
+
     /** What a file without a denoiser is. */
     private static String other(Map<String, List<Long>> shapes) {
         for (String name : shapes.keySet()) {

@@ -102,6 +102,13 @@ public final class SafeTensors implements AutoCloseable {
         return tensors;
     }
 
+    /** Extents of its tensors by name, in the header's order. */
+    Map<String, List<Long>> shapes() {
+        Map<String, List<Long>> shapes = new LinkedHashMap<>();
+        tensors.forEach((name, tensor) -> shapes.put(name, tensor.shape()));
+        return shapes;
+    }
+
     /** What the header's {@code __metadata__} says; empty where there is none. */
     public Map<String, String> metadata() {
         return metadata;

@@ -109,7 +109,10 @@ public final class WeightNames {
             case TRANSFORMER -> joint(weight, jointBlocks);
             case VAE -> {
                 String name = vae(weight);
-                yield List.of(Source.of("first_stage_model." + name), Source.of("vae." + name));
+                // The last one in a file of its own.
+                yield Stream.of("first_stage_model.", "vae.", "")
+                        .map(prefix -> Source.of(prefix + name))
+                        .toList();
             }
             case TEXT_ENCODER, TEXT_ENCODER_2, TEXT_ENCODER_3 ->
                     text(layout, part, weight.replaceFirst("^text_model\\.", ""));

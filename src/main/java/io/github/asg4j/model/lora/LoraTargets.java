@@ -12,6 +12,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeMap;
+import java.util.function.BiPredicate;
 import java.util.stream.Stream;
 
 /**
@@ -58,15 +59,15 @@ public final class LoraTargets {
      * The layers of a checkpoint's networks.
      *
      * @param weights names in diffusers of the weights that the networks read, by part
-     * @param stored names of the checkpoint's tensors
+     * @param stored whether the checkpoint has a weight of this name in diffusers
      */
     public static LoraTargets of(
-            Recognition model, Map<Part, Set<String>> weights, Set<String> stored) {
+            Recognition model, Map<Part, Set<String>> weights, BiPredicate<Part, String> stored) {
         LoraTargets targets = new LoraTargets(model.family());
         weights.forEach(
                 (part, names) -> {
                     Stream<String> unread =
-                            part.isText() ? unreadTextLayers(model, part, stored) : Stream.of();
+                            part.isText() ? unreadTextLayers(part, stored) : Stream.of();
                     Stream.concat(names.stream(), unread)
                             .filter(name -> name.endsWith(".weight"))
                             .forEach(name -> targets.add(model, part, name));
@@ -75,15 +76,12 @@ public final class LoraTargets {
     }
 
     /** Layers of a text encoder behind those that are read, which files change all the same. */
-    private static Stream<String> unreadTextLayers(
-            Recognition model, Part part, Set<String> stored) {
+    private static Stream<String> unreadTextLayers(Part part, BiPredicate<Part, String> stored) {
         Stream.Builder<String> found = Stream.builder();
         for (int block = 0; block < MAX_TEXT_BLOCKS; block++) {
             for (String layer : TEXT_LAYERS) {
                 String name = "encoder.layers." + block + "." + layer + ".weight";
-                if (WeightNames.of(model.family().singleFile(), part, name, model.jointBlocks())
-                        .stream()
-                        .anyMatch(place -> stored.contains(place.tensor()))) {
+                if (stored.test(part, name)) {
                     found.add(name);
                 }
             }

@@ -84,6 +84,7 @@ public final class ReportBuilder {
                                 context.model().threadsPerWorker(),
                                 workers.getFirst().kernels().name()),
                         context.manifest().name(),
+                        context.engine().bundle().vae(),
                         loras(),
                         context.engine().bundle().bundleSha256(),
                         context.engine().version(),

@@ -121,13 +121,19 @@ class AssembledGraphTest {
 
     private static Recognition sd3() {
         return new Recognition(
-                Family.SD3_MEDIUM, EnumSet.of(Part.TRANSFORMER), "flow", false, 16, false, 24);
+                Family.SD3_MEDIUM,
+                EnumSet.of(Part.TRANSFORMER, Part.TEXT_ENCODER),
+                "flow",
+                false,
+                16,
+                false,
+                24);
     }
 
     @Test
     void fillsEveryKindOfPlace() throws IOException {
         Path path = file().write(temp.resolve("x.safetensors"));
-        try (Checkpoint checkpoint = Checkpoint.open(path, sd3())) {
+        try (Checkpoint checkpoint = Checkpoint.openAs(path, sd3(), null)) {
             byte[] extra =
                     new String(RECIPE, StandardCharsets.UTF_8)
                             .replace(
@@ -168,7 +174,7 @@ class AssembledGraphTest {
     @Test
     void changedWeightsTakeThePlaceOfTheFilesOwn() throws IOException {
         Path path = file().write(temp.resolve("x.safetensors"));
-        try (Checkpoint checkpoint = Checkpoint.open(path, sd3());
+        try (Checkpoint checkpoint = Checkpoint.openAs(path, sd3(), null);
                 Arena arena = Arena.ofConfined()) {
             Map<String, MemorySegment> changed =
                     Map.of(
@@ -227,7 +233,7 @@ class AssembledGraphTest {
                         .write(temp.resolve("x.safetensors"));
         Recognition sd2 =
                 new Recognition(Family.SD2, EnumSet.of(Part.TEXT_ENCODER), "v", false, 4, false, 0);
-        try (Checkpoint checkpoint = Checkpoint.open(path, sd2)) {
+        try (Checkpoint checkpoint = Checkpoint.openAs(path, sd2, null)) {
             byte[] recipe = recipe("text_encoder", entry("w", "text_projection.weight", "[3,2]"));
             AssembledGraph graph =
                     AssembledGraph.of(
@@ -245,7 +251,7 @@ class AssembledGraphTest {
                 new SafeTensorsFile()
                         .floats("a", List.of(1L), 1)
                         .write(temp.resolve("x.safetensors"));
-        try (Checkpoint checkpoint = Checkpoint.open(path, sd3())) {
+        try (Checkpoint checkpoint = Checkpoint.openAs(path, sd3(), null)) {
             byte[] recipe = recipe("text_encoder", entry("w", "text_projection.weight", "[2,2]"));
             AssembledGraph graph =
                     AssembledGraph.of(
@@ -267,7 +273,7 @@ class AssembledGraphTest {
     @Test
     void namesWhatIsMissingOrOfAnotherShape() {
         Path path = file().write(temp.resolve("x.safetensors"));
-        try (Checkpoint checkpoint = Checkpoint.open(path, sd3())) {
+        try (Checkpoint checkpoint = Checkpoint.openAs(path, sd3(), null)) {
             byte[] missing = recipe("transformer", entry("w", "pos_embed.proj.weight", "[2,2]"));
             assertTrue(
                     refusal(missing, checkpoint).contains("x_embedder.proj.weight"),

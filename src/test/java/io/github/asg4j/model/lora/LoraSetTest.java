@@ -48,7 +48,7 @@ class LoraSetTest {
     @TempDir Path temp;
 
     private final Checkpoint checkpoint =
-            Checkpoint.open(
+            Checkpoint.openAs(
                     CHECKPOINT.resolve("sd15.safetensors"),
                     new Recognition(
                             Family.SD1,
@@ -57,7 +57,8 @@ class LoraSetTest {
                             false,
                             4,
                             false,
-                            0));
+                            0),
+                    null);
 
     @AfterEach
     void close() {
@@ -76,7 +77,7 @@ class LoraSetTest {
                 throw new java.io.UncheckedIOException(e);
             }
         }
-        return LoraTargets.of(checkpoint.recognition(), weights, checkpoint.tensors());
+        return LoraTargets.of(checkpoint.recognition(), weights, checkpoint::has);
     }
 
     private LoraSet open(Lora... loras) {

@@ -5,6 +5,7 @@ import io.github.asg4j.model.checkpoint.Family;
 import io.github.asg4j.model.checkpoint.Part;
 import io.github.asg4j.model.checkpoint.Recipe;
 import io.github.asg4j.model.checkpoint.Recognition;
+import io.github.asg4j.model.checkpoint.WeightNames;
 
 import java.io.IOException;
 import java.io.UncheckedIOException;
@@ -45,6 +46,8 @@ final class ShippedTemplate {
         return LoraTargets.of(
                 new Recognition(family, parts, "epsilon", false, 4, false, 0),
                 weights(family),
-                stored);
+                (part, weight) ->
+                        WeightNames.of(family.singleFile(), part, weight, 0).stream()
+                                .anyMatch(place -> stored.contains(place.tensor())));
     }
 }

@@ -167,7 +167,7 @@ class TileRunTest {
 
     private LoadedModel model(int scale) {
         EngineOptions options = EngineOptions.DEFAULT.withModel(Tiny.withUpscalers(folder, scale));
-        return LoadedModel.open(Bundle.open(options.model(), false), 1);
+        return LoadedModel.open(Bundle.open(options.model(), null, false), 1);
     }
 
     private TileRun run(LoadedModel model, int height, int width, int scale, int workers) {
