@@ -90,7 +90,7 @@ public record AssembledGraph(byte[] model, List<Weight> weights) {
             String weight,
             Map<String, Long> extents) {
         Checkpoint.Located found = checkpoint.find(part, weight);
-        if (found.elements() != extents.get(weight)) {
+        if (found.elements() != extents.getOrDefault(weight, 0L)) {
             throw new BadBundleException(
                     checkpoint.path()
                             + ": \""
