@@ -67,7 +67,7 @@ public final class PngParameters {
         put(pairs, "Model", report.model());
         EngineInfo.VaeFile vae = report.vae();
         if (vae != null) {
-            put(pairs, "VAE file", name(vae.file()));
+            put(pairs, "VAE file", vae.file().getFileName());
             put(pairs, "VAE hash", vae.sha256().substring(0, HASH_CHARACTERS));
         }
         put(pairs, "Loras", loras(report.loras(), PictureReport.AppliedLora::weight));
