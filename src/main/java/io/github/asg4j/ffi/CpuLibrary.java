@@ -108,7 +108,7 @@ public final class CpuLibrary {
      * @throws NativeLoadException if one is missing or the library is of another version
      */
     static Functions bind(SymbolLookup symbols) throws NativeLoadException {
-        MethodHandle abiVersion = function(symbols, "asg_abi_version", JAVA_INT);
+        MethodHandle abiVersion = function(symbols, "asg_abi_version", "i", "");
         int version;
         try {
             version = (int) abiVersion.invokeExact();
@@ -125,299 +125,41 @@ public final class CpuLibrary {
                     null);
         }
         return new Functions(
-                function(symbols, "asg_tier_supported", JAVA_INT, JAVA_INT),
-                function(symbols, "asg_status_name", ADDRESS, JAVA_INT),
-                function(
-                        symbols,
-                        "asg_normal_f32",
-                        JAVA_INT,
-                        JAVA_INT,
-                        ADDRESS,
-                        JAVA_INT,
-                        JAVA_LONG,
-                        JAVA_LONG,
-                        JAVA_LONG,
-                        JAVA_LONG,
-                        JAVA_INT,
-                        JAVA_INT,
-                        JAVA_FLOAT),
-                function(
-                        symbols,
-                        "asg_interact_f32",
-                        JAVA_INT,
-                        JAVA_INT,
-                        ADDRESS,
-                        ADDRESS,
-                        ADDRESS,
-                        JAVA_INT,
-                        JAVA_INT,
-                        JAVA_INT,
-                        JAVA_LONG,
-                        JAVA_LONG,
-                        JAVA_INT,
-                        JAVA_INT,
-                        JAVA_INT,
-                        JAVA_FLOAT),
-                function(
-                        symbols,
-                        "asg_model_input_f32",
-                        JAVA_INT,
-                        JAVA_INT,
-                        ADDRESS,
-                        ADDRESS,
-                        JAVA_LONG,
-                        JAVA_INT,
-                        JAVA_FLOAT),
-                function(
-                        symbols,
-                        "asg_gather_windows_f32",
-                        JAVA_INT,
-                        JAVA_INT,
-                        ADDRESS,
-                        ADDRESS,
-                        ADDRESS,
-                        JAVA_INT,
-                        JAVA_INT,
-                        JAVA_INT,
-                        JAVA_INT,
-                        JAVA_INT,
-                        JAVA_INT,
-                        JAVA_INT,
-                        JAVA_FLOAT),
-                function(
-                        symbols,
-                        "asg_guided_step_f32",
-                        JAVA_INT,
-                        JAVA_INT,
-                        ADDRESS,
-                        ADDRESS,
-                        ADDRESS,
-                        ADDRESS,
-                        ADDRESS,
-                        ADDRESS,
-                        ADDRESS,
-                        ADDRESS,
-                        ADDRESS,
-                        ADDRESS,
-                        ADDRESS,
-                        ADDRESS,
-                        ADDRESS,
-                        ADDRESS,
-                        JAVA_INT,
-                        JAVA_INT,
-                        JAVA_LONG,
-                        JAVA_INT,
-                        JAVA_INT,
-                        JAVA_INT,
-                        JAVA_FLOAT,
-                        JAVA_FLOAT,
-                        JAVA_INT),
-                function(
-                        symbols,
-                        "asg_combine_f32",
-                        JAVA_INT,
-                        JAVA_INT,
-                        ADDRESS,
-                        ADDRESS,
-                        ADDRESS,
-                        ADDRESS,
-                        JAVA_LONG,
-                        JAVA_FLOAT),
-                function(
-                        symbols,
-                        "asg_add_map_f32",
-                        JAVA_INT,
-                        JAVA_INT,
-                        ADDRESS,
-                        ADDRESS,
-                        JAVA_INT,
-                        JAVA_INT,
-                        JAVA_INT,
-                        JAVA_INT,
-                        JAVA_INT,
-                        JAVA_INT),
-                function(
-                        symbols,
-                        "asg_normalise_mask_f32",
-                        JAVA_INT,
-                        JAVA_INT,
-                        ADDRESS,
-                        JAVA_INT,
-                        JAVA_LONG,
-                        JAVA_INT,
-                        JAVA_INT),
-                function(
-                        symbols,
-                        "asg_relocate_f32",
-                        JAVA_INT,
-                        JAVA_INT,
-                        ADDRESS,
-                        ADDRESS,
-                        JAVA_INT,
-                        JAVA_INT,
-                        JAVA_INT,
-                        JAVA_INT,
-                        JAVA_INT),
-                function(
-                        symbols,
-                        "asg_cut_f32",
-                        JAVA_INT,
-                        JAVA_INT,
-                        ADDRESS,
-                        ADDRESS,
-                        JAVA_INT,
-                        JAVA_INT,
-                        JAVA_INT,
-                        JAVA_INT,
-                        JAVA_INT),
-                function(
-                        symbols,
-                        "asg_window_step_f32",
-                        JAVA_INT,
-                        JAVA_INT,
-                        ADDRESS,
-                        ADDRESS,
-                        ADDRESS,
-                        ADDRESS,
-                        ADDRESS,
-                        ADDRESS,
-                        ADDRESS,
-                        ADDRESS,
-                        ADDRESS,
-                        ADDRESS,
-                        ADDRESS,
-                        ADDRESS,
-                        JAVA_INT,
-                        JAVA_INT,
-                        JAVA_INT,
-                        JAVA_INT,
-                        JAVA_INT,
-                        JAVA_INT,
-                        JAVA_INT,
-                        JAVA_INT),
-                function(
-                        symbols,
-                        "asg_scale_shift_f32",
-                        JAVA_INT,
-                        JAVA_INT,
-                        ADDRESS,
-                        ADDRESS,
-                        JAVA_LONG,
-                        JAVA_FLOAT,
-                        JAVA_FLOAT),
-                function(
-                        symbols,
-                        "asg_add_tile_f32",
-                        JAVA_INT,
-                        JAVA_INT,
-                        ADDRESS,
-                        ADDRESS,
-                        ADDRESS,
-                        ADDRESS,
-                        ADDRESS,
-                        JAVA_INT,
-                        JAVA_INT,
-                        JAVA_INT,
-                        JAVA_INT,
-                        JAVA_INT,
-                        JAVA_INT,
-                        JAVA_INT),
-                function(
-                        symbols,
-                        "asg_divide_tiles_f32",
-                        JAVA_INT,
-                        JAVA_INT,
-                        ADDRESS,
-                        ADDRESS,
-                        JAVA_INT,
-                        JAVA_LONG),
-                function(
-                        symbols,
-                        "asg_rgb8_f32",
-                        JAVA_INT,
-                        JAVA_INT,
-                        ADDRESS,
-                        ADDRESS,
-                        JAVA_INT,
-                        JAVA_INT,
-                        JAVA_INT,
-                        JAVA_INT,
-                        JAVA_INT,
-                        JAVA_INT),
-                function(
-                        symbols,
-                        "asg_blend_f32",
-                        JAVA_INT,
-                        JAVA_INT,
-                        ADDRESS,
-                        ADDRESS,
-                        ADDRESS,
-                        JAVA_LONG,
-                        JAVA_FLOAT,
-                        JAVA_FLOAT),
-                function(
-                        symbols,
-                        "asg_moments_f32",
-                        JAVA_INT,
-                        JAVA_INT,
-                        ADDRESS,
-                        ADDRESS,
-                        JAVA_LONG),
-                function(
-                        symbols,
-                        "asg_match_moments_f32",
-                        JAVA_INT,
-                        JAVA_INT,
-                        ADDRESS,
-                        ADDRESS,
-                        ADDRESS,
-                        ADDRESS,
-                        JAVA_LONG),
-                function(
-                        symbols,
-                        "asg_blur_f32",
-                        JAVA_INT,
-                        JAVA_INT,
-                        ADDRESS,
-                        ADDRESS,
-                        ADDRESS,
-                        ADDRESS,
-                        JAVA_INT,
-                        JAVA_INT,
-                        JAVA_INT,
-                        JAVA_INT),
-                function(
-                        symbols,
-                        "asg_resample_f32",
-                        JAVA_INT,
-                        JAVA_INT,
-                        ADDRESS,
-                        ADDRESS,
-                        ADDRESS,
-                        ADDRESS,
-                        ADDRESS,
-                        ADDRESS,
-                        ADDRESS,
-                        JAVA_INT,
-                        JAVA_INT,
-                        JAVA_INT,
-                        JAVA_INT,
-                        JAVA_INT,
-                        JAVA_INT,
-                        JAVA_INT),
-                function(
-                        symbols,
-                        "asg_first_non_finite_f32",
-                        JAVA_LONG,
-                        JAVA_INT,
-                        ADDRESS,
-                        JAVA_LONG),
-                function(symbols, "asg_cuda_device", JAVA_INT, JAVA_INT));
+                function(symbols, "asg_tier_supported", "i", "i"),
+                function(symbols, "asg_status_name", "p", "i"),
+                function(symbols, "asg_normal_f32", "i", "ipijjjjiif"),
+                function(symbols, "asg_interact_f32", "i", "ipppiiijjiiif"),
+                function(symbols, "asg_model_input_f32", "i", "ippjif"),
+                function(symbols, "asg_gather_windows_f32", "i", "ipppiiiiiiif"),
+                function(symbols, "asg_guided_step_f32", "i", "ippppppppppppppiijiiiffi"),
+                function(symbols, "asg_combine_f32", "i", "ippppjf"),
+                function(symbols, "asg_add_map_f32", "i", "ippiiiiii"),
+                function(symbols, "asg_normalise_mask_f32", "i", "ipijii"),
+                function(symbols, "asg_relocate_f32", "i", "ippiiiii"),
+                function(symbols, "asg_cut_f32", "i", "ippiiiii"),
+                function(symbols, "asg_window_step_f32", "i", "ippppppppppppiiiiiiii"),
+                function(symbols, "asg_scale_shift_f32", "i", "ippjff"),
+                function(symbols, "asg_add_tile_f32", "i", "ipppppiiiiiii"),
+                function(symbols, "asg_divide_tiles_f32", "i", "ippij"),
+                function(symbols, "asg_rgb8_f32", "i", "ippiiiiii"),
+                function(symbols, "asg_blend_f32", "i", "ipppjff"),
+                function(symbols, "asg_moments_f32", "i", "ippj"),
+                function(symbols, "asg_match_moments_f32", "i", "ippppj"),
+                function(symbols, "asg_blur_f32", "i", "ippppiiii"),
+                function(symbols, "asg_resample_f32", "i", "ipppppppiiiiiii"),
+                function(symbols, "asg_first_non_finite_f32", "j", "ipj"),
+                function(symbols, "asg_cuda_device", "i", "i"));
     }
 
+    /**
+     * One function of the library.
+     *
+     * @param result letter of its type
+     * @param arguments a letter each, as in the header: p a pointer, i int32_t, j int64_t, f float
+     */
     @SuppressWarnings("restricted")
     private static MethodHandle function(
-            SymbolLookup symbols, String name, MemoryLayout result, MemoryLayout... arguments)
+            SymbolLookup symbols, String name, String result, String arguments)
             throws NativeLoadException {
         MemorySegment address =
                 symbols.find(name)
@@ -428,8 +170,21 @@ public final class CpuLibrary {
                                                         + name
                                                         + "; use the library of the same build",
                                                 null));
+        MemoryLayout[] layouts =
+                arguments.chars().mapToObj(CpuLibrary::layout).toArray(MemoryLayout[]::new);
         return Linker.nativeLinker()
-                .downcallHandle(address, FunctionDescriptor.of(result, arguments));
+                .downcallHandle(
+                        address, FunctionDescriptor.of(layout(result.charAt(0)), layouts));
+    }
+
+    private static MemoryLayout layout(int letter) {
+        return switch (letter) {
+            case 'p' -> ADDRESS;
+            case 'i' -> JAVA_INT;
+            case 'j' -> JAVA_LONG;
+            case 'f' -> JAVA_FLOAT;
+            default -> throw new IllegalArgumentException("no type: " + (char) letter);
+        };
     }
 
     private static Functions functions() {
