@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # Are objects stretched where the picture is not square? All methods on the demo model at 3:2, 2:3, 2:1, 1:2, 16:9, 9:16 and
-# 21:9, about as large as 256 x 256, which they are held against: 50 pictures a row, fewer of the slow methods. The columns
+# 21:9, about as large as 256 x 256, which they are held against: 60 pictures a row, fewer of the slow methods. The columns
 # "aspect" and "to square" of the table that it prints. Stopped or killed, the same command goes on where it was.
 #   benchmarks/aspect-eval.sh FOLDER
 set -eu
@@ -17,7 +17,7 @@ draw() {
     done
     "$here/asg" eval --out "$folder" --steps 10 --sizes "${sizes#,}" --methods "$2" > /dev/null
 }
-draw 50 asg,cutdiffusion,superres
+draw 60 asg,cutdiffusion,superres
 draw 20 direct,scalecrafter
 draw 10 demofusion
 draw 6 multidiffusion

@@ -7,7 +7,6 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.Objects;
 import java.util.Set;
 import java.util.function.ToDoubleFunction;
 
@@ -16,7 +15,7 @@ import java.util.function.ToDoubleFunction;
  * are resampled alike.
  */
 final class Measures {
-    /** Of a picture that is not square: the object's aspect over that in square pictures. */
+    /** Of pictures that are not square: how much wider objects are than in square ones. */
     static final String ASPECT_TO_SQUARE = "aspect_to_square";
 
     /** The names of all measures, in the order of table and JSON. */
@@ -42,6 +41,7 @@ final class Measures {
 
     private final int n;
     private final Bootstrap bootstrap;
+    private final Aspects aspects;
     private final Map<String, ToDoubleFunction<int[]>> statistics = new LinkedHashMap<>();
 
     /** Measures of which no differences are computed: constant, or (FID) said by KID better and quicker. */
@@ -65,6 +65,7 @@ final class Measures {
         mean("mean_count", pictures, p -> p.finding() == null ? Double.NaN : p.finding().count());
         share("right_share", pictures, Finding::right);
         mean("aspect", pictures, Measures::aspect);
+        aspects = Aspects.of(pictures);
         List<FeatureNetwork.Features> own = new ArrayList<>();
         pictures.forEach(
                 p -> {
@@ -214,16 +215,69 @@ final class Measures {
     }
 
     /**
-     * The mean aspect of objects over that in {@code square}, whose pictures have the same prompts and
-     * seeds, resampled together: 1 where nothing is stretched.
+     * How much wider objects are than those of the same shape in {@code square}, whose pictures have
+     * the same prompts and seeds, resampled together: 1 where nothing is stretched. A geometric mean
+     * over the pictures with exactly one object, of the right shape. Shape by shape, since a row that
+     * lost more cones than rings would have a larger mean aspect with nothing stretched.
      */
     Interval aspectTo(Measures square) {
         if (square.n != n) {
             throw new IllegalArgumentException(n + " pictures against " + square.n);
         }
-        ToDoubleFunction<int[]> own = Objects.requireNonNull(statistics.get("aspect"));
-        ToDoubleFunction<int[]> theirs = Objects.requireNonNull(square.statistics.get("aspect"));
-        return bootstrap.interval(w -> own.applyAsDouble(w) / theirs.applyAsDouble(w));
+        return bootstrap.interval(
+                w -> {
+                    Map<String, Double> usual = square.aspects.means(w);
+                    return Math.exp(aspects.meanOver(usual, w));
+                });
+    }
+
+    /**
+     * Logarithms of the aspects of a row's objects.
+     *
+     * @param shapes of the objects
+     * @param logs NaN where there is no object, more than one or one of another shape than asked for
+     */
+    private record Aspects(List<String> shapes, double[] logs) {
+        static Aspects of(List<DrawnPicture> pictures) {
+            List<String> shapes = new ArrayList<>();
+            double[] logs = new double[pictures.size()];
+            for (DrawnPicture picture : pictures) {
+                Finding finding = picture.finding();
+                boolean one = finding != null && finding.count() == 1 && finding.rightShape();
+                logs[shapes.size()] = one ? Math.log(finding.aspect()) : Double.NaN;
+                shapes.add(one ? finding.shape() : "");
+            }
+            return new Aspects(shapes, logs);
+        }
+
+        /** The mean of each shape, picture i counted {@code weights[i]} times. */
+        Map<String, Double> means(int[] weights) {
+            Map<String, double[]> sums = new LinkedHashMap<>();
+            for (int i = 0; i < logs.length; i++) {
+                if (weights[i] > 0 && !Double.isNaN(logs[i])) {
+                    double[] sum = sums.computeIfAbsent(shapes.get(i), s -> new double[2]);
+                    sum[0] += weights[i] * logs[i];
+                    sum[1] += weights[i];
+                }
+            }
+            Map<String, Double> means = new LinkedHashMap<>();
+            sums.forEach((shape, sum) -> means.put(shape, sum[0] / sum[1]));
+            return means;
+        }
+
+        /** The mean of what is more than usual for the shape; NaN where nothing can be compared. */
+        double meanOver(Map<String, Double> usual, int[] weights) {
+            double sum = 0;
+            int count = 0;
+            for (int i = 0; i < logs.length; i++) {
+                Double mean = usual.get(shapes.get(i));
+                if (mean != null && !Double.isNaN(logs[i])) {
+                    sum += weights[i] * (logs[i] - mean);
+                    count += weights[i];
+                }
+            }
+            return sum / count;
+        }
     }
 
     /** This less {@code other}, whose pictures have the same prompts and seeds, resampled together. */

@@ -173,8 +173,7 @@ public final class CpuLibrary {
         MemoryLayout[] layouts =
                 arguments.chars().mapToObj(CpuLibrary::layout).toArray(MemoryLayout[]::new);
         return Linker.nativeLinker()
-                .downcallHandle(
-                        address, FunctionDescriptor.of(layout(result.charAt(0)), layouts));
+                .downcallHandle(address, FunctionDescriptor.of(layout(result.charAt(0)), layouts));
     }
 
     private static MemoryLayout layout(int letter) {

@@ -98,6 +98,33 @@ class AspectTest {
         assertFalse(rows.get("direct 256x256 default").containsKey("aspect"));
     }
 
+    /** Of wide pictures all cones are lost, whose aspect is 0.5: what is left is not stretched. */
+    @Test
+    void shapesAreHeldAgainstTheirOwn() {
+        List<DrawnPicture> pictures = new ArrayList<>();
+        String[] shapes = {"cone", "ring", "cone", "ring"};
+        double[] square = {0.5, 1.1, 0.5, 1.1};
+        int[] none = {0, 1, 2, 1};
+        for (int i = 0; i < shapes.length; i++) {
+            add(pictures, 256, i, new Finding(1, shapes[i], "red", 0.1, square[i], true, true));
+            add(pictures, 384, i, new Finding(none[i], shapes[i], "red", 0.1, 1.1, true, true));
+        }
+        Interval ratio =
+                Summary.of(pictures, Map.of(), instruments)
+                        .rows()
+                        .getLast()
+                        .measures()
+                        .get("aspect_to_square");
+        assertEquals(1, ratio.value(), 1e-12);
+    }
+
+    private static void add(List<DrawnPicture> pictures, int width, int i, Finding finding) {
+        EvaluationRow.Key key = new EvaluationRow.Key("asg", width, 256, "default");
+        pictures.add(
+                new DrawnPicture(
+                        key, i, "a " + finding.shape(), i, "", finding, 1, 1, 1, 1, 1, 1, 1, ""));
+    }
+
     private static void add(
             List<DrawnPicture> pictures,
             String method,
