@@ -243,9 +243,13 @@ final class Measures {
             double[] logs = new double[pictures.size()];
             for (DrawnPicture picture : pictures) {
                 Finding finding = picture.finding();
-                boolean one = finding != null && finding.count() == 1 && finding.rightShape();
-                logs[shapes.size()] = one ? Math.log(finding.aspect()) : Double.NaN;
-                shapes.add(one ? finding.shape() : "");
+                if (finding != null && finding.count() == 1 && finding.rightShape()) {
+                    logs[shapes.size()] = Math.log(finding.aspect());
+                    shapes.add(finding.shape());
+                } else {
+                    logs[shapes.size()] = Double.NaN;
+                    shapes.add("");
+                }
             }
             return new Aspects(shapes, logs);
         }
