@@ -4,10 +4,10 @@
  *
  * <p>{@link io.github.asg4j.Engine} draws; {@link io.github.asg4j.image} writes what it draws,
  * {@link io.github.asg4j.server} serves it. Nothing else is API. The demo model is a module of its own,
- * {@code io.github.asg4j.demo}; the command line needs picocli and Jackson's databind, the server Jetty,
+ * {@code io.github.asg4j.demo}; the command line needs picocli, Jackson's databind and what reads and writes batches, the server Jetty,
  * Micrometer and databind, the engine none of them.
  */
-@SuppressWarnings("requires-automatic") // Micrometer's
+@SuppressWarnings("requires-automatic") // Micrometer's and Hardwood's
 module io.github.asg4j {
     exports io.github.asg4j;
     exports io.github.asg4j.image;
@@ -28,6 +28,9 @@ module io.github.asg4j {
     // The command line's. It starts from the class path, where module descriptors do not count.
     requires static com.fasterxml.jackson.databind;
     requires static info.picocli;
+    requires static com.fasterxml.jackson.dataformat.csv;
+    requires static dev.hardwood.core;
+    requires static org.apache.commons.compress;
 
     // The server's: a program on the module path that starts one requires them too.
     requires static micrometer.core;

@@ -72,9 +72,8 @@ record Cli(
                     Map.entry("-t", "--threads-per-worker N"),
                     Map.entry("--gpu", "--devices cuda:0"),
                     Map.entry("--sd-model", "--model DIR"),
-                    Map.entry(
-                            "--batch-count", "one picture a call: call again with another --seed"),
-                    Map.entry("--num-images", "one picture a call: call again with another --seed"),
+                    Map.entry("--batch-count", "asg batch --in FILE --out FOLDER --seeds N"),
+                    Map.entry("--num-images", "asg batch --in FILE --out FOLDER --seeds N"),
                     Map.entry("--upscale", "--size WxH, with any method"),
                     Map.entry("--strength", "--image FILE alone: there is no strength"),
                     Map.entry("--denoise", "--image FILE alone: there is no strength"));
@@ -151,6 +150,10 @@ record Cli(
         asg.addSubcommand(
                 withRequest(
                         new CommandLine(new EvalCommand(this, interruption), factory), Set.of()));
+        asg.addSubcommand(
+                withRequest(
+                        new CommandLine(new BatchCommand(this, interruption), factory),
+                        Set.of("dump")));
         asg.addSubcommand(withRequest(new CommandLine(new PlanCommand(this), factory), Set.of()));
         asg.addSubcommand(new CommandLine(new ServeCommand(this), factory));
         asg.addSubcommand(new CommandLine(new DoctorCommand(this), factory));

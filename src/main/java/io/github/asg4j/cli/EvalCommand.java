@@ -183,7 +183,7 @@ final class EvalCommand implements Callable<Integer> {
         }
         RowPlanner planner = new RowPlanner(command, evalArgs, cli.engines().methods());
         long firstSeed = firstSeed();
-        int seeds = seeds();
+        int seeds = seeds(evalArgs.seeds);
         try (EngineFactory.Handle handle = cli.engines().open(engineArgs.options());
                 Instruments instruments =
                         Instruments.open(
@@ -222,8 +222,8 @@ final class EvalCommand implements Callable<Integer> {
         return Seed.random(seed) ? cli.seeds().getAsLong() : Seed.parse(seed);
     }
 
-    private int seeds() {
-        Integer seeds = evalArgs.seeds;
+    /** The value of --seeds, or 1. */
+    static int seeds(@Nullable Integer seeds) {
         if (seeds == null) {
             return 1;
         }
@@ -264,13 +264,13 @@ final class EvalCommand implements Callable<Integer> {
     }
 
     private void draw(Evaluation evaluation) {
-        try (EvalProgress progress = new EvalProgress(cli.err(), cli.terminal())) {
+        try (CountProgress progress = new CountProgress("eval", cli.err(), cli.terminal())) {
             evaluation.draw(
                     (next, done, of, left) -> {
                         if (interruption.requested()) {
                             throw new CancelledException("stopped");
                         }
-                        progress.at(next, done, of, left);
+                        progress.at(done, of, "", left, next.toString());
                     });
         } catch (CancelledException e) {
             throw new CancelledException(

@@ -21,6 +21,9 @@ final class ExitCode {
     static final int DEVICE = 4;
     static final int OUTPUT = 5;
 
+    /** A batch has been gone through, and some of its pictures could not be drawn. */
+    static final int PICTURES = 6;
+
     /** The code with which shells report a process that Ctrl-C ended. */
     static final int CANCELLED = 130;
 

@@ -143,7 +143,7 @@ final class GenerateCommand implements Callable<Integer> {
                     trace = new TraceFile(outputArgs.trace, progress);
                 }
                 Generation generation = engine.submit(request, trace == null ? progress : trace);
-                interruption.watch(generation);
+                interruption.watch(generation::cancel);
                 image = generation.join();
             }
             long drawn = System.nanoTime();

@@ -18,29 +18,34 @@ import java.util.stream.Collectors;
  * twice silently resets all others of its group there.
  */
 final class HelpSections implements IHelpSectionRenderer {
-    static final int EVALUATION = 0;
-    static final int PICTURE = 100;
-    static final int STAGE1 = 200;
-    static final int STAGE2 = 300;
-    static final int PHASES = 400;
-    static final int DILATION = 500;
-    static final int SERVICE = 600;
-    static final int MACHINE = 700;
-    static final int TENSORS = 800;
-    static final int OUTPUT = 900;
+    static final int BATCH = 0;
+    static final int EVALUATION = 100;
+    static final int PICTURE = 200;
+    static final int STAGE1 = 300;
+    static final int STAGE2 = 400;
+    static final int PHASES = 500;
+    static final int DILATION = 600;
+    static final int SERVICE = 700;
+    static final int MACHINE = 800;
+    static final int TENSORS = 900;
+    static final int OUTPUT = 1000;
 
     private static final Map<Integer, String> HEADINGS =
-            Map.of(
-                    EVALUATION, "Evaluation:",
-                    PICTURE, "Picture:",
-                    STAGE1, "Stage 1, patches agree on one structure (asg, cutdiffusion):",
-                    STAGE2, "Overlapping windows (stage 2, multidiffusion, demofusion):",
-                    PHASES, "Phases of growing size (demofusion):",
-                    DILATION, "Dilated convolutions (scalecrafter; plan prints the defaults):",
-                    SERVICE, "Service:",
-                    MACHINE, "Model and machine:",
-                    TENSORS, "Tensors in and out:",
-                    OUTPUT, "Output and help:");
+            Map.ofEntries(
+                    Map.entry(BATCH, "Batch:"),
+                    Map.entry(EVALUATION, "Evaluation:"),
+                    Map.entry(PICTURE, "Picture:"),
+                    Map.entry(
+                            STAGE1, "Stage 1, patches agree on one structure (asg, cutdiffusion):"),
+                    Map.entry(STAGE2, "Overlapping windows (stage 2, multidiffusion, demofusion):"),
+                    Map.entry(PHASES, "Phases of growing size (demofusion):"),
+                    Map.entry(
+                            DILATION,
+                            "Dilated convolutions (scalecrafter; plan prints the defaults):"),
+                    Map.entry(SERVICE, "Service:"),
+                    Map.entry(MACHINE, "Model and machine:"),
+                    Map.entry(TENSORS, "Tensors in and out:"),
+                    Map.entry(OUTPUT, "Output and help:"));
 
     static void register(CommandLine command) {
         command.getHelpSectionMap()

@@ -1,17 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.github.asg4j.cli;
 
-import io.github.asg4j.Generation;
-
 import org.jspecify.annotations.Nullable;
 
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 
 /**
- * Ctrl-C while a command works: cancels its generation and gives it time to end, to delete its
+ * Ctrl-C while a command works: cancels it and gives it time to end, to delete its
  * temporary file and to say so, then lets the process go (with exit code 130, which the JVM sets).
- * From creation to {@link #close()}. A command without a generation ends at once.
+ * From creation to {@link #close()}. A command that says nothing of how to cancel it ends at once.
  */
 final class Interruption implements AutoCloseable {
     /** People press Ctrl-C again if nothing happens. */
@@ -19,18 +17,18 @@ final class Interruption implements AutoCloseable {
 
     private final CountDownLatch ended = new CountDownLatch(1);
     private final Thread hook = new Thread(this::interrupt, "asg-interrupted");
-    private @Nullable Generation generation;
+    private @Nullable Runnable cancel;
     private boolean requested;
 
     Interruption() {
         Runtime.getRuntime().addShutdownHook(hook);
     }
 
-    /** What to cancel; at once if the interruption came before. */
-    synchronized void watch(Generation running) {
-        generation = running;
+    /** How to cancel what is done; at once if the interruption came before. */
+    synchronized void watch(Runnable action) {
+        cancel = action;
         if (requested) {
-            running.cancel();
+            action.run();
         }
     }
 
@@ -41,10 +39,10 @@ final class Interruption implements AutoCloseable {
     private void interrupt() {
         synchronized (this) {
             requested = true;
-            if (generation == null) {
+            if (cancel == null) {
                 return;
             }
-            generation.cancel();
+            cancel.run();
         }
         try {
             // Nothing to do if time runs out: the process ends in any case.

@@ -7,6 +7,7 @@ import io.github.asg4j.GenerationRequest;
 import io.github.asg4j.RequestOption;
 import io.github.asg4j.RequestOptions;
 import io.github.asg4j.Seed;
+import io.github.asg4j.batch.Given;
 import io.github.asg4j.schedule.Sampler;
 
 import org.jspecify.annotations.Nullable;
@@ -112,6 +113,13 @@ final class RequestArgs {
     /** The options that were given, in the order of the table. */
     List<RequestOption<?>> options() {
         return RequestOptions.ALL.stream().filter(o -> text(o.name()) != null).toList();
+    }
+
+    /** What was given, in the order of the table; once for each time that it was given. */
+    List<Given> values() {
+        return options().stream()
+                .flatMap(o -> texts(o.name()).stream().<Given>map(text -> Given.text(o, text)))
+                .toList();
     }
 
     /**

@@ -23,16 +23,11 @@ import java.util.List;
 import java.util.Map;
 import java.util.OptionalInt;
 import java.util.Set;
-import java.util.regex.Matcher;
-import java.util.regex.Pattern;
 
 /** The rows of an evaluation: methods x sizes x settings, each setting a list of options. */
 final class RowPlanner {
     private static final String ALL = "all";
     private static final String DEFAULT = "default";
-    private static final Pattern SETTING =
-            Pattern.compile("\\s*([^:\\s]+)\\s*:(.*)", Pattern.DOTALL);
-    private static final Pattern WORD = Pattern.compile("\"([^\"]*)\"|'([^']*)'|(\\S+)");
 
     private final CommandSpec command;
     private final EvalCommand.EvalArgs args;
@@ -54,16 +49,6 @@ final class RowPlanner {
         methodsGiven = args.methods != null && !args.methods.equalsIgnoreCase(ALL);
     }
 
-    /** Options of {@link RequestArgs} alone; may be given twice, the later one holds. */
-    private static CommandLine settingLine() {
-        CommandSpec spec = CommandSpec.create();
-        RequestArgs.addTo(spec, Set.of());
-        CommandLine line = new CommandLine(spec);
-        line.setExpandAtFiles(false);
-        line.setOverwrittenOptionsAllowed(true);
-        return line;
-    }
-
     /** A setting's options as given; {@code result} knows which. */
     private record Parsed(RequestArgs requestArgs, CommandLine.ParseResult result) {
         @Nullable String value(String option) {
@@ -79,7 +64,7 @@ final class RowPlanner {
     }
 
     private List<String> common(CommandLine.ParseResult given) {
-        CommandSpec known = settingLine().getCommandSpec();
+        CommandSpec known = SettingArgs.line().getCommandSpec();
         List<String> words = new ArrayList<>();
         for (OptionSpec option : given.matchedOptionsSet()) {
             String name = option.longestName();
@@ -144,7 +129,7 @@ final class RowPlanner {
     }
 
     private List<RequestOption<?>> settingOptions(String name, List<String> options) {
-        CommandLine line = settingLine();
+        CommandLine line = SettingArgs.line();
         try {
             line.parseArgs(options.toArray(String[]::new));
         } catch (CommandLine.ParameterException e) {
@@ -179,36 +164,12 @@ final class RowPlanner {
         if (!args.noDefault) {
             settings.put(DEFAULT, List.of());
         }
-        for (String text : args.settings == null ? List.<String>of() : args.settings) {
-            Matcher matcher = SETTING.matcher(text);
-            if (!matcher.matches()) {
-                throw EvalCommand.misuse(
-                        command,
-                        "Invalid value for option '--setting': '"
-                                + text
-                                + "' is not NAME: OPTIONS, as in \"sync: --method asg --staleness"
-                                + " 0\"");
-            }
-            List<String> words = new ArrayList<>();
-            Matcher word = WORD.matcher(matcher.group(2));
-            while (word.find()) {
-                for (int group = 1; group <= 3; group++) {
-                    if (word.group(group) != null) {
-                        words.add(word.group(group));
-                    }
-                }
-            }
-            if (settings.put(matcher.group(1), words) != null
-                    && !matcher.group(1).equals(DEFAULT)) {
-                throw EvalCommand.misuse(
-                        command, "the setting '" + matcher.group(1) + "' is given twice");
-            }
-        }
+        settings.putAll(SettingArgs.words(command, args.settings));
         return settings;
     }
 
     private Parsed parse(String name, List<String> options) {
-        CommandLine line = settingLine();
+        CommandLine line = SettingArgs.line();
         List<String> all = new ArrayList<>(common);
         all.addAll(options);
         try {

@@ -13,7 +13,7 @@ record Watched(PictureEngine engine, Interruption interruption) implements Pictu
     @Override
     public Generation submit(GenerationRequest request, GenerationListener listener) {
         Generation generation = engine.submit(request, listener);
-        interruption.watch(generation);
+        interruption.watch(generation::cancel);
         return generation;
     }
 

@@ -178,7 +178,8 @@ public final class OutputFile {
         }
     }
 
-    private static OutputException failure(Path file, IOException e) {
+    /** What a failed attempt to write {@code file} is told as: why, and what to do. */
+    public static OutputException failure(Path file, IOException e) {
         IOException cause = rootCause(e);
         String reason = cause.getMessage() == null ? cause.toString() : cause.getMessage();
         String advice;

@@ -49,6 +49,7 @@ class ArchitectureTest {
     private static final Map<String, Integer> RANKS =
             Map.ofEntries(
                     Map.entry("cli", 0),
+                    Map.entry("batch", 1),
                     Map.entry("evaluate", 1),
                     Map.entry("server", 1),
                     Map.entry("", 2),
@@ -111,6 +112,7 @@ class ArchitectureTest {
                         "ffi.Bytedeco",
                         "run.Cli",
                         "run.Http",
+                        "run.Tar",
                         "run.Work.floats(",
                         "run.Work.nested(",
                         "run.Work.buffer(")) {
@@ -140,6 +142,14 @@ class ArchitectureTest {
                                 "server",
                                 "Jetty and Micrometer",
                                 resideInAnyPackage("org.eclipse.jetty..", "io.micrometer..")),
+                        only(
+                                base,
+                                "batch",
+                                "CSV, Parquet and tar",
+                                resideInAnyPackage(
+                                        "com.fasterxml.jackson.dataformat..",
+                                        "dev.hardwood..",
+                                        "org.apache.commons.compress..")),
                         only(base, "ffi", "the linker", linker()),
                         classes()
                                 .that()

@@ -73,7 +73,7 @@ class InterruptionTest {
     private String interrupt(Process process) throws Exception {
         try (BufferedReader printed = process.inputReader()) {
             String line = printed.readLine();
-            while (line != null && line.startsWith("eval: 0 of ")) {
+            while (line != null && line.matches("(eval|batch): 0 of .*|\\{\"done\":0,.*")) {
                 line = printed.readLine();
             }
             assertEquals(STARTED, line);
@@ -113,6 +113,18 @@ class InterruptionTest {
         Process process = start("eval", false, "--methods", "direct");
         assertEquals(
                 "asg: stopped after 0 of 64 pictures, which are kept in '"
+                        + folder.resolve("a")
+                        + "': the same command goes on from there",
+                interrupt(process));
+        assertEquals(130, process.exitValue());
+    }
+
+    @Test
+    void aBatchSaysHowToGoOn() throws Exception {
+        Path rows = Files.writeString(folder.resolve("rows.txt"), "a ball\na cube\n");
+        Process process = start("batch", false, "--in", rows.toString());
+        assertEquals(
+                "asg: stopped after 0 of 2 pictures, which are kept in '"
                         + folder.resolve("a")
                         + "': the same command goes on from there",
                 interrupt(process));

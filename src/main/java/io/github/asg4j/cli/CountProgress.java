@@ -1,33 +1,43 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.github.asg4j.cli;
 
-import io.github.asg4j.evaluate.Evaluation;
-import io.github.asg4j.evaluate.EvaluationRow;
-
 import java.io.PrintStream;
 import java.util.Locale;
 
-/** How far an evaluation is: a bar on a terminal, elsewhere a line now and then. */
-final class EvalProgress implements Evaluation.Progress, AutoCloseable {
+/** How many of many pictures are done: a bar on a terminal, elsewhere a line now and then. */
+final class CountProgress implements AutoCloseable {
     private static final int BAR_CELLS = 30;
     private static final long NANOS_BETWEEN_LINES = 30_000_000_000L;
 
+    private final String command;
     private final PrintStream err;
     private final boolean terminal;
     private int printedWidth;
     private long printedNanos;
 
-    EvalProgress(PrintStream err, boolean terminal) {
+    /**
+     * @param command whose lines they are
+     */
+    CountProgress(String command, PrintStream err, boolean terminal) {
+        this.command = command;
         this.err = err;
         this.terminal = terminal;
         printedNanos = System.nanoTime() - NANOS_BETWEEN_LINES;
     }
 
-    @Override
-    public void at(EvaluationRow.Key next, int done, int of, double secondsLeft) {
-        String left = Double.isNaN(secondsLeft) ? "" : ", " + duration(secondsLeft) + " left";
+    /**
+     * Tells how far it is.
+     *
+     * @param facts what is said besides, as in "2 errors"; empty: nothing
+     * @param secondsLeft NaN: not known
+     * @param next what is done next, for who watches
+     */
+    void at(long done, long of, String facts, double secondsLeft, String next) {
+        String said =
+                (facts.isEmpty() ? "" : ", " + facts)
+                        + (Double.isNaN(secondsLeft) ? "" : ", " + duration(secondsLeft) + " left");
         if (terminal) {
-            int cells = BAR_CELLS * done / of;
+            int cells = (int) (BAR_CELLS * done / of);
             show(
                     String.format(
                             Locale.ROOT,
@@ -36,15 +46,16 @@ final class EvalProgress implements Evaluation.Progress, AutoCloseable {
                             "-".repeat(BAR_CELLS - cells),
                             done,
                             of,
-                            left,
+                            said,
                             next));
         } else if (System.nanoTime() - printedNanos >= NANOS_BETWEEN_LINES) {
             printedNanos = System.nanoTime();
-            err.println("eval: " + done + " of " + of + left);
+            err.println(command + ": " + done + " of " + of + said);
         }
     }
 
-    private static String duration(double seconds) {
+    /** As in "40 s", "12 min" and "2.5 h". */
+    static String duration(double seconds) {
         long s = Math.round(seconds);
         if (s < 90) {
             return s + " s";

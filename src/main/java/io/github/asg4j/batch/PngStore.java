@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.github.asg4j.batch;
+
+import io.github.asg4j.image.OutputFile;
+
+import java.io.IOException;
+import java.nio.channels.FileChannel;
+import java.nio.file.DirectoryStream;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
+import java.util.Map;
+
+/** Pictures as files KEY.png. */
+record PngStore(Path folder) implements PictureStore {
+    /** Opens the folder, and takes away the halves of files that a killed process left. */
+    static PngStore open(Path folder) {
+        try (DirectoryStream<Path> left = Files.newDirectoryStream(folder, ".asg-*.tmp")) {
+            for (Path file : left) {
+                Files.delete(file);
+            }
+        } catch (IOException e) {
+            throw OutputFile.failure(folder, e);
+        }
+        return new PngStore(folder);
+    }
+
+    @Override
+    public Map<String, Object> put(String key, byte[] png, String about, String prompt) {
+        Path file = folder.resolve(key + ".png");
+        OutputFile.write(file, out -> out.write(png));
+        try (FileChannel channel = FileChannel.open(file, StandardOpenOption.WRITE)) {
+            channel.force(true);
+        } catch (IOException e) {
+            throw OutputFile.failure(file, e);
+        }
+        return Map.of("file", String.valueOf(file.getFileName()));
+    }
+
+    @Override
+    public void close() {}
+}

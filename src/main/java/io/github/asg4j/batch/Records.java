@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.github.asg4j.batch;
+
+import com.fasterxml.jackson.databind.JsonNode;
+
+import io.github.asg4j.BadRequestException;
+
+import java.nio.file.Path;
+import java.util.Map;
+import java.util.Optional;
+
+/**
+ * {@code records.jsonl}: a line for each picture that was asked for, in their order, whether it was
+ * drawn or not. How many lines there are says where a batch goes on.
+ */
+final class Records implements AutoCloseable {
+    static final String FILE = "records.jsonl";
+
+    private final JsonLines lines;
+    private final KeyIndex index = new KeyIndex();
+    private long count;
+    private long errors;
+    private long stored;
+    private Optional<Place> last = Optional.empty();
+
+    /**
+     * Where a picture was stored.
+     *
+     * @param file in the batch's folder
+     * @param offset of the PNG in it, bytes
+     * @param bytes of the PNG
+     */
+    record Place(String file, long offset, long bytes) {}
+
+    private Records(JsonLines lines) {
+        this.lines = lines;
+    }
+
+    /**
+     * Opens the records of a folder, and locks them.
+     *
+     * @throws io.github.asg4j.OutputException if they cannot be written, or another process has them
+     *     open
+     * @throws BadRequestException if they are damaged
+     */
+    static Records open(Path folder) {
+        JsonLines lines = JsonLines.open(folder.resolve(FILE));
+        try {
+            Records records = new Records(lines);
+            lines.read(records::take);
+            return records;
+        } catch (RuntimeException e) {
+            lines.close();
+            throw e;
+        }
+    }
+
+    private void take(JsonNode line, long start) {
+        count++;
+        if (line.has("error")) {
+            errors++;
+        } else if (!line.has("duplicate_of")) {
+            index.put(line.path("key").asText(), start);
+            stored++;
+            last =
+                    Optional.of(
+                            new Place(
+                                    line.path("file").asText(),
+                                    line.path("offset").asLong(),
+                                    line.path("bytes").asLong()));
+        }
+    }
+
+    /** Lines so far. */
+    long count() {
+        return count;
+    }
+
+    /** Of pictures that could not be drawn. */
+    long errors() {
+        return errors;
+    }
+
+    /** Pictures in the folder. */
+    long stored() {
+        return stored;
+    }
+
+    /** The picture that was stored last. */
+    Optional<Place> last() {
+        return last;
+    }
+
+    /** The record of the picture of a key. */
+    Optional<JsonNode> drawn(String key) {
+        long start = index.get(key);
+        return start == KeyIndex.NONE
+                ? Optional.empty()
+                : Optional.of(lines.at(start)).filter(r -> r.path("key").asText().equals(key));
+    }
+
+    /** Appends a record. */
+    void append(Map<String, ?> record) {
+        long start = lines.append(record);
+        count++;
+        if (record.containsKey("error")) {
+            errors++;
+        } else if (!record.containsKey("duplicate_of")) {
+            index.put(String.valueOf(record.get("key")), start);
+            stored++;
+        }
+    }
+
+    @Override
+    public void close() {
+        lines.close();
+    }
+}
