@@ -12,9 +12,9 @@ name=$(basename "$jar" .jar)-linux-x86_64
 out=target/dist/$name
 rm -rf target/dist
 mkdir -p "$out/bin" "$out/lib"
-# Named, not found by jdeps: Jackson mentions modules that no JSON of ours needs.
+# Named, not found by jdeps: Jackson mentions modules that no JSON of ours needs. Flight recorder: the reader of Parquet has events of its own.
 "$jdk/bin/jlink" --output "$out/runtime" --strip-debug --no-header-files --no-man-pages --compress zip-6 \
-    --add-modules java.base,java.desktop,java.logging,java.management,java.naming,jdk.management,jdk.unsupported
+    --add-modules java.base,java.desktop,java.logging,java.management,java.naming,jdk.jfr,jdk.management,jdk.unsupported
 cp "$jar" target/lib/*.jar "$out/lib/"
 cp src/dist/asg "$out/bin/asg"
 chmod 755 "$out/bin/asg"

@@ -77,10 +77,7 @@ public final class Batch implements AutoCloseable {
      */
     public static void check(BatchOptions options) {
         Input.rows(options.input()).close();
-        Variants variants = new Variants(options);
-        if (variants.count() == 0) {
-            throw new IllegalStateException("variants are at least one");
-        }
+        Variants.check(options);
     }
 
     /**
@@ -100,6 +97,9 @@ public final class Batch implements AutoCloseable {
         }
         Records records = Records.open(options.folder());
         try {
+            if (options.tarPictures() > 0 && !BatchFile.isIn(options.folder())) {
+                TarStore.checkNew(options.folder());
+            }
             BatchFile.check(
                     options.folder(),
                     BatchFile.of(options, engine, input.sha256()),

@@ -5,7 +5,6 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.json.JsonMapper;
 
 import io.github.asg4j.BadRequestException;
-import io.github.asg4j.Engine;
 import io.github.asg4j.EngineInfo;
 import io.github.asg4j.image.OutputFile;
 
@@ -13,8 +12,10 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 
 /**
  * {@code batch.json}: what the pictures of a folder are, so that no other batch is mixed with them.
@@ -46,14 +47,17 @@ final class BatchFile {
                         ? "png"
                         : "tar, " + options.tarPictures() + " pictures a file");
         batch.put("model", engine.model());
-        batch.put("bundle_sha256", engine.bundleSha256());
-        batch.put("threads_per_worker", engine.threadsPerWorker());
-        batch.put("version", Engine.version());
+        batch.putAll(Keys.determining(engine));
         return batch;
     }
 
     private static List<String> texts(List<Given> given) {
         return given.stream().map(Given::toString).toList();
+    }
+
+    /** Whether a folder holds a batch. */
+    static boolean isIn(Path folder) {
+        return Files.exists(folder.resolve(FILE));
     }
 
     /**
@@ -64,7 +68,7 @@ final class BatchFile {
      */
     static void check(Path folder, Map<String, Object> batch, long records) {
         Path file = folder.resolve(FILE);
-        if (!Files.exists(file)) {
+        if (!isIn(folder)) {
             if (records > 0) {
                 throw new BadRequestException(
                         "'"
@@ -90,7 +94,9 @@ final class BatchFile {
                     e);
         }
         JsonNode now = JSON.valueToTree(batch);
-        for (String key : batch.keySet()) {
+        Set<String> keys = new LinkedHashSet<>(batch.keySet());
+        before.fieldNames().forEachRemaining(keys::add);
+        for (String key : keys) {
             if (!key.equals(NAME) && !now.path(key).equals(before.path(key))) {
                 throw new BadRequestException(
                         "'"

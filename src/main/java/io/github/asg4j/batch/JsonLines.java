@@ -143,7 +143,7 @@ final class JsonLines implements AutoCloseable {
         }
     }
 
-    /** Appends an object; it is on the disk when this returns. Returns where its line starts. */
+    /** Appends an object, and returns where its line starts. */
     long append(Map<String, ?> object) {
         try {
             long start = channel.position();
@@ -152,8 +152,16 @@ final class JsonLines implements AutoCloseable {
             while (rest.hasRemaining()) {
                 channel.write(rest);
             }
-            channel.force(false);
             return start;
+        } catch (IOException e) {
+            throw OutputFile.failure(file, e);
+        }
+    }
+
+    /** All that was appended is on the disk when this returns. */
+    void force() {
+        try {
+            channel.force(false);
         } catch (IOException e) {
             throw OutputFile.failure(file, e);
         }

@@ -22,7 +22,7 @@ import java.util.TreeMap;
 
 /**
  * Names of pictures by what determines their bytes: the SHA-256 of the request as JSON, of the files
- * that it reads, of the bundle, of the threads of a call and of this library's version.
+ * that it reads, and of {@link #determining what} the engine is.
  */
 final class Keys {
     /** Files whose SHA-256 is remembered. */
@@ -56,6 +56,19 @@ final class Keys {
         this.engine = engine;
     }
 
+    /** What of an engine determines the bytes of its pictures. */
+    static Map<String, Object> determining(EngineInfo engine) {
+        Map<String, Object> map = new LinkedHashMap<>();
+        map.put("bundle_sha256", engine.bundleSha256());
+        EngineInfo.VaeFile vae = engine.vae();
+        if (vae != null) {
+            map.put("vae_sha256", vae.sha256());
+        }
+        map.put("threads_per_worker", engine.threadsPerWorker());
+        map.put("version", Engine.version());
+        return map;
+    }
+
     /**
      * Names a picture.
      *
@@ -78,9 +91,7 @@ final class Keys {
         Map<String, Object> all = new LinkedHashMap<>();
         all.put("request", json);
         all.put("inputs", inputs);
-        all.put("bundle_sha256", engine.bundleSha256());
-        all.put("threads_per_worker", engine.threadsPerWorker());
-        all.put("version", Engine.version());
+        all.putAll(determining(engine));
         String key = Sha256.of(JsonLines.text(all).getBytes(StandardCharsets.US_ASCII));
         return new Keyed(key, json, inputs);
     }

@@ -17,12 +17,26 @@ record PngStore(Path folder) implements PictureStore {
     static PngStore open(Path folder) {
         try (DirectoryStream<Path> left = Files.newDirectoryStream(folder, ".asg-*.tmp")) {
             for (Path file : left) {
-                Files.delete(file);
+                if (!inWork(file)) {
+                    Files.delete(file);
+                }
             }
         } catch (IOException e) {
             throw OutputFile.failure(folder, e);
         }
         return new PngStore(folder);
+    }
+
+    /** Whether another process, whose id the name has, may be writing a file. */
+    private static boolean inWork(Path temporary) {
+        String[] parts = String.valueOf(temporary.getFileName()).split("-");
+        long process;
+        try {
+            process = Long.parseLong(parts[1]);
+        } catch (NumberFormatException e) {
+            return true; // none of ours
+        }
+        return process != ProcessHandle.current().pid() && ProcessHandle.of(process).isPresent();
     }
 
     @Override

@@ -99,9 +99,10 @@ final class Records implements AutoCloseable {
                 : Optional.of(lines.at(start)).filter(r -> r.path("key").asText().equals(key));
     }
 
-    /** Appends a record. */
+    /** Appends a record; it is on the disk when this returns. */
     void append(Map<String, ?> record) {
         long start = lines.append(record);
+        lines.force();
         count++;
         if (record.containsKey("error")) {
             errors++;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.github.asg4j.batch;
 
+import io.github.asg4j.BadRequestException;
 import io.github.asg4j.image.OutputFile;
 
 import org.apache.commons.compress.archivers.tar.TarArchiveEntry;
@@ -32,6 +33,9 @@ final class TarStore implements PictureStore {
     /** What follows the last entry of a tar file. */
     private static final byte[] END = new byte[2 * BLOCK_BYTES];
 
+    /** Names of the files. */
+    private static final String NAMES = "[0-9][0-9][0-9][0-9][0-9][0-9].tar";
+
     private final Path folder;
     private final int picturesOfFile;
     private long stored;
@@ -41,6 +45,23 @@ final class TarStore implements PictureStore {
         this.folder = folder;
         this.picturesOfFile = picturesOfFile;
         this.stored = stored;
+    }
+
+    /**
+     * Refuses a folder for a new batch that has files of such names: when it goes on, those without a
+     * record are deleted.
+     *
+     * @throws BadRequestException naming one
+     */
+    static void checkNew(Path folder) {
+        try (DirectoryStream<Path> tars = Files.newDirectoryStream(folder, NAMES)) {
+            for (Path tar : tars) {
+                throw new BadRequestException(
+                        "'" + tar + "' is there already, of no batch: choose another folder");
+            }
+        } catch (IOException e) {
+            throw OutputFile.failure(folder, e);
+        }
     }
 
     /**
@@ -70,8 +91,7 @@ final class TarStore implements PictureStore {
 
     private void deleteWithoutRecord() throws IOException {
         long files = Math.ceilDiv(stored, picturesOfFile);
-        try (DirectoryStream<Path> tars =
-                Files.newDirectoryStream(folder, "[0-9][0-9][0-9][0-9][0-9][0-9].tar")) {
+        try (DirectoryStream<Path> tars = Files.newDirectoryStream(folder, NAMES)) {
             for (Path tar : tars) {
                 String name = String.valueOf(tar.getFileName());
                 if (Long.parseLong(name.substring(0, name.indexOf('.'))) >= files) {

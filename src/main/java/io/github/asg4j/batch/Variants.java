@@ -36,7 +36,20 @@ final class Variants {
     Variants(BatchOptions options) {
         defaults = options.defaults();
         seeds = options.seeds();
-        variants = new ArrayList<>();
+        variants = variants(options);
+    }
+
+    /**
+     * Refuses a batch whose rows would have no pictures.
+     *
+     * @throws BadRequestException if none of its methods has all options of a setting
+     */
+    static void check(BatchOptions options) {
+        variants(options);
+    }
+
+    private static List<Variant> variants(BatchOptions options) {
+        List<Variant> variants = new ArrayList<>();
         for (Setting setting : options.settings()) {
             boolean own = setting.options().stream().anyMatch(given -> given.is("method"));
             if (own || options.methods().isEmpty()) {
@@ -56,6 +69,7 @@ final class Variants {
                             + String.join(", ", options.methods())
                             + " has all options of a setting");
         }
+        return variants;
     }
 
     /** Pictures of a row. */

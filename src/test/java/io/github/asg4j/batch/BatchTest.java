@@ -43,6 +43,9 @@ import java.util.stream.Stream;
 class BatchTest {
     private static final ObjectMapper JSON = new ObjectMapper();
 
+    /** Of a process that is not there. */
+    private static final String HALF = ".asg-" + (1L << 40) + "-1.tmp";
+
     @TempDir Path folder;
     private final FakeDrawing drawing = new FakeDrawing();
 
@@ -207,11 +210,11 @@ class BatchTest {
             }
             // Pictures may be ahead of their records, and half of one may be there.
             Files.write(out.resolve(Records.FILE), Arrays.copyOf(records, cut));
-            Files.writeString(out.resolve(".asg-1-1.tmp"), "half");
+            Files.writeString(out.resolve(HALF), "half");
             drawing.requests.clear();
             draw(with(whole, out, Shard.ALL, false));
             if (tarPictures > 0) {
-                Files.delete(out.resolve(".asg-1-1.tmp"));
+                Files.delete(out.resolve(HALF));
             }
             assertEquals(expected, contents(out), "cut at " + cut);
             int complete =
@@ -259,6 +262,29 @@ class BatchTest {
             tar.readFully(part);
             assertArrayEquals(png, part);
         }
+    }
+
+    @Test
+    void tarFilesOfOthersStayAndAreRefused() throws IOException {
+        BatchOptions options = options("out", 2, "a");
+        Files.createDirectories(options.out());
+        Path other = Files.writeString(options.out().resolve("000007.tar"), "other");
+        String refusal = refusal(options);
+        assertTrue(refusal.contains("000007.tar' is there already"), refusal);
+        assertEquals("other", Files.readString(other));
+        assertFalse(Files.exists(options.out().resolve(BatchFile.FILE)));
+    }
+
+    @Test
+    void halvesOfFilesOfLivingProcessesStay() throws IOException {
+        BatchOptions options = options("out", 0, "a");
+        Files.createDirectories(options.out());
+        long parent = ProcessHandle.current().parent().orElseThrow().pid();
+        Path living = Files.writeString(options.out().resolve(".asg-" + parent + "-1.tmp"), "");
+        Path dead = Files.writeString(options.out().resolve(".asg-" + (1L << 40) + "-1.tmp"), "");
+        draw(options);
+        assertTrue(Files.exists(living));
+        assertFalse(Files.exists(dead));
     }
 
     @Test

@@ -255,7 +255,7 @@ class RequestArgsTest {
         "--sampler,--scheduler",
         "--cfg_scale,--guidance-scale",
         "--init-image,--image",
-        "--batch-count,one picture a call"
+        "--batch-count,asg batch"
     })
     void anOptionOfAnotherToolGetsAHint(String foreign, String ours) {
         FakeEngines.Result result =

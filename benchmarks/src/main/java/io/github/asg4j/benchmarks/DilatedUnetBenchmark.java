@@ -66,7 +66,7 @@ public class DilatedUnetBenchmark {
     @Setup
     public void load() {
         memory = new Memory("benchmark");
-        model = LoadedModel.open(Bundle.open(null, false), 1);
+        model = LoadedModel.open(Bundle.open(null, null, false), 1);
         Denoiser denoiser = dilation.equals("plain") ? model.denoiser() : model.dilatedDenoiser();
         binding =
                 denoiser.bind(

@@ -82,7 +82,7 @@ public class PatchStepBenchmark {
     public void load() {
         memory = new Memory("benchmark");
         place = Place.open(part.equals("unet") ? "auto" : part);
-        model = LoadedModel.open(Bundle.open(null, false), 1);
+        model = LoadedModel.open(Bundle.open(null, null, false), 1);
         Denoiser denoiser = model.denoiser();
         latents = random(VIEWS * PLANE);
         shuffled = random(VIEWS * PLANE);
