@@ -20,6 +20,9 @@ import java.util.TreeMap;
  * @param kernels name of the CPU's kernels
  * @param kernelsReason why these
  * @param kernelsUsable names of all kernels that this CPU can run
+ * @param precision of the denoiser: "fp32", "fp16" or "bf16"
+ * @param precisionReason why this
+ * @param provider what computes the denoiser, with its version
  * @param selfTests the kernels of the CPU, then those of each GPU worker
  * @param model name of the bundle
  * @param licence of the bundle, an SPDX expression
@@ -37,6 +40,9 @@ public record EngineInfo(
         String kernels,
         String kernelsReason,
         List<String> kernelsUsable,
+        String precision,
+        String precisionReason,
+        String provider,
         List<SelfTest> selfTests,
         String model,
         String licence,

@@ -8,8 +8,8 @@ import java.util.List;
 import java.util.OptionalInt;
 
 /**
- * How an {@link Engine} runs; none of it but {@code threadsPerWorker} and the kind of device
- * changes the bytes of a picture.
+ * How an {@link Engine} runs; none of it but {@code threadsPerWorker}, {@code precision} and the kind
+ * of device changes the bytes of a picture.
  *
  * @param model folder of a model bundle, or a publisher's .safetensors file; null: the demo bundle in
  *     the jar
@@ -20,6 +20,8 @@ import java.util.OptionalInt;
  * @param devices "auto", "cpu:N" (N workers), or "cuda:0,cuda:1"
  * @param threadsPerWorker threads of one UNet call; empty: chosen with the devices
  * @param kernels "auto", "java", "scalar", "avx2" or "avx512"
+ * @param precision of the denoiser on CPUs: "fp32", "bf16" (needs OpenVINO's plug-in and a CPU with
+ *     bf16), or "auto"
  * @param maxMemoryBytes refuse work that needs more; 0: what the machine has
  * @param queueCapacity requests that may wait, besides the one being drawn
  * @param whenFull what {@code submit} does when the queue is full
@@ -32,6 +34,7 @@ public record EngineOptions(
         String devices,
         OptionalInt threadsPerWorker,
         String kernels,
+        String precision,
         long maxMemoryBytes,
         int queueCapacity,
         WhenFull whenFull,
@@ -44,6 +47,7 @@ public record EngineOptions(
                     List.of(),
                     "auto",
                     OptionalInt.empty(),
+                    "auto",
                     "auto",
                     0,
                     16,
@@ -90,6 +94,7 @@ public record EngineOptions(
                 devices,
                 threadsPerWorker,
                 kernels,
+                precision,
                 maxMemoryBytes,
                 queueCapacity,
                 whenFull,
@@ -104,6 +109,7 @@ public record EngineOptions(
                 devices,
                 threadsPerWorker,
                 kernels,
+                precision,
                 maxMemoryBytes,
                 queueCapacity,
                 whenFull,
@@ -118,6 +124,7 @@ public record EngineOptions(
                 names,
                 threadsPerWorker,
                 kernels,
+                precision,
                 maxMemoryBytes,
                 queueCapacity,
                 whenFull,
@@ -132,6 +139,7 @@ public record EngineOptions(
                 devices,
                 OptionalInt.of(threads),
                 kernels,
+                precision,
                 maxMemoryBytes,
                 queueCapacity,
                 whenFull,
@@ -145,6 +153,21 @@ public record EngineOptions(
                 loras,
                 devices,
                 threadsPerWorker,
+                name,
+                precision,
+                maxMemoryBytes,
+                queueCapacity,
+                whenFull,
+                verify);
+    }
+
+    public EngineOptions withPrecision(String name) {
+        return new EngineOptions(
+                model,
+                loras,
+                devices,
+                threadsPerWorker,
+                kernels,
                 name,
                 maxMemoryBytes,
                 queueCapacity,
@@ -160,6 +183,7 @@ public record EngineOptions(
                 devices,
                 threadsPerWorker,
                 kernels,
+                precision,
                 bytes,
                 queueCapacity,
                 whenFull,
@@ -174,6 +198,7 @@ public record EngineOptions(
                 devices,
                 threadsPerWorker,
                 kernels,
+                precision,
                 maxMemoryBytes,
                 capacity,
                 full,
@@ -188,6 +213,7 @@ public record EngineOptions(
                 devices,
                 threadsPerWorker,
                 kernels,
+                precision,
                 maxMemoryBytes,
                 queueCapacity,
                 whenFull,

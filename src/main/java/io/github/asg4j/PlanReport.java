@@ -20,6 +20,9 @@ import java.util.Map;
  * @param canvasPixels pixels of the canvas, whose centre is the picture
  * @param steps denoising steps of the schedule
  * @param viewBatch views in one call of the denoiser at most
+ * @param precision of the denoiser: "fp32", "fp16" or "bf16"
+ * @param provider what computes it, with its version
+ * @param compiledShapes shapes of calls that the denoiser is compiled for; 0: it is not compiled
  * @param stages in the order in which they are drawn
  * @param decoding of the latents; null: there are none, a picture is given
  * @param upscaling of the decoded picture; null: the method has none
@@ -39,6 +42,9 @@ public record PlanReport(
         Size canvasPixels,
         int steps,
         int viewBatch,
+        String precision,
+        String provider,
+        int compiledShapes,
         List<StageReport> stages,
         @Nullable Decoding decoding,
         @Nullable Upscaling upscaling,
@@ -147,7 +153,7 @@ public record PlanReport(
      * Bytes of one memory, by what they are for. What this engine allocates is exact; weights are as they
      * are stored; {@code workspace} and {@code vae}, which ONNX Runtime allocates, are lower bounds.
      *
-     * @param weights of all networks
+     * @param weights of all networks, and what is compiled of them
      * @param latents latents, guides, masks and outputs of windows
      * @param workers inputs and outputs of the networks
      * @param workspace working memory of the denoiser and of upscalers

@@ -64,6 +64,9 @@ public final class ReportJson {
         map.put("kernels", engine.kernels());
         map.put("kernels_reason", engine.kernelsReason());
         map.put("kernels_usable", engine.kernelsUsable());
+        map.put("precision", engine.precision());
+        map.put("precision_reason", engine.precisionReason());
+        map.put("provider", engine.provider());
         engine.selfTests().forEach(test -> map.put(key(test), map(test)));
         map.put("model", engine.model());
         map.put("licence", engine.licence());
@@ -99,6 +102,11 @@ public final class ReportJson {
         map.put("canvas_pixels", pair(plan.canvasPixels()));
         map.put("steps", plan.steps());
         map.put("view_batch", plan.viewBatch());
+        map.put("precision", plan.precision());
+        map.put("provider", plan.provider());
+        if (plan.compiledShapes() > 0) {
+            map.put("compiled_shapes", plan.compiledShapes());
+        }
         map.put("stages", plan.stages().stream().map(ReportJson::map).toList());
         PlanReport.Decoding decoding = plan.decoding();
         if (decoding != null) {
@@ -220,6 +228,8 @@ public final class ReportJson {
         map.put("view_batch", plan.viewBatch());
         map.put("threads_per_worker", report.devices().threadsPerWorker());
         map.put("kernels", report.devices().kernels());
+        map.put("precision", plan.precision());
+        map.put("provider", plan.provider());
         map.put("barriers", plan.barriers());
         map.put("guided_evaluations", plan.guidedEvaluations());
         map.put("unet_runs", plan.unetRuns());

@@ -15,6 +15,7 @@ import java.util.List;
 
 /** What becomes {@link EngineOptions}. */
 final class EngineArgs {
+    static final List<String> PRECISIONS = List.of("auto", "fp32", "bf16");
     static final List<String> KERNELS = List.of("auto", "java", "scalar", "avx2", "avx512");
 
     @Spec(Spec.Target.MIXEE)
@@ -70,9 +71,19 @@ final class EngineArgs {
         @Nullable String kernels;
 
         @Option(
+                names = "--precision",
+                paramLabel = "auto|fp32|bf16",
+                order = HelpSections.MACHINE + 5,
+                description =
+                        "of the denoiser on CPUs: fp32, or bf16 by OpenVINO's plug-in, faster and"
+                                + " with other bytes; auto: bf16 for large models where CPU and"
+                                + " plug-in are there (default: ${DEFAULT-VALUE})")
+        @Nullable String precision;
+
+        @Option(
                 names = "--max-memory",
                 paramLabel = "BYTES",
-                order = HelpSections.MACHINE + 5,
+                order = HelpSections.MACHINE + 6,
                 description =
                         "refuse work that needs more, as in 8G (default: what the machine has)")
         @Nullable String maxMemory;
@@ -91,6 +102,11 @@ final class EngineArgs {
             options =
                     options.withKernels(
                             Values.choice(command, "--kernels", given.kernels, KERNELS));
+        }
+        if (given.precision != null) {
+            options =
+                    options.withPrecision(
+                            Values.choice(command, "--precision", given.precision, PRECISIONS));
         }
         if (given.maxMemory != null) {
             options =

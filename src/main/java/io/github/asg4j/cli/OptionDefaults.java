@@ -21,6 +21,7 @@ final class OptionDefaults implements IDefaultValueProvider {
         return switch (option) {
             case "--devices" -> EngineOptions.DEFAULT.devices();
             case "--kernels" -> EngineOptions.DEFAULT.kernels();
+            case "--precision" -> EngineOptions.DEFAULT.precision();
             case "--host" -> ServerOptions.DEFAULT.host();
             case "--port" -> Integer.toString(ServerOptions.DEFAULT.port());
             case "--queue" -> Integer.toString(ServerOptions.DEFAULT.queueCapacity());

@@ -142,7 +142,8 @@ public final class CudaLibraries {
         }
     }
 
-    private static List<Path> matches(Path folder, String glob) {
+    /** What a folder has of that name, the newest version first; nothing if it cannot be read. */
+    static List<Path> matches(Path folder, String glob) {
         List<Path> found = new ArrayList<>();
         if (Files.isDirectory(folder)) {
             try (DirectoryStream<Path> stream = Files.newDirectoryStream(folder, glob)) {

@@ -81,6 +81,10 @@ public final class PngParameters {
         put(pairs, "View batch", plan.viewBatch());
         put(pairs, "VAE", report.decoded());
         put(pairs, "Threads per worker", report.devices().threadsPerWorker());
+        if (plan.compiledShapes() > 0) {
+            put(pairs, "Precision", plan.precision());
+            put(pairs, "Provider", plan.provider());
+        }
         if (report.sampling().eta() != 0) {
             put(pairs, "Eta", report.sampling().eta());
         }

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.github.asg4j.kernel;
 
+import io.github.asg4j.ffi.UserCache;
+
 import java.io.IOException;
 import java.lang.System.Logger.Level;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
-import java.nio.file.InvalidPathException;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
@@ -36,16 +37,7 @@ public final class CubinCache {
 
     /** This user's: {@code asg4j/cubin} in the cache folder. */
     public static CubinCache ofUser() {
-        Path home = Path.of(System.getProperty("user.home"), ".cache");
-        Path base = home;
-        try {
-            String cache = System.getenv().getOrDefault("XDG_CACHE_HOME", "");
-            // Relative values are to be ignored (XDG Base Directory Specification).
-            base = Path.of(cache).isAbsolute() ? Path.of(cache) : home;
-        } catch (InvalidPathException e) {
-            LOG.log(Level.DEBUG, "XDG_CACHE_HOME is no path", e);
-        }
-        return new CubinCache(base.resolve("asg4j").resolve("cubin"));
+        return new CubinCache(UserCache.folder().resolve("cubin"));
     }
 
     /**

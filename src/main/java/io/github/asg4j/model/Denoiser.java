@@ -153,6 +153,26 @@ public final class Denoiser {
     }
 
     /**
+     * Compiles the network for calls of these shapes, where its place wants that.
+     *
+     * @param tokens T
+     * @throws io.github.asg4j.DeviceException it cannot be compiled
+     */
+    public void compile(List<CallShape> calls, long tokens) {
+        List<Map<String, long[]>> shapes = new ArrayList<>();
+        for (CallShape call : calls) {
+            Map<String, long[]> inputs = new LinkedHashMap<>();
+            for (Manifest.Input input : entry.inputs()) {
+                inputs.put(
+                        input.name(),
+                        dims(input, call.rows(), tokens, call.height(), call.width()));
+            }
+            shapes.add(inputs);
+        }
+        session.compile(shapes);
+    }
+
+    /**
      * Binds buffers for calls of one shape; all off-heap float32, with exactly these extents, where
      * the session runs.
      *

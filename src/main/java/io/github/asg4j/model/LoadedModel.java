@@ -158,7 +158,7 @@ public final class LoadedModel implements AutoCloseable {
         }
         Networks found = kept.stream().filter(other -> other.isOf(wanted)).findFirst().orElse(null);
         LoraSet changes = found == null && !loras.isEmpty() ? bundle.loras(loras) : null;
-        boolean onGpus = placements.stream().anyMatch(p -> p.loop().provider() != null);
+        boolean onGpus = placements.stream().anyMatch(p -> p.loop().onGpu());
         Networks before = networks;
         if (found != null) {
             kept.remove(found);

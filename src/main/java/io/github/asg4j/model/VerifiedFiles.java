@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.github.asg4j.model;
 
+import io.github.asg4j.ffi.UserCache;
+
 import org.jspecify.annotations.Nullable;
 
 import java.io.IOException;
 import java.lang.System.Logger.Level;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
-import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.util.ArrayList;
@@ -38,18 +39,7 @@ final class VerifiedFiles {
 
     /** The note of this user: {@code asg4j/verified} in the cache folder. */
     static VerifiedFiles ofUser() {
-        try {
-            String cache = System.getenv("XDG_CACHE_HOME");
-            // Relative values are to be ignored (XDG Base Directory Specification).
-            Path folder =
-                    cache != null && Path.of(cache).isAbsolute()
-                            ? Path.of(cache)
-                            : Path.of(System.getProperty("user.home"), ".cache");
-            return new VerifiedFiles(folder.resolve("asg4j").resolve("verified"));
-        } catch (InvalidPathException e) {
-            LOG.log(Level.DEBUG, "no cache folder", e);
-            return new VerifiedFiles(null);
-        }
+        return new VerifiedFiles(UserCache.folder().resolve("verified"));
     }
 
     /** What is known, by state. */

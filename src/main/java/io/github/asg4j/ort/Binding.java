@@ -180,7 +180,7 @@ public final class Binding implements AutoCloseable {
         if (!freed) {
             freed = true;
             free();
-            owner.release();
+            owner.release(session);
         }
     }
 

@@ -10,10 +10,13 @@ import org.bytedeco.javacpp.SizeTPointer;
 import org.bytedeco.onnxruntime.CUDAProviderOptions;
 import org.bytedeco.onnxruntime.ConstTensorTypeAndShapeInfo;
 import org.bytedeco.onnxruntime.Env;
+import org.bytedeco.onnxruntime.EpDeviceImpl;
 import org.bytedeco.onnxruntime.IoBinding;
+import org.bytedeco.onnxruntime.KeyValuePairsImpl;
 import org.bytedeco.onnxruntime.LongVector;
 import org.bytedeco.onnxruntime.MemoryInfo;
 import org.bytedeco.onnxruntime.OrtApi;
+import org.bytedeco.onnxruntime.OrtEpDevice;
 import org.bytedeco.onnxruntime.OrtMemoryInfo;
 import org.bytedeco.onnxruntime.OrtSessionOptions;
 import org.bytedeco.onnxruntime.OrtStatus;
@@ -67,10 +70,13 @@ final class OrtNatives {
                     CUDAProviderOptions.class,
                     ConstTensorTypeAndShapeInfo.class,
                     Env.class,
+                    EpDeviceImpl.class,
                     IoBinding.class,
+                    KeyValuePairsImpl.class,
                     LongVector.class,
                     MemoryInfo.class,
                     OrtApi.class,
+                    OrtEpDevice.class,
                     OrtMemoryInfo.class,
                     OrtSessionOptions.class,
                     OrtStatus.class,

@@ -5,13 +5,10 @@ import io.github.asg4j.AsgException;
 import io.github.asg4j.BadBundleException;
 
 import org.bytedeco.javacpp.BytePointer;
-import org.bytedeco.javacpp.LongPointer;
 import org.bytedeco.javacpp.Pointer;
 import org.bytedeco.javacpp.PointerPointer;
-import org.bytedeco.javacpp.SizeTPointer;
 import org.bytedeco.onnxruntime.ConstTensorTypeAndShapeInfo;
 import org.bytedeco.onnxruntime.MemoryInfo;
-import org.bytedeco.onnxruntime.OrtValue;
 import org.bytedeco.onnxruntime.RunOptions;
 import org.bytedeco.onnxruntime.Session;
 import org.bytedeco.onnxruntime.SessionOptions;
@@ -21,18 +18,18 @@ import org.bytedeco.onnxruntime.global.onnxruntime;
 import org.jspecify.annotations.Nullable;
 
 import java.io.IOException;
+import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Collection;
 import java.util.Collections;
-import java.util.Deque;
+import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.SequencedMap;
 
 /**
@@ -59,23 +56,31 @@ public final class OrtSession implements AutoCloseable {
                     Map.entry(onnxruntime.ONNX_TENSOR_ELEMENT_DATA_TYPE_BOOL, "bool"),
                     Map.entry(onnxruntime.ONNX_TENSOR_ELEMENT_DATA_TYPE_STRING, "string"));
 
-    /** Size from which weights beside a graph stay mapped from their file. */
-    private static final long MAPPED_WEIGHTS = 1L << 30;
-
     private final String name;
-    private final Session session;
+
+    /** Null: there is one for each set of shapes. */
+    private final @Nullable Session session;
+
+    private final @Nullable Compiling compiling;
     private final @Nullable Provider provider;
     private final SequencedMap<String, TensorInfo> inputs;
     private final SequencedMap<String, TensorInfo> outputs;
     private int openBindings;
     private boolean closed;
 
-    private OrtSession(String name, Session session, @Nullable Provider provider) {
+    private OrtSession(
+            String name,
+            @Nullable Session session,
+            @Nullable Compiling compiling,
+            @Nullable Provider provider,
+            SequencedMap<String, TensorInfo> inputs,
+            SequencedMap<String, TensorInfo> outputs) {
         this.name = name;
         this.session = session;
+        this.compiling = compiling;
         this.provider = provider;
-        this.inputs = describe(session, true);
-        this.outputs = describe(session, false);
+        this.inputs = inputs;
+        this.outputs = outputs;
     }
 
     /** Loads a model file for the CPU. */
@@ -111,17 +116,7 @@ public final class OrtSession implements AutoCloseable {
                             + (bytes == 0 ? "empty" : "no file")
                             + ": a model is expected; copy or export the bundle again");
         }
-        try (BytePointer path = new BytePointer(file.toAbsolutePath().toString())) {
-            return open(
-                    name,
-                    place,
-                    options -> {
-                        if (place.provider() == null && externalBytes >= MAPPED_WEIGHTS) {
-                            leaveWeights(options);
-                        }
-                        return new Session(OrtRuntime.env(), path, options);
-                    });
-        }
+        return open(name, place, new GraphSource.Stored(file, bytes, externalBytes));
     }
 
     /** Loads a model from memory, which may be freed afterwards, for the CPU. */
@@ -150,15 +145,7 @@ public final class OrtSession implements AutoCloseable {
             throw new BadBundleException(
                     name + " is empty: a model is expected; copy or export the bundle again");
         }
-        try (Pointer bytes = new Address(model)) {
-            return open(
-                    name,
-                    place,
-                    options -> {
-                        addExternalData(options, externalData);
-                        return new Session(OrtRuntime.env(), bytes, model.byteSize(), options);
-                    });
-        }
+        return open(name, place, new GraphSource.Loaded(model, externalData));
     }
 
     /**
@@ -171,61 +158,89 @@ public final class OrtSession implements AutoCloseable {
      */
     public static OrtSession open(
             MemorySegment model, List<Weight> weights, String name, Place place) {
-        try (Pointer bytes = new Address(model)) {
-            return open(
-                    name,
-                    place,
-                    options -> {
-                        addWeights(options, weights);
-                        return new Session(OrtRuntime.env(), bytes, model.byteSize(), options);
-                    });
-        }
+        return open(name, place, new GraphSource.Assembled(model, weights));
     }
 
-    private static void addWeights(SessionOptions options, List<Weight> weights) {
-        int count = weights.size();
-        if (count == 0) {
-            return;
+    private static OrtSession open(String name, Place place, GraphSource source) {
+        Provider provider = place.provider();
+        OrtRuntime.initialise();
+        if (provider != null && provider.compiles()) {
+            return compiling(name, place, provider, source);
         }
-        Deque<Pointer> pointers = new ArrayDeque<>();
-        Deque<OrtValue> values = new ArrayDeque<>();
-        try (PointerPointer<Pointer> names = new PointerPointer<>(count);
-                PointerPointer<Pointer> handed = new PointerPointer<>(count)) {
-            for (int i = 0; i < count; i++) {
-                Weight weight = weights.get(i);
-                pointers.push(new BytePointer(weight.name(), StandardCharsets.UTF_8));
-                names.put(i, pointers.peek());
-                values.push(value(weight));
-                handed.put(i, values.peek());
+        Session session;
+        try (SessionOptions options = options(place)) {
+            if (provider != null) {
+                provider.configure(options);
+            } else if (source.mapsWeights()) {
+                leaveWeights(options);
             }
-            OrtRuntime.check(
-                    onnxruntime.GetApi()
-                            .AddExternalInitializers(
-                                    options.asOrtSessionOptions(), names, handed, count));
-        } finally {
-            // The options keep what they were given; the values only describe it.
-            values.forEach(onnxruntime.GetApi()::ReleaseValue);
-            pointers.forEach(Pointer::close);
+            session = source.open(options);
+        } catch (AsgException e) {
+            throw e;
+        } catch (RuntimeException e) {
+            throw OrtRuntime.loadFailure(name, e);
+        }
+        try {
+            return new OrtSession(
+                    name, session, null, provider, describe(session, true), describe(session, false));
+        } catch (RuntimeException e) {
+            session.close();
+            throw OrtRuntime.loadFailure(name, e);
         }
     }
 
-    private static OrtValue value(Weight weight) {
-        long[] shape = weight.shape().stream().mapToLong(Long::longValue).toArray();
-        try (Pointer data = new Address(weight.data());
-                LongPointer extents = new LongPointer(shape);
-                PointerPointer<Pointer> out = new PointerPointer<>(1)) {
-            OrtRuntime.check(
-                    onnxruntime.GetApi()
-                            .CreateTensorWithDataAsOrtValue(
-                                    OrtRuntime.hostMemory().asOrtMemoryInfo(),
-                                    data,
-                                    weight.data().byteSize(),
-                                    extents,
-                                    shape.length,
-                                    weight.type().code(),
-                                    out));
-            return new OrtValue(out.get());
+    /** Opens the graph only to read what it takes and gives: it is compiled when shapes are known. */
+    private static OrtSession compiling(
+            String name, Place place, Provider provider, GraphSource source) {
+        try (SessionOptions options = options(Place.cpu(1))) {
+            leaveWeights(options);
+            options.SetGraphOptimizationLevel(onnxruntime.ORT_DISABLE_ALL);
+            try (Session session = source.open(options)) {
+                Arena memory = Arena.ofShared();
+                CompiledShapes shapes =
+                        new CompiledShapes(
+                                name, source.copy(memory), place, provider, axes(session));
+                return new OrtSession(
+                        name,
+                        null,
+                        new Compiling(shapes, memory),
+                        provider,
+                        describe(session, true),
+                        describe(session, false));
+            }
+        } catch (AsgException e) {
+            throw e;
+        } catch (RuntimeException e) {
+            throw OrtRuntime.loadFailure(name, e);
         }
+    }
+
+    /**
+     * A network that is compiled for the shapes that are bound.
+     *
+     * @param memory of the graph that it is compiled from
+     */
+    private record Compiling(CompiledShapes shapes, Arena memory) implements AutoCloseable {
+        @Override
+        public void close() {
+            shapes.close();
+            memory.close();
+        }
+    }
+
+    /** What all sessions have in common. */
+    static SessionOptions options(Place place) {
+        SessionOptions options = new SessionOptions();
+        options.SetIntraOpNumThreads(place.threads());
+        options.SetInterOpNumThreads(1);
+        options.SetExecutionMode(onnxruntime.ORT_SEQUENTIAL);
+        options.SetGraphOptimizationLevel(onnxruntime.ORT_ENABLE_ALL);
+        options.SetDeterministicCompute(true);
+        // A pattern is one block for each shape beside the chunks of its first run: twice the
+        // memory from the second run on, and no faster (benchmarks/NOTES.md).
+        options.DisableMemPattern();
+        options.AddConfigEntry("session.intra_op.allow_spinning", "0");
+        return options;
     }
 
     /** Nothing is folded into weights, packed, or laid out anew. */
@@ -235,63 +250,36 @@ public final class OrtSession implements AutoCloseable {
         options.AddConfigEntry("optimization.disable_specified_optimizers", "ConstantFolding");
     }
 
-    /** Through the C interface: the C++ one takes vectors of strings that JavaCPP cannot make. */
-    private static void addExternalData(
-            SessionOptions options, Map<String, MemorySegment> externalData) {
-        int count = externalData.size();
-        if (count == 0) {
-            return;
-        }
-        Deque<Pointer> pointers = new ArrayDeque<>();
-        try (PointerPointer<Pointer> names = new PointerPointer<>(count);
-                PointerPointer<Pointer> buffers = new PointerPointer<>(count);
-                SizeTPointer sizes = new SizeTPointer(count)) {
-            int i = 0;
-            for (Map.Entry<String, MemorySegment> file : externalData.entrySet()) {
-                pointers.push(new BytePointer(file.getKey(), StandardCharsets.UTF_8));
-                names.put(i, pointers.peek());
-                pointers.push(new Address(file.getValue()));
-                buffers.put(i, pointers.peek());
-                sizes.put(i, file.getValue().byteSize());
-                i++;
+    /** Names of the open axes of each input, empty where one is fixed or has none. */
+    private static Map<String, List<String>> axes(Session session) {
+        Map<String, List<String>> axes = new LinkedHashMap<>();
+        int input = 0;
+        for (TensorInfo info : describe(session, true).values()) {
+            int rank = info.dims().size();
+            List<String> names = new ArrayList<>();
+            try (TypeInfo type = session.GetInputTypeInfo(input);
+                    ConstTensorTypeAndShapeInfo tensor = type.GetTensorTypeAndShapeInfo();
+                    PointerPointer<BytePointer> texts = new PointerPointer<>(rank)) {
+                tensor.GetSymbolicDimensions(texts, rank);
+                for (int axis = 0; axis < rank; axis++) {
+                    names.add(texts.get(BytePointer.class, axis).getString());
+                }
             }
-            OrtRuntime.check(
-                    onnxruntime.GetApi()
-                            .AddExternalInitializersFromFilesInMemory(
-                                    options.asOrtSessionOptions(), names, buffers, sizes, count));
-        } finally {
-            pointers.forEach(Pointer::close);
+            axes.put(info.name(), List.copyOf(names));
+            input++;
         }
+        return axes;
     }
 
-    private static OrtSession open(String name, Place place, Opener opener) {
-        Provider provider = place.provider();
-        OrtRuntime.initialise();
-        Session session;
-        try (SessionOptions options = new SessionOptions()) {
-            options.SetIntraOpNumThreads(place.threads());
-            options.SetInterOpNumThreads(1);
-            options.SetExecutionMode(onnxruntime.ORT_SEQUENTIAL);
-            options.SetGraphOptimizationLevel(onnxruntime.ORT_ENABLE_ALL);
-            options.SetDeterministicCompute(true);
-            // A pattern is one block for each shape beside the chunks of its first run: twice the
-            // memory from the second run on, and no faster (benchmarks/NOTES.md).
-            options.DisableMemPattern();
-            options.AddConfigEntry("session.intra_op.allow_spinning", "0");
-            if (provider != null) {
-                provider.configure(options);
-            }
-            session = opener.open(options);
-        } catch (AsgException e) {
-            throw e;
-        } catch (RuntimeException e) {
-            throw OrtRuntime.loadFailure(name, e);
-        }
-        try {
-            return new OrtSession(name, session, provider);
-        } catch (RuntimeException e) {
-            session.close();
-            throw OrtRuntime.loadFailure(name, e);
+    /**
+     * Compiles the network for inputs of these shapes, by name, if the place wants that; else a binding
+     * would do it.
+     *
+     * @throws io.github.asg4j.DeviceException it cannot be compiled
+     */
+    public void compile(List<Map<String, long[]>> shapes) {
+        if (compiling != null) {
+            compiling.shapes().compile(shapes);
         }
     }
 
@@ -348,12 +336,23 @@ public final class OrtSession implements AutoCloseable {
             }
             openBindings++;
         }
+        Session own = null;
         try {
-            return new Binding(this, session, in, out);
+            own = session(in);
+            return new Binding(this, own, in, out);
         } catch (RuntimeException | Error e) {
-            release();
+            release(own);
             throw e;
         }
+    }
+
+    private Session session(Map<String, Tensor> in) {
+        if (compiling == null) {
+            return Objects.requireNonNull(session);
+        }
+        Map<String, long[]> shapes = new HashMap<>();
+        in.forEach((input, tensor) -> shapes.put(input, tensor.shape()));
+        return compiling.shapes().acquire(shapes);
     }
 
     private void check(
@@ -401,8 +400,15 @@ public final class OrtSession implements AutoCloseable {
                 });
     }
 
-    /** Called by a binding when its native objects are gone. */
-    void release() {
+    /**
+     * Called by a binding when its native objects are gone.
+     *
+     * @param used the session that it ran; null: it came to none
+     */
+    void release(@Nullable Session used) {
+        if (compiling != null && used != null) {
+            compiling.shapes().release(used);
+        }
         synchronized (this) {
             openBindings--;
             if (!closed || openBindings > 0) {
@@ -427,7 +433,9 @@ public final class OrtSession implements AutoCloseable {
     }
 
     private void free() {
-        if (provider == null || provider.isAlive()) {
+        if (compiling != null) {
+            compiling.close();
+        } else if (session != null && (provider == null || provider.isAlive())) {
             session.close();
         }
     }
@@ -463,11 +471,6 @@ public final class OrtSession implements AutoCloseable {
             int code = tensor.GetElementType();
             return new TensorInfo(name, TYPE_NAMES.getOrDefault(code, "type " + code), dims);
         }
-    }
-
-    @FunctionalInterface
-    private interface Opener {
-        Session open(SessionOptions options);
     }
 
     /** An FFM segment as JavaCPP sees it: an address without ownership. */

@@ -15,6 +15,11 @@ public record Place(int threads, @Nullable Provider provider) {
         return new Place(threads, null);
     }
 
+    /** Whether tensors lie in a memory other than the host's. */
+    public boolean onGpu() {
+        return provider != null && !provider.compiles();
+    }
+
     public static Place on(Provider provider) {
         return new Place(1, provider);
     }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.github.asg4j.ort;
 
+import io.github.asg4j.AsgException;
+
 import org.bytedeco.onnxruntime.MemoryInfo;
 import org.bytedeco.onnxruntime.RunOptions;
 import org.bytedeco.onnxruntime.SessionOptions;
@@ -19,6 +21,23 @@ public interface Provider {
      * @throws io.github.asg4j.DeviceException it cannot run with them
      */
     void configure(RunOptions run, Collection<Tensor> inputs);
+
+    /**
+     * Whether it compiles a network for each set of shapes. It then runs it on the CPU, with tensors in
+     * host memory.
+     */
+    default boolean compiles() {
+        return false;
+    }
+
+    /**
+     * The exception for a network that could not be compiled.
+     *
+     * @param what the network and its shapes
+     */
+    default AsgException compileFailure(String what, RuntimeException cause) {
+        return OrtRuntime.loadFailure(what, cause);
+    }
 
     /** Where tensors that are bound have to lie. */
     MemoryInfo memory();

@@ -19,7 +19,7 @@ import java.util.stream.Collectors;
  * makes float32 of halves). A network's working memory is a lower bound, measured as benchmarks/NOTES.md
  * tells: ONNX Runtime's arena may hold up to half more.
  *
- * @param weights of all networks, shared by the workers
+ * @param weights of all networks, and what is compiled of them, shared by the workers
  * @param latents board: latents, guides, masks, window outputs
  * @param workers inputs and outputs of the networks that all workers run
  * @param workspace working memory of UNet calls and of upscalers, one per worker

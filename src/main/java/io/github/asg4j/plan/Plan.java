@@ -3,6 +3,7 @@ package io.github.asg4j.plan;
 
 import io.github.asg4j.PlanReport;
 import io.github.asg4j.Size;
+import io.github.asg4j.model.CallShape;
 
 import org.jspecify.annotations.Nullable;
 
@@ -21,6 +22,7 @@ import java.util.SequencedMap;
  * @param steps of the schedule
  * @param viewBatch views per call at most ({@link Stage#calls})
  * @param workers that share the work
+ * @param arithmetic of the denoiser
  * @param memory bytes it takes of the host
  * @param devices bytes it takes of each GPU's worker, by name; empty on the CPU
  */
@@ -33,6 +35,7 @@ public record Plan(
         int steps,
         int viewBatch,
         int workers,
+        Arithmetic arithmetic,
         MemoryEstimate memory,
         SequencedMap<String, MemoryEstimate> devices) {
 
@@ -81,6 +84,24 @@ public record Plan(
         return stages.stream().mapToLong(s -> s.runs(viewBatch)).sum();
     }
 
+    /**
+     * Shapes of the denoiser's calls on the CPU.
+     *
+     * @param dilated of the network that can be dilated, else of the plain one
+     */
+    public List<CallShape> callShapes(boolean dilated) {
+        return callShapes(stages, viewBatch, dilated);
+    }
+
+    /** The same of some stages. */
+    public static List<CallShape> callShapes(List<Stage> stages, int viewBatch, boolean dilated) {
+        return stages.stream()
+                .filter(stage -> stage.dilatesNetwork() == dilated)
+                .flatMap(stage -> stage.callShapes(viewBatch).stream())
+                .distinct()
+                .toList();
+    }
+
     /** Moments at which all workers wait for each other. */
     public int barriers() {
         int passes = upscaling == null ? 0 : upscaling.passes().size();
@@ -100,6 +121,9 @@ public record Plan(
                 new Size(canvas.widthPixels(), canvas.heightPixels()),
                 steps,
                 viewBatch,
+                arithmetic.precision(),
+                arithmetic.provider(),
+                arithmetic.compiles() ? callShapes(false).size() + callShapes(true).size() : 0,
                 stages.stream().map(stage -> stage.report(viewBatch)).toList(),
                 decoding == null ? null : decoding.report(canvas),
                 upscaling == null ? null : upscaling.report(),

@@ -5,6 +5,7 @@ import io.github.asg4j.GuideOptions;
 import io.github.asg4j.Size;
 import io.github.asg4j.StageReport;
 import io.github.asg4j.WindowOptions;
+import io.github.asg4j.model.CallShape;
 
 import org.jspecify.annotations.Nullable;
 
@@ -74,6 +75,13 @@ public sealed interface Stage {
     /** UNet evaluations of all steps; a pair of a conditional and an unconditional row is one. */
     default long evaluations() {
         return (long) views() * steps();
+    }
+
+    /** Shapes of the UNet's calls on the CPU; one may come several times. */
+    default List<CallShape> callShapes(int viewBatch) {
+        return calls(viewBatch).stream()
+                .map(call -> new CallShape(call.count() * rows(), viewHeight(), viewWidth()))
+                .toList();
     }
 
     /** Calls of the UNet's session in all steps. */
@@ -330,6 +338,23 @@ public sealed interface Stage {
         }
 
         @Override
+        public List<CallShape> callShapes(int viewBatch) {
+            return calls(viewBatch).stream()
+                    .map(
+                            call ->
+                                    call.first() < local.views()
+                                            ? new CallShape(
+                                                    call.count() * local.rows(),
+                                                    viewHeight(),
+                                                    viewWidth())
+                                            : new CallShape(
+                                                    call.count() * dilatedRows(),
+                                                    dilatedHeight(),
+                                                    dilatedWidth()))
+                    .toList();
+        }
+
+        @Override
         public StageReport.Phase settings() {
             return new StageReport.Phase(
                     local.settings(),
@@ -431,6 +456,15 @@ public sealed interface Stage {
         public List<Call> calls(int viewBatch) {
             Call view = new Call(0, 1, 1);
             return dampedSteps == 0 ? List.of(view) : List.of(view, view);
+        }
+
+        /** The second call has the unconditional row alone. */
+        @Override
+        public List<CallShape> callShapes(int viewBatch) {
+            CallShape view = new CallShape(rows(), height, width);
+            return dampedSteps == 0
+                    ? List.of(view)
+                    : List.of(view, new CallShape(1, height, width));
         }
 
         @Override

@@ -8,6 +8,7 @@ import io.github.asg4j.method.Method;
 import io.github.asg4j.method.Setting;
 import io.github.asg4j.model.InputRole;
 import io.github.asg4j.model.Manifest;
+import io.github.asg4j.plan.Arithmetic;
 import io.github.asg4j.plan.Canvas;
 import io.github.asg4j.plan.Decoding;
 import io.github.asg4j.plan.MemoryEstimate;
@@ -28,7 +29,6 @@ import java.util.Objects;
 import java.util.SequencedMap;
 import java.util.function.BiFunction;
 import java.util.function.IntFunction;
-import java.util.stream.Stream;
 
 /** Turns a request into a {@link Plan} for one bundle; checks all that needs the bundle. */
 public final class Planner {
@@ -46,19 +46,23 @@ public final class Planner {
     private final SequencedMap<String, GpuMemory> gpus;
     private final long memoryLimit;
     private final long weightBytes;
+    private final Arithmetic arithmetic;
 
     /**
      * @param workers that share the work
+     * @param arithmetic of the denoiser
      * @param gpus memory of each worker by its name if it has a GPU's of its own; else empty
      * @param memoryLimit bytes of host memory that a request may take
      */
     public Planner(
             Manifest manifest,
             int workers,
+            Arithmetic arithmetic,
             SequencedMap<String, GpuMemory> gpus,
             long memoryLimit) {
         this.manifest = manifest;
         this.workers = workers;
+        this.arithmetic = arithmetic;
         this.gpus = new LinkedHashMap<>(gpus);
         this.memoryLimit = memoryLimit;
         this.weightBytes =
@@ -150,7 +154,7 @@ public final class Planner {
                                 history,
                                 denoiser,
                                 !gpus.isEmpty());
-        long weights = weights(stages);
+        long weights = weights(stages) + compiledBytes(stages, viewBatch);
         Decoding decoding =
                 stages.isEmpty()
                         ? null
@@ -176,6 +180,7 @@ public final class Planner {
                 work.steps(),
                 viewBatch,
                 workers,
+                arithmetic,
                 gpus.isEmpty() ? onHost(all, decoding, workers) : beside(all, decoding, workers),
                 devices);
     }
@@ -263,7 +268,23 @@ public final class Planner {
 
     /** Returns the bytes of all weights; the dilated network holds the denoiser's a second time. */
     private long weights(List<Stage> stages) {
-        return weightBytes + (dilated(stages) ? bytes(manifest.denoiser().file()) : 0);
+        return weightBytes + (dilated(stages) ? manifest.graphBytes(manifest.denoiser().file()) : 0);
+    }
+
+    /**
+     * Returns the bytes of what is compiled beside the weights that it is compiled from: for each shape
+     * two bytes a weight, as fp16 has.
+     */
+    private long compiledBytes(List<Stage> stages, int viewBatch) {
+        if (!arithmetic.compiles()) {
+            return 0;
+        }
+        Manifest.Denoiser denoiser = manifest.denoiser();
+        long stored = manifest.graphBytes(denoiser.file());
+        long once = denoiser.precision().equals("fp16") ? stored : stored / 2;
+        return once
+                * (Plan.callShapes(stages, viewBatch, false).size()
+                        + Plan.callShapes(stages, viewBatch, true).size());
     }
 
     /**
@@ -271,25 +292,16 @@ public final class Planner {
      * decodes tiles with.
      */
     private long otherWeights(List<Stage> stages, @Nullable Decoding decoding) {
-        long weights = bytes(manifest.denoiser().file()) * (dilated(stages) ? 2 : 1);
+        long weights = manifest.graphBytes(manifest.denoiser().file()) * (dilated(stages) ? 2 : 1);
         if (decoding != null && !decoding.whole()) {
             Manifest.TiledDecoder exact = manifest.vae().tiledDecoder();
-            weights += bytes(exact == null ? manifest.vae().decoder() : exact.tail());
+            weights += manifest.graphBytes(exact == null ? manifest.vae().decoder() : exact.tail());
         }
         return weights;
     }
 
     private static boolean dilated(List<Stage> stages) {
         return stages.stream().anyMatch(Stage.Dilated.class::isInstance);
-    }
-
-    /** Returns the bytes of a graph and of the weights beside it. */
-    private long bytes(String file) {
-        return Stream.of(file, file + ".data")
-                .map(manifest.files()::get)
-                .filter(Objects::nonNull)
-                .mapToLong(Manifest.FileEntry::bytes)
-                .sum();
     }
 
     private static int pixels(int wanted, int nativePixels) {

@@ -46,6 +46,7 @@ public final class LocalEngine implements AutoCloseable {
     private final EngineOptions options;
     private final Devices devices;
     private final KernelChoice kernels;
+    private final PrecisionChoice precision;
     private final Bundle bundle;
     private final LoadedModel model;
     private final Planner planner;
@@ -61,11 +62,20 @@ public final class LocalEngine implements AutoCloseable {
                         () -> gpus.driver().deviceCount());
         kernels = KernelChoice.choose(options.kernels());
         bundle = Bundle.open(options.model(), options.vae(), options.verify());
-        fleet =
-                devices.onGpus()
-                        ? Fleet.ofGpus(devices.names(), devices.gpus(), gpus)
-                        : Fleet.ofCpu(
-                                devices.names(), devices.threadsPerWorker(), kernels.kernels());
+        try {
+            precision = PrecisionChoice.choose(options.precision(), devices, bundle.manifest());
+            fleet =
+                    devices.onGpus()
+                            ? Fleet.ofGpus(devices.names(), devices.gpus(), gpus)
+                            : Fleet.ofCpu(
+                                    devices.names(),
+                                    devices.threadsPerWorker(),
+                                    precision.provider(),
+                                    kernels.kernels());
+        } catch (Throwable e) {
+            bundle.close();
+            throw e;
+        }
         Runner runner;
         try {
             List<Tokenizer> tokenizers =
@@ -76,6 +86,7 @@ public final class LocalEngine implements AutoCloseable {
                     new Planner(
                             bundle.manifest(),
                             devices.workers(),
+                            precision.arithmetic(),
                             fleet.gpuMemory(),
                             memoryLimit(options));
             model = LoadedModel.open(bundle, fleet.placements(), options.loras());
@@ -192,6 +203,9 @@ public final class LocalEngine implements AutoCloseable {
                 kernels.kernels().name(),
                 kernels.reason(),
                 KernelChoice.usable(),
+                precision.arithmetic().precision(),
+                precision.reason(),
+                precision.arithmetic().provider(),
                 tests,
                 bundle.manifest().name(),
                 bundle.manifest().licence(),

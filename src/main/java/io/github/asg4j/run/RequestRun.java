@@ -9,6 +9,7 @@ import io.github.asg4j.GenerationRequest;
 import io.github.asg4j.PictureReport;
 import io.github.asg4j.TraceReport;
 import io.github.asg4j.device.Memory;
+import io.github.asg4j.model.CallShape;
 import io.github.asg4j.model.LoadedModel;
 import io.github.asg4j.plan.Plan;
 import io.github.asg4j.plan.Stage;
@@ -120,10 +121,28 @@ final class RequestRun implements AutoCloseable {
         if (plan.stages().stream().anyMatch(Stage::dilatesNetwork)) {
             lanes.forEach(lane -> model.dilatedDenoiser(devices.indexOf(lane)));
         }
+        if (plan.arithmetic().compiles()) {
+            compile(model);
+        }
         times.loaded();
         if (request.dumpDirectory() != null) {
             Dump.requireFolder(request.dumpDirectory());
         }
+    }
+
+    /** Compiles the denoisers for their calls; on the CPU all workers have the same. */
+    private void compile(LoadedModel model) {
+        int tokens = model.textEncoder().length();
+        List<CallShape> plain = plan.callShapes(false);
+        if (!plain.isEmpty()) {
+            model.denoiser().compile(plain, tokens);
+        }
+        cancellation.check(); // each may take many seconds
+        List<CallShape> dilated = plan.callShapes(true);
+        if (!dilated.isEmpty()) {
+            model.dilatedDenoiser().compile(dilated, tokens);
+        }
+        cancellation.check();
     }
 
     /**

@@ -9,6 +9,7 @@ import io.github.asg4j.device.Memory;
 import io.github.asg4j.kernel.JavaKernels;
 import io.github.asg4j.model.Bundle;
 import io.github.asg4j.model.LoadedModel;
+import io.github.asg4j.plan.Arithmetic;
 import io.github.asg4j.planning.Planner;
 import io.github.asg4j.run.work.Cancellation;
 import io.github.asg4j.run.worker.EngineParts;
@@ -27,10 +28,15 @@ class RunnerTest {
         long before = Memory.bytesInUse();
         Bundle bundle = Bundle.open(Tiny.bundle(), null, false);
         JavaKernels kernels = new JavaKernels();
-        try (Fleet fleet = Fleet.ofCpu(List.of("cpu#0", "cpu#1"), 1, kernels);
+        try (Fleet fleet = Fleet.ofCpu(List.of("cpu#0", "cpu#1"), 1, null, kernels);
                 LoadedModel model = LoadedModel.open(bundle, fleet.placements(), List.of())) {
             fleet.lanes().get(1).thread().shutdown();
-            Planner planner = new Planner(bundle.manifest(), 2, fleet.gpuMemory(), Long.MAX_VALUE);
+            Planner planner = new Planner(
+                            bundle.manifest(),
+                            2,
+                            new Arithmetic("fp32", "ONNX Runtime", false),
+                            fleet.gpuMemory(),
+                            Long.MAX_VALUE);
             Runner runner =
                     new Runner(
                             new EngineParts(

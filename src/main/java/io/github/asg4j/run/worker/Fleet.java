@@ -13,7 +13,10 @@ import io.github.asg4j.kernel.KernelSelfTest;
 import io.github.asg4j.kernel.Kernels;
 import io.github.asg4j.ort.Place;
 import io.github.asg4j.ort.Placement;
+import io.github.asg4j.ort.Provider;
 import io.github.asg4j.planning.GpuMemory;
+
+import org.jspecify.annotations.Nullable;
 
 import java.util.ArrayDeque;
 import java.util.ArrayList;
@@ -49,13 +52,16 @@ public final class Fleet implements AutoCloseable {
      *
      * @param names of the workers
      * @param threads of each run of a network
+     * @param provider of the denoiser; null: ONNX Runtime's own kernels
      */
-    public static Fleet ofCpu(List<String> names, int threads, Kernels kernels) {
+    public static Fleet ofCpu(
+            List<String> names, int threads, @Nullable Provider provider, Kernels kernels) {
         Fleet fleet = new Fleet();
         for (String name : names) {
             HostQueue queue = HostQueue.INSTANCE;
             fleet.lanes.add(fleet.lane(name, queue, queue, kernels, Long.MAX_VALUE));
-            fleet.placements.add(Placement.cpu(threads));
+            fleet.placements.add(
+                    new Placement(new Place(threads, provider), Place.cpu(threads)));
         }
         return fleet;
     }

@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.github.asg4j.ort;
+
+import io.github.asg4j.AsgException;
+import io.github.asg4j.BadBundleException;
+
+import org.bytedeco.onnxruntime.Session;
+import org.bytedeco.onnxruntime.SessionOptions;
+import org.bytedeco.onnxruntime.global.onnxruntime;
+
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.SortedMap;
+import java.util.TreeMap;
+
+/**
+ * Sessions of one graph, each compiled for fixed extents of its open axes: which one serves follows from
+ * the shapes that are bound and from nothing else, since other shapes give other last bits. Those of
+ * earlier shapes are kept while they take little memory. Thread-safe.
+ */
+final class CompiledShapes implements AutoCloseable {
+    /** Memory that compiled networks may take before those that nobody uses are closed. */
+    private static final long KEPT_BYTES = 4L << 30;
+
+    /** Least that a compiled network is counted as: its working memory, and what the compiler keeps. */
+    private static final long LEAST_BYTES = 256L << 20;
+
+    private final String name;
+    private final GraphSource source;
+    private final Place place;
+    private final Provider provider;
+
+    /** Names of each input's axes, empty where one is fixed or has none. */
+    private final Map<String, List<String>> axes;
+
+    /** By the extents of the axes, the one that was asked for longest ago first. */
+    private final Map<SortedMap<String, Long>, Compiled> compiled =
+            new LinkedHashMap<>(16, 0.75f, true);
+
+    /** A session and how many bindings it has. */
+    private static final class Compiled {
+        private final Session session;
+        private int bindings;
+
+        private Compiled(Session session) {
+            this.session = session;
+        }
+    }
+
+    /**
+     * @param source of the graph, valid until this is closed
+     */
+    CompiledShapes(
+            String name,
+            GraphSource source,
+            Place place,
+            Provider provider,
+            Map<String, List<String>> axes) {
+        this.name = name;
+        this.source = source;
+        this.place = place;
+        this.provider = provider;
+        this.axes = axes;
+    }
+
+    /** Compiles what is missing for inputs of these shapes, and closes what is then too much. */
+    synchronized void compile(List<Map<String, long[]>> inputs) {
+        List<SortedMap<String, Long>> wanted = inputs.stream().map(this::extents).toList();
+        makeRoom(wanted);
+        wanted.forEach(this::compiled);
+    }
+
+    /** The session for inputs of these shapes; {@link #release} gives it back. */
+    synchronized Session acquire(Map<String, long[]> inputs) {
+        SortedMap<String, Long> extents = extents(inputs);
+        makeRoom(List.of(extents));
+        Compiled found = compiled(extents);
+        found.bindings++;
+        return found.session;
+    }
+
+    synchronized void release(Session session) {
+        compiled.values().stream().filter(c -> c.session == session).forEach(c -> c.bindings--);
+    }
+
+    private Compiled compiled(SortedMap<String, Long> extents) {
+        Compiled found = compiled.get(extents);
+        if (found == null) {
+            found = new Compiled(session(extents));
+            compiled.put(extents, found);
+        }
+        return found;
+    }
+
+    /** Closes idle sessions, those of {@code wanted} never, until all take no more than is kept. */
+    private void makeRoom(List<SortedMap<String, Long>> wanted) {
+        long each = Math.max(LEAST_BYTES, source.bytes());
+        long missing = wanted.stream().distinct().filter(w -> !compiled.containsKey(w)).count();
+        long excess = compiled.size() + missing - Math.max(1, KEPT_BYTES / each);
+        for (SortedMap<String, Long> extents : List.copyOf(compiled.keySet())) {
+            Compiled candidate = compiled.get(extents);
+            if (excess > 0 && missing > 0 && candidate.bindings == 0 && !wanted.contains(extents)) {
+                candidate.session.close();
+                compiled.remove(extents);
+                excess--;
+            }
+        }
+    }
+
+    /** Extents of the named axes in inputs of these shapes. */
+    private SortedMap<String, Long> extents(Map<String, long[]> inputs) {
+        SortedMap<String, Long> extents = new TreeMap<>();
+        axes.forEach(
+                (input, names) -> {
+                    long[] shape = inputs.get(input);
+                    for (int axis = 0; shape != null && axis < names.size(); axis++) {
+                        String axisName = names.get(axis);
+                        Long before =
+                                axisName.isEmpty() ? null : extents.put(axisName, shape[axis]);
+                        if (before != null && before != shape[axis]) {
+                            throw new BadBundleException(
+                                    name
+                                            + ": the axis \""
+                                            + axisName
+                                            + "\" is "
+                                            + before
+                                            + " in one input and "
+                                            + shape[axis]
+                                            + " in \""
+                                            + input
+                                            + "\": export the model again");
+                        }
+                    }
+                });
+        return extents;
+    }
+
+    private Session session(SortedMap<String, Long> extents) {
+        try (SessionOptions options = OrtSession.options(place)) {
+            extents.forEach(
+                    (axis, extent) ->
+                            OrtRuntime.check(
+                                    onnxruntime.GetApi()
+                                            .AddFreeDimensionOverrideByName(
+                                                    options.asOrtSessionOptions(), axis, extent)));
+            provider.configure(options);
+            return source.open(options);
+        } catch (AsgException e) {
+            throw e;
+        } catch (RuntimeException e) {
+            throw provider.compileFailure(name + " for " + extents, e);
+        }
+    }
+
+    /** Closes all sessions; nothing may be bound to them. */
+    @Override
+    public synchronized void close() {
+        new ArrayList<>(compiled.values()).forEach(c -> c.session.close());
+        compiled.clear();
+    }
+}

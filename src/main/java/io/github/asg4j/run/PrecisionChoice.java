@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.github.asg4j.run;
+
+import io.github.asg4j.BadRequestException;
+import io.github.asg4j.DeviceException;
+import io.github.asg4j.ffi.OpenVinoLibraries;
+import io.github.asg4j.model.Manifest;
+import io.github.asg4j.ort.OpenVinoProvider;
+import io.github.asg4j.ort.OrtRuntime;
+import io.github.asg4j.ort.Provider;
+import io.github.asg4j.plan.Arithmetic;
+
+import org.jspecify.annotations.Nullable;
+
+import java.io.IOException;
+import java.lang.System.Logger.Level;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Set;
+import java.util.stream.Stream;
+
+/**
+ * In which precision the denoiser is computed, and why.
+ *
+ * @param provider of the denoiser on the CPU; null: ONNX Runtime's own kernels, or GPUs
+ * @param reason one line for logs and {@code doctor}
+ */
+record PrecisionChoice(@Nullable Provider provider, Arithmetic arithmetic, String reason) {
+    private static final System.Logger LOG = System.getLogger(PrecisionChoice.class.getName());
+
+    /**
+     * Bytes of a denoiser from which "auto" compiles it. The demo's has 8 MB: compiling takes longer than
+     * a picture's steps save. From here on it is won back within the first steps (benchmarks/NOTES.md).
+     */
+    static final long WORTH_COMPILING = 256L << 20;
+
+    /** Matrix units that compute in bf16: those that "auto" was measured with. */
+    private static final String MATRIX_UNITS = "amx_bf16";
+
+    private static final String VECTORS = "avx512_bf16";
+
+    /**
+     * Chooses once for an engine and logs the choice.
+     *
+     * @param name "auto", "fp32" or "bf16"
+     * @throws BadRequestException for another name, or on GPUs for any but "auto"
+     * @throws DeviceException if bf16 was asked for and cannot be had; only auto falls back
+     */
+    static PrecisionChoice choose(String name, Devices devices, Manifest manifest) {
+        PrecisionChoice choice =
+                choose(name, devices, manifest, new OpenVinoLibraries(), instructions());
+        LOG.log(Level.INFO, "precision: {0}", choice.reason);
+        return choice;
+    }
+
+    /**
+     * The same.
+     *
+     * @param instructions of the CPU, as Linux names them
+     */
+    static PrecisionChoice choose(
+            String name,
+            Devices devices,
+            Manifest manifest,
+            OpenVinoLibraries libraries,
+            Set<String> instructions) {
+        if (devices.onGpus()) {
+            return onGpus(name, manifest);
+        }
+        return switch (name) {
+            case "auto" -> auto(devices, manifest, libraries, instructions);
+            case "fp32" -> fp32("fp32: asked for");
+            case "bf16" -> {
+                if (!instructions.contains(MATRIX_UNITS) && !instructions.contains(VECTORS)) {
+                    throw new DeviceException(
+                            "this CPU cannot compute in bf16: it has neither "
+                                    + MATRIX_UNITS
+                                    + " nor "
+                                    + VECTORS
+                                    + " among its flags in /proc/cpuinfo; use --precision fp32");
+                }
+                yield bf16(devices, libraries, "bf16: asked for");
+            }
+            default ->
+                    throw new BadRequestException(
+                            "precision \"" + name + "\" is unknown: one of auto, fp32, bf16");
+        };
+    }
+
+    private static PrecisionChoice onGpus(String name, Manifest manifest) {
+        String stored = manifest.denoiser().precision();
+        if (!name.equals("auto")) {
+            throw new BadRequestException(
+                    "precision \""
+                            + name
+                            + "\" is for CPUs: GPUs compute in the precision that the model's"
+                            + " networks are stored in, "
+                            + stored
+                            + " here; leave --precision out");
+        }
+        Arithmetic arithmetic =
+                new Arithmetic(stored, "ONNX Runtime " + OrtRuntime.version() + " CUDA", false);
+        return new PrecisionChoice(null, arithmetic, stored + ": as the networks are stored");
+    }
+
+    private static PrecisionChoice auto(
+            Devices devices,
+            Manifest manifest,
+            OpenVinoLibraries libraries,
+            Set<String> instructions) {
+        if (!instructions.contains(MATRIX_UNITS)) {
+            return fp32("fp32: this CPU has no " + MATRIX_UNITS);
+        }
+        long bytes = manifest.graphBytes(manifest.denoiser().file());
+        if (bytes < WORTH_COMPILING) {
+            return fp32(
+                    "fp32: to compile a denoiser of "
+                            + (bytes >> 20)
+                            + " MiB for bf16 would take longer than it saves");
+        }
+        try {
+            return bf16(devices, libraries, "bf16: this CPU has " + MATRIX_UNITS);
+        } catch (DeviceException e) {
+            return fp32("fp32: bf16 would be faster, but " + e.getMessage());
+        }
+    }
+
+    private static PrecisionChoice fp32(String reason) {
+        Arithmetic arithmetic =
+                new Arithmetic("fp32", "ONNX Runtime " + OrtRuntime.version(), false);
+        return new PrecisionChoice(null, arithmetic, reason);
+    }
+
+    private static PrecisionChoice bf16(
+            Devices devices, OpenVinoLibraries libraries, String reason) {
+        OpenVinoProvider provider =
+                OpenVinoProvider.open(
+                        libraries.find(), devices.workers(), devices.threadsPerWorker());
+        Arithmetic arithmetic =
+                new Arithmetic("bf16", "OpenVINO plug-in " + provider.version(), true);
+        return new PrecisionChoice(provider, arithmetic, reason);
+    }
+
+    /** What the CPU can do, as Linux names it; empty where that cannot be read. */
+    private static Set<String> instructions() {
+        try (Stream<String> lines = Files.lines(Path.of("/proc/cpuinfo"))) {
+            return lines.filter(line -> line.startsWith("flags"))
+                    .findFirst()
+                    .map(line -> Set.of(line.substring(line.indexOf(':') + 1).strip().split("\\s+")))
+                    .orElse(Set.of());
+        } catch (IOException e) {
+            LOG.log(Level.DEBUG, "/proc/cpuinfo cannot be read", e);
+            return Set.of();
+        }
+    }
+}
