@@ -17,8 +17,10 @@ import picocli.CommandLine.UnmatchedArgumentException;
 
 import java.io.PrintStream;
 import java.io.PrintWriter;
+import java.util.Comparator;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 import java.util.function.LongSupplier;
 import java.util.logging.Level;
@@ -199,14 +201,25 @@ record Cli(
             err.println("Here it is " + hint + ".");
             return;
         }
-        List<String> suggestions = e.getSuggestions();
-        if (!suggestions.isEmpty()) {
-            err.println("Did you mean " + suggestions.get(0) + "?");
+        // picocli compares the value too: of those that it finds the one that begins alike.
+        Optional<String> suggestion =
+                e.getSuggestions().stream().max(Comparator.comparingInt(s -> alike(s, first)));
+        if (suggestion.isPresent()) {
+            err.println("Did you mean " + suggestion.get() + "?");
         }
         if (atRoot) {
             err.println(
                     "Commands: " + String.join(", ", e.getCommandLine().getSubcommands().keySet()));
         }
+    }
+
+    /** Length of what both begin with. */
+    private static int alike(String a, String b) {
+        int length = 0;
+        while (length < Math.min(a.length(), b.length()) && a.charAt(length) == b.charAt(length)) {
+            length++;
+        }
+        return length;
     }
 
     private int failed(Throwable e, String... args) {

@@ -80,7 +80,10 @@ public final class OpenVinoLibraries {
                 }
                 List<String> lacking =
                         BESIDE.stream()
-                                .filter(start -> CudaLibraries.matches(candidate, start + "*").isEmpty())
+                                .filter(
+                                        start ->
+                                                CudaLibraries.matches(candidate, start + "*")
+                                                        .isEmpty())
                                 .toList();
                 if (lacking.isEmpty()) {
                     return candidate.resolve(PLUGIN);

@@ -104,8 +104,7 @@ public final class OpenVinoProvider implements Provider {
         OrtEnv env = OrtRuntime.env().asOrtEnv();
         try (BytePointer path = new BytePointer(library.toString())) {
             OrtRuntime.check(
-                    onnxruntime.GetApi()
-                            .RegisterExecutionProviderLibrary(env, REGISTRATION, path));
+                    onnxruntime.GetApi().RegisterExecutionProviderLibrary(env, REGISTRATION, path));
         } catch (RuntimeException e) {
             throw new DeviceException(
                     library
@@ -171,8 +170,7 @@ public final class OpenVinoProvider implements Provider {
                                     values,
                                     options.size()));
         } catch (RuntimeException e) {
-            throw new DeviceException(
-                    "ONNX Runtime cannot use OpenVINO: " + OrtRuntime.text(e), e);
+            throw new DeviceException("ONNX Runtime cannot use OpenVINO: " + OrtRuntime.text(e), e);
         } finally {
             texts.forEach(Pointer::close);
         }

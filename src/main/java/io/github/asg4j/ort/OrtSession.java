@@ -182,7 +182,12 @@ public final class OrtSession implements AutoCloseable {
         }
         try {
             return new OrtSession(
-                    name, session, null, provider, describe(session, true), describe(session, false));
+                    name,
+                    session,
+                    null,
+                    provider,
+                    describe(session, true),
+                    describe(session, false));
         } catch (RuntimeException e) {
             session.close();
             throw OrtRuntime.loadFailure(name, e);

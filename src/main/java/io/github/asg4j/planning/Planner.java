@@ -268,7 +268,8 @@ public final class Planner {
 
     /** Returns the bytes of all weights; the dilated network holds the denoiser's a second time. */
     private long weights(List<Stage> stages) {
-        return weightBytes + (dilated(stages) ? manifest.graphBytes(manifest.denoiser().file()) : 0);
+        return weightBytes
+                + (dilated(stages) ? manifest.graphBytes(manifest.denoiser().file()) : 0);
     }
 
     /**

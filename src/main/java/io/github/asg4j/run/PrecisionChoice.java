@@ -47,11 +47,20 @@ record PrecisionChoice(@Nullable Provider provider, Arithmetic arithmetic, Strin
      * @throws DeviceException if bf16 was asked for and cannot be had; only auto falls back
      */
     static PrecisionChoice choose(String name, Devices devices, Manifest manifest) {
+        Manifest.Denoiser denoiser = manifest.denoiser();
+        Stored stored = new Stored(denoiser.precision(), manifest.graphBytes(denoiser.file()));
         PrecisionChoice choice =
-                choose(name, devices, manifest, new OpenVinoLibraries(), instructions());
+                choose(name, devices, stored, new OpenVinoLibraries(), instructions());
         LOG.log(Level.INFO, "precision: {0}", choice.reason);
         return choice;
     }
+
+    /**
+     * The denoiser in the bundle.
+     *
+     * @param bytes with its weights
+     */
+    record Stored(String precision, long bytes) {}
 
     /**
      * The same.
@@ -61,14 +70,14 @@ record PrecisionChoice(@Nullable Provider provider, Arithmetic arithmetic, Strin
     static PrecisionChoice choose(
             String name,
             Devices devices,
-            Manifest manifest,
+            Stored stored,
             OpenVinoLibraries libraries,
             Set<String> instructions) {
         if (devices.onGpus()) {
-            return onGpus(name, manifest);
+            return onGpus(name, stored.precision());
         }
         return switch (name) {
-            case "auto" -> auto(devices, manifest, libraries, instructions);
+            case "auto" -> auto(devices, stored.bytes(), libraries, instructions);
             case "fp32" -> fp32("fp32: asked for");
             case "bf16" -> {
                 if (!instructions.contains(MATRIX_UNITS) && !instructions.contains(VECTORS)) {
@@ -87,8 +96,7 @@ record PrecisionChoice(@Nullable Provider provider, Arithmetic arithmetic, Strin
         };
     }
 
-    private static PrecisionChoice onGpus(String name, Manifest manifest) {
-        String stored = manifest.denoiser().precision();
+    private static PrecisionChoice onGpus(String name, String stored) {
         if (!name.equals("auto")) {
             throw new BadRequestException(
                     "precision \""
@@ -104,19 +112,15 @@ record PrecisionChoice(@Nullable Provider provider, Arithmetic arithmetic, Strin
     }
 
     private static PrecisionChoice auto(
-            Devices devices,
-            Manifest manifest,
-            OpenVinoLibraries libraries,
-            Set<String> instructions) {
-        if (!instructions.contains(MATRIX_UNITS)) {
-            return fp32("fp32: this CPU has no " + MATRIX_UNITS);
-        }
-        long bytes = manifest.graphBytes(manifest.denoiser().file());
+            Devices devices, long bytes, OpenVinoLibraries libraries, Set<String> instructions) {
         if (bytes < WORTH_COMPILING) {
             return fp32(
                     "fp32: to compile a denoiser of "
                             + (bytes >> 20)
                             + " MiB for bf16 would take longer than it saves");
+        }
+        if (!instructions.contains(MATRIX_UNITS)) {
+            return fp32("fp32: this CPU has no " + MATRIX_UNITS);
         }
         try {
             return bf16(devices, libraries, "bf16: this CPU has " + MATRIX_UNITS);
@@ -146,7 +150,12 @@ record PrecisionChoice(@Nullable Provider provider, Arithmetic arithmetic, Strin
         try (Stream<String> lines = Files.lines(Path.of("/proc/cpuinfo"))) {
             return lines.filter(line -> line.startsWith("flags"))
                     .findFirst()
-                    .map(line -> Set.of(line.substring(line.indexOf(':') + 1).strip().split("\\s+")))
+                    .map(
+                            line ->
+                                    Set.of(
+                                            line.substring(line.indexOf(':') + 1)
+                                                    .strip()
+                                                    .split("\\s+")))
                     .orElse(Set.of());
         } catch (IOException e) {
             LOG.log(Level.DEBUG, "/proc/cpuinfo cannot be read", e);

@@ -47,6 +47,7 @@ class CliTest {
                     "--vae-tile",
                     "--threads-per-worker",
                     "--kernels",
+                    "--precision",
                     "--max-memory",
                     "--latents",
                     "--dump",

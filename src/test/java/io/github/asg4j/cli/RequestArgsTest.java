@@ -284,6 +284,7 @@ class RequestArgsTest {
                 Arguments.of("--devices", "cpu:4", usual.withDevices("cpu:4")),
                 Arguments.of("--threads-per-worker", "2", usual.withThreadsPerWorker(2)),
                 Arguments.of("--kernels", "AVX2", usual.withKernels("avx2")),
+                Arguments.of("--precision", "BF16", usual.withPrecision("bf16")),
                 Arguments.of("--max-memory", "12345", usual.withMaxMemoryBytes(12345)),
                 Arguments.of("--max-memory", "3k", usual.withMaxMemoryBytes(3072)),
                 Arguments.of("--max-memory", "8G", usual.withMaxMemoryBytes(8L << 30)),
@@ -358,6 +359,7 @@ class RequestArgsTest {
                 "--spacing|even|there is no timestep spacing \"even\": choose one of leading,"
                         + " trailing, linspace",
                 "--kernels|sse|'sse' is not one of auto, java, scalar, avx2, avx512",
+                "--precision|fp16|'fp16' is not one of auto, fp32, bf16",
                 "--mask|both|'both' is not one of key, own, none",
                 "--mask-norm|mean|'mean' is not one of minmax, max, mean-threshold",
                 "--guide-space|pixel|'pixel' is not one of noise, latent",

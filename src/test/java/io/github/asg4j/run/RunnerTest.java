@@ -31,7 +31,8 @@ class RunnerTest {
         try (Fleet fleet = Fleet.ofCpu(List.of("cpu#0", "cpu#1"), 1, null, kernels);
                 LoadedModel model = LoadedModel.open(bundle, fleet.placements(), List.of())) {
             fleet.lanes().get(1).thread().shutdown();
-            Planner planner = new Planner(
+            Planner planner =
+                    new Planner(
                             bundle.manifest(),
                             2,
                             new Arithmetic("fp32", "ONNX Runtime", false),

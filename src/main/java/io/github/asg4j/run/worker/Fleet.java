@@ -60,8 +60,7 @@ public final class Fleet implements AutoCloseable {
         for (String name : names) {
             HostQueue queue = HostQueue.INSTANCE;
             fleet.lanes.add(fleet.lane(name, queue, queue, kernels, Long.MAX_VALUE));
-            fleet.placements.add(
-                    new Placement(new Place(threads, provider), Place.cpu(threads)));
+            fleet.placements.add(new Placement(new Place(threads, provider), Place.cpu(threads)));
         }
         return fleet;
     }

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.github.asg4j.planning;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+
+import io.github.asg4j.GenerationRequest;
+import io.github.asg4j.RequestJson;
+import io.github.asg4j.Tiny;
+import io.github.asg4j.model.Bundle;
+import io.github.asg4j.model.CallShape;
+import io.github.asg4j.plan.Arithmetic;
+import io.github.asg4j.plan.Plan;
+
+import org.junit.jupiter.api.Test;
+
+import java.nio.file.Path;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Set;
+
+/** The shapes that a denoiser is compiled for, against calls that were counted by hand. */
+class CallShapesTest {
+    private static Plan plan(Path folder, GenerationRequest request, boolean compiles) {
+        try (Bundle bundle = Bundle.open(folder, false)) {
+            Planner planner =
+                    new Planner(
+                            bundle.manifest(),
+                            2,
+                            new Arithmetic(compiles ? "bf16" : "fp32", "any", compiles),
+                            new LinkedHashMap<>(),
+                            Long.MAX_VALUE);
+            return planner.planned(request).plan();
+        }
+    }
+
+    /** 4 patches in calls of 2, 9 windows in calls of 2, 2, 2, 2 and 1; two rows a view. */
+    @Test
+    void viewsThatDoNotDivideMakeASecondShape() {
+        GenerationRequest request =
+                GenerationRequest.builder("a ball").size(128, 128).viewBatch(2).build();
+        Plan plan = plan(Tiny.bundle(), request, true);
+        assertEquals(
+                List.of(new CallShape(4, 8, 8), new CallShape(2, 8, 8)), plan.callShapes(false));
+        assertEquals(List.of(), plan.callShapes(true));
+        assertEquals(2, plan.report().compiledShapes());
+    }
+
+    /** The first phase has one view of 8 x 6 cells, as the dilated views of the others have. */
+    @Test
+    void dilatedViewsAreNotOfTheSizeOfWindows() {
+        GenerationRequest request =
+                GenerationRequest.builder("a ball").method("demofusion").size(192, 128).build();
+        Plan plan = plan(Tiny.bundle(), request, true);
+        assertEquals(
+                Set.of(new CallShape(2, 6, 8), new CallShape(2, 8, 8)),
+                Set.copyOf(plan.callShapes(false)));
+    }
+
+    /** Dilated steps with their second, unconditional call; the rest by the plain network. */
+    @Test
+    void networkWithDilationIsCompiledForItself() {
+        GenerationRequest request =
+                RequestJson.read(
+                        """
+                        {"prompt": "a ball", "size": "256x128", "method": "scalecrafter", "steps": 4,
+                         "dilate": {"mid_block": 3}, "dilate_share": 0.75,
+                         "damped": {"mid_block": 2}, "damped_share": 0.5}""");
+        Plan plan = plan(Tiny.resource("tiny-methods"), request, true);
+        assertEquals(
+                List.of(new CallShape(2, 16, 32), new CallShape(1, 16, 32)),
+                plan.callShapes(true));
+        assertEquals(List.of(new CallShape(2, 16, 32)), plan.callShapes(false));
+    }
+
+    /** Two bytes a weight for each shape, half of what fp32 stores. */
+    @Test
+    void compiledNetworksAreCountedAsWeights() {
+        GenerationRequest request =
+                GenerationRequest.builder("a ball").size(128, 128).viewBatch(2).build();
+        Plan bf16 = plan(Tiny.bundle(), request, true);
+        Plan fp32 = plan(Tiny.bundle(), request, false);
+        long denoiser;
+        try (Bundle bundle = Bundle.open(Tiny.bundle(), false)) {
+            denoiser = bundle.manifest().graphBytes(bundle.manifest().denoiser().file());
+        }
+        assertEquals(fp32.memory().weights() + 2 * (denoiser / 2), bf16.memory().weights());
+        assertEquals(0, fp32.report().compiledShapes());
+    }
+}
