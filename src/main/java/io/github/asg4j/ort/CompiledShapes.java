@@ -3,6 +3,7 @@ package io.github.asg4j.ort;
 
 import io.github.asg4j.AsgException;
 import io.github.asg4j.BadBundleException;
+import io.github.asg4j.device.Memory;
 
 import org.bytedeco.onnxruntime.Session;
 import org.bytedeco.onnxruntime.SessionOptions;
@@ -28,6 +29,10 @@ final class CompiledShapes implements AutoCloseable {
     private static final long LEAST_BYTES = 256L << 20;
 
     private final String name;
+
+    /** Of the graph, which has to be there whenever a shape is compiled. */
+    private final Memory memory;
+
     private final GraphSource source;
     private final Place place;
     private final Provider provider;
@@ -50,7 +55,7 @@ final class CompiledShapes implements AutoCloseable {
     }
 
     /**
-     * @param source of the graph, valid until this is closed
+     * @param source of the graph, of which this makes copies
      */
     CompiledShapes(
             String name,
@@ -59,7 +64,8 @@ final class CompiledShapes implements AutoCloseable {
             Provider provider,
             Map<String, List<String>> axes) {
         this.name = name;
-        this.source = source;
+        this.memory = new Memory(name);
+        this.source = source.copy(memory);
         this.place = place;
         this.provider = provider;
         this.axes = axes;
@@ -82,7 +88,9 @@ final class CompiledShapes implements AutoCloseable {
     }
 
     synchronized void release(Session session) {
-        compiled.values().stream().filter(c -> c.session == session).forEach(c -> c.bindings--);
+        compiled.values().stream()
+                .filter(c -> c.session.equals(session))
+                .forEach(c -> c.bindings--);
     }
 
     private Compiled compiled(SortedMap<String, Long> extents) {
@@ -99,11 +107,12 @@ final class CompiledShapes implements AutoCloseable {
         long each = Math.max(LEAST_BYTES, source.bytes());
         long missing = wanted.stream().distinct().filter(w -> !compiled.containsKey(w)).count();
         long excess = compiled.size() + missing - Math.max(1, KEPT_BYTES / each);
-        for (SortedMap<String, Long> extents : List.copyOf(compiled.keySet())) {
-            Compiled candidate = compiled.get(extents);
-            if (excess > 0 && missing > 0 && candidate.bindings == 0 && !wanted.contains(extents)) {
-                candidate.session.close();
-                compiled.remove(extents);
+        var candidates = compiled.entrySet().iterator();
+        while (excess > 0 && missing > 0 && candidates.hasNext()) {
+            var candidate = candidates.next();
+            if (candidate.getValue().bindings == 0 && !wanted.contains(candidate.getKey())) {
+                candidate.getValue().session.close();
+                candidates.remove();
                 excess--;
             }
         }
@@ -159,5 +168,6 @@ final class CompiledShapes implements AutoCloseable {
     public synchronized void close() {
         new ArrayList<>(compiled.values()).forEach(c -> c.session.close());
         compiled.clear();
+        memory.close();
     }
 }

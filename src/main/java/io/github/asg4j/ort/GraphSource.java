@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.github.asg4j.ort;
 
+import io.github.asg4j.device.Memory;
+
 import org.bytedeco.javacpp.BytePointer;
 import org.bytedeco.javacpp.LongPointer;
 import org.bytedeco.javacpp.Pointer;
@@ -11,7 +13,6 @@ import org.bytedeco.onnxruntime.Session;
 import org.bytedeco.onnxruntime.SessionOptions;
 import org.bytedeco.onnxruntime.global.onnxruntime;
 
-import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
@@ -35,7 +36,7 @@ sealed interface GraphSource {
     }
 
     /** The same graph, with copies of what may be freed once a session is open. */
-    GraphSource copy(Arena arena);
+    GraphSource copy(Memory memory);
 
     /**
      * A model file.
@@ -64,7 +65,7 @@ sealed interface GraphSource {
         }
 
         @Override
-        public GraphSource copy(Arena arena) {
+        public GraphSource copy(Memory memory) {
             return this;
         }
     }
@@ -90,10 +91,10 @@ sealed interface GraphSource {
         }
 
         @Override
-        public GraphSource copy(Arena arena) {
+        public GraphSource copy(Memory memory) {
             Map<String, MemorySegment> files = new LinkedHashMap<>();
-            externalData.forEach((name, data) -> files.put(name, copied(data, arena)));
-            return new Loaded(copied(model, arena), files);
+            externalData.forEach((name, data) -> files.put(name, copied(data, memory)));
+            return new Loaded(copied(model, memory), files);
         }
     }
 
@@ -116,8 +117,8 @@ sealed interface GraphSource {
         }
 
         @Override
-        public GraphSource copy(Arena arena) {
-            return new Assembled(copied(model, arena), weights);
+        public GraphSource copy(Memory memory) {
+            return new Assembled(copied(model, memory), weights);
         }
     }
 
@@ -127,8 +128,8 @@ sealed interface GraphSource {
         }
     }
 
-    private static MemorySegment copied(MemorySegment data, Arena arena) {
-        return arena.allocate(data.byteSize(), Long.BYTES).copyFrom(data);
+    private static MemorySegment copied(MemorySegment data, Memory memory) {
+        return memory.allocate(data.byteSize(), "graph to compile").copyFrom(data);
     }
 
     private static void addWeights(SessionOptions options, List<Weight> weights) {

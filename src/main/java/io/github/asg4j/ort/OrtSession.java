@@ -18,7 +18,6 @@ import org.bytedeco.onnxruntime.global.onnxruntime;
 import org.jspecify.annotations.Nullable;
 
 import java.io.IOException;
-import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -61,7 +60,7 @@ public final class OrtSession implements AutoCloseable {
     /** Null: there is one for each set of shapes. */
     private final @Nullable Session session;
 
-    private final @Nullable Compiling compiling;
+    private final @Nullable CompiledShapes compiled;
     private final @Nullable Provider provider;
     private final SequencedMap<String, TensorInfo> inputs;
     private final SequencedMap<String, TensorInfo> outputs;
@@ -71,13 +70,13 @@ public final class OrtSession implements AutoCloseable {
     private OrtSession(
             String name,
             @Nullable Session session,
-            @Nullable Compiling compiling,
+            @Nullable CompiledShapes compiled,
             @Nullable Provider provider,
             SequencedMap<String, TensorInfo> inputs,
             SequencedMap<String, TensorInfo> outputs) {
         this.name = name;
         this.session = session;
-        this.compiling = compiling;
+        this.compiled = compiled;
         this.provider = provider;
         this.inputs = inputs;
         this.outputs = outputs;
@@ -201,35 +200,15 @@ public final class OrtSession implements AutoCloseable {
             leaveWeights(options);
             options.SetGraphOptimizationLevel(onnxruntime.ORT_DISABLE_ALL);
             try (Session session = source.open(options)) {
-                Arena memory = Arena.ofShared();
-                CompiledShapes shapes =
-                        new CompiledShapes(
-                                name, source.copy(memory), place, provider, axes(session));
-                return new OrtSession(
-                        name,
-                        null,
-                        new Compiling(shapes, memory),
-                        provider,
-                        describe(session, true),
-                        describe(session, false));
+                var in = describe(session, true);
+                var out = describe(session, false);
+                var compiled = new CompiledShapes(name, source, place, provider, axes(session));
+                return new OrtSession(name, null, compiled, provider, in, out);
             }
         } catch (AsgException e) {
             throw e;
         } catch (RuntimeException e) {
             throw OrtRuntime.loadFailure(name, e);
-        }
-    }
-
-    /**
-     * A network that is compiled for the shapes that are bound.
-     *
-     * @param memory of the graph that it is compiled from
-     */
-    private record Compiling(CompiledShapes shapes, Arena memory) implements AutoCloseable {
-        @Override
-        public void close() {
-            shapes.close();
-            memory.close();
         }
     }
 
@@ -283,8 +262,8 @@ public final class OrtSession implements AutoCloseable {
      * @throws io.github.asg4j.DeviceException it cannot be compiled
      */
     public void compile(List<Map<String, long[]>> shapes) {
-        if (compiling != null) {
-            compiling.shapes().compile(shapes);
+        if (compiled != null) {
+            compiled.compile(shapes);
         }
     }
 
@@ -352,12 +331,12 @@ public final class OrtSession implements AutoCloseable {
     }
 
     private Session session(Map<String, Tensor> in) {
-        if (compiling == null) {
+        if (compiled == null) {
             return Objects.requireNonNull(session);
         }
         Map<String, long[]> shapes = new HashMap<>();
         in.forEach((input, tensor) -> shapes.put(input, tensor.shape()));
-        return compiling.shapes().acquire(shapes);
+        return compiled.acquire(shapes);
     }
 
     private void check(
@@ -411,8 +390,8 @@ public final class OrtSession implements AutoCloseable {
      * @param used the session that it ran; null: it came to none
      */
     void release(@Nullable Session used) {
-        if (compiling != null && used != null) {
-            compiling.shapes().release(used);
+        if (compiled != null && used != null) {
+            compiled.release(used);
         }
         synchronized (this) {
             openBindings--;
@@ -438,8 +417,8 @@ public final class OrtSession implements AutoCloseable {
     }
 
     private void free() {
-        if (compiling != null) {
-            compiling.close();
+        if (compiled != null) {
+            compiled.close();
         } else if (session != null && (provider == null || provider.isAlive())) {
             session.close();
         }

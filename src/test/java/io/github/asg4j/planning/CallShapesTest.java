@@ -64,11 +64,11 @@ class CallShapesTest {
                         """
                         {"prompt": "a ball", "size": "256x128", "method": "scalecrafter", "steps": 4,
                          "dilate": {"mid_block": 3}, "dilate_share": 0.75,
-                         "damped": {"mid_block": 2}, "damped_share": 0.5}""");
+                         "damped": {"mid_block": 2}, "damped_share": 0.5}\
+                        """);
         Plan plan = plan(Tiny.resource("tiny-methods"), request, true);
         assertEquals(
-                List.of(new CallShape(2, 16, 32), new CallShape(1, 16, 32)),
-                plan.callShapes(true));
+                List.of(new CallShape(2, 16, 32), new CallShape(1, 16, 32)), plan.callShapes(true));
         assertEquals(List.of(new CallShape(2, 16, 32)), plan.callShapes(false));
     }
 

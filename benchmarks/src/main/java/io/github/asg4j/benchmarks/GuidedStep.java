@@ -77,8 +77,8 @@ public final class GuidedStep {
                 cpu = Math.min(cpu, (cpuMillis(clock) - cpuBegan) / workers);
             }
             System.out.printf(
-                    "{\"engine\": \"asg4j\", \"precision\": \"%s\", \"workers\": %d, \"threads\": %d,"
-                            + " \"ready_ms\": %.0f, \"ready_cpu_ms\": %.0f, \"min_ms\": %.1f,"
+                    "{\"engine\": \"asg4j\", \"precision\": \"%s\", \"workers\": %d, \"threads\":"
+                            + " %d, \"ready_ms\": %.0f, \"ready_cpu_ms\": %.0f, \"min_ms\": %.1f,"
                             + " \"min_cpu_ms_per_call\": %.1f, \"peak_mib\": %d}%n",
                     args[1], workers, threads, ready, readyCpu, wall, cpu, peak() >> 20);
             bindings.forEach(Binding::close);
