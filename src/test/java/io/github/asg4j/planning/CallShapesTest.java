@@ -56,7 +56,10 @@ class CallShapesTest {
                 Set.copyOf(plan.callShapes(false)));
     }
 
-    /** Dilated steps with their second, unconditional call; the rest by the plain network. */
+    /**
+     * Dilated steps with their second, unconditional call; the rest by the plain network. The canvas is
+     * three patches of 11 x 6 cells a side, the aspect of the picture.
+     */
     @Test
     void networkWithDilationIsCompiledForItself() {
         GenerationRequest request =
@@ -68,8 +71,8 @@ class CallShapesTest {
                         """);
         Plan plan = plan(Tiny.resource("tiny-methods"), request, true);
         assertEquals(
-                List.of(new CallShape(2, 16, 32), new CallShape(1, 16, 32)), plan.callShapes(true));
-        assertEquals(List.of(new CallShape(2, 16, 32)), plan.callShapes(false));
+                List.of(new CallShape(2, 18, 33), new CallShape(1, 18, 33)), plan.callShapes(true));
+        assertEquals(List.of(new CallShape(2, 18, 33)), plan.callShapes(false));
     }
 
     /** Two bytes a weight for each shape, half of what fp32 stores. */
