@@ -80,6 +80,7 @@ public record EngineOptions(
                 devices,
                 threadsPerWorker,
                 kernels,
+                precision,
                 maxMemoryBytes,
                 queueCapacity,
                 whenFull,
@@ -164,6 +165,7 @@ public record EngineOptions(
     public EngineOptions withPrecision(String name) {
         return new EngineOptions(
                 model,
+                vae,
                 loras,
                 devices,
                 threadsPerWorker,

@@ -136,7 +136,7 @@ class Bf16Test {
     @ParameterizedTest
     @ValueSource(floats = {1, 500, 999})
     void noiseOfACallIsThatOfFp32WithinTheLimit(float timestep) {
-        try (Bundle bundle = Bundle.open(null, false);
+        try (Bundle bundle = Bundle.open(null, null, false);
                 Arena arena = Arena.ofConfined()) {
             String file = bundle.manifest().denoiser().file();
             OpenVinoProvider provider = OpenVinoProvider.open(plugin, 1, 1);

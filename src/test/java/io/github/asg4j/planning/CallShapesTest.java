@@ -21,7 +21,7 @@ import java.util.Set;
 /** The shapes that a denoiser is compiled for, against calls that were counted by hand. */
 class CallShapesTest {
     private static Plan plan(Path folder, GenerationRequest request, boolean compiles) {
-        try (Bundle bundle = Bundle.open(folder, false)) {
+        try (Bundle bundle = Bundle.open(folder, null, false)) {
             Planner planner =
                     new Planner(
                             bundle.manifest(),
@@ -83,7 +83,7 @@ class CallShapesTest {
         Plan bf16 = plan(Tiny.bundle(), request, true);
         Plan fp32 = plan(Tiny.bundle(), request, false);
         long denoiser;
-        try (Bundle bundle = Bundle.open(Tiny.bundle(), false)) {
+        try (Bundle bundle = Bundle.open(Tiny.bundle(), null, false)) {
             denoiser = bundle.manifest().graphBytes(bundle.manifest().denoiser().file());
         }
         assertEquals(fp32.memory().weights() + 2 * (denoiser / 2), bf16.memory().weights());

@@ -54,7 +54,7 @@ public final class GuidedStep {
                                 OpenVinoProvider.open(
                                         new OpenVinoLibraries().find(), workers, threads))
                         : Place.cpu(threads);
-        try (Bundle bundle = Bundle.open(model, false);
+        try (Bundle bundle = Bundle.open(model, null, false);
                 OrtSession session =
                         LoadedModel.session(bundle, bundle.manifest().denoiser().file(), place);
                 Memory memory = new Memory("step")) {
