@@ -12,6 +12,11 @@ public final class Reports {
 
     /** An engine of one CPU worker for a model of {@code nativeSize}. */
     public static EngineInfo engine(Size nativeSize) {
+        return engine(nativeSize, "fp32", "ONNX Runtime 1.0");
+    }
+
+    /** The same that computes its denoiser otherwise. */
+    public static EngineInfo engine(Size nativeSize, String precision, String provider) {
         return new EngineInfo(
                 List.of("cpu#0"),
                 "asked for",
@@ -20,9 +25,9 @@ public final class Reports {
                 "java",
                 "asked for",
                 List.of("java"),
-                "fp32",
+                precision,
                 "asked for",
-                "ONNX Runtime 1.0",
+                provider,
                 List.of(),
                 "fake",
                 "Apache-2.0",

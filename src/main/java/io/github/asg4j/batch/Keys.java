@@ -65,6 +65,10 @@ final class Keys {
             map.put("vae_sha256", vae.sha256());
         }
         map.put("threads_per_worker", engine.threadsPerWorker());
+        if (!engine.precision().equals("fp32")) {
+            map.put("precision", engine.precision());
+            map.put("provider", engine.provider());
+        }
         map.put("version", Engine.version());
         return map;
     }

@@ -33,6 +33,8 @@ final class RunLog implements AutoCloseable {
         run.put("devices", engine.devices());
         run.put("kernels", engine.kernels());
         run.put("threads_per_worker", engine.threadsPerWorker());
+        run.put("precision", engine.precision());
+        run.put("provider", engine.provider());
         run.put("onnxruntime", engine.onnxRuntime());
         run.put("version", Engine.version());
         run.put("java", Runtime.version().toString());
