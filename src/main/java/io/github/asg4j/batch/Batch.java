@@ -201,7 +201,7 @@ public final class Batch implements AutoCloseable {
         GenerationRequest request = null;
         Keys.Keyed keyed = null;
         try {
-            request = variants.request(task.given(), task.variant());
+            request = variants.request(task.given().get(), task.variant());
             keyed = keys.of(request);
             boolean there = asked(keyed.key()) || records.drawn(keyed.key()).isPresent();
             Generation generation = there ? null : submit(request, engine);

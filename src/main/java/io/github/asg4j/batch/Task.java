@@ -10,11 +10,7 @@ import java.util.function.Supplier;
  * @param picture number in the whole batch, from 0
  * @param row of the input, from 0
  * @param variant of the row, from 0
- * @param values what the row gives; throws {@link io.github.asg4j.BadRequestException} where it cannot be
+ * @param given what the row gives; throws {@link io.github.asg4j.BadRequestException} where it cannot be
  *     read
  */
-record Task(long picture, long row, long variant, Supplier<List<Given>> values) {
-    List<Given> given() {
-        return values.get();
-    }
-}
+record Task(long picture, long row, long variant, Supplier<List<Given>> given) {}

@@ -37,11 +37,11 @@ import java.util.logging.Logger;
         versionProvider = Cli.Version.class,
         description = {
             "Draws the rows of a file: prompts x settings x methods x seeds. The same command goes"
-                    + " on where it was stopped, at",
-            "whatever moment, and pictures and records become the same as without the stop.",
+                + " on where it was stopped, at whatever moment, and pictures and records become"
+                + " the same as without the stop.",
             "",
             "What is given beside the options below holds for all rows that do not give it"
-                    + " themselves."
+                + " themselves."
         },
         synopsisHeading = "Usage: ",
         customSynopsis = "asg batch --in FILE --out FOLDER [OPTIONS] [OPTIONS OF GENERATE]",
@@ -53,9 +53,9 @@ import java.util.logging.Logger;
                     + " --steps 10\" --format tar",
             "  asg batch --in prompts.jsonl --out pictures --shard 0/8",
             "",
-            "Exit codes: those of generate, and 6: all rows were gone through, some pictures could"
-                    + " not be drawn (their records",
-            "say why). 130: stopped by Ctrl-C; what was drawn is kept."
+            "Exit codes: those of generate, and 6: all rows were gone through, and some pictures"
+                + " could not be drawn (their records say why). 130: stopped by Ctrl-C; what was"
+                + " drawn is kept."
         })
 final class BatchCommand implements Callable<Integer> {
     private static final int PICTURES_OF_TAR = 1000;
