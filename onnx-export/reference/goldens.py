@@ -10,7 +10,7 @@ from dataclasses import fields, replace
 import numpy as np
 from PIL import Image
 
-from . import asg, background, checks, cutdiffusion, demofusion, methods, multidiffusion, philox, plan, scalecrafter, schedule, superres
+from . import asg, background, checks, cutdiffusion, demofusion, methods, multidiffusion, philox, plan, relay, scalecrafter, schedule, superres
 from .model import Bundle
 from .sampler import Settings, clean, noise_estimate, step
 
@@ -358,6 +358,7 @@ CASES = {
 WITH_GUIDES = ("asg-2x", "asg-2x-noise-space", "asg-2x-interaction-off", "asg-2x-mask-own-threshold", "asg-2.25x1")
 WITH_PICTURE = ("asg-2x", "asg-2.125x1-cropped", "demofusion-2.125x1-cropped")
 
+SOLVERS = {"rectifiedhr": "ddim", "frecas": "ddim", "diffusehigh": "euler", "megafusion": "ddim", "hires-fix": "euler"}
 SIZES = {"2x": (128, 128), "3x": (192, 192), "2x1": (128, 64), "2.125x1-cropped": (136, 64)}
 
 
@@ -382,6 +383,7 @@ def method_cases():
                   "multidiffusion": replace(base, **multidiffusion.DEFAULTS),
                   "cutdiffusion": replace(base, **cutdiffusion.DEFAULTS),
                   "demofusion": replace(base, **demofusion.DEFAULTS),
+                  "relay": replace(base, **relay.DEFAULTS, steps=10, preset="megafusion"),
                   "scalecrafter": replace(base, **scalecrafter.DEFAULTS),
                   "superres": replace(base, **superres.DEFAULTS)}
     cases = {}
@@ -425,6 +427,23 @@ def method_cases():
     variant("demofusion-1x-image", width=64, height=64, image=START)
     variant("demofusion-3.125x1.5-cropped-image", width=200, height=96, image=IMAGES["start-wide.png"])
     variant("demofusion-2x1-image-ddim-eta-1", width=128, height=64, image=IMAGES["start-wide.png"], **ddim)
+    for preset in relay.PRESETS:
+        for size in ("2x", "3x") if preset != "megafusion" else ():
+            width, height = SIZES[size]
+            variant(f"relay-{size}-{preset}", preset=preset, width=width, height=height, scheduler=SOLVERS[preset],
+                    guidance_scale=2.0)
+    variant("relay-2x-frecas-euler", preset="frecas", guidance_scale=2.0)
+    variant("relay-1x-frecas", width=64, height=64, preset="frecas", scheduler="ddim")
+    variant("relay-2x1-windows", width=128, height=64, stages=(
+        relay.Stage(1, (0.0, 0.6, 1.0)), relay.Stage(1.5, (0.4, 0.8, 1.0), windows=0.5, guidance=2.0, told="picture"),
+        relay.Stage(None, (0.6, 1.0, 1.0), windows=0.75)))
+    variant("relay-2.125x1-windows-bands-held-dpmpp-2m", width=136, height=64, scheduler="dpmpp_2m", stages=(
+        relay.Stage(1, (0.0, 0.8, 1.0)), relay.Stage(None, (0.5, 1.0, 1.0), windows=0.5, guidance=2.0, low=0.5, hold=0.5,
+                                                     sharpen=0.5)))
+    variant("relay-3x-upscaler-ddim-eta-1", width=192, height=192, stages=(
+        relay.Stage(1, (0.0, 0.8, 1.0)), relay.Stage(None, (0.7, 1.0, 1.0), windows=0.5, enlarge="upscaler")), **ddim)
+    variant("relay-2x-image", preset="diffusehigh", image=START, guidance_scale=2.0)
+    variant("relay-2x-no-cfg", preset="frecas", guidance_scale=1.0, scheduler="ddim")
     variant("scalecrafter-2x-one-group", dilation=(("up_blocks.0", 3.0),), dilate_share=1.0)
     variant("scalecrafter-2.125x1-fractional", width=136, height=64,
             dilation=(("mid_block", 2.5), ("up_blocks.0", 1.5)))
@@ -486,6 +505,7 @@ def describe(settings):
     if settings.background_guidance_scale is None:
         d["background_guidance_scale"] = d["stage2_guidance_scale"]
     d["image"] = next((name for name, image in IMAGES.items() if image is settings.image), None)
+    d["stages"] = "; ".join(str(stage) for stage in settings.stages)
     d["dilation"], d["damped_dilation"] = dict(settings.dilation), dict(settings.damped_dilation)
     return d
 
@@ -493,7 +513,7 @@ def describe(settings):
 def largest_difference(a, b):
     """Over all steps: the largest difference relative to the largest value of that step."""
     def steps(run):
-        phases = [x for phase in run.phases.values() for x in phase]
+        phases = [x for phase in [*run.phases.values(), *run.relay.values()] for x in phase]
         return run.stage1 + phases + run.stage2 + [x for x in (run.latents, run.rgb) if x is not None]
     return max(relative(y, x) for x, y in zip(steps(a), steps(b), strict=True))
 
@@ -504,6 +524,7 @@ def arrays(run):
     found = {"initial": drawn, "stage1": run.stage1, "stage2": run.stage2, "start": run.start,
              "latents": run.latents, "rgb": run.rgb}
     found |= {f"phase{s}": latents for s, latents in run.phases.items()}
+    found |= {f"relay{s}": latents for s, latents in run.relay.items()}
     return {name: value for name, value in found.items() if value is not None and len(value)}
 
 
@@ -577,6 +598,7 @@ def write_cases(resources):
                    "stage1": "[step, N, C, h, w] un-shuffled, after the step",
                    "stage2": "[step, C, H, W] after the step", "latents": "[C, H, W] after the last step",
                    "phase1": "[step, C, h, w] after the step; phase2: [step, C, 2h, 2w]; latents match the anchor",
+                   "relay1": "[step, C, h, w] after the step of a relay's stage",
                    "start": "[C, h, w] of the start picture", "rgb": "[3, 8H, 8W] in 0..1, the canvas of superres",
                    "guides": "[step, C, h, w] made by the key patch (slot 0) at that step",
                    "masks": "[step, N, h, w] normalised, of every slot's own map at that step",

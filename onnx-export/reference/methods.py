@@ -3,11 +3,11 @@
 
 import numpy as np
 
-from . import asg, cutdiffusion, demofusion, direct, multidiffusion, scalecrafter, superres
+from . import asg, cutdiffusion, demofusion, direct, multidiffusion, relay, scalecrafter, superres
 from .sampler import Sampler
 
 METHODS = {"asg": asg.run, "direct": direct.run, "multidiffusion": multidiffusion.run, "cutdiffusion": cutdiffusion.run,
-           "demofusion": demofusion.run, "scalecrafter": scalecrafter.run, "superres": superres.run}
+           "demofusion": demofusion.run, "relay": relay.run, "scalecrafter": scalecrafter.run, "superres": superres.run}
 
 
 def sample(bundle, settings, real=np.float64):

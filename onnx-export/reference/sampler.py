@@ -55,6 +55,8 @@ class Settings:
     dilated_exponent: float = 1.0
     blur_exponent: float = 1.0
     blur: float = 0.8
+    preset: object = None  # relay: a table by name
+    stages: tuple = ()  # relay: a table, of relay.Stage
     dilation: tuple = ()  # scalecrafter: (group, factor) pairs; groups left out: 1
     dilate_share: float = 0.6
     dilation_course: str = "constant"
@@ -79,6 +81,7 @@ class Run:
     stage1: list = field(default_factory=list)  # per step [N, C, h, w], un-shuffled
     stage2: list = field(default_factory=list)  # per step [C, H, W], of every method that works on the canvas
     phases: dict = field(default_factory=dict)  # phase s: per step [C, s * h, s * w]
+    relay: dict = field(default_factory=dict)  # stage of a relay, from 1 on: per step [C, H, W]
     guides: list = field(default_factory=list)  # G made at each step of stage 1, [C, h, w]
     masks: list = field(default_factory=list)  # all patches' masks made at each step, [N, h, w]
     start: np.ndarray = None  # demofusion from a picture: its latents at native size, [C, h, w]

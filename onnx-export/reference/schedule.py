@@ -95,14 +95,18 @@ def on_sigma(steps, spacing="leading", prediction="epsilon", offset=1, abar=None
     """Latents x0 + sigma * n: rows without a step, and the sigma that each step leads to."""
     abar = alphas_cumprod() if abar is None else abar
     t, sigma = sigma_grid(steps, spacing, offset, abar)
+    # diffusers takes the largest sigma, which is the first
+    start = np.sqrt(sigma[0] ** 2 + 1.0) if spacing == "leading" else sigma[0]
+    return Table(sigma_rows(t, sigma, prediction), 1.0, 0.0, start)
+
+
+def sigma_rows(t, sigma, prediction):
     rows = []
     for t_k, s in zip(t, sigma):
         in_scale = 1.0 / np.sqrt(s * s + 1.0)
         predict = (1.0, 0.0) if prediction == "epsilon" else (in_scale, s / (s * s + 1.0))
         rows.append(Row(t_k, 1.0, s, in_scale, *predict, 1.0, 0.0, 0.0))
-    # diffusers takes the largest sigma, which is the first
-    start = np.sqrt(sigma[0] ** 2 + 1.0) if spacing == "leading" else sigma[0]
-    return Table(tuple(rows), 1.0, 0.0, start)
+    return tuple(rows)
 
 
 def euler(*grid, **options):
@@ -138,22 +142,60 @@ def dpmpp_2m(table):
     return replace(table, rows=rows, later=(later,))
 
 
+def ddim_row(abar, t, a_p, prediction, eta):
+    a = abar[int(t)]
+    alpha, sigma = np.sqrt(a), np.sqrt(1.0 - a)
+    s = eta * np.sqrt((1.0 - a_p) / (1.0 - a) * (1.0 - a / a_p))
+    step_x = np.sqrt(a_p / a)
+    step_e = np.sqrt(1.0 - a_p - s * s) - step_x * sigma
+    predict = (1.0, 0.0) if prediction == "epsilon" else (alpha, sigma)
+    return Row(t, alpha, sigma, 1.0, *predict, step_x, step_e, s)
+
+
+def ddim_targets(abar, t, stride):
+    """abar where each step leads; set_alpha_to_one = False."""
+    return [abar[int(v) - stride] if int(v) >= stride else abar[0] for v in t]
+
+
 def ddim(steps, spacing="leading", prediction="epsilon", eta=0.0, offset=1, abar=None):
     abar = alphas_cumprod() if abar is None else abar
     train = len(abar)
     t = timesteps(steps, spacing, offset, train, integers=True)
-    rows = []
-    for k in range(steps):
-        a = abar[int(t[k])]
-        previous = int(t[k]) - train // steps
-        a_p = abar[previous] if previous >= 0 else abar[0]  # set_alpha_to_one = False
-        alpha, sigma = np.sqrt(a), np.sqrt(1.0 - a)
-        s = eta * np.sqrt((1.0 - a_p) / (1.0 - a) * (1.0 - a / a_p))
-        step_x = np.sqrt(a_p / a)
-        step_e = np.sqrt(1.0 - a_p - s * s) - step_x * sigma
-        predict = (1.0, 0.0) if prediction == "epsilon" else (alpha, sigma)
-        rows.append(Row(t[k], alpha, sigma, 1.0, *predict, step_x, step_e, s))
-    return Table(tuple(rows), np.sqrt(a_p), np.sqrt(1.0 - a_p), 1.0)
+    targets = ddim_targets(abar, t, train // steps)
+    rows = tuple(ddim_row(abar, v, a_p, prediction, eta) for v, a_p in zip(t, targets))
+    return Table(rows, np.sqrt(targets[-1]), np.sqrt(1.0 - targets[-1]), 1.0)
+
+
+def part(scheduler, of, first, end, spacing="leading", prediction="epsilon", eta=0.0):
+    """Steps first .. end - 1 of `of`; before the last of them they end with the clean latents that they predict."""
+    whole = table(scheduler, of, spacing, prediction, eta)
+    if scheduler == "ddim":
+        rows = list(whole.rows[first:end])
+        if end < of:
+            rows[-1] = ddim_row(alphas_cumprod(), rows[-1].timestep, 1.0, prediction, eta)
+        return replace(whole, rows=tuple(rows))
+    levels = on_sigma(of, spacing, prediction)
+    return stepping(scheduler, replace(levels, rows=levels.rows[first:end]))
+
+
+def between(scheduler, start, end, steps, prediction="epsilon", eta=0.0):
+    """FreCaS: timesteps at equal distances, rounded down; DDIM by the strides of its code."""
+    abar = alphas_cumprod()
+    t = np.floor(np.linspace(start, end, steps))
+    if scheduler == "ddim":
+        strides = int(1000 / (start - end) * (steps - 1))
+        targets = ddim_targets(abar, t, 1000 // strides if strides else 1000)
+        if end > 0:
+            targets[-1] = 1.0
+        rows = tuple(ddim_row(abar, v, a_p, prediction, eta) for v, a_p in zip(t, targets))
+        return Table(rows, np.sqrt(targets[-1]), np.sqrt(1.0 - targets[-1]), 1.0)
+    sigma = np.sqrt((1.0 - abar) / abar)[t.astype(int)]
+    return stepping(scheduler, Table(sigma_rows(t, sigma, prediction), 1.0, 0.0, np.sqrt(sigma[0] ** 2 + 1.0)))
+
+
+def stepping(scheduler, levels):
+    """Levels of latents x0 + sigma * n with the steps of a solver."""
+    return replace(levels, rows=euler_rows(levels.rows)) if scheduler == "euler" else dpmpp_2m(levels)
 
 
 def flow_euler(steps, shift=3.0, train=1000):

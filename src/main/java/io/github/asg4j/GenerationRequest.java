@@ -32,7 +32,7 @@ import java.util.OptionalInt;
  * @param vaeTile pixels of a side of the tiles that the VAE decodes; empty: whole up to 1024 x 1024
  *     pixels, else in tiles of 512, smaller where memory does not suffice
  * @param image a picture to enlarge instead of drawing one, PNG, JPEG, WebP, GIF, BMP or TIFF;
- *     demofusion and superres
+ *     demofusion, relay and superres
  * @param loras LoRA files to draw with, added to the model's weights in this order
  * @param paperDefaults what is not asked for is as the method's paper and code have it, not as the
  *     evaluation of this engine chose it
@@ -134,6 +134,13 @@ public record GenerationRequest(
         return options instanceof MethodOptions.DemoFusionOptions demoFusion
                 ? demoFusion.phases()
                 : PhaseOptions.DEFAULT;
+    }
+
+    /** What is asked of the stages of a relay; nothing of another method. */
+    public LegOptions legs() {
+        return options instanceof MethodOptions.RelayOptions relay
+                ? relay.legs()
+                : LegOptions.DEFAULT;
     }
 
     /** What is asked of ScaleCrafter's dilation; nothing of another method. */

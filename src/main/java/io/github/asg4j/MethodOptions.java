@@ -26,7 +26,11 @@ public sealed interface MethodOptions {
 
     /** Methods that average overlapping windows. */
     sealed interface Windowed extends MethodOptions
-            permits AsgOptions, CutDiffusionOptions, MultiDiffusionOptions, DemoFusionOptions {
+            permits AsgOptions,
+                    CutDiffusionOptions,
+                    MultiDiffusionOptions,
+                    DemoFusionOptions,
+                    RelayOptions {
         WindowOptions windows();
 
         Windowed withWindows(WindowOptions options);
@@ -124,6 +128,37 @@ public sealed interface MethodOptions {
         }
     }
 
+    /** A relay: native size first, then stages of growing size that each begin at a middle noise level. */
+    record RelayOptions(LegOptions legs, WindowOptions windows) implements Windowed {
+        public static final RelayOptions DEFAULT =
+                new RelayOptions(LegOptions.DEFAULT, WindowOptions.DEFAULT);
+
+        public RelayOptions {
+            if (windows.guidanceScale().isPresent()
+                    || windows.objectShare().isPresent()
+                    || windows.backgroundGuidanceScale().isPresent()
+                    || windows.backgroundPrompt() != null) {
+                throw new BadRequestException(
+                        "the windows of a relay have no guidance scale and no background of their"
+                                + " own: write guidance=6 into a stage of its table");
+            }
+        }
+
+        @Override
+        public String method() {
+            return "relay";
+        }
+
+        public RelayOptions withLegs(LegOptions options) {
+            return new RelayOptions(options, windows);
+        }
+
+        @Override
+        public RelayOptions withWindows(WindowOptions options) {
+            return new RelayOptions(legs, options);
+        }
+    }
+
     /** ScaleCrafter (arXiv 2310.07702): direct inference with dilated convolutions. */
     record ScaleCrafterOptions(DilationOptions dilation) implements MethodOptions {
         public static final ScaleCrafterOptions DEFAULT =
@@ -175,6 +210,7 @@ public sealed interface MethodOptions {
                     MultiDiffusionOptions.DEFAULT,
                     CutDiffusionOptions.DEFAULT,
                     DemoFusionOptions.DEFAULT,
+                    RelayOptions.DEFAULT,
                     ScaleCrafterOptions.DEFAULT,
                     SuperResOptions.DEFAULT
                 }) {

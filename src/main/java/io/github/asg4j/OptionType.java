@@ -218,6 +218,15 @@ public record OptionType<T>(
         }
     }
 
+    /** The table of a relay. */
+    static OptionType<List<RelayStage>> stages() {
+        return new OptionType<>(
+                "TABLE",
+                RelayStage::table,
+                RelayStage::text,
+                json -> RelayStage.table(string(json)));
+    }
+
     /** LoRA files with their weights; in JSON a list of {"file": ..., "weight": ...}. */
     static OptionType<List<Lora>> loras() {
         return new OptionType<>(

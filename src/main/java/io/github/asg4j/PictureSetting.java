@@ -32,6 +32,8 @@ public enum PictureSetting {
     COSINE_SCALE_2,
     COSINE_SCALE_3,
     BLUR,
+    PRESET,
+    STAGES,
     DILATION,
     DILATION_COURSE,
     DILATED_STEPS,

@@ -24,8 +24,10 @@ import static io.github.asg4j.PictureSetting.MASK_NORM;
 import static io.github.asg4j.PictureSetting.MASK_TOKENS;
 import static io.github.asg4j.PictureSetting.OBJECT_SHARE;
 import static io.github.asg4j.PictureSetting.PATCHES;
+import static io.github.asg4j.PictureSetting.PRESET;
 import static io.github.asg4j.PictureSetting.STAGE1_STEPS;
 import static io.github.asg4j.PictureSetting.STAGE2_GUIDANCE_SCALE;
+import static io.github.asg4j.PictureSetting.STAGES;
 import static io.github.asg4j.PictureSetting.STALENESS;
 import static io.github.asg4j.PictureSetting.UPSCALERS;
 import static io.github.asg4j.PictureSetting.WINDOW_CONDITIONING;
@@ -151,7 +153,14 @@ public final class ReportJson {
             map.put("dilated_views", phase.dilatedViews());
             map.put("dilated_latents", pair(phase.dilatedLatents()));
         }
-        settings(stage).forEach((name, value) -> map.put(name.key(), json(value)));
+        if (stage.settings() instanceof StageReport.Leg leg) {
+            map.put("told_pixels", pair(leg.told()));
+            leg(map, leg);
+        }
+        settings(stage)
+                .forEach(
+                        (name, value) ->
+                                map.put(name == STAGES ? "row" : name.key(), json(value)));
         if (stage.settings() instanceof StageReport.Dilated dilated) {
             map.put("dilation_by_step", bySteps(dilated.dilationBySteps()));
             if (dilated.dampedSteps() > 0) {
@@ -159,6 +168,24 @@ public final class ReportJson {
             }
         }
         return map;
+    }
+
+    /** What a stage of a relay has beside its row of the table. */
+    private static void leg(Map<String, Object> map, StageReport.Leg leg) {
+        StageReport.Refresh refresh = leg.refresh();
+        if (refresh != null) {
+            map.put("refreshed_latents", pair(refresh.latents()));
+            map.put("enlarge", OptionNames.of(refresh.enlarge()));
+            if (!refresh.upscalers().isEmpty()) {
+                map.put("upscalers", refresh.upscalers());
+            }
+        }
+        StageReport.LowBand low = leg.lowBand();
+        if (low != null) {
+            map.put("low_pass", OptionNames.of(low.filter()));
+            map.put("low_guidance_scale", low.guidanceScale());
+            map.put("held_steps", low.heldSteps());
+        }
     }
 
     private static Map<String, Object> map(PlanReport.Upscaling upscaling) {
@@ -317,12 +344,27 @@ public final class ReportJson {
     private static Map<PictureSetting, Object> stages(PlanReport plan) {
         Map<PictureSetting, Object> map = new LinkedHashMap<>();
         plan.stages().forEach(stage -> map.putAll(settings(stage)));
+        if (map.containsKey(STAGES)) {
+            map.put(STAGES, RelayStage.text(table(plan)));
+        }
         return map;
     }
 
-    /** Parts of maps that a request chose. */
+    /** The table of a relay. */
+    private static List<RelayStage> table(PlanReport plan) {
+        return plan.stages().stream()
+                .filter(stage -> stage.settings() instanceof StageReport.Leg)
+                .map(stage -> ((StageReport.Leg) stage.settings()).row())
+                .toList();
+    }
+
+    /** The preset, and parts of maps, that a request chose. */
     private static Map<PictureSetting, Object> asked(GenerationRequest request) {
         Map<PictureSetting, Object> map = new LinkedHashMap<>();
+        LegOptions.Preset preset = request.legs().preset();
+        if (preset != null) {
+            map.put(PRESET, OptionNames.of(preset));
+        }
         if (!request.guide().maskBlocks().isEmpty()) {
             map.put(MASK_BLOCKS, request.guide().maskBlocks());
         }
@@ -349,6 +391,10 @@ public final class ReportJson {
                 map.put(COSINE_SCALE_2, phase.dilatedExponent());
                 map.put(COSINE_SCALE_3, phase.blurExponent());
                 map.put(BLUR, phase.blur());
+            }
+            case StageReport.Leg leg -> {
+                windows(map, leg.windows(), stage.name());
+                map.put(STAGES, leg.row().toString());
             }
             case StageReport.Dilated dilated -> {
                 map.put(DILATION, OptionNames.of(dilated.dilation()));

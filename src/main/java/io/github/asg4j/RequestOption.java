@@ -45,6 +45,7 @@ public record RequestOption<T>(
         STAGE1,
         WINDOWS,
         PHASES,
+        RELAY,
         DILATION,
         TENSORS
     }

@@ -166,7 +166,7 @@ public final class RequestOptions {
                                     + "instead of drawing one, made native size first; -: standard"
                                     + " input",
                             "",
-                            List.of("demofusion", "superres"),
+                            List.of("demofusion", "relay", "superres"),
                             r -> r.image(),
                             GenerationRequest.Builder::image),
                     guide(
@@ -284,7 +284,7 @@ public final class RequestOptions {
                             "{default}",
                             w -> w.conditioning(),
                             WindowOptions::withConditioning),
-                    windows(
+                    stage2(
                             "stage2-guidance-scale",
                             OptionType.decimal().within(GenerationRequest.GUIDANCE_SCALE_RANGE),
                             "classifier-free guidance of stage 2, up to 1 none",
@@ -344,6 +344,44 @@ public final class RequestOptions {
                             "{default}",
                             p -> boxed(p.blur()),
                             PhaseOptions::withBlur),
+                    legs(
+                            "preset",
+                            OptionType.constant(LegOptions.Preset.class),
+                            "table of stages and sampler of a published method",
+                            "the engine's own table",
+                            l -> l.preset(),
+                            LegOptions::withPreset),
+                    legs(
+                            "stages",
+                            OptionType.stages(),
+                            "a table of your own, a stage as in \"1x 0..0.6; full 0.6..1"
+                                    + " guidance=6 windows=0.5\"",
+                            "the preset's",
+                            l -> given(l.stages()),
+                            LegOptions::withStages),
+                    legs(
+                            "stage-views",
+                            OptionType.constant(LegOptions.Views.class),
+                            "see a stage beyond native size whole or in windows",
+                            "by table",
+                            l -> l.views(),
+                            LegOptions::withViews),
+                    legs(
+                            "enlarge",
+                            OptionType.constant(RelayStage.Enlarge.class),
+                            "how a stage's canvas comes from the one before; all but latent by the"
+                                    + " VAE",
+                            "by table",
+                            l -> l.enlarge(),
+                            LegOptions::withEnlarge),
+                    legs(
+                            "strength",
+                            OptionType.decimal().within(LegOptions.STRENGTH_RANGE),
+                            "how much of a given picture, or of the first stage, may change: share"
+                                    + " of the schedule that the stage after it runs",
+                            "by table",
+                            l -> boxed(l.strength()),
+                            LegOptions::withStrength),
                     dilation(
                             "dilate",
                             OptionType.factors().within(DilationOptions.FACTOR_RANGE),
@@ -470,6 +508,26 @@ public final class RequestOptions {
                         change(b, Windowed.class, w -> w.withWindows(with.apply(w.windows(), v))));
     }
 
+    /** An option of windows whose stage has one setting; a relay has it in its table. */
+    private static <T> RequestOption<T> stage2(
+            String name,
+            OptionType<T> type,
+            String help,
+            String otherwise,
+            Part<WindowOptions, T> get,
+            BiFunction<WindowOptions, T, WindowOptions> with) {
+        RequestOption<T> any = windows(name, type, help, otherwise, get, with);
+        return new RequestOption<>(
+                name,
+                any.section(),
+                type,
+                help,
+                otherwise,
+                any.methods().stream().filter(m -> !m.equals("relay")).toList(),
+                any.get(),
+                any.set());
+    }
+
     /** An option of windows that stage 1 tells from each other by its mask. */
     private static <T> RequestOption<T> background(
             String name,
@@ -507,6 +565,25 @@ public final class RequestOptions {
                 having(type),
                 r -> get.of(r.phases()),
                 (b, v) -> change(b, type, p -> p.withPhases(with.apply(p.phases(), v))));
+    }
+
+    private static <T> RequestOption<T> legs(
+            String name,
+            OptionType<T> type,
+            String help,
+            String otherwise,
+            Part<LegOptions, T> get,
+            BiFunction<LegOptions, T, LegOptions> with) {
+        Class<MethodOptions.RelayOptions> method = MethodOptions.RelayOptions.class;
+        return new RequestOption<>(
+                name,
+                Section.RELAY,
+                type,
+                help,
+                otherwise,
+                having(method),
+                r -> get.of(r.legs()),
+                (b, v) -> change(b, method, m -> m.withLegs(with.apply(m.legs(), v))));
     }
 
     private static <T> RequestOption<T> dilation(

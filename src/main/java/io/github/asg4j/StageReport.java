@@ -142,6 +142,52 @@ public record StageReport(
     }
 
     /**
+     * A stage of a relay.
+     *
+     * @param row of the relay's table that it was made of
+     * @param windows over the stage's canvas
+     * @param refresh how the canvas comes from the stage before; null: it is noise
+     * @param told pixels that the network is told of the picture
+     * @param lowBand what low frequencies get instead; null: nothing
+     */
+    public record Leg(
+            RelayStage row,
+            Windows windows,
+            @Nullable Refresh refresh,
+            Size told,
+            @Nullable LowBand lowBand)
+            implements Settings {
+        @Override
+        public Windows windowed() {
+            return windows;
+        }
+    }
+
+    /**
+     * How a stage's canvas comes from the stage before it.
+     *
+     * @param latents latent cells of the stage before
+     * @param enlarge how they grow
+     * @param upscalers files of the networks that enlarge
+     * @param sharpen weight of an unsharp mask after that; 0: none
+     */
+    public record Refresh(
+            Size latents, RelayStage.Enlarge enlarge, List<String> upscalers, double sharpen) {
+        public Refresh {
+            upscalers = List.copyOf(upscalers);
+        }
+    }
+
+    /**
+     * What low frequencies get instead.
+     *
+     * @param filter that takes them out
+     * @param guidanceScale of classifier-free guidance; 1: none
+     * @param heldSteps first steps whose predictions have those of the stage before
+     */
+    public record LowBand(RelayStage.LowPass filter, double guidanceScale, int heldSteps) {}
+
+    /**
      * Steps with dilated convolutions (ScaleCrafter, arXiv 2310.07702).
      *
      * @param dilation factors of the first step by group of convolutions

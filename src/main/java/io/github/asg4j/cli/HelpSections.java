@@ -24,11 +24,12 @@ final class HelpSections implements IHelpSectionRenderer {
     static final int STAGE1 = 300;
     static final int STAGE2 = 400;
     static final int PHASES = 500;
-    static final int DILATION = 600;
-    static final int SERVICE = 700;
-    static final int MACHINE = 800;
-    static final int TENSORS = 900;
-    static final int OUTPUT = 1000;
+    static final int RELAY = 600;
+    static final int DILATION = 700;
+    static final int SERVICE = 800;
+    static final int MACHINE = 900;
+    static final int TENSORS = 1000;
+    static final int OUTPUT = 1100;
 
     private static final Map<Integer, String> HEADINGS =
             Map.ofEntries(
@@ -37,8 +38,11 @@ final class HelpSections implements IHelpSectionRenderer {
                     Map.entry(PICTURE, "Picture:"),
                     Map.entry(
                             STAGE1, "Stage 1, patches agree on one structure (asg, cutdiffusion):"),
-                    Map.entry(STAGE2, "Overlapping windows (stage 2, multidiffusion, demofusion):"),
+                    Map.entry(
+                            STAGE2,
+                            "Overlapping windows (stage 2, multidiffusion, demofusion, relay):"),
                     Map.entry(PHASES, "Phases of growing size (demofusion):"),
+                    Map.entry(RELAY, "Relay of stages (relay; plan prints the table):"),
                     Map.entry(
                             DILATION,
                             "Dilated convolutions (scalecrafter; plan prints the defaults):"),

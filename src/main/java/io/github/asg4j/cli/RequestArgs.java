@@ -81,6 +81,7 @@ final class RequestArgs {
             case STAGE1 -> HelpSections.STAGE1;
             case WINDOWS -> HelpSections.STAGE2;
             case PHASES -> HelpSections.PHASES;
+            case RELAY -> HelpSections.RELAY;
             case DILATION -> HelpSections.DILATION;
             case TENSORS -> HelpSections.TENSORS;
         };

@@ -52,6 +52,100 @@ public record ResampleAxis(int from, int to, int taps, MemorySegment index, Memo
                 -0.5);
     }
 
+    /**
+     * Linear interpolation with half-pixel centres, the border repeated: what PyTorch calls bilinear
+     * with align_corners False and without anti-aliasing.
+     */
+    public static ResampleAxis bilinear(Memory memory, int from, int to) {
+        ResampleAxis axis = allocate(memory, from, to, 2);
+        double scale = (double) from / to;
+        for (int i = 0; i < to; i++) {
+            double source = Math.max(0, (i + 0.5) * scale - 0.5);
+            int first = Math.min((int) source, from - 1);
+            axis.set(i, 0, first, 1 - (source - first));
+            axis.set(i, 1, Math.min(first + 1, from - 1), source - first);
+        }
+        return axis;
+    }
+
+    /** Repetition: output cell i is source cell floor(i * from / to), what PyTorch calls nearest. */
+    public static ResampleAxis nearest(Memory memory, int from, int to) {
+        ResampleAxis axis = allocate(memory, from, to, 1);
+        for (int i = 0; i < to; i++) {
+            axis.set(i, 0, (int) ((long) i * from / to), 1);
+        }
+        return axis;
+    }
+
+    /**
+     * A filter that keeps the number of cells; beyond the border they are mirrored about its last cell,
+     * which is not repeated.
+     *
+     * @param weights an odd number, the middle one the cell's own
+     */
+    public static ResampleAxis filter(Memory memory, int cells, double... weights) {
+        ResampleAxis axis = allocate(memory, cells, cells, weights.length);
+        int reach = weights.length / 2;
+        for (int i = 0; i < cells; i++) {
+            for (int tap = 0; tap < weights.length; tap++) {
+                int cell = Math.abs(i + tap - reach);
+                int mirrored = cell < cells ? cell : 2 * (cells - 1) - cell;
+                axis.set(i, tap, Math.clamp(mirrored, 0, cells - 1), weights[tap]);
+            }
+        }
+        return axis;
+    }
+
+    /**
+     * The approximation band of a wavelet transform of one level, as cells of half the resolution: every
+     * second cell of the source, which is mirrored at its border with its last cell repeated, filtered.
+     *
+     * @param lowPass coefficients of the analysis filter, an even number
+     */
+    public static ResampleAxis waveletDown(Memory memory, int cells, double... lowPass) {
+        int taps = lowPass.length;
+        int half = Math.floorDiv(cells + taps - 1, 2);
+        ResampleAxis axis = allocate(memory, cells, half, taps);
+        for (int i = 0; i < half; i++) {
+            for (int tap = 0; tap < taps; tap++) {
+                axis.set(i, tap, mirrored(2 * i + 1 - tap, cells), lowPass[tap]);
+            }
+        }
+        return axis;
+    }
+
+    /**
+     * Back from the approximation band alone, with no detail.
+     *
+     * @param lowPass coefficients of the synthesis filter, as many as those of the analysis filter
+     */
+    public static ResampleAxis waveletUp(Memory memory, int cells, double... lowPass) {
+        int taps = lowPass.length;
+        int half = Math.floorDiv(cells + taps - 1, 2);
+        ResampleAxis axis = allocate(memory, half, cells, taps / 2);
+        for (int i = 0; i < cells; i++) {
+            // cell i is a sum over j of lowPass[i + taps - 2 - 2 j] * band[j]
+            int first = Math.ceilDiv(i - 1, 2);
+            for (int t = 0; t < taps / 2; t++) {
+                int j = first + t;
+                boolean there = j >= 0 && j < half;
+                int tap = i + taps - 2 - 2 * j;
+                axis.set(
+                        i,
+                        t,
+                        Math.clamp(j, 0, half - 1),
+                        there && tap >= 0 && tap < taps ? lowPass[tap] : 0);
+            }
+        }
+        return axis;
+    }
+
+    /** A cell mirrored at the border, which repeats the last cell; any distance. */
+    private static int mirrored(int cell, int cells) {
+        int place = Math.floorMod(cell, 2 * cells);
+        return place < cells ? place : 2 * cells - 1 - place;
+    }
+
     /** Interpolation at places of the source that are measured from its first cell's centre. */
     private static ResampleAxis cubic(
             Memory memory, int from, int to, IntToDoubleFunction place, double a) {

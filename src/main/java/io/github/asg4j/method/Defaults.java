@@ -8,6 +8,7 @@ import io.github.asg4j.MethodOptions.CutDiffusionOptions;
 import io.github.asg4j.MethodOptions.DemoFusionOptions;
 import io.github.asg4j.MethodOptions.DirectOptions;
 import io.github.asg4j.MethodOptions.MultiDiffusionOptions;
+import io.github.asg4j.MethodOptions.RelayOptions;
 import io.github.asg4j.MethodOptions.ScaleCrafterOptions;
 import io.github.asg4j.MethodOptions.SuperResOptions;
 import io.github.asg4j.PhaseOptions;
@@ -39,6 +40,7 @@ public final class Defaults {
             case DemoFusionOptions o ->
                     new DemoFusionOptions(demoFusion().options(), demoFusion().windows().options());
             case DirectOptions o -> o;
+            case RelayOptions o -> new RelayOptions(o.legs(), relay().options());
             case ScaleCrafterOptions o -> o;
             case SuperResOptions o -> o;
         };
@@ -188,6 +190,11 @@ public final class Defaults {
                 OptionalDouble.empty(),
                 0,
                 1);
+    }
+
+    /** Windows of a relay, where its stages have some. */
+    static Windows relay() {
+        return windows(WindowOptions.Weight.FEATHER);
     }
 
     private static Windows windows(WindowOptions.Weight weight) {

@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.github.asg4j.method;
 
-import io.github.asg4j.BadRequestException;
 import io.github.asg4j.GenerationRequest;
 import io.github.asg4j.GuideOptions;
 import io.github.asg4j.PhaseOptions;
-import io.github.asg4j.model.Manifest;
 import io.github.asg4j.plan.PhaseCourse;
 import io.github.asg4j.plan.Stage;
 
@@ -24,7 +22,8 @@ final class DemoFusion implements Method {
         List<Stage> stages = new ArrayList<>();
         boolean given = setting.request().image() != null;
         if (given) {
-            requireEncoder(setting.manifest());
+            Encoders.require(
+                    setting.manifest(), "which --image needs", "draw without --image");
         } else {
             stages.add(Direct.whole(setting, patchHeight(setting), patchWidth(setting), "phase1"));
         }
@@ -61,19 +60,6 @@ final class DemoFusion implements Method {
 
     private static int patchWidth(Setting setting) {
         return setting.canvas().x().patch();
-    }
-
-    private static void requireEncoder(Manifest manifest) {
-        if (manifest.vae().encoder() == null) {
-            throw new BadRequestException(
-                    "the bundle \""
-                            + manifest.name()
-                            + "\" has no VAE encoder (vae.encoder in "
-                            + Manifest.FILE_NAME
-                            + "), which --image needs: export it again from its checkpoint"
-                            + " (onnx-export), which writes vae_encoder.onnx, or draw without"
-                            + " --image");
-        }
     }
 
     /** All phases have the picture's aspect. */

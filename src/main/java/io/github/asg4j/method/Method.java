@@ -6,6 +6,7 @@ import io.github.asg4j.GenerationRequest;
 import io.github.asg4j.GuideOptions;
 import io.github.asg4j.plan.Stage;
 import io.github.asg4j.plan.Upscaling;
+import io.github.asg4j.schedule.Stretch;
 
 import org.jspecify.annotations.Nullable;
 
@@ -25,6 +26,16 @@ public interface Method {
      * @throws BadRequestException for what the method or the bundle cannot do
      */
     List<Stage> stages(Setting setting);
+
+    /**
+     * The stretches of noise levels that the stages visit, one behind the other; empty: the schedule of
+     * all steps. Steps of stages are counted through all of them.
+     *
+     * @throws BadRequestException for noise levels that the model does not know
+     */
+    default List<Stretch> stretches(Setting setting) {
+        return List.of();
+    }
 
     /**
      * What becomes of the decoded picture; null: it is of the size asked for.
@@ -81,6 +92,7 @@ public interface Method {
         methods.put("multidiffusion", new MultiDiffusion());
         methods.put("cutdiffusion", new CutDiffusion());
         methods.put("demofusion", new DemoFusion());
+        methods.put("relay", new Relay());
         methods.put("scalecrafter", new ScaleCrafter());
         methods.put("superres", new SuperRes());
         return Collections.unmodifiableMap(methods);

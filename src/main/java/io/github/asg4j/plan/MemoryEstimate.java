@@ -32,6 +32,12 @@ public record MemoryEstimate(
     /** Canvases that a phase holds besides the noise of its windows. */
     private static final double PHASE_CANVASES = 10;
 
+    /** Canvases that the low band of a relay's stage takes. */
+    private static final double FILTER_CANVASES = 6;
+
+    /** Pictures at work where a relay's stage is refreshed. */
+    private static final double REFRESHED_PICTURES = 3;
+
     /**
      * Bytes of a row, latent cell and channel of the outermost level at the peak of a UNet call: some
      * twenty float32 tensors, the skip connections among them.
@@ -95,13 +101,9 @@ public record MemoryEstimate(
                     switch (s) {
                         case Stage.Patches p ->
                                 view * ((2.0 + predictions) * p.views() + 1.5 * p.steps());
-                        case Stage.Windows w ->
-                                view * w.views()
-                                        + 4.0
-                                                * (1 + predictions)
-                                                * canvas.channels()
-                                                * w.y().canvas()
-                                                * w.x().canvas();
+                        case Stage.Windows w -> windows(w, canvas, view, predictions);
+                        case Stage.Leg l ->
+                                windows(l.windows(), canvas, view, predictions) + leg(l, canvas);
                         case Stage.Phase p ->
                                 view * p.local().views()
                                         + (PHASE_CANVASES + 2 * predictions)
@@ -129,6 +131,21 @@ public record MemoryEstimate(
         double pixels = (double) canvas.heightPixels() * canvas.widthPixels();
         double decoded = pixels;
         double enlarged = 0;
+        for (Stage s : stages) {
+            if (s instanceof Stage.Leg leg && leg.refresh() != null && leg.refresh().inPixels()) {
+                // the enlarged picture, half resized, and sharpened
+                enlarged = Math.max(enlarged, REFRESHED_PICTURES * 3 * 4 * pixels);
+                Upscaling networks = leg.refresh().upscaling();
+                if (networks != null) {
+                    enlarged = Math.max(enlarged, networks.pictureBytes());
+                    buffers = Math.max(buffers, networks.workerBytes());
+                    workspace =
+                            Math.max(
+                                    workspace,
+                                    networks.workspace(gpu ? GPU_UPSCALER_BYTES : UPSCALER_BYTES));
+                }
+            }
+        }
         if (upscaling != null) {
             decoded /= canvas.patches();
             enlarged = upscaling.pictureBytes();
@@ -142,6 +159,21 @@ public record MemoryEstimate(
                 (long) (workspace * workers),
                 0,
                 (long) (decoded * (3 * 4 + 4) + enlarged + pixels * (3 + 3)));
+    }
+
+    private static double windows(
+            Stage.Windows w, Canvas canvas, double view, int predictions) {
+        double cells = (double) w.y().canvas() * w.x().canvas();
+        return view * w.views() + 4.0 * (1 + predictions) * canvas.channels() * cells;
+    }
+
+    /** What a stage of a relay has beside its windows: its start, and what its low band takes. */
+    private static double leg(Stage.Leg leg, Canvas canvas) {
+        Stage.Windows w = leg.windows();
+        double plane = 4.0 * canvas.channels() * w.y().canvas() * w.x().canvas();
+        double start = leg.refresh() == null ? 0 : 2 * plane;
+        double views = 4.0 * canvas.channels() * w.viewHeight() * w.viewWidth() * w.views();
+        return leg.lowBand() == null ? start : start + FILTER_CANVASES * plane + views;
     }
 
     /** Working memory of a UNet call per row. */

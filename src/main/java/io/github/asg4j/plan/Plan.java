@@ -69,6 +69,13 @@ public record Plan(
         }
     }
 
+    /** Whether the canvas of a stage comes from the stage before, or from a given picture, by a refresh. */
+    public boolean refreshes(int stage) {
+        return stage < stages.size()
+                && stages.get(stage) instanceof Stage.Leg leg
+                && leg.refresh() != null;
+    }
+
     /** Whether the denoiser or an upscaler takes more than a patch or a window at a time. */
     boolean drawsWhole() {
         return (upscaling != null && !upscaling.passes().isEmpty())

@@ -2,6 +2,7 @@
 package io.github.asg4j.plan;
 
 import io.github.asg4j.GuideOptions;
+import io.github.asg4j.RelayStage;
 import io.github.asg4j.Size;
 import io.github.asg4j.StageReport;
 import io.github.asg4j.WindowOptions;
@@ -369,6 +370,134 @@ public sealed interface Stage {
         @Override
         public int barriers() {
             return steps();
+        }
+    }
+
+    /**
+     * A stage of a relay (SPEC §11): windows over a canvas that is the stage before it, enlarged and
+     * noised anew.
+     *
+     * @param row of the relay's table that it was made of
+     * @param windows over the stage's canvas
+     * @param refresh how the canvas comes from the stage before; null: it is noise
+     * @param told pixels that the network is told (SDXL's time_ids)
+     * @param lowBand what low frequencies get instead; null: nothing
+     */
+    record Leg(
+            RelayStage row,
+            Windows windows,
+            @Nullable Refresh refresh,
+            Size told,
+            @Nullable LowBand lowBand)
+            implements Stage {
+        @Override
+        public int firstStep() {
+            return windows.firstStep();
+        }
+
+        @Override
+        public int steps() {
+            return windows.steps();
+        }
+
+        @Override
+        public int views() {
+            return windows.views();
+        }
+
+        @Override
+        public int viewHeight() {
+            return windows.viewHeight();
+        }
+
+        @Override
+        public int viewWidth() {
+            return windows.viewWidth();
+        }
+
+        @Override
+        public double guidanceScale() {
+            return windows.guidanceScale();
+        }
+
+        @Override
+        public int rows() {
+            return lowBand != null && lowBand.guidanceScale() > 1 ? 2 : windows.rows();
+        }
+
+        @Override
+        public String name() {
+            return windows.name();
+        }
+
+        @Override
+        public Windows canvasWindows() {
+            return windows;
+        }
+
+        /** The refresh waits for all; low frequencies are of the whole canvas, in every step. */
+        @Override
+        public int barriers() {
+            return (refresh == null ? 0 : 1) + (lowBand == null ? 0 : steps());
+        }
+
+        @Override
+        public StageReport.Leg settings() {
+            return new StageReport.Leg(
+                    row,
+                    windows.settings(),
+                    refresh == null ? null : refresh.report(),
+                    told,
+                    lowBand == null ? null : lowBand.report());
+        }
+    }
+
+    /**
+     * How the clean latents of one stage become the canvas of the next.
+     *
+     * @param height latent rows of the stage before
+     * @param width latent columns
+     * @param enlarge how they grow
+     * @param upscaling networks that enlarge; null: none
+     * @param sharpen weight of an unsharp mask after that; 0: none
+     */
+    record Refresh(
+            int height,
+            int width,
+            RelayStage.Enlarge enlarge,
+            @Nullable Upscaling upscaling,
+            double sharpen) {
+        /** Whether it takes the way through pixels. */
+        public boolean inPixels() {
+            return enlarge != RelayStage.Enlarge.LATENT;
+        }
+
+        private StageReport.Refresh report() {
+            return new StageReport.Refresh(
+                    new Size(width, height),
+                    enlarge,
+                    upscaling == null ? List.of() : upscaling.report().files(),
+                    sharpen);
+        }
+    }
+
+    /**
+     * What low frequencies of a stage get instead.
+     *
+     * @param filter that takes them out
+     * @param height latent rows that {@link RelayStage.LowPass#BILINEAR} reduces to
+     * @param width latent columns alike
+     * @param guidanceScale classifier-free guidance scale, at least 1
+     * @param heldSteps first steps whose predictions have those of the refreshed canvas
+     */
+    record LowBand(
+            RelayStage.LowPass filter,
+            int height,
+            int width,
+            double guidanceScale,
+            int heldSteps) {
+        private StageReport.LowBand report() {
+            return new StageReport.LowBand(filter, guidanceScale, heldSteps);
         }
     }
 

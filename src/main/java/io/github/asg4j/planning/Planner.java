@@ -75,15 +75,16 @@ public final class Planner {
      * @throws BadRequestException for a size, method, option or schedule that cannot be
      */
     public PlannedRequest planned(GenerationRequest request) {
+        Setting setting = setting(request);
         return new PlannedRequest(
                 request,
-                plan(request),
-                schedule(request),
+                plan(setting),
+                schedule(setting),
                 guidanceScale(request),
                 maskBlocks(request.guide()));
     }
 
-    private Plan plan(GenerationRequest request) {
+    private Setting setting(GenerationRequest request) {
         Manifest.Latent latent = manifest.latent();
         Method method = Method.of(request.method());
         int factor = latent.vaeFactor();
@@ -97,16 +98,24 @@ public final class Planner {
                         latent.nativeHeight(),
                         latent.nativeWidth(),
                         method.aspect(request));
-        int steps = request.steps().orElse(manifest.defaults().steps());
         checkPicture(request, method);
         // A network that takes the scale itself has no unconditional row to be mixed with.
         double mixed = manifest.denoiser().takes(InputRole.GUIDANCE) ? 1 : guidanceScale(request);
-        Setting setting = new Setting(request, manifest, canvas, steps, mixed);
+        return new Setting(request, manifest, canvas, steps(request), mixed);
+    }
+
+    private int steps(GenerationRequest request) {
+        return request.steps().orElse(manifest.defaults().steps());
+    }
+
+    private Plan plan(Setting setting) {
+        GenerationRequest request = setting.request();
+        Method method = Method.of(request.method());
         List<Stage> stages = method.stages(setting);
         Upscaling upscaling = method.upscaling(setting);
         checkMasks(request, stages);
         checkViews(request, stages);
-        Work work = new Work(request, canvas, stages, upscaling, steps);
+        Work work = new Work(request, setting.canvas(), stages, upscaling, setting.steps());
         int asked = request.viewBatch().orElse(VIEW_BATCH);
         return asked == GenerationRequest.BY_MEMORY ? byMemory(work) : plan(work, asked);
     }
@@ -356,14 +365,16 @@ public final class Planner {
      *
      * @throws BadRequestException for an unknown scheduler or spacing, or too many steps
      */
-    private Schedule schedule(GenerationRequest request) {
+    private Schedule schedule(Setting setting) {
+        GenerationRequest request = setting.request();
         Sampler sampler = sampler(request);
         NoiseLevels levels = manifest.scheduler().levels();
         // A flow has no DDIM, whatever a method usually takes.
         double usualEta = levels instanceof NoiseLevels.Flow ? 0 : sampling(request).eta();
         return Schedule.of(
                 levels,
-                request.steps().orElse(manifest.defaults().steps()),
+                setting.steps(),
+                Method.of(request.method()).stretches(setting),
                 sampler.solver(),
                 Objects.requireNonNull(sampler.spacing()),
                 request.eta().orElse(usualEta));

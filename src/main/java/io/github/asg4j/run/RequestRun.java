@@ -7,10 +7,12 @@ import io.github.asg4j.GeneratedImage;
 import io.github.asg4j.GenerationListener;
 import io.github.asg4j.GenerationRequest;
 import io.github.asg4j.PictureReport;
+import io.github.asg4j.Size;
 import io.github.asg4j.TraceReport;
 import io.github.asg4j.device.Memory;
 import io.github.asg4j.model.CallShape;
 import io.github.asg4j.model.LoadedModel;
+import io.github.asg4j.plan.Canvas;
 import io.github.asg4j.plan.Plan;
 import io.github.asg4j.plan.Stage;
 import io.github.asg4j.plan.Upscaling;
@@ -20,6 +22,7 @@ import io.github.asg4j.run.denoise.Conditioning;
 import io.github.asg4j.run.denoise.Keep;
 import io.github.asg4j.run.denoise.ScheduleTable;
 import io.github.asg4j.run.denoise.StageContext;
+import io.github.asg4j.run.denoise.StageRun;
 import io.github.asg4j.run.picture.LatentsDecoder;
 import io.github.asg4j.run.picture.PictureEnlarger;
 import io.github.asg4j.run.picture.Pixels;
@@ -30,6 +33,7 @@ import io.github.asg4j.run.report.ProgressReporter;
 import io.github.asg4j.run.report.ReportBuilder;
 import io.github.asg4j.run.start.Embeddings;
 import io.github.asg4j.run.start.GivenPicture;
+import io.github.asg4j.run.start.LatentsRefresh;
 import io.github.asg4j.run.start.StartLatents;
 import io.github.asg4j.run.start.TextConditioning;
 import io.github.asg4j.run.work.Cancellation;
@@ -166,13 +170,15 @@ final class RequestRun implements AutoCloseable {
         Content picture = request.image();
         Upscaling upscaling = plan.upscaling();
         if (upscaling != null && picture != null) {
-            PictureEnlarger enlarger = new PictureEnlarger(context, decoder, upscaling);
+            PictureEnlarger enlarger =
+                    new PictureEnlarger(context, decoder.decoded(), upscaling);
             take(picture, enlarger);
             Pixels pixels = enlarge(enlarger, upscaling, progress);
             return reports.picture(pixels, PictureReport.Cut.NONE, decoder.summary(), null);
         }
+        boolean refreshed = plan.refreshes(0);
         MemorySegment given =
-                picture == null
+                picture == null || refreshed
                         ? MemorySegment.NULL
                         : times.vae(
                                 () ->
@@ -186,7 +192,12 @@ final class RequestRun implements AutoCloseable {
         StageFactory.Stages stages =
                 StageFactory.stages(context, stageContext(text.embeddings()), scheduler, start);
         progress.begin(stages.runs());
-        loop.carryOut(stages.runs(), progress::lookAtStages);
+        LatentsRefresh refresh =
+                new LatentsRefresh(context, decoder, tiles -> byTiles(tiles, progress));
+        if (picture != null && refreshed) {
+            times.vae(() -> refresh.picture(picture, stages.handover(0)));
+        }
+        carryOut(stages, refresh, progress);
         reports.stagesEnded();
         if (request.dumpDirectory() != null) {
             new Dump(request.dumpDirectory(), plan, context.kernels(), memory)
@@ -202,6 +213,25 @@ final class RequestRun implements AutoCloseable {
                 new PictureReport.Cut(text.cut(), text.negativeCut()),
                 decoder.summary(),
                 stages.objectMask());
+    }
+
+    /** Carries the stages out, all up to the next one that is refreshed at a time. */
+    private void carryOut(
+            StageFactory.Stages stages, LatentsRefresh refresh, ProgressReporter progress) {
+        List<StageRun> runs = stages.runs();
+        int first = 0;
+        for (int end = 1; end <= runs.size(); end++) {
+            boolean last = end == runs.size();
+            if (last || plan.refreshes(end)) {
+                loop.carryOut(runs.subList(first, end), progress::lookAtStages);
+                first = end;
+            }
+            if (!last && plan.refreshes(end)) {
+                MemorySegment clean = runs.get(end - 1).result().read(memory);
+                int next = end;
+                times.vae(() -> refresh.latents(clean, stages.handover(next)));
+            }
+        }
     }
 
     /** What the stages are made with. */
@@ -223,7 +253,8 @@ final class RequestRun implements AutoCloseable {
                 request.seed(),
                 team,
                 plan.viewBatch(),
-                audience.keep());
+                audience.keep(),
+                new Size(plan.canvas().widthPixels(), plan.canvas().heightPixels()));
     }
 
     /** Hands the enlarger a given picture, resampled to native size. */
@@ -245,12 +276,18 @@ final class RequestRun implements AutoCloseable {
             LatentsDecoder decoder,
             Upscaling upscaling,
             ProgressReporter progress) {
-        PictureEnlarger enlarger = new PictureEnlarger(context, decoder, upscaling);
-        times.vae(
-                () -> {
-                    enlarger.decode(latents, run -> byTiles(run, progress));
-                    return enlarger;
-                });
+        Canvas canvas = plan.canvas();
+        PictureEnlarger enlarger =
+                times.vae(
+                        () ->
+                                PictureEnlarger.of(
+                                        context,
+                                        decoder.decode(
+                                                latents,
+                                                canvas.y().patch(),
+                                                canvas.x().patch(),
+                                                run -> byTiles(run, progress)),
+                                        upscaling));
         return enlarge(enlarger, upscaling, progress);
     }
 

@@ -11,6 +11,7 @@ import io.github.asg4j.run.denoise.ScaleCrafterRun;
 import io.github.asg4j.run.denoise.StageContext;
 import io.github.asg4j.run.denoise.StageRun;
 import io.github.asg4j.run.denoise.WindowRun;
+import io.github.asg4j.run.start.LatentsRefresh;
 import io.github.asg4j.run.start.StartLatents;
 import io.github.asg4j.run.work.WorkScheduler;
 import io.github.asg4j.run.worker.RequestContext;
@@ -22,7 +23,10 @@ import org.jspecify.annotations.Nullable;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
+import java.util.Objects;
 
 /** Makes the stages of a plan: each begins where the one before ends. */
 final class StageFactory {
@@ -34,6 +38,7 @@ final class StageFactory {
     private final StartLatents start;
     private final Canvas canvas;
     private final Workers workers;
+    private final Map<Integer, LatentsRefresh.Handover> handovers = new HashMap<>();
 
     /** Decided by stage 1, read by the windows after it; null: all windows are alike. */
     private @Nullable ObjectMask objectMask;
@@ -56,8 +61,16 @@ final class StageFactory {
      *
      * @param runs in order
      * @param objectMask by which windows with an object are told from background; null: none are
+     * @param handovers what is handed to the stages that are refreshed, by stage
      */
-    record Stages(List<StageRun> runs, @Nullable ObjectMask objectMask) {}
+    record Stages(
+            List<StageRun> runs,
+            @Nullable ObjectMask objectMask,
+            Map<Integer, LatentsRefresh.Handover> handovers) {
+        LatentsRefresh.Handover handover(int stage) {
+            return Objects.requireNonNull(handovers.get(stage), "a stage that is not refreshed");
+        }
+    }
 
     /** Makes the stages and adds them to the scheduler. */
     static Stages stages(
@@ -68,7 +81,7 @@ final class StageFactory {
         StageFactory factory = new StageFactory(request, context, scheduler, start);
         List<StageRun> runs = factory.runs();
         runs.forEach(scheduler::add);
-        return new Stages(runs, factory.objectMask);
+        return new Stages(runs, factory.objectMask, Map.copyOf(factory.handovers));
     }
 
     private List<StageRun> runs() {
@@ -81,6 +94,7 @@ final class StageFactory {
                     switch (stage) {
                         case Stage.Patches patches -> patches(patches);
                         case Stage.Windows windows -> windows(windows, current);
+                        case Stage.Leg leg -> leg(leg, runs.size(), current);
                         case Stage.Phase phase ->
                                 new DemoFusionPhaseRun(phase, context, current, anchor, first);
                         case Stage.Dilated dilated -> dilated(dilated, current);
@@ -121,12 +135,34 @@ final class StageFactory {
     }
 
     private WindowRun windows(Stage.Windows stage, SharedTensor current) {
-        SharedTensor from = current;
-        if (stage.smallerThan(canvas)) { // native size first: the first patch alone
-            MemorySegment patch = start.patches().asSlice(0, canvas.patchPlane() * Float.BYTES);
-            from = workers.of(patch, "first patch");
+        return new WindowRun(
+                stage,
+                context,
+                noise(stage, current),
+                stage.background() == null ? null : objectMask);
+    }
+
+    /** What a stage begins with: at native size the first patch alone. */
+    private SharedTensor noise(Stage.Windows stage, SharedTensor current) {
+        if (!stage.smallerThan(canvas)) {
+            return current;
         }
-        return new WindowRun(stage, context, from, stage.background() == null ? null : objectMask);
+        MemorySegment patch = start.patches().asSlice(0, canvas.patchPlane() * Float.BYTES);
+        return workers.of(patch, "first patch");
+    }
+
+    /** A stage of a relay; the workers read what it is handed only once the refresh has written it. */
+    private WindowRun leg(Stage.Leg leg, int index, SharedTensor current) {
+        StageContext own = context.telling(leg.told());
+        if (leg.refresh() == null) {
+            return new WindowRun(leg, own, noise(leg.windows(), current), MemorySegment.NULL);
+        }
+        Stage.Windows windows = leg.windows();
+        long plane = (long) canvas.channels() * windows.y().canvas() * windows.x().canvas();
+        MemorySegment clean = workers.memory().floats(plane, "refreshed latents");
+        MemorySegment noised = workers.memory().floats(plane, "refreshed canvas");
+        handovers.put(index, new LatentsRefresh.Handover(leg, index + 1, clean, noised));
+        return new WindowRun(leg, own, workers.of(noised, "refreshed canvas"), clean);
     }
 
     private ScaleCrafterRun dilated(Stage.Dilated stage, SharedTensor current) {

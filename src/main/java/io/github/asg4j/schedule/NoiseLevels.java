@@ -23,6 +23,23 @@ public sealed interface NoiseLevels {
     Grid grid(Solver solver, Spacing spacing, int steps);
 
     /**
+     * The levels of given timesteps.
+     *
+     * @param timesteps whole numbers from noisy to clean
+     * @param stride timesteps that a step of a solver between timesteps leads over
+     */
+    Grid grid(Solver solver, double[] timesteps, int stride);
+
+    /**
+     * The timestep at which an enlarged picture is as hidden by noise as the smaller one was at {@code
+     * timestep} (FreCaS, arXiv 2410.18410): the signal-to-noise ratio there is divided by {@code
+     * enlargement} to the power of {@code exponent}; of a flow, alpha / sigma by its root.
+     *
+     * @param enlargement of an edge, above 1
+     */
+    int enlarged(int timestep, double enlargement, double exponent);
+
+    /**
      * Levels of a model that predicts noise or v (Ho et al. 2020; Salimans and Ho 2022).
      *
      * @param prediction what the network predicts, "epsilon" or "v"
@@ -65,8 +82,33 @@ public sealed interface NoiseLevels {
         public Grid grid(Solver solver, Spacing spacing, int steps) {
             double[] abar = alphasCumprod();
             return solver.stepsBetweenTimesteps()
-                    ? betweenTimesteps(abar, timesteps(steps, spacing))
+                    ? betweenTimesteps(abar, timesteps(steps, spacing), trainSteps / steps)
                     : onSigma(abar, spacing, steps);
+        }
+
+        @Override
+        public Grid grid(Solver solver, double[] timesteps, int stride) {
+            double[] abar = alphasCumprod();
+            if (solver.stepsBetweenTimesteps()) {
+                return betweenTimesteps(abar, timesteps, stride);
+            }
+            double[] sigmas = new double[timesteps.length];
+            for (int k = 0; k < sigmas.length; k++) {
+                sigmas[k] = sigma(abar[(int) timesteps[k]]);
+            }
+            return Grid.toClean(levels(timesteps, sigmas), Math.hypot(1, sigmas[0]));
+        }
+
+        @Override
+        public int enlarged(int timestep, double enlargement, double exponent) {
+            double[] abar = alphasCumprod();
+            double share = abar[timestep] / Math.pow(enlargement, exponent);
+            double wanted = share / (1 + share - abar[timestep]);
+            int first = 0;
+            while (first < abar.length - 1 && abar[first] > wanted) {
+                first++;
+            }
+            return first;
         }
 
         /** Share of the signal's variance that is left at each training timestep. */
@@ -149,8 +191,18 @@ public sealed interface NoiseLevels {
                     sigmas[k] = low + (timesteps[k] - below) * (sigma(abar[above]) - low);
                 }
             }
+            // Leading spacing begins below the noisiest level, where latents have their own
+            // variance beside that of the noise.
+            double first = sigmas[0];
+            return Grid.toClean(
+                    levels(timesteps, sigmas),
+                    spacing == Spacing.LEADING ? Math.sqrt(first * first + 1) : first);
+        }
+
+        /** Levels of latents x0 + sigma * noise. */
+        private List<Level> levels(double[] timesteps, double[] sigmas) {
             List<Level> levels = new ArrayList<>();
-            for (int k = 0; k < steps; k++) {
+            for (int k = 0; k < sigmas.length; k++) {
                 double sigma = sigmas[k];
                 double inScale = 1 / Math.sqrt(sigma * sigma + 1);
                 boolean v = prediction.equals("v");
@@ -165,11 +217,7 @@ public sealed interface NoiseLevels {
                                 v ? sigma / (sigma * sigma + 1) : 0,
                                 1));
             }
-            // Leading spacing begins below the noisiest level, where latents have their own
-            // variance beside that of the noise.
-            double first = sigmas[0];
-            return Grid.toClean(
-                    levels, spacing == Spacing.LEADING ? Math.sqrt(first * first + 1) : first);
+            return levels;
         }
 
         /** Values from high to low, equally spaced before {@code shape} is applied. */
@@ -198,8 +246,7 @@ public sealed interface NoiseLevels {
         }
 
         /** Latents sqrt(abar) * x0 + sqrt(1 - abar) * noise, at trained timesteps alone. */
-        private Grid betweenTimesteps(double[] abar, double[] places) {
-            int stride = abar.length / places.length;
+        private Grid betweenTimesteps(double[] abar, double[] places, int stride) {
             List<Level> levels = new ArrayList<>();
             List<Level> targets = new ArrayList<>();
             for (double place : places) {
@@ -242,6 +289,23 @@ public sealed interface NoiseLevels {
                 levels.add(new Level(train * sigma, alpha, alpha * alpha, sigma, 1, 1, 0, 1));
             }
             return Grid.toClean(levels, 1);
+        }
+
+        @Override
+        public Grid grid(Solver solver, double[] timesteps, int stride) {
+            List<Level> levels = new ArrayList<>();
+            for (double timestep : timesteps) {
+                double sigma = timestep / trainSteps;
+                double alpha = 1 - sigma;
+                levels.add(new Level(timestep, alpha, alpha * alpha, sigma, 1, 1, 0, 1));
+            }
+            return Grid.toClean(levels, 1);
+        }
+
+        @Override
+        public int enlarged(int timestep, double enlargement, double exponent) {
+            double shift = Math.sqrt(enlargement);
+            return (int) (trainSteps * shift * timestep / (trainSteps + (shift - 1) * timestep));
         }
 
         private double shifted(double sigma) {

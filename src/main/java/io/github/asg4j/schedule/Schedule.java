@@ -16,8 +16,8 @@ import java.util.List;
  * @param initScale the latents start as initScale * N(0, 1)
  * @param levels steps + 1 levels, the end level last
  * @param orders the steps by the number of past predictions that they take: {@code orders.get(p)}
- *     has one step per level but the last, with p past predictions, or k at step k if that is less.
- *     There are {@code solver.history() + 1} of them
+ *     has one step per level but the last, with p past predictions, or k at step k of its stretch if
+ *     that is less. There are {@code solver.history() + 1} of them
  */
 public record Schedule(
         Solver solver,
@@ -43,6 +43,24 @@ public record Schedule(
      */
     public static Schedule of(
             NoiseLevels model, int steps, Solver solver, Spacing spacing, double eta) {
+        return of(model, steps, List.of(), solver, spacing, eta);
+    }
+
+    /**
+     * The table of several stretches, one behind the other. A step takes no predictions of a stretch
+     * before its own.
+     *
+     * @param steps asked for, 1..trainSteps
+     * @param stretches in order; empty: one of all steps
+     * @throws BadRequestException as {@link #of(NoiseLevels, int, Solver, Spacing, double)}
+     */
+    public static Schedule of(
+            NoiseLevels model,
+            int steps,
+            List<Stretch> stretches,
+            Solver solver,
+            Spacing spacing,
+            double eta) {
         boolean flow = model instanceof NoiseLevels.Flow;
         if (!solver.suits(flow)) {
             throw new BadRequestException(
@@ -83,18 +101,23 @@ public record Schedule(
                             + " steps");
         }
         checkEta(solver, eta);
-        Grid grid = model.grid(solver, spacing, steps);
+        List<Stretch> parts = stretches.isEmpty() ? List.of(Stretch.whole(steps)) : stretches;
+        List<Grid> grids = parts.stream().map(part -> part.grid(model, solver, spacing)).toList();
+        List<Level> levels = new ArrayList<>();
+        grids.forEach(grid -> levels.addAll(grid.levels()));
+        levels.add(grids.getLast().targets().getLast());
         List<List<Step>> orders = new ArrayList<>();
         for (int past = 0; past <= solver.history(); past++) {
             List<Step> order = new ArrayList<>();
-            for (int k = 0; k < steps; k++) {
-                order.add(solver.step(grid, k, Math.min(past, k), eta));
+            for (Grid grid : grids) {
+                for (int k = 0; k < grid.levels().size(); k++) {
+                    order.add(solver.step(grid, k, Math.min(past, k), eta));
+                }
             }
             orders.add(order);
         }
-        List<Level> levels = new ArrayList<>(grid.levels());
-        levels.add(grid.targets().getLast());
-        return new Schedule(solver, spacing, eta, grid.initScale(), levels, orders);
+        return new Schedule(
+                solver, spacing, eta, grids.getFirst().initScale(), levels, orders);
     }
 
     private static void checkEta(Solver solver, double eta) {

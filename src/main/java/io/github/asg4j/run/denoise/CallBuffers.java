@@ -252,7 +252,7 @@ public final class CallBuffers implements AutoCloseable {
         }
     }
 
-    /** SDXL's micro-conditioning of one view, in pixels: original = target = the canvas. */
+    /** SDXL's micro-conditioning of one view, in pixels: original = target = the size that is told. */
     public void timeIds(int view, int heightPixels, int widthPixels, int cropTop, int cropLeft) {
         MemorySegment out = place[worker.calls().slot()];
         if (out.byteSize() == 0) {

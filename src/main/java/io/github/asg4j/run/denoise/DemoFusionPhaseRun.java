@@ -113,6 +113,7 @@ public final class DemoFusionPhaseRun extends StageRun {
         local =
                 new WindowViews(
                         phase.local(),
+                        null,
                         windowCalls,
                         context,
                         counter,

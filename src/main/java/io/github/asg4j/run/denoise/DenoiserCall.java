@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.github.asg4j.run.denoise;
 
+import io.github.asg4j.Size;
 import io.github.asg4j.kernel.Kernels;
-import io.github.asg4j.plan.Canvas;
 import io.github.asg4j.plan.Stage;
 import io.github.asg4j.run.worker.SharedTensor;
 import io.github.asg4j.run.worker.Worker;
@@ -24,7 +24,7 @@ import java.lang.foreign.MemorySegment;
 public final class DenoiserCall {
     private final Worker worker;
     private final Stage stage;
-    private final Canvas canvas;
+    private final Size told;
     private final ScheduleTable table;
     private final CallBuffers buffers;
 
@@ -47,7 +47,7 @@ public final class DenoiserCall {
             int w) {
         this.worker = worker;
         this.stage = stage;
-        canvas = context.canvas();
+        told = context.told();
         table = context.table();
         Conditioning conditioning = context.conditioning();
         buffers = conditioning.buffers().of(worker, conditioning, call, rows, h, w);
@@ -92,7 +92,7 @@ public final class DenoiserCall {
      * @param cropLeft of SDXL's micro-conditioning, pixels
      */
     public void view(int view, int prompt, int cropTop, int cropLeft) {
-        buffers.timeIds(view, canvas.heightPixels(), canvas.widthPixels(), cropTop, cropLeft);
+        buffers.timeIds(view, told.height(), told.width(), cropTop, cropLeft);
         buffers.prompt(view, prompt);
     }
 

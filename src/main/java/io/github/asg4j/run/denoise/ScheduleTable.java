@@ -55,6 +55,46 @@ public final class ScheduleTable {
         return rows[past][k];
     }
 
+    /**
+     * Row of step {@code k} whose "step" gives the noise estimate.
+     *
+     * @param memory owns the result
+     */
+    MemorySegment estimateRow(int k, Memory memory) {
+        MemorySegment row = copy(k, 0, memory);
+        StepRow.set(row, StepRow.STEP_X, 0);
+        StepRow.set(row, StepRow.STEP_E, 1);
+        StepRow.set(row, StepRow.STEP_N, 0);
+        return row;
+    }
+
+    /**
+     * Row of step {@code k} for a noise estimate in the place of the network's output.
+     *
+     * @param past predictions that there are, at most {@link #history()}
+     * @param memory owns the result
+     */
+    MemorySegment estimatedRow(int k, int past, Memory memory) {
+        MemorySegment row = copy(k, past, memory);
+        StepRow.set(row, StepRow.PRED_M, 1);
+        StepRow.set(row, StepRow.PRED_X, 0);
+        return row;
+    }
+
+    private MemorySegment copy(int k, int past, Memory memory) {
+        return memory.allocate(StepRow.BYTES, "schedule").copyFrom(rows[past][k]);
+    }
+
+    /** 1 / c of x = c * x0 + sigma * e. */
+    float perClean(int k) {
+        return get(k, StepRow.INV_ALPHA);
+    }
+
+    /** c / sigma. */
+    float kappa(int k) {
+        return get(k, StepRow.KAPPA);
+    }
+
     /** What is the same in all rows of a step. */
     private float get(int k, int field) {
         return StepRow.get(rows[0][k], field);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.github.asg4j.run.denoise;
 
+import io.github.asg4j.Size;
 import io.github.asg4j.model.Denoiser;
 import io.github.asg4j.plan.Canvas;
 import io.github.asg4j.run.worker.Workers;
@@ -16,6 +17,7 @@ import java.util.List;
  * @param workers who carry the stages out
  * @param viewBatch the most views of a call
  * @param keep what is kept beyond what the picture needs
+ * @param told pixels that the network is told of the picture (SDXL's time_ids)
  */
 public record StageContext(
         Conditioning conditioning,
@@ -23,7 +25,8 @@ public record StageContext(
         long seed,
         Workers workers,
         int viewBatch,
-        Keep keep) {
+        Keep keep,
+        Size told) {
     public Canvas canvas() {
         return conditioning.canvas();
     }
@@ -31,6 +34,11 @@ public record StageContext(
     /** The same with another network, by worker. */
     public StageContext with(List<Denoiser> denoisers) {
         return new StageContext(
-                conditioning.with(denoisers), table, seed, workers, viewBatch, keep);
+                conditioning.with(denoisers), table, seed, workers, viewBatch, keep, told);
+    }
+
+    /** The same where the network is told of another size. */
+    public StageContext telling(Size pixels) {
+        return new StageContext(conditioning, table, seed, workers, viewBatch, keep, pixels);
     }
 }

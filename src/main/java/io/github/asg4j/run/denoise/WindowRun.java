@@ -14,6 +14,7 @@ import io.github.asg4j.run.worker.Workers;
 import org.jspecify.annotations.Nullable;
 
 import java.lang.foreign.MemorySegment;
+import java.util.List;
 
 /**
  * Overlapping windows over one canvas: each call reads its windows from the canvas and leaves their
@@ -36,6 +37,9 @@ public final class WindowRun extends StageRun {
     /** In strips like the canvas. */
     private final Predictions predictions;
 
+    /** What low frequencies get instead; null: nothing, and the step is one kernel. */
+    private final @Nullable LowBandStep lowBand;
+
     private final SharedTensor preview;
     private final Memory memory;
 
@@ -48,10 +52,36 @@ public final class WindowRun extends StageRun {
             StageContext context,
             SharedTensor start,
             @Nullable ObjectMask objectMask) {
+        this(windows, null, context, start, objectMask, MemorySegment.NULL);
+    }
+
+    /**
+     * A stage of a relay.
+     *
+     * @param start [C, H, W], the stage's canvas before its first step
+     * @param clean [C, H, W] in host memory, whose low frequencies the predictions of the first steps
+     *     keep; written before the first step
+     */
+    public WindowRun(
+            Stage.Leg leg, StageContext context, SharedTensor start, MemorySegment clean) {
+        this(leg.windows(), leg.lowBand(), context, start, null, clean);
+    }
+
+    private WindowRun(
+            Stage.Windows windows,
+            Stage.@Nullable LowBand band,
+            StageContext context,
+            SharedTensor start,
+            @Nullable ObjectMask objectMask,
+            MemorySegment clean) {
         Workers workers = context.workers();
         MemorySegment starts =
                 WindowViews.starts(windows, context.seed(), windows.firstStep(), workers.memory());
-        CanvasStrips strips = CanvasStrips.of(windows, windows.calls(context.viewBatch()), starts);
+        List<Stage.Call> ownCalls = windows.calls(context.viewBatch());
+        CanvasStrips strips =
+                band == null
+                        ? CanvasStrips.of(windows, ownCalls, starts)
+                        : CanvasStrips.whole(windows, ownCalls, starts);
         super(windows, context.viewBatch(), strips.count());
         this.windows = windows;
         this.table = context.table();
@@ -61,7 +91,15 @@ public final class WindowRun extends StageRun {
         memory = workers.memory();
         views =
                 new WindowViews(
-                        windows, calls(), context, windows.firstStep(), objectMask, starts, strips);
+                        windows,
+                        band,
+                        calls(),
+                        context,
+                        windows.firstStep(),
+                        objectMask,
+                        starts,
+                        strips);
+        lowBand = band == null ? null : new LowBandStep(windows, band, context, views, clean);
         Keep keep = context.keep();
         latents = new SharedTensor[keep.history() ? windows.steps() : Math.min(2, windows.steps())];
         for (int i = 0; i < latents.length; i++) {
@@ -171,7 +209,12 @@ public final class WindowRun extends StageRun {
         MemorySegment random = views.stepNoise(worker, strip, k);
         predictions.acquire(worker, k, strip);
         StepHistory history = predictions.history(worker, k);
-        views.step(worker, strip, next.on(worker), x, k, predictions.row(k), random, history);
+        if (lowBand == null) {
+            views.step(worker, strip, next.on(worker), x, k, predictions.row(k), random, history);
+        } else {
+            int past = predictions.past(k);
+            lowBand.step(worker, next.on(worker), x, k, past, random, history);
+        }
         predictions.publish(worker, k, strip);
         next.publish(worker, strip);
         if (previewStep() == k) {

@@ -47,6 +47,12 @@ public final class WindowViews {
     /** Combined network outputs [views, C, h, w] of the current step. */
     private final SharedTensor noise;
 
+    /** The same with the guidance scale of low frequencies; empty: they have no other. */
+    private final SharedTensor lowNoise;
+
+    private final float lowScale;
+    private final int rows;
+
     /** int32 [steps, views, 2]. */
     private final SharedTensor starts;
 
@@ -64,6 +70,7 @@ public final class WindowViews {
     private final PerWorker<Stepping> stepping;
 
     /**
+     * @param band what low frequencies get instead; null: nothing
      * @param calls of the windows, in the order of their views
      * @param firstCounter step in the counters of random numbers (§1) of the stage's first step
      * @param objectMask tells windows with an object from background; null: all are alike
@@ -72,6 +79,7 @@ public final class WindowViews {
      */
     public WindowViews(
             Stage.Windows windows,
+            Stage.@Nullable LowBand band,
             List<Stage.Call> calls,
             StageContext context,
             int firstCounter,
@@ -98,10 +106,14 @@ public final class WindowViews {
         this.width = windows.x().canvas();
         this.canvasPlane = (long) canvas.channels() * height * width;
         this.viewPlane = (long) canvas.channels() * windows.viewHeight() * windows.viewWidth();
-        noise =
+        long[] parts = calls.stream().mapToLong(call -> call.count() * viewPlane).toArray();
+        noise = workers.inParts("noise of all windows", parts);
+        boolean apart = band != null && band.guidanceScale() != windows.guidanceScale();
+        lowNoise =
                 workers.inParts(
-                        "noise of all windows",
-                        calls.stream().mapToLong(call -> call.count() * viewPlane).toArray());
+                        "noise of low frequencies", apart ? parts : new long[parts.length]);
+        lowScale = (float) (band == null ? windows.guidanceScale() : band.guidanceScale());
+        rows = band != null && band.guidanceScale() > 1 ? 2 : windows.rows();
         weightY = workers.of(weights(workers.memory(), windows.viewHeight()), "window weights");
         weightX = workers.of(weights(workers.memory(), windows.viewWidth()), "window weights");
         boolean stochastic = table.stochastic(windows.firstStep(), windows.steps());
@@ -130,6 +142,7 @@ public final class WindowViews {
     private final class Prepared {
         final DenoiserCall call;
         final MemorySegment noise;
+        final MemorySegment lowNoise;
 
         /** Per view; none where all views are alike. */
         final MemorySegment[] viewNoise;
@@ -145,12 +158,19 @@ public final class WindowViews {
                             context,
                             windows,
                             views,
-                            windows.rows(),
+                            rows,
                             windows.viewHeight(),
                             windows.viewWidth());
             long bytes = viewPlane * Float.BYTES;
             MemorySegment all = WindowViews.this.noise.on(worker);
             noise = all.asSlice(views.first() * bytes, views.count() * bytes);
+            lowNoise =
+                    guidesApart()
+                            ? WindowViews.this
+                                    .lowNoise
+                                    .on(worker)
+                                    .asSlice(views.first() * bytes, views.count() * bytes)
+                            : MemorySegment.NULL;
             viewNoise = new MemorySegment[objectMask == null ? 0 : views.count()];
             for (int i = 0; i < viewNoise.length; i++) {
                 viewNoise[i] = noise.asSlice(i * bytes, bytes);
@@ -269,6 +289,10 @@ public final class WindowViews {
         call.run();
         if (objectMask == null) {
             call.combine(p.noise, guidanceScale);
+            if (guidesApart()) {
+                call.combine(p.lowNoise, lowScale);
+                lowNoise.publish(worker, c);
+            }
         } else {
             for (int i = 0; i < views.count(); i++) {
                 boolean object = objectMask.holdsObject(views.first() + i);
@@ -324,8 +348,25 @@ public final class WindowViews {
         for (int c = strips.firstCall(strip); c <= strips.lastCall(strip); c++) {
             if (strips.meets(k, c, strip)) {
                 noise.acquire(worker, c);
+                if (guidesApart()) {
+                    lowNoise.acquire(worker, c);
+                }
             }
         }
+    }
+
+    /** Whether low frequencies have a guidance scale of their own. */
+    boolean guidesApart() {
+        return lowNoise.byteSize() > 0;
+    }
+
+    /**
+     * The averaged output of all windows, guided as low frequencies are; see {@link #step}.
+     *
+     * @param row that leaves the estimate
+     */
+    void stepLow(Worker worker, MemorySegment out, MemorySegment x, int k, MemorySegment row) {
+        step(worker, 0, lowNoise, out, x, k, row, MemorySegment.NULL, StepHistory.NONE);
     }
 
     /**
@@ -347,6 +388,19 @@ public final class WindowViews {
             MemorySegment row,
             MemorySegment random,
             StepHistory history) {
+        step(worker, strip, noise, out, x, k, row, random, history);
+    }
+
+    private void step(
+            Worker worker,
+            int strip,
+            SharedTensor outputs,
+            MemorySegment out,
+            MemorySegment x,
+            int k,
+            MemorySegment row,
+            MemorySegment random,
+            StepHistory history) {
         Stepping own = stepping.of(worker);
         worker.kernels()
                 .windowStep(
@@ -355,7 +409,7 @@ public final class WindowViews {
                                 .rows(strips.firstRow(strip), strips.rows(strip))
                                 .canvas(out, x)
                                 .windows(
-                                        noise.on(worker),
+                                        outputs.on(worker),
                                         own.starts[k],
                                         windows.views(),
                                         windows.viewHeight(),

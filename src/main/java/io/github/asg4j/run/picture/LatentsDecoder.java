@@ -61,7 +61,7 @@ public final class LatentsDecoder {
     }
 
     /** Memory of the picture that is decoded: float32 [3, h, w], native size where it is enlarged. */
-    MemorySegment decoded() {
+    public MemorySegment decoded() {
         return decoded;
     }
 
@@ -104,7 +104,8 @@ public final class LatentsDecoder {
      *
      * @param workers carry out the units
      */
-    MemorySegment decode(MemorySegment latents, int h, int w, Consumer<DecodeRun> workers) {
+    public MemorySegment decode(
+            MemorySegment latents, int h, int w, Consumer<DecodeRun> workers) {
         Manifest.Latent latent = context.manifest().latent();
         long cells = (long) canvas.channels() * h * w;
         MemorySegment scaled = input.asSlice(0, cells * 4);

@@ -18,32 +18,29 @@ import java.util.function.Consumer;
  */
 public final class PictureEnlarger {
     private final RequestContext context;
-    private final LatentsDecoder decoder;
     private final Upscaling upscaling;
 
-    /** float32 [3, h, w] in [0, 1] once one of {@link #decode} and {@link #take} has filled it. */
+    /** float32 [3, h, w] in [0, 1]. */
     private final MemorySegment picture;
 
     /**
-     * @param decoder in whose memory the picture of native size lies
+     * @param picture float32 [3, h, w] in [0, 1], before {@link #enlarge}
      */
-    public PictureEnlarger(RequestContext context, LatentsDecoder decoder, Upscaling upscaling) {
+    public PictureEnlarger(RequestContext context, MemorySegment picture, Upscaling upscaling) {
         this.context = context;
-        this.decoder = decoder;
         this.upscaling = upscaling;
-        picture = decoder.decoded();
+        this.picture = picture;
     }
 
     /**
-     * Makes the picture of native size from latents.
+     * Makes one of a decoded picture, which it maps to [0, 1] in place.
      *
-     * @param latents [C, h, w] of one patch
-     * @param workers carry out the units
+     * @param decoded float32 [3, h, w] in [-1, 1]; what lies outside is clamped
      */
-    public void decode(MemorySegment latents, Consumer<DecodeRun> workers) {
-        Canvas canvas = context.canvas();
-        decoder.decode(latents, canvas.y().patch(), canvas.x().patch(), workers);
-        UnitRange.enter(context.kernels(), picture);
+    public static PictureEnlarger of(
+            RequestContext context, MemorySegment decoded, Upscaling upscaling) {
+        UnitRange.enter(context.kernels(), decoded);
+        return new PictureEnlarger(context, decoded, upscaling);
     }
 
     /**

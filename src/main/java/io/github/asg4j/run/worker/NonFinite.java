@@ -34,7 +34,7 @@ public final class NonFinite {
     public static void checkEncoded(Kernels kernels, MemorySegment latents) {
         if (kernels.firstNonFinite(latents, latents.byteSize() / 4) >= 0) {
             throw new BadBundleException(
-                    "the VAE encoder returned a NaN or an infinity for the start picture: export it"
+                    "the VAE encoder returned a NaN or an infinity from a picture: export it"
                             + " with --precision fp32, or use a VAE that is safe in fp16");
         }
     }

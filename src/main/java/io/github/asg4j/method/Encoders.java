@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.github.asg4j.method;
+
+import io.github.asg4j.BadRequestException;
+import io.github.asg4j.model.Manifest;
+
+/** The VAE's encoder, which not every bundle has. */
+final class Encoders {
+    private Encoders() {}
+
+    /**
+     * Refuses a bundle without one.
+     *
+     * @param purpose what needs it, as in "which --image needs"
+     * @param instead what would do without it
+     * @throws BadRequestException that says how to make one
+     */
+    static void require(Manifest manifest, String purpose, String instead) {
+        if (manifest.vae().encoder() == null) {
+            throw new BadRequestException(
+                    "the bundle \""
+                            + manifest.name()
+                            + "\" has no VAE encoder (vae.encoder in "
+                            + Manifest.FILE_NAME
+                            + "), "
+                            + purpose
+                            + ": export it again from its checkpoint (onnx-export), which writes"
+                            + " vae_encoder.onnx, or "
+                            + instead);
+        }
+    }
+}

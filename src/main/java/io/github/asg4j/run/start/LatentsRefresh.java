@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.github.asg4j.run.start;
+
+import io.github.asg4j.RelayStage;
+import io.github.asg4j.device.Memory;
+import io.github.asg4j.kernel.Kernels;
+import io.github.asg4j.kernel.ResampleAxis;
+import io.github.asg4j.kernel.Resize;
+import io.github.asg4j.model.Manifest;
+import io.github.asg4j.plan.Canvas;
+import io.github.asg4j.plan.Stage;
+import io.github.asg4j.plan.Upscaling;
+import io.github.asg4j.run.picture.LatentsDecoder;
+import io.github.asg4j.run.picture.PictureEnlarger;
+import io.github.asg4j.run.picture.TileUnits;
+import io.github.asg4j.run.worker.NonFinite;
+import io.github.asg4j.run.worker.RequestContext;
+import io.github.asg4j.schedule.Level;
+
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.nio.file.Path;
+import java.util.function.Consumer;
+
+/**
+ * What happens between two stages of a relay (SPEC §11), in host memory: the clean latents of the first
+ * one become the canvas of the next, enlarged, by way of pixels or not, and noised anew.
+ */
+public final class LatentsRefresh {
+    /** Standard deviation of the blur that an unsharp mask takes away: the middle of DiffuseHigh's range. */
+    private static final double SHARPEN_BLUR = 1.05;
+
+    private final RequestContext context;
+    private final LatentsDecoder decoder;
+    private final Consumer<TileUnits> workers;
+    private final Kernels kernels;
+    private final Canvas canvas;
+
+    /**
+     * @param decoder of the request
+     * @param workers carry out the units of a decode or an upscaler
+     */
+    public LatentsRefresh(
+            RequestContext context, LatentsDecoder decoder, Consumer<TileUnits> workers) {
+        this.context = context;
+        this.decoder = decoder;
+        this.workers = workers;
+        kernels = context.kernels();
+        canvas = context.canvas();
+    }
+
+    /**
+     * Where the next stage finds its start.
+     *
+     * @param leg the next stage
+     * @param number of the stage, from 1 on
+     * @param clean float32 [C, H, W] for the enlarged latents
+     * @param noised float32 [C, H, W] for the stage's canvas
+     */
+    public record Handover(Stage.Leg leg, int number, MemorySegment clean, MemorySegment noised) {
+        Stage.Refresh refresh() {
+            return java.util.Objects.requireNonNull(leg.refresh());
+        }
+
+        int height() {
+            return leg.windows().y().canvas();
+        }
+
+        int width() {
+            return leg.windows().x().canvas();
+        }
+    }
+
+    /**
+     * Hands over the latents of the stage before.
+     *
+     * @param latents float32 [C, h, w], predicted clean ones
+     * @return the canvas of the next stage
+     */
+    public MemorySegment latents(MemorySegment latents, Handover next) {
+        Stage.Refresh refresh = next.refresh();
+        try (Memory work = new Memory("a refresh")) {
+            if (refresh.inPixels()) {
+                MemorySegment picture =
+                        decoder.decode(latents, refresh.height(), refresh.width(), workers::accept);
+                encode(enlarged(picture, next, work), next);
+            } else {
+                new Resize(
+                                work,
+                                canvas.channels(),
+                                ResampleAxis.bilinear(work, refresh.height(), next.height()),
+                                ResampleAxis.bilinear(work, refresh.width(), next.width()))
+                        .run(kernels, next.clean(), latents);
+            }
+        }
+        return noise(next);
+    }
+
+    /**
+     * Hands over a given picture of native size.
+     *
+     * @return the canvas of the next stage
+     */
+    public MemorySegment picture(Path file, Handover next) {
+        try (Memory work = new Memory("the start picture")) {
+            MemorySegment picture =
+                    GivenPicture.read(file, canvas, kernels, work, (float) (1 / 127.5), -1);
+            encode(enlarged(picture, next, work), next);
+        }
+        return noise(next);
+    }
+
+    /** A picture [3, h, w] in [-1, 1] at the size of the next stage, in the same range. */
+    private MemorySegment enlarged(MemorySegment picture, Handover next, Memory work) {
+        Stage.Refresh refresh = next.refresh();
+        int factor = canvas.y().factor();
+        int h = refresh.height() * factor;
+        int w = refresh.width() * factor;
+        int height = next.height() * factor;
+        int width = next.width() * factor;
+        clamp(picture);
+        MemorySegment enlarged = work.floats(3L * height * width, "enlarged picture");
+        Upscaling networks = refresh.upscaling();
+        if (networks != null) {
+            MemorySegment upscaled =
+                    PictureEnlarger.of(context, picture, networks).enlarge(workers::accept);
+            kernels.scaleShift(upscaled, upscaled, upscaled.byteSize() / 4, 2, -1);
+            Resize.antialiasedBicubic(
+                            work, 3, networks.height(), networks.width(), height, width)
+                    .run(kernels, enlarged, upscaled);
+        } else if (refresh.enlarge() == RelayStage.Enlarge.NEAREST) {
+            new Resize(
+                            work,
+                            3,
+                            ResampleAxis.nearest(work, h, height),
+                            ResampleAxis.nearest(work, w, width))
+                    .run(kernels, enlarged, picture);
+        } else {
+            Resize.antialiasedBicubic(work, 3, h, w, height, width).run(kernels, enlarged, picture);
+        }
+        if (refresh.sharpen() > 0) {
+            sharpen(enlarged, (float) refresh.sharpen(), height, width, work);
+        }
+        clamp(enlarged);
+        return enlarged;
+    }
+
+    /** An unsharp mask: (weight + 1) y - weight * blur(y), 3 x 3. */
+    private void sharpen(
+            MemorySegment picture, float weight, int height, int width, Memory work) {
+        double side = Math.exp(-1 / (2 * SHARPEN_BLUR * SHARPEN_BLUR));
+        double[] taps = {side / (1 + 2 * side), 1 / (1 + 2 * side), side / (1 + 2 * side)};
+        MemorySegment blurred = work.floats(3L * height * width, "blurred picture");
+        new Resize(
+                        work,
+                        3,
+                        ResampleAxis.filter(work, height, taps),
+                        ResampleAxis.filter(work, width, taps))
+                .run(kernels, blurred, picture);
+        kernels.blend(picture, picture, blurred, 3L * height * width, weight + 1, -weight);
+    }
+
+    private static void clamp(MemorySegment picture) {
+        for (long i = 0; i < picture.byteSize() / 4; i++) {
+            float v = picture.getAtIndex(ValueLayout.JAVA_FLOAT, i);
+            picture.setAtIndex(ValueLayout.JAVA_FLOAT, i, Math.clamp(v, -1f, 1f));
+        }
+    }
+
+    private void encode(MemorySegment picture, Handover next) {
+        Manifest.Latent latent = context.manifest().latent();
+        MemorySegment clean = next.clean();
+        context.devices()
+                .onFront(
+                        () -> {
+                            context.model()
+                                    .vaeEncoder()
+                                    .encode(picture, next.height(), next.width(), clean);
+                            return clean;
+                        });
+        NonFinite.checkEncoded(kernels, clean);
+        long n = clean.byteSize() / 4;
+        kernels.scaleShift(clean, clean, n, 1, (float) -latent.shift());
+        kernels.scaleShift(clean, clean, n, (float) latent.scaling(), 0);
+    }
+
+    /** The enlarged latents with fresh noise of the stage's first level. */
+    private MemorySegment noise(Handover next) {
+        Level level = context.planned().schedule().levels().get(next.leg().firstStep());
+        MemorySegment noised = next.noised();
+        long n = noised.byteSize() / 4;
+        long seed = context.request().seed();
+        kernels.normal(noised, n, seed, 0, next.number(), Kernels.PHASE_NOISE, 1);
+        kernels.blend(
+                noised, next.clean(), noised, n, (float) level.alpha(), (float) level.sigma());
+        return noised;
+    }
+}
