@@ -434,13 +434,13 @@ def method_cases():
                     guidance_scale=2.0)
     variant("relay-2x-frecas-euler", preset="frecas", guidance_scale=2.0)
     variant("relay-1x-frecas", width=64, height=64, preset="frecas", scheduler="ddim")
-    variant("relay-2x1-windows", width=128, height=64, stages=(
+    variant("relay-2x1-windows", preset=None, width=128, height=64, stages=(
         relay.Stage(1, (0.0, 0.6, 1.0)), relay.Stage(1.5, (0.4, 0.8, 1.0), windows=0.5, guidance=2.0, told="picture"),
         relay.Stage(None, (0.6, 1.0, 1.0), windows=0.75)))
-    variant("relay-2.125x1-windows-bands-held-dpmpp-2m", width=136, height=64, scheduler="dpmpp_2m", stages=(
+    variant("relay-2.125x1-windows-bands-held-dpmpp-2m", preset=None, width=136, height=64, scheduler="dpmpp_2m", stages=(
         relay.Stage(1, (0.0, 0.8, 1.0)), relay.Stage(None, (0.5, 1.0, 1.0), windows=0.5, guidance=2.0, low=0.5, hold=0.5,
                                                      sharpen=0.5)))
-    variant("relay-3x-upscaler-ddim-eta-1", width=192, height=192, stages=(
+    variant("relay-3x-upscaler-ddim-eta-1", preset=None, width=192, height=192, stages=(
         relay.Stage(1, (0.0, 0.8, 1.0)), relay.Stage(None, (0.7, 1.0, 1.0), windows=0.5, enlarge="upscaler")), **ddim)
     variant("relay-2x-image", preset="diffusehigh", image=START, guidance_scale=2.0)
     variant("relay-2x-no-cfg", preset="frecas", guidance_scale=1.0, scheduler="ddim")

@@ -116,7 +116,7 @@ class OptionTableTest {
         for (RequestOption<?> option : RequestOptions.ALL) {
             boolean ofAMethod =
                     switch (option.section()) {
-                        case STAGE1, WINDOWS, PHASES, DILATION -> true;
+                        case STAGE1, WINDOWS, PHASES, RELAY, DILATION -> true;
                         case PICTURE, TENSORS -> false;
                     };
             assertEquals(

@@ -35,6 +35,12 @@ record MethodText(String title, String paper, String idea) {
                             "arXiv\u00a02311.16973",
                             "native size first, then phases of growing size with skip residual and"
                                     + " dilated sampling");
+            case "relay" ->
+                    new MethodText(
+                            "Relay",
+                            "arXiv\u00a02503.02537",
+                            "native size first, then enlarged, noised anew and denoised in a few"
+                                    + " steps");
             case "scalecrafter" ->
                     new MethodText(
                             "ScaleCrafter",

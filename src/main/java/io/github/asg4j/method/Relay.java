@@ -202,6 +202,7 @@ final class Relay implements Method {
         int fromHeight = before == null ? canvas.y().patch() : before.y().canvas();
         int fromWidth = before == null ? canvas.x().patch() : before.x().canvas();
         return new Stage.Leg(
+                number,
                 row,
                 windows,
                 fresh ? null : refresh(setting, row, fromHeight, fromWidth, height),

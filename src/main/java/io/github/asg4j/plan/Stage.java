@@ -377,6 +377,7 @@ public sealed interface Stage {
      * A stage of a relay (SPEC §11): windows over a canvas that is the stage before it, enlarged and
      * noised anew.
      *
+     * @param number of its row in the relay's table, from 1 on
      * @param row of the relay's table that it was made of
      * @param windows over the stage's canvas
      * @param refresh how the canvas comes from the stage before; null: it is noise
@@ -384,6 +385,7 @@ public sealed interface Stage {
      * @param lowBand what low frequencies get instead; null: nothing
      */
     record Leg(
+            int number,
             RelayStage row,
             Windows windows,
             @Nullable Refresh refresh,

@@ -161,7 +161,7 @@ final class StageFactory {
         long plane = (long) canvas.channels() * windows.y().canvas() * windows.x().canvas();
         MemorySegment clean = workers.memory().floats(plane, "refreshed latents");
         MemorySegment noised = workers.memory().floats(plane, "refreshed canvas");
-        handovers.put(index, new LatentsRefresh.Handover(leg, index + 1, clean, noised));
+        handovers.put(index, new LatentsRefresh.Handover(leg, clean, noised));
         return new WindowRun(leg, own, workers.of(noised, "refreshed canvas"), clean);
     }
 

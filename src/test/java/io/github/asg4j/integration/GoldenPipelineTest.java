@@ -15,15 +15,18 @@ import io.github.asg4j.EngineOptions;
 import io.github.asg4j.GeneratedImage;
 import io.github.asg4j.GenerationRequest;
 import io.github.asg4j.GuideOptions;
+import io.github.asg4j.LegOptions;
 import io.github.asg4j.MethodOptions;
 import io.github.asg4j.MethodOptions.AsgOptions;
 import io.github.asg4j.MethodOptions.CutDiffusionOptions;
 import io.github.asg4j.MethodOptions.DemoFusionOptions;
 import io.github.asg4j.MethodOptions.DirectOptions;
 import io.github.asg4j.MethodOptions.MultiDiffusionOptions;
+import io.github.asg4j.MethodOptions.RelayOptions;
 import io.github.asg4j.MethodOptions.ScaleCrafterOptions;
 import io.github.asg4j.MethodOptions.SuperResOptions;
 import io.github.asg4j.PhaseOptions;
+import io.github.asg4j.RelayStage;
 import io.github.asg4j.Tiny;
 import io.github.asg4j.WindowOptions;
 import io.github.asg4j.image.Npy;
@@ -163,6 +166,7 @@ class GoldenPipelineTest {
                     case CutDiffusionOptions cut -> new CutDiffusionOptions(guide, windows);
                     case MultiDiffusionOptions multi -> new MultiDiffusionOptions(windows);
                     case DemoFusionOptions demo -> new DemoFusionOptions(phases, windows);
+                    case RelayOptions relay -> relay.withLegs(legs(s)).withWindows(seen(s));
                     case ScaleCrafterOptions scale -> new ScaleCrafterOptions(dilation);
                     case DirectOptions direct -> direct;
                     case SuperResOptions superRes -> superRes;
@@ -175,12 +179,31 @@ class GoldenPipelineTest {
                 .steps(s.get("steps").asInt())
                 .guidanceScale(s.get("guidance_scale").asDouble())
                 .scheduler(s.get("scheduler").asText())
-                .spacing(s.get("spacing").asText())
+                .spacing(legs(s).preset() == LegOptions.Preset.FRECAS ? null : spacing(s))
                 .eta(s.get("eta").asDouble())
                 .options(options)
                 .image(picture.isNull() ? null : Content.file(GOLDENS.resolve(picture.asText())))
                 .dumpDirectory(dump)
                 .build();
+    }
+
+    private static String spacing(JsonNode s) {
+        return s.get("spacing").asText();
+    }
+
+    private static LegOptions legs(JsonNode s) {
+        LegOptions legs =
+                LegOptions.DEFAULT.withStages(RelayStage.table(s.get("stages").asText()));
+        return s.get("preset").isNull()
+                ? legs
+                : legs.withPreset(value(LegOptions.Preset.class, s, "preset"));
+    }
+
+    /** A relay's stages say themselves how far apart windows are. */
+    private static WindowOptions seen(JsonNode s) {
+        return WindowOptions.DEFAULT
+                .withWeight(value(WindowOptions.Weight.class, s, "window_weight"))
+                .withConditioning(value(WindowOptions.Conditioning.class, s, "window_conditioning"));
     }
 
     private static Map<String, Double> factors(JsonNode pairs) {
@@ -209,7 +232,12 @@ class GoldenPipelineTest {
                 case "guides.npy" -> steps(file, dumped("stage1", "guide", length(file)));
                 case "masks.npy" -> keyMasks(file);
                 case "stage2.npy" -> steps(file, canvas(length(file)));
-                case "phase1.npy", "phase2.npy", "phase3.npy" ->
+                case "phase1.npy",
+                        "phase2.npy",
+                        "phase3.npy",
+                        "relay1.npy",
+                        "relay2.npy",
+                        "relay3.npy" ->
                         steps(file, dumped(file.replace(".npy", ""), "latents", length(file)));
                 case "latents.npy", "image.npy" -> {} // follow from the last step
                 case "rgb8.npy" -> rgb8(file);

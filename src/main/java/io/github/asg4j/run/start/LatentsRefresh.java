@@ -53,11 +53,10 @@ public final class LatentsRefresh {
      * Where the next stage finds its start.
      *
      * @param leg the next stage
-     * @param number of the stage, from 1 on
      * @param clean float32 [C, H, W] for the enlarged latents
      * @param noised float32 [C, H, W] for the stage's canvas
      */
-    public record Handover(Stage.Leg leg, int number, MemorySegment clean, MemorySegment noised) {
+    public record Handover(Stage.Leg leg, MemorySegment clean, MemorySegment noised) {
         Stage.Refresh refresh() {
             return java.util.Objects.requireNonNull(leg.refresh());
         }
@@ -190,7 +189,7 @@ public final class LatentsRefresh {
         MemorySegment noised = next.noised();
         long n = noised.byteSize() / 4;
         long seed = context.request().seed();
-        kernels.normal(noised, n, seed, 0, next.number(), Kernels.PHASE_NOISE, 1);
+        kernels.normal(noised, n, seed, 0, next.leg().number(), Kernels.PHASE_NOISE, 1);
         kernels.blend(
                 noised, next.clean(), noised, n, (float) level.alpha(), (float) level.sigma());
         return noised;
