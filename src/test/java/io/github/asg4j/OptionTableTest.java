@@ -21,6 +21,9 @@ class OptionTableTest {
     /** Options whose setting in a picture has another name. */
     private static final Map<String, PictureSetting> DECIDED =
             Map.of(
+                    "stage_views", PictureSetting.STAGES,
+                    "enlarge", PictureSetting.STAGES,
+                    "strength", PictureSetting.STAGES,
                     "stage1_share", PictureSetting.STAGE1_STEPS,
                     "patch_aspect", PictureSetting.PATCHES,
                     "dilate", PictureSetting.DILATION,

@@ -52,6 +52,14 @@ class RequestJsonTest {
                     Map.entry("jitter", List.of("0", "3")),
                     Map.entry("window-weight", List.of("feather", "uniform")),
                     Map.entry("window-conditioning", List.of("crop", "whole")),
+                    Map.entry("preset", List.of("frecas", "hires-fix")),
+                    Map.entry(
+                            "stages",
+                            List.of(
+                                    "1x 0..0.6; full 0.6..1 guidance=6",
+                                    "1x 0..1; 1.5x t343..0/10 low=0.1 windows=0.75")),
+                    Map.entry("stage-views", List.of("whole", "windows")),
+                    Map.entry("enlarge", List.of("bicubic", "latent")),
                     Map.entry("dilate", List.of("mid_block=2,up_blocks.0=2.5")),
                     Map.entry("dilate-course", List.of("constant", "progressive")),
                     Map.entry("damped", List.of("a=1", "b=8,a=1.0000000000000002")));
@@ -68,7 +76,9 @@ class RequestJsonTest {
         for (int i = 0; i < 300; i++) {
             GenerationRequest.Builder builder = GenerationRequest.builder("a ball").method(method);
             for (RequestOption<?> option : RequestOptions.ALL) {
-                boolean otherStart = option.name().equals("latents") && seen.contains("image" + i);
+                boolean otherStart =
+                        option.name().equals("latents") && seen.contains("image" + i)
+                                || option.name().equals("stages") && seen.contains("preset" + i);
                 if (option.name().equals("method")
                         || otherStart
                         || !option.methods().contains(method)

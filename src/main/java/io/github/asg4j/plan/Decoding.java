@@ -286,6 +286,17 @@ public record Decoding(
         return TAIL_PIXEL_BYTES * vae.width() * pixels;
     }
 
+    /**
+     * Bytes that the VAE's encoder works in, which takes a picture whole: as its decoder, which mirrors
+     * it.
+     *
+     * @param rows of the latents that it makes
+     * @param columns alike
+     */
+    public long encodeBytes(int rows, int columns) {
+        return wholeBytes(rows, columns);
+    }
+
     private long wholeBytes(int rows, int columns) {
         return Math.max(pixelBytes(rows, columns), scoreBytes(rows, columns));
     }

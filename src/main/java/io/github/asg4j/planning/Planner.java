@@ -151,7 +151,8 @@ public final class Planner {
         Canvas canvas = work.canvas();
         Manifest.Denoiser denoiser = manifest.denoiser();
         int history = sampler(work.request()).solver().history();
-        BiFunction<Integer, Long, MemoryEstimate> drawing =
+        long encode = encodeBytes(work);
+        BiFunction<Integer, Long, MemoryEstimate> elsewhere =
                 (count, weights) ->
                         MemoryEstimate.of(
                                 canvas,
@@ -163,6 +164,9 @@ public final class Planner {
                                 history,
                                 denoiser,
                                 !gpus.isEmpty());
+        // What the encoder has taken it keeps.
+        BiFunction<Integer, Long, MemoryEstimate> drawing =
+                (count, weights) -> elsewhere.apply(count, weights).withVae(encode, 0);
         long weights = weights(stages) + compiledBytes(stages, viewBatch);
         Decoding decoding =
                 stages.isEmpty()
@@ -177,7 +181,8 @@ public final class Planner {
             // The first has the text encoders and the VAE, each has its own denoiser.
             boolean first = devices.isEmpty();
             long own = first ? weights : otherWeights(stages, decoding);
-            devices.put(gpu, onDevice(drawing.apply(1, own), decoding, first));
+            MemoryEstimate one = (first ? drawing : elsewhere).apply(1, own);
+            devices.put(gpu, onDevice(one, decoding, first));
         }
         MemoryEstimate all = drawing.apply(workers, weights);
         return new Plan(
@@ -192,6 +197,25 @@ public final class Planner {
                 arithmetic,
                 gpus.isEmpty() ? onHost(all, decoding, workers) : beside(all, decoding, workers),
                 devices);
+    }
+
+    /** Bytes that the VAE's encoder works in where a relay hands a picture on. */
+    private long encodeBytes(Work work) {
+        Manifest.Latent latent = manifest.latent();
+        long most = 0;
+        for (Stage stage : work.stages()) {
+            if (stage instanceof Stage.Leg leg && leg.refresh() != null && leg.refresh().inPixels()) {
+                int rows = leg.windows().y().canvas();
+                int columns = leg.windows().x().canvas();
+                Decoding.Tiling usual = Decoding.Tiling.usual(latent.vaeFactor());
+                most =
+                        Math.max(
+                                most,
+                                new Decoding(manifest.vae(), latent, rows, columns, usual, 1)
+                                        .encodeBytes(rows, columns));
+            }
+        }
+        return most;
     }
 
     private static MemoryEstimate onDevice(

@@ -33,7 +33,6 @@ import io.github.asg4j.run.report.ProgressReporter;
 import io.github.asg4j.run.report.ReportBuilder;
 import io.github.asg4j.run.start.Embeddings;
 import io.github.asg4j.run.start.GivenPicture;
-import io.github.asg4j.run.start.LatentsRefresh;
 import io.github.asg4j.run.start.StartLatents;
 import io.github.asg4j.run.start.TextConditioning;
 import io.github.asg4j.run.work.Cancellation;

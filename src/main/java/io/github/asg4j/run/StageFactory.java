@@ -11,7 +11,6 @@ import io.github.asg4j.run.denoise.ScaleCrafterRun;
 import io.github.asg4j.run.denoise.StageContext;
 import io.github.asg4j.run.denoise.StageRun;
 import io.github.asg4j.run.denoise.WindowRun;
-import io.github.asg4j.run.start.LatentsRefresh;
 import io.github.asg4j.run.start.StartLatents;
 import io.github.asg4j.run.work.WorkScheduler;
 import io.github.asg4j.run.worker.RequestContext;

@@ -64,7 +64,8 @@ class AllocationTest {
                                         GuideOptions.DEFAULT.withInteractionSteps(
                                                 GuideOptions.EVERY_STEP)))
                         .build(),
-                Tiny.request().method("demofusion").build());
+                Tiny.request().method("demofusion").build(),
+                Tiny.request().method("relay").build());
     }
 
     private static long allocated(

@@ -13,7 +13,9 @@ import io.github.asg4j.GenerationEvent;
 import io.github.asg4j.GenerationListener;
 import io.github.asg4j.GenerationRequest;
 import io.github.asg4j.GuideOptions;
+import io.github.asg4j.LegOptions;
 import io.github.asg4j.MethodOptions.AsgOptions;
+import io.github.asg4j.MethodOptions.RelayOptions;
 import io.github.asg4j.PatchReport;
 import io.github.asg4j.TestEngines;
 import io.github.asg4j.Tiny;
@@ -88,6 +90,8 @@ class CudaParityTest {
                 Tiny.request().method("multidiffusion").size(256, 192).viewBatch(1).build(),
                 Tiny.request().method("cutdiffusion").scheduler("ddim").eta(1).build(),
                 Tiny.request().method("demofusion").build(),
+                relay(LegOptions.Preset.FRECAS).viewBatch(2).build(),
+                relay(LegOptions.Preset.DIFFUSEHIGH).scheduler("dpmpp_2m").build(),
                 Tiny.request().scheduler("dpmpp_2m_karras").viewBatch(3).build(),
                 Tiny.request()
                         .options(AsgOptions.DEFAULT.withGuide(guide.withInteractionSteps(2)))
@@ -96,6 +100,12 @@ class CudaParityTest {
                         .build(),
                 Tiny.request().method("multidiffusion").scheduler("dpmpp_2m").viewBatch(1).build(),
                 Tiny.request().method("demofusion").scheduler("dpmpp_2m_karras").build());
+    }
+
+    private static GenerationRequest.Builder relay(LegOptions.Preset preset) {
+        LegOptions legs = LegOptions.DEFAULT.withPreset(preset);
+        return Tiny.request()
+                .options(RelayOptions.DEFAULT.withLegs(legs.withViews(LegOptions.Views.WINDOWS)));
     }
 
     @ParameterizedTest

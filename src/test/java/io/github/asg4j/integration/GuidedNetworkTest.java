@@ -41,7 +41,7 @@ class GuidedNetworkTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"direct", "asg", "multidiffusion", "demofusion"})
+    @ValueSource(strings = {"direct", "asg", "multidiffusion", "demofusion", "relay"})
     void theScaleChangesThePictureThoughNoUnconditionalRowIsRun(String method) {
         try (Engine one = Engine.open(Tiny.options(bundle(), 1));
                 Engine two = Engine.open(Tiny.options(folder, 2))) {

@@ -81,7 +81,8 @@ class LossTest {
         "asg, stage1, 1, 3, false",
         "asg, stage2, -1, 2, false",
         "asg, stage2, -1, 2, true",
-        "demofusion, phase2, 2, 6, true"
+        "demofusion, phase2, 2, 6, true",
+        "relay, relay2, -1, 1, false"
     })
     void theOthersTakeThePastPredictionsOfALostWorker(
             String method, String stage, int worker, int step, boolean joins) {

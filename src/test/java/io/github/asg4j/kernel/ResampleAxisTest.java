@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.github.asg4j.kernel;
 
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 
@@ -13,6 +14,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.MethodSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 import java.io.IOException;
 import java.io.InputStream;
@@ -54,6 +56,70 @@ class ResampleAxisTest {
                 }
             }
         }
+    }
+
+    /** Daubechies' db4 has four vanishing moments: cubics have no detail, away from the border. */
+    @ParameterizedTest
+    @ValueSource(ints = {16, 21, 40})
+    void theApproximationBandOfACubicIsTheCubic(int cells) {
+        double[] synthesis = {
+            0.23037781330885523, 0.7148465705525415, 0.6308807679295904, -0.02798376941698385,
+            -0.18703481171888114, 0.030841381835986965, 0.032883011666982945, -0.010597401784997278
+        };
+        double[] analysis = new double[8];
+        for (int i = 0; i < 8; i++) {
+            analysis[i] = synthesis[7 - i];
+        }
+        double[] cubic = new double[cells];
+        for (int i = 0; i < cells; i++) {
+            double x = (double) i / cells - 0.4;
+            cubic[i] = 1 + 2 * x - 3 * x * x + 4 * x * x * x;
+        }
+        try (Memory memory = new Memory("test")) {
+            ResampleAxis down = ResampleAxis.waveletDown(memory, cells, analysis);
+            ResampleAxis up = ResampleAxis.waveletUp(memory, cells, synthesis);
+            assertEquals((cells + 7) / 2, down.to());
+            double[] back = applied(up, applied(down, cubic));
+            for (int i = 7; i < cells - 7; i++) {
+                assertEquals(cubic[i], back[i], 1e-6, "cell " + i);
+            }
+            double[] ones = new double[cells];
+            java.util.Arrays.fill(ones, 1);
+            for (double one : applied(up, applied(down, ones))) {
+                assertEquals(1, one, 1e-6, "mirrored at the border");
+            }
+        }
+    }
+
+    @Test
+    void linearNearestAndMirroredCells() {
+        double[] ramp = {0, 1, 2, 3};
+        try (Memory memory = new Memory("test")) {
+            assertArrayEquals(
+                    new double[] {0, 0.25, 0.75, 1.25, 1.75, 2.25, 2.75, 3},
+                    applied(ResampleAxis.bilinear(memory, 4, 8), ramp));
+            assertArrayEquals(
+                    new double[] {0.5, 2.5}, applied(ResampleAxis.bilinear(memory, 4, 2), ramp));
+            assertArrayEquals(
+                    new double[] {0, 0, 1, 2, 2, 3},
+                    applied(ResampleAxis.nearest(memory, 4, 6), ramp));
+            assertArrayEquals(
+                    new double[] {0.5, 1, 2, 2.5},
+                    applied(ResampleAxis.filter(memory, 4, 0.25, 0.5, 0.25), ramp));
+        }
+    }
+
+    private static double[] applied(ResampleAxis axis, double[] source) {
+        double[] out = new double[axis.to()];
+        for (int i = 0; i < out.length; i++) {
+            for (int tap = 0; tap < axis.taps(); tap++) {
+                long entry = (long) i * axis.taps() + tap;
+                out[i] +=
+                        source[axis.index().getAtIndex(ValueLayout.JAVA_INT, entry)]
+                                * axis.weight().getAtIndex(ValueLayout.JAVA_FLOAT, entry);
+            }
+        }
+        return out;
     }
 
     /** Enlarged twice with two more source cells on each side: the inner part is what it was. */

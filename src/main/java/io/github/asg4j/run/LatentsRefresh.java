@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-package io.github.asg4j.run.start;
+package io.github.asg4j.run;
 
 import io.github.asg4j.RelayStage;
 import io.github.asg4j.device.Memory;
@@ -13,6 +13,7 @@ import io.github.asg4j.plan.Upscaling;
 import io.github.asg4j.run.picture.LatentsDecoder;
 import io.github.asg4j.run.picture.PictureEnlarger;
 import io.github.asg4j.run.picture.TileUnits;
+import io.github.asg4j.run.start.GivenPicture;
 import io.github.asg4j.run.worker.NonFinite;
 import io.github.asg4j.run.worker.RequestContext;
 import io.github.asg4j.schedule.Level;
@@ -20,13 +21,14 @@ import io.github.asg4j.schedule.Level;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.file.Path;
+import java.util.Objects;
 import java.util.function.Consumer;
 
 /**
  * What happens between two stages of a relay (SPEC §11), in host memory: the clean latents of the first
  * one become the canvas of the next, enlarged, by way of pixels or not, and noised anew.
  */
-public final class LatentsRefresh {
+final class LatentsRefresh {
     /** Standard deviation of the blur that an unsharp mask takes away: the middle of DiffuseHigh's range. */
     private static final double SHARPEN_BLUR = 1.05;
 
@@ -40,7 +42,7 @@ public final class LatentsRefresh {
      * @param decoder of the request
      * @param workers carry out the units of a decode or an upscaler
      */
-    public LatentsRefresh(
+    LatentsRefresh(
             RequestContext context, LatentsDecoder decoder, Consumer<TileUnits> workers) {
         this.context = context;
         this.decoder = decoder;
@@ -56,9 +58,9 @@ public final class LatentsRefresh {
      * @param clean float32 [C, H, W] for the enlarged latents
      * @param noised float32 [C, H, W] for the stage's canvas
      */
-    public record Handover(Stage.Leg leg, MemorySegment clean, MemorySegment noised) {
+    record Handover(Stage.Leg leg, MemorySegment clean, MemorySegment noised) {
         Stage.Refresh refresh() {
-            return java.util.Objects.requireNonNull(leg.refresh());
+            return Objects.requireNonNull(leg.refresh());
         }
 
         int height() {
@@ -76,7 +78,7 @@ public final class LatentsRefresh {
      * @param latents float32 [C, h, w], predicted clean ones
      * @return the canvas of the next stage
      */
-    public MemorySegment latents(MemorySegment latents, Handover next) {
+    MemorySegment latents(MemorySegment latents, Handover next) {
         Stage.Refresh refresh = next.refresh();
         try (Memory work = new Memory("a refresh")) {
             if (refresh.inPixels()) {
@@ -100,7 +102,7 @@ public final class LatentsRefresh {
      *
      * @return the canvas of the next stage
      */
-    public MemorySegment picture(Path file, Handover next) {
+    MemorySegment picture(Path file, Handover next) {
         try (Memory work = new Memory("the start picture")) {
             MemorySegment picture =
                     GivenPicture.read(file, canvas, kernels, work, (float) (1 / 127.5), -1);
