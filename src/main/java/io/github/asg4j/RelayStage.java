@@ -237,8 +237,15 @@ public record RelayStage(
     /** In the order in which they are written. */
     private static final List<String> KEYS =
             List.of(
-                    "density", "guidance", "low", "windows", "enlarge", "sharpen", "hold",
-                    "lowpass", "told");
+                    "density",
+                    "guidance",
+                    "low",
+                    "windows",
+                    "enlarge",
+                    "sharpen",
+                    "hold",
+                    "lowpass",
+                    "told");
 
     /**
      * Reads a stage: its scale, {@code 1x}, {@code 2.5x} or {@code full}; its noise levels, {@code

@@ -159,8 +159,7 @@ public final class ReportJson {
         }
         settings(stage)
                 .forEach(
-                        (name, value) ->
-                                map.put(name == STAGES ? "row" : name.key(), json(value)));
+                        (name, value) -> map.put(name == STAGES ? "row" : name.key(), json(value)));
         if (stage.settings() instanceof StageReport.Dilated dilated) {
             map.put("dilation_by_step", bySteps(dilated.dilationBySteps()));
             if (dilated.dampedSteps() > 0) {

@@ -22,8 +22,7 @@ final class DemoFusion implements Method {
         List<Stage> stages = new ArrayList<>();
         boolean given = setting.request().image() != null;
         if (given) {
-            Encoders.require(
-                    setting.manifest(), "which --image needs", "draw without --image");
+            Encoders.require(setting.manifest(), "which --image needs", "draw without --image");
         } else {
             stages.add(Direct.whole(setting, patchHeight(setting), patchWidth(setting), "phase1"));
         }

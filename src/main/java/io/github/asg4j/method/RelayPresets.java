@@ -70,7 +70,8 @@ final class RelayPresets {
                 Method.Sampling.AS_BUNDLE,
                 List.of(
                         new RelayStage(1, new Part(0, 0.8, 1)),
-                        new RelayStage(FULL, new Part(0.8, 1, 1)).withWindows(scale > 2 ? 0.75 : 0)));
+                        new RelayStage(FULL, new Part(0.8, 1, 1))
+                                .withWindows(scale > 2 ? 0.75 : 0)));
     }
 
     /**

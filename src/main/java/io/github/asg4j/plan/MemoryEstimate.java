@@ -161,8 +161,7 @@ public record MemoryEstimate(
                 (long) (decoded * (3 * 4 + 4) + enlarged + pixels * (3 + 3)));
     }
 
-    private static double windows(
-            Stage.Windows w, Canvas canvas, double view, int predictions) {
+    private static double windows(Stage.Windows w, Canvas canvas, double view, int predictions) {
         double cells = (double) w.y().canvas() * w.x().canvas();
         return view * w.views() + 4.0 * (1 + predictions) * canvas.channels() * cells;
     }

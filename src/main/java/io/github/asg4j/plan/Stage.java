@@ -493,11 +493,7 @@ public sealed interface Stage {
      * @param heldSteps first steps whose predictions have those of the refreshed canvas
      */
     record LowBand(
-            RelayStage.LowPass filter,
-            int height,
-            int width,
-            double guidanceScale,
-            int heldSteps) {
+            RelayStage.LowPass filter, int height, int width, double guidanceScale, int heldSteps) {
         private StageReport.LowBand report() {
             return new StageReport.LowBand(filter, guidanceScale, heldSteps);
         }

@@ -204,7 +204,9 @@ public final class Planner {
         Manifest.Latent latent = manifest.latent();
         long most = 0;
         for (Stage stage : work.stages()) {
-            if (stage instanceof Stage.Leg leg && leg.refresh() != null && leg.refresh().inPixels()) {
+            if (stage instanceof Stage.Leg leg
+                    && leg.refresh() != null
+                    && leg.refresh().inPixels()) {
                 int rows = leg.windows().y().canvas();
                 int columns = leg.windows().x().canvas();
                 Decoding.Tiling usual = Decoding.Tiling.usual(latent.vaeFactor());

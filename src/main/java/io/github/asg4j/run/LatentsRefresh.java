@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.github.asg4j.run;
 
+import io.github.asg4j.Content;
 import io.github.asg4j.RelayStage;
 import io.github.asg4j.device.Memory;
 import io.github.asg4j.kernel.Kernels;
@@ -20,7 +21,6 @@ import io.github.asg4j.schedule.Level;
 
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
-import java.nio.file.Path;
 import java.util.Objects;
 import java.util.function.Consumer;
 
@@ -42,8 +42,7 @@ final class LatentsRefresh {
      * @param decoder of the request
      * @param workers carry out the units of a decode or an upscaler
      */
-    LatentsRefresh(
-            RequestContext context, LatentsDecoder decoder, Consumer<TileUnits> workers) {
+    LatentsRefresh(RequestContext context, LatentsDecoder decoder, Consumer<TileUnits> workers) {
         this.context = context;
         this.decoder = decoder;
         this.workers = workers;
@@ -102,10 +101,10 @@ final class LatentsRefresh {
      *
      * @return the canvas of the next stage
      */
-    MemorySegment picture(Path file, Handover next) {
+    MemorySegment picture(Content given, Handover next) {
         try (Memory work = new Memory("the start picture")) {
             MemorySegment picture =
-                    GivenPicture.read(file, canvas, kernels, work, (float) (1 / 127.5), -1);
+                    GivenPicture.read(given, canvas, kernels, work, (float) (1 / 127.5), -1);
             encode(enlarged(picture, next, work), next);
         }
         return noise(next);
@@ -126,8 +125,7 @@ final class LatentsRefresh {
             MemorySegment upscaled =
                     PictureEnlarger.of(context, picture, networks).enlarge(workers::accept);
             kernels.scaleShift(upscaled, upscaled, upscaled.byteSize() / 4, 2, -1);
-            Resize.antialiasedBicubic(
-                            work, 3, networks.height(), networks.width(), height, width)
+            Resize.antialiasedBicubic(work, 3, networks.height(), networks.width(), height, width)
                     .run(kernels, enlarged, upscaled);
         } else if (refresh.enlarge() == RelayStage.Enlarge.NEAREST) {
             new Resize(
@@ -147,8 +145,7 @@ final class LatentsRefresh {
     }
 
     /** An unsharp mask: (weight + 1) y - weight * blur(y), 3 x 3. */
-    private void sharpen(
-            MemorySegment picture, float weight, int height, int width, Memory work) {
+    private void sharpen(MemorySegment picture, float weight, int height, int width, Memory work) {
         double side = Math.exp(-1 / (2 * SHARPEN_BLUR * SHARPEN_BLUR));
         double[] taps = {side / (1 + 2 * side), 1 / (1 + 2 * side), side / (1 + 2 * side)};
         MemorySegment blurred = work.floats(3L * height * width, "blurred picture");

@@ -169,8 +169,7 @@ final class RequestRun implements AutoCloseable {
         Content picture = request.image();
         Upscaling upscaling = plan.upscaling();
         if (upscaling != null && picture != null) {
-            PictureEnlarger enlarger =
-                    new PictureEnlarger(context, decoder.decoded(), upscaling);
+            PictureEnlarger enlarger = new PictureEnlarger(context, decoder.decoded(), upscaling);
             take(picture, enlarger);
             Pixels pixels = enlarge(enlarger, upscaling, progress);
             return reports.picture(pixels, PictureReport.Cut.NONE, decoder.summary(), null);

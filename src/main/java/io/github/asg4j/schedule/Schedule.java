@@ -116,8 +116,7 @@ public record Schedule(
             }
             orders.add(order);
         }
-        return new Schedule(
-                solver, spacing, eta, grids.getFirst().initScale(), levels, orders);
+        return new Schedule(solver, spacing, eta, grids.getFirst().initScale(), levels, orders);
     }
 
     private static void checkEta(Solver solver, double eta) {

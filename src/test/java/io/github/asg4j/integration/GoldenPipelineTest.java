@@ -192,8 +192,7 @@ class GoldenPipelineTest {
     }
 
     private static LegOptions legs(JsonNode s) {
-        LegOptions legs =
-                LegOptions.DEFAULT.withStages(RelayStage.table(s.get("stages").asText()));
+        LegOptions legs = LegOptions.DEFAULT.withStages(RelayStage.table(s.get("stages").asText()));
         return s.get("preset").isNull()
                 ? legs
                 : legs.withPreset(value(LegOptions.Preset.class, s, "preset"));
@@ -203,7 +202,8 @@ class GoldenPipelineTest {
     private static WindowOptions seen(JsonNode s) {
         return WindowOptions.DEFAULT
                 .withWeight(value(WindowOptions.Weight.class, s, "window_weight"))
-                .withConditioning(value(WindowOptions.Conditioning.class, s, "window_conditioning"));
+                .withConditioning(
+                        value(WindowOptions.Conditioning.class, s, "window_conditioning"));
     }
 
     private static Map<String, Double> factors(JsonNode pairs) {

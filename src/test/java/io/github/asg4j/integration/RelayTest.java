@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.asg4j.BadRequestException;
+import io.github.asg4j.Content;
 import io.github.asg4j.Engine;
 import io.github.asg4j.GeneratedImage;
 import io.github.asg4j.GenerationRequest;
@@ -75,7 +76,8 @@ class RelayTest {
     void evaluationsAreThoseOfThePapersSteps(Preset preset, int size, long evaluations) {
         LegOptions legs = LegOptions.DEFAULT.withPreset(preset);
         PlanReport whole = plan(request(legs).size(size, size).steps(50));
-        PlanReport windows = plan(request(legs.withViews(Views.WINDOWS)).size(size, size).steps(50));
+        PlanReport windows =
+                plan(request(legs.withViews(Views.WINDOWS)).size(size, size).steps(50));
         assertEquals(evaluations, windows.guidedEvaluations());
         assertEquals(
                 whole.stages().stream().mapToLong(StageReport::steps).sum(),
@@ -88,8 +90,10 @@ class RelayTest {
         LegOptions legs = LegOptions.DEFAULT.withPreset(Preset.FRECAS);
         PlanReport plan = plan(request(legs).size(256, 256).steps(50));
         List<String> rows =
-                plan.stages().stream().map(s -> ((StageReport.Leg) s.settings()).row()).map(
-                        RelayStage::toString).toList();
+                plan.stages().stream()
+                        .map(s -> ((StageReport.Leg) s.settings()).row())
+                        .map(RelayStage::toString)
+                        .toList();
         assertEquals(
                 List.of(
                         "1x t999..400/30 enlarge=nearest told=native",
@@ -141,8 +145,7 @@ class RelayTest {
                 "1x t1000..0/5; full 0.5..1 | was trained on 0 to 999"
             })
     void wrongTablesAreRefused(String table, String part) {
-        BadRequestException e =
-                assertThrows(BadRequestException.class, () -> plan(stages(table)));
+        BadRequestException e = assertThrows(BadRequestException.class, () -> plan(stages(table)));
         assertTrue(e.getMessage().contains(part), e.getMessage());
     }
 
@@ -155,17 +158,25 @@ class RelayTest {
         refused(
                 "names its timesteps",
                 () -> plan(request(usual.withPreset(Preset.FRECAS)).spacing("trailing")));
-        refused("leaves the stage", () -> plan(stages("1x 0..1; full 0..0.5").options(
-                RelayOptions.DEFAULT.withLegs(
-                        usual.withStages(RelayStage.table("1x 0..1; full 0..0.5"))
-                                .withStrength(0.4)))));
+        refused(
+                "leaves the stage",
+                () ->
+                        plan(
+                                stages("1x 0..1; full 0..0.5")
+                                        .options(
+                                                RelayOptions.DEFAULT.withLegs(
+                                                        usual.withStages(
+                                                                        RelayStage.table(
+                                                                                "1x 0..1; full"
+                                                                                    + " 0..0.5"))
+                                                                .withStrength(0.4)))));
         refused(
                 "has no upscalers",
                 () -> plan(request(usual.withEnlarge(RelayStage.Enlarge.UPSCALER))));
         refused(
                 "no guidance scale and no background",
                 () -> RelayOptions.DEFAULT.withWindows(WindowOptions.DEFAULT.withGuidanceScale(2)));
-        Path picture = Tiny.resource("goldens").resolve("start.png");
+        Content picture = Content.file(Tiny.resource("goldens").resolve("start.png"));
         refused("its native size", () -> plan(request(usual).size(64, 64).image(picture)));
         refused(
                 "has no latents to enlarge",
@@ -246,7 +257,7 @@ class RelayTest {
     /** The strength is how far a given picture is noised: a share of the schedule. */
     @Test
     void aGivenPictureTakesThePlaceOfTheFirstStage() {
-        Path picture = Tiny.resource("goldens").resolve("start.png");
+        Content picture = Content.file(Tiny.resource("goldens").resolve("start.png"));
         LegOptions legs = LegOptions.DEFAULT.withPreset(Preset.MEGAFUSION).withStrength(0.4);
         GeneratedImage image = draw(request(legs).image(picture));
         assertEquals(1, image.report().plan().stages().size());

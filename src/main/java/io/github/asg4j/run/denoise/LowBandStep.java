@@ -182,8 +182,7 @@ final class LowBandStep {
     }
 
     /** Gives the prediction of estimate {@code e} the low frequencies of the refreshed latents. */
-    private void hold(
-            Worker worker, MemorySegment e, MemorySegment work, MemorySegment x, int k) {
+    private void hold(Worker worker, MemorySegment e, MemorySegment work, MemorySegment x, int k) {
         Kernels kernels = worker.kernels();
         if (k == 0) {
             low(worker, lowClean, clean.on(worker));

@@ -62,8 +62,7 @@ public final class WindowRun extends StageRun {
      * @param clean [C, H, W] in host memory, whose low frequencies the predictions of the first steps
      *     keep; written before the first step
      */
-    public WindowRun(
-            Stage.Leg leg, StageContext context, SharedTensor start, MemorySegment clean) {
+    public WindowRun(Stage.Leg leg, StageContext context, SharedTensor start, MemorySegment clean) {
         this(leg.windows(), leg.lowBand(), context, start, null, clean);
     }
 

@@ -110,8 +110,7 @@ public final class WindowViews {
         noise = workers.inParts("noise of all windows", parts);
         boolean apart = band != null && band.guidanceScale() != windows.guidanceScale();
         lowNoise =
-                workers.inParts(
-                        "noise of low frequencies", apart ? parts : new long[parts.length]);
+                workers.inParts("noise of low frequencies", apart ? parts : new long[parts.length]);
         lowScale = (float) (band == null ? windows.guidanceScale() : band.guidanceScale());
         rows = band != null && band.guidanceScale() > 1 ? 2 : windows.rows();
         weightY = workers.of(weights(workers.memory(), windows.viewHeight()), "window weights");

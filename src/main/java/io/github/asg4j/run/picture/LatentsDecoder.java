@@ -104,8 +104,7 @@ public final class LatentsDecoder {
      *
      * @param workers carry out the units
      */
-    public MemorySegment decode(
-            MemorySegment latents, int h, int w, Consumer<DecodeRun> workers) {
+    public MemorySegment decode(MemorySegment latents, int h, int w, Consumer<DecodeRun> workers) {
         Manifest.Latent latent = context.manifest().latent();
         long cells = (long) canvas.channels() * h * w;
         MemorySegment scaled = input.asSlice(0, cells * 4);

@@ -4,7 +4,6 @@ package io.github.asg4j.run.picture;
 import io.github.asg4j.kernel.Resize;
 import io.github.asg4j.model.Manifest;
 import io.github.asg4j.model.Upscaler;
-import io.github.asg4j.plan.Canvas;
 import io.github.asg4j.plan.Upscaling;
 import io.github.asg4j.run.worker.RequestContext;
 
