@@ -101,6 +101,12 @@ def hires_fix(s, steps):
     return [Stage(1, (0.0, 1.0, 1.0)), Stage(None, (0.3, 1.0, 1 / 0.7), enlarge="latent")]
 
 
+def own(s, steps):
+    """The engine's default, chosen by its evaluation."""
+    stages = [Stage(1, (0.0, 0.8, 0.5)), Stage(2 if s > 2 else None, (0.6, 1.0, 0.4))]
+    return [*stages, Stage(None, (0.8, 1.0, 0.4), windows=0.75)] if s > 2 else stages
+
+
 PRESETS = {"rectifiedhr": rectifiedhr, "frecas": frecas, "diffusehigh": diffusehigh, "megafusion": megafusion,
            "hires-fix": hires_fix}
 
@@ -108,7 +114,7 @@ PRESETS = {"rectifiedhr": rectifiedhr, "frecas": frecas, "diffusehigh": diffuseh
 def table_of(settings, s):
     if settings.stages:
         return list(settings.stages)
-    return [Stage(1, (0.0, 1.0, 1.0))] if s == 1 else PRESETS[settings.preset](s, settings.steps)
+    return [Stage(1, (0.0, 1.0, 1.0))] if s == 1 else PRESETS.get(settings.preset, own)(s, settings.steps)
 
 
 def stretch(settings, stage):

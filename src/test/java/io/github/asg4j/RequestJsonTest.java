@@ -77,8 +77,8 @@ class RequestJsonTest {
             GenerationRequest.Builder builder = GenerationRequest.builder("a ball").method(method);
             for (RequestOption<?> option : RequestOptions.ALL) {
                 boolean otherStart =
-                        option.name().equals("latents") && seen.contains("image" + i)
-                                || option.name().equals("stages") && seen.contains("preset" + i);
+                        (option.name().equals("latents") && seen.contains("image" + i))
+                                || (option.name().equals("stages") && seen.contains("preset" + i));
                 if (option.name().equals("method")
                         || otherStart
                         || !option.methods().contains(method)

@@ -137,12 +137,14 @@ public record MemoryEstimate(
                 enlarged = Math.max(enlarged, REFRESHED_PICTURES * 3 * 4 * pixels);
                 Upscaling networks = leg.refresh().upscaling();
                 if (networks != null) {
-                    enlarged = Math.max(enlarged, networks.pictureBytes());
-                    buffers = Math.max(buffers, networks.workerBytes());
+                    enlarged = Math.max(enlarged, (double) networks.pictureBytes());
+                    buffers = Math.max(buffers, (double) networks.workerBytes());
                     workspace =
                             Math.max(
                                     workspace,
-                                    networks.workspace(gpu ? GPU_UPSCALER_BYTES : UPSCALER_BYTES));
+                                    (double)
+                                            networks.workspace(
+                                                    gpu ? GPU_UPSCALER_BYTES : UPSCALER_BYTES));
                 }
             }
         }

@@ -82,7 +82,7 @@ class LossTest {
         "asg, stage2, -1, 2, false",
         "asg, stage2, -1, 2, true",
         "demofusion, phase2, 2, 6, true",
-        "relay, relay2, -1, 1, false"
+        "relay, relay2, -1, 0, false"
     })
     void theOthersTakeThePastPredictionsOfALostWorker(
             String method, String stage, int worker, int step, boolean joins) {
