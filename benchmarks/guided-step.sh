@@ -15,7 +15,7 @@ engine() {
         echo "GuidedStep $*: failed" >&2
 }
 peer() {
-    [ -z "$python" ] || (cd onnx-export && "$python" tests/torch_step.py --family sd15 --device cpu --steps 1 "$@") ||
+    [ -z "$python" ] || (cd onnx-export && PYTHONPATH=".${PYTHONPATH:+:$PYTHONPATH}" "$python" tests/torch_step.py --family sd15 --device cpu --warmup 1 --steps 1 "$@") ||
         echo "torch_step.py $*: failed" >&2
 }
 round=0

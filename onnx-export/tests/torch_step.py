@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Milliseconds of a guided step (a UNet call of two rows) in PyTorch or OpenVINO, to hold the engine's against on the same device.
 
-``python tests/torch_step.py [--family sdxl] [--device cuda] [--dtype float16] [--steps 20] [--threads N] [--compile | --openvino]``: diffusers' UNet2DConditionModel at its published size
-with random weights, channels last, PyTorch's own fused attention, native latents. ``--small`` takes the tests' widths. Prints one line of JSON.
+``python tests/torch_step.py [--family sdxl] [--device cuda] [--dtype float16] [--steps 20] [--threads N] [--compile | --openvino]``: diffusers'
+UNet2DConditionModel at its published size with random weights, channels last, PyTorch's own fused attention, native latents. ``--small`` takes the tests'
+widths. Prints one line of JSON.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ def main() -> None:
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--dtype", default="float16", choices=("float16", "bfloat16", "float32"))
     parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--warmup", type=int, default=3, help="steps before those that count")
     parser.add_argument("--compile", action="store_true", help="through torch.compile")
     parser.add_argument("--openvino", action="store_true", help="through OpenVINO (package openvino) on the CPU, for fixed shapes")
     parser.add_argument("--threads", type=int, default=0, help="of the CPU; default: PyTorch's")
@@ -56,14 +58,14 @@ def main() -> None:
         forward = torch.compile(unet) if args.compile else unet
     millis, cpu = [], []
     with torch.inference_mode():
-        for step in range(args.steps + 3):  # three to warm up
+        for step in range(args.warmup + args.steps):
             _settle(args.device)
             start, started = time.perf_counter(), time.process_time()
             noise = forward(**inputs, return_dict=False)[0]
             uncond, cond = noise.chunk(2)
             guided = uncond + 5 * (cond - uncond)
             _settle(args.device)
-            if step >= 3:
+            if step >= args.warmup:
                 millis.append(1e3 * (time.perf_counter() - start))
                 cpu.append(1e3 * (time.process_time() - started))
     if not torch.isfinite(guided).all():

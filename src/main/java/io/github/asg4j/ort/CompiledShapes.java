@@ -28,6 +28,9 @@ final class CompiledShapes implements AutoCloseable {
     /** Least that a compiled network is counted as: its working memory, and what the compiler keeps. */
     private static final long LEAST_BYTES = 256L << 20;
 
+    /** Bytes that a compiled network takes for each that is stored; of fp16, half of that for fp32. */
+    private static final long BYTES_PER_STORED = 4;
+
     private final String name;
 
     /** Of the graph, which has to be there whenever a shape is compiled. */
@@ -104,7 +107,7 @@ final class CompiledShapes implements AutoCloseable {
 
     /** Closes idle sessions, those of {@code wanted} never, until all take no more than is kept. */
     private void makeRoom(List<SortedMap<String, Long>> wanted) {
-        long each = Math.max(LEAST_BYTES, source.bytes());
+        long each = Math.max(LEAST_BYTES, BYTES_PER_STORED * source.bytes());
         long missing = wanted.stream().distinct().filter(w -> !compiled.containsKey(w)).count();
         long excess = compiled.size() + missing - Math.max(1, KEPT_BYTES / each);
         var candidates = compiled.entrySet().iterator();

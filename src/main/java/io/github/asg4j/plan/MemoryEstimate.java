@@ -273,7 +273,7 @@ public record MemoryEstimate(
     }
 
     private String advice(long limit, Plan plan) {
-        if (weights > limit) {
+        if (weights > limit && !plan.arithmetic().compiles()) {
             return "The model's weights alone do not fit: allow more (--max-memory), or use a"
                     + " smaller model";
         }
@@ -281,6 +281,9 @@ public record MemoryEstimate(
         ways.add("draw a smaller picture");
         if (plan.workers() > 1) {
             ways.add("use fewer workers than " + plan.workers() + " (--devices cpu:1)");
+        }
+        if (plan.arithmetic().compiles()) {
+            ways.add("do not compile the denoiser (--precision fp32)");
         }
         if (plan.viewBatch() > 1) {
             ways.add("use a smaller view batch than " + plan.viewBatch() + " (--view-batch 1)");

@@ -308,16 +308,16 @@ public final class Planner {
     }
 
     /**
-     * Returns the bytes of what is compiled beside the weights that it is compiled from: for each shape
-     * two bytes a weight, as fp16 has.
+     * Returns the bytes of what is compiled, beside the weights that it is compiled from.
      */
     private long compiledBytes(List<Stage> stages, int viewBatch) {
         if (!arithmetic.compiles()) {
             return 0;
         }
         Manifest.Denoiser denoiser = manifest.denoiser();
-        long stored = manifest.graphBytes(denoiser.file());
-        long once = denoiser.precision().equals("fp16") ? stored : stored / 2;
+        long once =
+                Arithmetic.compiledBytes(
+                        denoiser.precision(), manifest.graphBytes(denoiser.file()));
         return once
                 * (Plan.callShapes(stages, viewBatch, false).size()
                         + Plan.callShapes(stages, viewBatch, true).size());

@@ -63,7 +63,9 @@ public final class LocalEngine implements AutoCloseable {
         kernels = KernelChoice.choose(options.kernels());
         bundle = Bundle.open(options.model(), options.vae(), options.verify());
         try {
-            precision = PrecisionChoice.choose(options.precision(), devices, bundle.manifest());
+            precision =
+                    PrecisionChoice.choose(
+                            options.precision(), devices, bundle.manifest(), memoryLimit(options));
             fleet =
                     devices.onGpus()
                             ? Fleet.ofGpus(devices.names(), devices.gpus(), gpus)

@@ -43,12 +43,15 @@ record PrecisionChoice(@Nullable Provider provider, Arithmetic arithmetic, Strin
      * Chooses once for an engine and logs the choice.
      *
      * @param name "auto", "fp32" or "bf16"
+     * @param memoryLimit bytes that a request may take
      * @throws BadRequestException for another name, or on GPUs for any but "auto"
      * @throws DeviceException if bf16 was asked for and cannot be had; only auto falls back
      */
-    static PrecisionChoice choose(String name, Devices devices, Manifest manifest) {
+    static PrecisionChoice choose(
+            String name, Devices devices, Manifest manifest, long memoryLimit) {
         Manifest.Denoiser denoiser = manifest.denoiser();
-        Stored stored = new Stored(denoiser.precision(), manifest.graphBytes(denoiser.file()));
+        Stored stored =
+                new Stored(denoiser.precision(), manifest.graphBytes(denoiser.file()), memoryLimit);
         PrecisionChoice choice =
                 choose(name, devices, stored, new OpenVinoLibraries(), instructions());
         LOG.log(Level.INFO, "precision: {0}", choice.reason);
@@ -59,8 +62,14 @@ record PrecisionChoice(@Nullable Provider provider, Arithmetic arithmetic, Strin
      * The denoiser in the bundle.
      *
      * @param bytes with its weights
+     * @param memory bytes that a request may take
      */
-    record Stored(String precision, long bytes) {}
+    record Stored(String precision, long bytes, long memory) {
+        /** Bytes that it takes where it is compiled for two shapes, as most requests have at most. */
+        private long compiledTwice() {
+            return bytes + 2 * Arithmetic.compiledBytes(precision, bytes);
+        }
+    }
 
     /**
      * The same.
@@ -77,7 +86,7 @@ record PrecisionChoice(@Nullable Provider provider, Arithmetic arithmetic, Strin
             return onGpus(name, stored.precision());
         }
         return switch (name) {
-            case "auto" -> auto(devices, stored.bytes(), libraries, instructions);
+            case "auto" -> auto(devices, stored, libraries, instructions);
             case "fp32" -> fp32("fp32: asked for");
             case "bf16" -> {
                 if (!instructions.contains(MATRIX_UNITS) && !instructions.contains(VECTORS)) {
@@ -112,7 +121,8 @@ record PrecisionChoice(@Nullable Provider provider, Arithmetic arithmetic, Strin
     }
 
     private static PrecisionChoice auto(
-            Devices devices, long bytes, OpenVinoLibraries libraries, Set<String> instructions) {
+            Devices devices, Stored stored, OpenVinoLibraries libraries, Set<String> instructions) {
+        long bytes = stored.bytes();
         if (bytes < WORTH_COMPILING) {
             return fp32(
                     "fp32: to compile a denoiser of "
@@ -121,6 +131,14 @@ record PrecisionChoice(@Nullable Provider provider, Arithmetic arithmetic, Strin
         }
         if (!instructions.contains(MATRIX_UNITS)) {
             return fp32("fp32: this CPU has no " + MATRIX_UNITS);
+        }
+        if (stored.compiledTwice() > stored.memory()) {
+            return fp32(
+                    "fp32: the denoiser compiled for bf16 takes "
+                            + (stored.compiledTwice() >> 20)
+                            + " MiB, the limit is "
+                            + (stored.memory() >> 20)
+                            + " MiB");
         }
         try {
             return bf16(devices, libraries, "bf16: this CPU has " + MATRIX_UNITS);

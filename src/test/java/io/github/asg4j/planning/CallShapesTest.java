@@ -75,7 +75,7 @@ class CallShapesTest {
         assertEquals(List.of(new CallShape(2, 18, 33)), plan.callShapes(false));
     }
 
-    /** Two bytes a weight for each shape, half of what fp32 stores. */
+    /** Eight bytes a weight for each shape, twice what fp32 stores. */
     @Test
     void compiledNetworksAreCountedAsWeights() {
         GenerationRequest request =
@@ -86,7 +86,7 @@ class CallShapesTest {
         try (Bundle bundle = Bundle.open(Tiny.bundle(), null, false)) {
             denoiser = bundle.manifest().graphBytes(bundle.manifest().denoiser().file());
         }
-        assertEquals(fp32.memory().weights() + 2 * (denoiser / 2), bf16.memory().weights());
+        assertEquals(fp32.memory().weights() + 2 * (2 * denoiser), bf16.memory().weights());
         assertEquals(0, fp32.report().compiledShapes());
     }
 }

@@ -36,7 +36,7 @@ class PrecisionChoiceTest {
         return PrecisionChoice.choose(
                 name,
                 Devices.parse(devices, OptionalInt.empty(), () -> 1),
-                new PrecisionChoice.Stored("fp32", bytes),
+                new PrecisionChoice.Stored("fp16", bytes, 16L << 30),
                 new OpenVinoLibraries(),
                 cpu);
     }
@@ -65,6 +65,14 @@ class PrecisionChoiceTest {
         isFp32(
                 "fp32: this CPU has no amx_bf16",
                 choose("auto", "cpu:1", 1L << 30, Set.of("avx512_bf16")));
+    }
+
+    /** The weights once, and eight bytes for each in two networks: SDXL's needs 43 GiB. */
+    @Test
+    void autoNeedsMemory() {
+        isFp32(
+                "fp32: the denoiser compiled for bf16 takes 18432 MiB, the limit is 16384 MiB",
+                choose("auto", "cpu:1", 2L << 30, AMX));
     }
 
     @Test
@@ -96,7 +104,7 @@ class PrecisionChoiceTest {
     @Test
     void gpusComputeAsTheNetworksAreStored() {
         PrecisionChoice choice = choose("auto", "cuda:0", 1L << 30, AMX);
-        assertEquals("fp32", choice.arithmetic().precision());
+        assertEquals("fp16", choice.arithmetic().precision());
         assertTrue(choice.arithmetic().provider().endsWith(" CUDA"));
         refused(
                 BadRequestException.class,
