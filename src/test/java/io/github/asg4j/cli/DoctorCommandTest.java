@@ -118,6 +118,8 @@ class DoctorCommandTest {
                 canvas pixels       32, 16
                 steps               50
                 view batch          1
+                precision           fp32
+                provider            ONNX Runtime 1.0
                 stages:
                   - name            stage1
                     steps           25
