@@ -11,8 +11,8 @@ import java.util.OptionalInt;
  * How an {@link Engine} runs; none of it but {@code threadsPerWorker}, {@code precision} and the kind
  * of device changes the bytes of a picture.
  *
- * @param model folder of a model bundle, or a publisher's .safetensors file; null: the demo bundle in
- *     the jar
+ * @param model folder of a model bundle, a publisher's .safetensors file, or a diffusers folder; null:
+ *     the demo bundle in the jar
  * @param vae a .safetensors file with the autoencoder that decodes in the place of the model's; null:
  *     the model's
  * @param loras LoRA files that the first requests will ask for: the model is loaded with them, which

@@ -31,8 +31,8 @@ final class EngineArgs {
                 paramLabel = "MODEL",
                 order = HelpSections.MACHINE + 1,
                 description =
-                        "a publisher's .safetensors file, or the folder of a bundle (default: the"
-                                + " demo bundle in the jar)")
+                        "a publisher's .safetensors file, a diffusers folder, or the folder of a"
+                                + " bundle (default: the demo bundle in the jar)")
         @Nullable Path model;
 
         @Option(

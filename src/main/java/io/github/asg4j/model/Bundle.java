@@ -8,6 +8,7 @@ import io.github.asg4j.Lora;
 import io.github.asg4j.device.Memory;
 import io.github.asg4j.model.checkpoint.ChangedWeights;
 import io.github.asg4j.model.checkpoint.Checkpoint;
+import io.github.asg4j.model.checkpoint.WeightMemory;
 import io.github.asg4j.model.lora.LoraSet;
 import io.github.asg4j.model.lora.LoraTargets;
 
@@ -63,9 +64,17 @@ public final class Bundle implements AutoCloseable {
         this.vae = vae;
     }
 
+    /** Graphs whose weights LoRA files change. */
+    private static List<String> changeable(Manifest manifest) {
+        List<String> graphs = new ArrayList<>();
+        manifest.textEncoders().forEach(encoder -> graphs.add(encoder.file()));
+        graphs.add(manifest.denoiser().file());
+        return graphs;
+    }
+
     /**
-     * Opens the bundle in the folder {@code place}, or the checkpoint in the .safetensors file {@code
-     * place}; null: the demo bundle. Checks that every file of a bundle is there with its
+     * Opens the bundle in the folder {@code place}, or the checkpoint in the .safetensors file or the
+     * diffusers folder {@code place}; null: the demo bundle. Checks that every file of a bundle is there with its
      * recorded size, and its SHA-256 unless that was done before and size and time of the file are
      * still the same.
      *
@@ -75,7 +84,7 @@ public final class Bundle implements AutoCloseable {
      */
     public static Bundle open(@Nullable Path place, @Nullable Path vae, boolean verify) {
         VerifiedFiles verified = VerifiedFiles.ofUser();
-        if (place != null && Files.isRegularFile(place)) {
+        if (place != null && isCheckpoint(place)) {
             Checkpoint checkpoint = Checkpoint.open(place, vae);
             String template = TEMPLATES + checkpoint.templateName() + "/";
             return filled(checkpoint, template, vae, verified, verify);
@@ -87,6 +96,12 @@ public final class Bundle implements AutoCloseable {
         return vae == null
                 ? bundle
                 : bundle.withVae(Checkpoint.openVae(vae), TEMPLATES + "sd1/", verified, verify);
+    }
+
+    /** A file, or a folder of diffusers that is no bundle. */
+    private static boolean isCheckpoint(Path place) {
+        return Files.isRegularFile(place)
+                || (Checkpoint.isFolder(place) && !Files.exists(place.resolve(Manifest.FILE_NAME)));
     }
 
     /**
@@ -111,12 +126,11 @@ public final class Bundle implements AutoCloseable {
                 String hash = fileHash(file, verified, verify);
                 digest.update(hash.getBytes(StandardCharsets.UTF_8));
             }
-            Manifest manifest =
-                    empty.manifest.filled(
-                            checkpoint.name(),
-                            checkpoint.prediction(),
-                            checkpoint.nativeCells(),
-                            files::weightBytes);
+            for (int i = 0; i < empty.manifest.textEncoders().size(); i++) {
+                String tokenizer = empty.manifest.textEncoders().get(i).tokenizer();
+                checkpoint.requireTokenizer(i, empty.read(tokenizer));
+            }
+            Manifest manifest = empty.manifest.filled(checkpoint, files::weightBytes);
             return new Bundle(
                     files,
                     manifest,
@@ -218,15 +232,6 @@ public final class Bundle implements AutoCloseable {
                             + ", or make one: "
                             + MAKE);
         }
-        if (!Files.exists(folder.resolve(Manifest.FILE_NAME))
-                && Files.exists(folder.resolve("model_index.json"))) {
-            throw new BadBundleException(
-                    folder
-                            + " is a diffusers checkpoint, not a model bundle. Export it:"
-                            + " asg4j-export model "
-                            + folder
-                            + " --out BUNDLE");
-        }
         try {
             return open(new BundleFiles.Folder(folder.toRealPath()), verified, verify);
         } catch (IOException e) {
@@ -292,6 +297,25 @@ public final class Bundle implements AutoCloseable {
     /** The autoencoder's file, where it was given beside the model; else null. */
     public EngineInfo.@Nullable VaeFile vae() {
         return vae;
+    }
+
+    /**
+     * Memory for the matrices of a checkpoint, where networks on the CPU read them; the caller closes it.
+     */
+    WeightMemory weightMemory() {
+        if (!(files instanceof BundleFiles.Filled filled)) {
+            throw new IllegalStateException(place() + " is a bundle: it holds its weights itself");
+        }
+        List<String> graphs = new ArrayList<>(changeable(manifest));
+        String dilated = manifest.denoiser().dilatedFile();
+        if (dilated != null) {
+            graphs.add(dilated);
+        }
+        try {
+            return new WeightMemory(filled.checkpoint(), filled.matrices(graphs));
+        } catch (IOException e) {
+            throw unreadable(place(), e);
+        }
     }
 
     /** The bytes of a file of the manifest that is not a graph. */
@@ -383,12 +407,11 @@ public final class Bundle implements AutoCloseable {
 
     private LoraTargets loraTargets(BundleFiles.Filled filled) {
         try {
-            List<String> graphs = new ArrayList<>();
-            manifest.textEncoders().forEach(encoder -> graphs.add(encoder.file()));
-            graphs.add(manifest.denoiser().file());
             Checkpoint checkpoint = filled.checkpoint();
             return LoraTargets.of(
-                    checkpoint.recognition(), filled.weights(graphs), checkpoint::has);
+                    checkpoint.recognition(),
+                    filled.weights(changeable(manifest)),
+                    checkpoint::has);
         } catch (IOException e) {
             throw unreadable(place(), e);
         }

@@ -8,6 +8,7 @@ import io.github.asg4j.model.checkpoint.ChangedWeights;
 import io.github.asg4j.model.checkpoint.Checkpoint;
 import io.github.asg4j.model.checkpoint.Part;
 import io.github.asg4j.model.checkpoint.Recipe;
+import io.github.asg4j.model.checkpoint.WeightName;
 
 import org.jspecify.annotations.Nullable;
 
@@ -309,6 +310,22 @@ sealed interface BundleFiles {
                 recipe.values().forEach(value -> ofPart.addAll(value.weights()));
             }
             return names;
+        }
+
+        /** Weights that graphs read as matrices, and as nothing else. */
+        Set<WeightName> matrices(List<String> graphs) throws IOException {
+            Set<WeightName> matrices = new HashSet<>();
+            Set<WeightName> others = new HashSet<>();
+            for (String graph : graphs) {
+                Recipe recipe = Recipe.parse(recipe(graph), read(recipe(graph)));
+                for (Recipe.Value value : recipe.values()) {
+                    Set<WeightName> kind = Recipe.isMatrix(value) ? matrices : others;
+                    value.weights().forEach(w -> kind.add(new WeightName(recipe.part(), w)));
+                }
+            }
+            matrices.removeAll(others);
+            matrices.removeIf(name -> !checkpoint.isStored(name));
+            return matrices;
         }
 
         private byte[] read(String name) throws IOException {

@@ -142,6 +142,11 @@ public final class Denoiser {
         return !entry.masks().isEmpty();
     }
 
+    /** What it runs. */
+    OrtSession session() {
+        return session;
+    }
+
     /** How many attention maps it gives, in the order of the manifest. */
     public int mapCount() {
         return entry.masks().size();

@@ -12,9 +12,7 @@ import io.github.asg4j.ort.Placement;
 
 import org.jspecify.annotations.Nullable;
 
-import java.util.ArrayDeque;
 import java.util.ArrayList;
-import java.util.Deque;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -31,9 +29,6 @@ public final class LoadedModel implements AutoCloseable {
 
     /** Text encoders and denoisers, of the LoRA files that {@link #use} was last given. */
     private volatile Networks networks;
-
-    /** Those of other LoRA files, the one that was used longest ago first. */
-    private final Deque<Networks> kept = new ArrayDeque<>();
 
     /** Where text encoders are, and the VAE for all but tiles. */
     private volatile Place front;
@@ -81,7 +76,6 @@ public final class LoadedModel implements AutoCloseable {
     public synchronized void moveFront(int worker) {
         requireOpen();
         Place place = placements.get(worker).front();
-        releaseKept(0);
         networks.moveTextEncoders(place);
         if (encoderSession != null) {
             sessions.add(encoderSession);
@@ -143,48 +137,37 @@ public final class LoadedModel implements AutoCloseable {
 
     /**
      * Makes text encoders and denoisers those of the model with LoRA files, for the requests that are
-     * drawn from now on: at once if they are those of the last request or are still kept, else they are
-     * loaded anew. Nothing may be bound to any network.
+     * drawn from now on: at once if they are those of the last request, in place if its files and these
+     * change matrices alone and the networks are on the CPU; else they are loaded anew. Nobody may run a network.
      *
      * @param loras as the request names them; empty: the model as it is
-     * @param spareBytes host memory that networks of other LoRA files may keep
      * @throws io.github.asg4j.BadRequestException a LoRA file is not for this model
      */
-    public synchronized void use(List<Lora> loras, long spareBytes) {
+    public synchronized void use(List<Lora> loras) {
         requireOpen();
-        List<LoraSet.Key> wanted = loras.isEmpty() ? List.of() : Bundle.loraKeys(loras);
-        if (networks.isOf(wanted)) {
+        if (networks.isOf(loras.isEmpty() ? List.of() : Bundle.loraKeys(loras))) {
             return;
         }
-        Networks found = kept.stream().filter(other -> other.isOf(wanted)).findFirst().orElse(null);
-        LoraSet changes = found == null && !loras.isEmpty() ? bundle.loras(loras) : null;
-        boolean onGpus = placements.stream().anyMatch(p -> p.loop().onGpu());
-        Networks before = networks;
-        if (found != null) {
-            kept.remove(found);
-            networks = found;
-            kept.addLast(before);
-            releaseKept(onGpus ? 0 : spareBytes);
-            return;
-        }
-        // Memory first: two sets of networks may be more than there is.
-        kept.addLast(before);
-        releaseKept(onGpus ? 0 : spareBytes);
+        LoraSet next = loras.isEmpty() ? null : bundle.loras(loras);
         try {
-            networks = Networks.load(bundle, changes, front, loops(placements));
-        } catch (RuntimeException e) {
-            networks =
-                    kept.removeLastOccurrence(before)
-                            ? before
-                            : Networks.load(bundle, null, front, loops(placements));
+            if (networks.change(next)) {
+                return;
+            }
+        } catch (RuntimeException | Error e) {
+            if (next != null) {
+                next.close();
+            }
+            networks.close();
+            networks = Networks.load(bundle, null, front, loops(placements));
             throw e;
         }
-    }
-
-    /** Closes networks of other LoRA files until they take no more than {@code bytes}. */
-    private void releaseKept(long bytes) {
-        while (!kept.isEmpty() && kept.stream().mapToLong(Networks::bytes).sum() > bytes) {
-            kept.removeFirst().close();
+        // Memory first: two sets of networks may be more than there is.
+        networks.close();
+        try {
+            networks = Networks.load(bundle, next, front, loops(placements));
+        } catch (RuntimeException e) {
+            networks = Networks.load(bundle, null, front, loops(placements));
+            throw e;
         }
     }
 
@@ -349,7 +332,6 @@ public final class LoadedModel implements AutoCloseable {
             encoderSession.close();
         }
         sessions.forEach(OrtSession::close);
-        kept.forEach(Networks::close);
         networks.close();
         bundle.close();
     }

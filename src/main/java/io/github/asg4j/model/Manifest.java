@@ -2,6 +2,7 @@
 package io.github.asg4j.model;
 
 import io.github.asg4j.BadBundleException;
+import io.github.asg4j.model.checkpoint.Checkpoint;
 import io.github.asg4j.schedule.NoiseLevels;
 import io.github.asg4j.schedule.Sampler;
 import io.github.asg4j.schedule.Solver;
@@ -88,12 +89,9 @@ public record Manifest(
      * The manifest of a template as that of a model whose weights lie elsewhere: graphs count with
      * their weights.
      *
-     * @param model what the model is called
-     * @param predicted what its denoiser predicts
-     * @param nativeCells latent cells of its native height and width; 0: the template's
+     * @param weights bytes of each graph's
      */
-    Manifest filled(String model, String predicted, int nativeCells, WeightBytes weights)
-            throws IOException {
+    Manifest filled(Checkpoint checkpoint, WeightBytes weights) throws IOException {
         Map<String, FileEntry> counted = new LinkedHashMap<>(files);
         for (Map.Entry<String, FileEntry> file : counted.entrySet()) {
             if (file.getKey().endsWith(".onnx")) {
@@ -102,17 +100,22 @@ public record Manifest(
                         new FileEntry(entry.bytes() + weights.of(file.getKey()), entry.sha256()));
             }
         }
+        int cells = checkpoint.nativeCells();
+        Latent sized = cells == 0 ? latent : latent.ofNativeSize(cells);
+        Checkpoint.Settings said = checkpoint.settings();
         return new Manifest(
                 formatVersion,
-                model,
+                checkpoint.name(),
                 licence,
                 madeBy,
-                nativeCells == 0 ? latent : latent.ofNativeSize(nativeCells),
+                said == null ? sized : sized.scaledBy(said.scaling()),
                 textEncoders,
-                denoiser.predicting(predicted),
+                denoiser.predicting(checkpoint.prediction()),
                 vae,
                 upscalers,
-                scheduler,
+                said == null
+                        ? scheduler.predicting(checkpoint.prediction())
+                        : new Scheduler(said.levels(), said.solver(), said.spacing()),
                 conditioning,
                 defaults,
                 evaluation,
@@ -176,6 +179,18 @@ public record Manifest(
             int unetMultiple,
             int maxSize) {
         public static final int UNLIMITED = Integer.MAX_VALUE;
+
+        Latent scaledBy(double factor) {
+            return new Latent(
+                    channels,
+                    nativeHeight,
+                    nativeWidth,
+                    vaeFactor,
+                    factor,
+                    shift,
+                    unetMultiple,
+                    maxSize);
+        }
 
         Latent ofNativeSize(int cells) {
             return new Latent(
@@ -347,7 +362,14 @@ public record Manifest(
     /**
      * The noise levels the model was trained on, and how it is sampled where a request leaves it open.
      */
-    public record Scheduler(NoiseLevels levels, Solver solver, Spacing spacing) {}
+    public record Scheduler(NoiseLevels levels, Solver solver, Spacing spacing) {
+        /** The same with another prediction. */
+        Scheduler predicting(String prediction) {
+            return levels instanceof NoiseLevels.Betas betas
+                    ? new Scheduler(betas.predicting(prediction), solver, spacing)
+                    : this;
+        }
+    }
 
     /**
      * @param file the graph: {@code image [B, 3, h, w]} to {@code upscaled [B, 3, h * scale, w *

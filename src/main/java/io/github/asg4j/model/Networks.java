@@ -4,12 +4,15 @@ package io.github.asg4j.model;
 import io.github.asg4j.AsgException;
 import io.github.asg4j.BadBundleException;
 import io.github.asg4j.model.checkpoint.ChangedWeights;
+import io.github.asg4j.model.checkpoint.Part;
+import io.github.asg4j.model.checkpoint.WeightMemory;
 import io.github.asg4j.model.lora.LoraSet;
 import io.github.asg4j.ort.OrtSession;
 import io.github.asg4j.ort.Place;
 
 import org.jspecify.annotations.Nullable;
 
+import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
@@ -23,13 +26,13 @@ import java.util.concurrent.CompletionException;
  * Whoever loads, moves and closes them sees to it that nobody else does at the same time.
  */
 final class Networks implements AutoCloseable {
-    /** Halves are widened, and ONNX Runtime lays some weights out anew. */
-    private static final int BYTES_PER_STORED = 2;
-
     private final Bundle bundle;
 
     /** Null: the weights are the bundle's own. */
-    private final @Nullable LoraSet loras;
+    private @Nullable LoraSet loras;
+
+    /** What the networks of LoRA files read in place; null: they hold all weights themselves. */
+    private final @Nullable WeightMemory memory;
 
     private final List<OrtSession> sessions;
     private final Map<Place, Denoiser> denoisers = new HashMap<>();
@@ -42,10 +45,12 @@ final class Networks implements AutoCloseable {
     private Networks(
             Bundle bundle,
             @Nullable LoraSet loras,
+            @Nullable WeightMemory memory,
             List<OrtSession> sessions,
             List<Place> denoiserPlaces) {
         this.bundle = bundle;
         this.loras = loras;
+        this.memory = memory;
         this.sessions = new ArrayList<>(sessions);
         int encoders = bundle.manifest().textEncoders().size();
         textEncoder = textEncoder(bundle, sessions.subList(0, encoders));
@@ -65,8 +70,32 @@ final class Networks implements AutoCloseable {
      */
     static Networks load(
             Bundle bundle, @Nullable LoraSet loras, Place front, List<Place> denoiserPlaces) {
+        WeightMemory memory =
+                loras != null && onCpu(front, denoiserPlaces) ? bundle.weightMemory() : null;
+        try {
+            if (memory != null && loras != null) {
+                memory.change(loras);
+            }
+            return load(bundle, loras, memory, front, denoiserPlaces);
+        } catch (RuntimeException | Error e) {
+            if (memory != null) {
+                memory.close();
+            }
+            if (loras != null) {
+                loras.close();
+            }
+            throw e;
+        }
+    }
+
+    private static Networks load(
+            Bundle bundle,
+            @Nullable LoraSet loras,
+            @Nullable WeightMemory memory,
+            Place front,
+            List<Place> denoiserPlaces) {
         Manifest manifest = bundle.manifest();
-        ChangedWeights changes = loras == null ? ChangedWeights.NONE : loras;
+        ChangedWeights changes = changes(loras, memory);
         List<CompletableFuture<OrtSession>> loads = new ArrayList<>();
         manifest.textEncoders()
                 .forEach(e -> loads.add(LoadedModel.load(bundle, e.file(), front, changes)));
@@ -85,14 +114,64 @@ final class Networks implements AutoCloseable {
             if (!failures.isEmpty()) {
                 throw failures.getFirst();
             }
-            return new Networks(bundle, loras, sessions, denoiserPlaces);
+            return new Networks(bundle, loras, memory, sessions, denoiserPlaces);
         } catch (RuntimeException e) {
             sessions.forEach(OrtSession::close);
-            if (loras != null) {
-                loras.close();
-            }
             throw e;
         }
+    }
+
+    /** A GPU has copies of its own. */
+    private static boolean onCpu(Place front, List<Place> denoiserPlaces) {
+        return front.provider() == null
+                && denoiserPlaces.stream().allMatch(place -> place.provider() == null);
+    }
+
+    /** Where networks read weights elsewhere than in the bundle. */
+    private static ChangedWeights changes(@Nullable LoraSet loras, @Nullable WeightMemory memory) {
+        ChangedWeights others = loras == null ? ChangedWeights.NONE : loras;
+        return memory == null ? others : new Both(memory, others);
+    }
+
+    /** Weights in a memory, and others that were changed before the networks are opened. */
+    private record Both(WeightMemory memory, ChangedWeights others) implements ChangedWeights {
+        @Override
+        public @Nullable MemorySegment of(Part part, String weight) {
+            MemorySegment held = memory.of(part, weight);
+            return held == null ? others.of(part, weight) : held;
+        }
+
+        @Override
+        public boolean inPlace(Part part, String weight) {
+            return memory.inPlace(part, weight);
+        }
+    }
+
+    /**
+     * Makes the networks those of another set of LoRA files, if all that the files and those before
+     * change can be changed in place. Nobody may run a network meanwhile.
+     *
+     * @param next closed with the networks if they became its; null: none, which other networks do, as
+     *     theirs are packed: pictures do not depend on what was drawn before
+     * @return whether they did; else they are as before
+     */
+    boolean change(@Nullable LoraSet next) {
+        LoraSet before = loras;
+        if (memory == null
+                || next == null
+                || before == null
+                || !inPlace(memory, next)
+                || !inPlace(memory, before)) {
+            return false;
+        }
+        memory.change(next);
+        loras = next;
+        before.close();
+        return true;
+    }
+
+    private static boolean inPlace(WeightMemory memory, LoraSet loras) {
+        return loras.names().stream().allMatch(memory::holds);
     }
 
     /** What was loaded; waits for it. */
@@ -131,21 +210,6 @@ final class Networks implements AutoCloseable {
         return loras == null ? List.of() : loras.keys().stream().map(LoraSet.Key::sha256).toList();
     }
 
-    /** About what they take of host memory. */
-    long bytes() {
-        Manifest manifest = bundle.manifest();
-        long stored = bytes(manifest, manifest.denoiser().file());
-        for (Manifest.TextEncoder encoder : manifest.textEncoders()) {
-            stored += bytes(manifest, encoder.file());
-        }
-        return stored * BYTES_PER_STORED + (loras == null ? 0 : loras.bytes());
-    }
-
-    private static long bytes(Manifest manifest, String file) {
-        Manifest.FileEntry entry = manifest.files().get(file);
-        return entry == null ? 0 : entry.bytes();
-    }
-
     TextEncoder textEncoder() {
         return textEncoder;
     }
@@ -162,8 +226,7 @@ final class Networks implements AutoCloseable {
     }
 
     private OrtSession session(String file, Place place) {
-        return LoadedModel.session(
-                bundle, file, place, loras == null ? ChangedWeights.NONE : loras);
+        return LoadedModel.session(bundle, file, place, changes(loras, memory));
     }
 
     Denoiser denoiser(Place place) {
@@ -202,6 +265,9 @@ final class Networks implements AutoCloseable {
     @Override
     public void close() {
         sessions.reversed().forEach(OrtSession::close);
+        if (memory != null) {
+            memory.close();
+        }
         if (loras != null) {
             loras.close();
         }

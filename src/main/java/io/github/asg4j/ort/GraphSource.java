@@ -17,6 +17,7 @@ import java.lang.foreign.MemorySegment;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.ArrayDeque;
+import java.util.ArrayList;
 import java.util.Deque;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -29,6 +30,16 @@ sealed interface GraphSource {
 
     /** Bytes of the graph and of its weights. */
     long bytes();
+
+    /**
+     * Lets a session on the CPU read weights where they lie; its optimizations know them as they are when
+     * it is opened.
+     *
+     * @return what has to be released after the session
+     */
+    default List<OrtValue> leaveInPlace(SessionOptions options) {
+        return List.of();
+    }
 
     /** Whether its weights are so large that ONNX Runtime had better leave them where they are. */
     default boolean mapsWeights() {
@@ -108,6 +119,26 @@ sealed interface GraphSource {
         public Session open(SessionOptions options) {
             addWeights(options, weights);
             return session(model, options);
+        }
+
+        @Override
+        public List<OrtValue> leaveInPlace(SessionOptions options) {
+            List<OrtValue> values = new ArrayList<>();
+            for (Weight weight : weights) {
+                if (weight.inPlace()) {
+                    OrtValue value = value(weight);
+                    values.add(value);
+                    OrtRuntime.check(
+                            onnxruntime.GetApi()
+                                    .AddInitializer(
+                                            options.asOrtSessionOptions(), weight.name(), value));
+                }
+            }
+            if (!values.isEmpty()) {
+                // A packed copy would be read instead of the weight itself.
+                options.AddConfigEntry("session.disable_prepacking", "1");
+            }
+            return values;
         }
 
         @Override

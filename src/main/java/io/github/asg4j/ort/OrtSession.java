@@ -9,6 +9,7 @@ import org.bytedeco.javacpp.Pointer;
 import org.bytedeco.javacpp.PointerPointer;
 import org.bytedeco.onnxruntime.ConstTensorTypeAndShapeInfo;
 import org.bytedeco.onnxruntime.MemoryInfo;
+import org.bytedeco.onnxruntime.OrtValue;
 import org.bytedeco.onnxruntime.RunOptions;
 import org.bytedeco.onnxruntime.Session;
 import org.bytedeco.onnxruntime.SessionOptions;
@@ -66,6 +67,9 @@ public final class OrtSession implements AutoCloseable {
     private final SequencedMap<String, TensorInfo> outputs;
     private int openBindings;
     private boolean closed;
+
+    /** Descriptions of the weights that runs read in place. */
+    private List<OrtValue> inPlace = List.of();
 
     private OrtSession(
             String name,
@@ -151,7 +155,8 @@ public final class OrtSession implements AutoCloseable {
      * As {@link #open(Path, long, Place)}, of a model in memory whose weights lie elsewhere.
      *
      * @param model bytes of the model, off-heap; may be freed afterwards
-     * @param weights what the model names and does not hold; has to outlive the session
+     * @param weights what the model names and does not hold; has to outlive the session. On the CPU
+     *     those in place are read there by each run; others may be copied
      * @param name for messages
      * @throws BadBundleException not a model that ONNX Runtime can run
      */
@@ -167,28 +172,37 @@ public final class OrtSession implements AutoCloseable {
             return compiling(name, place, provider, source);
         }
         Session session;
+        List<OrtValue> inPlace = List.of();
         try (SessionOptions options = options(place)) {
             if (provider != null) {
                 provider.configure(options);
             } else if (source.mapsWeights()) {
                 leaveWeights(options);
+            } else {
+                inPlace = source.leaveInPlace(options);
             }
             session = source.open(options);
         } catch (AsgException e) {
+            inPlace.forEach(onnxruntime.GetApi()::ReleaseValue);
             throw e;
         } catch (RuntimeException e) {
+            inPlace.forEach(onnxruntime.GetApi()::ReleaseValue);
             throw OrtRuntime.loadFailure(name, e);
         }
         try {
-            return new OrtSession(
-                    name,
-                    session,
-                    null,
-                    provider,
-                    describe(session, true),
-                    describe(session, false));
+            OrtSession opened =
+                    new OrtSession(
+                            name,
+                            session,
+                            null,
+                            provider,
+                            describe(session, true),
+                            describe(session, false));
+            opened.inPlace = inPlace;
+            return opened;
         } catch (RuntimeException e) {
             session.close();
+            inPlace.forEach(onnxruntime.GetApi()::ReleaseValue);
             throw OrtRuntime.loadFailure(name, e);
         }
     }
@@ -421,6 +435,7 @@ public final class OrtSession implements AutoCloseable {
             compiled.close();
         } else if (session != null && (provider == null || provider.isAlive())) {
             session.close();
+            inPlace.forEach(onnxruntime.GetApi()::ReleaseValue);
         }
     }
 

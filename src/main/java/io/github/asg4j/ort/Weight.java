@@ -7,15 +7,17 @@ import java.lang.foreign.MemorySegment;
 import java.util.List;
 
 /**
- * A weight that a model names but does not hold. ONNX Runtime reads it where it lies: the memory has to
- * outlive the session.
+ * A weight that a model names but does not hold. The memory has to outlive the session.
  *
  * @param name of the initializer in the model
  * @param type of its elements
  * @param shape its extents
  * @param data its elements, row-major, not necessarily aligned
+ * @param inPlace whether each run on the CPU reads it anew, so that it may be changed between runs: of
+ *     matrices in float32 that the graph multiplies with; else it may be copied when the model is opened
  */
-public record Weight(String name, Type type, List<Long> shape, MemorySegment data) {
+public record Weight(
+        String name, Type type, List<Long> shape, MemorySegment data, boolean inPlace) {
     /** Element types that weights may have. */
     public enum Type {
         FLOAT32(4, onnxruntime.ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT),

@@ -116,11 +116,7 @@ final class RequestRun implements AutoCloseable {
         plan.requireMemory(memoryLimit);
         lanes.forEach(lane -> plan.requireMemory(lane.name(), lane.memoryLimit()));
         LoadedModel model = context.model();
-        // The plan counts weights as they are stored; widened they are twice that. Half of the
-        // limit is
-        // left to what comes later and to the rest of the machine.
-        long needed = plan.memory().total() + plan.memory().weights();
-        model.use(request.loras(), memoryLimit / 2 - needed);
+        model.use(request.loras());
         if (plan.stages().stream().anyMatch(Stage::dilatesNetwork)) {
             lanes.forEach(lane -> model.dilatedDenoiser(devices.indexOf(lane)));
         }

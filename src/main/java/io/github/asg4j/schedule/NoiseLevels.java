@@ -78,6 +78,11 @@ public sealed interface NoiseLevels {
             }
         }
 
+        /** The same with another prediction. */
+        public Betas predicting(String predicted) {
+            return new Betas(predicted, betaSchedule, betaStart, betaEnd, trainSteps, stepsOffset);
+        }
+
         @Override
         public Grid grid(Solver solver, Spacing spacing, int steps) {
             double[] abar = alphasCumprod();

@@ -65,13 +65,13 @@ class ArchitectureTest {
                     Map.entry("plan", 11),
                     Map.entry("model", 12),
                     Map.entry("image", 12),
-                    Map.entry("schedule", 13),
+                    Map.entry("schedule", 15),
                     Map.entry("model.lora", 13),
                     Map.entry("model.checkpoint", 14),
-                    Map.entry("kernel", 15),
-                    Map.entry("ort", 16),
-                    Map.entry("device", 17),
-                    Map.entry("ffi", 18));
+                    Map.entry("kernel", 16),
+                    Map.entry("ort", 17),
+                    Map.entry("device", 18),
+                    Map.entry("ffi", 19));
 
     @Test
     void engineKeepsTheRules() {

@@ -199,8 +199,6 @@ class BundleTest {
     @Test
     void missingThingsSayHowToMakeThem() throws IOException {
         says(refusal(), "manifest.json is missing", "asg4j-export model CHECKPOINT --out");
-        Files.writeString(folder.resolve("model_index.json"), "{}");
-        says(refusal(), "is a diffusers checkpoint", "asg4j-export model " + folder);
         fake.writeTo(folder);
         Files.delete(folder.resolve("vae_decoder.onnx"));
         says(refusal(), "vae_decoder.onnx is missing", "asg4j-export model");

@@ -28,7 +28,7 @@ public record AssembledGraph(byte[] model, List<Weight> weights) {
     }
 
     /** Size from which elements are handed over instead of being copied into the model. */
-    private static final long SMALLEST_BYTES = 4096;
+    static final long SMALLEST_BYTES = 256;
 
     /**
      * Assembles a graph.
@@ -138,7 +138,8 @@ public record AssembledGraph(byte[] model, List<Weight> weights) {
             Checkpoint.Located found = find(value, weight);
             MemorySegment changed = changes.of(part, weight);
             if (changed != null) {
-                handOver(value, Weight.Type.FLOAT32, slice(value, changed));
+                boolean inPlace = changes.inPlace(part, weight);
+                handOver(value, Weight.Type.FLOAT32, slice(value, changed), inPlace);
             } else if (found.change() == Source.Change.NONE) {
                 asItLies(value, found);
             } else {
@@ -162,7 +163,7 @@ public record AssembledGraph(byte[] model, List<Weight> weights) {
             if (type.bytes() != width) {
                 data = checkpoint.converted(data, tensor.type(), type);
             }
-            handOver(value, type, data);
+            handOver(value, type, data, false);
         }
 
         /** A value's run of a changed weight. */
@@ -171,14 +172,15 @@ public record AssembledGraph(byte[] model, List<Weight> weights) {
         }
 
         /** Leaves elements where they are, unless they are few. */
-        private void handOver(Recipe.Value value, Weight.Type type, MemorySegment data) {
+        private void handOver(
+                Recipe.Value value, Weight.Type type, MemorySegment data, boolean inPlace) {
             if (data.byteSize() < SMALLEST_BYTES) {
                 declare(value, type, data.toArray(ValueLayout.JAVA_BYTE));
                 return;
             }
             String name = named(value, type);
             weights.external(name, type.code(), value.shape(), data.byteSize());
-            handed.add(new Weight(name, type, value.shape(), data));
+            handed.add(new Weight(name, type, value.shape(), data, inPlace));
         }
 
         /** Puts elements into the model. */

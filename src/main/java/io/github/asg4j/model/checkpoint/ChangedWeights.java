@@ -18,4 +18,9 @@ public interface ChangedWeights {
      *     says; null: the weight is as the checkpoint has it
      */
     @Nullable MemorySegment of(Part part, String weight);
+
+    /** Whether the elements of a changed weight may be others in the next run of the same network. */
+    default boolean inPlace(Part part, String weight) {
+        return false;
+    }
 }

@@ -3,6 +3,9 @@ package io.github.asg4j.model.checkpoint;
 
 import io.github.asg4j.BadBundleException;
 import io.github.asg4j.ort.Weight;
+import io.github.asg4j.schedule.NoiseLevels;
+import io.github.asg4j.schedule.Solver;
+import io.github.asg4j.schedule.Spacing;
 
 import org.jspecify.annotations.Nullable;
 
@@ -33,9 +36,10 @@ public final class Checkpoint implements AutoCloseable {
     private static final Set<Family> DRAWABLE = Set.of(Family.SD1, Family.SD2, Family.SDXL);
 
     private final Path path;
-    private final Recognition recognition;
+    private Recognition recognition;
     private final Map<Part, StoredNetwork> networks;
     private final List<SafeTensors> files;
+    private @Nullable Settings settings;
 
     /** Memory of weights whose type ONNX does not have. */
     private final Arena converted = Arena.ofShared();
@@ -52,13 +56,29 @@ public final class Checkpoint implements AutoCloseable {
     }
 
     /**
-     * Opens a single file.
+     * What the files beside the weights say, where there are some.
+     *
+     * @param scaling factor of the latents
+     */
+    public record Settings(
+            NoiseLevels.Betas levels, Solver solver, Spacing spacing, double scaling) {}
+
+    /** Whether a place is a folder that {@link #open} opens. */
+    public static boolean isFolder(Path place) {
+        return DiffusersFolder.is(place);
+    }
+
+    /**
+     * Opens a single file, or a folder of diffusers.
      *
      * @param vae an autoencoder's file that takes the place of the file's own; null: none
      * @throws BadBundleException if it is no whole safetensors file, or holds no model of a known
      *     family, or the autoencoder is not one for it
      */
     public static Checkpoint open(Path path, @Nullable Path vae) {
+        if (isFolder(path)) {
+            return openFolder(path, vae);
+        }
         Checkpoint checkpoint =
                 open(
                         path,
@@ -87,6 +107,67 @@ public final class Checkpoint implements AutoCloseable {
                 networks.put(Part.VAE, StoredNetwork.vae(other, LATENT_CHANNELS));
             }
             return new Checkpoint(path, found, networks, files);
+        } catch (RuntimeException e) {
+            files.forEach(SafeTensors::close);
+            throw e;
+        }
+    }
+
+    private static Checkpoint openFolder(Path folder, @Nullable Path vae) {
+        Checkpoint checkpoint =
+                openFolderAs(folder, vae, unet -> Recognition.ofFolder(folder.toString(), unet));
+        try {
+            Recognition found = checkpoint.recognition;
+            requireDrawable(folder, found, checkpoint.networks.keySet());
+            Set<Part> own = EnumSet.copyOf(checkpoint.networks.keySet());
+            if (vae != null) {
+                own.remove(Part.VAE);
+            }
+            SchedulerConfig scheduler = DiffusersFolder.requireSupported(folder, found, own);
+            checkpoint.recognition = found.predicting(scheduler.prediction());
+            checkpoint.settings =
+                    new Settings(
+                            scheduler.levels(),
+                            scheduler.solver(),
+                            scheduler.spacing(),
+                            DiffusersFolder.scaling(folder));
+            if (!scheduler.replaced().isEmpty()) {
+                System.getLogger(Checkpoint.class.getName())
+                        .log(
+                                System.Logger.Level.INFO,
+                                "{0}: {1} is not a scheduler of this release; its noise levels are"
+                                        + " drawn with {2}",
+                                folder,
+                                scheduler.replaced(),
+                                scheduler.solver().id());
+            }
+            return checkpoint;
+        } catch (RuntimeException e) {
+            checkpoint.close();
+            throw e;
+        }
+    }
+
+    /**
+     * Opens a folder's weights as those of a model that is known already.
+     *
+     * @param recognition of the UNet's tensors
+     */
+    static Checkpoint openFolderAs(
+            Path folder,
+            @Nullable Path vae,
+            Function<Map<String, Tensor>, Recognition> recognition) {
+        DiffusersFolder.Opened opened = DiffusersFolder.open(folder, vae == null);
+        List<SafeTensors> files = new ArrayList<>(opened.files());
+        try {
+            Map<Part, StoredNetwork> networks = new EnumMap<>(opened.networks());
+            StoredNetwork unet = Objects.requireNonNull(networks.get(Part.UNET));
+            if (vae != null) {
+                SafeTensors other = SafeTensors.open(vae);
+                files.add(other);
+                networks.put(Part.VAE, StoredNetwork.vae(other, LATENT_CHANNELS));
+            }
+            return new Checkpoint(folder, recognition.apply(unet.tensors()), networks, files);
         } catch (RuntimeException e) {
             files.forEach(SafeTensors::close);
             throw e;
@@ -137,6 +218,24 @@ public final class Checkpoint implements AutoCloseable {
         return path;
     }
 
+    /** What the files beside the weights say; null: it is a single file. */
+    public @Nullable Settings settings() {
+        return settings;
+    }
+
+    /**
+     * Compares the tokenizer of a folder with the template's.
+     *
+     * @param encoder number of the text encoder
+     * @throws BadBundleException if it is another one
+     */
+    public void requireTokenizer(int encoder, byte[] template) {
+        if (settings != null) {
+            String name = encoder == 0 ? "tokenizer" : "tokenizer_" + (encoder + 1);
+            FolderTokenizer.require(path.resolve(name), template);
+        }
+    }
+
     /** All files that weights are read from. */
     public List<Path> files() {
         return files.stream().map(SafeTensors::file).toList();
@@ -157,7 +256,8 @@ public final class Checkpoint implements AutoCloseable {
 
     /** Name of the file without its ending: what the model is called. */
     public String name() {
-        return path().getFileName().toString().replaceFirst("\\.safetensors$", "");
+        Path name = path.toAbsolutePath().normalize().getFileName();
+        return String.valueOf(name).replaceFirst("\\.safetensors$", "");
     }
 
     /** What the denoiser predicts: "epsilon", "v" or "flow". */
@@ -167,6 +267,9 @@ public final class Checkpoint implements AutoCloseable {
 
     /** Latent cells of its native height and width where they are not the template's; else 0. */
     public int nativeCells() {
+        if (settings != null) {
+            return DiffusersFolder.nativeCells(path);
+        }
         // SD 2.1-base was trained at 512 pixels, SD 2.1, which predicts v, at 768.
         return recognition.family() == Family.SD2 && prediction().equals("epsilon") ? 64 : 0;
     }
@@ -179,7 +282,7 @@ public final class Checkpoint implements AutoCloseable {
     /** Refuses, before any work, what no template can be filled with. */
     private static void requireDrawable(Path path, Recognition found, Set<Part> given) {
         String title = found.family().title();
-        if (found.prediction() == null) {
+        if (found.prediction() == null && !isFolder(path)) {
             throw new BadBundleException(
                     path
                             + " is "
@@ -327,6 +430,12 @@ public final class Checkpoint implements AutoCloseable {
         List<Source> places = places(network, part, weight);
         return places.getLast().change() == Source.Change.IDENTITY
                 && places.stream().noneMatch(p -> network.tensors().containsKey(p.tensor()));
+    }
+
+    /** Whether a weight is stored as it is: its elements are neither made nor put in another order. */
+    public boolean isStored(WeightName name) {
+        return !isIdentity(name.part(), name.weight())
+                && find(name.part(), name.weight()).change() == Source.Change.NONE;
     }
 
     /** The places where a network may have a weight. */

@@ -57,6 +57,15 @@ public record Recipe(Part part, List<Value> values) {
         return extents;
     }
 
+    /** Whether a value is a matrix that the graph reads where it lies; else it is laid out anew. */
+    public static boolean isMatrix(Value value) {
+        return value.shape().size() == 2
+                && value.weights().size() == 1
+                && value.count() * Float.BYTES >= AssembledGraph.SMALLEST_BYTES
+                // Rows of tables are looked up before the first run where they are known.
+                && !value.weights().getFirst().endsWith("embedding.weight");
+    }
+
     /** Parses a GRAPH.weights.json. */
     public static Recipe parse(String file, byte[] text) {
         Part part = null;

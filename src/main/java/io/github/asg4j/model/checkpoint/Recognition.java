@@ -109,6 +109,41 @@ public record Recognition(
                 blocks);
     }
 
+    /**
+     * Recognises the UNet of a diffusers folder, whose scheduler says what it predicts.
+     *
+     * @param folder its name, for messages
+     * @param unet its tensors
+     */
+    static Recognition ofFolder(String folder, Map<String, Tensor> unet) {
+        Map<String, List<Long>> shapes = new TreeMap<>();
+        unet.forEach((name, tensor) -> shapes.put(name, tensor.shape()));
+        List<Long> first = shapes.getOrDefault("conv_in.weight", List.of());
+        Family family = unet(folder, shapes);
+        EnumSet<Part> parts = EnumSet.of(Part.UNET, Part.VAE);
+        parts.addAll(family.textEncoders());
+        return new Recognition(
+                family,
+                parts,
+                null,
+                false,
+                first.size() == 4 ? Math.toIntExact(first.get(1)) : 0,
+                shapes.containsKey("time_embedding.cond_proj.weight"),
+                0);
+    }
+
+    /** The same with what the denoiser predicts. */
+    Recognition predicting(String predicted) {
+        return new Recognition(
+                family,
+                parts,
+                predicted,
+                zeroTerminalSnr,
+                inputChannels,
+                guidanceEmbedding,
+                jointBlocks);
+    }
+
     /** What the denoiser's tensors begin with; null: there is none. */
     private static @Nullable String prefix(Map<String, List<Long>> shapes) {
         for (String prefix : List.of(DENOISER, "")) {

@@ -8,6 +8,8 @@ import io.github.asg4j.model.checkpoint.ChangedWeights;
 import io.github.asg4j.model.checkpoint.Checkpoint;
 import io.github.asg4j.model.checkpoint.Family;
 import io.github.asg4j.model.checkpoint.Part;
+import io.github.asg4j.model.checkpoint.WeightMemory;
+import io.github.asg4j.model.checkpoint.WeightName;
 
 import org.jspecify.annotations.Nullable;
 
@@ -15,29 +17,31 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.function.Function;
 import java.util.stream.IntStream;
 
 /**
- * LoRA files with their weights, matched with a checkpoint: gives the weights that they change, each
- * computed once, when it is first asked for. Memory of its own, float32, that lives until {@link
- * #close()}. Thread-safe.
+ * LoRA files with their weights, matched with a checkpoint: computes the weights that they change, into
+ * the memory of open networks ({@link #write}) or, for networks that are opened, into memory of its own
+ * that lives until {@link #close()} ({@link #of}, once for each weight). float32. Thread-safe.
  *
  * <p>As diffusers' {@code fuse_lora}: {@code W' = W + weight * (alpha / rank) * up @ down}, file after
  * file; DoRA (arXiv 2402.09353) gives each row of W' a length that was learnt.
  */
-public final class LoraSet implements ChangedWeights, AutoCloseable {
+public final class LoraSet implements ChangedWeights, WeightMemory.Change, AutoCloseable {
     /** Rows that a thread takes at a time. */
     private static final int BLOCK = 64;
 
     private final Checkpoint checkpoint;
     private final List<LoraFile> files = new ArrayList<>();
-    private final Map<Place, List<Change>> changes = new LinkedHashMap<>();
-    private final Map<Place, MemorySegment> merged = new ConcurrentHashMap<>();
+    private final Map<WeightName, List<Change>> changes = new LinkedHashMap<>();
+    private final Map<WeightName, MemorySegment> merged = new ConcurrentHashMap<>();
     private final Arena arena = Arena.ofShared();
 
     /**
@@ -47,9 +51,6 @@ public final class LoraSet implements ChangedWeights, AutoCloseable {
      * @param weight that the request gives it
      */
     public record Key(String sha256, double weight) {}
-
-    /** A weight by its name in diffusers. */
-    private record Place(Part part, String weight) {}
 
     /**
      * What a file changes of a weight.
@@ -158,7 +159,7 @@ public final class LoraSet implements ChangedWeights, AutoCloseable {
                             + advice(file));
         }
         if (weight != 0) {
-            changes.computeIfAbsent(new Place(target.part(), name), key -> new ArrayList<>())
+            changes.computeIfAbsent(new WeightName(target.part(), name), key -> new ArrayList<>())
                     .add(new Change(layer, Math.toIntExact(target.share() * rows), weight));
         }
     }
@@ -194,32 +195,36 @@ public final class LoraSet implements ChangedWeights, AutoCloseable {
         return keys;
     }
 
-    /** Bytes that the changed weights take, or will take once they are asked for. */
-    public long bytes() {
-        return changes.keySet().stream()
-                .mapToLong(k -> checkpoint.find(k.part(), k.weight()).elements() * Float.BYTES)
-                .sum();
+    @Override
+    public @Nullable MemorySegment of(Part part, String weight) {
+        WeightName key = new WeightName(part, weight);
+        List<Change> asked = changes.get(key);
+        return asked == null ? null : merged.computeIfAbsent(key, this::merge);
+    }
+
+    private MemorySegment merge(WeightName name) {
+        Checkpoint.Located stored = checkpoint.find(name.part(), name.weight());
+        MemorySegment sum = arena.allocate(stored.elements() * Float.BYTES, 64);
+        write(name, sum);
+        return sum;
     }
 
     @Override
-    public @Nullable MemorySegment of(Part part, String weight) {
-        Place key = new Place(part, weight);
-        List<Change> asked = changes.get(key);
-        return asked == null
-                ? null
-                : merged.computeIfAbsent(key, k -> merge(checkpoint.find(part, weight), asked));
+    public Set<WeightName> names() {
+        return Collections.unmodifiableSet(changes.keySet());
     }
 
-    private MemorySegment merge(Checkpoint.Located stored, List<Change> asked) {
+    @Override
+    public void write(WeightName name, MemorySegment into) {
+        Checkpoint.Located stored = checkpoint.find(name.part(), name.weight());
+        List<Change> asked = changes.getOrDefault(name, List.of());
         int rows = Math.toIntExact(stored.rows());
         int columns = Math.toIntExact(stored.elements() / rows);
-        MemorySegment sum = arena.allocate(stored.elements() * Float.BYTES, 64);
-        Matrix matrix = new Matrix(sum, rows, columns);
+        Matrix matrix = new Matrix(into, rows, columns);
         matrix.eachRow((row, values) -> stored.read((long) row * columns, values));
         for (Change change : asked) {
             change(matrix, change);
         }
-        return sum;
     }
 
     private static void change(Matrix matrix, Change change) {

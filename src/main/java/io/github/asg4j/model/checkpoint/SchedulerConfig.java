@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.github.asg4j.model.checkpoint;
+
+import io.github.asg4j.BadBundleException;
+import io.github.asg4j.schedule.NoiseLevels;
+import io.github.asg4j.schedule.Solver;
+import io.github.asg4j.schedule.Spacing;
+
+import java.util.Arrays;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.TreeMap;
+
+/**
+ * A scheduler_config.json of diffusers as the engine draws with it: what the network predicts, the noise
+ * levels that it was trained on, the solver and its spacing. A solver that the engine does not have gives
+ * its noise levels to the nearest one that it has. Every option that changes the levels or the steps is
+ * honoured or refused; what is left out has the class's own default.
+ *
+ * @param prediction "epsilon" or "v"
+ * @param replaced the class whose place {@code solver} takes; empty: the solver is its own
+ */
+record SchedulerConfig(
+        String prediction,
+        NoiseLevels.Betas levels,
+        Solver solver,
+        Spacing spacing,
+        String replaced) {
+    private static final String EULER = "euler";
+    private static final String DDIM = "ddim";
+    private static final String DPMPP_2M = "dpmpp_2m";
+
+    /** Classes that the engine has itself, and the engine's name. */
+    private static final Map<String, String> OWN =
+            Map.of("EulerDiscreteScheduler", EULER, "DDIMScheduler", DDIM);
+
+    /** Classes whose noise levels suffice, and the engine's solver that draws on them. */
+    private static final Map<String, String> OTHERS =
+            Map.ofEntries(
+                    Map.entry("PNDMScheduler", DDIM),
+                    Map.entry("DDPMScheduler", DDIM),
+                    Map.entry("EulerAncestralDiscreteScheduler", EULER),
+                    Map.entry("DPMSolverMultistepScheduler", DPMPP_2M),
+                    Map.entry("DPMSolverSinglestepScheduler", EULER),
+                    Map.entry("DPMSolverSDEScheduler", EULER),
+                    Map.entry("UniPCMultistepScheduler", EULER),
+                    Map.entry("DEISMultistepScheduler", EULER),
+                    Map.entry("LMSDiscreteScheduler", EULER),
+                    Map.entry("HeunDiscreteScheduler", EULER),
+                    Map.entry("KDPM2DiscreteScheduler", EULER),
+                    Map.entry("KDPM2AncestralDiscreteScheduler", EULER));
+
+    /** Classes whose steps lie at leading strides where nothing else is said. */
+    private static final Set<String> LEADING =
+            Set.of("DDIMScheduler", "PNDMScheduler", "DDPMScheduler");
+
+    /** Classes whose betas are those of Stable Diffusion where nothing else is said. */
+    private static final Set<String> FEWER_BETAS =
+            Set.of(
+                    "HeunDiscreteScheduler",
+                    "KDPM2DiscreteScheduler",
+                    "KDPM2AncestralDiscreteScheduler",
+                    "DPMSolverSDEScheduler");
+
+    /** Options that leave levels and steps as they are at these values only. */
+    private static final Map<String, List<Object>> NEUTRAL =
+            new TreeMap<>(
+                    Map.ofEntries(
+                            Map.entry("rescale_betas_zero_snr", List.of(false)),
+                            Map.entry("use_beta_sigmas", List.of(false)),
+                            Map.entry("use_flow_sigmas", List.of(false)),
+                            Map.entry("use_lu_lambdas", List.of(false)),
+                            Map.entry("use_dynamic_shifting", List.of(false)),
+                            Map.entry("thresholding", List.of(false)),
+                            Map.entry("final_sigmas_type", List.of("zero")),
+                            Map.entry("timestep_type", List.of("discrete")),
+                            Map.entry("interpolation_type", List.of("linear")),
+                            Map.entry("trained_betas", List.of()),
+                            Map.entry("sigma_min", List.of()),
+                            Map.entry("sigma_max", List.of()),
+                            Map.entry("flow_shift", List.of(1.0)),
+                            Map.entry("clip_sample", List.of(false))));
+
+    /** Options of other solvers' steps, of clipping that is off, and of nothing at all. */
+    private static final Set<String> UNUSED =
+            Set.of(
+                    "_class_name",
+                    "_diffusers_version",
+                    "num_train_timesteps",
+                    "beta_start",
+                    "beta_end",
+                    "beta_schedule",
+                    "prediction_type",
+                    "timestep_spacing",
+                    "steps_offset",
+                    "use_karras_sigmas",
+                    "use_exponential_sigmas",
+                    "set_alpha_to_one",
+                    "skip_prk_steps",
+                    "sample_max_value",
+                    "clip_sample_range",
+                    "dynamic_thresholding_ratio",
+                    "variance_type",
+                    "algorithm_type",
+                    "solver_type",
+                    "solver_order",
+                    "solver_p",
+                    "lower_order_final",
+                    "euler_at_final",
+                    "lambda_min_clipped",
+                    "predict_x0",
+                    "disable_corrector",
+                    "noise_sampler_seed",
+                    "use_noise_sampler");
+
+    /**
+     * Reads one.
+     *
+     * @throws BadBundleException if an option asks for what the engine does not do
+     */
+    static SchedulerConfig of(FolderJson config) {
+        String name = config.text("_class_name", "");
+        String solver = OWN.getOrDefault(name, OTHERS.getOrDefault(name, ""));
+        if (solver.isEmpty()) {
+            TreeMap<String, String> known = new TreeMap<>(OWN);
+            known.putAll(OTHERS);
+            throw config.refused("_class_name", "one of " + known.keySet());
+        }
+        config.values().forEach((option, value) -> requireKnown(config, option));
+        // DDIM clips samples where nothing else is said: right for pictures, not for latents.
+        boolean clips = LEADING.contains(name) && !name.equals("PNDMScheduler");
+        if (clips && !config.values().containsKey("clip_sample")) {
+            throw config.refused("clip_sample", "false, which the file has to say");
+        }
+        if (name.equals("DDIMScheduler")
+                && !Boolean.FALSE.equals(config.get("set_alpha_to_one", true))) {
+            throw config.refused("set_alpha_to_one", "false, which the file has to say");
+        }
+        String prediction =
+                switch (config.text("prediction_type", "epsilon")) {
+                    case "epsilon" -> "epsilon";
+                    case "v_prediction" -> "v";
+                    default -> throw config.refused("prediction_type", "epsilon or v_prediction");
+                };
+        String betas = config.text("beta_schedule", "linear");
+        if (!NoiseLevels.Betas.BETA_SCHEDULES.contains(betas)) {
+            throw config.refused(
+                    "beta_schedule", String.join(" or ", NoiseLevels.Betas.BETA_SCHEDULES));
+        }
+        boolean own = FEWER_BETAS.contains(name);
+        double start = config.number("beta_start", own ? 0.00085 : 0.0001);
+        double end = config.number("beta_end", own ? 0.012 : 0.02);
+        if (!(start > 0 && end >= start && end < 1)) {
+            throw config.refused("beta_end", "a number from beta_start, above 0, to below 1");
+        }
+        int train = whole(config, "num_train_timesteps", 1000, 2, 100_000);
+        NoiseLevels.Betas levels =
+                new NoiseLevels.Betas(
+                        prediction,
+                        betas,
+                        start,
+                        end,
+                        train,
+                        whole(config, "steps_offset", 0, 0, train - 1));
+        Spacing spacing = spacing(config, LEADING.contains(name) ? "leading" : "linspace");
+        boolean sigmas = spacing == Spacing.KARRAS || spacing == Spacing.EXPONENTIAL;
+        Solver engines =
+                Arrays.stream(Solver.values())
+                        .filter(s -> s.id().equals(sigmas && solver.equals(DDIM) ? EULER : solver))
+                        .findFirst()
+                        .orElseThrow();
+        return new SchedulerConfig(
+                prediction, levels, engines, spacing, OWN.containsKey(name) ? "" : name);
+    }
+
+    private static int whole(FolderJson config, String option, int usual, int least, int most) {
+        double number = config.number(option, usual);
+        if (number != Math.rint(number) || number < least || number > most) {
+            throw config.refused(option, "a whole number from " + least + " to " + most);
+        }
+        return (int) number;
+    }
+
+    private static void requireKnown(FolderJson config, String option) {
+        Object value = config.values().get(option);
+        List<Object> neutral = NEUTRAL.get(option);
+        boolean off = value == null || Boolean.FALSE.equals(value);
+        if (neutral == null && !UNUSED.contains(option) && !off) {
+            throw config.refused(option, "null or false: the option is not known");
+        }
+        if (neutral != null && value != null && !neutral.contains(value)) {
+            throw config.refused(
+                    option, neutral.isEmpty() ? "null" : FolderJson.shown(neutral.getFirst()));
+        }
+    }
+
+    private static Spacing spacing(FolderJson config, String usual) {
+        boolean karras = Boolean.TRUE.equals(config.get("use_karras_sigmas", false));
+        boolean exponential = Boolean.TRUE.equals(config.get("use_exponential_sigmas", false));
+        if (karras || exponential) {
+            return karras ? Spacing.KARRAS : Spacing.EXPONENTIAL;
+        }
+        String asked = config.text("timestep_spacing", usual);
+        List<String> known = List.of("leading", "trailing", "linspace");
+        return Arrays.stream(Spacing.values())
+                .filter(spacing -> spacing.id().equals(asked) && known.contains(asked))
+                .findFirst()
+                .orElseThrow(() -> config.refused("timestep_spacing", String.join(", ", known)));
+    }
+}

@@ -1,0 +1,246 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.github.asg4j.model.checkpoint;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.github.asg4j.BadBundleException;
+
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.EnumSet;
+import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
+
+/** The small single file's weights as a diffusers folder, whole, in shards and as a variant. */
+class DiffusersFolderTest {
+    private static final Path RESOURCES = Path.of("src/test/resources/checkpoint");
+    private static final Recognition SMALL =
+            new Recognition(
+                    Family.SD1,
+                    EnumSet.of(Part.UNET, Part.TEXT_ENCODER, Part.VAE),
+                    "epsilon",
+                    false,
+                    4,
+                    false,
+                    0);
+    private static final Map<String, String> GRAPHS =
+            Map.of("denoiser", "unet", "text_encoder", "text_encoder", "vae_decoder", "vae");
+
+    @TempDir Path temp;
+
+    private Path folder(String pipeline) throws IOException {
+        Files.writeString(
+                temp.resolve("model_index.json"), "{\"_class_name\": \"" + pipeline + "\"}");
+        return temp;
+    }
+
+    private static Recipe recipe(String graph) throws IOException {
+        Path file = RESOURCES.resolve("templates/sd15/" + graph + ".weights.json");
+        return Recipe.parse(graph, Files.readAllBytes(file));
+    }
+
+    /** Weights by their names in diffusers, in the shapes that they are stored in. */
+    private static Map<String, Tensor> weights(Checkpoint single, String graph) throws IOException {
+        Map<String, Tensor> weights = new TreeMap<>();
+        Recipe recipe = recipe(graph);
+        for (Recipe.Value value : recipe.values()) {
+            for (String weight : value.weights()) {
+                weights.put(weight, single.find(recipe.part(), weight).tensor());
+            }
+        }
+        return weights;
+    }
+
+    private void write(Map<String, Tensor> weights, Path file) throws IOException {
+        SafeTensorsFile out = new SafeTensorsFile();
+        weights.forEach((name, tensor) -> out.floats(name, tensor.shape(), Elements.of(tensor)));
+        Files.createDirectories(file.getParent());
+        out.write(file);
+    }
+
+    @ParameterizedTest
+    @CsvSource({"whole", "shards", "variant", "variant shards"})
+    void hasTheWeightsOfTheSingleFile(String form) throws IOException {
+        Path folder = folder("StableDiffusionPipeline");
+        Path file = RESOURCES.resolve("sd15.safetensors");
+        try (Checkpoint single = Checkpoint.openAs(file, SMALL, null)) {
+            for (Map.Entry<String, String> graph : GRAPHS.entrySet()) {
+                Path place = folder.resolve(graph.getValue());
+                boolean text = graph.getValue().startsWith("text");
+                String base = text ? "model" : "diffusion_pytorch_model";
+                Map<String, Tensor> weights = weights(single, graph.getKey());
+                String variant = form.startsWith("variant") ? ".fp16" : "";
+                if (form.endsWith("shards")) {
+                    Map<String, Tensor> odd = new TreeMap<>();
+                    Map<String, Tensor> even = new TreeMap<>();
+                    StringBuilder map = new StringBuilder();
+                    weights.forEach(
+                            (name, tensor) -> {
+                                boolean first = name.hashCode() % 2 == 0;
+                                (first ? even : odd).put(name, tensor);
+                                map.append(map.isEmpty() ? "" : ",")
+                                        .append(
+                                                '"'
+                                                        + name
+                                                        + "\": \"part-"
+                                                        + first
+                                                        + ".safetensors\"");
+                            });
+                    write(even, place.resolve("part-true.safetensors"));
+                    write(odd, place.resolve("part-false.safetensors"));
+                    Files.writeString(
+                            place.resolve(base + ".safetensors.index" + variant + ".json"),
+                            "{\"metadata\": {}, \"weight_map\": {" + map + "}}");
+                } else {
+                    write(weights, place.resolve(base + variant + ".safetensors"));
+                }
+            }
+            try (Checkpoint opened = Checkpoint.openFolderAs(folder, null, unet -> SMALL)) {
+                for (String graph : GRAPHS.keySet()) {
+                    Recipe recipe = recipe(graph);
+                    for (Recipe.Value value : recipe.values()) {
+                        for (String weight : value.weights()) {
+                            assertArrayEquals(
+                                    elements(single, recipe.part(), weight),
+                                    elements(opened, recipe.part(), weight),
+                                    weight);
+                        }
+                    }
+                }
+                assertEquals(form.endsWith("shards") ? 6 : 3, opened.files().size());
+                assertEquals(temp.getFileName().toString(), opened.name());
+            }
+        }
+    }
+
+    private static float[] elements(Checkpoint checkpoint, Part part, String weight) {
+        Checkpoint.Located found = checkpoint.find(part, weight);
+        float[] elements = new float[Math.toIntExact(found.elements())];
+        found.read(0, elements);
+        return elements;
+    }
+
+    private static String refusal(Path folder) {
+        return assertThrows(BadBundleException.class, () -> Checkpoint.open(folder, null))
+                .getMessage();
+    }
+
+    @ParameterizedTest
+    @CsvSource({
+        "StableDiffusion3Pipeline, can be exported as a bundle",
+        "FluxPipeline, no template; it has those of",
+        "StableDiffusionInpaintPipeline, no template",
+        "LatentConsistencyModelPipeline, no template"
+    })
+    void aPipelineOfAnotherKindIsRefused(String pipeline, String message) throws IOException {
+        String refused = refusal(folder(pipeline));
+        assertTrue(refused.contains("is of a " + pipeline), refused);
+        assertTrue(refused.contains(message), refused);
+    }
+
+    @Test
+    void saysWhatAFolderLacks() throws IOException {
+        Path folder = folder("StableDiffusionPipeline");
+        assertTrue(refusal(folder).contains("text_encoder has no model.safetensors (nor one of"));
+        Files.createDirectories(folder.resolve("text_encoder"));
+        Files.createFile(folder.resolve("text_encoder/pytorch_model.bin"));
+        assertTrue(refusal(folder).contains("only pickles, which can run code"));
+        Files.writeString(
+                folder.resolve("text_encoder/model.safetensors"),
+                "version https://git-lfs.github.com/spec/v1\n");
+        assertTrue(refusal(folder).contains("run git lfs pull"));
+        Files.delete(folder.resolve("text_encoder/model.safetensors"));
+        Files.writeString(
+                folder.resolve("text_encoder/model.safetensors.index.json"),
+                "{\"weight_map\": {\"a\": \"../../secret.safetensors\"}}");
+        assertTrue(refusal(folder).contains("supported is names of files beside it"));
+        Files.writeString(folder.resolve("model_index.json"), "{");
+        assertTrue(refusal(folder).contains("model_index.json cannot be read"));
+    }
+
+    /** Configurations of the published models, and one option after the other changed. */
+    @ParameterizedTest
+    @CsvSource(
+            delimiter = '|',
+            quoteCharacter = '#',
+            value = {
+                "SD1 | UNET | 'attention_head_dim': 8, 'act_fn': 'silu', 'freq_shift': 0 | ",
+                "SD1 | UNET | 'sample_size': 64 | ",
+                "SD2 | UNET | 'attention_head_dim': [5, 10, 20, 20], 'dual_cross_attention': false"
+                    + " | ",
+                "SD2 | UNET | 'sample_size': 96 | attention_head_dim is null (left out), supported"
+                    + " is [5.0, 10.0, 20.0, 20.0] for Stable Diffusion 2.x",
+                "SD1 | UNET | 'attention_head_dim': 4 | attention_head_dim is 4, supported is 8",
+                "SD1 | UNET | 'act_fn': 'gelu' | act_fn is \"gelu\", supported is \"silu\"",
+                "SD1 | UNET | 'resnet_skip_time_act': true | the option is not known",
+                "SD1 | UNET | 'resnet_skip_time_act': null | ",
+                "SD1 | TEXT_ENCODER | 'hidden_act': 'quick_gelu', 'num_attention_heads': 12,"
+                        + " 'num_hidden_layers': 12, 'torch_dtype': 'float16' | ",
+                "SD2 | TEXT_ENCODER | 'hidden_act': 'quick_gelu', 'num_attention_heads': 16,"
+                    + " 'num_hidden_layers': 23 | hidden_act is \"quick_gelu\", supported is"
+                    + " \"gelu\"",
+                "SDXL | VAE | 'scaling_factor': 0.13025, 'force_upcast': true | ",
+                "SDXL | VAE | 'latents_mean': [0, 1] | latents_mean is [0.0, 1.0], supported is"
+                    + " null"
+            })
+    void configurationsAreThoseOfTheTemplate(
+            Family family, Part part, String fields, String message) throws IOException {
+        FolderJson config =
+                FolderJson.parse(Path.of("config.json"), "{" + fields.replace('\'', '"') + "}");
+        if (message == null) {
+            NetworkConfig.require(config, family, part);
+            return;
+        }
+        String refused =
+                assertThrows(
+                                BadBundleException.class,
+                                () -> NetworkConfig.require(config, family, part))
+                        .getMessage();
+        assertTrue(refused.contains(message), refused);
+    }
+
+    @Test
+    void aTokenizerWithOtherWordsIsRefused() throws IOException {
+        byte[] ours =
+                ("{\"model\": {\"vocab\": {\"a\": 0, \"<|endoftext|>\": 1}},"
+                                + " \"padding\": {\"pad_id\": 1}}")
+                        .getBytes(StandardCharsets.UTF_8);
+        FolderTokenizer.require(temp, ours);
+        Files.writeString(temp.resolve("vocab.json"), "{\"a\": 0, \"<|endoftext|>\": 1}");
+        Files.writeString(
+                temp.resolve("tokenizer_config.json"),
+                "{\"pad_token\": {\"content\": \"<|endoftext|>\"}, \"model_max_length\": 77}");
+        FolderTokenizer.require(temp, ours);
+        for (List<String> wrong :
+                List.of(
+                        List.of("tokenizer_config.json", "{\"pad_token\": \"a\"}", "pad_token"),
+                        List.of("added_tokens.json", "{\"<cat>\": 2}", "and added ones"),
+                        List.of("vocab.json", "{\"b\": 0}", "another vocabulary"))) {
+            Path file = temp.resolve(wrong.get(0));
+            byte[] before = Files.exists(file) ? Files.readAllBytes(file) : null;
+            Files.writeString(file, wrong.get(1));
+            String refused =
+                    assertThrows(
+                                    BadBundleException.class,
+                                    () -> FolderTokenizer.require(temp, ours))
+                            .getMessage();
+            assertTrue(refused.contains(wrong.get(2)), refused);
+            if (before == null) {
+                Files.delete(file);
+            } else {
+                Files.write(file, before);
+            }
+        }
+    }
+}

@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.github.asg4j.model.checkpoint;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.github.asg4j.BadBundleException;
+import io.github.asg4j.schedule.NoiseLevels;
+import io.github.asg4j.schedule.Solver;
+import io.github.asg4j.schedule.Spacing;
+
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+import java.io.IOException;
+import java.nio.file.Path;
+
+/** Every option of diffusers' schedulers is honoured or refused. */
+class SchedulerConfigTest {
+    /** The scheduler_config.json of runwayml/stable-diffusion-v1-5. */
+    private static final String SD15 =
+            "\"_class_name\": \"PNDMScheduler\", \"_diffusers_version\": \"0.6.0\","
+                    + " \"beta_end\": 0.012, \"beta_schedule\": \"scaled_linear\","
+                    + " \"beta_start\": 0.00085, \"num_train_timesteps\": 1000,"
+                    + " \"set_alpha_to_one\": false, \"skip_prk_steps\": true,"
+                    + " \"steps_offset\": 1, \"trained_betas\": null, \"clip_sample\": false";
+
+    private static SchedulerConfig read(String fields) {
+        try {
+            return SchedulerConfig.of(
+                    FolderJson.parse(
+                            Path.of("scheduler_config.json"),
+                            "{" + fields.replace('\'', '"') + "}"));
+        } catch (IOException e) {
+            throw new AssertionError(e);
+        }
+    }
+
+    @Test
+    void readsThePublishedOne() {
+        SchedulerConfig config = read(SD15);
+        assertEquals(
+                new SchedulerConfig(
+                        "epsilon",
+                        new NoiseLevels.Betas("epsilon", "scaled_linear", 0.00085, 0.012, 1000, 1),
+                        Solver.DDIM,
+                        Spacing.LEADING,
+                        "PNDMScheduler"),
+                config);
+    }
+
+    /** Defaults of diffusers 0.35's classes where the file says nothing. */
+    @ParameterizedTest
+    @CsvSource({
+        "EulerDiscreteScheduler, EULER, LINSPACE, 0.0001, ''",
+        "EulerAncestralDiscreteScheduler, EULER, LINSPACE, 0.0001, EulerAncestralDiscreteScheduler",
+        "DPMSolverMultistepScheduler, DPMPP_2M, LINSPACE, 0.0001, DPMSolverMultistepScheduler",
+        "HeunDiscreteScheduler, EULER, LINSPACE, 0.00085, HeunDiscreteScheduler",
+        "PNDMScheduler, DDIM, LEADING, 0.0001, PNDMScheduler",
+    })
+    void whatIsLeftOutHasTheClasssOwnDefault(
+            String name, Solver solver, Spacing spacing, double start, String replaced) {
+        SchedulerConfig config = read("'_class_name': '" + name + "'");
+        assertEquals(solver, config.solver());
+        assertEquals(spacing, config.spacing());
+        assertEquals(start, config.levels().betaStart());
+        assertEquals(0, config.levels().stepsOffset());
+        assertEquals("linear", config.levels().betaSchedule());
+        assertEquals(replaced, config.replaced());
+    }
+
+    @Test
+    void karrasSigmasAreHonoured() {
+        SchedulerConfig config = read(SD15 + ", 'use_karras_sigmas': true");
+        assertEquals(Spacing.KARRAS, config.spacing());
+        assertEquals(Solver.EULER, config.solver());
+        assertEquals("v", read(SD15 + ", 'prediction_type': 'v_prediction'").levels().prediction());
+    }
+
+    @ParameterizedTest
+    @CsvSource(
+            delimiter = '|',
+            quoteCharacter = '#',
+            value = {
+                "'rescale_betas_zero_snr': true | rescale_betas_zero_snr is true, supported is"
+                    + " false",
+                "'trained_betas': [0.1] | trained_betas is [0.1], supported is null",
+                "'use_beta_sigmas': true | use_beta_sigmas is true",
+                "'thresholding': true | thresholding is true",
+                "'final_sigmas_type': 'sigma_min' | supported is \"zero\"",
+                "'timestep_type': 'continuous' | supported is \"discrete\"",
+                "'sigma_max': 80 | sigma_max is 80, supported is null",
+                "'prediction_type': 'sample' | supported is epsilon or v_prediction",
+                "'beta_schedule': 'squaredcos_cap_v2' | supported is scaled_linear or linear",
+                "'timestep_spacing': 'log' | supported is leading, trailing, linspace",
+                "'steps_offset': 0.5 | supported is a whole number from 0 to 999",
+                "'steps_offset': null | steps_offset is null, supported is a number",
+                "'new_option': 3 | new_option is 3, supported is null or false: the option is not"
+                    + " known",
+                "'beta_end': 2 | beta_end is 2"
+            })
+    void anOptionThatIsNotHonouredIsRefused(String field, String message) {
+        BadBundleException refused =
+                assertThrows(
+                        BadBundleException.class,
+                        () -> read("'_class_name': 'EulerDiscreteScheduler', " + field));
+        assertTrue(refused.getMessage().contains(message), refused.getMessage());
+    }
+
+    @ParameterizedTest
+    @CsvSource({
+        "DDIMScheduler, clip_sample is null (left out)",
+        "DDPMScheduler, clip_sample is null (left out)",
+        "LCMScheduler, supported is one of [DDIMScheduler",
+    })
+    void aClassWhoseDefaultsAreNotHonouredIsRefused(String name, String message) {
+        BadBundleException refused =
+                assertThrows(BadBundleException.class, () -> read("'_class_name': '" + name + "'"));
+        assertTrue(refused.getMessage().contains(message), refused.getMessage());
+        if (name.equals("DDIMScheduler")) {
+            String alpha =
+                    assertThrows(
+                                    BadBundleException.class,
+                                    () ->
+                                            read(
+                                                    "'_class_name': 'DDIMScheduler',"
+                                                            + " 'clip_sample': false"))
+                            .getMessage();
+            assertTrue(alpha.contains("set_alpha_to_one is null (left out)"), alpha);
+        }
+    }
+}
