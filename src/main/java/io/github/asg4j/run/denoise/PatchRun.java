@@ -367,9 +367,8 @@ public final class PatchRun extends StageRun {
         if (keyed && pulls && keyPatch.guidePerView() && g == k) {
             // The guide of this step is enlarged for the other views: the key patch steps before
             // them, and with them once more to the same latents.
-            guidedStep(
-                    kernels, p, 1, next, guideOut, found, x, k, none, none, random, row, space,
-                    history);
+            GuidedStep first = begin(p, row, 1, next, x).found(found).noise(random);
+            kernels.guidedStep(guided(first.history(history), p, k, guideOut, none, none));
             worker.calls().watch(patches, k);
             keyPatch.publish(worker, k);
             publishes = false;
@@ -377,53 +376,53 @@ public final class PatchRun extends StageRun {
         }
         MemorySegment guide = pulls ? keyPatch.guide(worker, p.guide, g, frame(k)) : none;
         MemorySegment mask = pulls ? keyPatch.mask(worker, p.guide, g) : none;
-        int n = p.count;
-        guidedStep(
-                kernels, p, n, next, guideOut, found, x, k, guide, mask, random, row, space,
-                history);
+        GuidedStep step = begin(p, row, p.count, next, x).found(found).noise(random);
+        kernels.guidedStep(guided(step.history(history), p, k, guideOut, guide, mask));
         worker.calls().watch(patches, k);
         predictions.publish(worker, k, p.unit);
         publish(worker, p, k, publishes);
         row = table.cleanRows[t];
         if (keepsClean(k)) {
-            MemorySegment out = p.cleanSlots;
-            guidedStep(
-                    kernels,
-                    p,
-                    n,
-                    out,
-                    none,
-                    none,
-                    x,
-                    k,
-                    guide,
-                    mask,
-                    none,
-                    row,
-                    space,
-                    StepHistory.NONE);
+            GuidedStep cleaned = begin(p, row, p.count, p.cleanSlots, x);
+            kernels.guidedStep(guided(cleaned, p, k, none, guide, mask));
             clean.publish(worker, p.unit);
         }
         if (previewStep() == k) {
-            MemorySegment out = p.previewSlots;
-            int plainly = Kernels.GUIDE_NONE;
-            guidedStep(
-                    kernels,
-                    p,
-                    n,
-                    out,
-                    none,
-                    none,
-                    x,
-                    k,
-                    none,
-                    none,
-                    none,
-                    row,
-                    plainly,
-                    StepHistory.NONE);
+            kernels.guidedStep(begin(p, row, p.count, p.previewSlots, x));
             preview.publish(worker, p.unit);
         }
+    }
+
+    /** A pass over the first {@code n} of a call's views, as yet without guide, noise and history. */
+    private GuidedStep begin(
+            Prepared p, MemorySegment row, int n, MemorySegment next, MemorySegment x) {
+        CallBuffers b = p.call.buffers();
+        return p.step
+                .begin(row, n, canvas.channels(), plane / canvas.channels())
+                .latents(next, x)
+                .output(b.uncond, b.cond, guidanceScale);
+    }
+
+    /**
+     * The same with the guidance of step {@code k}, where the stage has any.
+     *
+     * @param guideOut receives the key patch's guide of this step; NULL: it is not in this call, or has
+     *     left its guide already
+     */
+    private GuidedStep guided(
+            GuidedStep step,
+            Prepared p,
+            int k,
+            MemorySegment guideOut,
+            MemorySegment guide,
+            MemorySegment mask) {
+        if (space == Kernels.GUIDE_NONE) {
+            return step;
+        }
+        step.guidance(space, patches.weightAt(k))
+                .guide(guide, keyPatch.guidePerView())
+                .mask(mask, keyPatch.maskPerView());
+        return p.holdsKeyPatch() ? step.key(guideOut) : step;
     }
 
     /** The latents after step k, and with them the guide that the same pass has left. */
@@ -442,45 +441,6 @@ public final class PatchRun extends StageRun {
         for (int unit = 0; unit < calls().size(); unit++) {
             latents[from].await(worker, unit);
         }
-    }
-
-    /**
-     * @param n of the call's views, the first ones
-     * @param guideOut receives the key patch's guide of this step; NULL: it is not in this call, or has
-     *     left its guide already
-     * @param found NULL where the network's output was searched in another pass
-     */
-    private void guidedStep(
-            Kernels kernels,
-            Prepared p,
-            int n,
-            MemorySegment next,
-            MemorySegment guideOut,
-            MemorySegment found,
-            MemorySegment x,
-            int k,
-            MemorySegment guide,
-            MemorySegment mask,
-            MemorySegment random,
-            MemorySegment row,
-            int space,
-            StepHistory history) {
-        boolean guided = space != Kernels.GUIDE_NONE;
-        CallBuffers b = p.call.buffers();
-        GuidedStep step =
-                p.step.begin(row, n, canvas.channels(), plane / canvas.channels())
-                        .latents(next, x)
-                        .output(b.uncond, b.cond, guidanceScale)
-                        .found(found)
-                        .noise(random)
-                        .guidance(space, guided ? patches.weightAt(k) : 0)
-                        .guide(guide, keyPatch.guidePerView())
-                        .mask(mask, keyPatch.maskPerView())
-                        .history(history);
-        if (guided && p.holdsKeyPatch()) {
-            step.key(guideOut);
-        }
-        kernels.guidedStep(step);
     }
 
     private void relocate(Worker worker) {
