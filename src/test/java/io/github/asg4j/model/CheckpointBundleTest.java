@@ -30,11 +30,13 @@ import io.github.asg4j.ort.Place;
 import io.github.asg4j.ort.Placement;
 import io.github.asg4j.ort.Tensor;
 import io.github.asg4j.ort.TensorInfo;
+import io.github.asg4j.schedule.NoiseLevels;
 
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
@@ -69,11 +71,15 @@ class CheckpointBundleTest {
     }
 
     private static Bundle filled(Path vae) {
+        return filled(vae, "epsilon");
+    }
+
+    private static Bundle filled(Path vae, String prediction) {
         Recognition known =
                 new Recognition(
                         Family.SD1,
                         EnumSet.of(Part.UNET, Part.TEXT_ENCODER, Part.VAE),
-                        "epsilon",
+                        prediction,
                         false,
                         4,
                         false,
@@ -149,6 +155,17 @@ class CheckpointBundleTest {
             }
             assertTrue(bundle.manifest().files().containsKey("denoiser_dilated.onnx"));
             assertFalse(bundle.manifest().files().containsKey("vae_tail.onnx"));
+        }
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"epsilon", "v"})
+    void whatAFilePredictsReachesItsNoiseLevels(String prediction) {
+        try (Bundle bundle = filled(null, prediction)) {
+            Manifest manifest = bundle.manifest();
+            assertEquals(prediction, manifest.denoiser().prediction());
+            NoiseLevels.Betas levels = (NoiseLevels.Betas) manifest.scheduler().levels();
+            assertEquals(prediction, levels.prediction());
         }
     }
 
