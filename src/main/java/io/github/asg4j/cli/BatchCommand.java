@@ -41,7 +41,7 @@ import java.util.logging.Logger;
                 + " the same as without the stop.",
             "",
             "What is given beside the options below holds for all rows that do not give it"
-                + " themselves."
+                    + " themselves."
         },
         synopsisHeading = "Usage: ",
         customSynopsis = "asg batch --in FILE --out FOLDER [OPTIONS] [OPTIONS OF GENERATE]",

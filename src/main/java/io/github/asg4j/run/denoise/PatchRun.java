@@ -397,8 +397,7 @@ public final class PatchRun extends StageRun {
     private GuidedStep begin(
             Prepared p, MemorySegment row, int n, MemorySegment next, MemorySegment x) {
         CallBuffers b = p.call.buffers();
-        return p.step
-                .begin(row, n, canvas.channels(), plane / canvas.channels())
+        return p.step.begin(row, n, canvas.channels(), plane / canvas.channels())
                 .latents(next, x)
                 .output(b.uncond, b.cond, guidanceScale);
     }

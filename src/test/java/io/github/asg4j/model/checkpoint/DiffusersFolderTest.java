@@ -178,9 +178,9 @@ class DiffusersFolderTest {
                 "SD1 | UNET | 'attention_head_dim': 8, 'act_fn': 'silu', 'freq_shift': 0 | ",
                 "SD1 | UNET | 'sample_size': 64 | ",
                 "SD2 | UNET | 'attention_head_dim': [5, 10, 20, 20], 'dual_cross_attention': false"
-                    + " | ",
+                        + " | ",
                 "SD2 | UNET | 'sample_size': 96 | attention_head_dim is null (left out), supported"
-                    + " is [5.0, 10.0, 20.0, 20.0] for Stable Diffusion 2.x",
+                        + " is [5.0, 10.0, 20.0, 20.0] for Stable Diffusion 2.x",
                 "SD1 | UNET | 'attention_head_dim': 4 | attention_head_dim is 4, supported is 8",
                 "SD1 | UNET | 'act_fn': 'gelu' | act_fn is \"gelu\", supported is \"silu\"",
                 "SD1 | UNET | 'resnet_skip_time_act': true | the option is not known",
@@ -188,11 +188,11 @@ class DiffusersFolderTest {
                 "SD1 | TEXT_ENCODER | 'hidden_act': 'quick_gelu', 'num_attention_heads': 12,"
                         + " 'num_hidden_layers': 12, 'torch_dtype': 'float16' | ",
                 "SD2 | TEXT_ENCODER | 'hidden_act': 'quick_gelu', 'num_attention_heads': 16,"
-                    + " 'num_hidden_layers': 23 | hidden_act is \"quick_gelu\", supported is"
-                    + " \"gelu\"",
+                        + " 'num_hidden_layers': 23 | hidden_act is \"quick_gelu\", supported is"
+                        + " \"gelu\"",
                 "SDXL | VAE | 'scaling_factor': 0.13025, 'force_upcast': true | ",
                 "SDXL | VAE | 'latents_mean': [0, 1] | latents_mean is [0.0, 1.0], supported is"
-                    + " null"
+                        + " null"
             })
     void configurationsAreThoseOfTheTemplate(
             Family family, Part part, String fields, String message) throws IOException {

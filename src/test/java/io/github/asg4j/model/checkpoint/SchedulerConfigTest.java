@@ -85,7 +85,7 @@ class SchedulerConfigTest {
             quoteCharacter = '#',
             value = {
                 "'rescale_betas_zero_snr': true | rescale_betas_zero_snr is true, supported is"
-                    + " false",
+                        + " false",
                 "'trained_betas': [0.1] | trained_betas is [0.1], supported is null",
                 "'use_beta_sigmas': true | use_beta_sigmas is true",
                 "'thresholding': true | thresholding is true",
@@ -98,7 +98,7 @@ class SchedulerConfigTest {
                 "'steps_offset': 0.5 | supported is a whole number from 0 to 999",
                 "'steps_offset': null | steps_offset is null, supported is a number",
                 "'new_option': 3 | new_option is 3, supported is null or false: the option is not"
-                    + " known",
+                        + " known",
                 "'beta_end': 2 | beta_end is 2"
             })
     void anOptionThatIsNotHonouredIsRefused(String field, String message) {
