@@ -20,6 +20,7 @@ import io.github.asg4j.RequestOptions;
 import io.github.asg4j.WindowOptions;
 
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -208,9 +209,10 @@ class RequestArgsTest {
     }
 
     @Test
-    void minusOneAsksForARandomSeed() {
+    void minusOneAsksForARandomSeed(@TempDir Path folder) {
         FakeEngines engines = new FakeEngines();
-        engines.run("generate", "--prompt", "a ball", "--seed", "-1");
+        String out = folder.resolve("a.png").toString();
+        engines.run("generate", "--prompt", "a ball", "--seed", "-1", "--out", out);
         assertEquals(FakeEngines.SEED, engines.request().seed());
     }
 
