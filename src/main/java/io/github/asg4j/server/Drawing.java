@@ -25,6 +25,7 @@ final class Drawing implements GenerationListener {
     private Progress progress = Progress.QUEUED;
     private @Nullable Generation generation;
     private boolean cancelled;
+    private boolean sealed;
     private long startedNanos;
 
     /**
@@ -54,10 +55,15 @@ final class Drawing implements GenerationListener {
 
     /** Adds a job; false: it is too late for that. */
     synchronized boolean add(Job job) {
-        if (cancelled || progress.status().isEnd()) {
+        if (cancelled || sealed || progress.status().isEnd()) {
             return false;
         }
         return jobs.add(job);
+    }
+
+    /** Takes no further jobs: whoever came later would miss the picture that is being handed out. */
+    synchronized void seal() {
+        sealed = true;
     }
 
     synchronized List<Job> jobs() {

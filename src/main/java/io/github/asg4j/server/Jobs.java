@@ -338,6 +338,7 @@ final class Jobs implements AutoCloseable {
                             image.height(),
                             image.rgb(),
                             PngParameters.text(image.report()));
+            drawing.seal();
             for (Job job : drawing.jobs()) {
                 if (!job.isCancelled()) { // saves writing its file
                     job.complete(new Job.Result(picture.as(job.output()), image));
