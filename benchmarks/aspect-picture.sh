@@ -8,14 +8,7 @@ here=$(cd "$(dirname "$0")/.." && pwd -P)
 picture=${1:-$here/benchmarks/results/aspect.png}
 prompt=${2:-a red ball on grass}
 seed=${3:-11}
-browser=${BROWSER:-}
-for name in chromium chromium-browser google-chrome; do
-    [ -n "$browser" ] || browser=$(command -v "$name" || true)
-done
-[ -n "$browser" ] || { echo "aspect-picture: no chromium on PATH: install it or set BROWSER" >&2; exit 1; }
-
-folder=$(mktemp -d)
-trap 'rm -rf "$folder"' EXIT INT TERM
+. "$here/benchmarks/browser.sh"
 methods="asg relay cutdiffusion demofusion multidiffusion direct scalecrafter superres"
 sizes="256x256 312x208 384x216 216x384"
 echo "$prompt" > "$folder/prompts.txt"
@@ -32,11 +25,4 @@ echo "$prompt" > "$folder/prompts.txt"
     done
     echo '</table>'
 } > "$folder/page.html"
-# No sandbox, because containers seldom allow one: the page is ours and fetches nothing.
-"$browser" --headless=new --no-sandbox --disable-gpu --hide-scrollbars --force-device-scale-factor=0.7 --allow-file-access-from-files \
-    --user-data-dir="$folder/profile" --window-size="2560,790" --virtual-time-budget=5000 \
-    --screenshot="$folder/page.png" "file://$folder/page.html" 2> "$folder/log" ||
-    { cat "$folder/log" >&2; exit 1; }
-[ -s "$folder/page.png" ] || { cat "$folder/log" >&2; exit 1; }
-mv "$folder/page.png" "$picture"
-echo "$picture"
+screenshot "$picture" 2560 790 0.7

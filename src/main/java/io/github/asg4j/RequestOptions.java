@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.github.asg4j;
 
+import io.github.asg4j.MethodOptions.DemoFusionOptions;
 import io.github.asg4j.MethodOptions.Patched;
+import io.github.asg4j.MethodOptions.RelayOptions;
+import io.github.asg4j.MethodOptions.ScaleCrafterOptions;
 import io.github.asg4j.MethodOptions.Windowed;
 import io.github.asg4j.RequestOption.Section;
 
@@ -30,6 +33,37 @@ public final class RequestOptions {
                     json -> MethodOptions.of(String.valueOf(json)).method());
 
     private static final OptionType<Integer> INTERACTION = interaction();
+
+    private static final Group<Patched, GuideOptions> GUIDE =
+            Group.of(Section.STAGE1, Patched.class, Patched::guide, Patched::withGuide);
+
+    private static final Group<Windowed, WindowOptions> WINDOWS =
+            Group.of(Section.WINDOWS, Windowed.class, Windowed::windows, Windowed::withWindows);
+
+    /** Of windows whose stage has one setting; a relay has it in its table. */
+    private static final Group<Windowed, WindowOptions> STAGE2 =
+            WINDOWS.only(having(Windowed.class).stream().filter(m -> !m.equals("relay")).toList());
+
+    /** Of windows that stage 1 tells from each other by its mask. */
+    private static final Group<Windowed, WindowOptions> BACKGROUND =
+            WINDOWS.only(having(Patched.class));
+
+    private static final Group<DemoFusionOptions, PhaseOptions> PHASES =
+            Group.of(
+                    Section.PHASES,
+                    DemoFusionOptions.class,
+                    DemoFusionOptions::phases,
+                    DemoFusionOptions::withPhases);
+
+    private static final Group<RelayOptions, LegOptions> RELAY =
+            Group.of(Section.RELAY, RelayOptions.class, RelayOptions::legs, RelayOptions::withLegs);
+
+    private static final Group<ScaleCrafterOptions, DilationOptions> DILATION =
+            Group.of(
+                    Section.DILATION,
+                    ScaleCrafterOptions.class,
+                    ScaleCrafterOptions::dilation,
+                    ScaleCrafterOptions::withDilation);
 
     /** All options, in the order of the help. */
     public static final List<RequestOption<?>> ALL =
@@ -169,28 +203,28 @@ public final class RequestOptions {
                             List.of("demofusion", "relay", "superres"),
                             r -> r.image(),
                             GenerationRequest.Builder::image),
-                    guide(
+                    GUIDE.option(
                             "guide-weight",
                             OptionType.decimal().within(GuideOptions.WEIGHT_RANGE),
                             "pull of the key patch on the others",
                             "{default}",
                             g -> boxed(g.weight()),
                             GuideOptions::withWeight),
-                    guide(
+                    GUIDE.option(
                             "guide-schedule",
                             OptionType.constant(GuideOptions.Schedule.class),
                             "course of the weight over stage 1",
                             "{default}",
                             g -> g.schedule(),
                             GuideOptions::withSchedule),
-                    guide(
+                    GUIDE.option(
                             "guide-space",
                             OptionType.constant(GuideOptions.Space.class),
                             "guide noise estimates, as the paper, or predicted clean " + "latents",
                             "{default}",
                             g -> g.space(),
                             GuideOptions::withSpace),
-                    guide(
+                    GUIDE.option(
                             "guide-upsampling",
                             OptionType.constant(GuideOptions.Upsampling.class),
                             "give every patch the key patch's clean latents as they "
@@ -199,42 +233,42 @@ public final class RequestOptions {
                             "{default}",
                             g -> g.upsampling(),
                             GuideOptions::withUpsampling),
-                    guide(
+                    GUIDE.option(
                             "mask",
                             OptionType.constant(GuideOptions.Mask.class),
                             "whose attention map weighs the guidance",
                             "{default}",
                             g -> g.mask(),
                             GuideOptions::withMask),
-                    guide(
+                    GUIDE.option(
                             "mask-blocks",
                             OptionType.names(),
                             "up blocks whose maps are used, as in " + "up_blocks.0,up_blocks.1",
                             "all of the bundle",
                             g -> given(g.maskBlocks()),
                             GuideOptions::withMaskBlocks),
-                    guide(
+                    GUIDE.option(
                             "mask-tokens",
                             OptionType.indices().within(GuideOptions.TOKEN_RANGE),
                             "prompt tokens whose maps are used, as in 1,2; 0 is the " + "first",
                             "all",
                             g -> given(g.maskTokens()),
                             GuideOptions::withMaskTokens),
-                    guide(
+                    GUIDE.option(
                             "mask-norm",
                             OptionType.constant(GuideOptions.MaskNorm.class),
                             "how a map becomes weights",
                             "{default}",
                             g -> g.maskNorm(),
                             GuideOptions::withMaskNorm),
-                    guide(
+                    GUIDE.option(
                             "staleness",
                             OptionType.integer().within(GuideOptions.STALENESS_RANGE),
                             "age of the guidance in steps; 0: synchronous, 1: the " + "paper's",
                             "{default}",
                             g -> boxed(g.staleness()),
                             GuideOptions::withStaleness),
-                    guide(
+                    GUIDE.option(
                             "interaction",
                             INTERACTION.within(GuideOptions.INTERACTION_RANGE),
                             "exchange of pixels between patches: in every step, "
@@ -242,56 +276,56 @@ public final class RequestOptions {
                             "{default}",
                             g -> boxed(g.interactionSteps()),
                             GuideOptions::withInteractionSteps),
-                    guide(
+                    GUIDE.option(
                             "stage1-share",
                             OptionType.decimal().within(Range.SHARE),
                             "share of the steps for stage 1",
                             "{default}",
                             g -> boxed(g.stage1Share()),
                             GuideOptions::withStage1Share),
-                    guide(
+                    GUIDE.option(
                             "patch-aspect",
                             OptionType.constant(GuideOptions.PatchAspect.class),
                             "cut each axis by itself, or into patches of the " + "picture's aspect",
                             "{default}",
                             g -> g.patchAspect(),
                             GuideOptions::withPatchAspect),
-                    windows(
+                    WINDOWS.option(
                             "window-stride",
                             OptionType.integer().within(WindowOptions.STRIDE_RANGE),
                             "latent cells between windows",
                             "half of the native size",
                             w -> boxed(w.stride()),
                             WindowOptions::withStride),
-                    windows(
+                    WINDOWS.option(
                             "jitter",
                             OptionType.integer().within(WindowOptions.JITTER_RANGE),
                             "largest random shift of a window, latent cells",
                             "(native - stride) / 4; multidiffusion: 0",
                             w -> boxed(w.jitter()),
                             WindowOptions::withJitter),
-                    windows(
+                    WINDOWS.option(
                             "window-weight",
                             OptionType.constant(WindowOptions.Weight.class),
                             "how windows are averaged",
                             "{default}",
                             w -> w.weight(),
                             WindowOptions::withWeight),
-                    windows(
+                    WINDOWS.option(
                             "window-conditioning",
                             OptionType.constant(WindowOptions.Conditioning.class),
                             "tell a window its place, or that it is the whole picture",
                             "{default}",
                             w -> w.conditioning(),
                             WindowOptions::withConditioning),
-                    stage2(
+                    STAGE2.option(
                             "stage2-guidance-scale",
                             OptionType.decimal().within(GenerationRequest.GUIDANCE_SCALE_RANGE),
                             "classifier-free guidance of stage 2, up to 1 none",
                             "--guidance-scale",
                             w -> boxed(w.guidanceScale()),
                             WindowOptions::withGuidanceScale),
-                    background(
+                    BACKGROUND.option(
                             "object-share",
                             OptionType.decimal().within(Range.SHARE),
                             "windows that the object covers by less of their area, by "
@@ -299,59 +333,59 @@ public final class RequestOptions {
                             "{default}",
                             w -> boxed(w.objectShare()),
                             WindowOptions::withObjectShare),
-                    background(
+                    BACKGROUND.option(
                             "background-prompt",
                             OptionType.text("TEXT"),
                             "prompt of background windows",
                             "--prompt",
                             w -> w.backgroundPrompt(),
                             WindowOptions::withBackgroundPrompt),
-                    background(
+                    BACKGROUND.option(
                             "background-guidance-scale",
                             OptionType.decimal().within(GenerationRequest.GUIDANCE_SCALE_RANGE),
                             "guidance scale of background windows, up to 1 none",
                             "asg: 1 + (that of stage 2 - 1) / 8; cutdiffusion: that of stage 2",
                             w -> boxed(w.backgroundGuidanceScale()),
                             WindowOptions::withBackgroundGuidanceScale),
-                    phases(
+                    PHASES.option(
                             "cosine-scale-1",
-                            PhaseOptions.EXPONENT_RANGE,
+                            OptionType.decimal().within(PhaseOptions.EXPONENT_RANGE),
                             "exponent of the skip residual, which holds a phase to "
                                     + "the one before; larger: for a shorter while",
                             "{default}",
                             p -> boxed(p.skipExponent()),
                             PhaseOptions::withSkipExponent),
-                    phases(
+                    PHASES.option(
                             "cosine-scale-2",
-                            PhaseOptions.EXPONENT_RANGE,
+                            OptionType.decimal().within(PhaseOptions.EXPONENT_RANGE),
                             "exponent of the dilated views' weight beside the "
                                     + "windows; larger: for a shorter while",
                             "{default}",
                             p -> boxed(p.dilatedExponent()),
                             PhaseOptions::withDilatedExponent),
-                    phases(
+                    PHASES.option(
                             "cosine-scale-3",
-                            PhaseOptions.EXPONENT_RANGE,
+                            OptionType.decimal().within(PhaseOptions.EXPONENT_RANGE),
                             "exponent of the blur before dilated views; larger: it "
                                     + "falls faster",
                             "{default}",
                             p -> boxed(p.blurExponent()),
                             PhaseOptions::withBlurExponent),
-                    phases(
+                    PHASES.option(
                             "blur",
-                            PhaseOptions.BLUR_RANGE,
+                            OptionType.decimal().within(PhaseOptions.BLUR_RANGE),
                             "standard deviation of that blur at first, latent cells",
                             "{default}",
                             p -> boxed(p.blur()),
                             PhaseOptions::withBlur),
-                    legs(
+                    RELAY.option(
                             "preset",
                             OptionType.constant(LegOptions.Preset.class),
                             "table of stages and sampler of a published method",
                             "the engine's own table",
                             l -> l.preset(),
                             LegOptions::withPreset),
-                    legs(
+                    RELAY.option(
                             "stages",
                             OptionType.stages(),
                             "a table of your own, a stage as in \"1x 0..0.6; full 0.6..1"
@@ -359,14 +393,14 @@ public final class RequestOptions {
                             "the preset's",
                             l -> given(l.stages()),
                             LegOptions::withStages),
-                    legs(
+                    RELAY.option(
                             "stage-views",
                             OptionType.constant(LegOptions.Views.class),
                             "see a stage beyond native size whole or in windows",
                             "by table",
                             l -> l.views(),
                             LegOptions::withViews),
-                    legs(
+                    RELAY.option(
                             "enlarge",
                             OptionType.constant(RelayStage.Enlarge.class),
                             "how a stage's canvas comes from the one before; all but latent by the"
@@ -374,7 +408,7 @@ public final class RequestOptions {
                             "by table",
                             l -> l.enlarge(),
                             LegOptions::withEnlarge),
-                    legs(
+                    RELAY.option(
                             "strength",
                             OptionType.decimal().within(LegOptions.STRENGTH_RANGE),
                             "how much of a given picture, or of the first stage, may change: share"
@@ -382,7 +416,7 @@ public final class RequestOptions {
                             "by table",
                             l -> boxed(l.strength()),
                             LegOptions::withStrength),
-                    dilation(
+                    DILATION.option(
                             "dilate",
                             OptionType.factors().within(DilationOptions.FACTOR_RANGE),
                             "dilation factors of groups of convolutions, as in "
@@ -390,21 +424,21 @@ public final class RequestOptions {
                             "the published ones for the size",
                             d -> given(d.factors()),
                             DilationOptions::withFactors),
-                    dilation(
+                    DILATION.option(
                             "dilate-share",
                             OptionType.decimal().within(Range.SHARE),
                             "share of the steps that are dilated",
                             "by size",
                             d -> boxed(d.share()),
                             DilationOptions::withShare),
-                    dilation(
+                    DILATION.option(
                             "dilate-course",
                             OptionType.constant(DilationOptions.Course.class),
                             "keep the factors, or let them fall step by step",
                             "by size",
                             d -> d.course(),
                             DilationOptions::withCourse),
-                    dilation(
+                    DILATION.option(
                             "damped",
                             OptionType.factors().within(DilationOptions.FACTOR_RANGE),
                             "factors of the second unconditional pass of noise-damped "
@@ -412,7 +446,7 @@ public final class RequestOptions {
                             "by size",
                             d -> given(d.dampedFactors()),
                             DilationOptions::withDampedFactors),
-                    dilation(
+                    DILATION.option(
                             "damped-share",
                             OptionType.decimal().within(Range.SHARE),
                             "share of the steps with noise-damped guidance",
@@ -471,143 +505,59 @@ public final class RequestOptions {
                 set);
     }
 
-    private static <T> RequestOption<T> guide(
-            String name,
-            OptionType<T> type,
-            String help,
-            String otherwise,
-            Part<GuideOptions, T> get,
-            BiFunction<GuideOptions, T, GuideOptions> with) {
-        return new RequestOption<>(
-                name,
-                Section.STAGE1,
-                type,
-                help,
-                otherwise,
-                having(Patched.class),
-                r -> get.of(r.guide()),
-                (b, v) -> change(b, Patched.class, p -> p.withGuide(with.apply(p.guide(), v))));
-    }
-
-    private static <T> RequestOption<T> windows(
-            String name,
-            OptionType<T> type,
-            String help,
-            String otherwise,
-            Part<WindowOptions, T> get,
-            BiFunction<WindowOptions, T, WindowOptions> with) {
-        return new RequestOption<>(
-                name,
-                Section.WINDOWS,
-                type,
-                help,
-                otherwise,
-                having(Windowed.class),
-                r -> get.of(r.windows()),
-                (b, v) ->
-                        change(b, Windowed.class, w -> w.withWindows(with.apply(w.windows(), v))));
-    }
-
-    /** An option of windows whose stage has one setting; a relay has it in its table. */
-    private static <T> RequestOption<T> stage2(
-            String name,
-            OptionType<T> type,
-            String help,
-            String otherwise,
-            Part<WindowOptions, T> get,
-            BiFunction<WindowOptions, T, WindowOptions> with) {
-        RequestOption<T> any = windows(name, type, help, otherwise, get, with);
-        return new RequestOption<>(
-                name,
-                any.section(),
-                type,
-                help,
-                otherwise,
-                any.methods().stream().filter(m -> !m.equals("relay")).toList(),
-                any.get(),
-                any.set());
-    }
-
-    /** An option of windows that stage 1 tells from each other by its mask. */
-    private static <T> RequestOption<T> background(
-            String name,
-            OptionType<T> type,
-            String help,
-            String otherwise,
-            Part<WindowOptions, T> get,
-            BiFunction<WindowOptions, T, WindowOptions> with) {
-        RequestOption<T> any = windows(name, type, help, otherwise, get, with);
-        return new RequestOption<>(
-                name,
-                any.section(),
-                type,
-                help,
-                otherwise,
-                having(Patched.class),
-                any.get(),
-                any.set());
-    }
-
-    private static RequestOption<Double> phases(
-            String name,
-            Range range,
-            String help,
-            String otherwise,
-            Part<PhaseOptions, Double> get,
-            BiFunction<PhaseOptions, Double, PhaseOptions> with) {
-        Class<MethodOptions.DemoFusionOptions> type = MethodOptions.DemoFusionOptions.class;
-        return new RequestOption<>(
-                name,
-                Section.PHASES,
-                OptionType.decimal().within(range),
-                help,
-                otherwise,
-                having(type),
-                r -> get.of(r.phases()),
-                (b, v) -> change(b, type, p -> p.withPhases(with.apply(p.phases(), v))));
-    }
-
-    private static <T> RequestOption<T> legs(
-            String name,
-            OptionType<T> type,
-            String help,
-            String otherwise,
-            Part<LegOptions, T> get,
-            BiFunction<LegOptions, T, LegOptions> with) {
-        Class<MethodOptions.RelayOptions> method = MethodOptions.RelayOptions.class;
-        return new RequestOption<>(
-                name,
-                Section.RELAY,
-                type,
-                help,
-                otherwise,
-                having(method),
-                r -> get.of(r.legs()),
-                (b, v) -> change(b, method, m -> m.withLegs(with.apply(m.legs(), v))));
-    }
-
-    private static <T> RequestOption<T> dilation(
-            String name,
-            OptionType<T> type,
-            String help,
-            String otherwise,
-            Part<DilationOptions, T> get,
-            BiFunction<DilationOptions, T, DilationOptions> with) {
-        Class<MethodOptions.ScaleCrafterOptions> method = MethodOptions.ScaleCrafterOptions.class;
-        return new RequestOption<>(
-                name,
-                Section.DILATION,
-                type,
-                help,
-                otherwise,
-                having(method),
-                r -> get.of(r.dilation()),
-                (b, v) -> change(b, method, d -> d.withDilation(with.apply(d.dilation(), v))));
-    }
-
     /** Reads a setting of a group of options. */
     private interface Part<G, T> {
         @Nullable T of(G group);
+    }
+
+    /**
+     * Options of a part that some methods have.
+     *
+     * @param type of those methods' options
+     * @param methods that have the options, among those of {@code type}
+     */
+    private record Group<M extends MethodOptions, G>(
+            Section section,
+            Class<M> type,
+            Function<M, G> part,
+            BiFunction<M, G, ? extends MethodOptions> with,
+            List<String> methods) {
+
+        static <M extends MethodOptions, G> Group<M, G> of(
+                Section section,
+                Class<M> type,
+                Function<M, G> part,
+                BiFunction<M, G, ? extends MethodOptions> with) {
+            return new Group<>(section, type, part, with, having(type));
+        }
+
+        Group<M, G> only(List<String> some) {
+            return new Group<>(section, type, part, with, some);
+        }
+
+        <T> RequestOption<T> option(
+                String name,
+                OptionType<T> values,
+                String help,
+                String otherwise,
+                Part<G, T> get,
+                BiFunction<G, T, G> set) {
+            return new RequestOption<>(
+                    name,
+                    section,
+                    values,
+                    help,
+                    otherwise,
+                    methods,
+                    request ->
+                            type.isInstance(request.options())
+                                    ? get.of(part.apply(type.cast(request.options())))
+                                    : null,
+                    (builder, value) -> {
+                        M method = type.cast(builder.options());
+                        builder.options(with.apply(method, set.apply(part.apply(method), value)));
+                    });
+        }
     }
 
     private static List<String> having(Class<? extends MethodOptions> type) {
@@ -615,13 +565,6 @@ public final class RequestOptions {
                 .filter(type::isInstance)
                 .map(MethodOptions::method)
                 .toList();
-    }
-
-    private static <M extends MethodOptions> void change(
-            GenerationRequest.Builder request,
-            Class<M> type,
-            Function<M, ? extends MethodOptions> change) {
-        request.options(change.apply(type.cast(request.options())));
     }
 
     private static @Nullable Integer boxed(OptionalInt value) {

@@ -8,6 +8,7 @@ import com.fasterxml.jackson.databind.json.JsonMapper;
 
 import io.github.asg4j.BadRequestException;
 import io.github.asg4j.OutputException;
+import io.github.asg4j.image.LockedFile;
 import io.github.asg4j.image.OutputFile;
 
 import java.io.BufferedInputStream;
@@ -16,11 +17,9 @@ import java.io.IOException;
 import java.io.InputStream;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
-import java.nio.channels.OverlappingFileLockException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardOpenOption;
 import java.util.Map;
 
 /**
@@ -55,30 +54,10 @@ final class JsonLines implements AutoCloseable {
      */
     static JsonLines open(Path file) {
         try {
-            FileChannel channel =
-                    FileChannel.open(
-                            file,
-                            StandardOpenOption.CREATE,
-                            StandardOpenOption.READ,
-                            StandardOpenOption.WRITE);
-            if (!locked(channel)) {
-                channel.close();
-                throw new OutputException(
-                        "another batch is writing into '"
-                                + file.getParent()
-                                + "': wait for its end, or choose another folder");
-            }
+            FileChannel channel = LockedFile.open(file, "another batch");
             return new JsonLines(file, channel);
         } catch (IOException e) {
             throw OutputFile.failure(file, e);
-        }
-    }
-
-    private static boolean locked(FileChannel channel) throws IOException {
-        try {
-            return channel.tryLock() != null;
-        } catch (OverlappingFileLockException e) {
-            return false; // by this process
         }
     }
 

@@ -7,16 +7,15 @@ import com.fasterxml.jackson.databind.json.JsonMapper;
 
 import io.github.asg4j.BadRequestException;
 import io.github.asg4j.OutputException;
+import io.github.asg4j.image.LockedFile;
 import io.github.asg4j.image.OutputFile;
 
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
-import java.nio.channels.OverlappingFileLockException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.LinkedHashMap;
@@ -57,19 +56,7 @@ final class ResultFolder implements AutoCloseable {
         Path file = folder.resolve(RESULTS);
         try {
             Files.createDirectories(folder);
-            FileChannel channel =
-                    FileChannel.open(
-                            file,
-                            StandardOpenOption.CREATE,
-                            StandardOpenOption.READ,
-                            StandardOpenOption.WRITE);
-            if (!locked(channel)) {
-                channel.close();
-                throw new OutputException(
-                        "another eval is writing into '"
-                                + folder
-                                + "': wait for its end, or choose another folder");
-            }
+            FileChannel channel = LockedFile.open(file, "another eval");
             ResultFolder results = new ResultFolder(folder, channel);
             try {
                 results.read(file);
@@ -80,14 +67,6 @@ final class ResultFolder implements AutoCloseable {
             return results;
         } catch (IOException e) {
             throw unwritable(folder, e);
-        }
-    }
-
-    private static boolean locked(FileChannel channel) throws IOException {
-        try {
-            return channel.tryLock() != null;
-        } catch (OverlappingFileLockException e) {
-            return false; // by this process
         }
     }
 

@@ -7,7 +7,6 @@ import io.github.asg4j.device.Memory;
 import io.github.asg4j.kernel.Kernels;
 import io.github.asg4j.kernel.ResampleAxis;
 import io.github.asg4j.kernel.Resize;
-import io.github.asg4j.model.Manifest;
 import io.github.asg4j.plan.Canvas;
 import io.github.asg4j.plan.Stage;
 import io.github.asg4j.plan.Upscaling;
@@ -15,7 +14,7 @@ import io.github.asg4j.run.picture.LatentsDecoder;
 import io.github.asg4j.run.picture.PictureEnlarger;
 import io.github.asg4j.run.picture.TileUnits;
 import io.github.asg4j.run.start.GivenPicture;
-import io.github.asg4j.run.worker.NonFinite;
+import io.github.asg4j.run.start.StartLatents;
 import io.github.asg4j.run.worker.RequestContext;
 import io.github.asg4j.schedule.Level;
 
@@ -166,20 +165,14 @@ final class LatentsRefresh {
     }
 
     private void encode(MemorySegment picture, Handover next) {
-        Manifest.Latent latent = context.manifest().latent();
         MemorySegment clean = next.clean();
         context.devices()
                 .onFront(
                         () -> {
-                            context.model()
-                                    .vaeEncoder()
-                                    .encode(picture, next.height(), next.width(), clean);
+                            StartLatents.encode(
+                                    context, picture, next.height(), next.width(), clean);
                             return clean;
                         });
-        NonFinite.checkEncoded(kernels, clean);
-        long n = clean.byteSize() / 4;
-        kernels.scaleShift(clean, clean, n, 1, (float) -latent.shift());
-        kernels.scaleShift(clean, clean, n, (float) latent.scaling(), 0);
     }
 
     /** The enlarged latents with fresh noise of the stage's first level. */

@@ -128,21 +128,38 @@ public record StartLatents(MemorySegment patches, MemorySegment canvas, MemorySe
      * @return latents [C, h, w]
      */
     public static MemorySegment ofPicture(RequestContext context, Content picture) {
-        Manifest.Latent latent = context.manifest().latent();
         Kernels kernels = context.kernels();
         Canvas canvas = context.canvas();
-        long n = canvas.patchPlane();
-        MemorySegment start = context.memory().floats(n, "start picture's latents");
+        MemorySegment start =
+                context.memory().floats(canvas.patchPlane(), "start picture's latents");
         try (Memory reading = new Memory("the start picture")) {
             MemorySegment pixels =
                     GivenPicture.read(picture, canvas, kernels, reading, (float) (1 / 127.5), -1);
-            context.model()
-                    .vaeEncoder()
-                    .encode(pixels, canvas.y().patch(), canvas.x().patch(), start);
+            encode(context, pixels, canvas.y().patch(), canvas.x().patch(), start);
         }
-        NonFinite.checkEncoded(kernels, start);
-        kernels.scaleShift(start, start, n, 1, (float) -latent.shift());
-        kernels.scaleShift(start, start, n, (float) latent.scaling(), 0);
         return start;
+    }
+
+    /**
+     * Encodes a picture; in the front's thread.
+     *
+     * @param pixels float32 [3, height * factor, width * factor] in [-1, 1]
+     * @param height latent cells
+     * @param width latent cells
+     * @param latents receives float32 [C, height, width], as the denoiser has them
+     */
+    public static void encode(
+            RequestContext context,
+            MemorySegment pixels,
+            int height,
+            int width,
+            MemorySegment latents) {
+        Manifest.Latent latent = context.manifest().latent();
+        Kernels kernels = context.kernels();
+        long n = latents.byteSize() / Float.BYTES;
+        context.model().vaeEncoder().encode(pixels, height, width, latents);
+        NonFinite.checkEncoded(kernels, latents);
+        kernels.scaleShift(latents, latents, n, 1, (float) -latent.shift());
+        kernels.scaleShift(latents, latents, n, (float) latent.scaling(), 0);
     }
 }
