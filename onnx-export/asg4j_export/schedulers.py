@@ -1,37 +1,156 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The scheduler's configuration: what the network predicts, and the manifest's ``scheduler``."""
+"""The scheduler's configuration: what the network predicts, and the manifest's ``scheduler``.
+
+A manifest names the noise levels that the network was trained on, one of the engine's solvers, and how the steps are spaced. A solver that
+the engine does not have gives its noise levels to the nearest one that it has. Every option that changes the levels or the spacing is honoured
+or refused, and what is left out has the class's own default, as in the engine's reader of diffusers folders (SchedulerConfig.java).
+"""
 
 from __future__ import annotations
 
+import inspect
+import sys
 from collections.abc import Mapping
 from typing import Any
 
+import diffusers
+
 from .errors import ExportError
 
-_DIFFUSION_SCHEDULERS = {"EulerDiscreteScheduler": "euler", "DDIMScheduler": "ddim", "PNDMScheduler": "ddim"}
-_FLOW_SCHEDULER = "FlowMatchEulerDiscreteScheduler"
+_FLOW = "FlowMatchEulerDiscreteScheduler"
+#: the classes that the engine has itself, by its solver
+_OWN = {"EulerDiscreteScheduler": "euler", "DDIMScheduler": "ddim"}
+#: the classes whose noise levels suffice, and the engine's solver that takes their place
+_OTHERS = {
+    "PNDMScheduler": "ddim", "DDPMScheduler": "ddim", "LCMScheduler": "ddim", "TCDScheduler": "ddim", "EulerAncestralDiscreteScheduler": "euler",
+    "DPMSolverMultistepScheduler": "dpmpp_2m", "DPMSolverSinglestepScheduler": "euler", "DPMSolverSDEScheduler": "euler",
+    "UniPCMultistepScheduler": "euler", "DEISMultistepScheduler": "euler", "LMSDiscreteScheduler": "euler", "HeunDiscreteScheduler": "euler",
+    "KDPM2DiscreteScheduler": "euler", "KDPM2AncestralDiscreteScheduler": "euler", "SASolverScheduler": "euler",
+}
+#: classes for distilled networks: every k-th of the timesteps that were distilled, from the noisy end, whatever timestep_spacing says
+_DISTILLED = ("LCMScheduler", "TCDScheduler")
 _PREDICTIONS = {"epsilon": "epsilon", "v_prediction": "v"}
+_BETA_SCHEDULES = ("scaled_linear", "linear")
+_SPACINGS = ("leading", "trailing", "linspace")
+_TRAIN_STEPS = (2, 100_000)
+
+#: options that change levels or steps, and the only value besides null that leaves them as the engine has them
+_NEUTRAL: dict[str, object] = {
+    "rescale_betas_zero_snr": False, "use_beta_sigmas": False, "use_flow_sigmas": False, "use_lu_lambdas": False, "use_dynamic_shifting": False,
+    "thresholding": False, "clip_sample": False, "final_sigmas_type": "zero", "timestep_type": "discrete", "interpolation_type": "linear",
+    "trained_betas": None, "sigma_min": None, "sigma_max": None, "shift_terminal": None, "flow_shift": 1.0,
+}
+_FLOW_NEUTRAL: dict[str, object] = {
+    "use_dynamic_shifting": False, "use_karras_sigmas": False, "use_exponential_sigmas": False, "use_beta_sigmas": False,
+    "stochastic_sampling": False, "invert_sigmas": False, "shift_terminal": None,
+}
+#: options that are read below, belong to the solver that is replaced, or say how something works that is off
+_KNOWN = frozenset((
+    "num_train_timesteps", "beta_start", "beta_end", "beta_schedule", "prediction_type", "timestep_spacing", "steps_offset", "use_karras_sigmas",
+    "use_exponential_sigmas", "set_alpha_to_one", "skip_prk_steps", "sample_max_value", "clip_sample_range", "dynamic_thresholding_ratio",
+    "variance_type", "algorithm_type", "solver_type", "solver_order", "solver_p", "lower_order_final", "euler_at_final", "lambda_min_clipped",
+    "predict_x0", "disable_corrector", "noise_sampler_seed", "use_noise_sampler", "time_shift_type", "predictor_order",
+    "corrector_order", "original_inference_steps", "timestep_scaling",
+))
+_FLOW_KNOWN = frozenset(("num_train_timesteps", "shift", "base_shift", "max_shift", "base_image_seq_len", "max_image_seq_len", "time_shift_type"))
 
 
 def manifest_entry(config: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
-    """What the network predicts, and the manifest's ``scheduler``, of a scheduler_config.json."""
-    name = config["_class_name"]
-    if name == _FLOW_SCHEDULER:
-        for option in ("use_dynamic_shifting", "use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas", "shift_terminal", "invert_sigmas"):
-            if config.get(option):
-                raise ExportError(f"scheduler {name}: {option} = {config[option]} is not supported")
-        return "flow", {"type": "flow_euler", "train_steps": config["num_train_timesteps"], "shift": config["shift"]}
-    if name not in _DIFFUSION_SCHEDULERS:
-        raise ExportError(f"scheduler {name} is unknown; known are {', '.join((*_DIFFUSION_SCHEDULERS, _FLOW_SCHEDULER))}")
-    prediction = config.get("prediction_type", "epsilon")
-    if prediction not in _PREDICTIONS:
-        raise ExportError(f"scheduler {name}: prediction_type {prediction} is unknown; known are {', '.join(_PREDICTIONS)}")
-    return _PREDICTIONS[prediction], {
-        "type": _DIFFUSION_SCHEDULERS[name],
-        "beta_schedule": config["beta_schedule"],
-        "beta_start": config["beta_start"],
-        "beta_end": config["beta_end"],
-        "train_steps": config["num_train_timesteps"],
-        "spacing": config.get("timestep_spacing", "leading"),
-        "steps_offset": config.get("steps_offset", 0),
+    """What the network predicts, and the manifest's ``scheduler``, of a scheduler_config.json.
+
+    :raises ExportError: if the class is unknown, or an option asks for what the engine does not do
+    """
+    name = config.get("_class_name")
+    if name not in (_FLOW, *_OWN, *_OTHERS):
+        raise ExportError(f"scheduler {name} is unknown; known are {', '.join(sorted((*_OWN, *_OTHERS, _FLOW)))}")
+    options = _Options(name, config)
+    if name == _FLOW:
+        options.require_neutral(_FLOW_NEUTRAL, _FLOW_KNOWN)
+        return "flow", {"type": "flow_euler", "train_steps": options.whole("num_train_timesteps", *_TRAIN_STEPS), "shift": options.number("shift", 1e-3, 1e3)}
+    options.require_neutral(_NEUTRAL, _KNOWN)
+    if name == "DDIMScheduler" and options["set_alpha_to_one"] is not False:
+        raise options.refused("set_alpha_to_one", "false, which scheduler_config.json has to say")
+    prediction = _PREDICTIONS[options.one_of("prediction_type", tuple(_PREDICTIONS))]
+    solver, spacing = (_OWN | _OTHERS)[name], options.spacing()
+    if solver == "ddim" and spacing in ("karras", "exponential"):
+        solver = "euler"  # ddim steps from trained timestep to trained timestep
+    start = options.number("beta_start", 1e-9, 0.999)
+    steps = options.whole("num_train_timesteps", *_TRAIN_STEPS)
+    entry = {
+        "type": solver,
+        "beta_schedule": options.one_of("beta_schedule", _BETA_SCHEDULES),
+        "beta_start": start,
+        "beta_end": options.number("beta_end", start, 0.999),
+        "train_steps": steps,
+        "spacing": spacing,
+        "steps_offset": options.whole("steps_offset", 0, steps - 1),
     }
+    if name in _OTHERS:
+        print(f"scheduler: {name} gives its noise levels to the engine's {solver}", file=sys.stderr, flush=True)
+    return prediction, entry
+
+
+class _Options:
+    """A configuration; what it leaves out has the default of its class."""
+
+    def __init__(self, name: str, config: Mapping[str, Any]):
+        self._name = name
+        self._given = config
+        self._usual = _defaults(name)
+
+    def __getitem__(self, option: str) -> Any:
+        return self._given.get(option, self._usual.get(option))
+
+    def refused(self, option: str, supported: str) -> ExportError:
+        left_out = "" if option in self._given else " (left out: the default of its class)"
+        return ExportError(f"scheduler {self._name}: {option} is {_shown(self[option])}{left_out}, supported is {supported}")
+
+    def require_neutral(self, neutral: Mapping[str, object], known: frozenset[str]) -> None:
+        for option in (*self._usual, *self._given):
+            value = self[option]
+            if option in neutral:
+                if value is not None and (value != neutral[option] or isinstance(value, bool) != isinstance(neutral[option], bool)):
+                    raise self.refused(option, _shown(neutral[option]))
+            elif not option.startswith("_") and option not in known and option in self._given and value is not None and value is not False:
+                raise self.refused(option, "null or false: the option is not known")
+
+    def spacing(self) -> str:
+        if self._name in _DISTILLED:
+            return "trailing"
+        sigmas = [spacing for spacing in ("karras", "exponential") if self[f"use_{spacing}_sigmas"] is True]
+        if len(sigmas) > 1:
+            raise self.refused("use_exponential_sigmas", "false beside use_karras_sigmas")
+        if sigmas:
+            return sigmas[0]
+        return self.one_of("timestep_spacing", _SPACINGS)
+
+    def one_of(self, option: str, known: tuple[str, ...]) -> str:
+        if self[option] not in known:
+            raise self.refused(option, " or ".join(known))
+        return self[option]
+
+    def number(self, option: str, least: float, most: float) -> float:
+        value = self[option]
+        if not isinstance(value, int | float) or isinstance(value, bool) or not least <= value <= most:
+            raise self.refused(option, f"a number from {least:g} to {most:g}")
+        return value
+
+    def whole(self, option: str, least: int, most: int) -> int:
+        value = self[option]
+        if not isinstance(value, int | float) or isinstance(value, bool) or value != int(value) or not least <= value <= most:
+            raise self.refused(option, f"a whole number from {least} to {most}")
+        return int(value)
+
+
+def _defaults(name: str) -> dict[str, Any]:
+    # DPMSolverSDEScheduler is there with a further package only; its defaults are those of the other one of k-diffusion.
+    scheduler = getattr(diffusers, "KDPM2DiscreteScheduler" if name == "DPMSolverSDEScheduler" else name)
+    # DPMSolverSinglestepScheduler has no option for its spacing: it is this.
+    usual = {"timestep_spacing": "linspace", "steps_offset": 0}
+    return usual | {option: p.default for option, p in inspect.signature(scheduler.__init__).parameters.items() if p.default is not p.empty}
+
+
+def _shown(value: object) -> str:
+    """As JSON writes it, shortened."""
+    text = {True: "true", False: "false", None: "null"}[value] if value is None or isinstance(value, bool) else str(value)
+    return text if len(text) <= 60 else text[:57] + "..."

@@ -4,6 +4,7 @@ package io.github.asg4j.model.checkpoint;
 import com.fasterxml.jackson.core.JsonFactory;
 import com.fasterxml.jackson.core.JsonParser;
 import com.fasterxml.jackson.core.JsonToken;
+import com.fasterxml.jackson.core.json.JsonReadFeature;
 
 import io.github.asg4j.BadBundleException;
 
@@ -22,7 +23,10 @@ import java.util.Map;
 /** A JSON file of a diffusers folder: an object of maps, lists, strings, doubles, booleans and nulls. */
 record FolderJson(Path file, Map<String, @Nullable Object> values) {
     private static final long MAX_BYTES = 64L << 20;
-    private static final JsonFactory JSON = new JsonFactory();
+
+    /** Python writes infinity as -Infinity, as in the lambda_min_clipped of diffusers' DPM-Solvers. */
+    private static final JsonFactory JSON =
+            JsonFactory.builder().enable(JsonReadFeature.ALLOW_NON_NUMERIC_NUMBERS).build();
 
     FolderJson {
         values = Collections.unmodifiableMap(new LinkedHashMap<>(values));
@@ -97,9 +101,9 @@ record FolderJson(Path file, Map<String, @Nullable Object> values) {
         return values.containsKey(key) ? values.get(key) : usual;
     }
 
-    /** A number. */
+    /** A finite number. */
     double number(String key, double usual) {
-        if (get(key, usual) instanceof Double number) {
+        if (get(key, usual) instanceof Double number && Double.isFinite(number)) {
             return number;
         }
         throw refused(key, "a number");

@@ -40,6 +40,9 @@ record SchedulerConfig(
             Map.ofEntries(
                     Map.entry("PNDMScheduler", DDIM),
                     Map.entry("DDPMScheduler", DDIM),
+                    Map.entry("LCMScheduler", DDIM),
+                    Map.entry("TCDScheduler", DDIM),
+                    Map.entry("SASolverScheduler", EULER),
                     Map.entry("EulerAncestralDiscreteScheduler", EULER),
                     Map.entry("DPMSolverMultistepScheduler", DPMPP_2M),
                     Map.entry("DPMSolverSinglestepScheduler", EULER),
@@ -58,10 +61,18 @@ record SchedulerConfig(
     /** Classes whose betas are those of Stable Diffusion where nothing else is said. */
     private static final Set<String> FEWER_BETAS =
             Set.of(
+                    "LCMScheduler",
+                    "TCDScheduler",
                     "HeunDiscreteScheduler",
                     "KDPM2DiscreteScheduler",
                     "KDPM2AncestralDiscreteScheduler",
                     "DPMSolverSDEScheduler");
+
+    /**
+     * Classes for distilled networks: every k-th of the timesteps that were distilled, from the noisy
+     * end, whatever timestep_spacing says; betas in scaled_linear where nothing else is said.
+     */
+    private static final Set<String> DISTILLED = Set.of("LCMScheduler", "TCDScheduler");
 
     /** Options that leave levels and steps as they are at these values only. */
     private static final Map<String, List<Object>> NEUTRAL =
@@ -79,6 +90,7 @@ record SchedulerConfig(
                             Map.entry("trained_betas", List.of()),
                             Map.entry("sigma_min", List.of()),
                             Map.entry("sigma_max", List.of()),
+                            Map.entry("shift_terminal", List.of()),
                             Map.entry("flow_shift", List.of(1.0)),
                             Map.entry("clip_sample", List.of(false))));
 
@@ -112,7 +124,12 @@ record SchedulerConfig(
                     "predict_x0",
                     "disable_corrector",
                     "noise_sampler_seed",
-                    "use_noise_sampler");
+                    "use_noise_sampler",
+                    "time_shift_type",
+                    "predictor_order",
+                    "corrector_order",
+                    "original_inference_steps",
+                    "timestep_scaling");
 
     /**
      * Reads one.
@@ -143,7 +160,8 @@ record SchedulerConfig(
                     case "v_prediction" -> "v";
                     default -> throw config.refused("prediction_type", "epsilon or v_prediction");
                 };
-        String betas = config.text("beta_schedule", "linear");
+        boolean distilled = DISTILLED.contains(name);
+        String betas = config.text("beta_schedule", distilled ? "scaled_linear" : "linear");
         if (!NoiseLevels.Betas.BETA_SCHEDULES.contains(betas)) {
             throw config.refused(
                     "beta_schedule", String.join(" or ", NoiseLevels.Betas.BETA_SCHEDULES));
@@ -163,7 +181,10 @@ record SchedulerConfig(
                         end,
                         train,
                         whole(config, "steps_offset", 0, 0, train - 1));
-        Spacing spacing = spacing(config, LEADING.contains(name) ? "leading" : "linspace");
+        Spacing spacing =
+                distilled
+                        ? Spacing.TRAILING
+                        : spacing(config, LEADING.contains(name) ? "leading" : "linspace");
         boolean sigmas = spacing == Spacing.KARRAS || spacing == Spacing.EXPONENTIAL;
         Solver engines =
                 Arrays.stream(Solver.values())
@@ -198,6 +219,9 @@ record SchedulerConfig(
     private static Spacing spacing(FolderJson config, String usual) {
         boolean karras = Boolean.TRUE.equals(config.get("use_karras_sigmas", false));
         boolean exponential = Boolean.TRUE.equals(config.get("use_exponential_sigmas", false));
+        if (karras && exponential) {
+            throw config.refused("use_exponential_sigmas", "false beside use_karras_sigmas");
+        }
         if (karras || exponential) {
             return karras ? Spacing.KARRAS : Spacing.EXPONENTIAL;
         }

@@ -51,7 +51,7 @@ class SchedulerConfigTest {
                 config);
     }
 
-    /** Defaults of diffusers 0.35's classes where the file says nothing. */
+    /** Defaults of diffusers 0.42's classes where the file says nothing. */
     @ParameterizedTest
     @CsvSource({
         "EulerDiscreteScheduler, EULER, LINSPACE, 0.0001, ''",
@@ -59,6 +59,9 @@ class SchedulerConfigTest {
         "DPMSolverMultistepScheduler, DPMPP_2M, LINSPACE, 0.0001, DPMSolverMultistepScheduler",
         "HeunDiscreteScheduler, EULER, LINSPACE, 0.00085, HeunDiscreteScheduler",
         "PNDMScheduler, DDIM, LEADING, 0.0001, PNDMScheduler",
+        "SASolverScheduler, EULER, LINSPACE, 0.0001, SASolverScheduler",
+        "LCMScheduler, DDIM, TRAILING, 0.00085, LCMScheduler",
+        "TCDScheduler, DDIM, TRAILING, 0.00085, TCDScheduler",
     })
     void whatIsLeftOutHasTheClasssOwnDefault(
             String name, Solver solver, Spacing spacing, double start, String replaced) {
@@ -67,8 +70,34 @@ class SchedulerConfigTest {
         assertEquals(spacing, config.spacing());
         assertEquals(start, config.levels().betaStart());
         assertEquals(0, config.levels().stepsOffset());
-        assertEquals("linear", config.levels().betaSchedule());
+        assertEquals(
+                spacing == Spacing.TRAILING ? "scaled_linear" : "linear",
+                config.levels().betaSchedule());
         assertEquals(replaced, config.replaced());
+    }
+
+    /** Every option at its default, as save_pretrained of diffusers 0.42 writes it. */
+    @Test
+    void readsWhatDiffusersWrites() {
+        SchedulerConfig config =
+                read(
+                        "'_class_name': 'DPMSolverMultistepScheduler', '_diffusers_version':"
+                                + " '0.42.1', 'algorithm_type': 'dpmsolver++', 'beta_end': 0.02,"
+                                + " 'beta_schedule': 'linear', 'beta_start': 0.0001,"
+                                + " 'dynamic_thresholding_ratio': 0.995, 'euler_at_final': false,"
+                                + " 'final_sigmas_type': 'zero', 'flow_shift': 1.0,"
+                                + " 'lambda_min_clipped': -Infinity, 'lower_order_final': true,"
+                                + " 'num_train_timesteps': 1000, 'prediction_type': 'epsilon',"
+                                + " 'rescale_betas_zero_snr': false, 'sample_max_value': 1.0,"
+                                + " 'solver_order': 2, 'solver_type': 'midpoint', 'steps_offset':"
+                                + " 0, 'thresholding': false, 'time_shift_type': 'exponential',"
+                                + " 'timestep_spacing': 'linspace', 'trained_betas': null,"
+                                + " 'use_beta_sigmas': false, 'use_dynamic_shifting': false,"
+                                + " 'use_exponential_sigmas': false, 'use_flow_sigmas': false,"
+                                + " 'use_karras_sigmas': false, 'use_lu_lambdas': false,"
+                                + " 'variance_type': null");
+        assertEquals(Solver.DPMPP_2M, config.solver());
+        assertEquals(Spacing.LINSPACE, config.spacing());
     }
 
     @Test
@@ -99,6 +128,9 @@ class SchedulerConfigTest {
                 "'steps_offset': null | steps_offset is null, supported is a number",
                 "'new_option': 3 | new_option is 3, supported is null or false: the option is not"
                         + " known",
+                "'use_karras_sigmas': true, 'use_exponential_sigmas': true |"
+                        + " use_exponential_sigmas is true, supported is false beside",
+                "'beta_start': -Infinity | supported is a number",
                 "'beta_end': 2 | beta_end is 2"
             })
     void anOptionThatIsNotHonouredIsRefused(String field, String message) {
@@ -113,7 +145,7 @@ class SchedulerConfigTest {
     @CsvSource({
         "DDIMScheduler, clip_sample is null (left out)",
         "DDPMScheduler, clip_sample is null (left out)",
-        "LCMScheduler, supported is one of [DDIMScheduler",
+        "EDMEulerScheduler, supported is one of [DDIMScheduler",
     })
     void aClassWhoseDefaultsAreNotHonouredIsRefused(String name, String message) {
         BadBundleException refused =
