@@ -102,7 +102,7 @@ def stage1(sampler, x, t1):
 
 
 def run(sampler):
-    t1 = plan.stage1_steps(sampler.s.steps, sampler.s.stage1_share)
+    t1 = sampler.steps_within(sampler.s.stage1_share)
     x = stage1(sampler, sampler.run.initial, t1)
     if sampler.s.object_share > 0:
         sampler.run.background = background.decide(sampler, sampler.run.masks[-1][0])

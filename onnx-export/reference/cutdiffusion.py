@@ -54,7 +54,7 @@ def run(sampler):
         m, maps = sampler.estimate(row, x, sampler.whole_time_ids(len(x)), s.guidance_scale)
         run.masks.append(asg.patch_masks(s, sampler.bundle, maps, run.prompt.real, x.shape))
         return noise_estimate(row, m, x)
-    t1 = plan.stage1_steps(s.steps, s.stage1_share)
+    t1 = sampler.steps_within(s.stage1_share)
     run.stage1 = structure_stage(run.initial, run.table, t1, s.seed, estimate, s.interaction_steps())
     if s.object_share > 0:
         run.background = background.decide(sampler, run.masks[-1][0])

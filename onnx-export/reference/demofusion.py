@@ -9,7 +9,7 @@ import math
 import numpy as np
 
 from . import operations, philox, plan
-from .sampler import Past
+from .sampler import Past, start_picture
 
 DEFAULTS = {"method": "demofusion", "patch_aspect": "picture", "window_weight": "uniform",
             "window_conditioning": "crop"}
@@ -27,16 +27,9 @@ def first_phase(sampler):
     return x
 
 
-def start_picture(sampler):
-    """settings.image at native size, [3, h, w] in -1..1; it lies in the patch as the picture to draw lies in the canvas."""
-    real = sampler.real
-    v = sampler.s.image.transpose(2, 0, 1).astype(real) * real(1 / 127.5) - real(1)
-
-    def table(axis, source):
-        ratio = source / axis.pixels
-        return operations.antialiased_table(source, axis.patch * axis.factor, -axis.crop * ratio,
-                                            axis.canvas * axis.factor * ratio)
-    return operations.resample(v, table(sampler.y, v.shape[1]), table(sampler.x, v.shape[2]))
+def native_picture(sampler):
+    """The start picture at native size, [3, h, w] in -1..1."""
+    return start_picture(sampler, [axis.patch * axis.factor for axis in (sampler.y, sampler.x)])
 
 
 def dilated_views(x, s):
@@ -83,7 +76,7 @@ def run(sampler):
     if sampler.s.image is None:
         z, first = first_phase(sampler), 2
     else:
-        z, first = sampler.bundle.encode_picture(start_picture(sampler), sampler.real), 1
+        z, first = sampler.bundle.encode_picture(native_picture(sampler), sampler.real), 1
         run.start = z
     anchor = operations.moments(z)
     for number in range(first, sampler.y.s + 1):

@@ -12,7 +12,7 @@ from PIL import Image
 
 from . import asg, background, checks, cutdiffusion, demofusion, methods, multidiffusion, philox, plan, relay, scalecrafter, schedule, superres
 from .model import Bundle
-from .sampler import Settings, clean, noise_estimate, step
+from .sampler import ENLARGING, Settings, clean, noise_estimate, step
 
 SEED = 7
 
@@ -462,6 +462,13 @@ def method_cases():
             guide_upsampling="bicubic", stage1_share=0.65)
     variant("scalecrafter-2x1-progressive-damped-dpmpp-2m-karras", spacing="karras", damped_dilation=(("mid_block", 3.0),),
             damped_share=0.35, **progressive, **wide)
+    large = IMAGES["start-large.png"]
+    variant("direct-1x-image-stretched", width=64, height=64, image=IMAGES["start-wide.png"], image_fit="stretch", strength=0.5, **ddim)
+    variant("multidiffusion-2.125x1-cropped-image", width=136, height=64, image=IMAGES["start-wide.png"], image_fit="crop")
+    variant("asg-2x-image", image=START, strength=0.9)
+    variant("asg-2x1-image-cropped-dpmpp-2m", image=large, image_fit="crop", strength=0.8, **wide)
+    variant("cutdiffusion-2x1-image-padded", width=128, height=64, image=large, image_fit="pad")
+    variant("scalecrafter-2x1-image", width=128, height=64, image=IMAGES["start-wide.png"], damped_dilation=(("mid_block", 3.0),), damped_share=0.5)
     variant("superres-1x", width=64, height=64)
     variant("superres-16x1-tiles", width=1024, height=64)
     variant("superres-2x-image", image=START)
@@ -522,7 +529,7 @@ def largest_difference(a, b):
 
 def arrays(run):
     """Name of the file and its content, of everything that a run has."""
-    drawn = run.initial if run.settings.image is None else None  # a start picture takes its place
+    drawn = None if run.settings.image is not None and run.settings.method in ENLARGING else run.initial  # a start picture takes its place
     found = {"initial": drawn, "stage1": run.stage1, "stage2": run.stage2, "start": run.start,
              "latents": run.latents, "rgb": run.rgb}
     found |= {f"phase{s}": latents for s, latents in run.phases.items()}
@@ -556,7 +563,7 @@ def write_case(folder, bundle, name, settings):
              "token_ids": run.prompt.ids.tolist(), "negative_token_ids": run.negative.ids.tolist(),
              "float32_difference": float(f"{rounding:.1e}")}
     if settings.method == "scalecrafter":
-        entry["plan"]["dilated_steps"] = scalecrafter.dilated_steps(settings)
+        entry["plan"]["dilated_steps"] = run.dilated_steps
     if run.background is not None:
         entry["background"] = [int(v) for v in np.flatnonzero(run.background)]
     if name in WITH_PICTURE or run.rgb is not None:

@@ -263,7 +263,7 @@ def run(sampler):
     run, settings, real = sampler.run, sampler.s, sampler.real
     assert sampler.y.s == sampler.x.s, "a relay cuts patches of the picture's aspect"
     table = table_of(settings, sampler.y.s)
-    picture = None if settings.image is None else demofusion.start_picture(sampler)
+    picture = None if settings.image is None else demofusion.native_picture(sampler)
     latents, before, first = None, None, 0
     for number, stage in enumerate(table, 1):
         if picture is not None and number == 1:

@@ -4,14 +4,17 @@
 `real` is the type of all arithmetic: float64 is the reference, float32 measures what rounding does.
 """
 
+import math
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from . import philox, plan, schedule
+from . import operations, philox, plan, schedule
 from .model import Denoiser
 
 EVERY = 10**9
+#: methods that make a start picture native size and enlarge it; all others begin the canvas with it
+ENLARGING = ("demofusion", "relay", "superres")
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,8 @@ class Settings:
     background_prompt: object = None  # None: prompt
     background_guidance_scale: object = None  # None: stage2_guidance_scale
     image: object = None  # RGB8 [height, width, 3] to start from
+    image_fit: str = "exact"
+    strength: object = None  # share of the schedule that is drawn from the image; of a relay by its table
     skip_exponent: float = 3.0  # demofusion: a1, a2, a3 and the blur's standard deviation
     dilated_exponent: float = 1.0
     blur_exponent: float = 1.0
@@ -84,7 +89,8 @@ class Run:
     relay: dict = field(default_factory=dict)  # stage of a relay, from 1 on: per step [C, H, W]
     guides: list = field(default_factory=list)  # G made at each step of stage 1, [C, h, w]
     masks: list = field(default_factory=list)  # all patches' masks made at each step, [N, h, w]
-    start: np.ndarray = None  # demofusion from a picture: its latents at native size, [C, h, w]
+    start: np.ndarray = None  # from a picture: its latents, [C, H, W], or of a picture to enlarge [C, h, w]
+    dilated_steps: int = 0  # of scalecrafter
     background: np.ndarray = None  # per window of stage 2: whether it is without an object
     latents: np.ndarray = None  # [C, H, W]; of superres the native picture's [C, h, w]
     rgb: np.ndarray = None  # superres: the whole canvas, [3, H, W] in 0..1
@@ -144,6 +150,30 @@ def step_noise(seed, k, shape):
     return philox.normals(seed, element, k, philox.STEP_NOISE).reshape(shape)
 
 
+def skipped_steps(settings):
+    """Steps that a start picture takes the place of: strength's share is left, rounded down, at least one."""
+    if settings.image is None or settings.method in ENLARGING:
+        return 0
+    strength = 0.75 if settings.strength is None else settings.strength
+    return settings.steps - max(1, math.floor(settings.steps * strength + 1e-9))
+
+
+def picture_tables(s, axes, source, extents):
+    """How a picture of `source` pixels is resampled to `extents`: it lies in them as the picture to draw lies in the canvas."""
+    ratios = [n / axis.pixels for n, axis in zip(source, axes)]
+    if s.image_fit in ("crop", "pad"):
+        ratios = [(min if s.image_fit == "crop" else max)(ratios)] * 2
+    return [operations.antialiased_table(n, extent, (n - ratio * axis.pixels) / 2 - axis.crop * ratio, axis.canvas * axis.factor * ratio)
+            for n, axis, ratio, extent in zip(source, axes, ratios, extents)]
+
+
+def start_picture(sampler, extents):
+    """settings.image in `extents` pixels, [3, height, width] in -1..1."""
+    real = sampler.real
+    v = sampler.s.image.transpose(2, 0, 1).astype(real) * real(1 / 127.5) - real(1)
+    return operations.resample(v, *picture_tables(sampler.s, (sampler.y, sampler.x), v.shape[1:], extents))
+
+
 def initial_noise(seed, patches, channels, h, w):
     """N(0,1), patch by patch."""
     element = np.arange(patches * channels * h * w)
@@ -155,7 +185,11 @@ class Sampler:
         s = self.s = guided(settings)
         self.bundle, self.real = bundle, real
         y, x = plan.axes(s.width, s.height, bundle.factor, bundle.native, bundle.multiple, s.patch_aspect)
-        table = schedule.table(s.scheduler, s.steps, s.spacing, s.prediction, s.eta).rounded(real)
+        self.skipped = skipped_steps(s)
+        options = (s.spacing, s.prediction, s.eta)
+        table = (schedule.part(s.scheduler, s.steps, self.skipped, s.steps, *options) if self.skipped
+                 else schedule.table(s.scheduler, s.steps, *options)).rounded(real)
+        s = self.s = replace(s, steps=s.steps - self.skipped)
         self.run = Run(s, (y, x), table)
         self.run.prompt, self.run.negative = bundle.encode(s.prompt), bundle.negative(s.negative_prompt)
         self.run.background_prompt = bundle.encode(s.prompt if s.background_prompt is None else s.background_prompt)
@@ -164,6 +198,19 @@ class Sampler:
         self.size = (y.canvas * bundle.factor, x.canvas * bundle.factor)  # canvas in pixels
         normals = initial_noise(s.seed, self.patches, bundle.channels, y.patch, x.patch)
         self.run.initial = normals.astype(real) * table.initScale
+        if s.image is not None and s.method not in ENLARGING:
+            self.begin_with_picture(normals.astype(real))
+
+    def begin_with_picture(self, normals):
+        """The canvas begins as the picture with noise of the first level."""
+        self.run.start = self.bundle.encode_picture(start_picture(self, self.size), self.real)
+        first, noise = self.run.table.rows[0], plan.relocate(normals, self.y.s, self.x.s)
+        canvas = operations.blend(first.alpha, self.run.start, first.sigma, noise)
+        self.run.initial = np.stack([canvas[:, a::self.y.s, b::self.x.s] for a in range(self.y.s) for b in range(self.x.s)])
+
+    def steps_within(self, share):
+        """Steps of those that are drawn which fall into the first `share` of the whole schedule."""
+        return max(0, plan.stage1_steps(self.skipped + self.s.steps, share) - self.skipped)
 
     def estimate(self, row, x, time_ids, scale):
         """Model outputs with guidance, [v, C, h, w], and the conditional rows' maps; scale 1: no unconditional rows."""

@@ -17,14 +17,10 @@ def factor(settings, wanted, k, tau):
     return wanted
 
 
-def dilated_steps(settings):
-    return math.floor(settings.steps * settings.dilate_share + 0.5)
-
-
 def run(sampler):
     s, run, real = sampler.s, sampler.run, sampler.real
-    tau = dilated_steps(s)
-    damped_tau = min(tau, math.floor(s.steps * s.damped_share + 0.5))
+    tau = run.dilated_steps = sampler.steps_within(s.dilate_share)
+    damped_tau = min(tau, sampler.steps_within(s.damped_share))
 
     def factors(pairs, k):
         wanted = dict(pairs)

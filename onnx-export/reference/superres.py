@@ -49,7 +49,7 @@ def run(sampler):
         run.latents = demofusion.first_phase(sampler)
         image = bundle.decode(run.latents, sampler.real).astype(sampler.real)
     else:
-        image = demofusion.start_picture(sampler)
+        image = demofusion.native_picture(sampler)
     image = clamp(image * sampler.real(0.5) + sampler.real(0.5))
     for scale in plan_upscaling(y.s, list(bundle.upscalers)):
         image = clamp(bundle.upscale(image, scale))  # all at once: tiles give the same (checks.py)

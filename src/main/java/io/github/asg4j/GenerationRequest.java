@@ -31,8 +31,11 @@ import java.util.OptionalInt;
  *     1; {@link #BY_MEMORY}: as many as the GPUs have memory for
  * @param vaeTile pixels of a side of the tiles that the VAE decodes; empty: whole up to 1024 x 1024
  *     pixels, else in tiles of 512, smaller where memory does not suffice
- * @param image a picture to enlarge instead of drawing one, PNG, JPEG, WebP, GIF, BMP or TIFF;
- *     demofusion, relay and superres
+ * @param image a picture to start from, PNG, JPEG, WebP, GIF, BMP or TIFF: demofusion, relay and
+ *     superres enlarge it, all other methods draw it anew from the noise level of {@code strength}
+ * @param imageFit what becomes of a picture of another aspect than the one to draw
+ * @param strength share of the schedule that is drawn from a picture, of a relay in the stage after its
+ *     first one; empty: {@link #USUAL_STRENGTH}, of a relay what its table says
  * @param loras LoRA files to draw with, added to the model's weights in this order
  * @param paperDefaults what is not asked for is as the method's paper and code have it, not as the
  *     evaluation of this engine chose it
@@ -55,6 +58,8 @@ public record GenerationRequest(
         OptionalInt viewBatch,
         OptionalInt vaeTile,
         @Nullable Content image,
+        ImageFit imageFit,
+        OptionalDouble strength,
         List<Lora> loras,
         boolean paperDefaults,
         @Nullable Content latents,
@@ -78,12 +83,19 @@ public record GenerationRequest(
     /** Of {@code viewBatch} where it is not {@link #BY_MEMORY}. */
     public static final Range VIEW_BATCH_RANGE = new Range(1, 1024);
 
+    /** Of {@code strength}. */
+    public static final Range STRENGTH_RANGE = new Range(0.01, 1);
+
+    /** Strength where a picture is given and nothing else is said. */
+    public static final double USUAL_STRENGTH = 0.75;
+
     /** Of {@code vaeTile}, pixels. */
     public static final Range VAE_TILE_RANGE = new Range(1, 1 << 16);
 
     public GenerationRequest {
         Objects.requireNonNull(negativePrompt, "negativePrompt");
         Objects.requireNonNull(options, "options");
+        Objects.requireNonNull(imageFit, "imageFit");
         loras = List.copyOf(loras);
         if (prompt.isBlank()) {
             throw new BadRequestException(
@@ -108,6 +120,7 @@ public record GenerationRequest(
             VIEW_BATCH_RANGE.check("view batch", viewBatch);
         }
         VAE_TILE_RANGE.check("VAE tile", vaeTile);
+        STRENGTH_RANGE.check("strength", strength);
     }
 
     /** Name of the method, one of {@link Engine#methods()}. */
@@ -171,6 +184,8 @@ public record GenerationRequest(
         b.viewBatch = viewBatch;
         b.vaeTile = vaeTile;
         b.image = image;
+        b.imageFit = imageFit;
+        b.strength = strength;
         b.loras = loras;
         b.paperDefaults = paperDefaults;
         b.latents = latents;
@@ -194,6 +209,8 @@ public record GenerationRequest(
         private OptionalInt viewBatch = OptionalInt.empty();
         private OptionalInt vaeTile = OptionalInt.empty();
         private @Nullable Content image;
+        private ImageFit imageFit = ImageFit.EXACT;
+        private OptionalDouble strength = OptionalDouble.empty();
         private List<Lora> loras = List.of();
         private boolean paperDefaults;
         private @Nullable Content latents;
@@ -286,6 +303,16 @@ public record GenerationRequest(
             return this;
         }
 
+        public Builder imageFit(ImageFit fit) {
+            imageFit = fit;
+            return this;
+        }
+
+        public Builder strength(double share) {
+            strength = OptionalDouble.of(share);
+            return this;
+        }
+
         public Builder loras(List<Lora> files) {
             loras = files;
             return this;
@@ -330,6 +357,8 @@ public record GenerationRequest(
                     viewBatch,
                     vaeTile,
                     image,
+                    imageFit,
+                    strength,
                     loras,
                     paperDefaults,
                     latents,

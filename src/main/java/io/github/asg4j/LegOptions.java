@@ -4,7 +4,6 @@ package io.github.asg4j;
 import org.jspecify.annotations.Nullable;
 
 import java.util.List;
-import java.util.OptionalDouble;
 
 /**
  * What is asked of the stages of a relay. What is empty or null is the method's default for the
@@ -14,26 +13,18 @@ import java.util.OptionalDouble;
  * @param stages a table in its place; empty: that of the preset
  * @param views how all stages beyond native size see their canvas; null: as the table says
  * @param enlarge how all stages' canvases come from the stages before; null: as the table says
- * @param strength share of the schedule that the first stage after a refresh runs, up to its end; empty:
- *     as the table says
  */
 public record LegOptions(
         @Nullable Preset preset,
         List<RelayStage> stages,
         @Nullable Views views,
-        RelayStage.@Nullable Enlarge enlarge,
-        OptionalDouble strength) {
-
-    /** Of {@code strength}. */
-    public static final Range STRENGTH_RANGE = new Range(0.01, 1);
+        RelayStage.@Nullable Enlarge enlarge) {
 
     /** Nothing asked for: all by the method. */
-    public static final LegOptions DEFAULT =
-            new LegOptions(null, List.of(), null, null, OptionalDouble.empty());
+    public static final LegOptions DEFAULT = new LegOptions(null, List.of(), null, null);
 
     public LegOptions {
         stages = List.copyOf(stages);
-        STRENGTH_RANGE.check("strength", strength);
         if (preset != null && !stages.isEmpty()) {
             throw new BadRequestException(
                     "a relay has the table of the preset "
@@ -90,22 +81,18 @@ public record LegOptions(
     }
 
     public LegOptions withPreset(Preset value) {
-        return new LegOptions(value, stages, views, enlarge, strength);
+        return new LegOptions(value, stages, views, enlarge);
     }
 
     public LegOptions withStages(List<RelayStage> table) {
-        return new LegOptions(preset, table, views, enlarge, strength);
+        return new LegOptions(preset, table, views, enlarge);
     }
 
     public LegOptions withViews(Views value) {
-        return new LegOptions(preset, stages, value, enlarge, strength);
+        return new LegOptions(preset, stages, value, enlarge);
     }
 
     public LegOptions withEnlarge(RelayStage.Enlarge value) {
-        return new LegOptions(preset, stages, views, value, strength);
-    }
-
-    public LegOptions withStrength(double value) {
-        return new LegOptions(preset, stages, views, enlarge, OptionalDouble.of(value));
+        return new LegOptions(preset, stages, views, value);
     }
 }

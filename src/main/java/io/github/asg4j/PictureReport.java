@@ -67,8 +67,15 @@ public record PictureReport(
      * @param spacing of the noise levels, as in "leading"
      * @param eta stochasticity of DDIM, 0..1
      * @param guidanceScale of classifier-free guidance; up to 1: none
+     * @param strength share of the schedule that was drawn from a start picture; empty: it began as noise,
+     *     or the picture was enlarged
      */
-    public record Sampling(String scheduler, String spacing, double eta, double guidanceScale) {}
+    public record Sampling(
+            String scheduler,
+            String spacing,
+            double eta,
+            double guidanceScale,
+            OptionalDouble strength) {}
 
     /**
      * The ends of prompts that are longer than the text encoder with the least room takes; empty where

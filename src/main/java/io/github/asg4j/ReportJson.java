@@ -249,6 +249,12 @@ public final class ReportJson {
         if (request.image() != null) {
             map.put("image", request.image().toString());
         }
+        if (request.image() != null && request.imageFit() != ImageFit.EXACT) {
+            map.put("image_fit", OptionNames.of(request.imageFit()));
+        }
+        if (report.sampling().strength().isPresent()) {
+            map.put("strength", report.sampling().strength().getAsDouble());
+        }
         map.put("devices", report.devices().names());
         map.put("lost_devices", report.devices().lost());
         map.put("view_batch", plan.viewBatch());

@@ -192,17 +192,38 @@ public final class RequestOptions {
                             "",
                             r -> r.paperDefaults() ? true : null,
                             GenerationRequest.Builder::paperDefaults),
-                    new RequestOption<>(
-                            "image",
+                    picture(
                             Section.PICTURE,
+                            "image",
                             OptionType.content("FILE"),
-                            "a picture (PNG, JPEG, WebP, GIF, BMP, TIFF) to enlarge "
-                                    + "instead of drawing one, made native size first; -: standard"
-                                    + " input",
+                            "a picture (PNG, JPEG, WebP, GIF, BMP, TIFF) to start from, resized to"
+                                + " the size of the picture; demofusion, relay and superres make it"
+                                + " native size first and enlarge it; -: standard input",
                             "",
-                            List.of("demofusion", "relay", "superres"),
                             r -> r.image(),
                             GenerationRequest.Builder::image),
+                    picture(
+                            Section.PICTURE,
+                            "image-fit",
+                            OptionType.constant(ImageFit.class),
+                            "what becomes of a start picture of another aspect: refuse it, crop it,"
+                                    + " repeat its border beside it, stretch it",
+                            "exact",
+                            r -> r.imageFit() == ImageFit.EXACT ? null : r.imageFit(),
+                            GenerationRequest.Builder::imageFit),
+                    new RequestOption<>(
+                            "strength",
+                            Section.PICTURE,
+                            OptionType.decimal().within(GenerationRequest.STRENGTH_RANGE),
+                            "how much of a start picture may change: share of the schedule that is"
+                                    + " drawn; of a relay, share that the stage after the first"
+                                    + " runs",
+                            "0.75; relay: by table",
+                            MethodOptions.DEFAULTS.keySet().stream()
+                                    .filter(m -> !m.equals("demofusion") && !m.equals("superres"))
+                                    .toList(),
+                            r -> boxed(r.strength()),
+                            GenerationRequest.Builder::strength),
                     GUIDE.option(
                             "guide-weight",
                             OptionType.decimal().within(GuideOptions.WEIGHT_RANGE),
@@ -408,14 +429,6 @@ public final class RequestOptions {
                             "by table",
                             l -> l.enlarge(),
                             LegOptions::withEnlarge),
-                    RELAY.option(
-                            "strength",
-                            OptionType.decimal().within(LegOptions.STRENGTH_RANGE),
-                            "how much of a given picture, or of the first stage, may change: share"
-                                    + " of the schedule that the stage after it runs",
-                            "by table",
-                            l -> boxed(l.strength()),
-                            LegOptions::withStrength),
                     DILATION.option(
                             "dilate",
                             OptionType.factors().within(DilationOptions.FACTOR_RANGE),

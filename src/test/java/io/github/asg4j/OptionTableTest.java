@@ -23,7 +23,6 @@ class OptionTableTest {
             Map.of(
                     "stage_views", PictureSetting.STAGES,
                     "enlarge", PictureSetting.STAGES,
-                    "strength", PictureSetting.STAGES,
                     "stage1_share", PictureSetting.STAGE1_STEPS,
                     "patch_aspect", PictureSetting.PATCHES,
                     "dilate", PictureSetting.DILATION,

@@ -115,7 +115,7 @@ public final class Reports {
         return new PictureReport(
                 request,
                 plan(request.method(), size, 50, 1),
-                new PictureReport.Sampling("euler", "leading", 0, 5),
+                sampling("euler", "leading", 0, 5),
                 PictureReport.Cut.NONE,
                 "whole",
                 OptionalInt.empty(),
@@ -213,5 +213,12 @@ public final class Reports {
     /** A stage of 25 steps that decided {@code settings}. */
     public static StageReport stage(String name, StageReport.Settings settings) {
         return new StageReport(name, 25, 4, new Size(8, 8), 4, 5, 2, 0, settings);
+    }
+
+    /** A sampler's settings for a picture that began as noise. */
+    public static PictureReport.Sampling sampling(
+            String scheduler, String spacing, double eta, double guidanceScale) {
+        return new PictureReport.Sampling(
+                scheduler, spacing, eta, guidanceScale, OptionalDouble.empty());
     }
 }

@@ -61,9 +61,9 @@ record Cli(
                     Map.entry("--sampling-method", "--scheduler NAME"),
                     Map.entry("--num-inference-steps", "--steps N"),
                     Map.entry("--sample-steps", "--steps N"),
-                    Map.entry("--init-img", "--image FILE, with --method demofusion or superres"),
-                    Map.entry("--init-image", "--image FILE, with --method demofusion or superres"),
-                    Map.entry("-i", "--image FILE, with --method demofusion or superres"),
+                    Map.entry("--init-img", "--image FILE"),
+                    Map.entry("--init-image", "--image FILE"),
+                    Map.entry("-i", "--image FILE"),
                     Map.entry("--output", "--out FILE"),
                     Map.entry("-o", "--out FILE"),
                     Map.entry("-m", "--model DIR"),
@@ -77,8 +77,7 @@ record Cli(
                     Map.entry("--batch-count", "asg batch --in FILE --out FOLDER --seeds N"),
                     Map.entry("--num-images", "asg batch --in FILE --out FOLDER --seeds N"),
                     Map.entry("--upscale", "--size WxH, with any method"),
-                    Map.entry("--strength", "--image FILE alone: there is no strength"),
-                    Map.entry("--denoise", "--image FILE alone: there is no strength"));
+                    Map.entry("--denoise", "--strength X"));
 
     /** Held here, because the log manager forgets loggers with their levels. */
     private static final Logger LOG = Logger.getLogger("io.github.asg4j");

@@ -4,6 +4,8 @@ package io.github.asg4j.image;
 import io.github.asg4j.Content;
 import io.github.asg4j.EngineInfo;
 import io.github.asg4j.GenerationRequest;
+import io.github.asg4j.ImageFit;
+import io.github.asg4j.OptionNames;
 import io.github.asg4j.PictureReport;
 import io.github.asg4j.PictureSetting;
 import io.github.asg4j.PlanReport;
@@ -93,6 +95,12 @@ public final class PngParameters {
         }
         put(pairs, "Latents", name(request.latents()));
         put(pairs, "Image", name(request.image()));
+        if (request.image() != null && request.imageFit() != ImageFit.EXACT) {
+            put(pairs, "Image fit", OptionNames.of(request.imageFit()));
+        }
+        if (report.sampling().strength().isPresent()) {
+            put(pairs, "Denoising strength", report.sampling().strength().getAsDouble());
+        }
         put(pairs, "Version", report.version());
         return pairs;
     }

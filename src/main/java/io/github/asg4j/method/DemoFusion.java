@@ -68,7 +68,7 @@ final class DemoFusion implements Method {
     }
 
     @Override
-    public boolean takesPicture() {
+    public boolean enlargesPicture() {
         return true;
     }
 

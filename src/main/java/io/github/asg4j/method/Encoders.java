@@ -5,7 +5,7 @@ import io.github.asg4j.BadRequestException;
 import io.github.asg4j.model.Manifest;
 
 /** The VAE's encoder, which not every bundle has. */
-final class Encoders {
+public final class Encoders {
     private Encoders() {}
 
     /**
@@ -15,7 +15,7 @@ final class Encoders {
      * @param instead what would do without it
      * @throws BadRequestException that says how to make one
      */
-    static void require(Manifest manifest, String purpose, String instead) {
+    public static void require(Manifest manifest, String purpose, String instead) {
         if (manifest.vae().encoder() == null) {
             throw new BadRequestException(
                     "the bundle \""

@@ -34,7 +34,10 @@ public interface Method {
      * @throws BadRequestException for noise levels that the model does not know
      */
     default List<Stretch> stretches(Setting setting) {
-        return List.of();
+        int all = setting.skipped() + setting.steps();
+        return setting.skipped() == 0
+                ? List.of()
+                : List.of(new Stretch.Part(all, setting.skipped(), all));
     }
 
     /**
@@ -46,8 +49,11 @@ public interface Method {
         return null;
     }
 
-    /** Whether a given picture may take the place of one that is drawn first. */
-    default boolean takesPicture() {
+    /**
+     * Whether a start picture takes the place of the one of native size that the method draws first; else
+     * the canvas begins as the picture with noise of a middle level (SDEdit, arXiv 2108.01073).
+     */
+    default boolean enlargesPicture() {
         return false;
     }
 

@@ -18,6 +18,7 @@ import org.jspecify.annotations.Nullable;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.OptionalDouble;
 
 /**
  * A relay: a picture of native size, then stages of growing size that each begin at a middle noise level
@@ -60,6 +61,7 @@ final class Relay implements Method {
     /** The table of the request: with its sizes checked, and what it overrides. */
     private static List<RelayStage> table(Setting setting) {
         LegOptions asked = setting.request().legs();
+        OptionalDouble strength = setting.request().strength();
         int scale = setting.scale();
         List<RelayStage> table =
                 asked.stages().isEmpty() ? usual(asked, setting) : fitting(asked.stages(), scale);
@@ -81,8 +83,8 @@ final class Relay implements Method {
             if (i > 0 && windows) {
                 row = row.withWindows(0.5);
             }
-            if (i == 1 && asked.strength().isPresent()) {
-                row = row.withLevels(from(1 - asked.strength().getAsDouble(), row));
+            if (i == 1 && strength.isPresent()) {
+                row = row.withLevels(from(1 - strength.getAsDouble(), row));
             }
             resolved.add(row);
         }
@@ -295,7 +297,7 @@ final class Relay implements Method {
     }
 
     @Override
-    public boolean takesPicture() {
+    public boolean enlargesPicture() {
         return true;
     }
 

@@ -65,11 +65,11 @@ final class ScaleCrafter implements Method {
                         ? resolve(table.factors(), groups)
                         : resolve(known(asked.factors(), groups), groups);
         double share = asked.share().orElse(table.factors().isEmpty() ? SHARE : table.share());
-        int dilated = factors.isEmpty() ? 0 : steps(setting, share);
+        int dilated = factors.isEmpty() ? 0 : setting.stepsWithin(share);
         double dampedShare =
                 asked.dampedShare()
                         .orElse(asked.dampedFactors().isEmpty() ? table.dampedShare() : share);
-        int damped = setting.guidanceScale() == 1 ? 0 : steps(setting, dampedShare);
+        int damped = setting.guidanceScale() == 1 ? 0 : setting.stepsWithin(dampedShare);
         Course course = asked.course() == null ? table.course() : asked.course();
         List<Stage> stages = new ArrayList<>();
         if (dilated > 0) {
@@ -92,10 +92,6 @@ final class ScaleCrafter implements Method {
             stages.add(Direct.from(setting, dilated));
         }
         return List.copyOf(stages);
-    }
-
-    private static int steps(Setting setting, double share) {
-        return (int) Math.floor(setting.steps() * share + 0.5);
     }
 
     private static List<String> groups(Setting setting) {

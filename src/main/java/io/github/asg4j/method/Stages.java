@@ -21,7 +21,7 @@ final class Stages {
         GuideOptions options = setting.request().guide();
         var canvas = setting.canvas();
         double share = options.stage1Share().orElse(usual.stage1Share());
-        int stage1 = (int) Math.floor(setting.steps() * share + 0.5);
+        int stage1 = setting.stepsWithin(share);
         List<Stage> stages = new ArrayList<>();
         if (stage1 > 0) {
             stages.add(

@@ -49,7 +49,7 @@ final class SuperRes implements Method {
     }
 
     @Override
-    public boolean takesPicture() {
+    public boolean enlargesPicture() {
         return true;
     }
 }

@@ -6,6 +6,7 @@ import io.github.asg4j.plan.Plan;
 import io.github.asg4j.schedule.Schedule;
 
 import java.util.List;
+import java.util.OptionalDouble;
 
 /**
  * A request with all that was decided for it before any work, by {@link Planner#planned}.
@@ -14,6 +15,8 @@ import java.util.List;
  * @param plan of the work
  * @param schedule of the noise
  * @param guidanceScale of classifier-free guidance
+ * @param strength share of the schedule that is drawn where the canvas begins as the start picture;
+ *     empty: it begins as noise, or a picture is enlarged
  * @param maskBlocks indices of the bundle's attention maps that the mask is made of
  */
 public record PlannedRequest(
@@ -21,6 +24,7 @@ public record PlannedRequest(
         Plan plan,
         Schedule schedule,
         double guidanceScale,
+        OptionalDouble strength,
         List<Integer> maskBlocks) {
     public PlannedRequest {
         maskBlocks = List.copyOf(maskBlocks);

@@ -4,6 +4,7 @@ package io.github.asg4j.planning;
 import io.github.asg4j.BadRequestException;
 import io.github.asg4j.GenerationRequest;
 import io.github.asg4j.GuideOptions;
+import io.github.asg4j.method.Encoders;
 import io.github.asg4j.method.Method;
 import io.github.asg4j.method.Setting;
 import io.github.asg4j.model.InputRole;
@@ -26,6 +27,7 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Objects;
+import java.util.OptionalDouble;
 import java.util.SequencedMap;
 import java.util.function.BiFunction;
 import java.util.function.IntFunction;
@@ -81,6 +83,7 @@ public final class Planner {
                 plan(setting),
                 schedule(setting),
                 guidanceScale(request),
+                strength(request),
                 maskBlocks(request.guide()));
     }
 
@@ -98,10 +101,50 @@ public final class Planner {
                         latent.nativeHeight(),
                         latent.nativeWidth(),
                         method.aspect(request));
-        checkPicture(request, method);
+        int all = steps(request);
+        int skipped = skipped(request, method, all);
         // A network that takes the scale itself has no unconditional row to be mixed with.
         double mixed = manifest.denoiser().takes(InputRole.GUIDANCE) ? 1 : guidanceScale(request);
-        return new Setting(request, manifest, canvas, steps(request), mixed);
+        return new Setting(request, manifest, canvas, all - skipped, skipped, mixed);
+    }
+
+    /**
+     * Steps of {@code all} that a start picture takes the place of: what is left is the strength's share,
+     * rounded down, and one step at least, as diffusers' image-to-image pipelines have it.
+     */
+    private int skipped(GenerationRequest request, Method method, int all) {
+        boolean given = request.image() != null;
+        boolean strong = request.strength().isPresent();
+        if (method.enlargesPicture()) {
+            if (strong && !method.equals(Method.of("relay"))) {
+                throw new BadRequestException(
+                        "the method "
+                                + request.method()
+                                + " has no strength: leave it out, or use --method relay or asg");
+            }
+            return 0;
+        }
+        if (!given) {
+            if (strong) {
+                throw new BadRequestException(
+                        "strength "
+                                + request.strength().getAsDouble()
+                                + " says how much of a start picture may change: give one with"
+                                + " --image, or leave it out");
+            }
+            return 0;
+        }
+        Encoders.require(manifest, "which --image needs", "draw without --image");
+        double share = strength(request).orElseThrow();
+        return all - Math.max(1, (int) Math.floor(all * share + 1e-9));
+    }
+
+    /** Share of the schedule that is drawn from the start picture; empty: the canvas begins as noise. */
+    private static OptionalDouble strength(GenerationRequest request) {
+        boolean begins = request.image() != null && !Method.of(request.method()).enlargesPicture();
+        return begins
+                ? OptionalDouble.of(request.strength().orElse(GenerationRequest.USUAL_STRENGTH))
+                : OptionalDouble.empty();
     }
 
     private int steps(GenerationRequest request) {
@@ -115,7 +158,13 @@ public final class Planner {
         Upscaling upscaling = method.upscaling(setting);
         checkMasks(request, stages);
         checkViews(request, stages);
-        Work work = new Work(request, setting.canvas(), stages, upscaling, setting.steps());
+        Work work =
+                new Work(
+                        request,
+                        setting.canvas(),
+                        stages,
+                        upscaling,
+                        setting.skipped() + setting.steps());
         int asked = request.viewBatch().orElse(VIEW_BATCH);
         return asked == GenerationRequest.BY_MEMORY ? byMemory(work) : plan(work, asked);
     }
@@ -199,25 +248,27 @@ public final class Planner {
                 devices);
     }
 
-    /** Bytes that the VAE's encoder works in where a relay hands a picture on. */
+    /** Bytes that the VAE's encoder works in for a picture beyond native size. */
     private long encodeBytes(Work work) {
-        Manifest.Latent latent = manifest.latent();
-        long most = 0;
+        boolean noised = strength(work.request()).isPresent();
+        long most = noised ? encodeBytes(work.canvas().height(), work.canvas().width()) : 0;
         for (Stage stage : work.stages()) {
             if (stage instanceof Stage.Leg leg
                     && leg.refresh() != null
                     && leg.refresh().inPixels()) {
                 int rows = leg.windows().y().canvas();
                 int columns = leg.windows().x().canvas();
-                Decoding.Tiling usual = Decoding.Tiling.usual(latent.vaeFactor());
-                most =
-                        Math.max(
-                                most,
-                                new Decoding(manifest.vae(), latent, rows, columns, usual, 1)
-                                        .encodeBytes(rows, columns));
+                most = Math.max(most, encodeBytes(rows, columns));
             }
         }
         return most;
+    }
+
+    private long encodeBytes(int rows, int columns) {
+        Manifest.Latent latent = manifest.latent();
+        Decoding.Tiling usual = Decoding.Tiling.usual(latent.vaeFactor());
+        return new Decoding(manifest.vae(), latent, rows, columns, usual, 1)
+                .encodeBytes(rows, columns);
     }
 
     private static MemoryEstimate onDevice(
@@ -399,7 +450,7 @@ public final class Planner {
         double usualEta = levels instanceof NoiseLevels.Flow ? 0 : sampling(request).eta();
         return Schedule.of(
                 levels,
-                setting.steps(),
+                setting.skipped() + setting.steps(),
                 Method.of(request.method()).stretches(setting),
                 sampler.solver(),
                 Objects.requireNonNull(sampler.spacing()),
@@ -427,19 +478,6 @@ public final class Planner {
                                 + ": ask for a smaller picture, or for a method that draws in"
                                 + " patches, such as --method asg");
             }
-        }
-    }
-
-    private static void checkPicture(GenerationRequest request, Method method) {
-        if (request.image() != null && !method.takesPicture()) {
-            List<String> takers =
-                    Method.names().stream().filter(n -> Method.of(n).takesPicture()).toList();
-            throw new BadRequestException(
-                    "the method "
-                            + request.method()
-                            + " starts from noise and takes no --image: leave it out, or use"
-                            + " --method "
-                            + String.join(" or ", takers));
         }
     }
 

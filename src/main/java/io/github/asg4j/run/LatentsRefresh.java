@@ -14,6 +14,7 @@ import io.github.asg4j.run.picture.LatentsDecoder;
 import io.github.asg4j.run.picture.PictureEnlarger;
 import io.github.asg4j.run.picture.TileUnits;
 import io.github.asg4j.run.start.GivenPicture;
+import io.github.asg4j.run.start.GivenPicture.Extent;
 import io.github.asg4j.run.start.StartLatents;
 import io.github.asg4j.run.worker.RequestContext;
 import io.github.asg4j.schedule.Level;
@@ -103,7 +104,7 @@ final class LatentsRefresh {
     MemorySegment picture(Content given, Handover next) {
         try (Memory work = new Memory("the start picture")) {
             MemorySegment picture =
-                    GivenPicture.read(given, canvas, kernels, work, (float) (1 / 127.5), -1);
+                    GivenPicture.read(context, given, Extent.PATCH, work, (float) (1 / 127.5), -1);
             encode(enlarged(picture, next, work), next);
         }
         return noise(next);

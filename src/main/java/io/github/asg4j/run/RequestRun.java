@@ -171,18 +171,26 @@ final class RequestRun implements AutoCloseable {
             return reports.picture(pixels, PictureReport.Cut.NONE, decoder.summary(), null);
         }
         boolean refreshed = plan.refreshes(0);
+        boolean noised = planned.strength().isPresent();
         MemorySegment given =
                 picture == null || refreshed
                         ? MemorySegment.NULL
                         : times.vae(
                                 () ->
                                         devices.onFront(
-                                                () -> StartLatents.ofPicture(context, picture)));
+                                                () ->
+                                                        StartLatents.ofPicture(
+                                                                context,
+                                                                picture,
+                                                                noised
+                                                                        ? GivenPicture.Extent.CANVAS
+                                                                        : GivenPicture.Extent
+                                                                                .PATCH)));
         progress.event("text", 0, 1);
         TextConditioning.Encoded text =
                 times.text(() -> devices.onFront(() -> TextConditioning.encode(context)));
         progress.event("text", 1, 1);
-        StartLatents start = StartLatents.of(context, given);
+        StartLatents start = StartLatents.of(context, given, noised);
         StageFactory.Stages stages =
                 StageFactory.stages(context, stageContext(text.embeddings()), scheduler, start);
         progress.begin(stages.runs());
@@ -256,9 +264,9 @@ final class RequestRun implements AutoCloseable {
         try (Memory reading = new Memory("the start picture")) {
             enlarger.take(
                     GivenPicture.read(
+                            context,
                             picture,
-                            plan.canvas(),
-                            context.kernels(),
+                            GivenPicture.Extent.PATCH,
                             reading,
                             (float) (1 / 255.0),
                             0));

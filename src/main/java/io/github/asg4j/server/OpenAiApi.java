@@ -96,7 +96,7 @@ final class OpenAiApi {
         draw(exchange, Call.of("image_generation", body), body, null);
     }
 
-    /** A start picture is enlarged: what methods here do with one. */
+    /** A picture is drawn anew from the one that is sent, or enlarged, as the method has it. */
     private void edit(Exchange exchange) throws Exception {
         FormData form = FormData.read(exchange, JobsApi.MAX_JSON_BYTES);
         if (form.hasMask()) {
@@ -109,9 +109,6 @@ final class OpenAiApi {
                     "there are " + form.pictures().size() + " pictures in \"image\": send one");
         }
         ObjectNode body = form.fields();
-        if (!body.has("method")) {
-            body.put("method", "demofusion");
-        }
         draw(exchange, Call.of("image_edit", body), body, form.pictures().get(0));
     }
 

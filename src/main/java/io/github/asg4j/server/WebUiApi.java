@@ -123,9 +123,8 @@ final class WebUiApi {
         byte[] picture = null;
         if (fromPicture) {
             picture = startPicture(body);
-            if (!fields.has("method")) {
-                fields.put("method", "demofusion");
-            }
+            copy(body, "denoising_strength", fields, "strength");
+            fit(body, fields);
         }
         int count = count(body, "batch_size") * count(body, "n_iter");
         if (count > MAX_PICTURES) {
@@ -201,6 +200,22 @@ final class WebUiApi {
             height = toHeight > 0 ? toHeight : (int) Math.round(height * scale);
         }
         fields.put("size", width + "x" + height);
+    }
+
+    /** "Just resize", "crop and resize", "resize and fill". */
+    private static void fit(ObjectNode body, ObjectNode fields) {
+        List<String> modes = List.of("stretch", "crop", "pad");
+        int mode = body.path("resize_mode").asInt(0);
+        if (mode < 0 || mode >= modes.size()) {
+            throw Refusal.invalidValue(
+                    "resize_mode",
+                    "\"resize_mode\" is "
+                            + mode
+                            + ": 0 resizes the picture, 1 crops it, 2 fills up beside it");
+        }
+        if (!fields.has("image_fit")) {
+            fields.put("image_fit", modes.get(mode));
+        }
     }
 
     private static int pixels(ObjectNode body, String key) {

@@ -215,8 +215,7 @@ class ComparisonPageTest {
     @Test
     void whatPapersWantDifferentlyIsInTheTable() throws Exception {
         engine.changeOf.put(
-                "direct",
-                r -> Reports.with(r, new PictureReport.Sampling("ddim", "leading", 1, 5)));
+                "direct", r -> Reports.with(r, Reports.sampling("ddim", "leading", 1, 5)));
         GenerationRequest base =
                 GenerationRequest.builder("a ball").seed(7).paperDefaults(true).build();
         String page = page(base, Set.of(), "asg", "direct");

@@ -132,9 +132,7 @@ class PngParametersTest {
                                         1),
                                 4));
         PictureReport report =
-                Reports.with(
-                        report(request, stage),
-                        new PictureReport.Sampling("ddim", "leading", 0.5, 5));
+                Reports.with(report(request, stage), Reports.sampling("ddim", "leading", 0.5, 5));
         String text = PngParameters.text(report);
         assertTrue(
                 text.endsWith(
@@ -189,7 +187,7 @@ class PngParametersTest {
         PictureReport report =
                 Reports.with(
                         report(request, windows(new Size(8, 6), new Size(2, 2), null), dilated),
-                        new PictureReport.Sampling("flow_euler", "leading", 0, 5));
+                        Reports.sampling("flow_euler", "leading", 0, 5));
         Map<String, String> pairs = parsed(PngParameters.text(report));
         assertEquals("Euler", pairs.get("Sampler"));
         assertEquals("256x192", pairs.get("Size"));
@@ -212,9 +210,7 @@ class PngParametersTest {
     })
     void theSamplerHasTheNameThatTheWebUiGivesIt(String scheduler, String spacing, String name) {
         PictureReport report =
-                Reports.with(
-                        report(request("a ball")),
-                        new PictureReport.Sampling(scheduler, spacing, 0, 5));
+                Reports.with(report(request("a ball")), Reports.sampling(scheduler, spacing, 0, 5));
         Map<String, String> pairs = parsed(PngParameters.text(report));
         assertEquals(name, pairs.get("Sampler"));
         assertEquals(scheduler, Sampler.named(name).solver().id());

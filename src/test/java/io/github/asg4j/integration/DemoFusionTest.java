@@ -160,7 +160,6 @@ class DemoFusionTest {
 
     @Test
     void startPicturesThatDoNotFitAreRefused() throws IOException {
-        refused("starts from noise and takes no --image", request().method("direct"), 64, 64);
         refused("--size 128x96", request(), 400, 300);
         refused("--size 64x128", request(), 60, 120);
         Path none = folder.resolve("none.png");

@@ -15,6 +15,7 @@ import io.github.asg4j.EngineOptions;
 import io.github.asg4j.GeneratedImage;
 import io.github.asg4j.GenerationRequest;
 import io.github.asg4j.GuideOptions;
+import io.github.asg4j.ImageFit;
 import io.github.asg4j.LegOptions;
 import io.github.asg4j.MethodOptions;
 import io.github.asg4j.MethodOptions.AsgOptions;
@@ -172,19 +173,27 @@ class GoldenPipelineTest {
                     case SuperResOptions superRes -> superRes;
                 };
         JsonNode picture = s.get("image");
-        return GenerationRequest.builder(s.get("prompt").asText())
-                .negativePrompt(s.get("negative_prompt").asText())
-                .size(s.get("width").asInt(), s.get("height").asInt())
-                .seed(s.get("seed").asLong())
-                .steps(s.get("steps").asInt())
-                .guidanceScale(s.get("guidance_scale").asDouble())
-                .scheduler(s.get("scheduler").asText())
-                .spacing(legs(s).preset() == LegOptions.Preset.FRECAS ? null : spacing(s))
-                .eta(s.get("eta").asDouble())
-                .options(options)
-                .image(picture.isNull() ? null : Content.file(GOLDENS.resolve(picture.asText())))
-                .dumpDirectory(dump)
-                .build();
+        GenerationRequest.Builder request =
+                GenerationRequest.builder(s.get("prompt").asText())
+                        .negativePrompt(s.get("negative_prompt").asText())
+                        .size(s.get("width").asInt(), s.get("height").asInt())
+                        .seed(s.get("seed").asLong())
+                        .steps(s.get("steps").asInt())
+                        .guidanceScale(s.get("guidance_scale").asDouble())
+                        .scheduler(s.get("scheduler").asText())
+                        .spacing(legs(s).preset() == LegOptions.Preset.FRECAS ? null : spacing(s))
+                        .eta(s.get("eta").asDouble())
+                        .options(options)
+                        .image(
+                                picture.isNull()
+                                        ? null
+                                        : Content.file(GOLDENS.resolve(picture.asText())))
+                        .imageFit(value(ImageFit.class, s, "image_fit"))
+                        .dumpDirectory(dump);
+        if (!s.get("strength").isNull()) {
+            request.strength(s.get("strength").asDouble());
+        }
+        return request.build();
     }
 
     private static String spacing(JsonNode s) {

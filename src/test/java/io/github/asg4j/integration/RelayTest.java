@@ -166,10 +166,9 @@ class RelayTest {
                                         .options(
                                                 RelayOptions.DEFAULT.withLegs(
                                                         usual.withStages(
-                                                                        RelayStage.table(
-                                                                                "1x 0..1; full"
-                                                                                    + " 0..0.5"))
-                                                                .withStrength(0.4)))));
+                                                                RelayStage.table(
+                                                                        "1x 0..1; full 0..0.5"))))
+                                        .strength(0.4)));
         refused(
                 "has no upscalers",
                 () -> plan(request(usual.withEnlarge(RelayStage.Enlarge.UPSCALER))));
@@ -244,13 +243,13 @@ class RelayTest {
         assertEquals("1x 0..0.8; full 0.8..1", json.get("stages"));
         assertEquals("ddim", json.get("scheduler"));
         assertEquals(7.0, json.get("guidance_scale"));
-        for (LegOptions other :
+        for (GenerationRequest.Builder other :
                 List.of(
-                        megaFusion.withEnlarge(RelayStage.Enlarge.NEAREST),
-                        megaFusion.withEnlarge(RelayStage.Enlarge.LATENT),
-                        megaFusion.withViews(Views.WINDOWS),
-                        megaFusion.withStrength(0.6))) {
-            assertNotEquals(Tiny.hash(usual), Tiny.hash(draw(request(other))), "" + other);
+                        request(megaFusion.withEnlarge(RelayStage.Enlarge.NEAREST)),
+                        request(megaFusion.withEnlarge(RelayStage.Enlarge.LATENT)),
+                        request(megaFusion.withViews(Views.WINDOWS)),
+                        request(megaFusion).strength(0.6))) {
+            assertNotEquals(Tiny.hash(usual), Tiny.hash(draw(other)), "" + other.build());
         }
     }
 
@@ -258,11 +257,11 @@ class RelayTest {
     @Test
     void aGivenPictureTakesThePlaceOfTheFirstStage() {
         Content picture = Content.file(Tiny.resource("goldens").resolve("start.png"));
-        LegOptions legs = LegOptions.DEFAULT.withPreset(Preset.MEGAFUSION).withStrength(0.4);
-        GeneratedImage image = draw(request(legs).image(picture));
+        LegOptions legs = LegOptions.DEFAULT.withPreset(Preset.MEGAFUSION);
+        GeneratedImage image = draw(request(legs).image(picture).strength(0.4));
         assertEquals(1, image.report().plan().stages().size());
         assertEquals(2, image.report().plan().guidedEvaluations());
         assertNotEquals(
-                Tiny.hash(image), Tiny.hash(draw(request(legs.withStrength(0.8)).image(picture))));
+                Tiny.hash(image), Tiny.hash(draw(request(legs).image(picture).strength(0.8))));
     }
 }

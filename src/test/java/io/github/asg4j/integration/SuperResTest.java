@@ -187,19 +187,6 @@ class SuperResTest {
     }
 
     @Test
-    void methodsThatStartFromNoiseTakeNoPicture() throws Exception {
-        Path given = picture(50, 49);
-        try (Engine engine = Engine.open(Tiny.options(bundle, 1))) {
-            BadRequestException e =
-                    assertThrows(
-                            BadRequestException.class,
-                            () -> engine.submit(Tiny.request().image(Content.file(given)).build()));
-            assertTrue(e.getMessage().contains("asg starts from noise"), e.getMessage());
-            assertTrue(e.getMessage().contains("superres"), e.getMessage());
-        }
-    }
-
-    @Test
     void aBundleWithoutUpscalersSaysHowToAddOne() {
         try (Engine engine = Engine.open(Tiny.options(1))) {
             BadRequestException e =

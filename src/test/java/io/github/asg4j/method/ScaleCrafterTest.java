@@ -143,6 +143,7 @@ class ScaleCrafterTest {
                         manifest(model, "denoiser_dilated.onnx"),
                         model.canvas(width, height),
                         50,
+                        0,
                         guidance);
         return Method.of("scalecrafter").stages(setting);
     }
@@ -285,7 +286,7 @@ class ScaleCrafterTest {
         assertTrue(refusal(Model.SDXL, damped).contains("\"up\""));
         GenerationRequest request = GenerationRequest.builder("a ball").build();
         Canvas canvas = Model.SDXL.canvas(2048, 2048);
-        Setting plain = new Setting(request, manifest(Model.SDXL, null), canvas, 50, 5);
+        Setting plain = new Setting(request, manifest(Model.SDXL, null), canvas, 50, 0, 5);
         String message =
                 assertThrows(
                                 BadRequestException.class,

@@ -233,7 +233,7 @@ class OpenAiApiTest {
     }
 
     @Test
-    void startPictureIsEnlarged(@TempDir Path folder) throws IOException {
+    void pictureIsDrawnFromTheOneThatIsSent(@TempDir Path folder) throws IOException {
         byte[] small =
                 picture(json(generate(BALL.replace("128x128", "64x64") + "}")).path("data").get(0));
         for (String field : List.of("image", "image[]")) {
@@ -241,8 +241,9 @@ class OpenAiApiTest {
                     edit(small, field, "prompt", "7", "size", "128x128", "steps", "2", "seed", "3");
             assertEquals(200, response.statusCode(), response::body);
             JsonNode report = json(response).path("asg4j").path("reports").get(0);
-            assertEquals("demofusion", report.path("method").asText());
+            assertEquals("asg", report.path("method").asText());
             assertEquals(2, report.path("steps").asInt());
+            assertEquals(0.75, report.path("strength").asDouble());
         }
         HttpResponse<String> stream =
                 edit(
@@ -256,7 +257,6 @@ class OpenAiApiTest {
                 server.engine
                         .submit(
                                 GenerationRequest.builder("7")
-                                        .method("demofusion")
                                         .size(128, 128)
                                         .steps(2)
                                         .seed(3)

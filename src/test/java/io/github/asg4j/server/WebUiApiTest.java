@@ -130,7 +130,7 @@ class WebUiApiTest {
     }
 
     @Test
-    void pictureIsEnlarged() {
+    void pictureIsDrawnFromTheOneThatIsSent() {
         JsonNode first = draw(request().put("width", 64).put("height", 64));
         ObjectNode enlarge = request();
         enlarge.putArray("init_images")
@@ -140,7 +140,13 @@ class WebUiApiTest {
         assertEquals(200, response.statusCode(), response::body);
         JsonNode answer = json(response);
         assertTrue(answer.path("parameters").path("init_images").isNull());
-        assertTrue(answer.path("info").asText().contains("Method: demofusion"), response::body);
+        String info = answer.path("info").asText();
+        assertTrue(info.contains("Denoising strength: 0.5"), response::body);
+        assertTrue(info.contains("Image fit: stretch"), response::body);
+        HttpResponse<String> filled =
+                server.post("/sdapi/v1/img2img", enlarge.put("resize_mode", 3).toString());
+        assertEquals(400, filled.statusCode(), filled::body);
+        enlarge.put("resize_mode", 1);
 
         HttpResponse<String> masked =
                 server.post("/sdapi/v1/img2img", enlarge.put("mask", "iVBO").toString());

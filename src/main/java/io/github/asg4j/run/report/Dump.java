@@ -25,7 +25,7 @@ import java.util.Locale;
 /**
  * Writes what a generation went through as .npy files: {@code text_hidden} [3, T, D], {@code
  * text_pooled} [3, P] (unconditional, prompt, background prompt), {@code noise} (scaled, [N, C, h,
- * w]), {@code start} [1, C, h, w], the encoded start picture, and per step {@code
+ * w]), {@code start}, the encoded start picture, [1, C, h, w] of a patch or of the canvas, and per step {@code
  * stage1-KKK-latents} (un-shuffled), {@code -guide}, {@code -mask}, {@code stage2-KKK-latents},
  * {@code phaseS-KKK-latents}; of superres {@code rgb} [3, H, W], the enlarged picture.
  */
@@ -70,7 +70,14 @@ public final class Dump {
         long w = canvas.x().patch();
         save("noise", start.patches(), canvas.patches(), c, h, w);
         if (start.picture().byteSize() > 0) {
-            save("start", start.picture(), 1, c, h, w);
+            boolean whole = start.picture().byteSize() == start.canvas().byteSize();
+            save(
+                    "start",
+                    start.picture(),
+                    1,
+                    c,
+                    whole ? canvas.height() : h,
+                    whole ? canvas.width() : w);
         }
         for (StageRun stage : stages) {
             for (int k = 0; k < stage.stage().steps(); k++) {

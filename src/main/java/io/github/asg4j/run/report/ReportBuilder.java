@@ -72,7 +72,8 @@ public final class ReportBuilder {
                                 schedule.solver().id(),
                                 schedule.spacing().id(),
                                 schedule.eta(),
-                                context.planned().guidanceScale()),
+                                context.planned().guidanceScale(),
+                                context.planned().strength()),
                         cut,
                         decoded,
                         objectMask == null

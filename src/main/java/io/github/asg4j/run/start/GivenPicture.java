@@ -3,18 +3,20 @@ package io.github.asg4j.run.start;
 
 import io.github.asg4j.BadRequestException;
 import io.github.asg4j.Content;
+import io.github.asg4j.GenerationRequest;
+import io.github.asg4j.ImageFit;
 import io.github.asg4j.device.Memory;
 import io.github.asg4j.image.StartPicture;
-import io.github.asg4j.kernel.Kernels;
 import io.github.asg4j.kernel.ResampleAxis;
 import io.github.asg4j.kernel.Resize;
 import io.github.asg4j.plan.Axis;
 import io.github.asg4j.plan.Canvas;
+import io.github.asg4j.run.worker.RequestContext;
 
 import java.lang.foreign.MemorySegment;
 
 /**
- * A start picture at native size: of one patch of the canvas. It lies in the patch as the picture to
+ * A start picture, resampled. It lies in what it fills, the canvas or one patch of it, as the picture to
  * draw lies in the canvas, so that what is cropped from the result is not of the picture.
  */
 public final class GivenPicture {
@@ -23,53 +25,89 @@ public final class GivenPicture {
 
     private GivenPicture() {}
 
+    /** What a start picture fills. */
+    public enum Extent {
+        /** One patch: it is made native size. */
+        PATCH,
+        /** The whole canvas. */
+        CANVAS;
+
+        /** Pixels of it along an axis. */
+        private int pixels(Axis axis) {
+            return (this == PATCH ? axis.patch() : axis.canvas()) * axis.factor();
+        }
+    }
+
     /**
-     * Reads a picture and resamples it to the pixels of a patch (SPEC §9).
+     * Reads a request's picture and resamples it (SPEC §9).
      *
      * @param memory owns the result and all that it takes
      * @param scale values are bytes * scale + shift
-     * @return float32 [3, h, w], h and w of one patch in pixels
+     * @return float32 [3, h, w], the pixels of {@code extent}
      * @throws BadRequestException if it cannot be read, or its aspect is another one than that of the
-     *     picture to draw
+     *     picture to draw and the request does not say what becomes of it
      */
     public static MemorySegment read(
-            Content file, Canvas canvas, Kernels kernels, Memory memory, float scale, float shift) {
+            RequestContext context,
+            Content file,
+            Extent extent,
+            Memory memory,
+            float scale,
+            float shift) {
+        Canvas canvas = context.canvas();
+        GenerationRequest request = context.request();
         StartPicture given = StartPicture.read(file, memory);
-        checkAspect(file, given, canvas);
+        if (request.imageFit() == ImageFit.EXACT) {
+            checkAspect(file, given, canvas);
+        }
         MemorySegment planes = given.planes(memory, scale, shift);
-        if (fills(canvas.y(), given.height()) && fills(canvas.x(), given.width())) {
+        Lie y = lie(request.imageFit(), canvas.y(), given.height(), canvas.x(), given.width());
+        Lie x = lie(request.imageFit(), canvas.x(), given.width(), canvas.y(), given.height());
+        int height = extent.pixels(canvas.y());
+        int width = extent.pixels(canvas.x());
+        if (y.fills(height) && x.fills(width)) {
             return planes;
         }
-        MemorySegment resized =
-                memory.floats(
-                        3L * patchPixels(canvas.y()) * patchPixels(canvas.x()),
-                        "start picture at native size");
-        new Resize(
-                        memory,
-                        3,
-                        axis(memory, canvas.y(), given.height()),
-                        axis(memory, canvas.x(), given.width()))
-                .run(kernels, resized, planes);
+        MemorySegment resized = memory.floats(3L * height * width, "start picture, resized");
+        new Resize(memory, 3, y.axis(memory, height), x.axis(memory, width))
+                .run(context.kernels(), resized, planes);
         return resized;
     }
 
-    private static int patchPixels(Axis axis) {
-        return axis.patch() * axis.factor();
+    /**
+     * How a picture lies along an axis of the picture to draw.
+     *
+     * @param pixels of the given picture
+     * @param ratio of its pixels to those of the picture to draw
+     * @param first of its pixels where the picture to draw begins; negative: it begins before the given
+     *     one
+     */
+    private record Lie(Axis axis, int pixels, double ratio, double first) {
+        private boolean fills(int filled) {
+            boolean whole = axis.canvas() * axis.factor() == axis.pixels() && first == 0;
+            return whole && pixels == filled && ratio * axis.pixels() == pixels;
+        }
+
+        private ResampleAxis axis(Memory memory, int filled) {
+            return ResampleAxis.antialiasedBicubic(
+                    memory,
+                    pixels,
+                    filled,
+                    first - axis.cropPixels() * ratio,
+                    axis.canvas() * axis.factor() * ratio);
+        }
     }
 
-    private static boolean fills(Axis axis, int pixels) {
-        return pixels == patchPixels(axis) && axis.canvas() * axis.factor() == axis.pixels();
-    }
-
-    /** Source pixels and canvas pixels are in the ratio of the given picture and the one to draw. */
-    private static ResampleAxis axis(Memory memory, Axis axis, int pixels) {
-        double ratio = (double) pixels / axis.pixels();
-        return ResampleAxis.antialiasedBicubic(
-                memory,
-                pixels,
-                patchPixels(axis),
-                -axis.cropPixels() * ratio,
-                axis.canvas() * axis.factor() * ratio);
+    private static Lie lie(ImageFit fit, Axis axis, int pixels, Axis other, int otherPixels) {
+        double own = (double) pixels / axis.pixels();
+        double across = (double) otherPixels / other.pixels();
+        double ratio =
+                switch (fit) {
+                    case EXACT, STRETCH -> own;
+                    case CROP -> Math.min(own, across);
+                    case PAD -> Math.max(own, across);
+                };
+        return new Lie(axis, pixels, ratio, (pixels - ratio * axis.pixels()) / 2);
     }
 
     private static void checkAspect(Content file, StartPicture given, Canvas canvas) {
@@ -94,8 +132,8 @@ public final class GivenPicture {
                         + x.pixels()
                         + "x"
                         + y.pixels()
-                        + " to draw: it would be stretched by more than 5 %. Crop it, or ask for"
-                        + " --size "
+                        + " to draw: it would be stretched by more than 5 %. Say what becomes of it"
+                        + " (--image-fit crop, pad or stretch), or ask for --size "
                         + multiple(given.width() * fit, x.factor())
                         + "x"
                         + multiple(given.height() * fit, y.factor()));

@@ -8,8 +8,10 @@ import io.github.asg4j.image.Npy;
 import io.github.asg4j.kernel.Kernels;
 import io.github.asg4j.model.Manifest;
 import io.github.asg4j.plan.Canvas;
+import io.github.asg4j.run.start.GivenPicture.Extent;
 import io.github.asg4j.run.worker.NonFinite;
 import io.github.asg4j.run.worker.RequestContext;
+import io.github.asg4j.schedule.Level;
 
 import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
@@ -18,30 +20,30 @@ import java.util.List;
 /**
  * What a picture is drawn from, in host memory.
  *
- * @param patches initial noise by patch, scaled to start from: [N, C, h, w]
+ * @param patches what the patches begin with: [N, C, h, w], noise scaled to start from, or a start
+ *     picture with noise of the first level
  * @param canvas the same relocated: [C, H, W]
- * @param picture latents of the start picture [C, h, w]; NULL: none was given
+ * @param picture latents of the start picture, [C, h, w] of a patch or [C, H, W] of the canvas; NULL:
+ *     none was given
+ * @param first what the first stage begins with: the canvas, or the latents of a picture to enlarge
  */
-public record StartLatents(MemorySegment patches, MemorySegment canvas, MemorySegment picture) {
-
-    /** What the first stage begins with: the start picture, or the noise of the canvas. */
-    public MemorySegment first() {
-        return picture.byteSize() > 0 ? picture : canvas;
-    }
+public record StartLatents(
+        MemorySegment patches, MemorySegment canvas, MemorySegment picture, MemorySegment first) {
 
     /**
      * Draws the noise of a request, or reads the latents that it gives (SPEC §1, §7).
      *
      * @param picture latents of the start picture, or NULL
+     * @param noised whether the canvas begins as the picture; else the picture is enlarged
      * @throws BadRequestException given latents that cannot be read, or of another shape
      */
-    public static StartLatents of(RequestContext context, MemorySegment picture) {
+    public static StartLatents of(RequestContext context, MemorySegment picture, boolean noised) {
         Memory memory = context.memory();
         Kernels kernels = context.kernels();
         Canvas canvas = context.canvas();
         MemorySegment patches = memory.floats(canvas.plane(), "initial noise");
         MemorySegment latents = memory.floats(canvas.plane(), "initial canvas");
-        float scale = (float) context.planned().schedule().initScale();
+        float scale = noised ? 1 : (float) context.planned().schedule().initScale();
         Content file = context.request().latents();
         if (file == null) {
             long plane = canvas.patchPlane();
@@ -66,7 +68,26 @@ public record StartLatents(MemorySegment patches, MemorySegment canvas, MemorySe
                 canvas.x().patches(),
                 canvas.y().patch(),
                 canvas.x().patch());
-        return new StartLatents(patches, latents, picture);
+        if (noised) {
+            Level level = context.planned().schedule().levels().getFirst();
+            float alpha = (float) level.alpha();
+            kernels.blend(latents, picture, latents, canvas.plane(), alpha, (float) level.sigma());
+            cut(kernels, canvas, patches, latents);
+        }
+        boolean enlarged = picture.byteSize() > 0 && !noised;
+        return new StartLatents(patches, latents, picture, enlarged ? picture : latents);
+    }
+
+    private static void cut(
+            Kernels kernels, Canvas canvas, MemorySegment patches, MemorySegment latents) {
+        kernels.cut(
+                patches,
+                latents,
+                canvas.channels(),
+                canvas.y().patches(),
+                canvas.x().patches(),
+                canvas.y().patch(),
+                canvas.x().patch());
     }
 
     private static void given(
@@ -95,14 +116,7 @@ public record StartLatents(MemorySegment patches, MemorySegment canvas, MemorySe
             kernels.scaleShift(patches, given.data(), canvas.plane(), scale, 0);
         } else if (shape.equals(whole)) {
             kernels.scaleShift(latents, given.data(), canvas.plane(), scale, 0);
-            kernels.cut(
-                    patches,
-                    latents,
-                    canvas.channels(),
-                    canvas.y().patches(),
-                    canvas.x().patches(),
-                    canvas.y().patch(),
-                    canvas.x().patch());
+            cut(kernels, canvas, patches, latents);
         } else {
             throw new BadRequestException(
                     file
@@ -123,19 +137,24 @@ public record StartLatents(MemorySegment patches, MemorySegment canvas, MemorySe
     }
 
     /**
-     * Encodes a start picture at native size (SPEC §9); in the front's thread.
+     * Encodes a start picture (SPEC §9); in the front's thread.
      *
-     * @return latents [C, h, w]
+     * @return latents of {@code extent}, [C, h, w]
      */
-    public static MemorySegment ofPicture(RequestContext context, Content picture) {
-        Kernels kernels = context.kernels();
+    public static MemorySegment ofPicture(RequestContext context, Content picture, Extent extent) {
         Canvas canvas = context.canvas();
+        boolean patch = extent == Extent.PATCH;
+        int height = patch ? canvas.y().patch() : canvas.height();
+        int width = patch ? canvas.x().patch() : canvas.width();
         MemorySegment start =
-                context.memory().floats(canvas.patchPlane(), "start picture's latents");
+                context.memory()
+                        .floats(
+                                (long) canvas.channels() * height * width,
+                                "start picture's latents");
         try (Memory reading = new Memory("the start picture")) {
             MemorySegment pixels =
-                    GivenPicture.read(picture, canvas, kernels, reading, (float) (1 / 127.5), -1);
-            encode(context, pixels, canvas.y().patch(), canvas.x().patch(), start);
+                    GivenPicture.read(context, picture, extent, reading, (float) (1 / 127.5), -1);
+            encode(context, pixels, height, width, start);
         }
         return start;
     }

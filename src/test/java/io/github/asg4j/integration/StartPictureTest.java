@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.github.asg4j.integration;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertNotEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.github.asg4j.BadRequestException;
+import io.github.asg4j.Content;
+import io.github.asg4j.Engine;
+import io.github.asg4j.GeneratedImage;
+import io.github.asg4j.GenerationRequest;
+import io.github.asg4j.ImageFit;
+import io.github.asg4j.PlanReport;
+import io.github.asg4j.ReportJson;
+import io.github.asg4j.RequestJson;
+import io.github.asg4j.StageReport;
+import io.github.asg4j.TestEngines;
+import io.github.asg4j.Tiny;
+import io.github.asg4j.image.PngParameters;
+
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.stream.Collectors;
+
+/**
+ * Pictures that are drawn from another one, by noise of a middle level; the values of their latents are
+ * in {@link GoldenPipelineTest}.
+ */
+class StartPictureTest {
+    private static final Content SQUARE = picture("start.png");
+    private static final Content WIDE = picture("start-wide.png");
+
+    @TempDir private Path folder = Path.of("");
+
+    private static Content picture(String name) {
+        return Content.file(Tiny.resource("goldens").resolve(name));
+    }
+
+    private static GenerationRequest.Builder request(String method) {
+        return Tiny.request().method(method).steps(10).size(128, 128).image(SQUARE);
+    }
+
+    private static PlanReport plan(GenerationRequest.Builder request) {
+        try (Engine engine =
+                Engine.open(Tiny.options(1).withModel(Tiny.resource("tiny-methods")))) {
+            return engine.plan(request.build());
+        }
+    }
+
+    private static GeneratedImage draw(GenerationRequest.Builder request) {
+        try (Engine engine = Engine.open(Tiny.options(2))) {
+            return engine.submit(request.build()).join();
+        }
+    }
+
+    /** As diffusers rounds: the share of the schedule down, one step at least. */
+    @ParameterizedTest
+    @CsvSource({
+        "direct, 1, denoise 10",
+        "direct, 0.75, denoise 7",
+        "direct, 0.7, denoise 7",
+        "direct, 0.01, denoise 1",
+        "multidiffusion, 0.29, denoise 2",
+        "asg, 1, stage1 7 stage2 3",
+        "asg, 0.9, stage1 6 stage2 3",
+        "asg, 0.3, stage2 3",
+        "asg, 0.2, stage2 2",
+        "cutdiffusion, 0.8, stage1 3 stage2 5",
+        "scalecrafter, 0.8, dilated 4 denoise 4",
+        "scalecrafter, 0.4, denoise 4"
+    })
+    void strengthIsAShareOfTheSchedule(String method, double strength, String stages) {
+        PlanReport plan = plan(request(method).strength(strength));
+        assertEquals(
+                stages,
+                plan.stages().stream()
+                        .map(stage -> stage.name() + " " + stage.steps())
+                        .collect(Collectors.joining(" ")));
+        assertEquals(10, plan.steps());
+    }
+
+    /** The last share of the noise levels of the whole schedule, not a schedule of fewer steps. */
+    @Test
+    void noiseLevelsAreThoseOfTheWholeSchedule() {
+        PlanReport half = plan(request("direct").strength(0.5));
+        assertEquals(5, half.stages().stream().mapToInt(StageReport::steps).sum());
+        GeneratedImage weak = draw(request("direct").strength(0.5));
+        GeneratedImage strong = draw(request("direct").strength(0.6));
+        assertNotEquals(Tiny.hash(weak), Tiny.hash(strong));
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"asg", "cutdiffusion", "multidiffusion", "direct"})
+    void bytesAreTheSameForAnyWorkers(String method) {
+        GenerationRequest request =
+                request(method).size(128, 64).imageFit(ImageFit.CROP).strength(0.8).build();
+        String first = null;
+        for (int workers = 1; workers <= 3; workers++) {
+            int pause = workers;
+            try (Engine engine = TestEngines.open(Tiny.options(workers), p -> Tiny.sleep(pause))) {
+                String hash = Tiny.hash(engine.submit(request).join());
+                first = first == null ? hash : first;
+                assertEquals(first, hash, workers + " workers");
+            }
+        }
+    }
+
+    @Test
+    void aPictureOfAnotherAspectIsFittedAsAsked() {
+        refused("--image-fit crop, pad or stretch", () -> draw(request("direct").image(WIDE)));
+        refused("--size 128x64", () -> draw(request("direct").image(WIDE)));
+        String crop = null;
+        for (ImageFit fit : new ImageFit[] {ImageFit.CROP, ImageFit.PAD, ImageFit.STRETCH}) {
+            String hash = Tiny.hash(draw(request("direct").image(WIDE).imageFit(fit)));
+            assertNotEquals(crop, hash);
+            crop = crop == null ? hash : crop;
+        }
+        // Of its own aspect there is nothing to fit.
+        assertEquals(
+                Tiny.hash(draw(request("direct").size(128, 64).image(WIDE))),
+                Tiny.hash(
+                        draw(request("direct").size(128, 64).image(WIDE).imageFit(ImageFit.PAD))));
+    }
+
+    @Test
+    void theReportSaysFromWhatAndHowFar() {
+        GeneratedImage image = draw(request("asg").imageFit(ImageFit.CROP).strength(0.9));
+        var json = ReportJson.map(image.report());
+        assertEquals(0.9, json.get("strength"));
+        assertEquals("crop", json.get("image_fit"));
+        assertEquals(10, json.get("steps"));
+        String text = PngParameters.text(image.report());
+        assertTrue(text.contains("Denoising strength: 0.9"), text);
+        assertTrue(text.contains("Image fit: crop"), text);
+        var usual = ReportJson.map(draw(request("direct")).report());
+        assertEquals(0.75, usual.get("strength"));
+        assertEquals(null, usual.get("image_fit"));
+    }
+
+    @Test
+    void requestsAreReadBack() {
+        GenerationRequest request =
+                request("asg").strength(0.4).imageFit(ImageFit.STRETCH).image(SQUARE).build();
+        assertEquals(request, RequestJson.read(RequestJson.write(request)));
+    }
+
+    @Test
+    void whatHasNoMeaningIsRefused() throws IOException {
+        refused("give one with --image", () -> plan(request("asg").image(null).strength(0.5)));
+        refused("has no strength", () -> plan(request("demofusion").strength(0.5)));
+        refused("between 0.01 and 1", () -> request("asg").strength(0).build());
+        refused("between 0.01 and 1", () -> request("asg").strength(Double.NaN).build());
+        Path bundle =
+                Tiny.changed(
+                        "tiny",
+                        Files.createDirectory(folder.resolve("bundle")),
+                        m -> m.withObject("vae").putNull("encoder"));
+        try (Engine engine = Engine.open(Tiny.options(1).withModel(bundle))) {
+            refused("vae_encoder.onnx", () -> engine.plan(request("asg").build()));
+        }
+    }
+
+    private static void refused(String part, Runnable action) {
+        BadRequestException e = assertThrows(BadRequestException.class, action::run);
+        assertTrue(String.valueOf(e.getMessage()).contains(part), e.getMessage());
+    }
+}
