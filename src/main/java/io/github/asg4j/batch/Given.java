@@ -37,6 +37,28 @@ public record Given(RequestOption<?> option, Object value, boolean text) {
         return new Given(option, value, false);
     }
 
+    /** A cell of a typed table: text as on the command line, a number or a boolean. */
+    static Given cell(RequestOption<?> option, Object value) {
+        return switch (value) {
+            case String text -> text(option, text);
+            // The decimal digits of a float: 0.1f is meant to be 0.1.
+            case Float number -> json(option, number(Double.parseDouble(number.toString())));
+            case Double number -> json(option, number(number));
+            case Number number -> json(option, whole(number.longValue()));
+            default -> json(option, value);
+        };
+    }
+
+    /** Whole numbers as such: pandas makes doubles of integers in a column that has gaps. */
+    private static Object number(double number) {
+        return number == (long) number ? whole((long) number) : (Object) number;
+    }
+
+    /** As JSON has it: an Integer where it is one. */
+    private static Object whole(long number) {
+        return number == (int) number ? (Object) (int) number : (Object) number;
+    }
+
     /** The option that a column or key names, with hyphens or underscores. */
     static Optional<RequestOption<?>> option(String column) {
         String name = column.strip();

@@ -101,30 +101,16 @@ final class ParquetRows implements RowReader {
     }
 
     private Given value(int i) {
-        RequestOption<?> option = columns.get(i).option();
-        return switch (columns.get(i).type()) {
-            case BOOLEAN -> Given.json(option, rows.getBoolean(i));
-            case INT32 -> Given.json(option, rows.getInt(i));
-            case INT64 -> Given.json(option, whole(rows.getLong(i)));
-            case FLOAT -> Given.json(option, number(Double.parseDouble(text(rows.getFloat(i)))));
-            case DOUBLE -> Given.json(option, number(rows.getDouble(i)));
-            default -> Given.text(option, rows.getString(i));
-        };
-    }
-
-    /** The decimal digits of a float: 0.1f is meant to be 0.1. */
-    private static String text(float number) {
-        return Float.toString(number);
-    }
-
-    /** Whole numbers as such: pandas makes doubles of integers in a column that has gaps. */
-    private static Object number(double number) {
-        return number == (long) number ? whole((long) number) : (Object) number;
-    }
-
-    /** As JSON has it: an Integer where it is one. */
-    private static Object whole(long number) {
-        return number == (int) number ? (Object) (int) number : (Object) number;
+        Object value =
+                switch (columns.get(i).type()) {
+                    case BOOLEAN -> rows.getBoolean(i);
+                    case INT32 -> rows.getInt(i);
+                    case INT64 -> rows.getLong(i);
+                    case FLOAT -> rows.getFloat(i);
+                    case DOUBLE -> rows.getDouble(i);
+                    default -> rows.getString(i);
+                };
+        return Given.cell(columns.get(i).option(), value);
     }
 
     @Override

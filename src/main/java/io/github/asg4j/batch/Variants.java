@@ -34,9 +34,18 @@ final class Variants {
     private record Variant(Setting setting, @Nullable String method) {}
 
     Variants(BatchOptions options) {
-        defaults = options.defaults();
-        seeds = options.seeds();
-        variants = variants(options);
+        this(options.defaults(), variants(options), options.seeds());
+    }
+
+    private Variants(List<Given> defaults, List<Variant> variants, int seeds) {
+        this.defaults = defaults;
+        this.variants = variants;
+        this.seeds = seeds;
+    }
+
+    /** One picture of each row, with no options but its own and the defaults. */
+    static Variants single(List<Given> defaults) {
+        return new Variants(defaults, List.of(new Variant(Setting.NONE, null)), 1);
     }
 
     /**

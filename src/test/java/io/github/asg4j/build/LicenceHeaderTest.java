@@ -15,7 +15,7 @@ import java.util.stream.Stream;
 class LicenceHeaderTest {
     private static final String HEADER = "// SPDX-License-Identifier: Apache-2.0";
     private static final List<String> FOLDERS =
-            List.of("src", "native", "kernels", "benchmarks/src");
+            List.of("src", "native", "kernels", "benchmarks/src", "integrations");
 
     @Test
     void everySourceFileBeginsWithTheLicence() throws IOException {
