@@ -67,7 +67,7 @@ def patch_masks(settings, bundle, maps, real_tokens, shape):
 def stage1(sampler, x, t1):
     """The patches, each a sub-sampled view of the whole picture."""
     s, run, real = sampler.s, sampler.run, sampler.real
-    past = Past(run.table)  # of the patches, un-shuffled
+    past = Past(run.table, s.guides)  # of the patches, un-shuffled
     published = []  # of the key patch at every step so far: G, M, whether it had pixels of all patches
     for k in range(t1):
         row = past.row(k)

@@ -48,7 +48,8 @@ def averaging_stepped_windows_is_the_same(bundle):
         for y0 in starts_y:
             for x0 in starts_x:
                 window = np.s_[:, y0:y0 + 8, x0:x0 + 8]
-                total[window] += sampler.advance(Past(sampler.run.table), k, x[window], sampler.whole_view(row, x[window]), 0)
+                fresh = Past(sampler.run.table, sampler.s.guides)
+                total[window] += sampler.advance(fresh, k, x[window], sampler.whole_view(row, x[window]), 0)
                 count[window[1:]] += 1
         x = total / count
     close(methods.sample(bundle, settings).latents, x, 1e-6)

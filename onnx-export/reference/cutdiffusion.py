@@ -13,13 +13,15 @@ DEFAULTS = {"method": "cutdiffusion", "guide_weight": 0.0, "guide_space": "noise
             "window_weight": "uniform", "window_conditioning": "crop"}
 
 
-def structure_stage(initial, table, steps, seed, estimate, shuffled_steps):
+def structure_stage(initial, table, steps, seed, estimate, shuffled_steps, guides=lambda row: True):
     """initial: [N, C, h, w]; estimate(row, x) -> noise estimates. Returns the latents after every step."""
     x = initial.copy()
     n, c, h, w = x.shape
     history = []
     predicted = []  # clean latents of the patches, as the steps before predicted them
     for k in range(steps):
+        if k > 0 and guides(table.rows[k]) != guides(table.rows[k - 1]):
+            predicted = []
         row = table.row(k, min(len(predicted), table.history))
         order = np.tile(np.arange(n)[:, None], (1, c * h * w))
         if k < shuffled_steps and n > 1:
@@ -55,7 +57,7 @@ def run(sampler):
         run.masks.append(asg.patch_masks(s, sampler.bundle, maps, run.prompt.real, x.shape))
         return noise_estimate(row, m, x)
     t1 = sampler.steps_within(s.stage1_share)
-    run.stage1 = structure_stage(run.initial, run.table, t1, s.seed, estimate, s.interaction_steps())
+    run.stage1 = structure_stage(run.initial, run.table, t1, s.seed, estimate, s.interaction_steps(), s.guides)
     if s.object_share > 0:
         run.background = background.decide(sampler, run.masks[-1][0])
     x = run.stage1[-1] if run.stage1 else run.initial

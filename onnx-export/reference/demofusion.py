@@ -20,7 +20,7 @@ def first_phase(sampler):
     """Plain sampling at native size."""
     x = sampler.run.initial[0]
     sampler.run.phases[1] = []
-    past = Past(sampler.run.table)
+    past = Past(sampler.run.table, sampler.s.guides)
     for k, row in enumerate(sampler.run.table.rows):
         x = sampler.advance(past, k, x, sampler.whole_view(row, x), k)
         sampler.run.phases[1].append(x)
@@ -48,7 +48,7 @@ def phase(sampler, number, previous, anchor):
     z = operations.bicubic(previous, number * sampler.y.patch, number * sampler.x.patch)
     noise = philox.normals(s.seed, np.arange(z.size), number, philox.PHASE_NOISE).reshape(z.shape).astype(real)
     sampler.run.phases[number] = []
-    past_local, past_dilated = Past(sampler.run.table), Past(sampler.run.table)
+    past_local, past_dilated = (Past(sampler.run.table, s.guides) for _ in range(2))
     for k, row in enumerate(sampler.run.table.rows):
         counter = k + steps * (number - 1)
         noised = operations.blend(row.alpha, z, row.sigma, noise)

@@ -469,6 +469,21 @@ def method_cases():
     variant("asg-2x1-image-cropped-dpmpp-2m", image=large, image_fit="crop", strength=0.8, **wide)
     variant("cutdiffusion-2x1-image-padded", width=128, height=64, image=large, image_fit="pad")
     variant("scalecrafter-2x1-image", width=128, height=64, image=IMAGES["start-wide.png"], damped_dilation=(("mid_block", 3.0),), damped_share=0.5)
+    interval = {"guidance_interval": (0.3, 4.0), "steps": 8}
+    variant("direct-2x-interval", **interval)
+    variant("asg-2x-interval-background", background_prompt="green grass", background_guidance_scale=2.0,
+            **few | interval | {"seed": 12, "steps": 6})
+    variant("asg-2x-interval-mask-own-noise-staleness-2", guide_space="noise", mask="own", staleness=2, **interval)
+    variant("asg-2x1-interval-dpmpp-2m-karras", spacing="karras", **wide | interval)
+    variant("cutdiffusion-2x1-interval-dpmpp-2m", **wide | interval)
+    variant("multidiffusion-2x-interval-ddim-eta-1", **ddim, **interval)
+    variant("demofusion-2x1-interval-windows-scale-2-dpmpp-2m", stage2_guidance_scale=2.0, **wide | interval)
+    variant("scalecrafter-2x1-interval-damped-dpmpp-2m", damped_dilation=(("mid_block", 3.0),), damped_share=0.6,
+            **wide | interval)
+    variant("relay-2x-interval", preset=None, guidance_interval=(0.2, 2.5))
+    variant("relay-2x-intervals-bands-dpmpp-2m", preset=None, scheduler="dpmpp_2m", guidance_interval=(0.3, 9.0), stages=(
+        relay.Stage(1, (0.0, 0.8, 1.0)), relay.Stage(None, (0.5, 1.0, 1.0), windows=0.5, guidance=2.0, low=0.5, hold=0.5,
+                                                     interval=(0.4, 0.9))))
     variant("superres-1x", width=64, height=64)
     variant("superres-16x1-tiles", width=1024, height=64)
     variant("superres-2x-image", image=START)

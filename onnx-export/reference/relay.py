@@ -34,6 +34,7 @@ class Stage:
     hold: float = 0.0
     lowpass: str = "bilinear"
     told: str = "stage"
+    interval: tuple | None = None  # of guidance; None: the request's
 
     def __str__(self):
         """As the engine reads it."""
@@ -44,7 +45,8 @@ class Stage:
             words = [size, f"{self.levels[0]}..{self.levels[1]}", f"density={self.levels[2]}"]
         words += [f"guidance={self.guidance}", f"windows={self.windows}", f"enlarge={self.enlarge}",
                   f"sharpen={self.sharpen}", f"hold={self.hold}", f"lowpass={self.lowpass}", f"told={self.told}"]
-        return " ".join(words if self.low is None else [*words, f"low={self.low}"])
+        words += [] if self.low is None else [f"low={self.low}"]
+        return " ".join(words if self.interval is None else [*words, f"interval={self.interval[0]}..{self.interval[1]}"])
 
 
 def rectifiedhr(s, steps):
@@ -235,11 +237,12 @@ def outputs(sampler, stage, settings, row, x, counter, factor):
 
 def run_stage(sampler, stage, number, x, first, held, before):
     """Steps of one stage; the counters of random numbers go on from `first`. held: the refreshed latents."""
-    settings, real = sampler.s, sampler.real
+    asked, real = sampler.s, sampler.real
+    settings = sampler.s = asked if stage.interval is None else replace(asked, guidance_interval=stage.interval)
     table = stretch(settings, stage).rounded(real)
     low = low_pass(stage, before) if before is not None else None
     hold = math.floor(stage.hold * len(table.rows) + 0.5)
-    past = Past(table)
+    past = Past(table, settings.guides)
     steps = []
     for k, base in enumerate(table.rows):
         row = past.row(k)
@@ -255,6 +258,7 @@ def run_stage(sampler, stage, number, x, first, held, before):
         past.keep(clean(row, x, e))
         x = after
         steps.append(x)
+    sampler.s = asked
     sampler.run.relay[number] = steps
     return x, len(steps)
 

@@ -29,6 +29,7 @@ class Settings:
     seed: int = 7
     steps: int = 8
     guidance_scale: float = 5.0
+    guidance_interval: object = None  # (low, high): guided where low < sigma <= high; None: everywhere
     scheduler: str = "euler"
     spacing: str = "leading"
     eta: float = 0.0
@@ -67,6 +68,13 @@ class Settings:
     dilation_course: str = "constant"
     damped_dilation: tuple = ()
     damped_share: float = 0.0
+
+    def guides(self, row):
+        """Whether the interval of guidance has the step's noise level."""
+        if self.guidance_interval is None:
+            return True
+        low, high = self.guidance_interval
+        return bool(low < row.sigma / row.cleanScale <= high)
 
     def interaction_steps(self):
         return {"every": EVERY, "off": 0}.get(self.interaction, self.interaction)
@@ -131,11 +139,13 @@ def step(row, x, e, noise, past=()):
 class Past:
     """The clean latents that a solver with a memory has predicted since its history began, the latest first."""
 
-    def __init__(self, table):
-        self.table, self.predictions = table, []
+    def __init__(self, table, guides):
+        self.table, self.guides, self.predictions = table, guides, []
 
     def row(self, k):
-        """The row of step k that takes all predictions that there are."""
+        """The row of step k that takes all predictions that there are; none where guidance begins or ends."""
+        if k > 0 and self.guides(self.table.rows[k]) != self.guides(self.table.rows[k - 1]):
+            self.forget()
         return self.table.row(k, len(self.predictions))
 
     def keep(self, prediction):
@@ -214,6 +224,7 @@ class Sampler:
 
     def estimate(self, row, x, time_ids, scale):
         """Model outputs with guidance, [v, C, h, w], and the conditional rows' maps; scale 1: no unconditional rows."""
+        scale = scale if self.s.guides(row) else 1
         m_u, m_c, maps = self.denoiser(row.inScale * x, row.timestep, time_ids, scale != 1)
         return combine(m_u, m_c, self.real(scale)), maps
 
@@ -251,7 +262,7 @@ class Sampler:
         other = scale if s.background_guidance_scale is None else s.background_guidance_scale
         prompts = [self.run.background_prompt if b else self.run.prompt for b in self.run.background]
         scales = np.where(self.run.background, other, scale).astype(self.real)[:, None, None, None]
-        m_u, m_c, _ = self.denoiser(row.inScale * views, row.timestep, time_ids, bool((scales != 1).any()),
+        m_u, m_c, _ = self.denoiser(row.inScale * views, row.timestep, time_ids, s.guides(row) and bool((scales != 1).any()),
                                     prompts=prompts)
         return combine(m_u, m_c, scales)
 
@@ -272,7 +283,7 @@ class Sampler:
 
         begins: the steps at which a history begins again.
         """
-        past = Past(self.run.table)
+        past = Past(self.run.table, self.s.guides)
         for k in range(first, self.s.steps):
             if begins(k):
                 past.forget()

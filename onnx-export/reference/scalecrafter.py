@@ -29,7 +29,7 @@ def run(sampler):
     def model_output(k, row, canvas):
         if k >= tau:
             return sampler.whole_view(row, canvas)
-        guided = s.guidance_scale != 1
+        guided = s.guidance_scale != 1 and s.guides(row)
         inputs = (row.inScale * canvas[None], row.timestep, sampler.whole_time_ids(1), guided)
         m_u, m_c, _ = sampler.denoiser(*inputs, factors(s.dilation, k))
         if k < damped_tau and guided:
@@ -41,6 +41,6 @@ def run(sampler):
         """What the steps' predictions come from."""
         if k >= tau:
             return None
-        damped = k < damped_tau and s.guidance_scale != 1
+        damped = k < damped_tau and s.guidance_scale != 1 and s.guides(run.table.rows[k])
         return factors(s.dilation, k).tolist(), damped and factors(s.damped_dilation, k).tolist()
     return sampler.steps_on_canvas(sampler.canvas_noise(), 0, model_output, lambda k: k > 0 and network(k) != network(k - 1))

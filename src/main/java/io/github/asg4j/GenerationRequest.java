@@ -21,6 +21,7 @@ import java.util.OptionalInt;
  * @param steps denoising steps, 1..1000
  * @param guidanceScale classifier-free guidance scale, at least 0; up to 1 there is no guidance and no
  *     unconditional row, so the negative prompt has no effect
+ * @param guidanceInterval noise levels with classifier-free guidance; null: all
  * @param seed key of all random numbers
  * @param scheduler a solver by its name in this engine, diffusers, AUTOMATIC1111's web UI or ComfyUI,
  *     as in "ddim" and "Euler Karras"; null: the bundle's
@@ -51,6 +52,7 @@ public record GenerationRequest(
         MethodOptions options,
         OptionalInt steps,
         OptionalDouble guidanceScale,
+        @Nullable GuidanceInterval guidanceInterval,
         long seed,
         @Nullable String scheduler,
         @Nullable String spacing,
@@ -177,6 +179,7 @@ public record GenerationRequest(
         b.options = options;
         b.steps = steps;
         b.guidanceScale = guidanceScale;
+        b.guidanceInterval = guidanceInterval;
         b.seed = seed;
         b.scheduler = scheduler;
         b.spacing = spacing;
@@ -202,6 +205,7 @@ public record GenerationRequest(
         private MethodOptions options = MethodOptions.AsgOptions.DEFAULT;
         private OptionalInt steps = OptionalInt.empty();
         private OptionalDouble guidanceScale = OptionalDouble.empty();
+        private @Nullable GuidanceInterval guidanceInterval;
         private long seed;
         private @Nullable String scheduler;
         private @Nullable String spacing;
@@ -264,6 +268,11 @@ public record GenerationRequest(
 
         public Builder guidanceScale(double scale) {
             guidanceScale = OptionalDouble.of(scale);
+            return this;
+        }
+
+        public Builder guidanceInterval(@Nullable GuidanceInterval sigmas) {
+            guidanceInterval = sigmas;
             return this;
         }
 
@@ -350,6 +359,7 @@ public record GenerationRequest(
                     options,
                     steps,
                     guidanceScale,
+                    guidanceInterval,
                     seed,
                     scheduler,
                     spacing,

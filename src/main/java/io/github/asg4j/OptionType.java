@@ -106,6 +106,15 @@ public record OptionType<T>(
         return new OptionType<>("X", OptionType::finite, x -> x, OptionType::number);
     }
 
+    /** Noise levels from a lower to an upper sigma. */
+    static OptionType<GuidanceInterval> interval() {
+        return new OptionType<>(
+                "LO..HI",
+                GuidanceInterval::parse,
+                GuidanceInterval::toString,
+                json -> GuidanceInterval.parse(string(json)));
+    }
+
     static OptionType<Long> seed() {
         return new OptionType<>(
                 "N",

@@ -30,6 +30,7 @@ import java.util.Map;
  * @param guidedEvaluations evaluations of the denoiser: one per view and step, a conditional and an
  *     unconditional row together
  * @param unetRuns calls of the denoiser
+ * @param unetRows rows of all those calls: two for a view with classifier-free guidance, one without
  * @param memory bytes of host memory
  * @param deviceMemory bytes of each GPU worker's memory by the worker's name; empty on the CPU
  */
@@ -51,6 +52,7 @@ public record PlanReport(
         int barriers,
         long guidedEvaluations,
         long unetRuns,
+        long unetRows,
         Memory memory,
         Map<String, Memory> deviceMemory) {
     public PlanReport {

@@ -48,7 +48,7 @@ public record Range(double min, double max) {
                 : number(min) + ".." + number(max);
     }
 
-    private static String number(double value) {
+    static String number(double value) {
         return value == Math.rint(value) && Math.abs(value) < 1e15
                 ? Long.toString((long) value)
                 : Double.toString(value);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.github.asg4j;
 
+import org.jspecify.annotations.Nullable;
+
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -25,6 +27,7 @@ import java.util.function.Function;
  *     enlarged stage before
  * @param lowPass what {@code lowGuidance} and {@code hold} call low frequencies
  * @param told which size the network is told (SDXL's time_ids)
+ * @param interval noise levels with classifier-free guidance; null: those of the request
  */
 public record RelayStage(
         double scale,
@@ -36,7 +39,8 @@ public record RelayStage(
         double sharpen,
         double hold,
         LowPass lowPass,
-        Told told) {
+        Told told,
+        @Nullable GuidanceInterval interval) {
 
     /** The scale of the picture. */
     public static final double FULL = 0;
@@ -70,7 +74,8 @@ public record RelayStage(
                 0,
                 0,
                 LowPass.BILINEAR,
-                Told.STAGE);
+                Told.STAGE,
+                null);
     }
 
     /** The noise levels of a stage, from noisy to clean. */
@@ -198,7 +203,8 @@ public record RelayStage(
                 sharpen,
                 hold,
                 lowPass,
-                told);
+                told,
+                interval);
     }
 
     /** The same with one setting as it is written. */
@@ -213,7 +219,8 @@ public record RelayStage(
                 key.equals("sharpen") ? decimal(key, value) : sharpen,
                 key.equals("hold") ? decimal(key, value) : hold,
                 key.equals("lowpass") ? constant(LowPass.class, key, value) : lowPass,
-                key.equals("told") ? constant(Told.class, key, value) : told);
+                key.equals("told") ? constant(Told.class, key, value) : told,
+                key.equals("interval") ? interval(value) : interval);
     }
 
     /** Settings of a stage by how they are written, and what they are without it. */
@@ -232,7 +239,8 @@ public record RelayStage(
                     Map.entry("sharpen", s -> number(s.sharpen)),
                     Map.entry("hold", s -> number(s.hold)),
                     Map.entry("lowpass", s -> OptionNames.of(s.lowPass)),
-                    Map.entry("told", s -> OptionNames.of(s.told)));
+                    Map.entry("told", s -> OptionNames.of(s.told)),
+                    Map.entry("interval", s -> s.interval == null ? "" : s.interval.toString()));
 
     /** In the order in which they are written. */
     private static final List<String> KEYS =
@@ -245,7 +253,8 @@ public record RelayStage(
                     "sharpen",
                     "hold",
                     "lowpass",
-                    "told");
+                    "told",
+                    "interval");
 
     /**
      * Reads a stage: its scale, {@code 1x}, {@code 2.5x} or {@code full}; its noise levels, {@code
@@ -377,6 +386,14 @@ public record RelayStage(
             return OptionType.decimal().parse().apply(text);
         } catch (BadRequestException e) {
             throw new BadRequestException("the " + key + " of a stage: " + e.getMessage(), e);
+        }
+    }
+
+    private static GuidanceInterval interval(String text) {
+        try {
+            return GuidanceInterval.parse(text);
+        } catch (BadRequestException e) {
+            throw new BadRequestException("the interval of a stage: " + e.getMessage(), e);
         }
     }
 

@@ -12,6 +12,7 @@ import static io.github.asg4j.PictureSetting.DAMPED_STEPS;
 import static io.github.asg4j.PictureSetting.DILATED_STEPS;
 import static io.github.asg4j.PictureSetting.DILATION;
 import static io.github.asg4j.PictureSetting.DILATION_COURSE;
+import static io.github.asg4j.PictureSetting.GUIDANCE_INTERVAL;
 import static io.github.asg4j.PictureSetting.GUIDE_SCHEDULE;
 import static io.github.asg4j.PictureSetting.GUIDE_SPACE;
 import static io.github.asg4j.PictureSetting.GUIDE_UPSAMPLING;
@@ -125,6 +126,7 @@ public final class ReportJson {
         map.put("barriers", plan.barriers());
         map.put("guided_evaluations", plan.guidedEvaluations());
         map.put("unet_runs", plan.unetRuns());
+        map.put("unet_rows", plan.unetRows());
         map.put("bytes", map(plan.memory()));
         if (!plan.deviceMemory().isEmpty()) {
             Map<String, Object> each = new LinkedHashMap<>();
@@ -143,6 +145,9 @@ public final class ReportJson {
         map.put("calls", stage.calls());
         map.put("guidance_scale", stage.guidanceScale());
         map.put("rows_per_view", stage.rowsPerView());
+        if (stage.guidedSteps() != null) {
+            map.put("guided_steps", stage.guidedSteps().toString());
+        }
         map.put("barriers", stage.barriers());
         StageReport.Windows windows = stage.settings().windowed();
         if (windows != null) {
@@ -363,12 +368,16 @@ public final class ReportJson {
                 .toList();
     }
 
-    /** The preset, and parts of maps, that a request chose. */
+    /** The preset, the interval of guidance, and parts of maps, that a request chose. */
     private static Map<PictureSetting, Object> asked(GenerationRequest request) {
         Map<PictureSetting, Object> map = new LinkedHashMap<>();
         LegOptions.Preset preset = request.legs().preset();
         if (preset != null) {
             map.put(PRESET, OptionNames.of(preset));
+        }
+        GuidanceInterval interval = request.guidanceInterval();
+        if (interval != null) {
+            map.put(GUIDANCE_INTERVAL, interval.toString());
         }
         if (!request.guide().maskBlocks().isEmpty()) {
             map.put(MASK_BLOCKS, request.guide().maskBlocks());

@@ -122,6 +122,16 @@ public final class RequestOptions {
                             GenerationRequest.Builder::guidanceScale),
                     picture(
                             Section.PICTURE,
+                            "guidance-interval",
+                            OptionType.interval(),
+                            "follow the prompt at noise levels between these sigmas only, as in"
+                                    + " 0.28..5.42; at others half the work: without"
+                                    + " classifier-free guidance and negative prompt",
+                            "all",
+                            r -> r.guidanceInterval(),
+                            GenerationRequest.Builder::guidanceInterval),
+                    picture(
+                            Section.PICTURE,
                             "seed",
                             OptionType.seed(),
                             "same seed, same picture; -1: random",

@@ -17,7 +17,9 @@ import java.util.Map;
  * @param viewLatents latent cells of a view
  * @param calls of the denoiser in a step
  * @param guidanceScale of classifier-free guidance; 1: none
- * @param rowsPerView rows of the denoiser's batch for a view: 2 with guidance, 1 without
+ * @param rowsPerView rows of the denoiser's batch for a view: 2 with guidance, 1 without; the most of
+ *     any step
+ * @param guidedSteps steps with guidance, the others have one row; null: all have, or none could have
  * @param barriers moments at which all workers wait for each other
  * @param settings what the method and the request decided
  */
@@ -29,8 +31,24 @@ public record StageReport(
         int calls,
         double guidanceScale,
         int rowsPerView,
+        @Nullable Steps guidedSteps,
         int barriers,
         Settings settings) {
+
+    /**
+     * Steps of a stage that follow each other.
+     *
+     * @param first of them, from 0; 0 where there are none
+     * @param count how many
+     */
+    public record Steps(int first, int count) {
+        /** As in "4-20", both included, or "none". */
+        @Override
+        public String toString() {
+            int last = first + count - 1;
+            return count == 0 ? "none" : first == last ? "" + first : first + "-" + last;
+        }
+    }
 
     /** What was decided for a stage; a record for each kind of stage. */
     public sealed interface Settings {

@@ -75,6 +75,7 @@ public final class Reports {
                         4,
                         5,
                         2,
+                        null,
                         1,
                         new StageReport.Patches(null, steps / 2));
         StageReport window =
@@ -86,6 +87,7 @@ public final class Reports {
                         1,
                         5,
                         2,
+                        null,
                         0,
                         new StageReport.Windows(cells, new Size(1, 1), 5, null, null));
         return new PlanReport(
@@ -106,6 +108,7 @@ public final class Reports {
                 8,
                 10,
                 9,
+                20,
                 new PlanReport.Memory(0, 0, 0, 0, 0, bytes),
                 Map.of());
     }
@@ -206,13 +209,14 @@ public final class Reports {
                 p.barriers(),
                 p.guidedEvaluations(),
                 p.unetRuns(),
+                p.unetRows(),
                 p.memory(),
                 p.deviceMemory());
     }
 
     /** A stage of 25 steps that decided {@code settings}. */
     public static StageReport stage(String name, StageReport.Settings settings) {
-        return new StageReport(name, 25, 4, new Size(8, 8), 4, 5, 2, 0, settings);
+        return new StageReport(name, 25, 4, new Size(8, 8), 4, 5, 2, null, 0, settings);
     }
 
     /** A sampler's settings for a picture that began as noise. */

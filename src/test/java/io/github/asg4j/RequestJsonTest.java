@@ -29,6 +29,7 @@ class RequestJsonTest {
                     Map.entry("steps", List.of("1", "1000")),
                     Map.entry(
                             "seed", List.of("0", "-5", "18446744073709551615", "9007199254740993")),
+                    Map.entry("guidance-interval", List.of("0.28..5.42", "0..1")),
                     Map.entry("scheduler", List.of("euler", "ddim", "flow_euler")),
                     Map.entry("spacing", List.of("leading", "trailing", "linspace")),
                     Map.entry("view-batch", List.of("auto", "3")),

@@ -2,6 +2,7 @@
 package io.github.asg4j.method;
 
 import io.github.asg4j.WindowOptions;
+import io.github.asg4j.plan.Guidance;
 import io.github.asg4j.plan.Stage;
 import io.github.asg4j.plan.WindowAxis;
 
@@ -34,7 +35,7 @@ final class Direct implements Method {
                 WindowAxis.whole(width),
                 WindowOptions.Weight.UNIFORM,
                 WindowOptions.Conditioning.WHOLE,
-                setting.guidanceScale(),
+                Guidance.always(setting.guidanceScale()),
                 null,
                 name);
     }

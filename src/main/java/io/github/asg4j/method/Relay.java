@@ -9,6 +9,7 @@ import io.github.asg4j.RelayStage;
 import io.github.asg4j.Size;
 import io.github.asg4j.WindowOptions;
 import io.github.asg4j.model.Manifest;
+import io.github.asg4j.plan.Guidance;
 import io.github.asg4j.plan.Stage;
 import io.github.asg4j.plan.Upscaling;
 import io.github.asg4j.plan.WindowAxis;
@@ -197,7 +198,7 @@ final class Relay implements Method {
                         options.conditioning() == null
                                 ? WINDOWS.conditioning()
                                 : options.conditioning(),
-                        scale,
+                        Guidance.always(scale),
                         null,
                         "relay" + number);
         boolean fresh = before == null && !given(setting);

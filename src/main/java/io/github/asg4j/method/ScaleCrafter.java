@@ -6,6 +6,7 @@ import io.github.asg4j.DilationOptions;
 import io.github.asg4j.DilationOptions.Course;
 import io.github.asg4j.plan.Canvas;
 import io.github.asg4j.plan.Dilation;
+import io.github.asg4j.plan.Guidance;
 import io.github.asg4j.plan.Stage;
 
 import java.util.ArrayList;
@@ -77,7 +78,7 @@ final class ScaleCrafter implements Method {
                     new Stage.Dilated(
                             setting.canvas().height(),
                             setting.canvas().width(),
-                            setting.guidanceScale(),
+                            Guidance.always(setting.guidanceScale()),
                             groups,
                             new Dilation(factors, course, dilated),
                             new Dilation(

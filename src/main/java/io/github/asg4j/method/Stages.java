@@ -4,6 +4,7 @@ package io.github.asg4j.method;
 import io.github.asg4j.BadRequestException;
 import io.github.asg4j.GuideOptions;
 import io.github.asg4j.WindowOptions;
+import io.github.asg4j.plan.Guidance;
 import io.github.asg4j.plan.Stage;
 import io.github.asg4j.plan.WindowAxis;
 
@@ -31,7 +32,7 @@ final class Stages {
                             canvas.patches(),
                             canvas.y().patch(),
                             canvas.x().patch(),
-                            setting.guidanceScale(),
+                            Guidance.always(setting.guidanceScale()),
                             usual.guide().with(options)));
         }
         if (stage1 < setting.steps()) {
@@ -67,7 +68,7 @@ final class Stages {
                 axis(width, canvas.nativeWidth(), options, usual),
                 options.weight() == null ? usual.weight() : options.weight(),
                 options.conditioning() == null ? usual.conditioning() : options.conditioning(),
-                guidanceScale,
+                Guidance.always(guidanceScale),
                 background(options, usual, guidanceScale, first),
                 name);
     }

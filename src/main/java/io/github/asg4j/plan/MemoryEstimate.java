@@ -95,8 +95,11 @@ public record MemoryEstimate(
         double workspace = 0;
         for (Stage s : stages) {
             double view = (double) canvas.channels() * s.viewHeight() * s.viewWidth() * 4;
-            int rows = Math.min(viewBatch, s.views()) * s.rows();
-            buffers = Math.max(buffers, 2.0 * rows * view);
+            int views = Math.min(viewBatch, s.views());
+            int rows = views * s.rows();
+            // Calls of one row and of two have buffers of their own.
+            int bound = views * s.rowCounts().stream().mapToInt(n -> n).sum();
+            buffers = Math.max(buffers, 2.0 * bound * view);
             latents +=
                     switch (s) {
                         case Stage.Patches p ->
@@ -114,7 +117,7 @@ public record MemoryEstimate(
                                 view * ((d.dampedSteps() > 0 ? 3 : 1) + predictions);
                     };
             if (s instanceof Stage.Phase) {
-                buffers = Math.max(buffers, 2.0 * rows * canvas.patchPlane() * 4);
+                buffers = Math.max(buffers, 2.0 * bound * canvas.patchPlane() * 4);
             }
             if (s instanceof Stage.Patches p) {
                 predicted = (double) history * Math.min(viewBatch, p.views()) * view;

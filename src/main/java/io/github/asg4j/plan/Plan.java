@@ -137,6 +137,7 @@ public record Plan(
                 barriers(),
                 guidedEvaluations(),
                 unetRuns(),
+                stages.stream().mapToLong(Stage::denoiserRows).sum(),
                 memory.report(),
                 each);
     }

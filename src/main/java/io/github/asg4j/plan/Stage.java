@@ -11,8 +11,12 @@ import io.github.asg4j.model.CallShape;
 import org.jspecify.annotations.Nullable;
 
 import java.util.ArrayList;
+import java.util.Comparator;
 import java.util.List;
 import java.util.Map;
+import java.util.function.IntUnaryOperator;
+import java.util.stream.IntStream;
+import java.util.stream.Stream;
 
 /** A run of consecutive denoising steps over views of one shape. */
 public sealed interface Stage {
@@ -30,8 +34,13 @@ public sealed interface Stage {
     /** Latent columns of a view. */
     int viewWidth();
 
+    /** Classifier-free guidance, and the steps that have it. */
+    Guidance guidance();
+
     /** Classifier-free guidance scale, at least 1; 1 is none. */
-    double guidanceScale();
+    default double guidanceScale() {
+        return guidance().scale();
+    }
 
     /**
      * The scale that is drawn with where {@code asked} was asked for: up to 1 there is no
@@ -41,9 +50,41 @@ public sealed interface Stage {
         return Math.max(1, asked);
     }
 
-    /** Rows of the network's input for one view: conditional, and with guidance unconditional. */
+    /** Returns the same stage that is guided in its steps {@code first} to {@code end}, the latter excluded. */
+    Stage guidedDuring(int first, int end);
+
+    /** Whether the output of any view is mixed of a conditional and an unconditional row. */
+    default boolean mixes() {
+        return guidanceScale() > 1;
+    }
+
+    /** Rows of the network's input for one view in step {@code k}: conditional, and with guidance unconditional. */
+    default int rows(int k) {
+        return mixes() && guidance().holds(k) ? 2 : 1;
+    }
+
+    /** The most rows for one view in any step. */
     default int rows() {
-        return guidanceScale() == 1 ? 1 : 2;
+        return rowCounts().getFirst();
+    }
+
+    /** The numbers of rows for one view that steps have, the larger first. */
+    default List<Integer> rowCounts() {
+        return rowCounts(steps(), this::rows);
+    }
+
+    private static List<Integer> rowCounts(int steps, IntUnaryOperator rows) {
+        return IntStream.range(0, steps)
+                .map(rows)
+                .boxed()
+                .distinct()
+                .sorted(Comparator.reverseOrder())
+                .toList();
+    }
+
+    /** Rows of the network's input for all views in all steps. */
+    default long denoiserRows() {
+        return views() * IntStream.range(0, steps()).mapToLong(this::rows).sum();
     }
 
     /** Name in events and messages. */
@@ -69,8 +110,16 @@ public sealed interface Stage {
                 calls(viewBatch).size(),
                 guidanceScale(),
                 rows(),
+                guidedSteps(),
                 barriers(),
                 settings());
+    }
+
+    private StageReport.@Nullable Steps guidedSteps() {
+        int count = guidance().count(steps());
+        return !mixes() || count == steps()
+                ? null
+                : new StageReport.Steps(count == 0 ? 0 : guidance().first(), count);
     }
 
     /** UNet evaluations of all steps; a pair of a conditional and an unconditional row is one. */
@@ -81,7 +130,7 @@ public sealed interface Stage {
     /** Shapes of the UNet's calls on the CPU; one may come several times. */
     default List<CallShape> callShapes(int viewBatch) {
         return calls(viewBatch).stream()
-                .map(call -> new CallShape(call.count() * rows(), viewHeight(), viewWidth()))
+                .flatMap(call -> call.shapes(rowCounts(), viewHeight(), viewWidth()))
                 .toList();
     }
 
@@ -117,9 +166,21 @@ public sealed interface Stage {
             int views,
             int viewHeight,
             int viewWidth,
-            double guidanceScale,
+            Guidance guidance,
             Guide guide)
             implements Stage {
+        @Override
+        public Patches guidedDuring(int first, int end) {
+            return new Patches(
+                    firstStep,
+                    steps,
+                    views,
+                    viewHeight,
+                    viewWidth,
+                    guidance.during(first, end),
+                    guide);
+        }
+
         @Override
         public String name() {
             return "stage1";
@@ -191,10 +252,24 @@ public sealed interface Stage {
             WindowAxis x,
             WindowOptions.Weight weight,
             WindowOptions.Conditioning conditioning,
-            double guidanceScale,
+            Guidance guidance,
             @Nullable Background background,
             String name)
             implements Stage {
+        @Override
+        public Windows guidedDuring(int first, int end) {
+            return new Windows(
+                    firstStep,
+                    steps,
+                    y,
+                    x,
+                    weight,
+                    conditioning,
+                    guidance.during(first, end),
+                    background,
+                    name);
+        }
+
         @Override
         public int views() {
             return y.count() * x.count();
@@ -202,9 +277,8 @@ public sealed interface Stage {
 
         /** All windows have two rows if any window is guided. */
         @Override
-        public int rows() {
-            boolean guided = background != null && background.guidanceScale() > 1;
-            return guided || guidanceScale > 1 ? 2 : 1;
+        public boolean mixes() {
+            return guidanceScale() > 1 || (background != null && background.guidanceScale() > 1);
         }
 
         @Override
@@ -227,7 +301,7 @@ public sealed interface Stage {
             return new StageReport.Windows(
                     new Size(x.canvas(), y.canvas()),
                     new Size(x.count(), y.count()),
-                    guidanceScale,
+                    guidanceScale(),
                     views() == 1
                             ? null
                             : new StageReport.Overlap(
@@ -261,11 +335,23 @@ public sealed interface Stage {
      *
      * @param number s: the canvas has s x s times the cells of a picture of native size
      * @param local windows over the phase's canvas, all steps
-     * @param guidanceScale of the dilated views
+     * @param dilatedScale classifier-free guidance scale of the dilated views, at least 1, in the steps in
+     *     which the windows are guided
      * @param course how skip residual, dilated views and their blur weigh over the steps
      */
-    record Phase(int number, Windows local, double guidanceScale, PhaseCourse course)
+    record Phase(int number, Windows local, double dilatedScale, PhaseCourse course)
             implements Stage {
+        /** Returns the guidance of the dilated views. */
+        @Override
+        public Guidance guidance() {
+            return new Guidance(dilatedScale, local.guidance().first(), local.guidance().end());
+        }
+
+        @Override
+        public Phase guidedDuring(int first, int end) {
+            return new Phase(number, local.guidedDuring(first, end), dilatedScale, course);
+        }
+
         @Override
         public int firstStep() {
             return local.firstStep();
@@ -286,15 +372,20 @@ public sealed interface Stage {
             return number * number;
         }
 
-        /** Returns the rows of a window or of a dilated view, whichever has more. */
         @Override
-        public int rows() {
-            return Math.max(local.rows(), dilatedRows());
+        public boolean mixes() {
+            return dilatedScale > 1 || local.mixes();
         }
 
-        /** Returns the rows of a dilated view. */
-        public int dilatedRows() {
-            return guidanceScale == 1 ? 1 : 2;
+        /** Returns the rows of a dilated view in step {@code k}. */
+        public int dilatedRows(int k) {
+            return dilatedScale > 1 && guidance().holds(k) ? 2 : 1;
+        }
+
+        @Override
+        public long denoiserRows() {
+            long dilated = IntStream.range(0, steps()).mapToLong(this::dilatedRows).sum();
+            return local.denoiserRows() + dilatedViews() * dilated;
         }
 
         /** Latent rows of a dilated view. */
@@ -340,18 +431,14 @@ public sealed interface Stage {
 
         @Override
         public List<CallShape> callShapes(int viewBatch) {
+            List<Integer> dilated = Stage.rowCounts(steps(), this::dilatedRows);
             return calls(viewBatch).stream()
-                    .map(
+                    .flatMap(
                             call ->
                                     call.first() < local.views()
-                                            ? new CallShape(
-                                                    call.count() * local.rows(),
-                                                    viewHeight(),
-                                                    viewWidth())
-                                            : new CallShape(
-                                                    call.count() * dilatedRows(),
-                                                    dilatedHeight(),
-                                                    dilatedWidth()))
+                                            ? call.shapes(
+                                                    local.rowCounts(), viewHeight(), viewWidth())
+                                            : call.shapes(dilated, dilatedHeight(), dilatedWidth()))
                     .toList();
         }
 
@@ -418,13 +505,18 @@ public sealed interface Stage {
         }
 
         @Override
-        public double guidanceScale() {
-            return windows.guidanceScale();
+        public Guidance guidance() {
+            return windows.guidance();
         }
 
         @Override
-        public int rows() {
-            return lowBand != null && lowBand.guidanceScale() > 1 ? 2 : windows.rows();
+        public Leg guidedDuring(int first, int end) {
+            return new Leg(number, row, windows.guidedDuring(first, end), refresh, told, lowBand);
+        }
+
+        @Override
+        public boolean mixes() {
+            return windows.mixes() || (lowBand != null && lowBand.guidanceScale() > 1);
         }
 
         @Override
@@ -514,7 +606,7 @@ public sealed interface Stage {
     record Dilated(
             int height,
             int width,
-            double guidanceScale,
+            Guidance guidance,
             List<String> groups,
             Dilation dilation,
             Dilation damping,
@@ -522,6 +614,32 @@ public sealed interface Stage {
             implements Stage {
         public Dilated {
             groups = List.copyOf(groups);
+        }
+
+        @Override
+        public Dilated guidedDuring(int first, int end) {
+            return new Dilated(
+                    height,
+                    width,
+                    guidance.during(first, end),
+                    groups,
+                    dilation,
+                    damping,
+                    dampedSteps);
+        }
+
+        /** Whether step {@code k} has noise-damped guidance, and so a second call. */
+        public boolean dampedAt(int k) {
+            return k < dampedSteps && guidance.holds(k);
+        }
+
+        private int damped() {
+            return guidance.count(dampedSteps);
+        }
+
+        @Override
+        public long denoiserRows() {
+            return Stage.super.denoiserRows() + damped();
         }
 
         @Override
@@ -566,16 +684,16 @@ public sealed interface Stage {
 
         /** Whether two steps have the same factors in the same calls. */
         public boolean sameNetwork(int a, int b) {
-            boolean damped = a < dampedSteps;
+            boolean damped = dampedAt(a);
             return dilation.at(a).equals(dilation.at(b))
-                    && damped == b < dampedSteps
+                    && damped == dampedAt(b)
                     && (!damped || damping.at(a).equals(damping.at(b)));
         }
 
         /** The unconditional row alone is half an evaluation; a half left over counts as one. */
         @Override
         public long evaluations() {
-            return steps() + (dampedSteps + 1L) / 2;
+            return steps() + (damped() + 1L) / 2;
         }
 
         /** The view, and where steps are damped the same once more. */
@@ -588,15 +706,17 @@ public sealed interface Stage {
         /** The second call has the unconditional row alone. */
         @Override
         public List<CallShape> callShapes(int viewBatch) {
-            CallShape view = new CallShape(rows(), height, width);
-            return dampedSteps == 0
-                    ? List.of(view)
-                    : List.of(view, new CallShape(1, height, width));
+            List<CallShape> shapes =
+                    new ArrayList<>(new Call(0, 1, 1).shapes(rowCounts(), height, width).toList());
+            if (damped() > 0) {
+                shapes.add(new CallShape(1, height, width));
+            }
+            return shapes;
         }
 
         @Override
         public long runs(int viewBatch) {
-            return steps() + (long) dampedSteps;
+            return steps() + (long) damped();
         }
 
         @Override
@@ -665,5 +785,10 @@ public sealed interface Stage {
      * @param room views that a GPU is called with, the same in all calls of a stage: for every new shape
      *     ONNX Runtime's CUDA provider has cuDNN plan each convolution anew
      */
-    record Call(int first, int count, int room) {}
+    record Call(int first, int count, int room) {
+        /** Its shapes on the CPU, by the rows that a view has in some step. */
+        private Stream<CallShape> shapes(List<Integer> rows, int height, int width) {
+            return rows.stream().map(each -> new CallShape(count * each, height, width));
+        }
+    }
 }

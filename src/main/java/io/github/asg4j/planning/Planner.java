@@ -3,6 +3,7 @@ package io.github.asg4j.planning;
 
 import io.github.asg4j.BadRequestException;
 import io.github.asg4j.GenerationRequest;
+import io.github.asg4j.GuidanceInterval;
 import io.github.asg4j.GuideOptions;
 import io.github.asg4j.method.Encoders;
 import io.github.asg4j.method.Method;
@@ -78,10 +79,12 @@ public final class Planner {
      */
     public PlannedRequest planned(GenerationRequest request) {
         Setting setting = setting(request);
+        List<Stage> stages = stages(setting);
+        Schedule schedule = schedule(setting);
         return new PlannedRequest(
                 request,
-                plan(setting),
-                schedule(setting),
+                plan(setting, guided(request, stages, schedule)),
+                schedule,
                 guidanceScale(request),
                 strength(request),
                 maskBlocks(request.guide()));
@@ -151,13 +154,37 @@ public final class Planner {
         return request.steps().orElse(manifest.defaults().steps());
     }
 
-    private Plan plan(Setting setting) {
+    private List<Stage> stages(Setting setting) {
         GenerationRequest request = setting.request();
-        Method method = Method.of(request.method());
-        List<Stage> stages = method.stages(setting);
-        Upscaling upscaling = method.upscaling(setting);
+        List<Stage> stages = Method.of(request.method()).stages(setting);
         checkMasks(request, stages);
         checkViews(request, stages);
+        return stages;
+    }
+
+    /** The stages with guidance in the steps that the request's interval has, or that of a relay's row. */
+    private List<Stage> guided(GenerationRequest request, List<Stage> stages, Schedule schedule) {
+        if (stages.stream().allMatch(stage -> interval(request, stage) == null)) {
+            return stages;
+        }
+        if (manifest.denoiser().takes(InputRole.GUIDANCE)) {
+            throw new BadRequestException(
+                    "the bundle \""
+                            + manifest.name()
+                            + "\" takes the guidance scale as an input and has no unconditional row"
+                            + " to leave out: draw without a guidance interval");
+        }
+        return GuidedStages.of(stages, stage -> interval(request, stage), schedule);
+    }
+
+    private static @Nullable GuidanceInterval interval(GenerationRequest request, Stage stage) {
+        boolean own = stage instanceof Stage.Leg leg && leg.row().interval() != null;
+        return own ? ((Stage.Leg) stage).row().interval() : request.guidanceInterval();
+    }
+
+    private Plan plan(Setting setting, List<Stage> stages) {
+        GenerationRequest request = setting.request();
+        Upscaling upscaling = Method.of(request.method()).upscaling(setting);
         Work work =
                 new Work(
                         request,

@@ -22,6 +22,14 @@ public record Level(
     /** The finished latents of a schedule that ends without noise. */
     static final Level CLEAN = new Level(0, 1, 1, 0, 1, 1, 0, 1);
 
+    /**
+     * Standard deviation of the noise beside clean latents of weight 1, as k-diffusion's sigma; of a flow
+     * its own sigma, 0..1.
+     */
+    public double noise() {
+        return sigma / cleanScale;
+    }
+
     /** Logarithm of alpha / sigma, half the log signal-to-noise ratio; infinite without noise. */
     double logSignal() {
         return Math.log(alpha / sigma);

@@ -268,6 +268,43 @@ class EmulatedGpuTest {
         assertEquals(1, streams.size(), streams.toString());
     }
 
+    /** Beyond an interval of guidance a view has one row, and the device half the work. */
+    @Test
+    void stepsWithoutGuidanceAreHalfTheWork() throws Exception {
+        String[] all = {"--scheduler", "euler", "--spacing", "leading"};
+        String[] some = {
+            "--scheduler", "euler", "--spacing", "leading", "--guidance-interval", "1..4"
+        };
+        Outcome guided = generate(Map.of(), "cuda:0", "asg", all).expect(0);
+        Outcome partly = generate(Map.of(), "cuda:0", "asg", some).expect(0);
+        // Two of six levels are from 1 to 4, both in the four steps of stage 1 with its four
+        // patches;
+        // the two of stage 2 have nine windows.
+        assertEquals(2 * (4 * 4 + 2 * 9), rows(guided));
+        assertEquals(4 * (4 + 2) + 2 * 9, rows(partly));
+        assertEquals(
+                (double) rows(partly) / rows(guided),
+                (double) operations(partly) / operations(guided),
+                0.02);
+    }
+
+    /** Rows of all runs of the denoiser. */
+    private static long rows(Outcome outcome) {
+        return outcome.events().stream()
+                .filter(e -> RUN.matcher(e.name()).matches())
+                .mapToLong(e -> Long.parseLong(e.name().split("[ x]")[1]))
+                .sum();
+    }
+
+    /** Operations of the convolutions in runs of the denoiser. */
+    private static long operations(Outcome outcome) {
+        return outcome.runs(0).stream()
+                .flatMap(List::stream)
+                .filter(e -> e.what().equals("cudnn"))
+                .mapToLong(Event::size)
+                .sum();
+    }
+
     /**
      * What a dilation makes of sizes is computed on the host, which never asks the device. (Memory and
      * cuDNN's plans are asked for again whenever the factors change, and with them the shapes.)

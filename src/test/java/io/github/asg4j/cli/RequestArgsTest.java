@@ -8,6 +8,7 @@ import io.github.asg4j.Content;
 import io.github.asg4j.DilationOptions;
 import io.github.asg4j.EngineOptions;
 import io.github.asg4j.GenerationRequest;
+import io.github.asg4j.GuidanceInterval;
 import io.github.asg4j.GuideOptions;
 import io.github.asg4j.Lora;
 import io.github.asg4j.MethodOptions;
@@ -90,6 +91,10 @@ class RequestArgsTest {
                 request("--size", "384x256", b -> b.size(384, 256)),
                 request("--steps", "7", b -> b.steps(7)),
                 request("--guidance-scale", "3.5", b -> b.guidanceScale(3.5)),
+                request(
+                        "--guidance-interval",
+                        "0.28..5.42",
+                        b -> b.guidanceInterval(new GuidanceInterval(0.28, 5.42))),
                 request("--seed", "-9223372036854775808", b -> b.seed(Long.MIN_VALUE)),
                 request("--seed", "18446744073709551615", b -> b.seed(-1)),
                 request("--seed", "9223372036854775808", b -> b.seed(Long.MIN_VALUE)),

@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import io.github.asg4j.Engine;
 import io.github.asg4j.EngineOptions;
 import io.github.asg4j.GenerationRequest;
+import io.github.asg4j.GuidanceInterval;
 import io.github.asg4j.GuideOptions;
 import io.github.asg4j.MethodOptions.AsgOptions;
 import io.github.asg4j.TestEngines;
@@ -70,6 +71,17 @@ class DeterminismTest {
                                                 GuideOptions.DEFAULT.withInteractionSteps(2)))
                                 .build()
                         : request.build());
+    }
+
+    /** Calls of one row and of two in turn. */
+    @Test
+    void bytesWithGuidanceInAnIntervalAreTheSameForAnyWorkersTimingAndKernels() {
+        sameBytes(
+                Tiny.request()
+                        .scheduler("dpmpp_2m_karras")
+                        .guidanceInterval(new GuidanceInterval(0.28, 5.42))
+                        .steps(8)
+                        .build());
     }
 
     private static void sameBytes(GenerationRequest asked) {

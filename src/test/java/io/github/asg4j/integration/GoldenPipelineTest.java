@@ -14,6 +14,7 @@ import io.github.asg4j.Engine;
 import io.github.asg4j.EngineOptions;
 import io.github.asg4j.GeneratedImage;
 import io.github.asg4j.GenerationRequest;
+import io.github.asg4j.GuidanceInterval;
 import io.github.asg4j.GuideOptions;
 import io.github.asg4j.ImageFit;
 import io.github.asg4j.LegOptions;
@@ -32,6 +33,7 @@ import io.github.asg4j.Tiny;
 import io.github.asg4j.WindowOptions;
 import io.github.asg4j.image.Npy;
 
+import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.DynamicTest;
 import org.junit.jupiter.api.TestFactory;
 import org.junit.jupiter.api.io.TempDir;
@@ -180,6 +182,7 @@ class GoldenPipelineTest {
                         .seed(s.get("seed").asLong())
                         .steps(s.get("steps").asInt())
                         .guidanceScale(s.get("guidance_scale").asDouble())
+                        .guidanceInterval(interval(s.get("guidance_interval")))
                         .scheduler(s.get("scheduler").asText())
                         .spacing(legs(s).preset() == LegOptions.Preset.FRECAS ? null : spacing(s))
                         .eta(s.get("eta").asDouble())
@@ -194,6 +197,12 @@ class GoldenPipelineTest {
             request.strength(s.get("strength").asDouble());
         }
         return request.build();
+    }
+
+    private static @Nullable GuidanceInterval interval(JsonNode ends) {
+        return ends.isNull()
+                ? null
+                : new GuidanceInterval(ends.get(0).asDouble(), ends.get(1).asDouble());
     }
 
     private static String spacing(JsonNode s) {

@@ -7,7 +7,11 @@ import io.github.asg4j.plan.Stage;
 import io.github.asg4j.run.worker.SharedTensor;
 import io.github.asg4j.run.worker.Worker;
 
+import org.jspecify.annotations.Nullable;
+
 import java.lang.foreign.MemorySegment;
+import java.util.Objects;
+import java.util.function.IntUnaryOperator;
 
 /**
  * One call of the denoiser in every step of a stage, by one worker. A step is, in this order:
@@ -22,18 +26,27 @@ import java.lang.foreign.MemorySegment;
  * nothing; for the worker's thread.
  */
 public final class DenoiserCall {
+    /** The most rows per view. */
+    static final int MOST_ROWS = 2;
+
     private final Worker worker;
     private final Stage stage;
     private final Size told;
     private final ScheduleTable table;
-    private final CallBuffers buffers;
+    private final IntUnaryOperator rows;
+
+    /** By rows per view; null where no step has so many. */
+    private final @Nullable CallBuffers[] byRows = new CallBuffers[MOST_ROWS + 1];
+
+    /** Of the step. */
+    private CallBuffers buffers;
 
     /** Step of the stage. */
     private int step;
 
     /**
      * @param call whose views they are
-     * @param rows per view: 2 with classifier-free guidance
+     * @param rows per view in a step of the stage: 2 with classifier-free guidance
      * @param h latent rows of a view
      * @param w latent columns
      */
@@ -42,21 +55,33 @@ public final class DenoiserCall {
             StageContext context,
             Stage stage,
             Stage.Call call,
-            int rows,
+            IntUnaryOperator rows,
             int h,
             int w) {
         this.worker = worker;
         this.stage = stage;
         told = context.told();
         table = context.table();
+        this.rows = rows;
         Conditioning conditioning = context.conditioning();
-        buffers = conditioning.buffers().of(worker, conditioning, call, rows, h, w);
+        for (int k = 0; k < stage.steps(); k++) {
+            int count = rows.applyAsInt(k);
+            if (byRows[count] == null) {
+                byRows[count] = conditioning.buffers().of(worker, conditioning, call, count, h, w);
+            }
+        }
+        buffers = buffers(0);
+    }
+
+    private CallBuffers buffers(int k) {
+        return Objects.requireNonNull(byRows[rows.applyAsInt(k)]);
     }
 
     /** Begins step {@code k} of the stage. */
     public void begin(int k) {
         worker.beginKernels();
         step = k;
+        buffers = buffers(k);
         buffers.timestep(table.timestep(stage.firstStep() + k));
     }
 
@@ -70,7 +95,7 @@ public final class DenoiserCall {
         return table.inScale(stage.firstStep() + step);
     }
 
-    /** Rows of the sample per view. */
+    /** Rows of the sample per view in this step. */
     public int rows() {
         return buffers.copies();
     }
@@ -108,7 +133,12 @@ public final class DenoiserCall {
         worker.beginKernels();
     }
 
-    /** Buffers of the call: its outputs, and scratch memory of the worker. */
+    /** Buffers of calls with so many rows per view; null: no step has them. */
+    @Nullable CallBuffers buffersWith(int rowsPerView) {
+        return byRows[rowsPerView];
+    }
+
+    /** Buffers of the call in this step: its outputs, and scratch memory of the worker. */
     CallBuffers buffers() {
         return buffers;
     }

@@ -71,7 +71,7 @@ public final class DilatedViews {
         Prepared(Worker worker, Stage.Call views) {
             call =
                     new DenoiserCall(
-                            worker, context, phase, views, phase.dilatedRows(), height, width);
+                            worker, context, phase, views, phase::dilatedRows, height, width);
             long from = views.first() * plane * Float.BYTES;
             long size = views.count() * plane * Float.BYTES;
             latents = DilatedViews.this.latents.on(worker).asSlice(from, size);

@@ -15,6 +15,7 @@ import io.github.asg4j.run.worker.Workers;
 import org.jspecify.annotations.Nullable;
 
 import java.lang.foreign.MemorySegment;
+import java.util.Objects;
 
 /**
  * What the key patch of stage 1 leaves for the other patches in every step, and the form in which they
@@ -136,16 +137,12 @@ final class KeyPatch {
 
     /** One worker's side of one call: the maps that the call gives, and what its views are guided by. */
     final class Reader {
+        private final DenoiserCall call;
         private final int first;
         private final int count;
 
-        /** Maps of all views, and of view 0. */
-        private final MemorySegment[] maps;
-
-        private final MemorySegment[] keyMaps;
-
-        /** View 0's of every block of the bundle, for the listener. */
-        private final MemorySegment[] allKeyMaps;
+        /** By rows per view; null where no step has so many. */
+        private final @Nullable Maps[] byRows = new Maps[DenoiserCall.MOST_ROWS + 1];
 
         /** Masks of all views, the key patch's among them, or nothing. */
         private final MemorySegment ownMasks;
@@ -153,34 +150,58 @@ final class KeyPatch {
         /** Guides of all views, or nothing where one guide is for all. */
         private final MemorySegment ownGuides;
 
-        private Reader(Worker worker, CallBuffers buffers, Stage.Call call) {
-            first = call.first();
-            count = call.count();
+        private Reader(Worker worker, DenoiserCall call, Stage.Call views) {
+            this.call = call;
+            first = views.first();
+            count = views.count();
             ownMasks = ownMask ? worker.floats(count * area(), "own masks") : MemorySegment.NULL;
             ownGuides =
                     upsampled == null
                             ? MemorySegment.NULL
                             : worker.floats(count * canvas.patchPlane(), "own guides");
-            allKeyMaps = new MemorySegment[attention.length == 0 ? 0 : buffers.maps.size()];
-            for (int b = 0; b < allKeyMaps.length; b++) {
-                allKeyMaps[b] = ofViewZero(buffers.maps.get(b));
-            }
-            maps = new MemorySegment[mapped ? blocks.length : 0];
-            keyMaps = new MemorySegment[maps.length];
-            for (int i = 0; i < maps.length; i++) {
-                maps[i] = buffers.maps.get(blocks[i]);
-                keyMaps[i] = ofViewZero(maps[i]);
+            for (int rows = 1; rows < byRows.length; rows++) {
+                CallBuffers buffers = call.buffersWith(rows);
+                byRows[rows] = buffers == null ? null : new Maps(buffers, count);
             }
         }
 
-        private MemorySegment ofViewZero(MemorySegment map) {
-            return map.asSlice(0, map.byteSize() / count);
+        /** Of the step that the call is at. */
+        private Maps maps() {
+            return Objects.requireNonNull(byRows[call.rows()]);
+        }
+    }
+
+    /** The maps that calls of one shape give. */
+    private final class Maps {
+        /** Of all views, and of view 0. */
+        private final MemorySegment[] all;
+
+        private final MemorySegment[] key;
+
+        /** View 0's of every block of the bundle, for the listener. */
+        private final MemorySegment[] keyOfAllBlocks;
+
+        private Maps(CallBuffers buffers, int views) {
+            keyOfAllBlocks = new MemorySegment[attention.length == 0 ? 0 : buffers.maps.size()];
+            for (int b = 0; b < keyOfAllBlocks.length; b++) {
+                keyOfAllBlocks[b] = ofViewZero(buffers.maps.get(b), views);
+            }
+            all = new MemorySegment[mapped ? blocks.length : 0];
+            key = new MemorySegment[all.length];
+            for (int i = 0; i < all.length; i++) {
+                all[i] = buffers.maps.get(blocks[i]);
+                key[i] = ofViewZero(all[i], views);
+            }
+        }
+
+        private static MemorySegment ofViewZero(MemorySegment map, int views) {
+            return map.asSlice(0, map.byteSize() / views);
         }
     }
 
     /** What a worker needs to read the guides of a call's views, made once. */
-    Reader reader(Worker worker, CallBuffers buffers, Stage.Call call) {
-        return new Reader(worker, buffers, call);
+    Reader reader(Worker worker, DenoiserCall call, Stage.Call views) {
+        return new Reader(worker, call, views);
     }
 
     /** Whether each view has a guide of its own. */
@@ -201,17 +222,18 @@ final class KeyPatch {
     /** Keeps what the key patch's call tells besides its guide: its mask, and its maps to watch. */
     void observe(Worker worker, Reader reader, int k) {
         Kernels kernels = worker.kernels();
+        Maps maps = reader.maps();
         if (masks.length > 0) {
-            mask(kernels, masks[k].on(worker), 1, reader.keyMaps);
+            mask(kernels, masks[k].on(worker), 1, maps.key);
             masks[k].publish(worker, 0);
         }
         if (mapped && k == patches.steps() - 1 && lastMask != null) {
-            mask(kernels, lastMask.on(worker), 1, reader.keyMaps);
+            mask(kernels, lastMask.on(worker), 1, maps.key);
             lastMask.publish(worker, 0);
         }
         if (attention.length > 0) {
-            for (int b = 0; b < reader.allKeyMaps.length; b++) {
-                MemorySegment map = reader.allKeyMaps[b];
+            for (int b = 0; b < maps.keyOfAllBlocks.length; b++) {
+                MemorySegment map = maps.keyOfAllBlocks[b];
                 worker.queue().copy(attention[k][b].on(worker), map, map.byteSize());
                 attention[k][b].publish(worker, 0);
             }
@@ -270,7 +292,7 @@ final class KeyPatch {
     /** The mask for the views of a call: their own, or the key patch's of step {@code g}; NULL: M = 1. */
     MemorySegment mask(Worker worker, Reader reader, int g) {
         if (ownMask) {
-            mask(worker.kernels(), reader.ownMasks, reader.count, reader.maps);
+            mask(worker.kernels(), reader.ownMasks, reader.count, reader.maps().all);
             return reader.ownMasks;
         }
         if (!keyMask) {

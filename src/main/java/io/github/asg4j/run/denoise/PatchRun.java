@@ -162,10 +162,10 @@ public final class PatchRun extends StageRun {
                             context,
                             patches,
                             views,
-                            patches.rows(),
+                            patches::rows,
                             patches.viewHeight(),
                             patches.viewWidth());
-            guide = keyPatch.reader(worker, call.buffers(), views);
+            guide = keyPatch.reader(worker, call, views);
             slots = new MemorySegment[latents.length];
             for (int i = 0; i < slots.length; i++) {
                 slots[i] = views(latents[i].on(worker));

@@ -32,7 +32,8 @@ final class Predictions {
 
     /**
      * @param begins whether a step takes none of those before it, and no later step does; {@code
-     *     false} everywhere but where what is predicted changes within a stage
+     *     false} everywhere but where what is predicted changes within a stage for another reason than
+     *     that guidance begins or ends
      * @param tensor makes a tensor for a prediction, in the shape and the parts of the latents
      */
     Predictions(
@@ -42,7 +43,8 @@ final class Predictions {
         int most = table.history();
         past = new int[stage.steps()];
         for (int k = 1; k < past.length; k++) {
-            past[k] = begins.test(k) ? 0 : Math.min(past[k - 1] + 1, most);
+            boolean changes = stage.guidance().holds(k) != stage.guidance().holds(k - 1);
+            past[k] = changes || begins.test(k) ? 0 : Math.min(past[k - 1] + 1, most);
         }
         tensors = new SharedTensor[most == 0 ? 0 : most + 1];
         for (int i = 0; i < tensors.length; i++) {

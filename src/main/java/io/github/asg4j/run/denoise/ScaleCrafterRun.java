@@ -15,6 +15,7 @@ import io.github.asg4j.run.worker.Workers;
 
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.util.function.IntUnaryOperator;
 
 /**
  * ScaleCrafter's dilated steps (SPEC.md §9): the whole canvas in one call, in the damped steps its
@@ -121,10 +122,6 @@ public final class ScaleCrafterRun extends StageRun {
         return ones;
     }
 
-    private boolean dampedAt(int k) {
-        return k < dilated.dampedSteps();
-    }
-
     @Override
     public int total(int unit) {
         return unit == DAMPED && unit != join() ? dilated.dampedSteps() : dilated.steps();
@@ -140,7 +137,7 @@ public final class ScaleCrafterRun extends StageRun {
     @Override
     public int completedSteps(Progress progress) {
         boolean waits =
-                dampedAt(progress.completed(MAIN) - 1)
+                progress.completed(MAIN) - 1 < dilated.dampedSteps()
                         && progress.completed(DAMPED) < progress.completed(MAIN);
         return waits ? progress.completed(DAMPED) : progress.completed(MAIN);
     }
@@ -160,7 +157,7 @@ public final class ScaleCrafterRun extends StageRun {
     private void denoise(Worker worker, int k) {
         DenoiserCall call = prepared.of(worker, MAIN);
         run(worker, call, k, Conditioning.PROMPT, factors[k]);
-        if (dampedAt(k)) {
+        if (dilated.dampedAt(k)) {
             call.keep(rows.on(worker));
             call.end(rows, 0);
         } else {
@@ -170,6 +167,9 @@ public final class ScaleCrafterRun extends StageRun {
     }
 
     private void denoiseDamped(Worker worker, int k) {
+        if (!dilated.dampedAt(k)) {
+            return; // without guidance there is none to damp
+        }
         DenoiserCall call = prepared.of(worker, DAMPED);
         run(worker, call, k, Conditioning.UNCONDITIONAL, dampedFactors[k]);
         call.keep(damped.on(worker));
@@ -177,7 +177,7 @@ public final class ScaleCrafterRun extends StageRun {
     }
 
     private DenoiserCall call(Worker worker, int unit) {
-        int rows = unit == MAIN ? dilated.rows() : 1;
+        IntUnaryOperator rows = unit == MAIN ? dilated::rows : k -> 1;
         return new DenoiserCall(
                 worker, context, dilated, calls().get(unit), rows, canvas.height(), canvas.width());
     }
@@ -209,7 +209,7 @@ public final class ScaleCrafterRun extends StageRun {
         Kernels kernels = worker.kernels();
         latents[k % latents.length].acquire(worker, 0);
         MemorySegment x = latents[k % latents.length].on(worker);
-        MemorySegment output = dampedAt(k) ? guided(worker) : output(worker);
+        MemorySegment output = dilated.dampedAt(k) ? guided(worker) : output(worker);
         MemorySegment random = MemorySegment.NULL;
         if (table.stochastic(k)) {
             random = stepNoise.on(worker);

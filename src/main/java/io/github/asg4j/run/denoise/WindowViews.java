@@ -20,6 +20,7 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.Arrays;
 import java.util.List;
+import java.util.function.IntUnaryOperator;
 
 /**
  * Overlapping windows over a canvas (SPEC §6): where they lie in every step, the noise of those of a
@@ -51,7 +52,7 @@ public final class WindowViews {
     private final SharedTensor lowNoise;
 
     private final float lowScale;
-    private final int rows;
+    private final IntUnaryOperator rows;
 
     /** int32 [steps, views, 2]. */
     private final SharedTensor starts;
@@ -112,7 +113,10 @@ public final class WindowViews {
         lowNoise =
                 workers.inParts("noise of low frequencies", apart ? parts : new long[parts.length]);
         lowScale = (float) (band == null ? windows.guidanceScale() : band.guidanceScale());
-        rows = band != null && band.guidanceScale() > 1 ? 2 : windows.rows();
+        rows =
+                band != null && band.guidanceScale() > 1
+                        ? k -> windows.guidance().holds(k) ? 2 : 1
+                        : windows::rows;
         weightY = workers.of(weights(workers.memory(), windows.viewHeight()), "window weights");
         weightX = workers.of(weights(workers.memory(), windows.viewWidth()), "window weights");
         boolean stochastic = table.stochastic(windows.firstStep(), windows.steps());

@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.asg4j.WindowOptions;
 import io.github.asg4j.device.Memory;
+import io.github.asg4j.plan.Guidance;
 import io.github.asg4j.plan.Stage;
 import io.github.asg4j.plan.WindowAxis;
 
@@ -32,7 +33,7 @@ class CanvasStripsTest {
                 WindowAxis.of(width, 16, stride, jitter),
                 WindowOptions.Weight.FEATHER,
                 WindowOptions.Conditioning.CROP,
-                5,
+                Guidance.always(5),
                 null,
                 "stage2");
     }
