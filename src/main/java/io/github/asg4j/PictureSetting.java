@@ -8,7 +8,6 @@ import java.util.Locale;
  * constants are in the order of the text in PNG files.
  */
 public enum PictureSetting {
-    GUIDANCE_INTERVAL,
     GUIDE_SPACE,
     GUIDE_UPSAMPLING,
     GUIDE_WEIGHT,

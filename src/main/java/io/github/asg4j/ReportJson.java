@@ -12,7 +12,6 @@ import static io.github.asg4j.PictureSetting.DAMPED_STEPS;
 import static io.github.asg4j.PictureSetting.DILATED_STEPS;
 import static io.github.asg4j.PictureSetting.DILATION;
 import static io.github.asg4j.PictureSetting.DILATION_COURSE;
-import static io.github.asg4j.PictureSetting.GUIDANCE_INTERVAL;
 import static io.github.asg4j.PictureSetting.GUIDE_SCHEDULE;
 import static io.github.asg4j.PictureSetting.GUIDE_SPACE;
 import static io.github.asg4j.PictureSetting.GUIDE_UPSAMPLING;
@@ -249,6 +248,9 @@ public final class ReportJson {
         map.put("spacing", report.sampling().spacing());
         map.put("eta", report.sampling().eta());
         map.put("guidance_scale", report.sampling().guidanceScale());
+        if (request.guidanceInterval() != null) {
+            map.put("guidance_interval", request.guidanceInterval().toString());
+        }
         map.putAll(decided(report));
         map.put("paper_defaults", request.paperDefaults());
         if (request.image() != null) {
@@ -368,16 +370,12 @@ public final class ReportJson {
                 .toList();
     }
 
-    /** The preset, the interval of guidance, and parts of maps, that a request chose. */
+    /** The preset, and parts of maps, that a request chose. */
     private static Map<PictureSetting, Object> asked(GenerationRequest request) {
         Map<PictureSetting, Object> map = new LinkedHashMap<>();
         LegOptions.Preset preset = request.legs().preset();
         if (preset != null) {
             map.put(PRESET, OptionNames.of(preset));
-        }
-        GuidanceInterval interval = request.guidanceInterval();
-        if (interval != null) {
-            map.put(GUIDANCE_INTERVAL, interval.toString());
         }
         if (!request.guide().maskBlocks().isEmpty()) {
             map.put(MASK_BLOCKS, request.guide().maskBlocks());

@@ -37,6 +37,7 @@ class RequestJsonTest {
                     Map.entry("paper-defaults", List.of("true")),
                     Map.entry("lora", List.of("style.safetensors", "/a b/s:x.safetensors:-0.5")),
                     Map.entry("image", List.of("ball.png", "/a b/\u00fc.jpg")),
+                    Map.entry("image-fit", List.of("exact", "crop", "pad", "stretch")),
                     Map.entry("latents", List.of("z.npy")),
                     Map.entry("dump", List.of("folder")),
                     Map.entry("guide-schedule", List.of("constant", "cosine", "linear")),

@@ -90,6 +90,7 @@ public final class PngParameters {
         if (report.sampling().eta() != 0) {
             put(pairs, "Eta", report.sampling().eta());
         }
+        put(pairs, "Guidance interval", request.guidanceInterval());
         if (saysSpacing(request)) {
             put(pairs, "Spacing", report.sampling().spacing());
         }

@@ -194,7 +194,7 @@ class GuidanceIntervalTest {
                 between.getMessage()
                         .contains(
                                 "5.3..5.4 contains no step: those nearest to it are at sigma 5.633"
-                                    + " and 5.134"),
+                                        + " and 5.134"),
                 between.getMessage());
         BadRequestException above =
                 assertThrows(
