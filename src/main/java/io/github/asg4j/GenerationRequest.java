@@ -15,6 +15,7 @@ import java.util.OptionalInt;
  *
  * @param prompt what to draw; not blank
  * @param negativePrompt what to steer away from; empty for none
+ * @param prompts how the prompts are read
  * @param width picture width in pixels, a multiple of the VAE factor; 0: twice the native width
  * @param height picture height in pixels; 0: twice the native height
  * @param options the method that draws, with its options
@@ -47,6 +48,7 @@ import java.util.OptionalInt;
 public record GenerationRequest(
         String prompt,
         String negativePrompt,
+        PromptOptions prompts,
         int width,
         int height,
         MethodOptions options,
@@ -96,6 +98,7 @@ public record GenerationRequest(
 
     public GenerationRequest {
         Objects.requireNonNull(negativePrompt, "negativePrompt");
+        Objects.requireNonNull(prompts, "prompts");
         Objects.requireNonNull(options, "options");
         Objects.requireNonNull(imageFit, "imageFit");
         loras = List.copyOf(loras);
@@ -174,6 +177,7 @@ public record GenerationRequest(
     public Builder toBuilder() {
         Builder b = new Builder(prompt);
         b.negativePrompt = negativePrompt;
+        b.prompts = prompts;
         b.width = width;
         b.height = height;
         b.options = options;
@@ -200,6 +204,7 @@ public record GenerationRequest(
     public static final class Builder {
         private String prompt;
         private String negativePrompt = "";
+        private PromptOptions prompts = PromptOptions.DEFAULT;
         private int width;
         private int height;
         private MethodOptions options = MethodOptions.AsgOptions.DEFAULT;
@@ -232,6 +237,16 @@ public record GenerationRequest(
         public Builder negativePrompt(String text) {
             negativePrompt = text;
             return this;
+        }
+
+        /** How the prompts are read. */
+        public Builder prompts(PromptOptions reading) {
+            prompts = reading;
+            return this;
+        }
+
+        PromptOptions prompts() {
+            return prompts;
         }
 
         /** Width and height in pixels. */
@@ -354,6 +369,7 @@ public record GenerationRequest(
             return new GenerationRequest(
                     prompt,
                     negativePrompt,
+                    prompts,
                     width,
                     height,
                     options,

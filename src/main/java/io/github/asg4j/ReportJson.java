@@ -241,6 +241,12 @@ public final class ReportJson {
         map.put("method", request.method());
         map.put("prompt", request.prompt());
         map.put("negative_prompt", request.negativePrompt());
+        if (request.prompts().syntax() != PromptOptions.Syntax.PLAIN) {
+            map.put("prompt_syntax", OptionNames.of(request.prompts().syntax()));
+        }
+        if (request.prompts().clipSkip().isPresent()) {
+            map.put("clip_skip", request.prompts().clipSkip().getAsInt());
+        }
         map.put("prompt_cut", report.cut().prompt());
         map.put("negative_prompt_cut", report.cut().negativePrompt());
         map.put("steps", plan.steps());

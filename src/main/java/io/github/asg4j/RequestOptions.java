@@ -86,6 +86,26 @@ public final class RequestOptions {
                             GenerationRequest.Builder::negativePrompt),
                     picture(
                             Section.PICTURE,
+                            "prompt-syntax",
+                            OptionType.constant(PromptOptions.Syntax.class),
+                            "what brackets mean in prompts: themselves, or what they mean in"
+                                    + " AUTOMATIC1111's web UI, as in \"(red:1.3) ball\"",
+                            "plain",
+                            r ->
+                                    r.prompts().syntax() == PromptOptions.Syntax.PLAIN
+                                            ? null
+                                            : r.prompts().syntax(),
+                            (b, v) -> b.prompts(b.prompts().withSyntax(v))),
+                    picture(
+                            Section.PICTURE,
+                            "clip-skip",
+                            OptionType.integer().within(PromptOptions.CLIP_SKIP_RANGE),
+                            "layer of the text encoder to use, counted from the last one, 1",
+                            "as the bundle was exported",
+                            r -> boxed(r.prompts().clipSkip()),
+                            (b, v) -> b.prompts(b.prompts().withClipSkip(v))),
+                    picture(
+                            Section.PICTURE,
                             "size",
                             OptionType.size(),
                             "pixels, multiples of the model's VAE factor, as in " + "256x192",

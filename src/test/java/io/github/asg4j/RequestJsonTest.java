@@ -31,6 +31,8 @@ class RequestJsonTest {
                             "seed", List.of("0", "-5", "18446744073709551615", "9007199254740993")),
                     Map.entry("guidance-interval", List.of("0.28..5.42", "0..1")),
                     Map.entry("scheduler", List.of("euler", "ddim", "flow_euler")),
+                    Map.entry("prompt-syntax", List.of("plain", "a1111")),
+                    Map.entry("clip-skip", List.of("1", "12")),
                     Map.entry("spacing", List.of("leading", "trailing", "linspace")),
                     Map.entry("view-batch", List.of("auto", "3")),
                     Map.entry("vae-tile", List.of("256", "65536")),

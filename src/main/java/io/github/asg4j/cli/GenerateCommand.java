@@ -6,6 +6,7 @@ import io.github.asg4j.GeneratedImage;
 import io.github.asg4j.Generation;
 import io.github.asg4j.GenerationRequest;
 import io.github.asg4j.PictureReport;
+import io.github.asg4j.PromptOptions;
 import io.github.asg4j.ReportJson;
 import io.github.asg4j.Seed;
 import io.github.asg4j.image.OutputFile;
@@ -168,8 +169,10 @@ final class GenerateCommand implements Callable<Integer> {
             }
             json.putAll(ReportJson.map(report));
             List<String> warnings = new ArrayList<>();
-            warnings.addAll(PromptSyntax.warnings("prompt", request.prompt()));
-            warnings.addAll(PromptSyntax.warnings("negative prompt", request.negativePrompt()));
+            PromptOptions.Syntax syntax = request.prompts().syntax();
+            warnings.addAll(PromptSyntax.warnings("prompt", request.prompt(), syntax));
+            warnings.addAll(
+                    PromptSyntax.warnings("negative prompt", request.negativePrompt(), syntax));
             if (!warnings.isEmpty()) {
                 json.put("warnings", warnings);
                 warnings.forEach(warning -> cli.err().println("asg: warning: " + warning));

@@ -1,26 +1,32 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.github.asg4j.cli;
 
+import io.github.asg4j.PromptOptions;
+
 import java.util.ArrayList;
 import java.util.List;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
 /**
- * Syntax of other programs in prompts (weights, LoRA, embeddings, scheduled words), which is drawn
- * as plain text here. Parentheses of ordinary prose are none.
+ * Syntax of other programs in prompts (weights, LoRA, embeddings, scheduled words) that the request's
+ * own syntax takes as plain text. Parentheses of ordinary prose are none.
  */
 final class PromptSyntax {
     private static final int MAX_SHOWN = 3;
     private static final int MAX_CHARACTERS = 40;
 
-    private static final List<Pattern> PATTERNS =
+    private static final List<Pattern> OF_A1111 =
             List.of(
                     Pattern.compile("<(?:lora|lyco|hypernet):[^<>]*>", Pattern.CASE_INSENSITIVE),
-                    Pattern.compile("\\bembedding:\\S+", Pattern.CASE_INSENSITIVE),
                     Pattern.compile("(?<!\\\\)\\([^()]*:\\s*[+-]?\\d*\\.?\\d+\\s*\\)"),
                     Pattern.compile("(?<!\\\\)\\({2,}[^()]+\\){2,}"),
-                    Pattern.compile("(?<!\\\\)\\[[^\\[\\]]+\\]"),
+                    Pattern.compile("(?<!\\\\)\\[[^\\[\\]]+\\]"));
+
+    /** What is none in AUTOMATIC1111's syntax either. */
+    private static final List<Pattern> OF_OTHERS =
+            List.of(
+                    Pattern.compile("\\bembedding:\\S+", Pattern.CASE_INSENSITIVE),
                     Pattern.compile("\\{[^{}|]+\\|[^{}]*\\}"));
 
     /** Written large in a prompt that is not. */
@@ -28,15 +34,16 @@ final class PromptSyntax {
 
     private PromptSyntax() {}
 
-    /** What looks like syntax, in the order of its kinds. */
-    static List<String> in(String prompt) {
+    /** What looks like syntax and is read as text, in the order of its kinds. */
+    static List<String> in(String prompt, PromptOptions.Syntax syntax) {
         List<String> found = new ArrayList<>();
-        for (Pattern pattern : PATTERNS) {
-            addAll(found, pattern.matcher(prompt));
+        if (syntax == PromptOptions.Syntax.PLAIN) {
+            OF_A1111.forEach(pattern -> addAll(found, pattern.matcher(prompt)));
+            if (prompt.chars().anyMatch(Character::isLowerCase)) {
+                addAll(found, KEYWORD.matcher(prompt));
+            }
         }
-        if (prompt.chars().anyMatch(Character::isLowerCase)) {
-            addAll(found, KEYWORD.matcher(prompt));
-        }
+        OF_OTHERS.forEach(pattern -> addAll(found, pattern.matcher(prompt)));
         return found.stream().distinct().toList();
     }
 
@@ -51,14 +58,14 @@ final class PromptSyntax {
      *
      * @param what the prompt is, as in "prompt"
      */
-    static List<String> warnings(String what, String prompt) {
-        List<String> found = in(prompt);
+    static List<String> warnings(String what, String prompt, PromptOptions.Syntax syntax) {
+        List<String> found = in(prompt, syntax);
         if (found.isEmpty()) {
             return List.of();
         }
         StringBuilder shown = new StringBuilder();
-        for (String syntax : found.subList(0, Math.min(MAX_SHOWN, found.size()))) {
-            shown.append(shown.isEmpty() ? "" : ", ").append(Cli.shortened(syntax, MAX_CHARACTERS));
+        for (String each : found.subList(0, Math.min(MAX_SHOWN, found.size()))) {
+            shown.append(shown.isEmpty() ? "" : ", ").append(Cli.shortened(each, MAX_CHARACTERS));
         }
         if (found.size() > MAX_SHOWN) {
             shown.append(" and ").append(found.size() - MAX_SHOWN).append(" more");
@@ -66,8 +73,10 @@ final class PromptSyntax {
         return List.of(
                 "the "
                         + what
-                        + " has syntax of other programs that is not supported and is taken as"
-                        + " plain text: "
-                        + shown);
+                        + " has syntax of other programs that is taken as plain text: "
+                        + shown
+                        + (found.equals(in(prompt, PromptOptions.Syntax.A1111))
+                                ? ""
+                                : "; --prompt-syntax a1111 applies AUTOMATIC1111's"));
     }
 }

@@ -9,6 +9,7 @@ import io.github.asg4j.OptionNames;
 import io.github.asg4j.PictureReport;
 import io.github.asg4j.PictureSetting;
 import io.github.asg4j.PlanReport;
+import io.github.asg4j.PromptOptions;
 import io.github.asg4j.ReportJson;
 import io.github.asg4j.Seed;
 import io.github.asg4j.Size;
@@ -40,9 +41,9 @@ public final class PngParameters {
     /** The text for a picture. */
     public static String text(PictureReport report) {
         GenerationRequest request = report.request();
-        StringBuilder text = new StringBuilder(literal(request.prompt()));
+        StringBuilder text = new StringBuilder(written(request, request.prompt()));
         if (!request.negativePrompt().isBlank()) {
-            text.append("\nNegative prompt: ").append(literal(request.negativePrompt()));
+            text.append("\nNegative prompt: ").append(written(request, request.negativePrompt()));
         }
         String pairs =
                 pairs(report).entrySet().stream()
@@ -51,9 +52,13 @@ public final class PngParameters {
         return text.append('\n').append(pairs).toString();
     }
 
-    /** A prompt was drawn as it is; other tools would take its brackets for weights. */
-    private static String literal(String prompt) {
-        return prompt.replaceAll("[()\\[\\]\\\\]", "\\\\$0");
+    /** A plain prompt was drawn as it is; other tools would take its brackets for weights. */
+    private static String written(GenerationRequest request, String prompt) {
+        return isWebUis(request) ? prompt : prompt.replaceAll("[()\\[\\]\\\\]", "\\\\$0");
+    }
+
+    private static boolean isWebUis(GenerationRequest request) {
+        return request.prompts().syntax() == PromptOptions.Syntax.A1111;
     }
 
     private static Map<String, String> pairs(PictureReport report) {
@@ -77,6 +82,12 @@ public final class PngParameters {
                 pairs,
                 "Lora hashes",
                 loras(report.loras(), lora -> lora.sha256().substring(0, HASH_CHARACTERS)));
+        if (request.prompts().clipSkip().isPresent()) {
+            put(pairs, "Clip skip", request.prompts().clipSkip().getAsInt());
+        }
+        if (isWebUis(request)) {
+            put(pairs, "Prompt syntax", OptionNames.of(request.prompts().syntax()));
+        }
         put(pairs, "Method", request.method());
         ReportJson.settings(report)
                 .forEach((setting, value) -> put(pairs, setting.words(), listed(setting, value)));

@@ -144,8 +144,8 @@ public final class ClipTokenizer implements Tokenizer {
         return new Tokens(padded, 1, real, decode(ids, real));
     }
 
-    /** Ids without marks, padding or cut, for tests against other implementations. */
-    int[] encodeAll(String text) {
+    /** Ids of a text without marks, padding or cut. */
+    public int[] ids(String text) {
         Ids ids = new Ids();
         encode(wellFormed(text), ids);
         return Arrays.copyOf(ids.values, ids.size);

@@ -17,6 +17,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.CompletableFuture;
+import java.util.function.Consumer;
 
 /**
  * The networks of a bundle, loaded once and checked against its manifest. Thread-safe; the weights
@@ -206,9 +207,27 @@ public final class LoadedModel implements AutoCloseable {
      * @param changes weights that take the place of a checkpoint's own, valid until it is closed
      */
     static OrtSession session(Bundle bundle, String file, Place place, ChangedWeights changes) {
+        return session(bundle, file, place, changes, null);
+    }
+
+    /**
+     * The same.
+     *
+     * @param change of the graph; null: as the bundle has it
+     */
+    static OrtSession session(
+            Bundle bundle,
+            String file,
+            Place place,
+            ChangedWeights changes,
+            @Nullable Consumer<OnnxGraph> change) {
         // ONNX Runtime copies a graph in memory: the bytes are freed at once.
         try (Memory memory = new Memory("loading " + file)) {
-            return switch (bundle.graph(file, memory, changes)) {
+            ModelFile graph = bundle.graph(file, memory, changes);
+            if (change != null) {
+                graph = graph.changed(change, memory);
+            }
+            return switch (graph) {
                 case ModelFile.Stored stored ->
                         OrtSession.open(stored.path(), stored.externalBytes(), place);
                 case ModelFile.Loaded loaded ->
@@ -232,8 +251,20 @@ public final class LoadedModel implements AutoCloseable {
         return placements.getFirst().loop().threads();
     }
 
+    /** The text encoders as the bundle has them. */
     public TextEncoder textEncoder() {
         return networks.textEncoder();
+    }
+
+    /**
+     * The text encoders with another layer's states: loaded at the first call and kept.
+     *
+     * @param clipSkip from the end, 1 is the last
+     * @throws io.github.asg4j.BadRequestException they have no such layer
+     */
+    public synchronized TextEncoder textEncoder(int clipSkip) {
+        requireOpen();
+        return networks.textEncoder(clipSkip);
     }
 
     /** The first worker's. */

@@ -1,17 +1,53 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.github.asg4j.model;
 
+import io.github.asg4j.BadBundleException;
+import io.github.asg4j.device.Memory;
 import io.github.asg4j.ort.Weight;
 
+import java.io.IOException;
+import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.nio.channels.FileChannel;
+import java.nio.channels.FileChannel.MapMode;
 import java.nio.file.Path;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.function.Consumer;
 
 /** A graph, ready for ONNX Runtime to open: its external data has been checked. */
 public sealed interface ModelFile {
     /** Name in the manifest. */
     String name();
+
+    /**
+     * The same file with a changed graph, in memory.
+     *
+     * @param memory receives its bytes, and those of external data
+     */
+    default ModelFile changed(Consumer<OnnxGraph> change, Memory memory) {
+        return switch (this) {
+            case Stored stored -> stored.loaded(memory).changed(change, memory);
+            case Loaded loaded ->
+                    new Loaded(
+                            name(),
+                            rewritten(loaded.bytes(), change, memory),
+                            loaded.externalData());
+            case Assembled assembled ->
+                    new Assembled(
+                            name(),
+                            rewritten(assembled.bytes(), change, memory),
+                            assembled.weights());
+        };
+    }
+
+    private MemorySegment rewritten(
+            MemorySegment bytes, Consumer<OnnxGraph> change, Memory memory) {
+        OnnxGraph graph = new OnnxGraph(bytes);
+        change.accept(graph);
+        return graph.write(name(), memory);
+    }
 
     /**
      * A graph in a folder, with external data beside it where it has some.
@@ -20,7 +56,26 @@ public sealed interface ModelFile {
      * @param path what to open
      * @param externalBytes size of the files that its external data lies in
      */
-    record Stored(String name, Path path, long externalBytes) implements ModelFile {}
+    record Stored(String name, Path path, long externalBytes) implements ModelFile {
+        private Loaded loaded(Memory memory) {
+            MemorySegment bytes = read(path, memory);
+            Map<String, MemorySegment> data = new HashMap<>();
+            for (String location : ExternalData.locations(path.toString(), bytes)) {
+                data.put(location, read(path.resolveSibling(location), memory));
+            }
+            return new Loaded(name, bytes, data);
+        }
+
+        private static MemorySegment read(Path file, Memory memory) {
+            try (Arena arena = Arena.ofConfined();
+                    FileChannel channel = FileChannel.open(file)) {
+                MemorySegment mapped = channel.map(MapMode.READ_ONLY, 0, channel.size(), arena);
+                return memory.allocate(mapped.byteSize(), file.toString()).copyFrom(mapped);
+            } catch (IOException e) {
+                throw new BadBundleException(file + " cannot be read: " + e, e);
+            }
+        }
+    }
 
     /**
      * A graph in memory, with the files its external data lies in.

@@ -42,12 +42,20 @@ final class Networks implements AutoCloseable {
 
     private volatile TextEncoder textEncoder;
 
+    /** Text encoders that give other layers' states, by the layer from the end. */
+    private final Map<Integer, TextEncoder> skipping = new HashMap<>();
+
+    /** Where the text encoders are. */
+    private Place front;
+
     private Networks(
             Bundle bundle,
             @Nullable LoraSet loras,
             @Nullable WeightMemory memory,
             List<OrtSession> sessions,
+            Place front,
             List<Place> denoiserPlaces) {
+        this.front = front;
         this.bundle = bundle;
         this.loras = loras;
         this.memory = memory;
@@ -114,7 +122,7 @@ final class Networks implements AutoCloseable {
             if (!failures.isEmpty()) {
                 throw failures.getFirst();
             }
-            return new Networks(bundle, loras, memory, sessions, denoiserPlaces);
+            return new Networks(bundle, loras, memory, sessions, front, denoiserPlaces);
         } catch (RuntimeException e) {
             sessions.forEach(OrtSession::close);
             throw e;
@@ -214,8 +222,44 @@ final class Networks implements AutoCloseable {
         return textEncoder;
     }
 
+    /**
+     * The text encoders with the states of an earlier layer.
+     *
+     * @param clipSkip from the end, 1 is the last
+     * @throws io.github.asg4j.BadRequestException they have no such layer
+     */
+    TextEncoder textEncoder(int clipSkip) {
+        TextEncoder known = skipping.get(clipSkip);
+        if (known == null) {
+            List<OrtSession> encoders = new ArrayList<>();
+            for (int i = 0; i < bundle.manifest().textEncoders().size(); i++) {
+                Manifest.TextEncoder entry = bundle.manifest().textEncoders().get(i);
+                boolean clip = bundle.tokenizer(i) instanceof ClipTokenizer;
+                OrtSession session =
+                        LoadedModel.session(
+                                bundle,
+                                entry.file(),
+                                front,
+                                changes(loras, memory),
+                                graph -> {
+                                    if (clip) {
+                                        ClipSkip.apply(
+                                                graph, entry.file(), entry.hidden(), clipSkip);
+                                    }
+                                });
+                sessions.add(session);
+                encoders.add(session);
+            }
+            known = textEncoder(bundle, encoders);
+            skipping.put(clipSkip, known);
+        }
+        return known;
+    }
+
     /** Loads the text encoders anew in another place. */
     void moveTextEncoders(Place place) {
+        front = place;
+        skipping.clear();
         List<OrtSession> encoders = new ArrayList<>();
         for (Manifest.TextEncoder entry : bundle.manifest().textEncoders()) {
             OrtSession session = session(entry.file(), place);

@@ -21,12 +21,19 @@ import java.util.Map;
  * joined as the manifest says, in groups of encoders that share their tokens' rows and lie beside
  * each other along the channels; a narrower group is filled up with zeros, and rows of zeros stand
  * for an encoder that the bundle leaves out. Pooled embeddings follow each other. Thread-safe.
+ *
+ * <p>Encoders of the first group take prompts in any number of chunks, whose rows follow each other;
+ * the rows of the other groups stand behind them.
  */
 public final class TextEncoder {
     private static final String IDS = "input_ids";
 
     private final List<Part> parts = new ArrayList<>();
-    private final int rows;
+
+    /** Tokens of a chunk of the first group, and of all other rows. */
+    private final int chunkRows;
+
+    private final int otherRows;
     private final int width;
 
     /**
@@ -62,7 +69,8 @@ public final class TextEncoder {
             pooledColumn += part.pooledWidth();
             widest = Math.max(widest, column);
         }
-        rows = row + entries.getLast().length() + conditioning.zeroTokens();
+        chunkRows = entries.getFirst().length();
+        otherRows = row + entries.getLast().length() + conditioning.zeroTokens() - chunkRows;
         width = conditioning.hiddenWidth() == 0 ? widest : conditioning.hiddenWidth();
         if (widest > width) {
             throw new GraphContract(sessions.getFirst())
@@ -92,14 +100,40 @@ public final class TextEncoder {
                 session, entry, graph.fixed(hidden, 2), pooledWidth, row, column, pooledColumn);
     }
 
-    /** T: rows of the hidden states, the tokens of all encoders. */
-    public int length() {
-        return rows;
+    /**
+     * T: rows of the hidden states, the tokens of all encoders.
+     *
+     * @param chunks of the first group, at least 1
+     */
+    public int length(int chunks) {
+        return chunks * chunkRows + otherRows;
     }
 
-    /** Where the rows of an encoder's tokens begin. */
-    public int firstRow(int encoder) {
-        return parts.get(encoder).row();
+    /** Whether an encoder takes prompts in chunks; the others take one text of a fixed length. */
+    public boolean takesChunks(int encoder) {
+        return parts.get(encoder).row() == 0;
+    }
+
+    /**
+     * Where the states of a chunk lie in the joined ones.
+     *
+     * @param row of the first token
+     * @param rows of all tokens
+     * @param column of the first channel
+     * @param columns of all channels
+     */
+    public record Block(int row, int rows, int column, int columns) {}
+
+    /**
+     * Where an encoder's states of a chunk lie.
+     *
+     * @param chunk 0 for an encoder that does not take chunks
+     * @param chunks of the first group
+     */
+    public Block block(int encoder, int chunk, int chunks) {
+        Part part = parts.get(encoder);
+        int row = takesChunks(encoder) ? chunk * chunkRows : part.row() + (chunks - 1) * chunkRows;
+        return new Block(row, part.entry().length(), part.column(), part.width());
     }
 
     /** D: channels of the hidden states. */
@@ -112,9 +146,13 @@ public final class TextEncoder {
         return parts.stream().mapToInt(Part::pooledWidth).sum();
     }
 
-    /** Bytes of the hidden states of one prompt, float32 [T, D]. */
-    public long hiddenBytes() {
-        return 4L * rows * width;
+    /**
+     * Bytes of the hidden states of one prompt, float32 [T, D].
+     *
+     * @param chunks of the first group, at least 1
+     */
+    public long hiddenBytes(int chunks) {
+        return 4L * length(chunks) * width;
     }
 
     /** Bytes of the pooled embedding of one prompt, float32 [P]. */
@@ -123,13 +161,15 @@ public final class TextEncoder {
     }
 
     /**
-     * Encodes one prompt.
+     * Encodes one prompt. The pooled embedding is that of the first chunk.
      *
-     * @param ids for each text encoder the ids of its own tokenizer, as many as its length
-     * @param hidden off-heap, {@link #hiddenBytes()}; all of it is written
+     * @param ids for each text encoder the chunks of ids of its own tokenizer, each as many as its
+     *     length; one chunk for an encoder that takes no more
+     * @param hidden off-heap, {@link #hiddenBytes} of so many chunks; all of it is written
      * @param pooled off-heap, {@link #pooledBytes()}; null: not wanted
      */
-    public void encode(List<int[]> ids, MemorySegment hidden, @Nullable MemorySegment pooled) {
+    public void encode(
+            List<List<int[]>> ids, MemorySegment hidden, @Nullable MemorySegment pooled) {
         if (ids.size() != parts.size()) {
             throw new IllegalArgumentException(
                     "the bundle has "
@@ -137,18 +177,35 @@ public final class TextEncoder {
                             + " text encoders, ids are given for "
                             + ids.size());
         }
-        requireBytes("hidden states", hidden, hiddenBytes());
+        int chunks = ids.getFirst().size();
+        requireBytes("hidden states", hidden, hiddenBytes(chunks));
         if (pooled != null) {
             requireBytes("pooled embedding", pooled, pooledBytes());
         }
         hidden.fill((byte) 0);
         for (int i = 0; i < parts.size(); i++) {
-            encode(parts.get(i), ids.get(i), hidden, pooled);
+            int own = takesChunks(i) ? chunks : 1;
+            if (ids.get(i).size() != own) {
+                throw new IllegalArgumentException(
+                        ids.get(i).size() + " chunks for text encoder " + i + ", it takes " + own);
+            }
+            for (int chunk = 0; chunk < own; chunk++) {
+                encode(
+                        parts.get(i),
+                        ids.get(i).get(chunk),
+                        block(i, chunk, chunks).row(),
+                        hidden,
+                        chunk == 0 ? pooled : null);
+            }
         }
     }
 
     private void encode(
-            Part part, int[] ids, MemorySegment hidden, @Nullable MemorySegment pooled) {
+            Part part,
+            int[] ids,
+            int firstRow,
+            MemorySegment hidden,
+            @Nullable MemorySegment pooled) {
         int length = part.entry().length();
         if (ids.length != length) {
             throw new IllegalArgumentException(
@@ -163,7 +220,7 @@ public final class TextEncoder {
             long row = 4L * part.width();
             MemorySegment own =
                     part.width() == width
-                            ? hidden.asSlice(part.row() * row, length * row)
+                            ? hidden.asSlice(firstRow * row, length * row)
                             : memory.allocate(length * row, part.entry().hidden());
             Map<String, Tensor> outputs = new LinkedHashMap<>();
             outputs.put(part.entry().hidden(), Tensor.floats(own, 1, length, part.width()));
@@ -181,7 +238,7 @@ public final class TextEncoder {
             }
             if (part.width() != width) {
                 for (int t = 0; t < length; t++) {
-                    long to = 4L * ((long) (part.row() + t) * width + part.column());
+                    long to = 4L * ((long) (firstRow + t) * width + part.column());
                     MemorySegment.copy(own, t * row, hidden, to, row);
                 }
             }

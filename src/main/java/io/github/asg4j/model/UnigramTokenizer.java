@@ -157,7 +157,7 @@ public final class UnigramTokenizer implements Tokenizer {
         if (length < 1) {
             throw new IllegalArgumentException("length is " + length + ": the end mark needs 1");
         }
-        List<Integer> all = encodeAll(text);
+        List<Integer> all = ids(text);
         int real = Math.min(all.size(), length - 1);
         int[] padded = new int[length];
         Arrays.fill(padded, padId);
@@ -173,7 +173,7 @@ public final class UnigramTokenizer implements Tokenizer {
     }
 
     /** Ids without end mark, padding or cut. */
-    List<Integer> encodeAll(String text) {
+    List<Integer> ids(String text) {
         List<Integer> out = new ArrayList<>();
         int start = 0;
         for (int at = 0; at < text.length(); ) {

@@ -17,6 +17,7 @@ import java.util.OptionalDouble;
  * @param guidanceScale of classifier-free guidance
  * @param strength share of the schedule that is drawn where the canvas begins as the start picture;
  *     empty: it begins as noise, or a picture is enlarged
+ * @param promptSteps which steps of its schedule a prompt takes every step for
  * @param maskBlocks indices of the bundle's attention maps that the mask is made of
  */
 public record PlannedRequest(
@@ -25,8 +26,21 @@ public record PlannedRequest(
         Schedule schedule,
         double guidanceScale,
         OptionalDouble strength,
+        PromptSteps promptSteps,
         List<Integer> maskBlocks) {
     public PlannedRequest {
         maskBlocks = List.copyOf(maskBlocks);
+    }
+
+    /**
+     * How far prompts that change are, which count steps from 1 to those of the request.
+     *
+     * @param steps by step of the schedule
+     * @param of steps of the request
+     */
+    public record PromptSteps(List<Integer> steps, int of) {
+        public PromptSteps {
+            steps = List.copyOf(steps);
+        }
     }
 }

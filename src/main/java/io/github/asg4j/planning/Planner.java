@@ -21,6 +21,7 @@ import io.github.asg4j.schedule.NoiseLevels;
 import io.github.asg4j.schedule.Sampler;
 import io.github.asg4j.schedule.Schedule;
 import io.github.asg4j.schedule.Spacing;
+import io.github.asg4j.schedule.Stretch;
 
 import org.jspecify.annotations.Nullable;
 
@@ -43,6 +44,9 @@ public final class Planner {
 
     /** The most that {@link GenerationRequest#BY_MEMORY} chooses. */
     private static final int MOST_VIEWS = 16;
+
+    /** Shares of steps are whole steps but for it. */
+    private static final double ROUNDING = 1e-9;
 
     private final Manifest manifest;
     private final int workers;
@@ -87,7 +91,23 @@ public final class Planner {
                 schedule,
                 guidanceScale(request),
                 strength(request),
+                promptSteps(setting),
                 maskBlocks(request.guide()));
+    }
+
+    /** Where a schedule is several stretches, a prompt follows the share of each that is done. */
+    private PlannedRequest.PromptSteps promptSteps(Setting setting) {
+        List<Stretch> stretches = Method.of(setting.request().method()).stretches(setting);
+        int of = setting.steps();
+        int train = manifest.scheduler().levels().trainSteps();
+        List<Integer> steps = new ArrayList<>();
+        for (Stretch stretch : stretches.isEmpty() ? List.of(Stretch.whole(of)) : stretches) {
+            for (int k = 0; k < stretch.steps(); k++) {
+                double done = of * stretch.done(k, train) + ROUNDING;
+                steps.add(1 + (int) Math.min(of - 1, done));
+            }
+        }
+        return new PlannedRequest.PromptSteps(steps, of);
     }
 
     private Setting setting(GenerationRequest request) {

@@ -21,6 +21,7 @@ import io.github.asg4j.model.Tokenizer;
 import io.github.asg4j.ort.OrtRuntime;
 import io.github.asg4j.planning.PlannedRequest;
 import io.github.asg4j.planning.Planner;
+import io.github.asg4j.run.start.PromptTokens;
 import io.github.asg4j.run.worker.EngineParts;
 import io.github.asg4j.run.worker.Fleet;
 import io.github.asg4j.run.worker.Gpus;
@@ -49,6 +50,7 @@ public final class LocalEngine implements AutoCloseable {
     private final PrecisionChoice precision;
     private final Bundle bundle;
     private final LoadedModel model;
+    private final List<Tokenizer> tokenizers;
     private final Planner planner;
     private final Fleet fleet;
     private final RequestQueue queue;
@@ -80,7 +82,7 @@ public final class LocalEngine implements AutoCloseable {
         }
         Runner runner;
         try {
-            List<Tokenizer> tokenizers =
+            tokenizers =
                     IntStream.range(0, bundle.manifest().textEncoders().size())
                             .mapToObj(bundle::tokenizer)
                             .toList();
@@ -169,15 +171,20 @@ public final class LocalEngine implements AutoCloseable {
 
     /** Plans a request and queues it with its plan; see {@code Engine.submit}. */
     public Generation submit(GenerationRequest request, GenerationListener listener) {
-        requireLoras(request);
-        PlannedRequest planned = planner.planned(request);
-        return queue.submit(planned, listener);
+        return queue.submit(planned(request), listener);
     }
 
     /** What a request would take, without doing it. */
     public PlanReport plan(GenerationRequest request) {
+        return planned(request).plan().report();
+    }
+
+    /** Plans a request, and refuses what would fail when its turn has come. */
+    private PlannedRequest planned(GenerationRequest request) {
         requireLoras(request);
-        return planner.planned(request).plan().report();
+        PlannedRequest planned = planner.planned(request);
+        PromptTokens.of(planned, bundle.manifest(), tokenizers);
+        return planned;
     }
 
     /** Refuses LoRA files that are not for the model, before anything waits for its turn. */

@@ -33,6 +33,7 @@ import io.github.asg4j.run.report.ProgressReporter;
 import io.github.asg4j.run.report.ReportBuilder;
 import io.github.asg4j.run.start.Embeddings;
 import io.github.asg4j.run.start.GivenPicture;
+import io.github.asg4j.run.start.PromptTokens;
 import io.github.asg4j.run.start.StartLatents;
 import io.github.asg4j.run.start.TextConditioning;
 import io.github.asg4j.run.work.Cancellation;
@@ -63,6 +64,7 @@ final class RequestRun implements AutoCloseable {
     private final PlannedRequest planned;
     private final GenerationRequest request;
     private final Plan plan;
+    private final PromptTokens prompts;
     private final DevicePool devices;
     private final RequestTimes times = new RequestTimes();
     private final Memory memory = new Memory("the picture");
@@ -89,6 +91,7 @@ final class RequestRun implements AutoCloseable {
         this.cancellation = cancellation;
         request = planned.request();
         plan = planned.plan();
+        prompts = PromptTokens.of(planned, engine.bundle().manifest(), engine.tokenizers());
         lanes = devices.working();
         context = new RequestContext(engine, devices, planned, new Workers(workers, memory), times);
         scheduler =
@@ -117,6 +120,9 @@ final class RequestRun implements AutoCloseable {
         lanes.forEach(lane -> plan.requireMemory(lane.name(), lane.memoryLimit()));
         LoadedModel model = context.model();
         model.use(request.loras());
+        if (request.prompts().clipSkip().isPresent()) {
+            model.textEncoder(request.prompts().clipSkip().getAsInt());
+        }
         if (plan.stages().stream().anyMatch(Stage::dilatesNetwork)) {
             lanes.forEach(lane -> model.dilatedDenoiser(devices.indexOf(lane)));
         }
@@ -131,7 +137,7 @@ final class RequestRun implements AutoCloseable {
 
     /** Compiles the denoisers for their calls; on the CPU all workers have the same. */
     private void compile(LoadedModel model) {
-        int tokens = model.textEncoder().length();
+        int tokens = model.textEncoder().length(prompts.chunks());
         List<CallShape> plain = plan.callShapes(false);
         if (!plain.isEmpty()) {
             model.denoiser().compile(plain, tokens);
@@ -188,7 +194,7 @@ final class RequestRun implements AutoCloseable {
                                                                                 .PATCH)));
         progress.event("text", 0, 1);
         TextConditioning.Encoded text =
-                times.text(() -> devices.onFront(() -> TextConditioning.encode(context)));
+                times.text(() -> devices.onFront(() -> TextConditioning.encode(context, prompts)));
         progress.event("text", 1, 1);
         StartLatents start = StartLatents.of(context, given, noised);
         StageFactory.Stages stages =
@@ -247,6 +253,7 @@ final class RequestRun implements AutoCloseable {
                         team.orNull(texts.pooled(), "pooled embeddings"),
                         team.of(texts.tokenWeights(), "token weights"),
                         texts.realTokens(),
+                        texts.segmentOfStep(),
                         planned.guidanceScale(),
                         new CallBuffers.Pool(team.size()));
         return new StageContext(

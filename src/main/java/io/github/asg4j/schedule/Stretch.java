@@ -18,6 +18,13 @@ public sealed interface Stretch {
     /** The levels, of a model and a solver that go together. */
     Grid grid(NoiseLevels model, Solver solver, Spacing spacing);
 
+    /**
+     * Share of a whole schedule that is done before step {@code k}.
+     *
+     * @param train noise levels that the model was trained on
+     */
+    double done(int k, int train);
+
     /** All steps of a schedule of {@code steps}. */
     static Stretch whole(int steps) {
         return new Part(steps, 0, steps);
@@ -41,6 +48,11 @@ public sealed interface Stretch {
         @Override
         public int steps() {
             return end - first;
+        }
+
+        @Override
+        public double done(int k, int train) {
+            return (double) (first + k) / of;
         }
 
         @Override
@@ -72,6 +84,12 @@ public sealed interface Stretch {
                 throw new IllegalArgumentException(
                         steps + " steps from timestep " + from + " down to " + to);
             }
+        }
+
+        @Override
+        public double done(int k, int train) {
+            double share = steps == 1 ? 0 : (double) k / (steps - 1);
+            return 1 - (from + share * (to - from) + 1) / train;
         }
 
         @Override

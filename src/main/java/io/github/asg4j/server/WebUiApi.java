@@ -115,6 +115,10 @@ final class WebUiApi {
             }
         }
         copy(body, "cfg_scale", fields, "guidance_scale");
+        if (!fields.has("prompt_syntax")) {
+            fields.put("prompt_syntax", "a1111");
+        }
+        clipSkip(body.path("override_settings").path("CLIP_stop_at_last_layers"), fields);
         sampler(body, fields);
         size(body, fields);
         if (body.path("enable_hr").asBoolean()) {
@@ -162,6 +166,13 @@ final class WebUiApi {
         exchange.note("drawn_by", jobs.get(0).request().method());
         exchange.note("n", jobs.size());
         return jobs;
+    }
+
+    /** A setting there, which is 1 unless somebody has changed it. */
+    private static void clipSkip(JsonNode layers, ObjectNode fields) {
+        if (layers.asInt(1) != 1) {
+            fields.set("clip_skip", layers);
+        }
     }
 
     private static void copy(ObjectNode from, String key, ObjectNode to, String as) {
@@ -319,6 +330,7 @@ final class WebUiApi {
                 WebUiInfo.settings(PngText.read(picture).getOrDefault("parameters", ""))
                         .get("Prompt");
         fields.put("prompt", prompt == null || prompt.isBlank() ? "a detailed picture" : prompt);
+        fields.put("prompt_syntax", "a1111"); // in which the text of a picture is written
         fields.put("size", enlarged(body, picture, studio.sizeMultiple()));
         List<Job> jobs = create(exchange, studio, fields, picture, 1);
         try {

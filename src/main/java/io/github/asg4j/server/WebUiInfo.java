@@ -95,7 +95,7 @@ final class WebUiInfo {
                 .put("index_of_first_image", 0)
                 .<ObjectNode>set("styles", Json.MAPPER.createArrayNode())
                 .put("job_timestamp", timestamp(first))
-                .put("clip_skip", 1)
+                .put("clip_skip", first.request().prompts().clipSkip().orElse(1))
                 .put("is_using_inpainting_conditioning", false);
     }
 

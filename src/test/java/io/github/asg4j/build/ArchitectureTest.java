@@ -63,6 +63,7 @@ class ArchitectureTest {
                     Map.entry("planning", 9),
                     Map.entry("method", 10),
                     Map.entry("plan", 11),
+                    Map.entry("prompt", 11),
                     Map.entry("model", 12),
                     Map.entry("image", 12),
                     Map.entry("schedule", 15),

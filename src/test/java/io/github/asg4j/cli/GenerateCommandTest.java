@@ -10,6 +10,7 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 
 import io.github.asg4j.PictureReport;
+import io.github.asg4j.PromptOptions.Syntax;
 import io.github.asg4j.ReportJson;
 import io.github.asg4j.Reports;
 import io.github.asg4j.Size;
@@ -273,10 +274,23 @@ class GenerateCommandTest {
     void syntaxOfOtherProgramsIsSaid() {
         assertEquals(
                 List.of("(red:1.3)"),
-                PromptSyntax.in("a (red:1.3) ball (on grass), 3:1 (at noon)"));
+                PromptSyntax.in("a (red:1.3) ball (on grass), 3:1 (at noon)", Syntax.PLAIN));
         assertEquals(
-                List.of("<lora:x:0.8>", "embedding:bad", "((x))", "[a:b:0.5]", "BREAK"),
-                PromptSyntax.in("<lora:x:0.8> ((x)) [a:b:0.5] BREAK embedding:bad"));
-        assertEquals(List.of(), PromptSyntax.in("NO BREAK AND (QUIET)"));
+                List.of("<lora:x:0.8>", "((x))", "[a:b:0.5]", "BREAK", "embedding:bad"),
+                PromptSyntax.in("<lora:x:0.8> ((x)) [a:b:0.5] BREAK embedding:bad", Syntax.PLAIN));
+        assertEquals(List.of(), PromptSyntax.in("NO BREAK AND (QUIET)", Syntax.PLAIN));
+        assertEquals(
+                List.of("embedding:bad", "{a|b}"),
+                PromptSyntax.in("((x)) BREAK {a|b} embedding:bad", Syntax.A1111));
+        assertEquals(
+                List.of(
+                        "the prompt has syntax of other programs that is taken as plain text:"
+                                + " ((x)); --prompt-syntax a1111 applies AUTOMATIC1111's"),
+                PromptSyntax.warnings("prompt", "an ((x))", Syntax.PLAIN));
+        assertEquals(
+                List.of(
+                        "the prompt has syntax of other programs that is taken as plain text:"
+                                + " {a|b}"),
+                PromptSyntax.warnings("prompt", "{a|b}", Syntax.PLAIN));
     }
 }

@@ -89,7 +89,7 @@ class ClipTokenizerTest {
         ClipTokenizer tokenizer = tokenizer();
         Tokenizer.Tokens tokens = tokenizer.encode("a red ball", 10);
         int real = tokens.realTokens();
-        assertEquals(tokenizer.encodeAll("a red ball").length, real);
+        assertEquals(tokenizer.ids("a red ball").length, real);
         assertEquals(10, tokens.ids().length);
         assertEquals(805, tokens.ids()[0]);
         for (int i = real + 1; i < 10; i++) {
@@ -121,7 +121,7 @@ class ClipTokenizerTest {
     @Test
     void longPromptIsCutAndSaysWhatWasCut() throws IOException {
         ClipTokenizer tokenizer = tokenizer();
-        int kept = tokenizer.encodeAll("a red ball on grass").length;
+        int kept = tokenizer.ids("a red ball on grass").length;
         Tokenizer.Tokens tokens =
                 tokenizer.encode("A red ball on grass, crème 🎉 lighthouse!", kept + 2);
         assertEquals(kept, tokens.realTokens());
@@ -138,8 +138,7 @@ class ClipTokenizerTest {
     @Test
     void halfASurrogatePairIsAReplacementCharacter() throws IOException {
         ClipTokenizer tokenizer = tokenizer();
-        assertArrayEquals(
-                tokenizer.encodeAll("a\uFFFDb \uFFFD"), tokenizer.encodeAll("a\uD800b \uDC00"));
+        assertArrayEquals(tokenizer.ids("a\uFFFDb \uFFFD"), tokenizer.ids("a\uD800b \uDC00"));
     }
 
     @Test
@@ -160,7 +159,7 @@ class ClipTokenizerTest {
     @Test
     void withoutTheAlphabetUnknownBytesAreTheUnknownToken() throws IOException {
         ClipTokenizer tokenizer = parse(json().replace("\"ā\": ", "\"absent\": "));
-        int[] ids = tokenizer.encodeAll("\u0001!"); // byte 1 prints as U+0101
+        int[] ids = tokenizer.ids("\u0001!"); // byte 1 prints as U+0101
         assertEquals(1, Arrays.stream(ids).filter(id -> id == 806).count(), Arrays.toString(ids));
     }
 

@@ -47,10 +47,10 @@ class LoadedModelTest {
     @Test
     void describesItsNetworks() {
         try (LoadedModel model = open(Tiny.bundle())) {
-            assertEquals(LENGTH, model.textEncoder().length());
+            assertEquals(LENGTH, model.textEncoder().length(1));
             assertEquals(8, model.textEncoder().hiddenWidth());
             assertEquals(6, model.textEncoder().pooledWidth());
-            assertEquals(4L * LENGTH * 8, model.textEncoder().hiddenBytes());
+            assertEquals(4L * LENGTH * 8, model.textEncoder().hiddenBytes(1));
             Denoiser denoiser = model.denoiser();
             assertEquals(4, denoiser.channels());
             assertEquals(Tiny.DENOISER_INPUTS, denoiser.inputs());
@@ -66,28 +66,28 @@ class LoadedModelTest {
     void encodesTextInPlace() {
         try (LoadedModel model = open(Tiny.bundle())) {
             TextEncoder encoder = model.textEncoder();
-            MemorySegment hidden = memory.allocate(encoder.hiddenBytes(), "hidden");
+            MemorySegment hidden = memory.allocate(encoder.hiddenBytes(1), "hidden");
             MemorySegment pooled = memory.allocate(encoder.pooledBytes(), "pooled");
-            MemorySegment alone = memory.allocate(encoder.hiddenBytes(), "hidden");
+            MemorySegment alone = memory.allocate(encoder.hiddenBytes(1), "hidden");
             int[] ids = new int[LENGTH];
             ids[1] = 3;
-            encoder.encode(List.of(ids), hidden, pooled);
-            encoder.encode(List.of(ids), alone, null);
+            encoder.encode(List.of(List.of(ids)), hidden, pooled);
+            encoder.encode(List.of(List.of(ids)), alone, null);
             assertEquals(-1, hidden.mismatch(alone), "the pooled output changes nothing");
             assertTrue(norm(hidden) > 0 && norm(pooled) > 0);
             ids[1] = 4;
-            encoder.encode(List.of(ids), alone, null);
+            encoder.encode(List.of(List.of(ids)), alone, null);
             assertTrue(hidden.mismatch(alone) >= 0, "another token gives other states");
 
             assertThrows(
                     IllegalArgumentException.class,
-                    () -> encoder.encode(List.of(new int[LENGTH - 1]), hidden, pooled));
+                    () -> encoder.encode(List.of(List.of(new int[LENGTH - 1])), hidden, pooled));
             assertThrows(
                     IllegalArgumentException.class,
-                    () -> encoder.encode(List.of(ids), hidden.asSlice(4), pooled));
+                    () -> encoder.encode(List.of(List.of(ids)), hidden.asSlice(4), pooled));
             assertThrows(
                     IllegalArgumentException.class,
-                    () -> encoder.encode(List.of(ids, ids), hidden, pooled));
+                    () -> encoder.encode(List.of(List.of(ids), List.of(ids)), hidden, pooled));
         }
     }
 
@@ -162,10 +162,10 @@ class LoadedModelTest {
         binding.run();
         binding.close();
         int[] ids = new int[LENGTH];
-        MemorySegment hidden = memory.allocate(model.textEncoder().hiddenBytes(), "hidden");
+        MemorySegment hidden = memory.allocate(model.textEncoder().hiddenBytes(1), "hidden");
         assertThrows(
                 IllegalStateException.class,
-                () -> model.textEncoder().encode(List.of(ids), hidden, null));
+                () -> model.textEncoder().encode(List.of(List.of(ids)), hidden, null));
     }
 
     /** The demo's weights lie in denoiser.onnx, for both graphs; in the jar as in a folder. */

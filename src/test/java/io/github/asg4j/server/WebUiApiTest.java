@@ -6,6 +6,7 @@ import static io.github.asg4j.server.TestServer.until;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.fasterxml.jackson.core.JsonProcessingException;
@@ -18,13 +19,20 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
+import java.awt.image.BufferedImage;
+import java.io.ByteArrayInputStream;
+import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.net.http.HttpRequest.BodyPublishers;
 import java.net.http.HttpResponse;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Base64;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
+
+import javax.imageio.ImageIO;
 
 class WebUiApiTest {
     private static TestServer server;
@@ -71,7 +79,7 @@ class WebUiApiTest {
                         server.post(
                                 "/v1/images/generations",
                                 "{\"prompt\":\"a red ball on grass\",\"size\":\"128x128\","
-                                        + "\"steps\":8,\"seed\":7"
+                                        + "\"steps\":8,\"seed\":7,\"prompt_syntax\":\"a1111\""
                                         + more
                                         + "}"));
         return Base64.getDecoder().decode(answer.path("data").get(0).path("b64_json").asText());
@@ -91,6 +99,35 @@ class WebUiApiTest {
         assertEquals(128, info.path("width").asInt());
         assertEquals(8, info.path("steps").asInt());
         assertTrue(info.path("infotexts").get(0).asText().contains("Seed: 7"), info::toString);
+    }
+
+    /** As its clients expect: there weights are weights, and a setting skips layers. */
+    @Test
+    void promptsHaveTheSyntaxOfTheWebUi() {
+        byte[] plain = image(draw(request()), 0);
+        byte[] same = image(draw(request().put("prompt", "a (red:1.0) ball on grass")), 0);
+        byte[] weighted = image(draw(request().put("prompt", "a (red:1.3) ball on grass")), 0);
+        assertEquals(pixels(plain), pixels(same));
+        assertNotEquals(pixels(plain), pixels(weighted));
+        HttpResponse<String> composed =
+                server.post("/sdapi/v1/txt2img", request().put("prompt", "a AND b").toString());
+        assertEquals(400, composed.statusCode(), composed::body);
+        ObjectNode skipping = request();
+        skipping.putObject("override_settings").put("CLIP_stop_at_last_layers", 9);
+        HttpResponse<String> tooFew = server.post("/sdapi/v1/txt2img", skipping.toString());
+        assertTrue(tooFew.body().contains("--clip-skip 9"), tooFew::body);
+    }
+
+    private static String pixels(byte[] png) {
+        try {
+            BufferedImage image = ImageIO.read(new ByteArrayInputStream(png));
+            int[] rgb =
+                    image.getRGB(
+                            0, 0, image.getWidth(), image.getHeight(), null, 0, image.getWidth());
+            return Arrays.toString(rgb);
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
     }
 
     @Test
@@ -200,7 +237,7 @@ class WebUiApiTest {
         JsonNode drawn =
                 draw(
                         request()
-                                .put("prompt", "a (red) ball,\nin 東京")
+                                .put("prompt", "a \\(red\\) ball,\nin (東京:1.2)")
                                 .put("negative_prompt", "blue"));
         JsonNode info =
                 json(
@@ -208,7 +245,7 @@ class WebUiApiTest {
                                 "/sdapi/v1/png-info",
                                 "{\"image\":\"" + drawn.path("images").get(0).asText() + "\"}"));
         JsonNode parameters = info.path("parameters");
-        assertEquals("a \\(red\\) ball,\nin 東京", parameters.path("Prompt").asText());
+        assertEquals("a \\(red\\) ball,\nin (東京:1.2)", parameters.path("Prompt").asText());
         assertEquals("blue", parameters.path("Negative prompt").asText());
         assertEquals("8", parameters.path("Steps").asText());
         assertEquals("128x128", parameters.path("Size").asText());

@@ -75,8 +75,11 @@ public final class CallBuffers implements AutoCloseable {
     /** Factors of a denoiser with run-time dilation, in host memory: a run has read them when it returns. */
     private final MemorySegment dilation;
 
-    /** Row of the conditioning that each view's conditional row holds. */
+    /** Row of the conditioning, within its segment, that each view's conditional row holds. */
     private final int[] prompts;
+
+    /** Of the prompts that the rows hold. */
+    private int segment;
 
     private final int views;
     private final int room;
@@ -113,12 +116,11 @@ public final class CallBuffers implements AutoCloseable {
             InputRole role = input.role();
             switch (role) {
                 case SAMPLE -> inputs.put(role, sample);
-                case TEXT, POOLED -> {
+                case TEXT, POOLED, TOKEN_WEIGHTS -> {
                     MemorySegment all = rows(c.rows(role), input.name());
                     promptRows.put(role, all);
                     inputs.put(role, all);
                 }
-                case TOKEN_WEIGHTS -> inputs.put(role, tokenWeights(c.tokenWeights(), rows));
                 case TIMESTEP, PLACE, GUIDANCE -> {
                     long size = (long) rows * denoiser.rowWidth(input) * Float.BYTES;
                     Span span = new Span(aligned(bytes), size);
@@ -181,45 +183,50 @@ public final class CallBuffers implements AutoCloseable {
         return slots;
     }
 
-    /** The weights in the conditional rows, zeros in the others. */
-    private MemorySegment tokenWeights(SharedTensor weights, int rows) {
-        MemorySegment one = weights.on(worker);
-        MemorySegment all = worker.floats(rows * one.byteSize() / 4, "token_weights");
-        for (int row = (copies - 1) * views; row < copies * views; row++) {
-            worker.queue().copy(all.asSlice(row * one.byteSize()), one, one.byteSize());
-        }
-        return all;
-    }
-
     private static long aligned(long bytes) {
         return Math.ceilDiv(bytes, Memory.ALIGNMENT) * Memory.ALIGNMENT;
     }
 
     /** The conditioning of every row: copied, since calls of other shapes bind other rows. */
     private MemorySegment rows(SharedTensor all, String label) {
-        long row = all.byteSize() / Conditioning.ROWS;
-        MemorySegment out = worker.floats((long) room * copies * row / 4, label);
-        MemorySegment from = all.on(worker);
-        for (int r = 0; r < views * copies; r++) {
-            boolean conditional = r >= (copies - 1) * views;
-            long which = conditional ? Conditioning.PROMPT : Conditioning.UNCONDITIONAL;
-            worker.queue().copy(out.asSlice(r * row), from.asSlice(which * row), row);
-        }
+        MemorySegment out = worker.floats((long) room * copies * rowBytes(all) / 4, label);
+        fill(all, out);
         return out;
     }
 
-    /** Which row of the {@link Conditioning} the conditional row of a view is. */
-    public void prompt(int view, int row) {
-        if (prompts[view] != row) {
-            prompts[view] = row;
-            promptRows.forEach((role, all) -> copyRow(conditioning.rows(role), row, all, view));
+    private long rowBytes(SharedTensor all) {
+        return all.byteSize() / ((long) Conditioning.ROWS * conditioning.segments());
+    }
+
+    private void fill(SharedTensor all, MemorySegment out) {
+        for (int r = 0; r < views * copies; r++) {
+            boolean conditional = r >= (copies - 1) * views;
+            int row = conditional ? prompts[r % views] : Conditioning.UNCONDITIONAL;
+            copyRow(all, row, out, r);
         }
     }
 
-    private void copyRow(SharedTensor all, int row, MemorySegment out, int view) {
-        long bytes = all.byteSize() / Conditioning.ROWS;
-        long to = ((copies - 1L) * views + view) * bytes;
-        worker.queue().copy(out.asSlice(to), all.on(worker).asSlice(row * bytes), bytes);
+    /** Which segment of the {@link Conditioning} all rows are of. */
+    public void segment(int number) {
+        if (segment != number) {
+            segment = number;
+            promptRows.forEach((role, all) -> fill(conditioning.rows(role), all));
+        }
+    }
+
+    /** Which row of its segment of the {@link Conditioning} the conditional row of a view is. */
+    public void prompt(int view, int row) {
+        if (prompts[view] != row) {
+            prompts[view] = row;
+            int to = (copies - 1) * views + view;
+            promptRows.forEach((role, all) -> copyRow(conditioning.rows(role), row, all, to));
+        }
+    }
+
+    private void copyRow(SharedTensor all, int row, MemorySegment out, int to) {
+        long bytes = rowBytes(all);
+        long from = ((long) segment * Conditioning.ROWS + row) * bytes;
+        worker.queue().copy(out.asSlice(to * bytes), all.on(worker).asSlice(from), bytes);
     }
 
     private boolean fits(Conditioning other, int v, int r, int c, int height, int width) {

@@ -13,14 +13,17 @@ import java.util.List;
 import java.util.Objects;
 
 /**
- * What all calls of a request are conditioned on, read by all workers.
+ * What all calls of a request are conditioned on, read by all workers. Prompts that change from step to
+ * step have three rows for each of their S segments; all others have one segment.
  *
  * @param denoisers the network, by worker
  * @param canvas what is drawn on
- * @param hidden float32 [3, T, D], rows {@link #UNCONDITIONAL}, {@link #PROMPT}, {@link #BACKGROUND}
- * @param pooled float32 [3, P] alike, null for a model without
- * @param tokenWeights float32 [T] of the conditional row
+ * @param hidden float32 [3 S, T, D], in each segment the rows {@link #UNCONDITIONAL}, {@link #PROMPT},
+ *     {@link #BACKGROUND}
+ * @param pooled float32 [3 S, P] alike, null for a model without
+ * @param tokenWeights float32 [3 S, T] alike, what each token weighs in attention maps
  * @param realTokens prompt tokens that weigh in the mask; 0: M = 1
+ * @param segmentOfStep the segment of every step of the schedule
  * @param guidanceScale for networks that take it as an input
  * @param buffers of the calls
  */
@@ -31,14 +34,26 @@ public record Conditioning(
         @Nullable SharedTensor pooled,
         SharedTensor tokenWeights,
         int realTokens,
+        List<Integer> segmentOfStep,
         double guidanceScale,
         CallBuffers.Pool buffers) {
 
-    /** What rows of calls are made of: float32 [3, ...], as {@link #hidden} or {@link #pooled}. */
+    public Conditioning {
+        denoisers = List.copyOf(denoisers);
+        segmentOfStep = List.copyOf(segmentOfStep);
+    }
+
+    /** Segments of prompts, S. */
+    int segments() {
+        return 1 + segmentOfStep.stream().mapToInt(Integer::intValue).max().orElse(0);
+    }
+
+    /** What rows of calls are made of: float32 [3 S, ...], as {@link #hidden}. */
     SharedTensor rows(InputRole role) {
         return switch (role) {
             case TEXT -> hidden;
             case POOLED -> Objects.requireNonNull(pooled, "pooled embeddings");
+            case TOKEN_WEIGHTS -> tokenWeights;
             default -> throw new IllegalArgumentException(role + " is not made of rows");
         };
     }
@@ -56,7 +71,15 @@ public record Conditioning(
     /** The same for another network. */
     public Conditioning with(List<Denoiser> others) {
         return new Conditioning(
-                others, canvas, hidden, pooled, tokenWeights, realTokens, guidanceScale, buffers);
+                others,
+                canvas,
+                hidden,
+                pooled,
+                tokenWeights,
+                realTokens,
+                segmentOfStep,
+                guidanceScale,
+                buffers);
     }
 
     public static final int UNCONDITIONAL = 0;

@@ -33,6 +33,7 @@ public final class DenoiserCall {
     private final Stage stage;
     private final Size told;
     private final ScheduleTable table;
+    private final Conditioning conditioning;
     private final IntUnaryOperator rows;
 
     /** By rows per view; null where no step has so many. */
@@ -63,7 +64,7 @@ public final class DenoiserCall {
         told = context.told();
         table = context.table();
         this.rows = rows;
-        Conditioning conditioning = context.conditioning();
+        conditioning = context.conditioning();
         for (int k = 0; k < stage.steps(); k++) {
             int count = rows.applyAsInt(k);
             if (byRows[count] == null) {
@@ -83,6 +84,7 @@ public final class DenoiserCall {
         step = k;
         buffers = buffers(k);
         buffers.timestep(table.timestep(stage.firstStep() + k));
+        buffers.segment(conditioning.segmentOfStep().get(stage.firstStep() + k));
     }
 
     /** Input of the network [rows * views, C, h, w], scaled by {@link #inScale}. */

@@ -58,12 +58,12 @@ public final class Dump {
 
     /** Writes all that the stages of a request have kept. */
     public void write(Embeddings texts, StartLatents start, Iterable<StageRun> stages) {
-        long tokens = texts.tokenWeights().byteSize() / 4;
-        long hidden = texts.hidden().byteSize() / 4 / Conditioning.ROWS / tokens;
-        save("text_hidden", texts.hidden(), Conditioning.ROWS, tokens, hidden);
+        long rows = (long) Conditioning.ROWS * texts.segments();
+        long tokens = texts.tokenWeights().byteSize() / 4 / rows;
+        long hidden = texts.hidden().byteSize() / 4 / rows / tokens;
+        save("text_hidden", texts.hidden(), rows, tokens, hidden);
         if (texts.pooled() != null) {
-            long width = texts.pooled().byteSize() / 4 / Conditioning.ROWS;
-            save("text_pooled", texts.pooled(), Conditioning.ROWS, width);
+            save("text_pooled", texts.pooled(), rows, texts.pooled().byteSize() / 4 / rows);
         }
         long c = canvas.channels();
         long h = canvas.y().patch();

@@ -6,17 +6,26 @@ import io.github.asg4j.run.denoise.Conditioning;
 import org.jspecify.annotations.Nullable;
 
 import java.lang.foreign.MemorySegment;
+import java.util.List;
 
 /**
  * What the text encoders gave, in host memory.
  *
- * @param hidden float32 [3, T, D], rows as in {@link Conditioning}
- * @param pooled float32 [3, P], null for a model without
- * @param tokenWeights float32 [T] of the conditional row
+ * @param hidden float32 [3 S, T, D], rows as in {@link Conditioning}
+ * @param pooled float32 [3 S, P], null for a model without
+ * @param tokenWeights float32 [3 S, T]
  * @param realTokens prompt tokens that weigh in the mask
+ * @param segments S
+ * @param segmentOfStep the segment of every step of the schedule
  */
 public record Embeddings(
         MemorySegment hidden,
         @Nullable MemorySegment pooled,
         MemorySegment tokenWeights,
-        int realTokens) {}
+        int realTokens,
+        int segments,
+        List<Integer> segmentOfStep) {
+    public Embeddings {
+        segmentOfStep = List.copyOf(segmentOfStep);
+    }
+}

@@ -3,9 +3,12 @@ package io.github.asg4j.run.start;
 
 import io.github.asg4j.BadRequestException;
 import io.github.asg4j.GenerationRequest;
+import io.github.asg4j.model.ClipTokenizer;
 import io.github.asg4j.model.Manifest;
 import io.github.asg4j.model.TextEncoder;
 import io.github.asg4j.model.Tokenizer;
+import io.github.asg4j.prompt.Emphasis;
+import io.github.asg4j.prompt.PromptChunk;
 import io.github.asg4j.run.denoise.Conditioning;
 import io.github.asg4j.run.worker.RequestContext;
 
@@ -14,19 +17,27 @@ import org.jspecify.annotations.Nullable;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.ArrayList;
-import java.util.Comparator;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
+import java.util.OptionalInt;
 
 /** Turns the prompts of a request into what the denoiser is conditioned on. */
 public final class TextConditioning {
     private final RequestContext context;
     private final GenerationRequest request;
+    private final PromptTokens prompts;
     private final TextEncoder encoder;
 
-    private TextConditioning(RequestContext context) {
+    private TextConditioning(RequestContext context, PromptTokens prompts) {
         this.context = context;
+        this.prompts = prompts;
         request = context.request();
-        encoder = context.model().textEncoder();
+        OptionalInt clipSkip = request.prompts().clipSkip();
+        encoder =
+                clipSkip.isPresent()
+                        ? context.model().textEncoder(clipSkip.getAsInt())
+                        : context.model().textEncoder();
     }
 
     /**
@@ -42,96 +53,159 @@ public final class TextConditioning {
      *
      * @throws BadRequestException a mask token that the prompt does not have
      */
-    public static Encoded encode(RequestContext context) {
-        return new TextConditioning(context).encode();
+    public static Encoded encode(RequestContext context, PromptTokens prompts) {
+        return new TextConditioning(context, prompts).encode();
     }
 
     private Encoded encode() {
         Manifest.Conditioning conditioning = context.manifest().conditioning();
-        List<Tokenizer.Tokens> prompt = tokens(request.prompt());
-        List<Tokenizer.Tokens> negative = tokens(request.negativePrompt());
-        long rows = Conditioning.ROWS;
-        MemorySegment hidden =
-                context.memory().allocate(rows * encoder.hiddenBytes(), "text embeddings");
+        int rows = Conditioning.ROWS * prompts.segments().size();
+        long hiddenBytes = encoder.hiddenBytes(prompts.chunks());
+        MemorySegment hidden = context.memory().allocate(rows * hiddenBytes, "text embeddings");
         MemorySegment pooled =
                 conditioning.pooled()
                         ? context.memory()
                                 .allocate(rows * encoder.pooledBytes(), "pooled embeddings")
                         : null;
-        boolean zero = request.negativePrompt().isEmpty() && conditioning.emptyNegativeIsZero();
-        // Row by row: a picture's bytes do not depend on what is encoded beside its prompt.
-        if (!zero) {
-            encodeRow(negative, hidden, pooled, Conditioning.UNCONDITIONAL);
+        int length = encoder.length(prompts.chunks());
+        MemorySegment weights = context.memory().floats((long) rows * length, "token weights");
+        int real = Integer.MAX_VALUE;
+        Map<String, Integer> rowsByText = new HashMap<>();
+        for (int segment = 0; segment < prompts.segments().size(); segment++) {
+            List<PromptTokens.EncoderInput> texts = prompts.segments().get(segment);
+            for (int which = 0; which < Conditioning.ROWS; which++) {
+                PromptTokens.EncoderInput text = texts.get(which);
+                boolean negative = which == Conditioning.UNCONDITIONAL;
+                boolean zero =
+                        negative && text.text().isEmpty() && conditioning.emptyNegativeIsZero();
+                int row = segment * Conditioning.ROWS + which;
+                if (!zero) {
+                    encodeRow(text, row, rowsByText.putIfAbsent(text.text(), row), hidden, pooled);
+                }
+                if (!negative) {
+                    // Maps are read where the prompt conditions; a background's are not looked at.
+                    int own =
+                            tokenWeights(
+                                    texts.get(Conditioning.PROMPT),
+                                    weights.asSlice(4L * row * length, 4L * length));
+                    real = Math.min(real, own);
+                }
+            }
         }
-        encodeRow(prompt, hidden, pooled, Conditioning.PROMPT);
-        String background = request.windows().backgroundPrompt();
-        encodeRow(
-                background == null ? prompt : tokens(background),
-                hidden,
-                pooled,
-                Conditioning.BACKGROUND);
-        MemorySegment weights = context.memory().floats(encoder.length(), "token weights");
-        int real = tokenWeights(prompt, weights);
         return new Encoded(
-                new Embeddings(hidden, pooled, weights, real), cut(prompt), cut(negative));
-    }
-
-    /** A prompt as each text encoder takes it. */
-    private List<Tokenizer.Tokens> tokens(String prompt) {
-        List<Manifest.TextEncoder> encoders = context.manifest().textEncoders();
-        List<Tokenizer.Tokens> tokens = new ArrayList<>();
-        for (int i = 0; i < encoders.size(); i++) {
-            Tokenizer tokenizer = context.engine().tokenizers().get(i);
-            tokens.add(tokenizer.encode(prompt, encoders.get(i).length()));
-        }
-        return tokens;
-    }
-
-    /** What some encoder leaves out: what the one with the least room does. */
-    private static String cut(List<Tokenizer.Tokens> prompt) {
-        return prompt.stream()
-                .map(Tokenizer.Tokens::cut)
-                .max(Comparator.comparingInt(String::length))
-                .orElse("");
-    }
-
-    private void encodeRow(
-            List<Tokenizer.Tokens> tokens,
-            MemorySegment hidden,
-            @Nullable MemorySegment pooled,
-            int row) {
-        encoder.encode(
-                tokens.stream().map(Tokenizer.Tokens::ids).toList(),
-                hidden.asSlice(row * encoder.hiddenBytes(), encoder.hiddenBytes()),
-                pooled == null
-                        ? null
-                        : pooled.asSlice(row * encoder.pooledBytes(), encoder.pooledBytes()));
+                new Embeddings(
+                        hidden,
+                        pooled,
+                        weights,
+                        real,
+                        prompts.segments().size(),
+                        prompts.segmentOfStep()),
+                prompts.cut(Conditioning.PROMPT),
+                prompts.cut(Conditioning.UNCONDITIONAL));
     }
 
     /**
-     * Weight 1 for every real token of every encoder, or for those asked for, which are the first
-     * encoder's; how many real tokens the first one has.
+     * Encodes a prompt by itself: a picture's bytes do not depend on what is encoded beside it.
+     *
+     * @param known row that has the same text already; null: none
      */
-    private int tokenWeights(List<Tokenizer.Tokens> prompt, MemorySegment weights) {
-        Tokenizer.Tokens first = prompt.getFirst();
+    private void encodeRow(
+            PromptTokens.EncoderInput text,
+            int row,
+            @Nullable Integer known,
+            MemorySegment hidden,
+            @Nullable MemorySegment pooled) {
+        long hiddenBytes = encoder.hiddenBytes(prompts.chunks());
+        MemorySegment states = hidden.asSlice(row * hiddenBytes, hiddenBytes);
+        MemorySegment vector =
+                pooled == null
+                        ? null
+                        : pooled.asSlice(row * encoder.pooledBytes(), encoder.pooledBytes());
+        if (known != null) {
+            states.copyFrom(hidden.asSlice(known * hiddenBytes, hiddenBytes));
+            if (pooled != null && vector != null) {
+                vector.copyFrom(
+                        pooled.asSlice(known * encoder.pooledBytes(), encoder.pooledBytes()));
+            }
+            return;
+        }
+        List<List<PromptChunk>> padded = new ArrayList<>();
+        for (int i = 0; i < text.byEncoder().size(); i++) {
+            padded.add(padded(i, text.byEncoder().get(i)));
+        }
+        encoder.encode(
+                padded.stream()
+                        .map(chunks -> chunks.stream().map(chunk -> chunk.tokens().ids()).toList())
+                        .toList(),
+                states,
+                vector);
+        for (int i = 0; i < padded.size(); i++) {
+            for (int chunk = 0; chunk < padded.get(i).size(); chunk++) {
+                PromptChunk tokens = padded.get(i).get(chunk);
+                if (tokens.isWeighted()) {
+                    Emphasis.apply(
+                            states,
+                            encoder.hiddenWidth(),
+                            encoder.block(i, chunk, prompts.chunks()),
+                            tokens.weights());
+                }
+            }
+        }
+    }
+
+    /** The chunks of a prompt, and empty ones up to those of the longest. */
+    private List<PromptChunk> padded(int index, List<PromptChunk> chunks) {
+        List<PromptChunk> padded = new ArrayList<>(chunks);
+        if (encoder.takesChunks(index)
+                && context.engine().tokenizers().get(index) instanceof ClipTokenizer clip) {
+            int length = context.manifest().textEncoders().get(index).length();
+            while (padded.size() < prompts.chunks()) {
+                padded.add(PromptChunk.of(clip.encode("", length)));
+            }
+        }
+        return padded;
+    }
+
+    /**
+     * What every real token of every encoder weighs in attention maps: its weight in the prompt, 0
+     * where that is negative. Of those asked for, which are the first encoder's, only they.
+     *
+     * @param weights [T], zeros
+     * @return how many tokens of the first encoder weigh
+     */
+    private int tokenWeights(PromptTokens.EncoderInput prompt, MemorySegment weights) {
         List<Integer> wanted = request.guide().maskTokens();
+        int real =
+                prompt.byEncoder().getFirst().stream()
+                        .mapToInt(chunk -> chunk.tokens().realTokens())
+                        .sum();
         for (int index : wanted) {
-            if (index >= first.realTokens()) {
+            if (index >= real) {
                 throw new BadRequestException(
                         "mask token "
                                 + index
                                 + " is not there: the prompt has tokens 0 to "
-                                + (first.realTokens() - 1));
-            }
-            weights.setAtIndex(ValueLayout.JAVA_FLOAT, first.first() + index, 1);
-        }
-        for (int i = 0; wanted.isEmpty() && i < prompt.size(); i++) {
-            Tokenizer.Tokens tokens = prompt.get(i);
-            for (int t = 0; t < tokens.realTokens(); t++) {
-                weights.setAtIndex(
-                        ValueLayout.JAVA_FLOAT, (long) encoder.firstRow(i) + tokens.first() + t, 1);
+                                + (real - 1));
             }
         }
-        return first.realTokens();
+        int weighing = 0;
+        int encoders = wanted.isEmpty() ? prompt.byEncoder().size() : 1;
+        for (int i = 0; i < encoders; i++) {
+            List<PromptChunk> chunks = prompt.byEncoder().get(i);
+            int index = 0;
+            for (int chunk = 0; chunk < chunks.size(); chunk++) {
+                Tokenizer.Tokens tokens = chunks.get(chunk).tokens();
+                int row = encoder.block(i, chunk, prompts.chunks()).row();
+                for (int t = tokens.first(); t < tokens.first() + tokens.realTokens(); t++) {
+                    float weight = Math.max(0, chunks.get(chunk).weights()[t]);
+                    if (wanted.isEmpty() || wanted.contains(index)) {
+                        weights.setAtIndex(ValueLayout.JAVA_FLOAT, (long) row + t, weight);
+                        weighing += i == 0 && weight > 0 ? 1 : 0;
+                    }
+                    index++;
+                }
+            }
+        }
+        return weighing;
     }
 }
