@@ -163,9 +163,7 @@ class PromptSyntaxTest {
     @Test
     void maskTokensAreThoseOfAllChunks() {
         BadRequestException e =
-                assertThrows(
-                        BadRequestException.class,
-                        () -> draw(masked("red BREAK ball", 2).method("asg")));
+                assertThrows(BadRequestException.class, () -> draw(masked("red BREAK ball", 2)));
         assertEquals("mask token 2 is not there: the prompt has tokens 0 to 1", e.getMessage());
         assertNotEquals(draw(masked("red BREAK ball", 0)), draw(masked("red BREAK ball", 1)));
     }

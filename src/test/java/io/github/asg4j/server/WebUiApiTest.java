@@ -114,8 +114,8 @@ class WebUiApiTest {
         assertEquals(400, composed.statusCode(), composed::body);
         ObjectNode skipping = request();
         skipping.putObject("override_settings").put("CLIP_stop_at_last_layers", 9);
-        HttpResponse<String> tooFew = server.post("/sdapi/v1/txt2img", skipping.toString());
-        assertTrue(tooFew.body().contains("--clip-skip 9"), tooFew::body);
+        HttpResponse<String> oneLayer = server.post("/sdapi/v1/txt2img", skipping.toString());
+        assertTrue(oneLayer.body().contains("leave out --clip-skip"), oneLayer::body);
     }
 
     private static String pixels(byte[] png) {
