@@ -25,7 +25,7 @@ final class OnnxGraph {
     private static final int NODE_TYPE = 4;
 
     /** First byte of the field with a node's name. */
-    private static final byte NAME_TAG = 3 << 3 | 2;
+    private static final byte NAME_TAG = (3 << 3) | 2;
 
     private static final int BYTES = 2;
     private static final int FLOAT = 1;
@@ -258,13 +258,13 @@ final class OnnxGraph {
         }
 
         Writer tag(int field, int type) {
-            return varint((long) field << 3 | type);
+            return varint(((long) field << 3) | type);
         }
 
         Writer varint(long value) {
             long rest = value;
             while ((rest & ~0x7FL) != 0) {
-                out.write((int) (rest & 0x7F | 0x80));
+                out.write((int) ((rest & 0x7F) | 0x80));
                 rest >>>= 7;
             }
             out.write((int) rest);
