@@ -96,6 +96,7 @@ def stage1(sampler, x, t1):
         x = step(row, x, e_guided, lambda: step_noise(s.seed, k, shape).astype(real), before)
         if interacts:
             x, prediction = unshuffle(x, p), unshuffle(prediction, p)
+        x = sampler.put_back(x, k)
         past.keep(prediction)
         run.stage1.append(x)
     return x

@@ -13,7 +13,7 @@ DEFAULTS = {"method": "cutdiffusion", "guide_weight": 0.0, "guide_space": "noise
             "window_weight": "uniform", "window_conditioning": "crop"}
 
 
-def structure_stage(initial, table, steps, seed, estimate, shuffled_steps, guides=lambda row: True):
+def structure_stage(initial, table, steps, seed, estimate, shuffled_steps, guides=lambda row: True, put_back=lambda x, k: x):
     """initial: [N, C, h, w]; estimate(row, x) -> noise estimates. Returns the latents after every step."""
     x = initial.copy()
     n, c, h, w = x.shape
@@ -44,7 +44,7 @@ def structure_stage(initial, table, steps, seed, estimate, shuffled_steps, guide
         predicted.append((x - row.sigma * back(e)) / row.cleanScale)
         if row.stepN != 0:
             stepped = stepped + row.stepN * back(step_noise(seed, k, x.shape).reshape(n, -1).astype(e.dtype))
-        x = stepped
+        x = put_back(stepped, k)
         history.append(x)
     return history
 
@@ -57,7 +57,7 @@ def run(sampler):
         run.masks.append(asg.patch_masks(s, sampler.bundle, maps, run.prompt.real, x.shape))
         return noise_estimate(row, m, x)
     t1 = sampler.steps_within(s.stage1_share)
-    run.stage1 = structure_stage(run.initial, run.table, t1, s.seed, estimate, s.interaction_steps(), s.guides)
+    run.stage1 = structure_stage(run.initial, run.table, t1, s.seed, estimate, s.interaction_steps(), s.guides, sampler.put_back)
     if s.object_share > 0:
         run.background = background.decide(sampler, run.masks[-1][0])
     x = run.stage1[-1] if run.stage1 else run.initial

@@ -371,7 +371,15 @@ def start_picture(height, width):
     return (30 + 2 * wave(3 * x + 2 * y * (c + 1) + 20 * c) + wave(5 * y - 2 * x + 40)).astype(np.uint8)
 
 
-IMAGES = {"start.png": start_picture(64, 64), "start-wide.png": start_picture(32, 64),
+def mask_picture(height, width):
+    """RGB8: white in a rectangle that fits no cell, black elsewhere."""
+    mask = np.zeros((height, width, 3), np.uint8)
+    mask[height // 5:height * 3 // 4, width // 3:width * 7 // 8] = 255
+    return mask
+
+
+IMAGES = {"start.png": start_picture(64, 64), "start-2x.png": start_picture(128, 128), "mask.png": mask_picture(64, 64),
+          "mask-2x.png": mask_picture(128, 128), "mask-wide.png": mask_picture(32, 64), "start-wide.png": start_picture(32, 64),
           "start-large.png": start_picture(80, 78), "start-small.png": start_picture(44, 45)}
 START = IMAGES["start.png"]
 
@@ -484,6 +492,12 @@ def method_cases():
     variant("relay-2x-intervals-bands-dpmpp-2m", preset=None, scheduler="dpmpp_2m", guidance_interval=(0.3, 9.0), stages=(
         relay.Stage(1, (0.0, 0.8, 1.0)), relay.Stage(None, (0.5, 1.0, 1.0), windows=0.5, guidance=2.0, low=0.5, hold=0.5,
                                                      interval=(0.4, 0.9))))
+    square, masked = {"image": START, "inpaint": IMAGES["mask.png"]}, IMAGES["start-wide.png"]
+    variant("asg-2x-inpaint", image=IMAGES["start-2x.png"], inpaint=IMAGES["mask-2x.png"], inpaint_blur=2.0, strength=0.9)
+    variant("direct-1x-inpaint-dpmpp-2m", width=64, height=64, scheduler="dpmpp_2m", **square)
+    variant("cutdiffusion-2x1-inpaint-inverted", width=128, height=64, image=masked, inpaint=IMAGES["mask-wide.png"], inpaint_inverted=True)
+    variant("multidiffusion-2x1-inpaint-cropped-ddim-eta-1", width=128, height=64, image_fit="crop", **square, **ddim)
+    variant("scalecrafter-2x1-inpaint", width=128, height=64, image=masked, inpaint=IMAGES["mask-wide.png"], inpaint_blur=3.0)
     variant("superres-1x", width=64, height=64)
     variant("superres-16x1-tiles", width=1024, height=64)
     variant("superres-2x-image", image=START)
@@ -528,7 +542,8 @@ def describe(settings):
     d["background_prompt"] = settings.prompt if settings.background_prompt is None else settings.background_prompt
     if settings.background_guidance_scale is None:
         d["background_guidance_scale"] = d["stage2_guidance_scale"]
-    d["image"] = next((name for name, image in IMAGES.items() if image is settings.image), None)
+    for field in ("image", "inpaint"):
+        d[field] = next((name for name, image in IMAGES.items() if image is getattr(settings, field)), None)
     d["stages"] = "; ".join(str(stage) for stage in settings.stages)
     d["dilation"], d["damped_dilation"] = dict(settings.dilation), dict(settings.damped_dilation)
     return d

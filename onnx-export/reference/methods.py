@@ -26,4 +26,12 @@ def picture(bundle, run, real=np.float64):
     if run.rgb is not None:
         return None, rgb8(run.rgb[crop] * real(255))
     image = bundle.decode(run.latents.astype(real), real)
-    return image, rgb8(image[crop] * np.float32(127.5) + np.float32(127.5))
+    drawn = rgb8(image[crop] * np.float32(127.5) + np.float32(127.5))
+    return image, drawn if run.share is None else composite(run, drawn, run.share[crop[1:]])
+
+
+def composite(run, drawn, share):
+    """The drawn picture where it was to be drawn, the given one's bytes elsewhere; of a given picture as large as the one to draw."""
+    given = run.settings.image.astype(share.dtype)
+    assert given.shape == drawn.shape
+    return np.floor(given + share[:, :, None] * (drawn - given) + 0.5).astype(np.uint8)

@@ -56,6 +56,9 @@ class Settings:
     background_guidance_scale: object = None  # None: stage2_guidance_scale
     image: object = None  # RGB8 [height, width, 3] to start from
     image_fit: str = "exact"
+    inpaint: object = None  # RGB8 like the image: white is drawn, black kept
+    inpaint_blur: float = 0.0
+    inpaint_inverted: bool = False
     strength: object = None  # share of the schedule that is drawn from the image; of a relay by its table
     skip_exponent: float = 3.0  # demofusion: a1, a2, a3 and the blur's standard deviation
     dilated_exponent: float = 1.0
@@ -99,6 +102,7 @@ class Run:
     masks: list = field(default_factory=list)  # all patches' masks made at each step, [N, h, w]
     start: np.ndarray = None  # from a picture: its latents, [C, H, W], or of a picture to enlarge [C, h, w]
     dilated_steps: int = 0  # of scalecrafter
+    share: np.ndarray = None  # inpainting: how much of a pixel of the canvas is drawn, [H, W]
     background: np.ndarray = None  # per window of stage 2: whether it is without an object
     latents: np.ndarray = None  # [C, H, W]; of superres the native picture's [C, h, w]
     rgb: np.ndarray = None  # superres: the whole canvas, [3, H, W] in 0..1
@@ -184,6 +188,24 @@ def start_picture(sampler, extents):
     return operations.resample(v, *picture_tables(sampler.s, (sampler.y, sampler.x), v.shape[1:], extents))
 
 
+def drawn_share(sampler):
+    """How much of each pixel of the canvas is drawn, [H, W] in 0..1."""
+    s, real = sampler.s, sampler.real
+    v = s.inpaint.transpose(2, 0, 1).astype(real) * real(np.float32(1 / 255))
+    v = operations.resample(v, *picture_tables(s, (sampler.y, sampler.x), v.shape[1:], sampler.size))
+    grey = sum(real(np.float32(weight)) * plane for weight, plane in zip((0.299, 0.587, 0.114), v))
+    grey = 1 - grey if s.inpaint_inverted else grey
+    if s.inpaint_blur > 0:
+        reach = max(1, math.ceil(2.5 * s.inpaint_blur))
+        taps = np.exp(-((np.arange(2 * reach + 1) - reach) / s.inpaint_blur) ** 2 / 2)
+        taps = (taps / taps.sum()).astype(np.float32).astype(real)
+        padded = np.pad(grey, reach, mode="reflect")
+        across = sum(t * padded[:, i:i + grey.shape[1]] for i, t in enumerate(taps))
+        grey = sum(t * across[i:i + grey.shape[0]] for i, t in enumerate(taps))
+    half = 0.5 / 255
+    return np.where(grey < half, 0, np.where(grey > 1 - half, 1, grey)).astype(real)
+
+
 def initial_noise(seed, patches, channels, h, w):
     """N(0,1), patch by patch."""
     element = np.arange(patches * channels * h * w)
@@ -216,7 +238,26 @@ class Sampler:
         self.run.start = self.bundle.encode_picture(start_picture(self, self.size), self.real)
         first, noise = self.run.table.rows[0], plan.relocate(normals, self.y.s, self.x.s)
         canvas = operations.blend(first.alpha, self.run.start, first.sigma, noise)
-        self.run.initial = np.stack([canvas[:, a::self.y.s, b::self.x.s] for a in range(self.y.s) for b in range(self.x.s)])
+        self.run.initial = self.cut(canvas)
+        if self.s.inpaint is not None:
+            self.known_noise, self.run.share = noise, drawn_share(self)
+            f = self.bundle.factor
+            cells = self.run.share.reshape(self.y.canvas, f, self.x.canvas, f).max((1, 3))
+            self.kept = np.broadcast_to((cells == 0).astype(self.real), canvas.shape)
+
+    def cut(self, canvas):
+        """A canvas as patches, [N, C, h, w]; plan.relocate is the inverse."""
+        return np.stack([canvas[:, a::self.y.s, b::self.x.s] for a in range(self.y.s) for b in range(self.x.s)])
+
+    def put_back(self, x, k):
+        """Latents after step k, of the canvas or of all patches, with the picture's in the cells that inpainting keeps."""
+        if self.s.inpaint is None:
+            return x
+        rows = self.run.table.rows
+        level = (rows[k + 1].alpha, rows[k + 1].sigma) if k + 1 < len(rows) else (self.run.table.end_alpha, self.run.table.end_sigma)
+        known = operations.blend(self.real(level[0]), self.run.start, self.real(level[1]), self.known_noise)
+        known, kept = (v if x.ndim == 3 else self.cut(v) for v in (known, self.kept))
+        return x + kept * (known - x)
 
     def steps_within(self, share):
         """Steps of those that are drawn which fall into the first `share` of the whole schedule."""
@@ -287,7 +328,7 @@ class Sampler:
         for k in range(first, self.s.steps):
             if begins(k):
                 past.forget()
-            canvas = self.advance(past, k, canvas, model_output(k, self.run.table.rows[k], canvas), k)
+            canvas = self.put_back(self.advance(past, k, canvas, model_output(k, self.run.table.rows[k], canvas), k), k)
             self.run.stage2.append(canvas)
         self.run.latents = canvas
         return self.run

@@ -38,6 +38,7 @@ import java.util.OptionalInt;
  * @param imageFit what becomes of a picture of another aspect than the one to draw
  * @param strength share of the schedule that is drawn from a picture, of a relay in the stage after its
  *     first one; empty: {@link #USUAL_STRENGTH}, of a relay what its table says
+ * @param inpaint which parts of the start picture are drawn anew; not of demofusion, relay and superres
  * @param loras LoRA files to draw with, added to the model's weights in this order
  * @param paperDefaults what is not asked for is as the method's paper and code have it, not as the
  *     evaluation of this engine chose it
@@ -64,6 +65,7 @@ public record GenerationRequest(
         @Nullable Content image,
         ImageFit imageFit,
         OptionalDouble strength,
+        InpaintOptions inpaint,
         List<Lora> loras,
         boolean paperDefaults,
         @Nullable Content latents,
@@ -101,6 +103,7 @@ public record GenerationRequest(
         Objects.requireNonNull(prompts, "prompts");
         Objects.requireNonNull(options, "options");
         Objects.requireNonNull(imageFit, "imageFit");
+        Objects.requireNonNull(inpaint, "inpaint");
         loras = List.copyOf(loras);
         if (prompt.isBlank()) {
             throw new BadRequestException(
@@ -193,6 +196,7 @@ public record GenerationRequest(
         b.image = image;
         b.imageFit = imageFit;
         b.strength = strength;
+        b.inpaint = inpaint;
         b.loras = loras;
         b.paperDefaults = paperDefaults;
         b.latents = latents;
@@ -220,6 +224,7 @@ public record GenerationRequest(
         private @Nullable Content image;
         private ImageFit imageFit = ImageFit.EXACT;
         private OptionalDouble strength = OptionalDouble.empty();
+        private InpaintOptions inpaint = InpaintOptions.DEFAULT;
         private List<Lora> loras = List.of();
         private boolean paperDefaults;
         private @Nullable Content latents;
@@ -332,6 +337,15 @@ public record GenerationRequest(
             return this;
         }
 
+        public Builder inpaint(InpaintOptions mask) {
+            inpaint = mask;
+            return this;
+        }
+
+        InpaintOptions inpaint() {
+            return inpaint;
+        }
+
         public Builder strength(double share) {
             strength = OptionalDouble.of(share);
             return this;
@@ -385,6 +399,7 @@ public record GenerationRequest(
                     image,
                     imageFit,
                     strength,
+                    inpaint,
                     loras,
                     paperDefaults,
                     latents,

@@ -265,6 +265,12 @@ public final class ReportJson {
         if (request.image() != null && request.imageFit() != ImageFit.EXACT) {
             map.put("image_fit", OptionNames.of(request.imageFit()));
         }
+        InpaintOptions inpaint = request.inpaint();
+        if (inpaint.mask() != null) {
+            map.put("inpaint", inpaint.mask().toString());
+            map.put("inpaint_blur", inpaint.blur());
+            map.put("inpaint_inverted", inpaint.inverted());
+        }
         if (report.sampling().strength().isPresent()) {
             map.put("strength", report.sampling().strength().getAsDouble());
         }

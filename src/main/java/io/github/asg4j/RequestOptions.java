@@ -249,11 +249,32 @@ public final class RequestOptions {
                                     + " drawn; of a relay, share that the stage after the first"
                                     + " runs",
                             "0.75; relay: by table",
-                            MethodOptions.DEFAULTS.keySet().stream()
-                                    .filter(m -> !m.equals("demofusion") && !m.equals("superres"))
-                                    .toList(),
+                            methodsBut("demofusion", "superres"),
                             r -> boxed(r.strength()),
                             GenerationRequest.Builder::strength),
+                    inpaint(
+                            "inpaint",
+                            OptionType.content("FILE"),
+                            "draw only what is white in this picture, which is as large as the"
+                                + " start picture; what is black keeps its pixels",
+                            "all is drawn",
+                            i -> i.mask(),
+                            InpaintOptions::withMask),
+                    inpaint(
+                            "inpaint-blur",
+                            OptionType.decimal().within(InpaintOptions.BLUR_RANGE),
+                            "standard deviation that softens the borders of the white parts,"
+                                + " pixels",
+                            "0",
+                            i -> i.blur() == 0 ? null : i.blur(),
+                            InpaintOptions::withBlur),
+                    inpaint(
+                            "inpaint-inverted",
+                            OptionType.flag(),
+                            "draw what is black instead",
+                            "",
+                            i -> i.inverted() ? true : null,
+                            InpaintOptions::withInverted),
                     GUIDE.option(
                             "guide-weight",
                             OptionType.decimal().within(GuideOptions.WEIGHT_RANGE),
@@ -546,6 +567,30 @@ public final class RequestOptions {
                 List.copyOf(MethodOptions.DEFAULTS.keySet()),
                 get,
                 set);
+    }
+
+    private static <T> RequestOption<T> inpaint(
+            String name,
+            OptionType<T> type,
+            String help,
+            String otherwise,
+            Part<InpaintOptions, T> get,
+            BiFunction<InpaintOptions, T, InpaintOptions> set) {
+        return new RequestOption<>(
+                name,
+                Section.PICTURE,
+                type,
+                help,
+                otherwise,
+                methodsBut("demofusion", "relay", "superres"),
+                request -> get.of(request.inpaint()),
+                (builder, value) -> builder.inpaint(set.apply(builder.inpaint(), value)));
+    }
+
+    private static List<String> methodsBut(String... others) {
+        return MethodOptions.DEFAULTS.keySet().stream()
+                .filter(method -> !List.of(others).contains(method))
+                .toList();
     }
 
     /** Reads a setting of a group of options. */

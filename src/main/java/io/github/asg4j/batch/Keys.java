@@ -88,6 +88,7 @@ final class Keys {
         }
         Map<String, String> inputs = new TreeMap<>();
         add(json, "image", request.image(), inputs);
+        add(json, "inpaint", request.inpaint().mask(), inputs);
         add(json, "latents", request.latents(), inputs);
         for (Lora lora : request.loras()) {
             inputs.put(lora.file().toString(), sha256(lora.file()));

@@ -5,6 +5,7 @@ import io.github.asg4j.Content;
 import io.github.asg4j.EngineInfo;
 import io.github.asg4j.GenerationRequest;
 import io.github.asg4j.ImageFit;
+import io.github.asg4j.InpaintOptions;
 import io.github.asg4j.OptionNames;
 import io.github.asg4j.PictureReport;
 import io.github.asg4j.PictureSetting;
@@ -109,6 +110,14 @@ public final class PngParameters {
         put(pairs, "Image", name(request.image()));
         if (request.image() != null && request.imageFit() != ImageFit.EXACT) {
             put(pairs, "Image fit", OptionNames.of(request.imageFit()));
+        }
+        InpaintOptions inpaint = request.inpaint();
+        if (inpaint.mask() != null) {
+            put(pairs, "Inpaint", name(inpaint.mask()));
+            put(pairs, "Mask blur", inpaint.blur());
+            if (inpaint.inverted()) {
+                put(pairs, "Inpaint inverted", true);
+            }
         }
         if (report.sampling().strength().isPresent()) {
             put(pairs, "Denoising strength", report.sampling().strength().getAsDouble());

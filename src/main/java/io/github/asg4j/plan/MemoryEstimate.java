@@ -35,6 +35,15 @@ public record MemoryEstimate(
     /** Canvases that the low band of a relay's stage takes. */
     private static final double FILTER_CANVASES = 6;
 
+    /** Canvases that a kept start picture takes: latents, noise and mask, once more by patches. */
+    private static final double KEPT_CANVASES = 6;
+
+    /** Canvases that a worker needs to put kept cells back. */
+    private static final double KEEPING_CANVASES = 4;
+
+    /** Bytes of a pixel of a kept picture: its mask and its colours. */
+    private static final double KEPT_PIXEL_BYTES = 4 + 3;
+
     /** Pictures at work where a relay's stage is refreshed. */
     private static final double REFRESHED_PICTURES = 3;
 
@@ -74,6 +83,7 @@ public record MemoryEstimate(
      * Estimates for {@code workers} workers that share their memory, without the VAE.
      *
      * @param history past predictions that the solver keeps
+     * @param inpaints whether parts of a start picture are kept
      * @param denoiser of the bundle
      * @param gpu whether it runs on GPUs
      */
@@ -85,10 +95,11 @@ public record MemoryEstimate(
             int workers,
             long weights,
             int history,
+            boolean inpaints,
             Manifest.Denoiser denoiser,
             boolean gpu) {
         int predictions = history == 0 ? 0 : history + 1;
-        double latents = 2.0 * canvas.plane() * 4;
+        double latents = (inpaints ? 2 + KEPT_CANVASES : 2) * canvas.plane() * 4;
         double buffers = 0;
         double guides = 0;
         double predicted = 0;
@@ -131,6 +142,9 @@ public record MemoryEstimate(
             }
             workspace = Math.max(workspace, rows * rowBytes(denoiser, cells, gpu));
         }
+        if (inpaints) {
+            guides += KEEPING_CANVASES * canvas.plane() * 4;
+        }
         double pixels = (double) canvas.heightPixels() * canvas.widthPixels();
         double decoded = pixels;
         double enlarged = 0;
@@ -163,7 +177,10 @@ public record MemoryEstimate(
                 (long) ((buffers + guides + predicted) * workers),
                 (long) (workspace * workers),
                 0,
-                (long) (decoded * (3 * 4 + 4) + enlarged + pixels * (3 + 3)));
+                (long)
+                        (decoded * (3 * 4 + 4)
+                                + enlarged
+                                + pixels * (3 + 3 + (inpaints ? KEPT_PIXEL_BYTES : 0))));
     }
 
     private static double windows(Stage.Windows w, Canvas canvas, double view, int predictions) {

@@ -5,6 +5,7 @@ import io.github.asg4j.BadRequestException;
 import io.github.asg4j.GenerationRequest;
 import io.github.asg4j.GuidanceInterval;
 import io.github.asg4j.GuideOptions;
+import io.github.asg4j.InpaintOptions;
 import io.github.asg4j.method.Encoders;
 import io.github.asg4j.method.Method;
 import io.github.asg4j.method.Setting;
@@ -138,6 +139,7 @@ public final class Planner {
     private int skipped(GenerationRequest request, Method method, int all) {
         boolean given = request.image() != null;
         boolean strong = request.strength().isPresent();
+        checkInpainting(request, method);
         if (method.enlargesPicture()) {
             if (strong && !method.equals(Method.of("relay"))) {
                 throw new BadRequestException(
@@ -160,6 +162,32 @@ public final class Planner {
         Encoders.require(manifest, "which --image needs", "draw without --image");
         double share = strength(request).orElseThrow();
         return all - Math.max(1, (int) Math.floor(all * share + 1e-9));
+    }
+
+    private static void checkInpainting(GenerationRequest request, Method method) {
+        InpaintOptions inpaint = request.inpaint();
+        if (inpaint.mask() == null) {
+            if (!inpaint.equals(InpaintOptions.DEFAULT)) {
+                throw new BadRequestException(
+                        "a blur or an inversion of what is painted in needs the mask: give one with"
+                                + " --inpaint, or leave them out");
+            }
+            return;
+        }
+        if (request.image() == null) {
+            throw new BadRequestException(
+                    "the mask "
+                            + inpaint.mask()
+                            + " says which parts of a start picture are drawn anew: give one with"
+                            + " --image");
+        }
+        if (method.enlargesPicture()) {
+            throw new BadRequestException(
+                    "the method "
+                            + request.method()
+                            + " enlarges a start picture and paints in none: use --method asg or"
+                            + " direct");
+        }
     }
 
     /** Share of the schedule that is drawn from the start picture; empty: the canvas begins as noise. */
@@ -258,6 +286,7 @@ public final class Planner {
                                 count,
                                 weights,
                                 history,
+                                work.request().inpaint().mask() != null,
                                 denoiser,
                                 !gpus.isEmpty());
         // What the encoder has taken it keeps.

@@ -20,6 +20,7 @@ import io.github.asg4j.planning.PlannedRequest;
 import io.github.asg4j.run.denoise.CallBuffers;
 import io.github.asg4j.run.denoise.Conditioning;
 import io.github.asg4j.run.denoise.Keep;
+import io.github.asg4j.run.denoise.KeptPicture;
 import io.github.asg4j.run.denoise.ScheduleTable;
 import io.github.asg4j.run.denoise.StageContext;
 import io.github.asg4j.run.denoise.StageRun;
@@ -33,6 +34,7 @@ import io.github.asg4j.run.report.ProgressReporter;
 import io.github.asg4j.run.report.ReportBuilder;
 import io.github.asg4j.run.start.Embeddings;
 import io.github.asg4j.run.start.GivenPicture;
+import io.github.asg4j.run.start.InpaintMask;
 import io.github.asg4j.run.start.PromptTokens;
 import io.github.asg4j.run.start.StartLatents;
 import io.github.asg4j.run.start.TextConditioning;
@@ -49,6 +51,8 @@ import io.github.asg4j.run.worker.RequestTimes;
 import io.github.asg4j.run.worker.Worker;
 import io.github.asg4j.run.worker.WorkerHook;
 import io.github.asg4j.run.worker.Workers;
+
+import org.jspecify.annotations.Nullable;
 
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
@@ -197,8 +201,10 @@ final class RequestRun implements AutoCloseable {
                 times.text(() -> devices.onFront(() -> TextConditioning.encode(context, prompts)));
         progress.event("text", 1, 1);
         StartLatents start = StartLatents.of(context, given, noised);
-        StageFactory.Stages stages =
-                StageFactory.stages(context, stageContext(text.embeddings()), scheduler, start);
+        InpaintMask mask = request.inpaint().mask() == null ? null : InpaintMask.of(context);
+        StageContext stage =
+                stageContext(text.embeddings(), mask == null ? null : kept(start, mask));
+        StageFactory.Stages stages = StageFactory.stages(context, stage, scheduler, start);
         progress.begin(stages.runs());
         LatentsRefresh refresh =
                 new LatentsRefresh(context, decoder, tiles -> byTiles(tiles, progress));
@@ -217,7 +223,7 @@ final class RequestRun implements AutoCloseable {
                         ? times.vae(() -> decoder.canvas(latents, run -> byTiles(run, progress)))
                         : enlarge(latents, decoder, upscaling, progress);
         return reports.picture(
-                pixels,
+                mask == null ? pixels : mask.composite(pixels, plan.canvas()),
                 new PictureReport.Cut(text.cut(), text.negativeCut()),
                 decoder.summary(),
                 stages.objectMask());
@@ -242,8 +248,21 @@ final class RequestRun implements AutoCloseable {
         }
     }
 
+    /** What inpainting keeps of the start picture. */
+    private KeptPicture kept(StartLatents start, InpaintMask mask) {
+        return new KeptPicture(
+                plan.canvas(),
+                planned.schedule(),
+                request.seed(),
+                context.workers(),
+                start.picture(),
+                start.noise(),
+                mask.kept(),
+                context.kernels());
+    }
+
     /** What the stages are made with. */
-    private StageContext stageContext(Embeddings texts) {
+    private StageContext stageContext(Embeddings texts, @Nullable KeptPicture kept) {
         Workers team = context.workers();
         Conditioning conditioning =
                 new Conditioning(
@@ -263,6 +282,7 @@ final class RequestRun implements AutoCloseable {
                 team,
                 plan.viewBatch(),
                 audience.keep(),
+                kept,
                 new Size(plan.canvas().widthPixels(), plan.canvas().heightPixels()));
     }
 

@@ -278,8 +278,11 @@ final class Jobs implements AutoCloseable {
     private static long bytes(Job job) {
         Job.Result result = job.result();
         long picture = result == null ? 0 : result.file().length;
-        return picture
-                + (job.request().image() instanceof Content.OfBytes start ? start.size() : 0);
+        return picture + size(job.request().image()) + size(job.request().inpaint().mask());
+    }
+
+    private static long size(@Nullable Content content) {
+        return content instanceof Content.OfBytes bytes ? bytes.size() : 0;
     }
 
     // What the drawer does.

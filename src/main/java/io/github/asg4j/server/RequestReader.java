@@ -29,6 +29,9 @@ final class RequestReader {
     /** Options whose values are files or folders of the machine. */
     private static final Set<String> FILES = Set.of("latents", "dump", "loras");
 
+    /** Options whose values are pictures, which come along. */
+    private static final List<String> PICTURES = List.of("image", "inpaint");
+
     private static final Set<String> KEYS =
             RequestOptions.ALL.stream().map(RequestOption::key).collect(Collectors.toSet());
 
@@ -72,9 +75,14 @@ final class RequestReader {
         if (!given.has("seed") || given.path("seed").bigIntegerValue().longValueExact() == -1) {
             given.put("seed", random.nextLong(SEEDS));
         }
-        byte[] content = picture == null ? image(given.remove("image")) : picture;
-        if (content != null) {
-            given.putObject("image").put("base64", Base64.getEncoder().encodeToString(content));
+        if (picture != null) {
+            put(given, "image", picture);
+        }
+        for (String key : PICTURES) {
+            byte[] content = picture(key, given.remove(key));
+            if (content != null) {
+                put(given, key, content);
+            }
         }
         GenerationRequest first = RequestJson.read(given.toString());
         List<GenerationRequest> all = new ArrayList<>();
@@ -91,20 +99,26 @@ final class RequestReader {
         }
     }
 
-    private static byte @Nullable [] image(@Nullable JsonNode value) {
+    private static void put(ObjectNode given, String key, byte[] content) {
+        given.putObject(key).put("base64", Base64.getEncoder().encodeToString(content));
+    }
+
+    private static byte @Nullable [] picture(String key, @Nullable JsonNode value) {
         if (value == null) {
             return null;
         }
         if (value.isTextual()) {
-            return decode("image", value.asText());
+            return decode(key, value.asText());
         }
         if (value.isObject() && value.size() == 1 && value.path("base64").isTextual()) {
-            return decode("image", value.path("base64").asText());
+            return decode(key, value.path("base64").asText());
         }
         throw Refusal.invalidValue(
-                "image",
-                "\"image\" is the picture itself, as in {\"base64\": \"iVBOR...\"}; no file of the"
-                        + " server can be named");
+                key,
+                "\""
+                        + key
+                        + "\" is the picture itself, as in {\"base64\": \"iVBOR...\"}; no file of"
+                        + " the server can be named");
     }
 
     /**
@@ -139,16 +153,23 @@ final class RequestReader {
         }
     }
 
-    /** A request as it came, so that it can be sent again; its start picture is only named. */
+    /** A request as it came, so that it can be sent again; its pictures are only named. */
     static ObjectNode json(GenerationRequest request) {
+        GenerationRequest bare =
+                request.toBuilder().image(null).inpaint(request.inpaint().withMask(null)).build();
         ObjectNode json =
                 Json.read(
-                        RequestJson.write(request.toBuilder().image(null).build())
+                        RequestJson.write(bare)
                                 .getBytes(java.nio.charset.StandardCharsets.US_ASCII));
-        if (request.image() instanceof Content.OfBytes bytes) {
-            json.putObject("image").put("sha256", bytes.sha256());
-        }
+        name(json, "image", request.image());
+        name(json, "inpaint", request.inpaint().mask());
         return json;
+    }
+
+    private static void name(ObjectNode json, String key, @Nullable Content picture) {
+        if (picture instanceof Content.OfBytes bytes) {
+            json.putObject(key).put("sha256", bytes.sha256());
+        }
     }
 
     /** Keys that mean nothing here, but for those that a client may send in vain. */

@@ -109,9 +109,13 @@ final class WebUiApi {
         requireCheckpoint(studio, body.path("override_settings").path("sd_model_checkpoint"));
         ObjectNode fields = Json.object();
         for (var field : body.properties()) {
-            boolean meant = !field.getKey().equals("scheduler") && !field.getKey().equals("image");
-            if (meant && RequestReader.isOption(field.getKey())) {
-                fields.set(field.getKey(), field.getValue());
+            String key = field.getKey();
+            // These mean other things there: a mask of img2img is a picture.
+            boolean other =
+                    List.of("scheduler", "image").contains(key)
+                            || (fromPicture && key.equals("mask"));
+            if (!other && RequestReader.isOption(key)) {
+                fields.set(key, field.getValue());
             }
         }
         copy(body, "cfg_scale", fields, "guidance_scale");
@@ -128,6 +132,7 @@ final class WebUiApi {
         if (fromPicture) {
             picture = startPicture(body);
             copy(body, "denoising_strength", fields, "strength");
+            mask(body, fields);
             fit(body, fields);
         }
         int count = count(body, "batch_size") * count(body, "n_iter");
@@ -213,6 +218,18 @@ final class WebUiApi {
         fields.put("size", width + "x" + height);
     }
 
+    /** White parts of a mask are drawn. */
+    private static void mask(ObjectNode body, ObjectNode fields) {
+        if (!body.hasNonNull("mask")) {
+            return;
+        }
+        copy(body, "mask", fields, "inpaint");
+        fields.put("inpaint_blur", body.path("mask_blur").asDouble(4)); // as there
+        if (body.path("inpainting_mask_invert").asInt() == 1) {
+            fields.put("inpaint_inverted", true);
+        }
+    }
+
     /** "Just resize", "crop and resize", "resize and fill". */
     private static void fit(ObjectNode body, ObjectNode fields) {
         List<String> modes = List.of("stretch", "crop", "pad");
@@ -257,10 +274,6 @@ final class WebUiApi {
     }
 
     private static byte[] startPicture(ObjectNode body) {
-        if (body.hasNonNull("mask")) {
-            throw Refusal.invalidValue(
-                    "mask", "\"mask\": pictures are not painted in here, leave it out");
-        }
         JsonNode pictures = body.path("init_images");
         if (!pictures.isArray() || pictures.size() != 1 || !pictures.get(0).isTextual()) {
             throw Refusal.invalidValue(

@@ -17,6 +17,7 @@ import io.github.asg4j.GenerationRequest;
 import io.github.asg4j.GuidanceInterval;
 import io.github.asg4j.GuideOptions;
 import io.github.asg4j.ImageFit;
+import io.github.asg4j.InpaintOptions;
 import io.github.asg4j.LegOptions;
 import io.github.asg4j.MethodOptions;
 import io.github.asg4j.MethodOptions.AsgOptions;
@@ -193,6 +194,14 @@ class GoldenPipelineTest {
                                         : Content.file(GOLDENS.resolve(picture.asText())))
                         .imageFit(value(ImageFit.class, s, "image_fit"))
                         .dumpDirectory(dump);
+        JsonNode mask = s.get("inpaint");
+        if (!mask.isNull()) {
+            request.inpaint(
+                    InpaintOptions.DEFAULT
+                            .withMask(Content.file(GOLDENS.resolve(mask.asText())))
+                            .withBlur(s.get("inpaint_blur").asDouble())
+                            .withInverted(s.get("inpaint_inverted").asBoolean()));
+        }
         if (!s.get("strength").isNull()) {
             request.strength(s.get("strength").asDouble());
         }

@@ -12,6 +12,7 @@ import io.github.asg4j.Engine;
 import io.github.asg4j.GeneratedImage;
 import io.github.asg4j.GenerationRequest;
 import io.github.asg4j.ImageFit;
+import io.github.asg4j.InpaintOptions;
 import io.github.asg4j.PlanReport;
 import io.github.asg4j.ReportJson;
 import io.github.asg4j.RequestJson;
@@ -26,10 +27,13 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
+import java.awt.image.BufferedImage;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.stream.Collectors;
+
+import javax.imageio.ImageIO;
 
 /**
  * Pictures that are drawn from another one, by noise of a middle level; the values of their latents are
@@ -150,6 +154,108 @@ class StartPictureTest {
     void requestsAreReadBack() {
         GenerationRequest request =
                 request("asg").strength(0.4).imageFit(ImageFit.STRETCH).image(SQUARE).build();
+        assertEquals(request, RequestJson.read(RequestJson.write(request)));
+    }
+
+    private static GenerationRequest.Builder painted(String method, InpaintOptions inpaint) {
+        return request(method).image(picture("start-2x.png")).strength(0.8).inpaint(inpaint);
+    }
+
+    private static byte[] rgb(GeneratedImage image) {
+        byte[] rgb = new byte[image.rgb().remaining()];
+        image.rgb().duplicate().get(rgb);
+        return rgb;
+    }
+
+    /** Where the mask is black the bytes are those of the given picture; white parts are drawn. */
+    @ParameterizedTest
+    @ValueSource(strings = {"asg", "cutdiffusion", "multidiffusion", "direct"})
+    void whatIsNotMaskedKeepsItsBytes(String method) throws IOException {
+        InpaintOptions inpaint = InpaintOptions.DEFAULT.withMask(picture("mask-2x.png"));
+        byte[] drawn = rgb(draw(painted(method, inpaint)));
+        byte[] inverse = rgb(draw(painted(method, inpaint.withInverted(true))));
+        BufferedImage given = image("start-2x.png");
+        BufferedImage mask = image("mask-2x.png");
+        int changed = 0;
+        for (int y = 0; y < 128; y++) {
+            for (int x = 0; x < 128; x++) {
+                boolean white = (mask.getRGB(x, y) & 255) == 255;
+                int kept = given.getRGB(x, y) & 0xffffff;
+                assertEquals(kept, pixel(white ? inverse : drawn, x, y), x + "," + y);
+                changed += pixel(white ? drawn : inverse, x, y) == kept ? 0 : 1;
+            }
+        }
+        assertTrue(changed > 128 * 128 * 0.9, changed + " pixels changed");
+    }
+
+    private static BufferedImage image(String name) throws IOException {
+        return ImageIO.read(Tiny.resource("goldens").resolve(name).toFile());
+    }
+
+    private static int pixel(byte[] rgb, int x, int y) {
+        int at = 3 * (128 * y + x);
+        return (rgb[at] & 255) << 16 | (rgb[at + 1] & 255) << 8 | rgb[at + 2] & 255;
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"asg", "cutdiffusion", "multidiffusion"})
+    void paintedBytesAreTheSameForAnyWorkers(String method) {
+        InpaintOptions inpaint =
+                InpaintOptions.DEFAULT.withMask(picture("mask-2x.png")).withBlur(3);
+        GenerationRequest request = painted(method, inpaint).viewBatch(2).build();
+        String first = null;
+        for (int workers = 1; workers <= 3; workers++) {
+            int pause = workers;
+            try (Engine engine = TestEngines.open(Tiny.options(workers), p -> Tiny.sleep(pause))) {
+                String hash = Tiny.hash(engine.submit(request).join());
+                first = first == null ? hash : first;
+                assertEquals(first, hash, workers + " workers");
+            }
+        }
+    }
+
+    @Test
+    void masksThatMakeNoSenseAreRefused() {
+        InpaintOptions mask = InpaintOptions.DEFAULT.withMask(picture("mask-2x.png"));
+        refused("64x64", () -> draw(request("direct").inpaint(mask)));
+        refused("give one with --image", () -> plan(request("direct").image(null).inpaint(mask)));
+        refused("paints in none", () -> plan(request("superres").inpaint(mask)));
+        refused(
+                "needs the mask",
+                () -> plan(request("asg").inpaint(mask.withMask(null).withBlur(2))));
+        refused("between 0 and 64", () -> mask.withBlur(-1));
+        Content white = picture("start-2x.png");
+        Path black = folder.resolve("black.png");
+        try {
+            ImageIO.write(
+                    new BufferedImage(128, 128, BufferedImage.TYPE_INT_RGB), "png", black.toFile());
+        } catch (IOException e) {
+            throw new java.io.UncheckedIOException(e);
+        }
+        refused(
+                "leaves nothing to draw",
+                () ->
+                        draw(
+                                request("direct")
+                                        .image(white)
+                                        .inpaint(mask.withMask(Content.file(black)))));
+    }
+
+    @Test
+    void theReportSaysWhatWasPainted() {
+        InpaintOptions inpaint =
+                InpaintOptions.DEFAULT
+                        .withMask(picture("mask-2x.png"))
+                        .withBlur(2)
+                        .withInverted(true);
+        GeneratedImage image = draw(painted("direct", inpaint));
+        var json = ReportJson.map(image.report());
+        assertTrue(String.valueOf(json.get("inpaint")).endsWith("mask-2x.png"));
+        assertEquals(2.0, json.get("inpaint_blur"));
+        assertEquals(true, json.get("inpaint_inverted"));
+        String text = PngParameters.text(image.report());
+        assertTrue(text.contains("Mask blur: 2, Inpaint inverted: true"), text);
+        GenerationRequest request = painted("direct", inpaint).build();
         assertEquals(request, RequestJson.read(RequestJson.write(request)));
     }
 

@@ -188,6 +188,11 @@ class WebUiApiTest {
         HttpResponse<String> masked =
                 server.post("/sdapi/v1/img2img", enlarge.put("mask", "iVBO").toString());
         assertEquals(400, masked.statusCode());
+        enlarge.put("mask", first.path("images").get(0).asText()).put("mask_blur", 2);
+        HttpResponse<String> painted = server.post("/sdapi/v1/img2img", enlarge.toString());
+        assertEquals(200, painted.statusCode(), painted::body);
+        assertTrue(json(painted).path("info").asText().contains("Mask blur: 2"), painted::body);
+        assertTrue(json(painted).path("parameters").path("mask").isNull());
 
         ObjectNode extra =
                 TestServer.JSON

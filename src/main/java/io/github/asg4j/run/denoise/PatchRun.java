@@ -358,7 +358,10 @@ public final class PatchRun extends StageRun {
         MemorySegment none = MemorySegment.NULL;
         MemorySegment row = predictions.row(k);
         StepHistory history = (movesPredictions(k) ? p.moved : p.inPlace).of(k);
-        MemorySegment next = p.slots[(k + 1) % latents.length];
+        KeptPicture kept = context.kept();
+        MemorySegment after = p.slots[(k + 1) % latents.length];
+        MemorySegment next =
+                kept == null ? after : kept.stepped(worker).asSlice(0, after.byteSize());
         MemorySegment found = worker.calls().found();
         boolean keyed = patches.guided() && p.holdsKeyPatch();
         boolean pulls = patches.guided() && p.count > (keyed ? 1 : 0);
@@ -379,6 +382,9 @@ public final class PatchRun extends StageRun {
         GuidedStep step = begin(p, row, p.count, next, x).found(found).noise(random);
         kernels.guidedStep(guided(step.history(history), p, k, guideOut, guide, mask));
         worker.calls().watch(patches, k);
+        if (kept != null) {
+            kept.putBackPatches(worker, after, next, p.first, p.count, frame(k), t);
+        }
         predictions.publish(worker, k, p.unit);
         publish(worker, p, k, publishes);
         row = table.cleanRows[t];

@@ -218,11 +218,19 @@ public final class ScaleCrafterRun extends StageRun {
         predictions.acquire(worker, k, 0);
         StepHistory history = predictions.history(worker, k);
         SharedTensor next = latents[(k + 1) % latents.length];
-        step(worker, next, x, output, predictions.row(k), random, history);
+        KeptPicture kept = context.kept();
+        MemorySegment out = kept == null ? next.on(worker) : kept.stepped(worker);
+        step(worker, out, x, output, predictions.row(k), random, history);
+        if (kept != null) {
+            kept.putBack(worker, next.on(worker), out, 0, canvas.height(), k);
+        }
+        next.publish(worker, 0);
         predictions.publish(worker, k, 0);
         if (previewStep() == k) {
             MemorySegment none = MemorySegment.NULL;
-            step(worker, preview, x, output, table.cleanRows[k], none, StepHistory.NONE);
+            MemorySegment clean = preview.on(worker);
+            step(worker, clean, x, output, table.cleanRows[k], none, StepHistory.NONE);
+            preview.publish(worker, 0);
         }
         worker.endKernels();
     }
@@ -247,7 +255,7 @@ public final class ScaleCrafterRun extends StageRun {
 
     private void step(
             Worker worker,
-            SharedTensor to,
+            MemorySegment to,
             MemorySegment x,
             MemorySegment output,
             MemorySegment row,
@@ -259,12 +267,11 @@ public final class ScaleCrafterRun extends StageRun {
                 .windowStep(
                         steps.of(worker)
                                 .begin(row, canvas.channels(), h, w)
-                                .canvas(to.on(worker), x)
+                                .canvas(to, x)
                                 .windows(output, start.on(worker), 1, h, w)
                                 .weights(weightY.on(worker), weightX.on(worker))
                                 .noise(random)
                                 .history(history));
-        to.publish(worker, 0);
     }
 
     @Override

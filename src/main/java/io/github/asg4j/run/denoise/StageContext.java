@@ -6,6 +6,8 @@ import io.github.asg4j.model.Denoiser;
 import io.github.asg4j.plan.Canvas;
 import io.github.asg4j.run.worker.Workers;
 
+import org.jspecify.annotations.Nullable;
+
 import java.util.List;
 
 /**
@@ -17,6 +19,7 @@ import java.util.List;
  * @param workers who carry the stages out
  * @param viewBatch the most views of a call
  * @param keep what is kept beyond what the picture needs
+ * @param kept the start picture's parts that inpainting keeps; null: all is drawn
  * @param told pixels that the network is told of the picture (SDXL's time_ids)
  */
 public record StageContext(
@@ -26,6 +29,7 @@ public record StageContext(
         Workers workers,
         int viewBatch,
         Keep keep,
+        @Nullable KeptPicture kept,
         Size told) {
     public Canvas canvas() {
         return conditioning.canvas();
@@ -34,11 +38,11 @@ public record StageContext(
     /** The same with another network, by worker. */
     public StageContext with(List<Denoiser> denoisers) {
         return new StageContext(
-                conditioning.with(denoisers), table, seed, workers, viewBatch, keep, told);
+                conditioning.with(denoisers), table, seed, workers, viewBatch, keep, kept, told);
     }
 
     /** The same where the network is told of another size. */
     public StageContext telling(Size pixels) {
-        return new StageContext(conditioning, table, seed, workers, viewBatch, keep, pixels);
+        return new StageContext(conditioning, table, seed, workers, viewBatch, keep, kept, pixels);
     }
 }

@@ -40,6 +40,7 @@ public final class WindowRun extends StageRun {
     /** What low frequencies get instead; null: nothing, and the step is one kernel. */
     private final @Nullable LowBandStep lowBand;
 
+    private final @Nullable KeptPicture kept;
     private final SharedTensor preview;
     private final Memory memory;
 
@@ -86,6 +87,7 @@ public final class WindowRun extends StageRun {
         this.table = context.table();
         this.strips = strips;
         this.start = start;
+        kept = context.kept();
         onHost = workers.onHost();
         memory = workers.memory();
         views =
@@ -209,7 +211,13 @@ public final class WindowRun extends StageRun {
         predictions.acquire(worker, k, strip);
         StepHistory history = predictions.history(worker, k);
         if (lowBand == null) {
-            views.step(worker, strip, next.on(worker), x, k, predictions.row(k), random, history);
+            MemorySegment out = kept == null ? next.on(worker) : kept.stepped(worker);
+            views.step(worker, strip, out, x, k, predictions.row(k), random, history);
+            if (kept != null) {
+                int t = windows.firstStep() + k;
+                int row = strips.firstRow(strip);
+                kept.putBack(worker, next.on(worker), out, row, strips.rows(strip), t);
+            }
         } else {
             int past = predictions.past(k);
             lowBand.step(worker, next.on(worker), x, k, past, random, history);

@@ -54,9 +54,21 @@ public final class GivenPicture {
             Memory memory,
             float scale,
             float shift) {
+        StartPicture given = StartPicture.read(file, memory);
+        return resampled(context, file, given, extent, memory, scale, shift);
+    }
+
+    /** The same of a picture that was read already. */
+    static MemorySegment resampled(
+            RequestContext context,
+            Content file,
+            StartPicture given,
+            Extent extent,
+            Memory memory,
+            float scale,
+            float shift) {
         Canvas canvas = context.canvas();
         GenerationRequest request = context.request();
-        StartPicture given = StartPicture.read(file, memory);
         if (request.imageFit() == ImageFit.EXACT) {
             checkAspect(file, given, canvas);
         }

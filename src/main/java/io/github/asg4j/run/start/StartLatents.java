@@ -26,9 +26,14 @@ import java.util.List;
  * @param picture latents of the start picture, [C, h, w] of a patch or [C, H, W] of the canvas; NULL:
  *     none was given
  * @param first what the first stage begins with: the canvas, or the latents of a picture to enlarge
+ * @param noise of N(0, 1) that a start picture was noised with, [C, H, W]; NULL: there is none
  */
 public record StartLatents(
-        MemorySegment patches, MemorySegment canvas, MemorySegment picture, MemorySegment first) {
+        MemorySegment patches,
+        MemorySegment canvas,
+        MemorySegment picture,
+        MemorySegment first,
+        MemorySegment noise) {
 
     /**
      * Draws the noise of a request, or reads the latents that it gives (SPEC §1, §7).
@@ -68,14 +73,16 @@ public record StartLatents(
                 canvas.x().patches(),
                 canvas.y().patch(),
                 canvas.x().patch());
+        MemorySegment noise = MemorySegment.NULL;
         if (noised) {
             Level level = context.planned().schedule().levels().getFirst();
             float alpha = (float) level.alpha();
-            kernels.blend(latents, picture, latents, canvas.plane(), alpha, (float) level.sigma());
+            noise = memory.floats(canvas.plane(), "noise of the start picture").copyFrom(latents);
+            kernels.blend(latents, picture, noise, canvas.plane(), alpha, (float) level.sigma());
             cut(kernels, canvas, patches, latents);
         }
         boolean enlarged = picture.byteSize() > 0 && !noised;
-        return new StartLatents(patches, latents, picture, enlarged ? picture : latents);
+        return new StartLatents(patches, latents, picture, enlarged ? picture : latents, noise);
     }
 
     private static void cut(
