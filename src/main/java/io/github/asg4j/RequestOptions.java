@@ -256,7 +256,7 @@ public final class RequestOptions {
                             "inpaint",
                             OptionType.content("FILE"),
                             "draw only what is white in this picture, which is as large as the"
-                                + " start picture; what is black keeps its pixels",
+                                    + " start picture; what is black keeps its pixels",
                             "all is drawn",
                             i -> i.mask(),
                             InpaintOptions::withMask),
@@ -264,7 +264,7 @@ public final class RequestOptions {
                             "inpaint-blur",
                             OptionType.decimal().within(InpaintOptions.BLUR_RANGE),
                             "standard deviation that softens the borders of the white parts,"
-                                + " pixels",
+                                    + " pixels",
                             "0",
                             i -> i.blur() == 0 ? null : i.blur(),
                             InpaintOptions::withBlur),

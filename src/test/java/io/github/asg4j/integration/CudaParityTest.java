@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.asg4j.AttentionReport;
+import io.github.asg4j.Content;
 import io.github.asg4j.Engine;
 import io.github.asg4j.EngineOptions;
 import io.github.asg4j.GeneratedImage;
@@ -13,6 +14,7 @@ import io.github.asg4j.GenerationEvent;
 import io.github.asg4j.GenerationListener;
 import io.github.asg4j.GenerationRequest;
 import io.github.asg4j.GuideOptions;
+import io.github.asg4j.InpaintOptions;
 import io.github.asg4j.LegOptions;
 import io.github.asg4j.MethodOptions.AsgOptions;
 import io.github.asg4j.MethodOptions.RelayOptions;
@@ -99,7 +101,22 @@ class CudaParityTest {
                         .viewBatch(1)
                         .build(),
                 Tiny.request().method("multidiffusion").scheduler("dpmpp_2m").viewBatch(1).build(),
-                Tiny.request().method("demofusion").scheduler("dpmpp_2m_karras").build());
+                Tiny.request().method("demofusion").scheduler("dpmpp_2m_karras").build(),
+                painted("asg").viewBatch(2).build(),
+                painted("cutdiffusion").scheduler("dpmpp_2m").viewBatch(1).build(),
+                painted("multidiffusion").scheduler("ddim").eta(1).viewBatch(1).build());
+    }
+
+    private static GenerationRequest.Builder painted(String method) {
+        Path pictures = Tiny.resource("goldens");
+        return Tiny.request()
+                .method(method)
+                .image(Content.file(pictures.resolve("start-2x.png")))
+                .strength(0.8)
+                .inpaint(
+                        InpaintOptions.DEFAULT
+                                .withMask(Content.file(pictures.resolve("mask-2x.png")))
+                                .withBlur(2));
     }
 
     private static GenerationRequest.Builder relay(LegOptions.Preset preset) {

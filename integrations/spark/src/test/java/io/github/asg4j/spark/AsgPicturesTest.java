@@ -124,8 +124,8 @@ class AsgPicturesTest {
         Dataset<Row> rows =
                 sql(
                         "SELECT * FROM VALUES ('a red ball', 2, 7.5, null, 11), ('a blue cube', 3,"
-                            + " null, 'direct', 12) AS t(prompt, steps, guidance_scale, method,"
-                            + " id)");
+                                + " null, 'direct', 12) AS t(prompt, steps, guidance_scale, method,"
+                                + " id)");
         Dataset<Row> drawn = pictures("keep", "id").draw(rows).cache();
 
         assertEquals(
@@ -166,7 +166,7 @@ class AsgPicturesTest {
         Dataset<Row> rows =
                 sql(
                         "SELECT * FROM VALUES ('a red ball', '2'), ('a blue cube', 'many'), (null,"
-                            + " '2'), ('a big ball', '1001') AS t(prompt, steps)");
+                                + " '2'), ('a big ball', '1001') AS t(prompt, steps)");
         List<String> errors = SparkTables.strings(pictures().draw(rows), "error");
         assertEquals(4, errors.size());
         assertEquals("\"steps\": 'many' is no whole number, as in 20", errors.get(0));
@@ -192,7 +192,7 @@ class AsgPicturesTest {
         assertTrue(unknown.endsWith("name it in \"keep\""), unknown);
         assertEquals(
                 "the column \"steps\" is of type array<int>: options are text, numbers or booleans;"
-                    + " name it in \"keep\" if it is none",
+                        + " name it in \"keep\" if it is none",
                 refused("SELECT 'a' AS prompt, array(1) AS steps"));
         assertEquals(
                 "the column \"view-batch\" is there twice",
@@ -332,7 +332,7 @@ class AsgPicturesTest {
         Dataset<Row> rows =
                 sql(
                         "SELECT * FROM VALUES ('a ball', 1), ('a cube', 2), ('a ball', 3), (null,"
-                            + " 4) AS t(prompt, id)");
+                                + " 4) AS t(prompt, id)");
         Dataset<Row> named = pictures("keep", "id").names(rows).cache();
         assertEquals(List.of("prompt", "id", "key", "request", "error"), List.of(named.columns()));
         assertEquals(4, named.count());

@@ -184,7 +184,7 @@ class DrawTableTest {
                 misuse("--in", "a.csv", "--out", "b", "--pictures-per-job", "0"));
         assertEquals(
                 "what 'a' is cannot be told from its ending: give --format parquet, orc, csv, json"
-                    + " or text",
+                        + " or text",
                 misuse("--in", "a", "--out", "b"));
         assertTrue(misuse("--colour", "red").startsWith("unknown option \"colour\""));
     }
