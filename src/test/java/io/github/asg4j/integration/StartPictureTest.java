@@ -194,7 +194,7 @@ class StartPictureTest {
 
     private static int pixel(byte[] rgb, int x, int y) {
         int at = 3 * (128 * y + x);
-        return (rgb[at] & 255) << 16 | (rgb[at + 1] & 255) << 8 | rgb[at + 2] & 255;
+        return (rgb[at] & 255) << 16 | (rgb[at + 1] & 255) << 8 | (rgb[at + 2] & 255);
     }
 
     @ParameterizedTest
