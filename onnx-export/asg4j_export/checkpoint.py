@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from diffusers import (
     AutoencoderKL,
+    LatentConsistencyModelPipeline,
     SD3Transformer2DModel,
     StableDiffusion3Pipeline,
     StableDiffusionPipeline,
@@ -22,16 +23,26 @@ from transformers import AutoTokenizer, CLIPTextModel, CLIPTextModelWithProjecti
 
 from .errors import ExportError
 from .families import Family, Sd3Family, TextPlan, UNetFamily, complete
-from .lora import Lora, merge
+from .lora import Layer, Lora, layers_of
 from .schedulers import manifest_entry
 from .weights import PRECISIONS, Weights
 
-#: pipelines whose attention is exported as ONNX Runtime's operator, and the class that reads their single files
+#: pipelines whose attention is exported as ONNX Runtime's operator, and the class that reads their single files. Those for other tasks
+#: are there for folders whose denoiser is a plain one; a denoiser with further inputs is refused by its configuration
 PIPELINES = {
     "StableDiffusionPipeline": StableDiffusionPipeline,
     "StableDiffusionXLPipeline": StableDiffusionXLPipeline,
     "StableDiffusion3Pipeline": StableDiffusion3Pipeline,
+    "LatentConsistencyModelPipeline": LatentConsistencyModelPipeline,
+    "StableDiffusionImg2ImgPipeline": StableDiffusionPipeline,
+    "StableDiffusionInpaintPipeline": StableDiffusionPipeline,
+    "StableDiffusionInstructPix2PixPipeline": StableDiffusionPipeline,
+    "StableDiffusionDepth2ImgPipeline": StableDiffusionPipeline,
+    "StableDiffusionUpscalePipeline": StableDiffusionPipeline,
+    "StableDiffusionXLImg2ImgPipeline": StableDiffusionXLPipeline,
+    "StableDiffusionXLInpaintPipeline": StableDiffusionXLPipeline,
 }
+_PLAIN = ("StableDiffusionPipeline", "StableDiffusionXLPipeline", "StableDiffusion3Pipeline", "LatentConsistencyModelPipeline")
 #: what the demo model's index says, and an index that says nothing: attention is exported plainly
 _GENERIC = "DiffusionPipeline"
 
@@ -43,40 +54,44 @@ _MODELS = {
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A folder with model_index.json; ``vae_folder`` replaces its autoencoder."""
+    """A folder with model_index.json; ``vae_folder`` replaces its autoencoder, ``clip_skip`` counts the text encoder's layers from the end."""
 
     folder: Path
     index: dict[str, Any]
     precision: str
     loras: tuple[Lora, ...] = ()
     vae_folder: Path | None = None
+    clip_skip: int = 1
 
     @staticmethod
     def open(folder: Path, precision: str = "fp32", loras: tuple[Lora, ...] = (), vae_folder: Path | None = None) -> Checkpoint:
+        checkpoint = Checkpoint.configured(folder, precision, loras, vae_folder)
+        checkpoint.require_weights()
+        return checkpoint
+
+    @staticmethod
+    def configured(
+        folder: Path, precision: str = "fp32", loras: tuple[Lora, ...] = (), vae_folder: Path | None = None, clip_skip: int = 1
+    ) -> Checkpoint:
+        """By its configurations alone: refuses at once what would otherwise be missed after minutes. Weights need not be there."""
         index = read_json(folder / "model_index.json")
         pipeline = index.get("_class_name", _GENERIC)
         if pipeline not in (*PIPELINES, _GENERIC):
-            raise ExportError(f"{folder} is a {pipeline}; known are {', '.join(PIPELINES)}")
+            raise ExportError(f"{folder} is a {pipeline}; known are {', '.join(_PLAIN)}")
         if vae_folder is not None and not (vae_folder / "config.json").is_file():
             vae_folder = vae_folder / "vae"
-        checkpoint = Checkpoint(folder, index, precision, loras, vae_folder)
-        checkpoint._require_parts()
-        parts = {"denoiser", *checkpoint.encoders}
-        for lora in loras:
-            for part in lora.changes.keys() - parts:
-                raise ExportError(f"LoRA {lora.file} changes {part}, which {folder} does not have")
+        checkpoint = Checkpoint(folder, index, precision, loras, vae_folder, clip_skip)
+        checkpoint._require_configurations()
+        checkpoint._require_loras()
         return checkpoint
 
-    def _require_parts(self) -> None:
-        """Refuses at once what would otherwise be missed after minutes."""
-        tokenizers = [part.replace("text_encoder", "tokenizer") for part in self.encoders]
-        for part in (self.family.part, "vae", "scheduler", *self.encoders, *tokenizers):
+    def _require_configurations(self) -> None:
+        for part in (self.family.part, "vae", "scheduler", *self.encoders, *self._tokenizers):
             if not self.path(part).is_dir():
                 raise ExportError(f"{self.path(part)} is missing: not a whole diffusers checkpoint")
         if not self.encoders:
             raise ExportError(f"{self.folder} has no text encoder: model_index.json names none under text_encoder")
-        parts = (*self.encoders, self.family.part, "vae")
-        for part in parts:
+        for part in self._networks:
             self._class(part)
         if self.vae_folder is not None:
             self._require_same_latents()
@@ -85,12 +100,44 @@ class Checkpoint:
             if vae[option] is not None:
                 raise ExportError(f"{self.path('vae')} has {option}: latents with a mean or a spread for each channel are not supported")
         self.family.require_known(vae)
-        self.text()
+        text = self.text()
+        layers = min(config.get("num_hidden_layers", 12) for config in map(self.config, self.encoders))
+        if not 1 <= self.clip_skip <= layers or (self.clip_skip > 1 and (text.penultimate or text.pooled)):
+            raise ExportError(
+                f"--clip-skip {self.clip_skip}: "
+                + ("Stable Diffusion XL and 3 take the layer before the last, which cannot be changed" if text.penultimate or text.pooled
+                   else f"give 1, the text encoder's last layer, to {layers}, its first")
+            )
         self.scheduler()
-        for part in parts:
+
+    def _require_loras(self) -> None:
+        for lora in self.loras:
+            for part in lora.changes:
+                own = self.family.part if part == "denoiser" else part
+                if own not in self._networks:
+                    raise ExportError(f"LoRA {lora.file} changes {part}, which {self.folder} does not have")
+                lora.require_fits(part, self._layers(own), str(self.folder))
+
+    def _layers(self, part: str) -> dict[str, Layer]:
+        """By the part's configuration: a network without memory."""
+        cls = self._class(part)
+        with torch.device("meta"):
+            return layers_of(cls(cls.config_class.from_pretrained(self.path(part))) if part in self.encoders else cls.from_config(self.config(part)))
+
+    def require_weights(self) -> None:
+        """Refuses weights that are missing, damaged, or too large for the memory."""
+        for part in self._networks:
             weights = Weights.of(self.path(part), self.precision_of(part))
             weights.require_whole()
             weights.require_memory(PRECISIONS[self.precision_of(part)])
+
+    @property
+    def _networks(self) -> list[str]:
+        return [*self.encoders, self.family.part, "vae"]
+
+    @property
+    def _tokenizers(self) -> list[str]:
+        return [part.replace("text_encoder", "tokenizer") for part in self.encoders]
 
     def _require_same_latents(self) -> None:
         """``--vae`` has to decode the latents of this checkpoint's denoiser."""
@@ -118,8 +165,14 @@ class Checkpoint:
     @property
     def encoders(self) -> list[str]:
         """Parts that encode text, in the pipeline's order; a part that the index leaves out (T5) is not among them."""
-        names = ("text_encoder", "text_encoder_2", "text_encoder_3")
-        return [name for name in names if self.index.get(name, [None, None])[1] is not None]
+        found = []
+        for name in ("text_encoder", "text_encoder_2", "text_encoder_3"):
+            entry = self.index.get(name) or [None, None]
+            if not isinstance(entry, list) or len(entry) != 2:
+                raise ExportError(f"{self.folder / 'model_index.json'}: {name} is {entry}, expected is its library and its class")
+            if entry[1] is not None:
+                found.append(name)
+        return found
 
     def path(self, part: str) -> Path:
         return self.vae_folder if part == "vae" and self.vae_folder is not None else self.folder / part
@@ -141,13 +194,13 @@ class Checkpoint:
         weights = Weights.of(folder, precision)
         weights.require_memory(dtype)
         extra: dict[str, object] = {"attn_implementation": "eager"} if part in self.encoders else {}
-        try:
-            model, said = self._class(part).from_pretrained(
-                folder, torch_dtype=dtype, variant=weights.variant, use_safetensors=True, output_loading_info=True, **extra)
-        except (OSError, ValueError, RuntimeError) as error:
-            if "allocate memory" in str(error):
-                raise
-            raise ExportError(f"{folder} cannot be loaded: {error}") from error
+        with weights.linked() as place:
+            try:
+                model, said = self._class(part).from_pretrained(place, torch_dtype=dtype, use_safetensors=True, output_loading_info=True, **extra)
+            except (OSError, ValueError, RuntimeError) as error:
+                if "allocate memory" in str(error):
+                    raise
+                raise ExportError(f"{folder} cannot be loaded: {str(error).replace(str(place), str(folder))}") from error
         if said["missing_keys"]:
             missing = sorted(said["missing_keys"])
             raise ExportError(
@@ -157,7 +210,11 @@ class Checkpoint:
         if dtype == torch.float32:
             model = model.float()
         model = model.eval().requires_grad_(False)
-        merge(list(self.loras), "denoiser" if part == self.family.part else part, model)
+        for lora in self.loras:
+            lora.merge("denoiser" if part == self.family.part else part, model)
+        if part in self.encoders and self.clip_skip > 1:
+            encoder = getattr(model, "text_model", model).encoder
+            encoder.layers = encoder.layers[: 1 - self.clip_skip]  # the norm behind the last one stays
         return model
 
     def tokenizer(self, part: str) -> tuple[str, int]:
@@ -189,6 +246,12 @@ def read_json(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise ExportError(f"{path} is missing: not a diffusers checkpoint folder")
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        if text.startswith("version https://git-lfs"):
+            raise ExportError(f"{path} is a Git LFS pointer, not the file itself: run git lfs pull in its folder")
+        content = json.loads(text)
+        if not isinstance(content, dict):
+            raise ValueError("it holds no object")
+        return content
     except ValueError as error:
         raise ExportError(f"{path} is not JSON: {error}") from error

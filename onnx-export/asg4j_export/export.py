@@ -6,6 +6,7 @@ from __future__ import annotations
 import errno
 import gc
 import json
+import os
 import shutil
 import sys
 import tempfile
@@ -72,6 +73,9 @@ def require_place(out: Path) -> None:
         raise ExportError(f"--out {out} has no name of its own: give a folder, as in --out bundle")
     if out.exists() and not out.is_dir():
         raise ExportError(f"--out {out} is a file: give a folder")
+    place = next(folder for folder in out.absolute().parents if folder.exists())
+    if not place.is_dir() or not os.access(place, os.W_OK):
+        raise ExportError(f"--out {out} cannot be made: {place} is {'not writable' if place.is_dir() else 'a file'}; choose another place")
     if out.exists() and any(out.iterdir()) and not (out / "manifest.json").exists():
         raise ExportError(f"{out} is not empty and holds no bundle; choose another folder")
 
@@ -165,10 +169,15 @@ def _denoiser(checkpoint: Checkpoint, folder: Path, text: TextPlan, prediction: 
         **dilation,
         "prediction": prediction,
         "precision": checkpoint.precision,
-        "inputs": denoiser.input_names,
+        "inputs": [_input(denoiser, name) for name in denoiser.input_names],
         "masks": masks,
         **family.memory,
     }
+
+
+def _input(denoiser: Denoiser | JointDenoiser, name: str) -> str | dict[str, object]:
+    """An input in the manifest: its usual name, or what a name alone does not say."""
+    return {"name": name, "role": "guidance", "width": denoiser.guidance_width} if name == "timestep_cond" else name
 
 
 def _vae(checkpoint: Checkpoint, folder: Path, precision: str, write: Writer) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -236,6 +245,7 @@ def denoiser_graph(
             "encoder_hidden_states": torch.randn(batch, text.tokens, text.width),
             "text_embeds": torch.randn(batch, text.pooled),
             "time_ids": torch.rand(batch, 6) * 8 * native,
+            **({"timestep_cond": torch.randn(batch, denoiser.guidance_width)} if denoiser.guidance_width else {}),
             "token_weights": torch.rand(batch, text.tokens),
         }
         return tuple(inputs[name] for name in denoiser.input_names)

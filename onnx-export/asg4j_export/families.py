@@ -17,7 +17,9 @@ from .networks import Denoiser, JointDenoiser
 
 T5_LENGTH = 256  # tokens that SD3's pipeline takes by default
 _TIME_IDS = 6  # numbers that SDXL's UNet takes beside the pooled text
-_PURPOSES = {9: "an inpainting model", 8: "a model that edits pictures", 7: "an upscaler or a depth-guided model", 5: "a depth-guided model"}
+#: whose text a UNet's cross-attention takes, by its width
+MADE_FOR = {768: "Stable Diffusion 1", 1024: "Stable Diffusion 2", 1280: "the SDXL refiner", 2048: "Stable Diffusion XL"}
+PURPOSES = {9: "an inpainting model", 8: "a model that edits pictures", 7: "an upscaler or a depth-guided model", 5: "a depth-guided model"}
 
 
 @dataclass(frozen=True)
@@ -107,6 +109,8 @@ class UNetFamily(Family):
 
     @property
     def defaults(self) -> dict[str, float]:
+        if self.config["time_cond_proj_dim"] is not None:
+            return {"steps": 8, "guidance_scale": 8.5}  # of LatentConsistencyModelPipeline, which was distilled for few steps
         return {"steps": 50, "guidance_scale": 5.0 if self.text_time else 7.5}
 
     @property
@@ -116,13 +120,12 @@ class UNetFamily(Family):
     def require_known(self, vae: Mapping[str, Any]) -> None:
         channels, latents = self.config["in_channels"], vae["latent_channels"]
         if channels != latents or self.config["out_channels"] != latents:
-            purpose = _PURPOSES.get(channels)
+            purpose = PURPOSES.get(channels)
             raise ExportError(
                 f"the UNet takes {channels} channels and gives {self.config['out_channels']}, the autoencoder's latents have {latents}"
                 + (f": it is {purpose}, whose further inputs the engine does not have" if purpose else "")
             )
         unknown = {
-            "time_cond_proj_dim": "takes the guidance scale as an input (LCM)",
             "num_class_embeds": "takes a class or noise level as an input",
             "class_embed_type": "takes a class or noise level as an input",
             "encoder_hid_dim": "projects the text, or takes a picture",
@@ -135,7 +138,7 @@ class UNetFamily(Family):
             raise ExportError(f"the UNet has addition_embed_type = {self.config['addition_embed_type']}; only text_time (SDXL) is known")
 
     def text(self, encoders: Mapping[str, Mapping[str, Any]]) -> TextPlan:
-        configs = list(encoders.values())
+        configs = [_CLIP | dict(config) for config in encoders.values()]
         beside, width = sum(c["hidden_size"] for c in configs), self.config["cross_attention_dim"]
         if beside != width:
             raise ExportError(f"text encoders give {beside} channels, the UNet takes {width}")
@@ -189,7 +192,7 @@ class Sd3Family(Family):
             raise ExportError(f"the transformer takes {self.config['in_channels']} channels, the autoencoder's latents have {vae['latent_channels']}")
 
     def text(self, encoders: Mapping[str, Mapping[str, Any]]) -> TextPlan:
-        clips = [c for c in encoders.values() if "d_model" not in c]
+        clips = [_CLIP | dict(c) for c in encoders.values() if "d_model" not in c]
         t5s = [c for c in encoders.values() if "d_model" in c]
         if not clips:
             raise ExportError("Stable Diffusion 3 needs its CLIP text encoders, text_encoder and text_encoder_2: only T5 may be left out")
@@ -227,6 +230,9 @@ class Sd3Family(Family):
     def conditioning(self, text: TextPlan) -> dict[str, object]:
         return {"hidden_width": text.width, "zero_tokens": text.zero_tokens}
 
+
+#: transformers' defaults for what a CLIP text encoder's configuration leaves out
+_CLIP = {"hidden_size": 512, "projection_dim": 512, "max_position_embeddings": 77}
 
 FAMILIES: tuple[type[Family], ...] = (Sd3Family, UNetFamily)
 

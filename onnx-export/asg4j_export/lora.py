@@ -1,161 +1,222 @@
 # SPDX-License-Identifier: Apache-2.0
 """LoRA files merged into the weights they were trained for: W' = W + weight * (alpha / rank) * up @ down (arXiv 2106.09685).
 
-Both layouts in use are read: kohya's (``lora_unet_down_blocks_0_..._to_q.lora_down.weight``, SDXL also with the blocks' original
-names) and that of diffusers and PEFT (``unet.down_blocks.0....to_q.lora_A.weight``).
+A file is read and matched with the checkpoint's layers by names and shapes alone, before anything is loaded.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import re
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 
+from . import lora_names
 from .errors import ExportError
+from .families import MADE_FOR
+from .weights import header
 
-_KOHYA = {
-    "lora_unet": "denoiser", "lora_transformer": "denoiser", "lora_te": "text_encoder", "lora_te1": "text_encoder",
-    "lora_te2": "text_encoder_2", "lora_te3": "text_encoder_3",
-}
-_PEFT = {
-    "unet": "denoiser", "transformer": "denoiser", "text_encoder": "text_encoder", "text_encoder_2": "text_encoder_2",
-    "text_encoder_3": "text_encoder_3",
-}
-_ROLES = {
-    ".lora_down.weight": "down", ".lora_A.weight": "down", ".lora.down.weight": "down", "_lora.down.weight": "down",
-    ".lora_up.weight": "up", ".lora_B.weight": "up", ".lora.up.weight": "up", "_lora.up.weight": "up", ".alpha": "alpha",
-}
+#: names that diffusers' metadata has for the parts
+_SETTINGS = {"denoiser": ("unet", "transformer"), "text_encoder": ("text_encoder",), "text_encoder_2": ("text_encoder_2",), "text_encoder_3": ("text_encoder_3",)}
 
 
-@dataclass
+@dataclass(frozen=True)
+class Layer:
+    """A weight of a network: its name there, and its rows and columns, those of a convolution's kernel among them."""
+
+    name: str
+    rows: int
+    columns: int
+
+
+@dataclass(frozen=True)
 class _Change:
-    """A low-rank change of one weight."""
+    """A low-rank change of one module: the keys of its matrices in the file, and the size and the factor of their product."""
 
-    down: torch.Tensor | None = None
-    up: torch.Tensor | None = None
-    alpha: float | None = None
-
-    def delta(self) -> torch.Tensor:
-        """In the shape of the weight, of a linear layer or a convolution."""
-        assert self.down is not None and self.up is not None  # Lora.read has looked
-        down, up = self.down.float(), self.up.float()
-        rank = down.shape[0]
-        scale = 1.0 if self.alpha is None else self.alpha / rank
-        return scale * (up.flatten(1) @ down.flatten(1)).reshape(up.shape[0], *down.shape[1:])
+    up: str
+    down: str
+    rows: int
+    columns: int
+    scale: float
 
 
-@dataclass
+@dataclass(frozen=True)
 class Lora:
     """One file: changes by part of the checkpoint and by the module's name with _ for every dot."""
 
     file: Path
     weight: float
-    changes: dict[str, dict[str, _Change]] = field(default_factory=dict)
+    changes: dict[str, dict[str, _Change]]
 
     @staticmethod
     def read(text: str) -> Lora:
         """From FILE:WEIGHT; without a weight, 1."""
-        name, _, weight = text.rpartition(":")
+        name, _, number = text.rpartition(":")
         try:
-            lora = Lora(Path(name), float(weight)) if name else Lora(Path(text), 1.0)
+            file, weight = (Path(name), float(number)) if name else (Path(text), 1.0)
         except ValueError:
-            lora = Lora(Path(text), 1.0)
-        if not lora.file.is_file():
-            raise ExportError(f"LoRA {lora.file} is no file; give --lora FILE.safetensors:WEIGHT")
+            file, weight = Path(text), 1.0
+        if not file.is_file():
+            raise ExportError(f"LoRA {file} is no file; give --lora FILE.safetensors:WEIGHT")
+        if not math.isfinite(weight):
+            raise ExportError(f"LoRA {file}: the weight is {weight}; give a number, as in --lora {file}:0.8")
         try:
-            with safe_open(lora.file, "pt") as content:
-                alphas = _metadata_alphas(content.metadata() or {})
-                for key in content.keys():
-                    lora._add(key, content.get_tensor(key))
-        except SafetensorError as error:
-            raise ExportError(f"LoRA {lora.file} is not a safetensors file: {error}") from error
-        if not lora.changes:
-            raise ExportError(f"LoRA {lora.file} holds no weights")
-        for part, changes in lora.changes.items():
-            for module, change in changes.items():
-                if change.down is None or change.up is None:
-                    raise ExportError(f"LoRA {lora.file}: {part} {module} has only one of its two matrices")
-                if change.alpha is None:
-                    change.alpha = alphas.get(part)
-        return lora
+            entries = header(file)
+        except ExportError as error:
+            raise ExportError(f"LoRA {error}") from error
+        metadata = entries.pop("__metadata__", {})
+        modules: dict[tuple[str, str], dict[str, str]] = {}
+        for key in entries:
+            parsed = lora_names.parse(key)
+            if parsed is None:
+                raise _not_plain(file, key)
+            other = modules.setdefault((parsed.part, parsed.module), {}).setdefault(parsed.role, key)
+            if other != key:
+                raise ExportError(f"LoRA {file}: {other} and {key} are the same change of one layer")
+        if not modules:
+            raise ExportError(f"LoRA {file} holds no weights")
+        settings = _Settings.of(file, metadata, bare=any(key.startswith("base_model.") for key in entries))
+        alphas = _alphas(file, [keys["alpha"] for keys in modules.values() if "alpha" in keys])
+        changes: dict[str, dict[str, _Change]] = {}
+        for (part, module), keys in modules.items():
+            if "up" not in keys or "down" not in keys:
+                raise ExportError(f"LoRA {file}: {next(iter(keys.values()))} has only one of its two matrices; the file is incomplete: download it again")
+            if settings.says(part, "use_dora"):
+                raise ExportError(f"LoRA {file} says that it is DoRA (use_dora), but has no lora_magnitude_vector for {keys['up']}: the file is incomplete")
+            up, down = entries[keys["up"]]["shape"], entries[keys["down"]]["shape"]
+            rank = down[0] if down else 0
+            if not up or math.prod(up[1:]) != rank or not math.prod(up) or not math.prod(down):
+                raise ExportError(f"LoRA {file}: {keys['up']} {up} and {keys['down']} {down} are not of one rank: the file is damaged")
+            scale = alphas[keys["alpha"]] / rank if "alpha" in keys else settings.scale(part, module, rank)
+            changes.setdefault(part, {})[module] = _Change(keys["up"], keys["down"], up[0], math.prod(down[1:]), scale)
+        return Lora(file, weight, changes)
 
-    def _add(self, key: str, value: torch.Tensor) -> None:
-        suffix = next((s for s in _ROLES if key.endswith(s)), None)
-        if suffix is None:
+    def require_fits(self, part: str, layers: Mapping[str, Layer], model: str) -> None:
+        """Refuses a file with changes of layers that the part does not have, or of another size. ``layers``: see :func:`layers_of`."""
+        for _ in self._matched(part, layers, model):
+            pass
+
+    def _matched(self, part: str, layers: Mapping[str, Layer], model: str) -> Iterator[tuple[_Change, list[Layer]]]:
+        changes = self.changes.get(part, {})
+        found = {
+            module: next(([layers[name] for name in names] for names in lora_names.candidates(module) if all(name in layers for name in names)), None)
+            for module in changes
+        }
+        unknown = [module for module, targets in found.items() if targets is None]
+        if unknown:
+            first = changes[unknown[0]]
             raise ExportError(
-                f"LoRA {self.file}: {key} is not understood; only plain LoRA can be merged (no LoHa, LoKr, DoRA or embeddings)"
+                f"LoRA {self.file} changes {len(unknown)} of {len(changes)} layers that the {part} of {model} does not have, as {first.down}{self._advice()}"
             )
-        path = key.removesuffix(suffix)
-        if path.startswith("lora_"):
-            prefix = next(p for p in (path.split("_", 2)[0] + "_" + path.split("_", 2)[1],))
-            part, module = _KOHYA.get(prefix), path.removeprefix(prefix + "_")
-        else:
-            prefix, _, module = path.partition(".")
-            part, module = _PEFT.get(prefix), module.replace(".processor.", ".").replace(".", "_")
-        if part is None:
-            raise ExportError(f"LoRA {self.file}: {key} belongs to no known part; known are {', '.join((*_KOHYA, *_PEFT))}")
-        module = _from_original(module) if part == "denoiser" else module.removeprefix("text_model_")
-        change = self.changes.setdefault(part, {}).setdefault(module, _Change())
-        role = _ROLES[suffix]
-        setattr(change, role, float(value) if role == "alpha" else value)
-
-
-def merge(loras: list[Lora], part: str, model: torch.nn.Module) -> None:
-    """Adds what the files change in this part; every change has to find its weight."""
-    modules = {name.removeprefix("text_model.").replace(".", "_"): m for name, m in model.named_modules() if hasattr(m, "weight")}
-    for lora in loras:
-        for name, change in lora.changes.get(part, {}).items():
-            # Older files have the attention's output projection as to_out, now the first of two.
-            module = modules.get(name) or modules.get(name + "_0")
-            if module is None:
-                raise ExportError(f"LoRA {lora.file}: {part} has no module {name}; the file was made for another model")
-            weight, delta = module.weight, change.delta()
-            if delta.numel() != weight.numel():
+        for module, change in changes.items():
+            targets = found[module]
+            assert targets is not None  # as none is unknown
+            rows, columns = sum(layer.rows for layer in targets), targets[0].columns
+            if (change.rows, change.columns) != (rows, columns):
                 raise ExportError(
-                    f"LoRA {lora.file}: {part} {name} changes a weight of {tuple(delta.shape)}, the checkpoint's has {tuple(weight.shape)}"
+                    f"LoRA {self.file}: {change.down} changes a weight of {change.rows} x {change.columns}, but that of {model} is {rows} x {columns}{self._advice()}"
                 )
-            with torch.no_grad():
-                weight.copy_((weight.float() + lora.weight * delta.reshape(weight.shape)).to(weight.dtype))
+            yield change, targets
+
+    def _advice(self) -> str:
+        for module, change in self.changes.get("denoiser", {}).items():
+            if re.search(r"attn2_to_[kv]$", module) and change.columns in MADE_FOR:
+                return f": it was made for {MADE_FOR[change.columns]}"
+        return ": it was made for another model, or by a trainer of another kind"
+
+    def merge(self, part: str, model: torch.nn.Module) -> None:
+        """Adds the changes of a part to its network."""
+        layers = layers_of(model)
+        with safe_open(self.file, "pt") as content, torch.no_grad():
+            for change, targets in self._matched(part, layers, "the checkpoint"):
+                up, down = (content.get_tensor(key).float().flatten(1) for key in (change.up, change.down))
+                delta = change.scale * (up @ down)
+                for layer, rows in zip(targets, delta.split([layer.rows for layer in targets])):
+                    weight = model.get_submodule(layer.name).weight
+                    assert isinstance(weight, torch.Tensor)
+                    weight.copy_((weight.float() + self.weight * rows.reshape(weight.shape)).to(weight.dtype))
 
 
-def _metadata_alphas(metadata: dict[str, str]) -> dict[str, float]:
-    """PEFT's alpha by part, as diffusers writes it into the file's header; every rank of a part shares it."""
-    text = metadata.get("lora_adapter_metadata")
-    if text is None:
-        return {}
-    entries = json.loads(text)
-    return {part: float(entries[f"{prefix}.lora_alpha"]) for prefix, part in _PEFT.items() if f"{prefix}.lora_alpha" in entries}
+def layers_of(model: torch.nn.Module) -> dict[str, Layer]:
+    """The layers with a weight, by their names with _ for every dot; those of a text encoder without text_model."""
+    return {
+        name.removeprefix("text_model.").replace(".", "_"): Layer(name, module.weight.shape[0], math.prod(module.weight.shape[1:]))
+        for name, module in model.named_modules()
+        if isinstance(getattr(module, "weight", None), torch.Tensor)
+    }
 
 
-_RESNET = {"in_layers_0": "norm1", "in_layers_2": "conv1", "emb_layers_1": "time_emb_proj", "out_layers_0": "norm2", "out_layers_3": "conv2", "skip_connection": "conv_shortcut"}
-_LAYERS = 2  # resnets a level of every published UNet
+def _not_plain(file: Path, key: str) -> ExportError:
+    form = lora_names.engines_form(key)
+    if form is None:
+        return ExportError(f"LoRA {file} holds {key}: {lora_names.other_form(key)}")
+    return ExportError(
+        f"LoRA {file} holds {key}: {form}. The exporter merges plain LoRA alone; the engine merges this one when it draws:"
+        f" asg generate --model FILE.safetensors --lora {file}"
+    )
 
 
-def _from_original(module: str) -> str:
-    """diffusers' name of a UNet module with Stability's; other names as they are."""
-    match = re.fullmatch(r"(input|output)_blocks_(\d+)_(\d+)_(.*)|middle_block_(\d+)_(.*)", module)
-    if match is None:
-        return module
-    side, number, place, rest, middle, middle_rest = match.groups()
-    if side is None:
-        kind = "attentions_0" if middle == "1" else f"resnets_{int(middle) // 2}"
-        return f"mid_block_{kind}_{_resnet(middle_rest) if middle != '1' else middle_rest}"
-    if side == "input":
-        level, layer = divmod(int(number) - 1, _LAYERS + 1)
-        if layer == _LAYERS:
-            return f"down_blocks_{level}_downsamplers_0_{rest.replace('op', 'conv')}"
-        blocks = f"down_blocks_{level}"
-    else:
-        level, layer = divmod(int(number), _LAYERS + 1)
-        blocks = f"up_blocks_{level}"
-        if rest == "conv":
-            return f"{blocks}_upsamplers_0_conv"
-    return f"{blocks}_attentions_{layer}_{rest}" if place == "1" else f"{blocks}_resnets_{layer}_{_resnet(rest)}"
+def _alphas(file: Path, keys: list[str]) -> dict[str, float]:
+    with safe_open(file, "pt") as content:
+        return {key: float(content.get_tensor(key).flatten()[0]) for key in keys}
 
 
-def _resnet(rest: str) -> str:
-    return _RESNET.get(rest, rest)
+@dataclass(frozen=True)
+class _Settings:
+    """What PEFT was trained with: ``lora_adapter_metadata`` of a file's header, or ``adapter_config.json`` beside a file of PEFT's own."""
+
+    file: Path
+    values: dict[str, Any]
+
+    @staticmethod
+    def of(file: Path, metadata: Mapping[str, str], bare: bool) -> _Settings:
+        """``bare``: the file's names are PEFT's own, so that its settings lie beside it."""
+        text, where = metadata.get("lora_adapter_metadata"), "lora_adapter_metadata of its header"
+        beside = file.with_name("adapter_config.json")
+        try:
+            if text is None and bare and beside.is_file():
+                text, where = beside.read_text(encoding="utf-8"), str(beside)
+            values = {} if text is None else json.loads(text)
+            if not isinstance(values, dict):
+                raise ValueError("it is no JSON object")
+        except ValueError as error:
+            raise ExportError(f"LoRA {file}: {where} cannot be read, so that its strength is not known ({error}): download it again") from error
+        return _Settings(file, values)
+
+    def says(self, part: str, option: str) -> bool:
+        return self._get(part, option) is True
+
+    def scale(self, part: str, module: str, rank: int) -> float:
+        """What a change without an alpha of its own is multiplied by."""
+        alpha = self._pattern(part, module)
+        if alpha is None:
+            alpha = self._get(part, "lora_alpha")
+        if not _is_number(alpha):
+            return 1.0
+        return alpha / (math.sqrt(rank) if self.says(part, "use_rslora") else rank)
+
+    def _get(self, part: str, option: str) -> Any:
+        """diffusers has the part's name before the option's; PEFT's own files have none."""
+        named = [f"{name}.{option}" for name in _SETTINGS[part]]
+        plain = [option] if "lora_alpha" in self.values else []
+        return next((self.values[key] for key in (*named, *plain) if key in self.values), None)
+
+    def _pattern(self, part: str, module: str) -> Any:
+        patterns = self._get(part, "alpha_pattern") or {}
+        for layer, alpha in patterns.items():
+            if not re.fullmatch(r"[A-Za-z0-9_.]+", layer):
+                raise ExportError(f"LoRA {self.file}: alpha_pattern {layer} is not the name of a layer, which is not supported: merge the file with PEFT")
+            end = layer.replace(".", "_").removeprefix("text_model_")
+            if _is_number(alpha) and (module == end or module.endswith("_" + end)):
+                return alpha
+        return None
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -57,6 +57,8 @@ class Denoiser(torch.nn.Module):
         self._fused = fused
         attention = FusedAttention if fused else PlainAttention
         self.text_time = unet.config.addition_embed_type == "text_time"
+        #: width of the embedded guidance scale that a network distilled to it takes (LCM); None: it takes none
+        self.guidance_width = unet.config.time_cond_proj_dim
         self._weights = TokenWeights()
         levels = len(unet.config.block_out_channels)
         self._processors: dict[int, list[PlainAttention | FusedAttention]] = {}
@@ -78,7 +80,8 @@ class Denoiser(torch.nn.Module):
     @property
     def input_names(self) -> list[str]:
         extra = ["text_embeds", "time_ids"] if self.text_time else []
-        return ["sample", "timestep", "encoder_hidden_states", *extra, "token_weights"]
+        guidance = ["timestep_cond"] if self.guidance_width else []
+        return ["sample", "timestep", "encoder_hidden_states", *extra, *guidance, "token_weights"]
 
     @property
     def output_names(self) -> list[str]:
@@ -89,7 +92,8 @@ class Denoiser(torch.nn.Module):
         self._weights.set(token_weights)
         added = {"text_embeds": extra[0], "time_ids": extra[1]} if self.text_time else None
         own, states = narrow(self.unet, sample, encoder_hidden_states)
-        noise = widen(self.unet(own, timestep, states, added_cond_kwargs=added, return_dict=False)[0])
+        guidance = narrow(self.unet, extra[-1])[0] if self.guidance_width else None
+        noise = widen(self.unet(own, timestep, states, timestep_cond=guidance, added_cond_kwargs=added, return_dict=False)[0])
         maps = []
         for block, scale in self.blocks:
             layers: list[Any] = [layer.map for layer in self._processors[block]]
@@ -102,6 +106,7 @@ class JointDenoiser(torch.nn.Module):
     """SD3's transformer, with one attention map for each third of its joint blocks."""
 
     input_names = ["sample", "timestep", "encoder_hidden_states", "text_embeds", "token_weights"]
+    guidance_width = None
     groups = 3
 
     def __init__(self, transformer: SD3Transformer2DModel):

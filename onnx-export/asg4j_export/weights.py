@@ -5,6 +5,10 @@ from __future__ import annotations
 
 import json
 import re
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,24 +27,50 @@ _BESIDE, _HELD = 1.5, 2.2
 
 @dataclass(frozen=True)
 class Weights:
-    """The files that hold a part's weights; ``variant``: diffusers' name of those in halves."""
+    """The files that hold a part's weights."""
 
     folder: Path
     files: tuple[Path, ...]
-    variant: str | None
 
     @staticmethod
     def of(folder: Path, precision: str) -> Weights:
-        """Those in halves where that is asked for or nothing else is there. Other files, such as non_ema, do not count."""
-        found: dict[str | None, list[Path]] = {None: [], "fp16": []}
+        """Those in halves where that is asked for; other variants where nothing else is there."""
+        found: dict[str, list[Path]] = {}
         for file in sorted(folder.glob("*.safetensors")):
             match = _WEIGHT_FILE.fullmatch(file.name)
             if match is not None:
-                found[match.group(1)].append(file)
-        variant = "fp16" if found["fp16"] and (precision == "fp16" or not found[None]) else None
-        if not found[variant]:
-            raise ExportError(f"{folder} has no weights: diffusion_pytorch_model.safetensors or model.safetensors is expected (.bin files are not read)")
-        return Weights(folder, tuple(found[variant]), variant)
+                found.setdefault(match[1] or match[3] or "", []).append(file)
+        order = ("fp16", "", "bf16", "non_ema") if precision == "fp16" else ("", "fp16", "bf16", "non_ema")
+        variant = next((variant for variant in order if variant in found), None)
+        if variant is None:
+            pickle = any(file.suffix in (".bin", ".ckpt", ".pt") for file in folder.iterdir())
+            raise ExportError(
+                f"{folder} has no weights: diffusion_pytorch_model.safetensors or model.safetensors is expected"
+                + (" (pickles as .bin, which can run code when they are loaded, are not read)" if pickle else "")
+            )
+        if variant == "non_ema":
+            print(f"{folder} has no averaged weights (EMA): those of the last training step are taken", file=sys.stderr, flush=True)
+        whole = [file for file in found[variant] if _SHARD.search(file.name) is None]
+        return Weights(folder, tuple(whole[:1] or found[variant]))
+
+    @contextmanager
+    def linked(self) -> Iterator[Path]:
+        """A folder with links to the part's configuration and to these files by the names that the libraries look for."""
+        with tempfile.TemporaryDirectory(prefix="weights.") as scratch:
+            place = Path(scratch)
+            (place / "config.json").symlink_to((self.folder / "config.json").resolve())
+            stem = self.files[0].name.partition(".")[0].partition("-")[0]
+            if len(self.files) == 1:
+                (place / f"{stem}.safetensors").symlink_to(self.files[0].resolve())
+            else:
+                places: dict[str, str] = {}
+                for i, file in enumerate(self.files, 1):
+                    name = f"{stem}-{i:05d}-of-{len(self.files):05d}.safetensors"
+                    (place / name).symlink_to(file.resolve())
+                    places |= {tensor: name for tensor in header(file) if tensor != "__metadata__"}
+                index = {"metadata": {"total_size": self.bytes}, "weight_map": places}
+                (place / f"{stem}.safetensors.index.json").write_text(json.dumps(index), encoding="utf-8")
+            yield place
 
     @property
     def bytes(self) -> int:
@@ -50,9 +80,9 @@ class Weights:
         """Every file as long as its header says, and every part of a split one there."""
         for file in self.files:
             header(file)
-            match = re.search(r"-of-(\d+)\.", file.name)
-            if match is not None and len(self.files) != int(match.group(1)):
-                raise ExportError(f"{self.folder} has {len(self.files)} of the {match.group(1)} files of its weights: copy the others too")
+            match = _SHARD.search(file.name)
+            if match is not None and len(self.files) != int(match[1]):
+                raise ExportError(f"{self.folder} has {len(self.files)} of the {int(match[1])} files of its weights: copy the others too")
 
     def require_memory(self, dtype: torch.dtype) -> None:
         """Refuses before loading what cannot fit, where the system says how much memory is free."""
@@ -75,8 +105,10 @@ class Weights:
         return any(entry.get("dtype") in ("F16", "BF16") for name, entry in header(self.files[0]).items() if name != "__metadata__")
 
 
-#: not non_ema files and the like, which lie beside them in published folders
-_WEIGHT_FILE = re.compile(r"(?:diffusion_pytorch_model|model)(?:\.(fp16))?(?:-\d+-of-\d+)?\.safetensors")
+#: a variant's name stands before the number of a shard, and in older folders behind it
+_WEIGHT_FILE = re.compile(r"(?:diffusion_pytorch_model|model)(?:\.(fp16|bf16|non_ema))?(-\d+-of-\d+)?(?:\.(fp16|bf16|non_ema))?\.safetensors")
+_SHARD = re.compile(r"-\d+-of-(\d+)\.")
+_LFS = b"version https://git-lfs"
 _LONGEST_HEADER = 100_000_000  # bytes, as the format has it
 
 
@@ -84,6 +116,9 @@ def header(file: Path) -> dict[str, Any]:
     """The header of a safetensors file: tensors by name. Raises where the file is not one, or not as long as it says."""
     size = file.stat().st_size
     with open(file, "rb") as content:
+        if content.read(len(_LFS)) == _LFS:
+            raise ExportError(f"{file} is a Git LFS pointer, not the file itself: run git lfs pull in its folder")
+        content.seek(0)
         length = int.from_bytes(content.read(8), "little")
         text = content.read(length) if length <= min(_LONGEST_HEADER, size - 8) else b""
     try:

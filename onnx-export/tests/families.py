@@ -32,6 +32,9 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProject
 from asg4j_demo import tokenizer as demo_tokenizer
 from asg4j_demo.captions import ALL_SUBJECTS
 
+#: of the engine's tests
+RESOURCES = Path(__file__).resolve().parents[2] / "src" / "test" / "resources"
+
 FAMILIES = ("sd15", "sd21", "sd21-base", "sdxl", "sd3")
 
 _CROSS_DOWN, _CROSS_UP = "CrossAttnDownBlock2D", "CrossAttnUpBlock2D"
@@ -100,10 +103,10 @@ def denoiser(family: str, published: bool = False):
     return UNet2DConditionModel(**(PUBLISHED_UNETS if published else SMALL_UNETS)[family])
 
 
-def write(family: str, folder: Path, seed: int = 0, t5: bool = True, layers: tuple[int, ...] | None = None) -> Path:
-    """Writes a small checkpoint; ``layers``: transformer layers of an SDXL UNet's levels instead of the small ones."""
+def write(family: str, folder: Path, seed: int = 0, t5: bool = True, unet: dict | None = None) -> Path:
+    """Writes a small checkpoint; ``unet``: what its UNet's configuration has in place of the small one's."""
     torch.manual_seed(seed)
-    network = denoiser(family) if layers is None else UNet2DConditionModel(**SMALL_UNETS[family] | dict(transformer_layers_per_block=layers))
+    network = denoiser(family) if unet is None else UNet2DConditionModel(**SMALL_UNETS[family] | unet)
     parts = dict(scheduler=scheduler(family), vae=_vae(family))
     if family == "sd3":
         pipeline = StableDiffusion3Pipeline(

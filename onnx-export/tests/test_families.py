@@ -16,6 +16,7 @@ from diffusers import AutoencoderKL, SD3Transformer2DModel, UNet2DConditionModel
 from diffusers.models.attention_processor import Attention
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
+from transformers import CLIPTextModel
 
 import families
 from asg4j_export import export as exporter
@@ -23,21 +24,8 @@ from asg4j_export import storage, tracing, weights
 from asg4j_export.__main__ import main
 from asg4j_export.checkpoint import Checkpoint
 from asg4j_export.errors import ExportError
-from asg4j_export.lora import Lora, merge
+from asg4j_export.networks import TextEncoder
 from asg4j_export.weights import Weights
-
-
-@pytest.fixture(scope="session")
-def checkpoints(tmp_path_factory):
-    """Checkpoint folders by family, made when asked for."""
-    made = {}
-
-    def checkpoint(family):
-        if family not in made:
-            made[family] = families.write(family, tmp_path_factory.mktemp("checkpoints") / family)
-        return made[family]
-
-    return checkpoint
 
 
 @pytest.fixture(scope="session")
@@ -119,7 +107,7 @@ def test_tokenizers_in_the_published_layout(checkpoints, tmp_path):
 
 def test_sdxl_has_70_self_and_70_cross_attentions(checkpoints, tmp_path):
     """The published depth, [1, 2, 10] transformer layers a level, at small widths."""
-    checkpoint = Checkpoint.open(families.write("sdxl", tmp_path / "deep", layers=(1, 2, 10)))
+    checkpoint = Checkpoint.open(families.write("sdxl", tmp_path / "deep", unet=dict(transformer_layers_per_block=(1, 2, 10))))
     exporter._denoiser(checkpoint, tmp_path, checkpoint.text(), "epsilon", exporter.write_graph)
     graph = onnx.load(tmp_path / "denoiser.onnx").graph
     fused = [node for node in graph.node if node.op_type == "MultiHeadAttention"]
@@ -285,73 +273,41 @@ def test_weights_beside_the_graph(bundles, checkpoints, tmp_path, monkeypatch):
         assert np.allclose(ours, inline, rtol=0, atol=1e-6 * np.abs(inline).max())
 
 
-# ------------------------------------------------------------------------------------------------------- LoRA
-
-
-def lora_tensors(names, shapes, layout, alpha=3.0):
-    """The same random low-rank changes under each layout's names: {module: (down, up)} and the file's tensors."""
-    torch.manual_seed(1)
-    matrices = {name: (torch.randn(2, shapes[name][1]), torch.randn(shapes[name][0], 2)) for name in names}
-    tensors = {}
-    for name, (down, up) in matrices.items():
-        if layout == "kohya":
-            flat = "lora_unet_" + name.replace(".", "_")
-            tensors |= {f"{flat}.lora_down.weight": down, f"{flat}.lora_up.weight": up, f"{flat}.alpha": torch.tensor(alpha)}
-        else:
-            down_key, up_key = {"peft": ("lora_A", "lora_B"), "diffusers": ("lora.down", "lora.up")}[layout]
-            tensors |= {f"unet.{name}.{down_key}.weight": down, f"unet.{name}.{up_key}.weight": up}
-    return matrices, tensors
-
-
-NAMES = ["down_blocks.0.attentions.0.transformer_blocks.0.attn1.to_q", "up_blocks.1.attentions.1.transformer_blocks.0.attn2.to_out.0",
-         "mid_block.attentions.0.transformer_blocks.0.ff.net.0.proj"]
-
-
-@pytest.mark.parametrize("layout,scale", [("kohya", 1.5), ("peft", 1.0), ("diffusers", 1.0)])
-def test_merged_lora_is_the_side_path(checkpoints, tmp_path, layout, scale):
-    """Against LoRA's own form, y = W x + weight * alpha/rank * up(down(x)), computed beside every layer."""
-    plain, merged = (UNet2DConditionModel.from_pretrained(checkpoints("sd15") / "unet", torch_dtype=torch.float32).eval() for _ in range(2))
-    shapes = {name: plain.get_submodule(name).weight.shape for name in NAMES}
-    matrices, tensors = lora_tensors(NAMES, shapes, layout)
-    save_file(tensors, tmp_path / "style.safetensors")
-    merge([Lora.read(f"{tmp_path / 'style.safetensors'}:0.5")], "denoiser", merged)
-    for name, (down, up) in matrices.items():
-        plain.get_submodule(name).register_forward_hook(
-            lambda module, x, y, down=down, up=up: y + 0.5 * scale * (x[0] @ down.T @ up.T))
-    inputs = (torch.randn(1, 4, 16, 16), torch.tensor([500.0]), torch.randn(1, 77, 32))
+def test_lcm_takes_the_guidance_scale(tmp_path):
+    """The graph has the input, and the manifest says its role and width, as the engine's InputRole.GUIDANCE has it."""
+    written = []
+    checkpoint = Checkpoint.configured(families.write("sd15", tmp_path / "lcm", unet=dict(time_cond_proj_dim=12)))
+    entry = exporter._denoiser(checkpoint, tmp_path, checkpoint.text(), "epsilon", lambda graph, folder: written.append(graph))
+    exporter.write_graph(written[0], tmp_path)
+    assert written[1].input_names == ["sample", "timestep", "encoder_hidden_states", "timestep_cond", "token_weights", "dilation"]
+    assert entry["inputs"] == ["sample", "timestep", "encoder_hidden_states", {"name": "timestep_cond", "role": "guidance", "width": 12}, "token_weights"]
+    assert checkpoint.family.defaults == {"steps": 8, "guidance_scale": 8.5}
+    rng = np.random.default_rng(0)
+    inputs = {
+        "sample": rng.standard_normal((1, 4, 16, 16), np.float32), "timestep": np.full(1, 500, np.float32),
+        "encoder_hidden_states": rng.standard_normal((1, 77, 32), np.float32), "timestep_cond": rng.standard_normal((1, 12), np.float32),
+        "token_weights": np.ones((1, 77), np.float32),
+    }
+    network = UNet2DConditionModel.from_pretrained(tmp_path / "lcm" / "unet", torch_dtype=torch.float32).eval()
     with torch.no_grad():
-        expected, actual = plain(*inputs).sample, merged(*inputs).sample
-    assert torch.allclose(expected, actual, atol=1e-4 * expected.abs().max().item())
-    assert not torch.allclose(expected, UNet2DConditionModel.from_pretrained(checkpoints("sd15") / "unet", torch_dtype=torch.float32)(*inputs).sample, atol=1e-2)
+        expected = network(
+            torch.from_numpy(inputs["sample"]), torch.tensor([500.0]), torch.from_numpy(inputs["encoder_hidden_states"]),
+            timestep_cond=torch.from_numpy(inputs["timestep_cond"])).sample.numpy()
+    session = onnxruntime.InferenceSession(str(tmp_path / "denoiser.onnx"), providers=["CPUExecutionProvider"])
+    assert np.allclose(session.run(["noise"], inputs)[0], expected, rtol=0, atol=1e-4 * np.abs(expected).max())
 
 
-def test_original_block_names_of_sdxl():
-    """kohya's files for SDXL name the blocks as Stability does; diffusers' own conversion is the oracle."""
-    from diffusers.loaders.lora_conversion_utils import _maybe_map_sgm_blocks_to_diffusers
-
-    from asg4j_export.lora import _from_original
-
-    unet = families.denoiser("sdxl")
-    names = ["input_blocks_4_1_transformer_blocks_0_attn1_to_q", "input_blocks_8_1_proj_in", "middle_block_1_transformer_blocks_1_ff_net_2",
-             "output_blocks_0_1_transformer_blocks_1_attn2_to_k", "output_blocks_5_1_proj_out"]
-    theirs = _maybe_map_sgm_blocks_to_diffusers({f"lora_unet_{name}.lora_down.weight": torch.zeros(1) for name in names}, unet.config)
-    renamed = {key.replace("input_blocks", "down_blocks").replace("middle_block", "mid_block").replace("output_blocks", "up_blocks") for key in theirs}
-    assert {f"lora_unet_{_from_original(name)}.lora_down.weight" for name in names} == renamed
-    modules = {name.replace(".", "_") for name, _ in unet.named_modules()}
-    resnets = ["input_blocks_1_0_in_layers_2", "input_blocks_3_0_op", "middle_block_2_out_layers_3", "output_blocks_2_2_conv",
-               "output_blocks_8_0_skip_connection", "input_blocks_7_0_emb_layers_1"]
-    assert {_from_original(name) for name in names + resnets} <= modules
-
-
-def test_text_encoder_lora(checkpoints, tmp_path):
-    down, up = torch.randn(2, 48), torch.randn(48, 2)
-    save_file({"lora_te2_text_model_encoder_layers_1_self_attn_q_proj.lora_down.weight": down,
-               "lora_te2_text_model_encoder_layers_1_self_attn_q_proj.lora_up.weight": up}, tmp_path / "a.safetensors")
-    before = Checkpoint.open(checkpoints("sdxl")).load("text_encoder_2").state_dict()
-    after = Checkpoint.open(checkpoints("sdxl"), loras=(Lora.read(str(tmp_path / "a.safetensors")),)).load("text_encoder_2").state_dict()
-    changed = [name for name in before if not torch.equal(before[name], after[name])]
-    assert len(changed) == 1 and changed[0].endswith("encoder.layers.1.self_attn.q_proj.weight")
-    assert torch.allclose(after[changed[0]] - before[changed[0]], up @ down, atol=1e-5)
+@pytest.mark.parametrize("family", ["sd15", "sd21"])
+def test_clip_skip_is_that_of_diffusers(checkpoints, family):
+    """diffusers counts the layers that are skipped, other programs the one that is taken: its clip_skip 1 is 2 here."""
+    encoder = TextEncoder(Checkpoint.configured(checkpoints(family), clip_skip=2).load("text_encoder"), penultimate=False)
+    whole = CLIPTextModel.from_pretrained(checkpoints(family) / "text_encoder", torch_dtype=torch.float32).eval()
+    ids = torch.randint(0, 500, (2, 77))
+    with torch.no_grad():
+        hidden = whole(ids, output_hidden_states=True).hidden_states[-2]
+        expected = getattr(whole, "text_model", whole).final_layer_norm(hidden)
+        assert torch.allclose(encoder(ids), expected, atol=1e-5)
+        assert not torch.allclose(expected, whole(ids).last_hidden_state, atol=1e-2)
 
 
 # --------------------------------------------------------------------------------------------------- bad input
@@ -452,16 +408,39 @@ def test_published_folders_hold_several_versions(checkpoints, tmp_path):
     folder = tmp_path / "unet"
     shutil.copytree(checkpoints("sd15") / "unet", folder)
     whole = folder / "diffusion_pytorch_model.safetensors"
-    half, other = (folder / f"diffusion_pytorch_model.{name}.safetensors" for name in ("fp16", "non_ema"))
-    for file in (half, other):
+    half, brain, other = (folder / f"diffusion_pytorch_model.{name}.safetensors" for name in ("fp16", "bf16", "non_ema"))
+    for file in (half, brain, other):
         shutil.copy(whole, file)
-    assert Weights.of(folder, "fp32").files == (whole,)
-    assert Weights.of(folder, "fp16").files == (half,)
-    whole.unlink()
-    assert Weights.of(folder, "fp32").variant == "fp16"
-    half.unlink()
-    with pytest.raises(ExportError, match=".bin files are not read"):
-        Weights.of(folder, "fp32")
+    for precision, order in {"fp32": (whole, half, brain, other), "fp16": (half, whole, brain, other)}.items():
+        kept = {file: file.read_bytes() for file in order}
+        for file in order:
+            assert Weights.of(folder, precision).files == (file,)
+            file.unlink()
+        (folder / "diffusion_pytorch_model.bin").write_bytes(b"")
+        with pytest.raises(ExportError, match="pickles as .bin"):
+            Weights.of(folder, precision)
+        for file, content in kept.items():
+            file.write_bytes(content)
+
+
+@pytest.mark.parametrize("names", ["{stem}.fp16-0000{i}-of-00002.safetensors", "{stem}-0000{i}-of-00002.fp16.safetensors"])
+def test_shards_of_variants_by_new_and_old_names(checkpoints, tmp_path, names):
+    """diffusers itself reads old ones only where no folder's name has a dot."""
+    folder = tmp_path / "stable-diffusion-v1.5" / "text_encoder"
+    folder.mkdir(parents=True)
+    shutil.copy(checkpoints("sd15") / "text_encoder" / "config.json", folder)
+    tensors = load_file(checkpoints("sd15") / "text_encoder" / "model.safetensors")
+    for i in (1, 2):
+        save_file(dict(list(tensors.items())[i - 1 :: 2]), folder / names.format(stem="model", i=i), {"format": "pt"})
+    shards = Weights.of(folder, "fp32")
+    shards.require_whole()
+    with shards.linked() as place:
+        model = CLIPTextModel.from_pretrained(place, torch_dtype=torch.float16).state_dict()
+    own = {name.removeprefix("text_model."): value for name, value in tensors.items()}
+    assert len(model) == len(own) and all(torch.equal(value, own[name.removeprefix("text_model.")]) for name, value in model.items())
+    shards.files[1].unlink()
+    with pytest.raises(ExportError, match="has 1 of the 2 files of its weights"):
+        Weights.of(folder, "fp32").require_whole()
 
 
 def test_autoencoder_of_another_family(checkpoints, tmp_path, capsys):
@@ -504,19 +483,6 @@ def test_disagreement_writes_nothing(checkpoints, tmp_path, capsys, monkeypatch)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_lora_for_another_model(checkpoints, tmp_path, capsys):
-    file = tmp_path / "x.safetensors"
-    save_file({"lora_unet_no_such_block.lora_down.weight": torch.zeros(1, 4), "lora_unet_no_such_block.lora_up.weight": torch.zeros(4, 1)}, file)
-    assert "has no module no_such_block" in fails([checkpoints("sd15"), "--out", tmp_path / "b", "--lora", f"{file}:1"], capsys)
-    save_file({"lora_unet_x.hada_w1_a": torch.zeros(1)}, file)
-    assert "only plain LoRA can be merged" in fails([checkpoints("sd15"), "--out", tmp_path / "b", "--lora", file], capsys)
-    save_file({"lora_te2_x.lora_down.weight": torch.zeros(1, 4), "lora_te2_x.lora_up.weight": torch.zeros(4, 1)}, file)
-    assert "changes text_encoder_2, which" in fails([checkpoints("sd15"), "--out", tmp_path / "b", "--lora", file], capsys)
-    save_file({}, file)
-    assert "holds no weights" in fails([checkpoints("sd15"), "--out", tmp_path / "b", "--lora", file], capsys)
-    assert "is no file" in fails([checkpoints("sd15"), "--out", tmp_path / "b", "--lora", tmp_path / "none.safetensors"], capsys)
-
-
 def test_single_file_needs_configurations(tmp_path, capsys):
-    save_file({"x": torch.zeros(1)}, tmp_path / "model.safetensors")
+    save_file({"input_blocks.0.0.weight": torch.zeros(8, 4, 3, 3)}, tmp_path / "model.safetensors")
     assert "give --config FOLDER" in fails([tmp_path / "model.safetensors", "--out", tmp_path / "b"], capsys)

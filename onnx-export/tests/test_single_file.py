@@ -4,11 +4,17 @@
 import json
 import re
 import shutil
+from dataclasses import replace
 
+import pytest
+import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 import families
 from asg4j_export.__main__ import main
+from asg4j_export.checkpoint import Checkpoint
+from asg4j_export.single_file import SingleFile, unpacked, unpacked_vae
 
 _RESNET = {"norm1": "in_layers.0", "conv1": "in_layers.2", "time_emb_proj": "emb_layers.1", "norm2": "out_layers.0", "conv2": "out_layers.3",
            "conv_shortcut": "skip_connection"}
@@ -51,14 +57,15 @@ def vae_name(key):
     return key
 
 
-def single_file(checkpoint, path):
+def single_file(checkpoint, path, further=None, metadata=None, vae=True):
     tensors = {"model.diffusion_model." + unet_name(k): v for k, v in load_file(checkpoint / "unet" / "diffusion_pytorch_model.safetensors").items()}
     for key, value in load_file(checkpoint / "vae" / "diffusion_pytorch_model.safetensors").items():
         linear = "attentions" in key and value.ndim == 2  # 1 x 1 convolutions there
         tensors["first_stage_model." + vae_name(key)] = value[:, :, None, None].contiguous() if linear else value
     for key, value in load_file(checkpoint / "text_encoder" / "model.safetensors").items():
         tensors["cond_stage_model.transformer.text_model." + key.removeprefix("text_model.")] = value
-    save_file(tensors, path)
+    kept = {key: value for key, value in tensors.items() if vae or not key.startswith("first_stage_model.")}
+    save_file(kept | (further or {}), path, metadata)
 
 
 def test_same_bundle(tmp_path):
@@ -72,3 +79,54 @@ def test_same_bundle(tmp_path):
     files = [json.loads((tmp_path / name / "manifest.json").read_text())["files"] for name in ("expected", "bundle")]
     assert files[0] == files[1]
     assert {path.name for path in tmp_path.iterdir()} == {"checkpoint", "config", "model.safetensors", "expected", "bundle"}
+
+
+@pytest.mark.parametrize("further,metadata,configured,prediction", [
+    ({"v_pred": torch.zeros(0)}, None, "epsilon", "v"),
+    (None, {"modelspec.prediction_type": "v"}, "epsilon", "v"),
+    (None, {"modelspec.prediction_type": "epsilon"}, "v_prediction", "epsilon"),
+    # A file that says nothing leaves it to the configuration.
+    (None, None, "v_prediction", "v"),
+    (None, {"modelspec.architecture": "stable-diffusion-v1"}, "epsilon", "epsilon"),
+])
+def test_what_the_file_says_that_it_predicts(checkpoints, tmp_path, capsys, further, metadata, configured, prediction):
+    single_file(checkpoints("sd15"), tmp_path / "model.safetensors", further, metadata)
+    config = tmp_path / "config"
+    shutil.copytree(checkpoints("sd15"), config, ignore=shutil.ignore_patterns("*.safetensors"))
+    file = config / "scheduler" / "scheduler_config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"prediction_type": configured}))
+    single, checkpoint = SingleFile.open(tmp_path / "model.safetensors"), Checkpoint.configured(config)
+    single.require_fits(checkpoint, with_vae=True)
+    with unpacked(single, checkpoint, tmp_path, with_vae=True) as folder:
+        assert replace(checkpoint, folder=folder).scheduler()[0] == prediction
+    assert ("the file is believed" in capsys.readouterr().err) == (configured[0] != prediction[0])
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize("names", ["publisher", "whole model", "diffusers"])
+def test_autoencoder_from_a_file(checkpoints, tmp_path, names):
+    expected = load_file(checkpoints("sd15") / "vae" / "diffusion_pytorch_model.safetensors")
+    if names == "diffusers":
+        shutil.copy(checkpoints("sd15") / "vae" / "diffusion_pytorch_model.safetensors", tmp_path / "vae.safetensors")
+    else:
+        single_file(checkpoints("sd15"), tmp_path / "model.safetensors")
+        prefix = "first_stage_model."
+        tensors = {key: value for key, value in load_file(tmp_path / "model.safetensors").items() if names == "whole model" or key.startswith(prefix)}
+        save_file({key if names == "whole model" else key.removeprefix(prefix): value for key, value in tensors.items()}, tmp_path / "vae.safetensors")
+    with unpacked_vae(tmp_path / "vae.safetensors", checkpoints("sd15"), tmp_path) as folder:
+        checkpoint = Checkpoint.open(checkpoints("sd15"), vae_folder=folder)
+        own = checkpoint.load("vae").state_dict()
+    assert own.keys() == expected.keys() and all(torch.equal(own[key], expected[key].float()) for key in own)
+
+
+def test_file_without_an_autoencoder_takes_that_of_vae(checkpoints, tmp_path):
+    single_file(checkpoints("sd15"), tmp_path / "model.safetensors", vae=False)
+    single = SingleFile.open(tmp_path / "model.safetensors")
+    checkpoint = Checkpoint.configured(checkpoints("sd15"), vae_folder=checkpoints("sd15") / "vae")
+    single.require_fits(checkpoint, with_vae=False)
+    with unpacked(single, checkpoint, tmp_path, with_vae=False) as folder:
+        checkpoint = replace(checkpoint, folder=folder)
+        checkpoint.require_weights()
+        with safe_open(folder / "unet" / "diffusion_pytorch_model.safetensors", "pt") as unet:
+            assert len(unet.keys()) == len(checkpoint.load("unet").state_dict())
+        assert len(checkpoint.load("vae").state_dict()) > 100
