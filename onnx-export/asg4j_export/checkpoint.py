@@ -54,14 +54,13 @@ _MODELS = {
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A folder with model_index.json; ``vae_folder`` replaces its autoencoder, ``clip_skip`` counts the text encoder's layers from the end."""
+    """A folder with model_index.json; ``vae_folder`` replaces its autoencoder."""
 
     folder: Path
     index: dict[str, Any]
     precision: str
     loras: tuple[Lora, ...] = ()
     vae_folder: Path | None = None
-    clip_skip: int = 1
 
     @staticmethod
     def open(folder: Path, precision: str = "fp32", loras: tuple[Lora, ...] = (), vae_folder: Path | None = None) -> Checkpoint:
@@ -70,9 +69,7 @@ class Checkpoint:
         return checkpoint
 
     @staticmethod
-    def configured(
-        folder: Path, precision: str = "fp32", loras: tuple[Lora, ...] = (), vae_folder: Path | None = None, clip_skip: int = 1
-    ) -> Checkpoint:
+    def configured(folder: Path, precision: str = "fp32", loras: tuple[Lora, ...] = (), vae_folder: Path | None = None) -> Checkpoint:
         """By its configurations alone: refuses at once what would otherwise be missed after minutes. Weights need not be there."""
         index = read_json(folder / "model_index.json")
         pipeline = index.get("_class_name", _GENERIC)
@@ -80,7 +77,7 @@ class Checkpoint:
             raise ExportError(f"{folder} is a {pipeline}; known are {', '.join(_PLAIN)}")
         if vae_folder is not None and not (vae_folder / "config.json").is_file():
             vae_folder = vae_folder / "vae"
-        checkpoint = Checkpoint(folder, index, precision, loras, vae_folder, clip_skip)
+        checkpoint = Checkpoint(folder, index, precision, loras, vae_folder)
         checkpoint._require_configurations()
         checkpoint._require_loras()
         return checkpoint
@@ -100,14 +97,7 @@ class Checkpoint:
             if vae[option] is not None:
                 raise ExportError(f"{self.path('vae')} has {option}: latents with a mean or a spread for each channel are not supported")
         self.family.require_known(vae)
-        text = self.text()
-        layers = min(config.get("num_hidden_layers", 12) for config in map(self.config, self.encoders))
-        if not 1 <= self.clip_skip <= layers or (self.clip_skip > 1 and (text.penultimate or text.pooled)):
-            raise ExportError(
-                f"--clip-skip {self.clip_skip}: "
-                + ("Stable Diffusion XL and 3 take the layer before the last, which cannot be changed" if text.penultimate or text.pooled
-                   else f"give 1, the text encoder's last layer, to {layers}, its first")
-            )
+        self.text()
         self.scheduler()
 
     def _require_loras(self) -> None:
@@ -212,9 +202,6 @@ class Checkpoint:
         model = model.eval().requires_grad_(False)
         for lora in self.loras:
             lora.merge("denoiser" if part == self.family.part else part, model)
-        if part in self.encoders and self.clip_skip > 1:
-            encoder = getattr(model, "text_model", model).encoder
-            encoder.layers = encoder.layers[: 1 - self.clip_skip]  # the norm behind the last one stays
         return model
 
     def tokenizer(self, part: str) -> tuple[str, int]:

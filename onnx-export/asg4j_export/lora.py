@@ -102,7 +102,7 @@ class Lora:
         for _ in self._matched(part, layers, model):
             pass
 
-    def _matched(self, part: str, layers: Mapping[str, Layer], model: str) -> Iterator[tuple[_Change, list[Layer]]]:
+    def _matched(self, part: str, layers: Mapping[str, Layer], model: str) -> Iterator[tuple[str, _Change, list[Layer]]]:
         changes = self.changes.get(part, {})
         found = {
             module: next(([layers[name] for name in names] for names in lora_names.candidates(module) if all(name in layers for name in names)), None)
@@ -122,7 +122,7 @@ class Lora:
                 raise ExportError(
                     f"LoRA {self.file}: {change.down} changes a weight of {change.rows} x {change.columns}, but that of {model} is {rows} x {columns}{self._advice()}"
                 )
-            yield change, targets
+            yield module, change, targets
 
     def _advice(self) -> str:
         for module, change in self.changes.get("denoiser", {}).items():
@@ -134,8 +134,10 @@ class Lora:
         """Adds the changes of a part to its network."""
         layers = layers_of(model)
         with safe_open(self.file, "pt") as content, torch.no_grad():
-            for change, targets in self._matched(part, layers, "the checkpoint"):
+            for module, change, targets in self._matched(part, layers, "the checkpoint"):
                 up, down = (content.get_tensor(key).float().flatten(1) for key in (change.up, change.down))
+                if lora_names.halves_are_swapped(module, targets[0].name.replace(".", "_"), change.rows, change.columns):
+                    up = torch.cat(up.chunk(2)[::-1])
                 delta = change.scale * (up @ down)
                 for layer, rows in zip(targets, delta.split([layer.rows for layer in targets])):
                     weight = model.get_submodule(layer.name).weight

@@ -93,13 +93,14 @@ _OUTSIDE = {
     "x_embedder_proj": "pos_embed_proj", "t_embedder_mlp_0": "time_text_embed_timestep_embedder_linear_1",
     "t_embedder_mlp_2": "time_text_embed_timestep_embedder_linear_2", "y_embedder_mlp_0": "time_text_embed_text_embedder_linear_1",
     "y_embedder_mlp_2": "time_text_embed_text_embedder_linear_2", "final_layer_linear": "proj_out",
+    "final_layer_adaLN_modulation_1": "norm_out_linear",
 }
 #: original names of layers in a block of SD3's transformer; what is kept as one there is several layers of equal height here
 _JOINT = {
     "x_block_attn_qkv": ("attn_to_q", "attn_to_k", "attn_to_v"), "context_block_attn_qkv": ("attn_add_q_proj", "attn_add_k_proj", "attn_add_v_proj"),
     "x_block_attn_proj": ("attn_to_out_0",), "context_block_attn_proj": ("attn_to_add_out",),
     "x_block_mlp_fc1": ("ff_net_0_proj",), "x_block_mlp_fc2": ("ff_net_2",), "x_block_adaLN_modulation_1": ("norm1_linear",),
-    "context_block_mlp_fc1": ("ff_context_net_0_proj",), "context_block_mlp_fc2": ("ff_context_net_2",),
+    "context_block_adaLN_modulation_1": ("norm1_context_linear",), "context_block_mlp_fc1": ("ff_context_net_0_proj",), "context_block_mlp_fc2": ("ff_context_net_2",),
 }
 #: what old diffusers calls layers of text encoders
 _OLD_TEXT = {"self_attn_to_q": "self_attn_q_proj", "self_attn_to_k": "self_attn_k_proj", "self_attn_to_v": "self_attn_v_proj", "self_attn_to_out": "self_attn_out_proj"}
@@ -116,6 +117,11 @@ def candidates(module: str) -> list[tuple[str, ...]]:
         found.append(tuple(f"transformer_blocks_{joint[1]}_{layer}" for layer in _JOINT[joint[2]]))
     found += [(module.removesuffix(old) + new,) for old, new in _OLD_TEXT.items() if module.endswith(old)]
     return [*found, (from_original(module),)]
+
+
+def halves_are_swapped(module: str, layer: str, rows: int, columns: int) -> bool:
+    """Whether the layer keeps scale and shift of a norm, and the original, by whose name the file has it, shift and scale."""
+    return module != layer and layer.endswith(("norm_out_linear", "norm1_context_linear")) and rows == 2 * columns
 
 
 def from_original(module: str) -> str:

@@ -25,7 +25,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--vae-precision", choices=PRECISIONS, default="fp32", help="fp16 keeps a fp32 decoder beside it, for pictures that overflow (default: fp32)")
     parser.add_argument("--lora", action="append", default=[], metavar="FILE:WEIGHT", help="merged into the weights; may be given several times")
     parser.add_argument("--vae", type=Path, metavar="PATH", help="another autoencoder than the checkpoint's: a diffusers folder or a .safetensors file")
-    parser.add_argument("--clip-skip", type=int, default=1, metavar="N", help="text of the N-th layer from the end, of Stable Diffusion 1 and 2 (default: 1, the last)")
     parser.add_argument("--config", type=Path, metavar="FOLDER", help="for a single file: a diffusers folder of its family, weights not needed")
 
 
@@ -43,7 +42,7 @@ def run(args: argparse.Namespace) -> None:
         configs = args.config
     vae_file = args.vae if args.vae is not None and args.vae.is_file() else None
     # What can be refused is refused by configurations and headers, before anything is loaded.
-    checkpoint = Checkpoint.configured(configs, args.precision, loras, None if vae_file else args.vae, args.clip_skip)
+    checkpoint = Checkpoint.configured(configs, args.precision, loras, None if vae_file else args.vae)
     if single is not None:
         single.require_fits(checkpoint, with_vae=args.vae is None)
     with ExitStack() as stack:

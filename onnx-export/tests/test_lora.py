@@ -149,6 +149,24 @@ def test_queries_keys_and_values_of_sd3_in_one(checkpoints, tmp_path):
         assert torch.allclose(added, (up @ down)[32 * share : 32 * (share + 1)], atol=1e-5)
 
 
+@pytest.mark.parametrize("name,layer,swapped", [
+    ("lora_unet_joint_blocks_5_context_block_adaLN_modulation_1", "transformer_blocks.5.norm1_context.linear", True),
+    ("lora_unet_final_layer_adaLN_modulation_1", "norm_out.linear", True),
+    ("lora_transformer_norm_out_linear", "norm_out.linear", False),
+    ("lora_unet_joint_blocks_0_context_block_adaLN_modulation_1", "transformer_blocks.0.norm1_context.linear", False),
+])
+def test_norms_of_sd3(tmp_path, name, layer, swapped):
+    """The original has shift before scale where diffusers has scale before shift (swap_scale_shift of its conversion)."""
+    network = families.denoiser("sd3")
+    weight = network.get_submodule(layer).weight
+    up, down = torch.randn(weight.shape[0], 2), torch.randn(2, 32)
+    before = weight.clone()
+    Lora.read(str(written(tmp_path, {f"{name}.lora_down.weight": down, f"{name}.lora_up.weight": up}))).merge("denoiser", network)
+    shift_first = up @ down
+    expected = torch.cat(shift_first.chunk(2)[::-1]) if swapped else shift_first
+    assert torch.allclose(weight - before, expected, atol=1e-5)
+
+
 def test_original_block_names_of_sdxl():
     """kohya's files for SDXL name the blocks as Stability does; diffusers' own conversion is the oracle."""
     from diffusers.loaders.lora_conversion_utils import _maybe_map_sgm_blocks_to_diffusers

@@ -97,15 +97,6 @@ def test_weights_that_git_has_not_fetched(fails, checkpoints, tmp_path):
     assert "model.safetensors is a Git LFS pointer" in fails(tmp_path / "model.safetensors", "--config", checkpoints("sd15"))
 
 
-@pytest.mark.parametrize("skip,family,said", [
-    (3, "sd15", "--clip-skip 3: give 1, the text encoder's last layer, to 2, its first"),
-    (0, "sd15", "--clip-skip 0: give 1"),
-    (2, "sdxl", "--clip-skip 2: Stable Diffusion XL and 3 take the layer before the last"),
-])
-def test_clip_skip_beyond_what_there_is(fails, checkpoints, skip, family, said):
-    assert said in fails(checkpoints(family), "--clip-skip", skip)
-
-
 # ----------------------------------------------------------------------------------------------- places
 
 
