@@ -17,6 +17,7 @@ import java.util.OptionalInt;
  *     the model's
  * @param loras LoRA files that the first requests will ask for: the model is loaded with them, which
  *     saves loading it twice
+ * @param folders of the files that prompts name
  * @param devices "auto", "cpu:N" (N workers), or "cuda:0,cuda:1"
  * @param threadsPerWorker threads of one UNet call; empty: chosen with the devices
  * @param kernels "auto", "java", "scalar", "avx2" or "avx512"
@@ -31,6 +32,7 @@ public record EngineOptions(
         @Nullable Path model,
         @Nullable Path vae,
         List<Lora> loras,
+        PromptFolders folders,
         String devices,
         OptionalInt threadsPerWorker,
         String kernels,
@@ -45,6 +47,7 @@ public record EngineOptions(
                     null,
                     null,
                     List.of(),
+                    PromptFolders.NONE,
                     "auto",
                     OptionalInt.empty(),
                     "auto",
@@ -77,6 +80,7 @@ public record EngineOptions(
                 folder,
                 vae,
                 loras,
+                folders,
                 devices,
                 threadsPerWorker,
                 kernels,
@@ -92,6 +96,7 @@ public record EngineOptions(
                 model,
                 file,
                 loras,
+                folders,
                 devices,
                 threadsPerWorker,
                 kernels,
@@ -107,6 +112,23 @@ public record EngineOptions(
                 model,
                 vae,
                 files,
+                folders,
+                devices,
+                threadsPerWorker,
+                kernels,
+                precision,
+                maxMemoryBytes,
+                queueCapacity,
+                whenFull,
+                verify);
+    }
+
+    public EngineOptions withFolders(PromptFolders named) {
+        return new EngineOptions(
+                model,
+                vae,
+                loras,
+                named,
                 devices,
                 threadsPerWorker,
                 kernels,
@@ -122,6 +144,7 @@ public record EngineOptions(
                 model,
                 vae,
                 loras,
+                folders,
                 names,
                 threadsPerWorker,
                 kernels,
@@ -137,6 +160,7 @@ public record EngineOptions(
                 model,
                 vae,
                 loras,
+                folders,
                 devices,
                 OptionalInt.of(threads),
                 kernels,
@@ -152,6 +176,7 @@ public record EngineOptions(
                 model,
                 vae,
                 loras,
+                folders,
                 devices,
                 threadsPerWorker,
                 name,
@@ -167,6 +192,7 @@ public record EngineOptions(
                 model,
                 vae,
                 loras,
+                folders,
                 devices,
                 threadsPerWorker,
                 kernels,
@@ -182,6 +208,7 @@ public record EngineOptions(
                 model,
                 vae,
                 loras,
+                folders,
                 devices,
                 threadsPerWorker,
                 kernels,
@@ -197,6 +224,7 @@ public record EngineOptions(
                 model,
                 vae,
                 loras,
+                folders,
                 devices,
                 threadsPerWorker,
                 kernels,
@@ -212,6 +240,7 @@ public record EngineOptions(
                 model,
                 vae,
                 loras,
+                folders,
                 devices,
                 threadsPerWorker,
                 kernels,

@@ -2,6 +2,7 @@
 package io.github.asg4j.cli;
 
 import io.github.asg4j.EngineOptions;
+import io.github.asg4j.PromptFolders;
 
 import org.jspecify.annotations.Nullable;
 
@@ -43,6 +44,24 @@ final class EngineArgs {
                         "a .safetensors file of the autoencoder that decodes in the place of the"
                                 + " model's")
         @Nullable Path vae;
+
+        @Option(
+                names = "--lora-folder",
+                paramLabel = "DIR",
+                order = HelpSections.MACHINE + 1,
+                description =
+                        "folder of the LoRA files that prompts name, as in <lora:style:0.8>, with"
+                                + " --prompt-syntax a1111")
+        @Nullable Path loraFolder;
+
+        @Option(
+                names = "--embedding-folder",
+                paramLabel = "DIR",
+                order = HelpSections.MACHINE + 1,
+                description =
+                        "folder of textual inversions, which are words of prompts by their files'"
+                                + " names, with --prompt-syntax a1111")
+        @Nullable Path embeddingFolder;
 
         @Option(
                 names = "--devices",
@@ -91,7 +110,11 @@ final class EngineArgs {
 
     /** The options of the engine; throws ParameterException or BadRequestException. */
     EngineOptions options() {
-        EngineOptions options = EngineOptions.DEFAULT.withModel(given.model).withVae(given.vae);
+        EngineOptions options =
+                EngineOptions.DEFAULT
+                        .withModel(given.model)
+                        .withVae(given.vae)
+                        .withFolders(new PromptFolders(given.loraFolder, given.embeddingFolder));
         if (given.devices != null) {
             options = options.withDevices(given.devices);
         }

@@ -11,6 +11,7 @@ import io.github.asg4j.ReportJson;
 import io.github.asg4j.Seed;
 import io.github.asg4j.image.OutputFile;
 import io.github.asg4j.image.PngParameters;
+import io.github.asg4j.prompt.PromptLoras;
 
 import org.jspecify.annotations.Nullable;
 
@@ -134,7 +135,8 @@ final class GenerateCommand implements Callable<Integer> {
 
     private void draw(GenerationRequest request, PictureFile file) {
         long start = System.nanoTime();
-        EngineOptions options = engineArgs.options().withLoras(request.loras());
+        EngineOptions options = engineArgs.options();
+        options = options.withLoras(PromptLoras.of(request, options.folders()));
         try (EngineFactory.Handle engine = cli.engines().open(options)) {
             long loaded = System.nanoTime();
             GeneratedImage image;

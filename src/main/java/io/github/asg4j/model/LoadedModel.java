@@ -16,6 +16,7 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.OptionalInt;
 import java.util.concurrent.CompletableFuture;
 import java.util.function.Consumer;
 
@@ -257,14 +258,18 @@ public final class LoadedModel implements AutoCloseable {
     }
 
     /**
-     * The text encoders with another layer's states: loaded at the first call and kept.
+     * The text encoders, changed where that is asked for: then loaded at the first call and kept.
      *
-     * @param clipSkip from the end, 1 is the last
-     * @throws io.github.asg4j.BadRequestException they have no such layer
+     * @param clipSkip layer from the end that gives the states, 1 is the last; empty: as the bundle
+     *     has it
+     * @param vectors whether those of CLIP take vectors in the place of tokens
+     * @throws io.github.asg4j.BadRequestException they cannot be changed so
      */
-    public synchronized TextEncoder textEncoder(int clipSkip) {
+    public synchronized TextEncoder textEncoder(OptionalInt clipSkip, boolean vectors) {
         requireOpen();
-        return networks.textEncoder(clipSkip);
+        return clipSkip.isEmpty() && !vectors
+                ? networks.textEncoder()
+                : networks.textEncoder(new Networks.TextChange(clipSkip, vectors));
     }
 
     /** The first worker's. */

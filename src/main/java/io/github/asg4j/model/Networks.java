@@ -18,6 +18,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.OptionalInt;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 
@@ -42,8 +43,8 @@ final class Networks implements AutoCloseable {
 
     private volatile TextEncoder textEncoder;
 
-    /** Text encoders that give other layers' states, by the layer from the end. */
-    private final Map<Integer, TextEncoder> skipping = new HashMap<>();
+    /** Text encoders whose graphs were changed; those that were asked for. */
+    private final Map<TextChange, TextEncoder> changed = new HashMap<>();
 
     /** Where the text encoders are. */
     private Place front;
@@ -223,17 +224,32 @@ final class Networks implements AutoCloseable {
     }
 
     /**
-     * The text encoders with the states of an earlier layer.
+     * How text encoders differ from those of the bundle.
      *
-     * @param clipSkip from the end, 1 is the last
-     * @throws io.github.asg4j.BadRequestException they have no such layer
+     * @param clipSkip layer from the end that gives the states, 1 is the last; empty: the bundle's
+     * @param vectors whether those of CLIP take vectors in the place of tokens
      */
-    TextEncoder textEncoder(int clipSkip) {
-        TextEncoder known = skipping.get(clipSkip);
+    record TextChange(OptionalInt clipSkip, boolean vectors) {
+        void apply(OnnxGraph graph, Manifest.TextEncoder entry, int width) {
+            clipSkip.ifPresent(layer -> ClipSkip.apply(graph, entry.file(), entry.hidden(), layer));
+            if (vectors) {
+                TokenVectors.apply(graph, entry.file(), width);
+            }
+        }
+    }
+
+    /**
+     * Changed text encoders.
+     *
+     * @throws io.github.asg4j.BadRequestException they cannot be changed so
+     */
+    TextEncoder textEncoder(TextChange change) {
+        TextEncoder known = changed.get(change);
         if (known == null) {
             List<OrtSession> encoders = new ArrayList<>();
             for (int i = 0; i < bundle.manifest().textEncoders().size(); i++) {
                 Manifest.TextEncoder entry = bundle.manifest().textEncoders().get(i);
+                int width = textEncoder.width(i);
                 boolean clip = bundle.tokenizer(i) instanceof ClipTokenizer;
                 OrtSession session =
                         LoadedModel.session(
@@ -241,17 +257,12 @@ final class Networks implements AutoCloseable {
                                 entry.file(),
                                 front,
                                 changes(loras, memory),
-                                graph -> {
-                                    if (clip) {
-                                        ClipSkip.apply(
-                                                graph, entry.file(), entry.hidden(), clipSkip);
-                                    }
-                                });
+                                clip ? graph -> change.apply(graph, entry, width) : null);
                 sessions.add(session);
                 encoders.add(session);
             }
             known = textEncoder(bundle, encoders);
-            skipping.put(clipSkip, known);
+            changed.put(change, known);
         }
         return known;
     }
@@ -259,7 +270,7 @@ final class Networks implements AutoCloseable {
     /** Loads the text encoders anew in another place. */
     void moveTextEncoders(Place place) {
         front = place;
-        skipping.clear();
+        changed.clear();
         List<OrtSession> encoders = new ArrayList<>();
         for (Manifest.TextEncoder entry : bundle.manifest().textEncoders()) {
             OrtSession session = session(entry.file(), place);

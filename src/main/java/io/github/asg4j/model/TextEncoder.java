@@ -28,6 +28,12 @@ import java.util.Map;
 public final class TextEncoder {
     private static final String IDS = "input_ids";
 
+    /** Inputs of encoders that take vectors in the place of tokens: 1 where a token is kept, 0 else. */
+    static final String KEEP = "asg4j_keep";
+
+    /** Vectors for tokens that are not kept, zeros for the others. */
+    static final String VECTORS = "asg4j_vectors";
+
     private final List<Part> parts = new ArrayList<>();
 
     /** Tokens of a chunk of the first group, and of all other rows. */
@@ -48,6 +54,31 @@ public final class TextEncoder {
             int row,
             int column,
             int pooledColumn) {}
+
+    /**
+     * A chunk of a prompt for one text encoder.
+     *
+     * @param ids as many as its length
+     * @param inversions vectors in the place of ids
+     */
+    public record Input(int[] ids, List<Inversion> inversions) {
+        public Input {
+            inversions = List.copyOf(inversions);
+        }
+
+        /** Ids alone. */
+        public static Input of(int[] ids) {
+            return new Input(ids, List.of());
+        }
+    }
+
+    /**
+     * Vectors that take the place of tokens.
+     *
+     * @param at index of the first of the ids
+     * @param vectors one after the other, as wide as the encoder's tokens
+     */
+    public record Inversion(int at, float[] vectors) {}
 
     TextEncoder(
             List<OrtSession> sessions,
@@ -81,7 +112,7 @@ public final class TextEncoder {
     private static Part part(
             OrtSession session, Manifest.TextEncoder entry, int row, int column, int pooledColumn) {
         GraphContract graph = new GraphContract(session);
-        graph.onlyInputs(List.of(IDS));
+        graph.onlyInputs(List.of(IDS, KEEP, VECTORS));
         graph.input(IDS, "int64", GraphContract.ANY, entry.length());
         TensorInfo hidden =
                 graph.output(
@@ -163,13 +194,13 @@ public final class TextEncoder {
     /**
      * Encodes one prompt. The pooled embedding is that of the first chunk.
      *
-     * @param ids for each text encoder the chunks of ids of its own tokenizer, each as many as its
-     *     length; one chunk for an encoder that takes no more
+     * @param ids for each text encoder the chunks of ids of its own tokenizer; one chunk for an
+     *     encoder that takes no more
      * @param hidden off-heap, {@link #hiddenBytes} of so many chunks; all of it is written
      * @param pooled off-heap, {@link #pooledBytes()}; null: not wanted
      */
     public void encode(
-            List<List<int[]>> ids, MemorySegment hidden, @Nullable MemorySegment pooled) {
+            List<List<Input>> ids, MemorySegment hidden, @Nullable MemorySegment pooled) {
         if (ids.size() != parts.size()) {
             throw new IllegalArgumentException(
                     "the bundle has "
@@ -202,11 +233,12 @@ public final class TextEncoder {
 
     private void encode(
             Part part,
-            int[] ids,
+            Input chunk,
             int firstRow,
             MemorySegment hidden,
             @Nullable MemorySegment pooled) {
         int length = part.entry().length();
+        int[] ids = chunk.ids();
         if (ids.length != length) {
             throw new IllegalArgumentException(
                     ids.length + " token ids are given, the text encoder takes " + length);
@@ -222,6 +254,13 @@ public final class TextEncoder {
                     part.width() == width
                             ? hidden.asSlice(firstRow * row, length * row)
                             : memory.allocate(length * row, part.entry().hidden());
+            Map<String, Tensor> inputs = new LinkedHashMap<>();
+            inputs.put(IDS, Tensor.longs(input, 1, length));
+            if (part.session().inputs().containsKey(KEEP)) {
+                addInversions(part, chunk.inversions(), inputs, memory);
+            } else if (!chunk.inversions().isEmpty()) {
+                throw new IllegalArgumentException("the text encoder takes ids alone");
+            }
             Map<String, Tensor> outputs = new LinkedHashMap<>();
             outputs.put(part.entry().hidden(), Tensor.floats(own, 1, length, part.width()));
             if (pooled != null && part.entry().pooled() != null) {
@@ -232,8 +271,7 @@ public final class TextEncoder {
                                 1,
                                 part.pooledWidth()));
             }
-            try (Binding binding =
-                    part.session().bind(Map.of(IDS, Tensor.longs(input, 1, length)), outputs)) {
+            try (Binding binding = part.session().bind(inputs, outputs)) {
                 binding.run();
             }
             if (part.width() != width) {
@@ -243,6 +281,37 @@ public final class TextEncoder {
                 }
             }
         }
+    }
+
+    private static void addInversions(
+            Part part, List<Inversion> inversions, Map<String, Tensor> inputs, Memory memory) {
+        int length = part.entry().length();
+        int width = part.width();
+        MemorySegment keep = memory.floats(length, KEEP);
+        MemorySegment vectors = memory.floats((long) length * width, VECTORS);
+        for (int t = 0; t < length; t++) {
+            keep.setAtIndex(ValueLayout.JAVA_FLOAT, t, 1);
+        }
+        for (Inversion inversion : inversions) {
+            int count = inversion.vectors().length / width;
+            for (int t = inversion.at(); t < inversion.at() + count; t++) {
+                keep.setAtIndex(ValueLayout.JAVA_FLOAT, t, 0);
+            }
+            MemorySegment.copy(
+                    inversion.vectors(),
+                    0,
+                    vectors,
+                    ValueLayout.JAVA_FLOAT,
+                    4L * inversion.at() * width,
+                    count * width);
+        }
+        inputs.put(KEEP, Tensor.floats(keep, 1, length, 1));
+        inputs.put(VECTORS, Tensor.floats(vectors, 1, length, width));
+    }
+
+    /** Width of the states, and of the tokens, of an encoder. */
+    public int width(int encoder) {
+        return parts.get(encoder).width();
     }
 
     private static void requireBytes(String what, MemorySegment segment, long bytes) {

@@ -2,6 +2,7 @@
 package io.github.asg4j.planning;
 
 import io.github.asg4j.GenerationRequest;
+import io.github.asg4j.Lora;
 import io.github.asg4j.plan.Plan;
 import io.github.asg4j.schedule.Schedule;
 
@@ -17,6 +18,7 @@ import java.util.OptionalDouble;
  * @param guidanceScale of classifier-free guidance
  * @param strength share of the schedule that is drawn where the canvas begins as the start picture;
  *     empty: it begins as noise, or a picture is enlarged
+ * @param loras that the model is drawn with: those of the request, and those that its prompt names
  * @param promptSteps which steps of its schedule a prompt takes every step for
  * @param maskBlocks indices of the bundle's attention maps that the mask is made of
  */
@@ -26,10 +28,18 @@ public record PlannedRequest(
         Schedule schedule,
         double guidanceScale,
         OptionalDouble strength,
+        List<Lora> loras,
         PromptSteps promptSteps,
         List<Integer> maskBlocks) {
     public PlannedRequest {
+        loras = List.copyOf(loras);
         maskBlocks = List.copyOf(maskBlocks);
+    }
+
+    /** The same with other LoRA files. */
+    public PlannedRequest withLoras(List<Lora> files) {
+        return new PlannedRequest(
+                request, plan, schedule, guidanceScale, strength, files, promptSteps, maskBlocks);
     }
 
     /**

@@ -92,6 +92,7 @@ public final class Planner {
                 schedule,
                 guidanceScale(request),
                 strength(request),
+                request.loras(),
                 promptSteps(setting),
                 maskBlocks(request.guide()));
     }

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.github.asg4j.prompt;
 
+import io.github.asg4j.BadRequestException;
 import io.github.asg4j.model.ClipTokenizer;
+import io.github.asg4j.model.TextEncoder.Inversion;
 import io.github.asg4j.model.Tokenizer;
 
 import java.util.ArrayList;
@@ -13,8 +15,9 @@ import java.util.List;
  *
  * @param tokens its ids, with marks and padding
  * @param weights of all ids, 1 for those that are not the prompt's own
+ * @param inversions vectors in the place of ids
  */
-public record PromptChunk(Tokenizer.Tokens tokens, float[] weights) {
+public record PromptChunk(Tokenizer.Tokens tokens, float[] weights, List<Inversion> inversions) {
     /** Tokens behind a comma that move to the next chunk with what follows, as in the web UI. */
     private static final int COMMA_REACH = 20;
 
@@ -24,7 +27,7 @@ public record PromptChunk(Tokenizer.Tokens tokens, float[] weights) {
     public static PromptChunk of(Tokenizer.Tokens tokens) {
         float[] weights = new float[tokens.ids().length];
         Arrays.fill(weights, 1);
-        return new PromptChunk(tokens, weights);
+        return new PromptChunk(tokens, weights, List.of());
     }
 
     /** Whether a weight is not 1. */
@@ -42,20 +45,40 @@ public record PromptChunk(Tokenizer.Tokens tokens, float[] weights) {
      * 2} tokens; one that is full ends behind its last comma if that is among its last 20 tokens; a
      * section begins a chunk.
      *
+     * <p>Textual inversions take the place of the tokens of their names, the longest name first.
+     *
      * @param sections of {@link WeightedText#sections}
      * @param length tokens of the text encoder, with both marks
+     * @param encoder number of the text encoder among those of CLIP
      * @return at least one
      */
     public static List<PromptChunk> of(
-            ClipTokenizer tokenizer, List<List<WeightedText>> sections, int length) {
+            ClipTokenizer tokenizer,
+            List<List<WeightedText>> sections,
+            int length,
+            TextualInversions words,
+            int encoder) {
+        List<TextualInversions.Name> names = words.names(tokenizer);
         Chunks chunks = new Chunks(tokenizer, length);
         for (int i = 0; i < sections.size(); i++) {
             if (i > 0) {
                 chunks.next();
             }
             for (WeightedText text : sections.get(i)) {
-                for (int id : tokenizer.ids(text.text())) {
-                    chunks.add(id, (float) text.weight());
+                float weight = (float) text.weight();
+                int[] ids = tokenizer.ids(text.text());
+                for (int at = 0; at < ids.length; ) {
+                    int here = at;
+                    TextualInversions.Name name =
+                            names.stream().filter(n -> n.isAt(ids, here)).findFirst().orElse(null);
+                    chunks.makeRoom(ids[at]);
+                    if (name == null) {
+                        chunks.add(ids[at++], weight);
+                    } else {
+                        float[] vectors = words.vectors(name.name(), encoder);
+                        chunks.add(name.name(), vectors, words.width(encoder), weight);
+                        at += name.ids().length;
+                    }
                 }
             }
         }
@@ -70,6 +93,7 @@ public record PromptChunk(Tokenizer.Tokens tokens, float[] weights) {
         private final List<PromptChunk> done = new ArrayList<>();
         private final int[] ids;
         private final float[] weights;
+        private final List<Inversion> inversions = new ArrayList<>();
         private int size;
         private int lastComma = NONE;
 
@@ -82,7 +106,8 @@ public record PromptChunk(Tokenizer.Tokens tokens, float[] weights) {
             weights = new float[length - 2];
         }
 
-        void add(int id, float weight) {
+        /** Ends the chunk if it is full when {@code id} comes. */
+        void makeRoom(int id) {
             boolean full = size == ids.length;
             if (id == comma) {
                 lastComma = size;
@@ -92,16 +117,42 @@ public record PromptChunk(Tokenizer.Tokens tokens, float[] weights) {
             if (size == ids.length) {
                 next();
             }
+        }
+
+        void add(int id, float weight) {
             ids[size] = id;
             weights[size++] = weight;
+        }
+
+        void add(String name, float[] vectors, int width, float weight) {
+            int count = vectors.length / width;
+            if (count > ids.length) {
+                throw new BadRequestException(
+                        "the embedding "
+                                + name
+                                + " has "
+                                + count
+                                + " vectors, the text encoder takes at most "
+                                + ids.length);
+            }
+            if (size + count > ids.length) {
+                next();
+            }
+            inversions.add(new Inversion(size + 1, vectors));
+            for (int i = 0; i < count; i++) {
+                add(0, weight);
+            }
         }
 
         /** Ends the chunk before {@code from}; the rest begins the next one. */
         private void moveOnFrom(int from) {
             int[] movedIds = Arrays.copyOfRange(ids, from, size);
             float[] movedWeights = Arrays.copyOfRange(weights, from, size);
+            List<Inversion> moved = inversions.stream().filter(i -> i.at() > from).toList();
+            inversions.removeAll(moved);
             size = from;
             next();
+            moved.forEach(i -> inversions.add(new Inversion(i.at() - from, i.vectors())));
             System.arraycopy(movedIds, 0, ids, 0, movedIds.length);
             System.arraycopy(movedWeights, 0, weights, 0, movedIds.length);
             size = movedIds.length;
@@ -116,7 +167,12 @@ public record PromptChunk(Tokenizer.Tokens tokens, float[] weights) {
             System.arraycopy(ids, 0, padded, 1, size);
             System.arraycopy(weights, 0, all, 1, size);
             padded[size + 1] = tokenizer.eosId();
-            done.add(new PromptChunk(new Tokenizer.Tokens(padded, 1, size, ""), all));
+            done.add(
+                    new PromptChunk(
+                            new Tokenizer.Tokens(padded, 1, size, ""),
+                            all,
+                            List.copyOf(inversions)));
+            inversions.clear();
             size = 0;
             lastComma = NONE;
         }

@@ -54,10 +54,10 @@ public record WeightedText(String text, double weight) {
         Matcher network = NETWORK.matcher(prompt);
         if (network.find()) {
             throw new BadRequestException(
-                    "the prompt asks for "
-                            + network.group()
-                            + ": name the file beside the prompt, as in --lora"
-                            + " FILE.safetensors:0.8, or use --prompt-syntax plain");
+                    network.group()
+                            + " is not supported here: a prompt, but no negative or background"
+                            + " prompt, may name LoRA files, as in <lora:style:0.8>; for the text"
+                            + " itself use --prompt-syntax plain");
         }
         List<WeightedText> all = texts(prompt);
         List<List<WeightedText>> sections = new ArrayList<>();

@@ -6,6 +6,7 @@ import io.github.asg4j.EngineOptions;
 import io.github.asg4j.Generation;
 import io.github.asg4j.GenerationListener;
 import io.github.asg4j.GenerationRequest;
+import io.github.asg4j.Lora;
 import io.github.asg4j.MethodOptions;
 import io.github.asg4j.PlanReport;
 import io.github.asg4j.Size;
@@ -21,6 +22,7 @@ import io.github.asg4j.model.Tokenizer;
 import io.github.asg4j.ort.OrtRuntime;
 import io.github.asg4j.planning.PlannedRequest;
 import io.github.asg4j.planning.Planner;
+import io.github.asg4j.prompt.PromptLoras;
 import io.github.asg4j.run.start.PromptTokens;
 import io.github.asg4j.run.worker.EngineParts;
 import io.github.asg4j.run.worker.Fleet;
@@ -50,7 +52,7 @@ public final class LocalEngine implements AutoCloseable {
     private final PrecisionChoice precision;
     private final Bundle bundle;
     private final LoadedModel model;
-    private final List<Tokenizer> tokenizers;
+    private final EngineParts parts;
     private final Planner planner;
     private final Fleet fleet;
     private final RequestQueue queue;
@@ -82,7 +84,7 @@ public final class LocalEngine implements AutoCloseable {
         }
         Runner runner;
         try {
-            tokenizers =
+            List<Tokenizer> tokenizers =
                     IntStream.range(0, bundle.manifest().textEncoders().size())
                             .mapToObj(bundle::tokenizer)
                             .toList();
@@ -94,13 +96,15 @@ public final class LocalEngine implements AutoCloseable {
                             fleet.gpuMemory(),
                             memoryLimit(options));
             model = LoadedModel.open(bundle, fleet.placements(), options.loras());
-            runner =
-                    new Runner(
-                            new EngineParts(bundle, model, tokenizers, kernels.kernels(), VERSION),
-                            planner,
-                            fleet.lanes(),
-                            memoryLimit(options),
-                            hook);
+            parts =
+                    new EngineParts(
+                            bundle,
+                            model,
+                            tokenizers,
+                            options.folders(),
+                            kernels.kernels(),
+                            VERSION);
+            runner = new Runner(parts, planner, fleet.lanes(), memoryLimit(options), hook);
         } catch (Throwable e) {
             fleet.close();
             bundle.close();
@@ -181,17 +185,13 @@ public final class LocalEngine implements AutoCloseable {
 
     /** Plans a request, and refuses what would fail when its turn has come. */
     private PlannedRequest planned(GenerationRequest request) {
-        requireLoras(request);
-        PlannedRequest planned = planner.planned(request);
-        PromptTokens.of(planned, bundle.manifest(), tokenizers);
-        return planned;
-    }
-
-    /** Refuses LoRA files that are not for the model, before anything waits for its turn. */
-    private void requireLoras(GenerationRequest request) {
-        if (!request.loras().isEmpty()) {
-            bundle.loras(request.loras()).close();
+        List<Lora> loras = PromptLoras.of(request, options.folders());
+        if (!loras.isEmpty()) {
+            bundle.loras(loras).close();
         }
+        PlannedRequest planned = planner.planned(request).withLoras(loras);
+        PromptTokens.of(planned, parts);
+        return planned;
     }
 
     /** Devices, kernels, model and versions; see {@code Engine.describe}. */

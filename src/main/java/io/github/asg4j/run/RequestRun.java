@@ -95,7 +95,7 @@ final class RequestRun implements AutoCloseable {
         this.cancellation = cancellation;
         request = planned.request();
         plan = planned.plan();
-        prompts = PromptTokens.of(planned, engine.bundle().manifest(), engine.tokenizers());
+        prompts = PromptTokens.of(planned, engine);
         lanes = devices.working();
         context = new RequestContext(engine, devices, planned, new Workers(workers, memory), times);
         scheduler =
@@ -123,10 +123,8 @@ final class RequestRun implements AutoCloseable {
         plan.requireMemory(memoryLimit);
         lanes.forEach(lane -> plan.requireMemory(lane.name(), lane.memoryLimit()));
         LoadedModel model = context.model();
-        model.use(request.loras());
-        if (request.prompts().clipSkip().isPresent()) {
-            model.textEncoder(request.prompts().clipSkip().getAsInt());
-        }
+        model.use(planned.loras());
+        model.textEncoder(request.prompts().clipSkip(), prompts.hasInversions());
         if (plan.stages().stream().anyMatch(Stage::dilatesNetwork)) {
             lanes.forEach(lane -> model.dilatedDenoiser(devices.indexOf(lane)));
         }

@@ -88,7 +88,9 @@ public final class Runner {
                                 + ", going on with "
                                 + half
                                 + ": the last bits of the picture may change");
-                current = planner.planned(current.request().toBuilder().viewBatch(half).build());
+                current =
+                        planner.planned(current.request().toBuilder().viewBatch(half).build())
+                                .withLoras(current.loras());
             }
         }
     }

@@ -14,7 +14,9 @@ import io.github.asg4j.GenerationRequest;
 import io.github.asg4j.GuideOptions;
 import io.github.asg4j.MethodOptions;
 import io.github.asg4j.PictureReport;
+import io.github.asg4j.PromptFolders;
 import io.github.asg4j.PromptOptions;
+import io.github.asg4j.Tiny;
 import io.github.asg4j.image.Npy;
 
 import org.junit.jupiter.api.AfterAll;
@@ -189,6 +191,40 @@ class PromptSyntaxTest {
                                         request("a red ball")
                                                 .prompts(PromptOptions.DEFAULT.withClipSkip(3))));
         assertEquals("--clip-skip 3: the text encoder has 2 layers, choose 1 to 2", e.getMessage());
+    }
+
+    /** The file holds the demo's own vector of "red". */
+    @Test
+    void embeddingsAreWords() {
+        EngineOptions options =
+                EngineOptions.DEFAULT
+                        .withDevices("cpu:2")
+                        .withFolders(new PromptFolders(null, Tiny.resource("prompts")));
+        String expected = draw(request("a red ball on grass"));
+        assertNotEquals(expected, draw(request("a zzred ball on grass")));
+        try (Engine other = Engine.open(options)) {
+            GenerationRequest named = request("a ZZred ball on grass").build();
+            assertEquals(expected, other.submit(named).join().report().pixelsSha256());
+            GenerationRequest plain =
+                    request("a zzred ball on grass").prompts(PromptOptions.DEFAULT).build();
+            assertNotEquals(expected, other.submit(plain).join().report().pixelsSha256());
+        }
+    }
+
+    @Test
+    void aLoraOfThePromptIsOfTheFolder() {
+        BadRequestException e =
+                assertThrows(
+                        BadRequestException.class,
+                        () -> engine.plan(request("cat <lora:style:0.8>").build()));
+        assertTrue(e.getMessage().contains("--lora-folder"), e.getMessage());
+        e =
+                assertThrows(
+                        BadRequestException.class,
+                        () ->
+                                engine.plan(
+                                        request("cat").negativePrompt("<lora:style:0.8>").build()));
+        assertTrue(e.getMessage().contains("no negative"), e.getMessage());
     }
 
     @Test

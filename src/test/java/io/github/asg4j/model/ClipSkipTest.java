@@ -15,6 +15,7 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.Arrays;
 import java.util.List;
+import java.util.OptionalInt;
 
 /** The demo's text encoder, which has two layers. */
 class ClipSkipTest {
@@ -41,8 +42,12 @@ class ClipSkipTest {
         int[] begin = {0, 5, 9, 12};
         System.arraycopy(begin, 0, ids, 0, begin.length);
         MemorySegment hidden = MEMORY.allocate(encoder.hiddenBytes(1), "hidden");
-        encoder.encode(List.of(List.of(ids)), hidden, pooled);
+        encoder.encode(List.of(List.of(TextEncoder.Input.of(ids))), hidden, pooled);
         return hidden;
+    }
+
+    private static TextEncoder encoder(int clipSkip) {
+        return model.textEncoder(OptionalInt.of(clipSkip), false);
     }
 
     private static MemorySegment pooled() {
@@ -53,7 +58,7 @@ class ClipSkipTest {
     @Test
     void theLayerBeforeTheLastGoesThroughTheFinalNorm() {
         MemorySegment pooled = pooled();
-        MemorySegment hidden = hidden(model.textEncoder(2), pooled);
+        MemorySegment hidden = hidden(encoder(2), pooled);
         assertValues(
                 hidden, WIDTH, new double[] {-0.60110749, 0.43305205, -0.10013792, 0.06711703});
         assertValues(
@@ -74,15 +79,13 @@ class ClipSkipTest {
     void theLastLayerIsTheUsualOne() {
         MemorySegment usual = pooled();
         MemorySegment same = pooled();
-        assertEquals(
-                -1,
-                hidden(model.textEncoder(), usual).mismatch(hidden(model.textEncoder(1), same)));
+        assertEquals(-1, hidden(model.textEncoder(), usual).mismatch(hidden(encoder(1), same)));
         assertEquals(-1, usual.mismatch(same));
     }
 
     @Test
     void moreLayersThanThereAreAreRefused() {
-        BadRequestException e = assertThrows(BadRequestException.class, () -> model.textEncoder(3));
+        BadRequestException e = assertThrows(BadRequestException.class, () -> encoder(3));
         assertEquals("--clip-skip 3: the text encoder has 2 layers, choose 1 to 2", e.getMessage());
     }
 

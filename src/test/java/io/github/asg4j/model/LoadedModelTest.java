@@ -71,23 +71,37 @@ class LoadedModelTest {
             MemorySegment alone = memory.allocate(encoder.hiddenBytes(1), "hidden");
             int[] ids = new int[LENGTH];
             ids[1] = 3;
-            encoder.encode(List.of(List.of(ids)), hidden, pooled);
-            encoder.encode(List.of(List.of(ids)), alone, null);
+            encoder.encode(List.of(List.of(TextEncoder.Input.of(ids))), hidden, pooled);
+            encoder.encode(List.of(List.of(TextEncoder.Input.of(ids))), alone, null);
             assertEquals(-1, hidden.mismatch(alone), "the pooled output changes nothing");
             assertTrue(norm(hidden) > 0 && norm(pooled) > 0);
             ids[1] = 4;
-            encoder.encode(List.of(List.of(ids)), alone, null);
+            encoder.encode(List.of(List.of(TextEncoder.Input.of(ids))), alone, null);
             assertTrue(hidden.mismatch(alone) >= 0, "another token gives other states");
 
             assertThrows(
                     IllegalArgumentException.class,
-                    () -> encoder.encode(List.of(List.of(new int[LENGTH - 1])), hidden, pooled));
+                    () ->
+                            encoder.encode(
+                                    List.of(List.of(TextEncoder.Input.of(new int[LENGTH - 1]))),
+                                    hidden,
+                                    pooled));
             assertThrows(
                     IllegalArgumentException.class,
-                    () -> encoder.encode(List.of(List.of(ids)), hidden.asSlice(4), pooled));
+                    () ->
+                            encoder.encode(
+                                    List.of(List.of(TextEncoder.Input.of(ids))),
+                                    hidden.asSlice(4),
+                                    pooled));
             assertThrows(
                     IllegalArgumentException.class,
-                    () -> encoder.encode(List.of(List.of(ids), List.of(ids)), hidden, pooled));
+                    () ->
+                            encoder.encode(
+                                    List.of(
+                                            List.of(TextEncoder.Input.of(ids)),
+                                            List.of(TextEncoder.Input.of(ids))),
+                                    hidden,
+                                    pooled));
         }
     }
 
@@ -165,7 +179,9 @@ class LoadedModelTest {
         MemorySegment hidden = memory.allocate(model.textEncoder().hiddenBytes(1), "hidden");
         assertThrows(
                 IllegalStateException.class,
-                () -> model.textEncoder().encode(List.of(List.of(ids)), hidden, null));
+                () ->
+                        model.textEncoder()
+                                .encode(List.of(List.of(TextEncoder.Input.of(ids))), hidden, null));
     }
 
     /** The demo's weights lie in denoiser.onnx, for both graphs; in the jar as in a folder. */

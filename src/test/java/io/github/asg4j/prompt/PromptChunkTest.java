@@ -25,6 +25,7 @@ import java.util.Objects;
  */
 class PromptChunkTest {
     private static final int LENGTH = 77;
+    private static final TextualInversions NONE = TextualInversions.NONE;
     private static final int BEGIN = 49406;
     private static final int END = 49407;
 
@@ -43,7 +44,7 @@ class PromptChunkTest {
         for (JsonNode expected : all) {
             String prompt = expected.path("prompt").asText();
             List<PromptChunk> chunks =
-                    PromptChunk.of(tokenizer, WeightedText.sections(prompt), LENGTH);
+                    PromptChunk.of(tokenizer, WeightedText.sections(prompt), LENGTH, NONE, 0);
             assertEquals(expected.path("chunks").size(), chunks.size(), prompt);
             for (int i = 0; i < chunks.size(); i++) {
                 JsonNode chunk = expected.path("chunks").get(i);
@@ -73,7 +74,8 @@ class PromptChunkTest {
     @Test
     void paddingIsTheModels() throws IOException {
         List<PromptChunk> chunks =
-                PromptChunk.of(tokenizer("sd2"), WeightedText.sections("cat BREAK dog"), LENGTH);
+                PromptChunk.of(
+                        tokenizer("sd2"), WeightedText.sections("cat BREAK dog"), LENGTH, NONE, 0);
         for (PromptChunk chunk : chunks) {
             int[] ids = chunk.tokens().ids();
             assertEquals(END, ids[2]);
@@ -91,6 +93,6 @@ class PromptChunkTest {
     }
 
     private static PromptChunk chunk(ClipTokenizer tokenizer, String prompt) {
-        return PromptChunk.of(tokenizer, WeightedText.sections(prompt), LENGTH).getFirst();
+        return PromptChunk.of(tokenizer, WeightedText.sections(prompt), LENGTH, NONE, 0).getFirst();
     }
 }

@@ -73,7 +73,7 @@ class WeightedTextTest {
                 assertThrows(
                         BadRequestException.class,
                         () -> WeightedText.sections("a ball <lora:style:0.8>"));
-        assertTrue(e.getMessage().startsWith("the prompt asks for <lora:style:0.8>:"));
+        assertTrue(e.getMessage().startsWith("<lora:style:0.8> is not supported here:"));
         assertEquals("a <3 ball >", shown("a <3 ball >"));
     }
 

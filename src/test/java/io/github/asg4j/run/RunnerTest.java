@@ -4,6 +4,7 @@ package io.github.asg4j.run;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
 import io.github.asg4j.GeneratedImage;
+import io.github.asg4j.PromptFolders;
 import io.github.asg4j.Tiny;
 import io.github.asg4j.device.Memory;
 import io.github.asg4j.kernel.JavaKernels;
@@ -41,7 +42,12 @@ class RunnerTest {
             Runner runner =
                     new Runner(
                             new EngineParts(
-                                    bundle, model, List.of(bundle.tokenizer(0)), kernels, "test"),
+                                    bundle,
+                                    model,
+                                    List.of(bundle.tokenizer(0)),
+                                    PromptFolders.NONE,
+                                    kernels,
+                                    "test"),
                             planner,
                             fleet.lanes(),
                             Long.MAX_VALUE,

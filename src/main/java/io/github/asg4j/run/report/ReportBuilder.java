@@ -99,7 +99,7 @@ public final class ReportBuilder {
     private List<PictureReport.AppliedLora> loras() {
         List<PictureReport.AppliedLora> list = new ArrayList<>();
         Iterator<String> hashes = context.model().loraHashes().iterator();
-        for (Lora lora : context.request().loras()) {
+        for (Lora lora : context.planned().loras()) {
             list.add(new PictureReport.AppliedLora(lora.file(), lora.weight(), hashes.next()));
         }
         return list;

@@ -9,10 +9,14 @@ import io.github.asg4j.model.Manifest;
 import io.github.asg4j.model.Tokenizer;
 import io.github.asg4j.planning.PlannedRequest;
 import io.github.asg4j.prompt.PromptChunk;
+import io.github.asg4j.prompt.PromptLoras;
 import io.github.asg4j.prompt.ScheduledPrompt;
+import io.github.asg4j.prompt.TextualInversions;
 import io.github.asg4j.prompt.WeightedText;
 import io.github.asg4j.run.denoise.Conditioning;
+import io.github.asg4j.run.worker.EngineParts;
 
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.HashMap;
@@ -57,12 +61,36 @@ public record PromptTokens(
     /**
      * Reads the prompts of a request.
      *
-     * @param tokenizers of the text encoders
      * @throws BadRequestException a prompt has syntax that is wrong or not supported, or is too long
      */
-    public static PromptTokens of(
-            PlannedRequest planned, Manifest manifest, List<Tokenizer> tokenizers) {
-        return new Reader(planned.request(), manifest, tokenizers).read(planned.promptSteps());
+    public static PromptTokens of(PlannedRequest planned, EngineParts engine) {
+        Manifest manifest = engine.bundle().manifest();
+        GenerationRequest request = planned.request();
+        return new Reader(request, manifest, engine.tokenizers(), inversions(request, engine))
+                .read(planned.promptSteps());
+    }
+
+    private static TextualInversions inversions(GenerationRequest request, EngineParts engine) {
+        Path folder = engine.folders().embeddings();
+        if (folder == null || request.prompts().syntax() == PromptOptions.Syntax.PLAIN) {
+            return TextualInversions.NONE;
+        }
+        List<Integer> widths = new ArrayList<>();
+        for (int i = 0; i < engine.tokenizers().size(); i++) {
+            if (engine.tokenizers().get(i) instanceof ClipTokenizer) {
+                widths.add(engine.model().textEncoder().width(i));
+            }
+        }
+        return TextualInversions.of(folder, widths);
+    }
+
+    /** Whether vectors take the place of tokens anywhere. */
+    public boolean hasInversions() {
+        return segments.stream()
+                .flatMap(List::stream)
+                .flatMap(input -> input.byEncoder().stream())
+                .flatMap(List::stream)
+                .anyMatch(chunk -> !chunk.inversions().isEmpty());
     }
 
     /** What of a prompt was cut in any segment. */
@@ -78,10 +106,15 @@ public record PromptTokens(
             GenerationRequest request,
             Manifest manifest,
             List<Tokenizer> tokenizers,
+            TextualInversions inversions,
             Map<String, EncoderInput> known) {
 
-        Reader(GenerationRequest request, Manifest manifest, List<Tokenizer> tokenizers) {
-            this(request, manifest, tokenizers, new HashMap<>());
+        Reader(
+                GenerationRequest request,
+                Manifest manifest,
+                List<Tokenizer> tokenizers,
+                TextualInversions inversions) {
+            this(request, manifest, tokenizers, inversions, new HashMap<>());
         }
 
         PromptTokens read(PlannedRequest.PromptSteps steps) {
@@ -125,10 +158,10 @@ public record PromptTokens(
         /** The prompts, in the order of the rows of a {@link Conditioning}. */
         private List<String> texts() {
             String background = request.windows().backgroundPrompt();
+            boolean plain = request.prompts().syntax() == PromptOptions.Syntax.PLAIN;
+            String prompt = plain ? request.prompt() : PromptLoras.stripped(request.prompt());
             return List.of(
-                    request.negativePrompt(),
-                    request.prompt(),
-                    background == null ? request.prompt() : background);
+                    request.negativePrompt(), prompt, background == null ? prompt : background);
         }
 
         private EncoderInput input(String text) {
@@ -155,11 +188,12 @@ public record PromptTokens(
         private EncoderInput weighted(String text) {
             List<List<WeightedText>> sections = WeightedText.sections(text);
             List<List<PromptChunk>> chunks = new ArrayList<>();
+            int clips = 0;
             for (int i = 0; i < tokenizers.size(); i++) {
                 int length = manifest.textEncoders().get(i).length();
                 chunks.add(
                         tokenizers.get(i) instanceof ClipTokenizer clip
-                                ? PromptChunk.of(clip, sections, length)
+                                ? PromptChunk.of(clip, sections, length, inversions, clips++)
                                 : List.of(whole(WeightedText.plain(sections), i)));
             }
             return new EncoderInput(text, chunks, cut(chunks));

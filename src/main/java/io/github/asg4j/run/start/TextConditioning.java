@@ -20,7 +20,6 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.OptionalInt;
 
 /** Turns the prompts of a request into what the denoiser is conditioned on. */
 public final class TextConditioning {
@@ -33,11 +32,8 @@ public final class TextConditioning {
         this.context = context;
         this.prompts = prompts;
         request = context.request();
-        OptionalInt clipSkip = request.prompts().clipSkip();
         encoder =
-                clipSkip.isPresent()
-                        ? context.model().textEncoder(clipSkip.getAsInt())
-                        : context.model().textEncoder();
+                context.model().textEncoder(request.prompts().clipSkip(), prompts.hasInversions());
     }
 
     /**
@@ -135,7 +131,7 @@ public final class TextConditioning {
         }
         encoder.encode(
                 padded.stream()
-                        .map(chunks -> chunks.stream().map(chunk -> chunk.tokens().ids()).toList())
+                        .map(chunks -> chunks.stream().map(TextConditioning::input).toList())
                         .toList(),
                 states,
                 vector);
@@ -151,6 +147,10 @@ public final class TextConditioning {
                 }
             }
         }
+    }
+
+    private static TextEncoder.Input input(PromptChunk chunk) {
+        return new TextEncoder.Input(chunk.tokens().ids(), chunk.inversions());
     }
 
     /** The chunks of a prompt, and empty ones up to those of the longest. */
