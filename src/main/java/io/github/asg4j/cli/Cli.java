@@ -157,6 +157,7 @@ record Cli(
                         Set.of("dump")));
         asg.addSubcommand(withRequest(new CommandLine(new PlanCommand(this), factory), Set.of()));
         asg.addSubcommand(new CommandLine(new ServeCommand(this), factory));
+        asg.addSubcommand(new CommandLine(new ModelsCommand(this), factory));
         asg.addSubcommand(new CommandLine(new DoctorCommand(this), factory));
         asg.getSubcommands().values().forEach(HelpSections::register);
         Values.register(asg);

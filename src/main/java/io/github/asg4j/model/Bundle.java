@@ -85,7 +85,8 @@ public final class Bundle implements AutoCloseable {
     public static Bundle open(@Nullable Path place, @Nullable Path vae, boolean verify) {
         VerifiedFiles verified = VerifiedFiles.ofUser();
         if (place != null && isCheckpoint(place)) {
-            Checkpoint checkpoint = Checkpoint.open(place, vae);
+            Checkpoint checkpoint =
+                    Checkpoint.open(place, vae, file -> fileHash(file, verified, verify));
             String template = TEMPLATES + checkpoint.templateName() + "/";
             return filled(checkpoint, template, vae, verified, verify);
         }
@@ -123,7 +124,7 @@ public final class Bundle implements AutoCloseable {
             MessageDigest digest = newSha256();
             digest.update(empty.sha256.getBytes(StandardCharsets.UTF_8));
             for (Path file : checkpoint.files()) {
-                String hash = fileHash(file, verified, verify);
+                String hash = hash(file, verified, verify);
                 digest.update(hash.getBytes(StandardCharsets.UTF_8));
             }
             for (int i = 0; i < empty.manifest.textEncoders().size(); i++) {
@@ -161,7 +162,7 @@ public final class Bundle implements AutoCloseable {
             MessageDigest digest = newSha256();
             digest.update(sha256.getBytes(StandardCharsets.UTF_8));
             digest.update(empty.sha256.getBytes(StandardCharsets.UTF_8));
-            digest.update(fileHash(vae, verified, verify).getBytes(StandardCharsets.UTF_8));
+            digest.update(hash(vae, verified, verify).getBytes(StandardCharsets.UTF_8));
             return new Bundle(
                     new BundleFiles.WithVae(files, filled, graphs),
                     manifest.withVae(empty.manifest, filled::weightBytes),
@@ -195,11 +196,19 @@ public final class Bundle implements AutoCloseable {
     }
 
     private static EngineInfo.VaeFile vaeFile(Path vae, VerifiedFiles verified) throws IOException {
-        return new EngineInfo.VaeFile(vae, fileHash(vae, verified, false));
+        return new EngineInfo.VaeFile(vae, hash(vae, verified, false));
     }
 
     /** SHA-256 of a file, computed once for each state of it. */
-    private static String fileHash(Path file, VerifiedFiles verified, boolean verify)
+    static String fileHash(Path file, VerifiedFiles verified, boolean verify) {
+        try {
+            return hash(file, verified, verify);
+        } catch (IOException e) {
+            throw unreadable(file.toString(), e);
+        }
+    }
+
+    private static String hash(Path file, VerifiedFiles verified, boolean verify)
             throws IOException {
         VerifiedFiles.State state = BundleFiles.stateOf(file.toRealPath(), "");
         String known = verify ? null : verified.read().get(state);
@@ -393,7 +402,7 @@ public final class Bundle implements AutoCloseable {
 
     private static String loraHash(Path file, VerifiedFiles verified) {
         try {
-            return fileHash(file, verified, false);
+            return hash(file, verified, false);
         } catch (IOException e) {
             throw new BadRequestException(
                     "LoRA "

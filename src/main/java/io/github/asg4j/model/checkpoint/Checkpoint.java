@@ -72,19 +72,37 @@ public final class Checkpoint implements AutoCloseable {
      * Opens a single file, or a folder of diffusers.
      *
      * @param vae an autoencoder's file that takes the place of the file's own; null: none
+     * @param sha256 of a file: asked for where a file does not say what its network predicts, and a
+     *     published one of the same size does
      * @throws BadBundleException if it is no whole safetensors file, or holds no model of a known
      *     family, or the autoencoder is not one for it
      */
-    public static Checkpoint open(Path path, @Nullable Path vae) {
+    public static Checkpoint open(Path path, @Nullable Path vae, Function<Path, String> sha256) {
+        return open(path, vae, sha256, PublishedModel.ALL);
+    }
+
+    static Checkpoint open(
+            Path path,
+            @Nullable Path vae,
+            Function<Path, String> sha256,
+            List<PublishedModel> published) {
         if (isFolder(path)) {
             return openFolder(path, vae);
         }
         Checkpoint checkpoint =
-                open(
+                recognised(
                         path,
                         vae,
                         file -> Recognition.of(path.toString(), file.shapes(), file.metadata()));
         try {
+            if (checkpoint.recognition.prediction() == null) {
+                PublishedModel model =
+                        PublishedModel.of(
+                                published, path.toFile().length(), () -> sha256.apply(path));
+                if (model != null) {
+                    checkpoint.recognition = checkpoint.recognition.predicting(model.prediction());
+                }
+            }
             requireDrawable(path, checkpoint.recognition, checkpoint.networks.keySet());
             return checkpoint;
         } catch (RuntimeException e) {
@@ -93,7 +111,7 @@ public final class Checkpoint implements AutoCloseable {
         }
     }
 
-    private static Checkpoint open(
+    private static Checkpoint recognised(
             Path path, @Nullable Path vae, Function<SafeTensors, Recognition> recognition) {
         List<SafeTensors> files = new ArrayList<>();
         try {
@@ -176,7 +194,7 @@ public final class Checkpoint implements AutoCloseable {
 
     /** Opens a file as that of a model that is known already. */
     public static Checkpoint openAs(Path path, Recognition known, @Nullable Path vae) {
-        return open(path, vae, file -> known);
+        return recognised(path, vae, file -> known);
     }
 
     /**
@@ -260,6 +278,17 @@ public final class Checkpoint implements AutoCloseable {
         return String.valueOf(name).replaceFirst("\\.safetensors$", "");
     }
 
+    /** In which most of its weights are stored, as in "fp16". */
+    public String precision() {
+        return ElementType.most(
+                files.stream().flatMap(f -> f.tensors().values().stream()).toList());
+    }
+
+    /** The licence of its weights, where its header says one; else empty. */
+    public String licence() {
+        return files.getFirst().metadata().getOrDefault("modelspec.license", "");
+    }
+
     /** What the denoiser predicts: "epsilon", "v" or "flow". */
     public String prediction() {
         return Objects.requireNonNull(recognition.prediction());
@@ -289,8 +318,8 @@ public final class Checkpoint implements AutoCloseable {
                             + title
                             + " and does not say what its network predicts: noise, as"
                             + " v2-1_512-ema-pruned does, or v, as v2-1_768-ema-pruned. Its header"
-                            + " has no modelspec.prediction_type; add it, or export the model as a"
-                            + " bundle");
+                            + " has no modelspec.prediction_type, and it is no published file that"
+                            + " is known by its SHA-256; add it, or export the model as a bundle");
         }
         if (found.inputChannels() != 4 && found.inputChannels() != 16) {
             throw new BadBundleException(

@@ -4,6 +4,9 @@ package io.github.asg4j.model.checkpoint;
 import org.jspecify.annotations.Nullable;
 
 import java.util.Arrays;
+import java.util.Collection;
+import java.util.EnumMap;
+import java.util.Locale;
 import java.util.Map;
 import java.util.stream.Collectors;
 
@@ -42,6 +45,23 @@ public enum ElementType {
     /** Whether elements are floating-point numbers. */
     public boolean isFloat() {
         return name().startsWith("F") || this == BF16;
+    }
+
+    /** As people call it: "fp16" of F16. */
+    private String precision() {
+        return isFloat() && this != BF16
+                ? name().toLowerCase(Locale.ROOT).replaceFirst("f", "fp")
+                : name().toLowerCase(Locale.ROOT);
+    }
+
+    /** The type of which most bytes of some tensors are, as in "fp16"; empty: there are none. */
+    static String most(Collection<Tensor> tensors) {
+        Map<ElementType, Long> bytes = new EnumMap<>(ElementType.class);
+        tensors.forEach(t -> bytes.merge(t.type(), t.data().byteSize(), Long::sum));
+        return bytes.entrySet().stream()
+                .max(Map.Entry.comparingByValue())
+                .map(most -> most.getKey().precision())
+                .orElse("");
     }
 
     static @Nullable ElementType of(String name) {

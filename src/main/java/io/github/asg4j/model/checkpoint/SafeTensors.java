@@ -109,6 +109,11 @@ public final class SafeTensors implements AutoCloseable {
         return shapes;
     }
 
+    /** In which most of its elements are stored, as in "fp16"; empty: it has none. */
+    public String precision() {
+        return ElementType.most(tensors.values());
+    }
+
     /** What the header's {@code __metadata__} says; empty where there is none. */
     public Map<String, String> metadata() {
         return metadata;

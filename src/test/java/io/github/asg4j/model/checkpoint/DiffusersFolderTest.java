@@ -132,7 +132,8 @@ class DiffusersFolderTest {
     }
 
     private static String refusal(Path folder) {
-        return assertThrows(BadBundleException.class, () -> Checkpoint.open(folder, null))
+        return assertThrows(
+                        BadBundleException.class, () -> Checkpoint.open(folder, null, file -> ""))
                 .getMessage();
     }
 

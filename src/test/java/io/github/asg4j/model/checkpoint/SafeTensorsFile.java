@@ -47,6 +47,23 @@ public final class SafeTensorsFile {
                         .formatted(name, type, extents, begin, end));
     }
 
+    /** What a file of Stable Diffusion 1.x is told by, and nothing else of it. */
+    public static SafeTensorsFile likeStableDiffusion1() {
+        String unet = "model.diffusion_model.";
+        return new SafeTensorsFile()
+                .metadata("modelspec.license", "CC0-1.0")
+                .floats(unet + "input_blocks.0.0.weight", List.of(1L, 4L, 1L, 1L), new float[4])
+                .floats(
+                        unet + "input_blocks.1.1.transformer_blocks.0.attn2.to_k.weight",
+                        List.of(1L, 768L),
+                        new float[768])
+                .floats("first_stage_model.decoder.conv_in.weight", List.of(1L), 0)
+                .floats(
+                        "cond_stage_model.transformer.text_model.embeddings.token_embedding.weight",
+                        List.of(1L),
+                        0);
+    }
+
     /** Adds text to the header's object. */
     public SafeTensorsFile raw(String text) {
         header.append(header.isEmpty() ? "" : ",").append(text);
