@@ -97,17 +97,25 @@ public final class Batch implements AutoCloseable {
         }
         Records records = Records.open(options.folder());
         try {
-            if (options.tarPictures() > 0 && !BatchFile.isIn(options.folder())) {
-                TarStore.checkNew(options.folder());
+            PictureFormat format = options.format();
+            Optional<FileFormat> ofMany =
+                    switch (format.kind()) {
+                        case PNG -> Optional.empty();
+                        case TAR -> Optional.of(new TarFormat());
+                        case PARQUET -> Optional.of(new ParquetFormat());
+                    };
+            if (ofMany.isPresent() && !BatchFile.isIn(options.folder())) {
+                FileStore.checkNew(options.folder(), ofMany.get());
             }
             BatchFile.check(
                     options.folder(),
                     BatchFile.of(options, engine, input.sha256()),
                     records.count());
             PictureStore store =
-                    options.tarPictures() == 0
+                    ofMany.isEmpty()
                             ? PngStore.open(options.folder())
-                            : TarStore.open(options.folder(), options.tarPictures(), records);
+                            : FileStore.open(
+                                    options.folder(), ofMany.get(), format.pictures(), records);
             return new Batch(options, engine, records, store, input.rows());
         } catch (RuntimeException e) {
             records.close();
@@ -242,17 +250,7 @@ public final class Batch implements AutoCloseable {
             record.put("setting", setting);
         }
         if (next.keyed() != null) {
-            record.putAll(about(next.keyed()));
-        }
-        return record;
-    }
-
-    private static Map<String, Object> about(Keys.Keyed keyed) {
-        Map<String, Object> record = new LinkedHashMap<>();
-        record.put("key", keyed.key());
-        record.put("request", keyed.request());
-        if (!keyed.inputs().isEmpty()) {
-            record.put("inputs", keyed.inputs());
+            record.putAll(next.keyed().about());
         }
         return record;
     }
@@ -280,7 +278,7 @@ public final class Batch implements AutoCloseable {
             generation = begun == null ? submit(request, engine) : begun;
             GeneratedImage image = generation.join();
             underWay.remove(generation);
-            store(image, request, keyed, record);
+            store(image, keyed, record);
             clock.drew(image.report().times());
             log.drew(record, image.report());
             return null;
@@ -292,20 +290,12 @@ public final class Batch implements AutoCloseable {
         }
     }
 
-    private void store(
-            GeneratedImage image,
-            GenerationRequest request,
-            Keys.Keyed keyed,
-            Map<String, Object> record) {
+    private void store(GeneratedImage image, Keys.Keyed keyed, Map<String, Object> record) {
         byte[] png = image.png();
-        Map<String, Object> hashes = new LinkedHashMap<>();
-        hashes.put("bytes", png.length);
-        hashes.put("sha256", Sha256.of(png));
-        hashes.put("pixels_sha256", image.report().pixelsSha256());
-        Map<String, Object> about = about(keyed);
-        about.putAll(hashes);
-        record.putAll(store.put(keyed.key(), png, JsonLines.text(about), request.prompt()));
-        record.putAll(hashes);
+        PictureStore.Picture picture =
+                new PictureStore.Picture(keyed, png, Sha256.of(png), image.report().pixelsSha256());
+        record.putAll(store.put(picture));
+        record.putAll(picture.hashes());
     }
 
     @Override

@@ -41,11 +41,7 @@ final class BatchFile {
         batch.put("methods", options.methods());
         batch.put("seeds", options.seeds());
         batch.put("shard", options.shard().toString());
-        batch.put(
-                "format",
-                options.tarPictures() == 0
-                        ? "png"
-                        : "tar, " + options.tarPictures() + " pictures a file");
+        batch.put("format", options.format().toString());
         batch.put("model", engine.model());
         batch.putAll(Keys.determining(engine));
         return batch;

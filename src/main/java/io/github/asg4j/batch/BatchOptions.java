@@ -15,7 +15,7 @@ import java.util.List;
  * @param methods that draw each row with a setting that names none; empty: the row's
  * @param seeds pictures of each row, setting and method: seeds from the row's on
  * @param shard the share that is drawn here
- * @param tarPictures pictures of a tar file; 0: PNG files
+ * @param format of the files of pictures
  * @param failFast stop at the first row that cannot be drawn
  */
 public record BatchOptions(
@@ -26,7 +26,7 @@ public record BatchOptions(
         List<String> methods,
         int seeds,
         Shard shard,
-        int tarPictures,
+        PictureFormat format,
         boolean failFast) {
     public BatchOptions {
         defaults = List.copyOf(defaults);

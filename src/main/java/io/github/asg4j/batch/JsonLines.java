@@ -148,6 +148,15 @@ final class JsonLines implements AutoCloseable {
 
     /** One line of ASCII, keys in the order of the map. */
     static String text(Map<String, ?> object) {
+        return written(object);
+    }
+
+    /** The text from which a value was read, of {@link #text(Map)}. */
+    static String text(JsonNode value) {
+        return written(value);
+    }
+
+    private static String written(Object object) {
         try {
             return JSON.writeValueAsString(object);
         } catch (JsonProcessingException e) {

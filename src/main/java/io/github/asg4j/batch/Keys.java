@@ -50,7 +50,18 @@ final class Keys {
      * @param request as {@link io.github.asg4j.RequestJson} has it, but for bytes, of which the SHA-256 is there
      * @param inputs SHA-256 of the files that it reads, by the names that it gives them
      */
-    record Keyed(String key, Map<String, Object> request, Map<String, String> inputs) {}
+    record Keyed(String key, Map<String, Object> request, Map<String, String> inputs) {
+        /** As records have it. */
+        Map<String, Object> about() {
+            Map<String, Object> about = new LinkedHashMap<>();
+            about.put("key", key);
+            about.put("request", request);
+            if (!inputs.isEmpty()) {
+                about.put("inputs", inputs);
+            }
+            return about;
+        }
+    }
 
     Keys(EngineInfo engine) {
         this.engine = engine;

@@ -1,19 +1,36 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.github.asg4j.batch;
 
+import java.util.LinkedHashMap;
 import java.util.Map;
 
 /** Where pictures go. */
 interface PictureStore extends AutoCloseable {
     /**
+     * A picture to be kept.
+     *
+     * @param png its file
+     * @param pixelsSha256 of the pixels alone
+     */
+    record Picture(Keys.Keyed named, byte[] png, String sha256, String pixelsSha256) {
+        /** As records have it. */
+        Map<String, Object> hashes() {
+            Map<String, Object> hashes = new LinkedHashMap<>();
+            hashes.put("bytes", png.length);
+            hashes.put("sha256", sha256);
+            hashes.put("pixels_sha256", pixelsSha256);
+            return hashes;
+        }
+    }
+
+    /**
      * Keeps a picture. It is on the disk when this returns.
      *
-     * @param about the picture, for formats that keep it with the picture
      * @return what the record says of its place: "file" in the batch's folder, and "offset" where it
      *     is a part of the file
      * @throws io.github.asg4j.OutputException if it cannot be written
      */
-    Map<String, Object> put(String key, byte[] png, String about, String prompt);
+    Map<String, Object> put(Picture picture);
 
     /** Ends the files, so that they can be read. */
     @Override

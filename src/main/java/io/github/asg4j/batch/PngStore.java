@@ -40,9 +40,9 @@ record PngStore(Path folder) implements PictureStore {
     }
 
     @Override
-    public Map<String, Object> put(String key, byte[] png, String about, String prompt) {
-        Path file = folder.resolve(key + ".png");
-        OutputFile.write(file, out -> out.write(png));
+    public Map<String, Object> put(Picture picture) {
+        Path file = folder.resolve(picture.named().key() + ".png");
+        OutputFile.write(file, out -> out.write(picture.png()));
         try (FileChannel channel = FileChannel.open(file, StandardOpenOption.WRITE)) {
             channel.force(true);
         } catch (IOException e) {

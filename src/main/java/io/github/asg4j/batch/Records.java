@@ -6,6 +6,8 @@ import com.fasterxml.jackson.databind.JsonNode;
 import io.github.asg4j.BadRequestException;
 
 import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 
@@ -22,6 +24,7 @@ final class Records implements AutoCloseable {
     private long errors;
     private long stored;
     private Optional<Place> last = Optional.empty();
+    private final List<Long> linesOfLastFile = new ArrayList<>();
 
     /**
      * Where a picture was stored.
@@ -62,10 +65,15 @@ final class Records implements AutoCloseable {
         } else if (!line.has("duplicate_of")) {
             index.put(line.path("key").asText(), start);
             stored++;
+            String file = line.path("file").asText();
+            if (last.isPresent() && !last.get().file().equals(file)) {
+                linesOfLastFile.clear();
+            }
+            linesOfLastFile.add(start);
             last =
                     Optional.of(
                             new Place(
-                                    line.path("file").asText(),
+                                    file,
                                     line.path("offset").asLong(),
                                     line.path("bytes").asLong()));
         }
@@ -84,6 +92,11 @@ final class Records implements AutoCloseable {
     /** Pictures in the folder. */
     long stored() {
         return stored;
+    }
+
+    /** Records of the pictures in the file that was written last, when the records were opened. */
+    List<JsonNode> ofLastFile() {
+        return linesOfLastFile.stream().map(lines::at).toList();
     }
 
     /** The picture that was stored last. */

@@ -9,6 +9,7 @@ import io.github.asg4j.GenerationRequest;
 import io.github.asg4j.Lora;
 import io.github.asg4j.batch.Batch;
 import io.github.asg4j.batch.BatchOptions;
+import io.github.asg4j.batch.PictureFormat;
 import io.github.asg4j.batch.Setting;
 import io.github.asg4j.batch.Shard;
 
@@ -25,6 +26,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashSet;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.Callable;
@@ -58,8 +60,8 @@ import java.util.logging.Logger;
                 + " drawn is kept."
         })
 final class BatchCommand implements Callable<Integer> {
-    private static final int PICTURES_OF_TAR = 1000;
-    private static final List<String> FORMATS = List.of("png", "tar");
+    private static final int PICTURES_OF_FILE = 1000;
+    private static final List<String> FORMATS = List.of("png", "tar", "parquet");
 
     /** The Parquet reader tells how it decodes; held here, because the log manager forgets loggers. */
     private static final Logger PARQUET = Logger.getLogger("dev.hardwood");
@@ -151,19 +153,19 @@ final class BatchCommand implements Callable<Integer> {
 
         @Option(
                 names = "--format",
-                paramLabel = "png|tar",
+                paramLabel = "png|tar|parquet",
                 order = HelpSections.OUTPUT + 81,
                 description =
-                        "a file KEY.png for each picture, or tar files of many in WebDataset's"
-                                + " convention (default: png)")
+                        "a file KEY.png for each picture, or files of many: tar in WebDataset's"
+                                + " convention, or Parquet (default: png)")
         @Nullable String format;
 
         @Option(
-                names = "--pictures-per-tar",
+                names = "--pictures-per-file",
                 paramLabel = "N",
                 order = HelpSections.OUTPUT + 82,
-                description = "with --format tar (default: " + PICTURES_OF_TAR + ")")
-        @Nullable Integer picturesPerTar;
+                description = "with --format tar or parquet (default: " + PICTURES_OF_FILE + ")")
+        @Nullable Integer picturesPerFile;
 
         @Option(
                 names = "--json",
@@ -187,7 +189,7 @@ final class BatchCommand implements Callable<Integer> {
                         methods(requestArgs),
                         EvalCommand.seeds(batchArgs.seeds),
                         batchArgs.shard == null ? Shard.ALL : Shard.parse(batchArgs.shard),
-                        picturesOfTar(),
+                        format(),
                         batchArgs.failFast);
         Batch.check(options);
         EngineOptions engineOptions = engineArgs.options().withLoras(loras(requestArgs));
@@ -264,22 +266,26 @@ final class BatchCommand implements Callable<Integer> {
         return request.build().loras();
     }
 
-    private int picturesOfTar() {
-        String format = batchArgs.format;
-        boolean tar =
-                format != null && Values.choice(command, "--format", format, FORMATS).equals("tar");
-        Integer pictures = batchArgs.picturesPerTar;
-        if (!tar) {
+    private PictureFormat format() {
+        String name =
+                batchArgs.format == null
+                        ? "png"
+                        : Values.choice(command, "--format", batchArgs.format, FORMATS);
+        Integer pictures = batchArgs.picturesPerFile;
+        if (name.equals("png")) {
             if (pictures != null) {
-                throw EvalCommand.misuse(command, "--pictures-per-tar goes with --format tar");
+                throw EvalCommand.misuse(
+                        command, "--pictures-per-file goes with --format tar or parquet");
             }
-            return 0;
+            return PictureFormat.PNG;
         }
         if (pictures != null && pictures < 1) {
             throw new BadRequestException(
-                    "--pictures-per-tar is " + pictures + ": it has to be at least 1");
+                    "--pictures-per-file is " + pictures + ": it has to be at least 1");
         }
-        return pictures == null ? PICTURES_OF_TAR : pictures;
+        return new PictureFormat(
+                PictureFormat.Kind.valueOf(name.toUpperCase(Locale.ROOT)),
+                pictures == null ? PICTURES_OF_FILE : pictures);
     }
 
     private void draw(Batch batch, EngineFactory.Handle engine, Path folder) {

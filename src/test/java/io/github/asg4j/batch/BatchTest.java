@@ -10,6 +10,9 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 
+import dev.hardwood.InputFile;
+import dev.hardwood.reader.ParquetFileReader;
+
 import io.github.asg4j.BadRequestException;
 import io.github.asg4j.CancelledException;
 import io.github.asg4j.OutputException;
@@ -49,7 +52,18 @@ class BatchTest {
     @TempDir Path folder;
     private final FakeDrawing drawing = new FakeDrawing();
 
-    private BatchOptions options(String out, int tarPictures, String... rows) throws IOException {
+    private static PictureFormat format(String text) {
+        String[] words = text.split(" ");
+        return words.length == 1
+                ? PictureFormat.PNG
+                : new PictureFormat(
+                        PictureFormat.Kind.valueOf(words[0]), Integer.parseInt(words[1]));
+    }
+
+    /**
+     * @param format as in "PNG" and "TAR 2"
+     */
+    private BatchOptions options(String out, String format, String... rows) throws IOException {
         Path input = folder.resolve("rows.txt");
         Files.write(input, List.of(rows));
         return new BatchOptions(
@@ -60,7 +74,7 @@ class BatchTest {
                 List.of(),
                 1,
                 Shard.ALL,
-                tarPictures,
+                format(format),
                 false);
     }
 
@@ -73,7 +87,7 @@ class BatchTest {
                 o.methods(),
                 o.seeds(),
                 shard,
-                o.tarPictures(),
+                o.format(),
                 failFast);
     }
 
@@ -115,7 +129,7 @@ class BatchTest {
 
     @Test
     void aRecordSaysWhatWasDrawnAndWhereItIs() throws IOException {
-        BatchOptions options = options("out", 0, "a red ball");
+        BatchOptions options = options("out", "PNG", "a red ball");
         draw(options);
         JsonNode record = records(options.out()).getFirst();
         assertEquals(1, record.get("picture").intValue());
@@ -133,7 +147,7 @@ class BatchTest {
 
     @Test
     void theKeyIsTheHashOfWhatDeterminesThePicture() throws IOException {
-        BatchOptions options = options("out", 0, "a red ball");
+        BatchOptions options = options("out", "PNG", "a red ball");
         draw(options);
         String known =
                 "{\"request\":{\"prompt\":\"a red ball\",\"method\":\"asg\",\"seed\":"
@@ -155,7 +169,7 @@ class BatchTest {
 
     @Test
     void duplicateRowsAreDrawnOnce() throws IOException {
-        BatchOptions options = options("out", 0, "a", "b", "a", "a", "b");
+        BatchOptions options = options("out", "PNG", "a", "b", "a", "a", "b");
         draw(options);
         assertEquals(List.of("a", "b"), drawing.prompts());
         List<JsonNode> records = records(options.out());
@@ -167,7 +181,7 @@ class BatchTest {
 
     @Test
     void rowsThatCannotBeDrawnHaveARecordAndTheOthersGoOn() throws IOException {
-        BatchOptions options = options("out", 0, "a", "unheard", "unseen", "unseen", "b");
+        BatchOptions options = options("out", "PNG", "a", "unheard", "unseen", "unseen", "b");
         List<BatchProgress> told = draw(options);
         assertEquals(3, told.getLast().errors());
         assertEquals(2, told.getLast().drawn());
@@ -182,7 +196,7 @@ class BatchTest {
 
     @Test
     void failFastStopsBeforeTheFirstBadRowAndGoesOnWithoutIt() throws IOException {
-        BatchOptions options = options("out", 0, "a", "unheard", "b");
+        BatchOptions options = options("out", "PNG", "a", "unheard", "b");
         BatchOptions fast = with(options, options.out(), Shard.ALL, true);
         assertEquals(
                 "row 2: unheard of",
@@ -193,10 +207,11 @@ class BatchTest {
     }
 
     @ParameterizedTest
-    @ValueSource(ints = {0, 1, 2, 100})
-    void resumedAfterAnyByteOfTheRecordsItBecomesTheSame(int tarPictures) throws IOException {
-        String[] rows = {"a", "unheard", "b", "a", "c", "d", "b", "e"};
-        BatchOptions whole = options("whole", tarPictures, rows);
+    @ValueSource(
+            strings = {"PNG", "TAR 1", "TAR 2", "TAR 100", "PARQUET 1", "PARQUET 2", "PARQUET 100"})
+    void resumedAfterAnyByteOfTheRecordsItBecomesTheSame(String format) throws IOException {
+        String[] rows = {"a", "unheard", "b", "a", "gr\u00fcn", "d", "b", "e"};
+        BatchOptions whole = options("whole", format, rows);
         draw(whole);
         Map<String, String> expected = contents(whole.out());
         byte[] records = Files.readAllBytes(whole.out().resolve(Records.FILE));
@@ -213,7 +228,7 @@ class BatchTest {
             Files.writeString(out.resolve(HALF), "half");
             drawing.requests.clear();
             draw(with(whole, out, Shard.ALL, false));
-            if (tarPictures > 0) {
+            if (!format.equals("PNG")) {
                 Files.delete(out.resolve(HALF));
             }
             assertEquals(expected, contents(out), "cut at " + cut);
@@ -233,7 +248,7 @@ class BatchTest {
 
     @Test
     void tarFilesHoldPictureRequestAndPrompt() throws IOException {
-        BatchOptions options = options("out", 2, "a red ball", "grün", "c");
+        BatchOptions options = options("out", "TAR 2", "a red ball", "grün", "c");
         draw(options);
         List<JsonNode> records = records(options.out());
         assertEquals("000000.tar", records.get(1).get("file").asText());
@@ -265,8 +280,53 @@ class BatchTest {
     }
 
     @Test
+    void parquetFilesHoldATableOfPictures() throws IOException {
+        BatchOptions options = options("out", "PARQUET 20", words(23));
+        draw(options);
+        List<JsonNode> records = records(options.out());
+        assertEquals("000000.parquet", records.get(19).get("file").asText());
+        assertEquals("000001.parquet", records.get(20).get("file").asText());
+        int row = 0;
+        for (String name : new String[] {"000000.parquet", "000001.parquet"}) {
+            byte[] bytes = Files.readAllBytes(options.out().resolve(name));
+            try (ParquetFileReader parquet =
+                            ParquetFileReader.open(InputFile.of(options.out().resolve(name)));
+                    dev.hardwood.reader.RowReader rows = parquet.rowReader()) {
+                while (rows.hasNext()) {
+                    rows.next();
+                    JsonNode record = records.get(row++);
+                    byte[] png = rows.getBinary("png");
+                    assertEquals(record.get("key").asText(), rows.getString("key"));
+                    assertEquals(record.get("request"), JSON.readTree(rows.getString("request")));
+                    assertEquals(png.length, rows.getInt("bytes"));
+                    assertEquals(Sha256.of(png), rows.getString("sha256"));
+                    assertEquals(record.get("sha256").asText(), rows.getString("sha256"));
+                    assertEquals(
+                            record.get("pixels_sha256").asText(), rows.getString("pixels_sha256"));
+                    int offset = record.get("offset").intValue();
+                    assertArrayEquals(png, Arrays.copyOfRange(bytes, offset, offset + png.length));
+                }
+            }
+        }
+        assertEquals(23, row);
+
+        // A record that is not that of its picture would make an end that lies.
+        Path file = options.out().resolve(Records.FILE);
+        String text = Files.readString(file);
+        Files.writeString(file, text.replaceFirst("(?s)(.*)\"bytes\":(\\d)", "$1\"bytes\":1$2"));
+        String refusal = refusal(options);
+        assertTrue(refusal.contains("does not say where it is in '000001.parquet'"), refusal);
+    }
+
+    private static String[] words(int count) {
+        String[] words = new String[count];
+        Arrays.setAll(words, i -> "ball " + i + (i % 2 == 0 ? "" : " gr\u00fcn"));
+        return words;
+    }
+
+    @Test
     void tarFilesOfOthersStayAndAreRefused() throws IOException {
-        BatchOptions options = options("out", 2, "a");
+        BatchOptions options = options("out", "TAR 2", "a");
         Files.createDirectories(options.out());
         Path other = Files.writeString(options.out().resolve("000007.tar"), "other");
         String refusal = refusal(options);
@@ -277,7 +337,7 @@ class BatchTest {
 
     @Test
     void halvesOfFilesOfLivingProcessesStay() throws IOException {
-        BatchOptions options = options("out", 0, "a");
+        BatchOptions options = options("out", "PNG", "a");
         Files.createDirectories(options.out());
         long parent = ProcessHandle.current().parent().orElseThrow().pid();
         Path living = Files.writeString(options.out().resolve(".asg-" + parent + "-1.tmp"), "");
@@ -289,7 +349,7 @@ class BatchTest {
 
     @Test
     void theNextPictureIsAskedForBeforeTheLastIsWritten() throws IOException {
-        BatchOptions options = options("out", 0, "a", "b", "c", "d");
+        BatchOptions options = options("out", "PNG", "a", "b", "c", "d");
         List<Integer> asked = new ArrayList<>();
         drawing.whileDrawing = () -> asked.add(drawing.requests.size());
         draw(options);
@@ -298,7 +358,7 @@ class BatchTest {
 
     @Test
     void shardsTogetherAreTheWhole() throws IOException {
-        BatchOptions one = options("whole", 0, "a", "unheard", "b", "c", "d");
+        BatchOptions one = options("whole", "PNG", "a", "unheard", "b", "c", "d");
         BatchOptions options =
                 new BatchOptions(
                         one.input(),
@@ -315,7 +375,7 @@ class BatchTest {
                         List.of(),
                         2,
                         Shard.ALL,
-                        0,
+                        PictureFormat.PNG,
                         false);
         draw(options);
         Map<Integer, JsonNode> expected = new TreeMap<>();
@@ -343,19 +403,20 @@ class BatchTest {
 
     @Test
     void anotherBatchsFolderIsRefused() throws IOException {
-        BatchOptions options = options("out", 0, "a");
+        BatchOptions options = options("out", "PNG", "a");
         draw(options);
-        assertTrue(refusal(options("out", 3, "a")).contains("\"format\" is \"png\" there and"));
-        String input = refusal(options("out", 0, "b"));
+        assertTrue(
+                refusal(options("out", "TAR 3", "a")).contains("\"format\" is \"png\" there and"));
+        String input = refusal(options("out", "PNG", "b"));
         assertTrue(input.contains("\"input_sha256\" is "), input);
         Files.delete(options.out().resolve(BatchFile.FILE));
-        String without = refusal(options("out", 0, "a"));
+        String without = refusal(options("out", "PNG", "a"));
         assertTrue(without.contains("without batch.json"), without);
     }
 
     @Test
     void aFolderHasOneProcess() throws IOException {
-        BatchOptions options = options("out", 0, "a");
+        BatchOptions options = options("out", "PNG", "a");
         try (Batch first = Batch.open(options, Reports.engine(new Size(8, 8)))) {
             assertEquals(1, first.pictures());
             assertTrue(
@@ -368,7 +429,7 @@ class BatchTest {
 
     @Test
     void damagedRecordsAreRefusedWithTheLine() throws IOException {
-        BatchOptions options = options("out", 0, "a", "b");
+        BatchOptions options = options("out", "PNG", "a", "b");
         draw(options);
         Path file = options.out().resolve(Records.FILE);
         Files.writeString(file, Files.readString(file).replaceFirst("\n", "\n\0\0\n"));
@@ -378,7 +439,7 @@ class BatchTest {
 
     @Test
     void cancelledKeepsWhatIsThere() throws IOException {
-        BatchOptions options = options("out", 0, "a", "b", "c");
+        BatchOptions options = options("out", "PNG", "a", "b", "c");
         try (Batch batch = Batch.open(options, Reports.engine(new Size(8, 8)))) {
             drawing.whileDrawing =
                     () -> {
@@ -396,7 +457,7 @@ class BatchTest {
 
     @Test
     void anUnwritableFolderIsAnOutputError() throws IOException {
-        BatchOptions options = options("out", 0, "a");
+        BatchOptions options = options("out", "PNG", "a");
         OutputException e =
                 assertThrows(
                         OutputException.class,
@@ -406,7 +467,7 @@ class BatchTest {
 
     @Test
     void theLogHasRunsAndTimes() throws IOException {
-        BatchOptions options = options("out", 0, "a", "b");
+        BatchOptions options = options("out", "PNG", "a", "b");
         draw(options);
         draw(options);
         List<String> log = Files.readAllLines(options.out().resolve(RunLog.FILE));

@@ -41,7 +41,7 @@ class RowRequestsTest {
                         List.of(),
                         1,
                         Shard.ALL,
-                        0,
+                        PictureFormat.PNG,
                         false);
         try (Batch batch = Batch.open(options, ENGINE)) {
             batch.draw(new FakeDrawing(), progress -> {});

@@ -33,7 +33,7 @@ class VariantsTest {
                         methods,
                         seeds,
                         Shard.ALL,
-                        0,
+                        PictureFormat.PNG,
                         false));
     }
 

@@ -136,7 +136,7 @@ class BatchProcessTest {
             "128x128",
             "--format",
             "tar",
-            "--pictures-per-tar",
+            "--pictures-per-file",
             "5"
         };
     }

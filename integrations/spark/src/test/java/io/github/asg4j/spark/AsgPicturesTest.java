@@ -23,6 +23,7 @@ import io.github.asg4j.Generation;
 import io.github.asg4j.GenerationRequest;
 import io.github.asg4j.batch.Batch;
 import io.github.asg4j.batch.BatchOptions;
+import io.github.asg4j.batch.PictureFormat;
 import io.github.asg4j.batch.Setting;
 import io.github.asg4j.batch.Shard;
 
@@ -99,7 +100,7 @@ class AsgPicturesTest {
                                         List.of(),
                                         1,
                                         Shard.ALL,
-                                        0,
+                                        PictureFormat.PNG,
                                         false),
                                 engine.describe())) {
             batch.draw(engine::submit, progress -> {});
