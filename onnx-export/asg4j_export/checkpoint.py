@@ -24,7 +24,7 @@ from transformers import AutoTokenizer, CLIPTextModel, CLIPTextModelWithProjecti
 from .errors import ExportError
 from .families import Family, Sd3Family, TextPlan, UNetFamily, complete
 from .lora import Layer, Lora, layers_of
-from .schedulers import manifest_entry
+from .schedulers import is_replaced, manifest_entry
 from .weights import PRECISIONS, Weights
 
 #: pipelines whose attention is exported as ONNX Runtime's operator, and the class that reads their single files. Those for other tasks
@@ -226,7 +226,15 @@ class Checkpoint:
 
     def scheduler(self) -> tuple[str, dict[str, Any]]:
         """What the network predicts, and the manifest's ``scheduler``."""
-        return manifest_entry(read_json(self.folder / "scheduler" / "scheduler_config.json"))
+        return manifest_entry(self._scheduler_config)
+
+    def replaced_scheduler(self) -> str | None:
+        """The class whose place a solver of the engine takes; None: the engine has it."""
+        return self._scheduler_config["_class_name"] if is_replaced(self._scheduler_config) else None
+
+    @property
+    def _scheduler_config(self) -> dict[str, Any]:
+        return read_json(self.folder / "scheduler" / "scheduler_config.json")
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -84,6 +84,9 @@ def build(checkpoint: Checkpoint, folder: Path, vae_precision: str, write: Write
     """Writes all files but the manifest, the graphs with ``write``; one part of the checkpoint is in memory at a time."""
     family = checkpoint.family
     prediction, scheduler = checkpoint.scheduler()
+    replaced = checkpoint.replaced_scheduler()
+    if replaced is not None:
+        print(f"{replaced} gives its noise levels to the engine's {scheduler['type']}", file=sys.stderr, flush=True)
     text = checkpoint.text()
     progress = _Progress(len(checkpoint.encoders) + 2)
 

@@ -9,7 +9,6 @@ or refused, and what is left out has the class's own default, as in the engine's
 from __future__ import annotations
 
 import inspect
-import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -76,7 +75,7 @@ def manifest_entry(config: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
         solver = "euler"  # ddim steps from trained timestep to trained timestep
     start = options.number("beta_start", 1e-9, 0.999)
     steps = options.whole("num_train_timesteps", *_TRAIN_STEPS)
-    entry = {
+    return prediction, {
         "type": solver,
         "beta_schedule": options.one_of("beta_schedule", _BETA_SCHEDULES),
         "beta_start": start,
@@ -85,9 +84,11 @@ def manifest_entry(config: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
         "spacing": spacing,
         "steps_offset": options.whole("steps_offset", 0, steps - 1),
     }
-    if name in _OTHERS:
-        print(f"scheduler: {name} gives its noise levels to the engine's {solver}", file=sys.stderr, flush=True)
-    return prediction, entry
+
+
+def is_replaced(config: Mapping[str, Any]) -> bool:
+    """Whether a solver of the engine takes the place of the configuration's."""
+    return config.get("_class_name") in _OTHERS
 
 
 class _Options:
