@@ -48,8 +48,6 @@ class Weights:
                 f"{folder} has no weights: diffusion_pytorch_model.safetensors or model.safetensors is expected"
                 + (" (pickles as .bin, which can run code when they are loaded, are not read)" if pickle else "")
             )
-        if variant == "non_ema":
-            print(f"{folder} has no averaged weights (EMA): those of the last training step are taken", file=sys.stderr, flush=True)
         whole = [file for file in found[variant] if _SHARD.search(file.name) is None]
         return Weights(folder, tuple(whole[:1] or found[variant]))
 
@@ -77,7 +75,9 @@ class Weights:
         return sum(file.stat().st_size for file in self.files)
 
     def require_whole(self) -> None:
-        """Every file as long as its header says, and every part of a split one there."""
+        """Every file as long as its header says, and every part of a split one there. Says if these are not the averaged weights (EMA)."""
+        if "non_ema" in self.files[0].name:
+            print(f"{self.folder} has no averaged weights (EMA): those of the last training step are taken", file=sys.stderr, flush=True)
         for file in self.files:
             header(file)
             match = _SHARD.search(file.name)

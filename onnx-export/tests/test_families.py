@@ -390,7 +390,7 @@ def test_split_weights(checkpoints, bundles, tmp_path, capsys):
     assert f"has {len(files) - 1} of the" in fails([folder, "--out", tmp_path / "c"], capsys)
 
 
-def test_published_folders_hold_several_versions(checkpoints, tmp_path):
+def test_published_folders_hold_several_versions(checkpoints, tmp_path, capsys):
     folder = tmp_path / "unet"
     shutil.copytree(checkpoints("sd15") / "unet", folder)
     whole = folder / "diffusion_pytorch_model.safetensors"
@@ -401,6 +401,8 @@ def test_published_folders_hold_several_versions(checkpoints, tmp_path):
         kept = {file: file.read_bytes() for file in order}
         for file in order:
             assert Weights.of(folder, precision).files == (file,)
+            Weights.of(folder, precision).require_whole()
+            assert ("has no averaged weights" in capsys.readouterr().err) == (file == other)
             file.unlink()
         (folder / "diffusion_pytorch_model.bin").write_bytes(b"")
         with pytest.raises(ExportError, match="pickles as .bin"):
