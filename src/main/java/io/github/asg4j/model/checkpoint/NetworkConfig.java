@@ -61,6 +61,7 @@ final class NetworkConfig {
                     "upcast_attention",
                     "num_attention_heads",
                     "projection_class_embeddings_input_dim",
+                    "addition_embed_type_num_heads", // of the type "text" alone
                     // of autoencoders
                     "latent_channels",
                     "force_upcast",

@@ -211,6 +211,17 @@ class DiffusersFolderTest {
         assertTrue(refused.contains(message), refused);
     }
 
+    /** diffusers 0.42 writes every option of a UNet that it saves, its class's defaults too. */
+    @Test
+    void anOptionThatChangesNothingIsLeftAlone() throws IOException {
+        FolderJson config =
+                FolderJson.parse(
+                        Path.of("config.json"),
+                        "{\"addition_embed_type\": null, \"addition_embed_type_num_heads\": 64,"
+                                + " \"attention_head_dim\": 8, \"dropout\": 0.0}");
+        NetworkConfig.require(config, Family.SD1, Part.UNET);
+    }
+
     @Test
     void aTokenizerWithOtherWordsIsRefused() throws IOException {
         byte[] ours =
