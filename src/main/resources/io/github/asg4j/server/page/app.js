@@ -12,6 +12,7 @@ const SCALES = [1, 2, 3, 4, 6, 8];
 
 let server;           // capabilities
 let start = null;     // base64 of the start picture
+let mask = null;      // base64 of what is painted anew
 const running = new Map(); // job id -> {job, row, cancelled}
 let entries = [];     // history, the newest first
 let shown = null;     // entry on the stage
@@ -44,8 +45,14 @@ function setSize() {
 
 function method() {
   options.build($('options'), server.options, $('method').value);
-  $('start').hidden = !server.options.some(o => o.key === 'image' && o.methods.includes($('method').value));
+  $('start').hidden = !takes('image');
+  $('mask').hidden = !start || !takes('inpaint');
   planSoon();
+}
+
+/** Whether the method that is chosen has an option. */
+function takes(key) {
+  return server.options.some(o => o.key === key && o.methods.includes($('method').value));
 }
 
 function request() {
@@ -59,6 +66,7 @@ function request() {
   if ($('steps').value) fields.steps = Number($('steps').value);
   if ($('guidance_scale').value) fields.guidance_scale = Number($('guidance_scale').value);
   if (start && !$('start').hidden) fields.image = {base64: start};
+  if (mask && !$('mask').hidden) fields.inpaint = {base64: mask};
   return fields;
 }
 
@@ -89,7 +97,11 @@ async function plan() {
   planning = new AbortController();
   try {
     const body = {...request(), prompt: $('prompt').value.trim() ? $('prompt').value : 'a picture'};
-    delete body.image;
+    if (body.image) {
+      // the plan is asked for often: without pictures, and without what only they give a meaning to
+      for (const key of ['image', 'image_fit', 'inpaint', 'inpaint_blur', 'inpaint_inverted']) delete body[key];
+      if (body.method !== 'relay') delete body.strength;
+    }
     const found = await api.plan(body, planning.signal);
     const rate = Number(localStorage.getItem(`rate ${server.model.sha256}`));
     const time = rate ? `, about ${spoken(rate * found.unet_runs)}` : '';
@@ -302,11 +314,7 @@ async function startFrom(blob) {
   start = await base64(blob);
   $('start-picture').src = URL.createObjectURL(blob);
   $('start-picture').hidden = $('start-clear').hidden = false;
-  if ($('start').hidden) {
-    const able = server.options.find(o => o.key === 'image').methods;
-    $('method').value = able[0];
-    method();
-  }
+  method();
   const bitmap = await createImageBitmap(blob);
   const {size_multiple: multiple} = server.model;
   // the size asked for, in the picture's aspect
@@ -323,14 +331,15 @@ async function readSettings(file) {
     use(found);
     notice(`Settings of ${file.name} are in the form.`);
   } else {
-    notice(`${file.name} holds no settings; drop it on the start picture to enlarge it.`);
+    notice(`${file.name} holds no settings; drop it on the start picture to draw from it.`);
   }
 }
 
 function clearStart() {
-  start = null;
-  $('start-file').value = '';
-  $('start-picture').hidden = $('start-clear').hidden = true;
+  start = mask = null;
+  $('start-file').value = $('mask-file').value = '';
+  $('start-picture').hidden = $('start-clear').hidden = $('mask').hidden = true;
+  planSoon();
 }
 
 // Wiring.
@@ -347,7 +356,12 @@ $('cancel').addEventListener('click', () => { const now = drawn(); if (now) canc
 $('fit').addEventListener('click', viewer.fit);
 $('actual').addEventListener('click', viewer.actual);
 $('reuse').addEventListener('click', () => { if (shown) { use({...shown.request, seed: shown.seed}); notice('The settings are in the form.'); } });
-$('enlarge').addEventListener('click', () => { if (shown) { $('prompt').value = shown.request.prompt; startFrom(shown.blob); } });
+$('enlarge').addEventListener('click', () => {
+  if (!shown) return;
+  $('prompt').value = shown.request.prompt;
+  if (server.methods.includes('relay')) $('method').value = 'relay';
+  startFrom(shown.blob);
+});
 $('compare').addEventListener('click', () => {
   const on = $('compare').getAttribute('aria-pressed') === 'true';
   stop();
@@ -359,6 +373,7 @@ $('compare').addEventListener('click', () => {
 });
 $('remove').addEventListener('click', remove);
 $('start-file').addEventListener('change', e => { if (e.target.files[0]) startFrom(e.target.files[0]); });
+$('mask-file').addEventListener('change', async e => { mask = e.target.files[0] ? await base64(e.target.files[0]) : null; });
 $('start-clear').addEventListener('click', clearStart);
 document.addEventListener('keydown', e => {
   if (e.key === 'Enter' && (e.ctrlKey || e.metaKey)) { e.preventDefault(); draw(); }

@@ -2,7 +2,7 @@
 // Fields for the options of a request, made from the server's table.
 
 /** Options that have a place of their own on the page. */
-const PLACED = new Set(['prompt', 'negative_prompt', 'method', 'size', 'steps', 'guidance_scale', 'seed', 'image']);
+const PLACED = new Set(['prompt', 'negative_prompt', 'method', 'size', 'steps', 'guidance_scale', 'seed', 'image', 'inpaint']);
 
 const HEADINGS = {
   picture: 'Picture', stage1: 'Stage 1', windows: 'Overlapping windows', phases: 'Phases', dilation: 'Dilated convolutions',
