@@ -30,13 +30,19 @@ final class DefaultFile {
      * words may be asked for with other settings.
      */
     static Path in(Path folder, GenerationRequest request, String ending) {
-        String slug = slug(request.prompt());
-        String stem = (isFileName(slug) ? slug : "picture") + "-" + Seed.number(request.seed());
+        String stem = expanded("{prompt}-{seed}", request);
         Path file = folder.resolve(stem + ending);
         for (int number = 2; Files.exists(file); number++) {
             file = folder.resolve(stem + "-" + number + ending);
         }
         return file;
+    }
+
+    /** A name with the prompt's words and the seed in the place of {prompt} and {seed}. */
+    static String expanded(String name, GenerationRequest request) {
+        String slug = slug(request.prompt());
+        return name.replace("{prompt}", isFileName(slug) ? slug : "picture")
+                .replace("{seed}", Seed.number(request.seed()).toString());
     }
 
     /** Letters and digits of any script in lower case, without the accents of Latin letters. */

@@ -24,17 +24,19 @@ import picocli.CommandLine.Spec;
 
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Set;
 import java.util.concurrent.Callable;
 
-/** Draws one picture and writes it to a file. */
+/** Draws a picture, or one for each of several seeds, and writes them to files. */
 @Command(
         name = "generate",
         versionProvider = Cli.Version.class,
-        description = "Draws a picture.",
+        description = "Draws a picture, or several that differ in their seed.",
         synopsisHeading = "Usage: ",
         customSynopsis = "asg generate --prompt TEXT [OPTIONS]",
         descriptionHeading = "%n",
@@ -42,6 +44,7 @@ import java.util.concurrent.Callable;
         footer = {
             "  asg generate --prompt \"a red ball on grass\"",
             "  asg generate --prompt \"a blue cube\" --size 384x256 --seed 7 --out cube.png --json",
+            "  asg generate --prompt \"a blue cube\" --seeds 1,2,5..9 --out \"cubes/{seed}.jpg\"",
             "",
             "Exit codes: 0 done, 1 a bug of ours, 2 bad arguments, 3 bad bundle, 4 device or"
                     + " memory,",
@@ -74,10 +77,32 @@ final class GenerateCommand implements Callable<Integer> {
                 paramLabel = "FILE",
                 order = HelpSections.OUTPUT + 80,
                 description =
-                        "the picture's file, .png or .jpg; a folder: SLUG-SEED.png in it, named by"
-                            + " the prompt; -: standard output, as PNG (default: ./SLUG-SEED.png;"
-                            + " it is numbered where there is one)")
+                        "the picture's file, .png or .jpg, in whose name {prompt} and {seed} are"
+                            + " replaced; a folder: {prompt}-{seed}.png in it; -: standard output,"
+                            + " as PNG (default: ./{prompt}-{seed}.png; it is numbered where there"
+                            + " is one)")
         @Nullable String out;
+
+        @Option(
+                names = "--quality",
+                paramLabel = "N",
+                order = HelpSections.OUTPUT + 80,
+                description = "of JPEG (0..100; default: 95)")
+        @Nullable Integer quality;
+
+        @Option(
+                names = "--count",
+                paramLabel = "N",
+                order = HelpSections.OUTPUT + 80,
+                description = "so many pictures, of seeds that follow --seed (default: 1)")
+        @Nullable Integer count;
+
+        @Option(
+                names = "--seeds",
+                paramLabel = "LIST",
+                order = HelpSections.OUTPUT + 80,
+                description = "a picture for each of these seeds, as in 1,2,5..9")
+        @Nullable String seeds;
 
         @Option(
                 names = "--trace",
@@ -105,21 +130,80 @@ final class GenerateCommand implements Callable<Integer> {
         }
         GenerationRequest request =
                 requestArgs.request(prompt, cli.engines().methods(), cli.seeds());
-        PictureFile file = PictureFile.of(command, outputArgs.out, request);
-        if (file.isStandardOutput() && commonArgs.json) {
+        List<Picture> pictures =
+                seeds(request, requestArgs).stream()
+                        .map(seed -> picture(request.toBuilder().seed(seed).build()))
+                        .toList();
+        if (outputArgs.quiet) {
+            Cli.logWarningsOnly();
+        }
+        check(pictures);
+        draw(pictures);
+        return ExitCode.DONE;
+    }
+
+    /** A picture to draw, and where it goes. */
+    private record Picture(GenerationRequest request, PictureFile file) {}
+
+    private Picture picture(GenerationRequest request) {
+        return new Picture(
+                request, PictureFile.of(command, outputArgs.out, outputArgs.quality, request));
+    }
+
+    private List<Long> seeds(GenerationRequest request, RequestArgs requestArgs) {
+        if (outputArgs.seeds != null) {
+            if (outputArgs.count != null || requestArgs.text("seed") != null) {
+                throw new ParameterException(
+                        command.commandLine(),
+                        "--seeds says all seeds: leave out --seed and --count");
+            }
+            return SeedList.parse(outputArgs.seeds);
+        }
+        int count = outputArgs.count == null ? 1 : outputArgs.count;
+        if (count < 1) {
+            throw new ParameterException(
+                    command.commandLine(),
+                    "Invalid value for option '--count': " + count + " is not at least 1");
+        }
+        return SeedList.following(request.seed(), count);
+    }
+
+    /** Says before the work whether all pictures can be written, each to a file of its own. */
+    private void check(List<Picture> pictures) {
+        Picture first = pictures.getFirst();
+        if (first.file.isStandardOutput() && commonArgs.json) {
             throw new ParameterException(
                     command.commandLine(),
                     "--out - and --json both write to standard output: give --out a file");
         }
-        if (outputArgs.quiet) {
-            Cli.logWarningsOnly();
+        if (pictures.size() > 1) {
+            checkSeveral(pictures);
         }
-        file.check(request.width(), request.height());
+        for (Picture picture : pictures) {
+            picture.file.check(picture.request.width(), picture.request.height());
+        }
         if (outputArgs.trace != null) {
-            checkTrace(outputArgs.trace, file.path());
+            checkTrace(outputArgs.trace, first.file.path());
         }
-        draw(request, file);
-        return ExitCode.DONE;
+    }
+
+    private void checkSeveral(List<Picture> pictures) {
+        Set<Path> paths = new HashSet<>();
+        pictures.forEach(picture -> paths.add(picture.file.path().toAbsolutePath().normalize()));
+        if (paths.size() < pictures.size()) {
+            throw new ParameterException(
+                    command.commandLine(),
+                    "--out "
+                            + outputArgs.out
+                            + " names one file for "
+                            + pictures.size()
+                            + " pictures: write {seed} into the name, as in ball-{seed}.png");
+        }
+        if (outputArgs.trace != null || pictures.getFirst().request.dumpDirectory() != null) {
+            throw new ParameterException(
+                    command.commandLine(),
+                    "--trace and --dump are of one picture: leave out --count and --seeds");
+        }
     }
 
     private void checkTrace(Path trace, Path picture) {
@@ -133,58 +217,74 @@ final class GenerateCommand implements Callable<Integer> {
         OutputFile.check(trace, 0);
     }
 
-    private void draw(GenerationRequest request, PictureFile file) {
+    private void draw(List<Picture> pictures) {
         long start = System.nanoTime();
         EngineOptions options = engineArgs.options();
-        options = options.withLoras(PromptLoras.of(request, options.folders()));
+        GenerationRequest first = pictures.getFirst().request;
+        options = options.withLoras(PromptLoras.of(first, options.folders()));
         try (EngineFactory.Handle engine = cli.engines().open(options)) {
-            long loaded = System.nanoTime();
-            GeneratedImage image;
-            TraceFile trace = null;
-            try (Progress progress = new Progress(cli.err(), style(), "")) {
-                if (outputArgs.trace != null) {
-                    trace = new TraceFile(outputArgs.trace, progress);
-                }
-                Generation generation = engine.submit(request, trace == null ? progress : trace);
-                interruption.watch(generation::cancel);
-                image = generation.join();
+            long loading = System.nanoTime() - start;
+            for (Picture picture : pictures) {
+                draw(engine, picture.request, picture.file, loading);
+                loading = 0;
             }
-            long drawn = System.nanoTime();
-            file.write(
-                    cli.out(), image, PngParameters.text(image.report()), interruption::requested);
-            long written = System.nanoTime();
-            if (trace != null) {
-                trace.write();
-            }
+        }
+    }
 
-            PictureReport report = image.report();
-            // what the request itself had to load first counts as loading too
-            long later = (long) (report.times().load() * 1e6);
-            Map<String, Object> times = ReportJson.map(report.times());
-            times.put("load", milliseconds(loaded - start + later));
-            times.put("total", milliseconds(written - loaded - later));
-            times.put("png", milliseconds(written - drawn));
-            Map<String, Object> json = new LinkedHashMap<>();
-            json.put("file", file.path().toString());
+    /**
+     * Draws one picture.
+     *
+     * @param loading nanoseconds that the engine was opened in for it
+     */
+    private void draw(
+            EngineFactory.Handle engine,
+            GenerationRequest request,
+            PictureFile file,
+            long loading) {
+        long loaded = System.nanoTime();
+        GeneratedImage image;
+        TraceFile trace = null;
+        try (Progress progress = new Progress(cli.err(), style(), "")) {
             if (outputArgs.trace != null) {
-                json.put("trace", outputArgs.trace.toString());
+                trace = new TraceFile(outputArgs.trace, progress);
             }
-            json.putAll(ReportJson.map(report));
-            List<String> warnings = new ArrayList<>();
-            PromptOptions.Syntax syntax = request.prompts().syntax();
-            warnings.addAll(PromptSyntax.warnings("prompt", request.prompt(), syntax));
-            warnings.addAll(
-                    PromptSyntax.warnings("negative prompt", request.negativePrompt(), syntax));
-            if (!warnings.isEmpty()) {
-                json.put("warnings", warnings);
-                warnings.forEach(warning -> cli.err().println("asg: warning: " + warning));
-            }
-            json.put("times_ms", times);
-            warn(report);
-            print(json, report, file, written - loaded - later);
-            if (trace != null && !outputArgs.quiet) {
-                trace.summary().forEach(cli.err()::println);
-            }
+            Generation generation = engine.submit(request, trace == null ? progress : trace);
+            interruption.watch(generation::cancel);
+            image = generation.join();
+        }
+        long drawn = System.nanoTime();
+        file.write(cli.out(), image, PngParameters.text(image.report()), interruption::requested);
+        long written = System.nanoTime();
+        if (trace != null) {
+            trace.write();
+        }
+
+        PictureReport report = image.report();
+        // what the request itself had to load first counts as loading too
+        long later = (long) (report.times().load() * 1e6);
+        Map<String, Object> times = ReportJson.map(report.times());
+        times.put("load", milliseconds(loading + later));
+        times.put("total", milliseconds(written - loaded - later));
+        times.put("png", milliseconds(written - drawn));
+        Map<String, Object> json = new LinkedHashMap<>();
+        json.put("file", file.path().toString());
+        if (outputArgs.trace != null) {
+            json.put("trace", outputArgs.trace.toString());
+        }
+        json.putAll(ReportJson.map(report));
+        List<String> warnings = new ArrayList<>();
+        PromptOptions.Syntax syntax = request.prompts().syntax();
+        warnings.addAll(PromptSyntax.warnings("prompt", request.prompt(), syntax));
+        warnings.addAll(PromptSyntax.warnings("negative prompt", request.negativePrompt(), syntax));
+        if (!warnings.isEmpty()) {
+            json.put("warnings", warnings);
+            warnings.forEach(warning -> cli.err().println("asg: warning: " + warning));
+        }
+        json.put("times_ms", times);
+        warn(report);
+        print(json, report, file, written - loaded - later);
+        if (trace != null && !outputArgs.quiet) {
+            trace.summary().forEach(cli.err()::println);
         }
     }
 

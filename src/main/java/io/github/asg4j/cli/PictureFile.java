@@ -21,8 +21,13 @@ import java.util.Locale;
 import java.util.Set;
 import java.util.function.BooleanSupplier;
 
-/** Where a picture goes: a PNG or JPEG file, by the ending of its name, or standard output. */
-record PictureFile(Path path, Kind kind) {
+/**
+ * Where a picture goes: a PNG or JPEG file, by the ending of its name, or standard output.
+ *
+ * @param quality of JPEG, 0..100
+ */
+record PictureFile(Path path, Kind kind, int quality) {
+    private static final int MAX_QUALITY = 100;
     private static final String STANDARD_OUTPUT = "-";
     private static final Set<String> JPEG = Set.of("jpg", "jpeg", "jpe", "jfif");
 
@@ -42,16 +47,50 @@ record PictureFile(Path path, Kind kind) {
     /**
      * What an option --out means.
      *
-     * @param out its value; null: a default name in the current folder
+     * @param given its value, in which {prompt} and {seed} stand for those of the request; null: a
+     *     default name in the current folder
+     * @param asked quality of JPEG, 0..100; null: the usual one
      * @throws ParameterException if no picture can be written under that name
      */
-    static PictureFile of(CommandSpec command, @Nullable String out, GenerationRequest request) {
-        if (out == null) {
-            return new PictureFile(DefaultFile.of(request, ".png"), Kind.PNG);
+    static PictureFile of(
+            CommandSpec command,
+            @Nullable String given,
+            @Nullable Integer asked,
+            GenerationRequest request) {
+        PictureFile file = of(command, given, request);
+        if (asked == null) {
+            return file;
         }
-        if (out.equals(STANDARD_OUTPUT)) {
-            return new PictureFile(Path.of(STANDARD_OUTPUT), Kind.STANDARD_OUTPUT);
+        if (file.kind != Kind.JPEG) {
+            throw new ParameterException(
+                    command.commandLine(),
+                    "--quality is of JPEG, and "
+                            + (file.isStandardOutput() ? "standard output" : "'" + file.path + "'")
+                            + " gets a PNG, which keeps everything: leave it out, or give --out a"
+                            + " name that ends in .jpg");
         }
+        if (asked < 0 || asked > MAX_QUALITY) {
+            throw new ParameterException(
+                    command.commandLine(),
+                    "Invalid value for option '--quality': " + asked + " is not in 0..100");
+        }
+        return new PictureFile(file.path, Kind.JPEG, asked);
+    }
+
+    private static PictureFile png(Path path) {
+        return new PictureFile(path, Kind.PNG, JpegWriter.DEFAULT_QUALITY);
+    }
+
+    private static PictureFile of(
+            CommandSpec command, @Nullable String given, GenerationRequest request) {
+        if (given == null) {
+            return png(DefaultFile.of(request, ".png"));
+        }
+        if (given.equals(STANDARD_OUTPUT)) {
+            return new PictureFile(
+                    Path.of(STANDARD_OUTPUT), Kind.STANDARD_OUTPUT, JpegWriter.DEFAULT_QUALITY);
+        }
+        String out = DefaultFile.expanded(given, request);
         Path path;
         try {
             path = Path.of(out);
@@ -65,7 +104,7 @@ record PictureFile(Path path, Kind kind) {
                             + "): choose another, or a UTF-8 locale, as in LC_ALL=C.UTF-8");
         }
         if (out.endsWith("/") || Files.isDirectory(path)) {
-            return new PictureFile(DefaultFile.in(path, request, ".png"), Kind.PNG);
+            return png(DefaultFile.in(path, request, ".png"));
         }
         String ending = out.substring(out.lastIndexOf('.') + 1).toLowerCase(Locale.ROOT);
         if (OTHERS.contains(ending) && out.contains(".")) {
@@ -77,7 +116,9 @@ record PictureFile(Path path, Kind kind) {
                             + ending
                             + ", and pictures are written as PNG or JPEG: name it .png or .jpg");
         }
-        return new PictureFile(path, JPEG.contains(ending) ? Kind.JPEG : Kind.PNG);
+        return JPEG.contains(ending)
+                ? new PictureFile(path, Kind.JPEG, JpegWriter.DEFAULT_QUALITY)
+                : png(path);
     }
 
     boolean isStandardOutput() {
@@ -117,7 +158,7 @@ record PictureFile(Path path, Kind kind) {
         MemorySegment rgb = MemorySegment.ofBuffer(image.rgb());
         switch (kind) {
             case PNG -> PngWriter.write(path, width, height, rgb, parameters, cancelled);
-            case JPEG -> JpegWriter.write(path, width, height, rgb, parameters, cancelled);
+            case JPEG -> JpegWriter.write(path, width, height, rgb, parameters, quality, cancelled);
             case STANDARD_OUTPUT ->
                     PngWriter.write(standardOutput, width, height, rgb, parameters, cancelled);
         }

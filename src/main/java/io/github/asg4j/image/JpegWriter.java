@@ -24,7 +24,7 @@ import javax.imageio.ImageWriter;
 import javax.imageio.stream.MemoryCacheImageOutputStream;
 
 /**
- * Writes RGB8 pictures as JPEG of quality 95; the pixels are copied to the heap. Their settings become the user comment of
+ * Writes RGB8 pictures as JPEG; the pixels are copied to the heap. Their settings become the user comment of
  * EXIF, where AUTOMATIC1111's web UI looks for them. Thread-safe.
  */
 public final class JpegWriter {
@@ -34,7 +34,6 @@ public final class JpegWriter {
     /** Quality of files that name no other, 0..100. */
     public static final int DEFAULT_QUALITY = 95;
 
-    private static final float QUALITY = DEFAULT_QUALITY / 100f;
     private static final int EXIF_IFD = 0x8769;
     private static final int USER_COMMENT = 0x9286;
     private static final int LONG = 4;
@@ -53,6 +52,7 @@ public final class JpegWriter {
      * Path, int, int, MemorySegment, String, BooleanSupplier)}.
      *
      * @param parameters settings; what is beyond 64 KiB of them is left out, with a warning
+     * @param quality 0..100, libjpeg's
      * @throws OutputException if the file cannot be written, or a side is longer than {@link
      *     #MAX_SIDE}
      * @throws CancelledException if {@code cancelled} said so; no file stays
@@ -63,10 +63,11 @@ public final class JpegWriter {
             int height,
             MemorySegment rgb,
             String parameters,
+            int quality,
             BooleanSupplier cancelled) {
         checkSize(file, width, height);
         RowImage image = new RowImage(width, height, rgb, cancelled);
-        OutputFile.write(file, out -> encode(image, parameters, QUALITY, out));
+        OutputFile.write(file, out -> encode(image, parameters, quality / 100f, out));
     }
 
     /**

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.github.asg4j.cli;
 
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNotNull;
@@ -262,6 +263,61 @@ class GenerateCommandTest {
         draw(false, "--out", folder + "/");
         assertEquals(0x89, firstByte("a-red-ball-7.png"));
         assertEquals(0x89, firstByte("a-red-ball-7-2.png"));
+    }
+
+    @Test
+    void severalSeedsAreSeveralFiles() throws IOException {
+        FakeEngines.Result result =
+                engines.run(
+                        false,
+                        "generate",
+                        "--prompt",
+                        "a red ball",
+                        "--seeds",
+                        "1,4..5",
+                        "--quiet",
+                        "--out",
+                        folder + "/{prompt}-{seed}.jpg");
+        assertEquals(0, result.code(), result.err());
+        assertEquals(
+                List.of(
+                        folder.resolve("a-red-ball-1.jpg"),
+                        folder.resolve("a-red-ball-4.jpg"),
+                        folder.resolve("a-red-ball-5.jpg")),
+                files().stream().sorted().toList());
+        assertEquals(0xFF, firstByte("a-red-ball-4.jpg"));
+
+        result = draw(false, "--out", folder.toString(), "--count", "2", "--json");
+        assertEquals(0, result.code(), result.err());
+        List<Long> seeds = new ArrayList<>();
+        for (String line : result.out().lines().toList()) {
+            seeds.add(new ObjectMapper().readTree(line).path("seed").asLong());
+        }
+        assertEquals(List.of(7L, 8L), seeds);
+    }
+
+    @Test
+    void severalPicturesNeedSeveralNames() throws IOException {
+        FakeEngines.Result result = draw(false, "--count", "3");
+        assertEquals(2, result.code());
+        assertTrue(result.err().contains("names one file for 3 pictures"), result.err());
+        assertTrue(draw(false, "--seeds", "1,2").err().contains("leave out --seed and --count"));
+        assertEquals(2, draw(false, "--count", "0").code());
+        result = draw(false, "--out", folder.toString(), "--count", "2", "--trace", folder + "/t");
+        assertTrue(result.err().contains("--trace and --dump are of one picture"), result.err());
+        assertEquals(List.of(), files());
+    }
+
+    @Test
+    void qualityIsOfJpeg() throws IOException {
+        draw(false, "--out", folder + "/10.jpg", "--quality", "10");
+        draw(false, "--out", folder + "/usual.jpg");
+        draw(false, "--out", folder + "/95.jpg", "--quality", "95");
+        byte[] usual = Files.readAllBytes(folder.resolve("usual.jpg"));
+        assertTrue(Files.size(folder.resolve("10.jpg")) < usual.length);
+        assertArrayEquals(usual, Files.readAllBytes(folder.resolve("95.jpg")));
+        assertTrue(draw(false, "--quality", "90").err().contains("--quality is of JPEG"));
+        assertEquals(2, draw(false, "--out", folder + "/a.jpg", "--quality", "101").code());
     }
 
     @Test
