@@ -44,7 +44,7 @@ record TableOptions(
               --out TABLE           Parquet: key, request, png, bytes, sha256, pixels_sha256, error; new pictures are added
               --rows TABLE          Parquet, replaced: the rows with the keys of their pictures
               --keep COLUMN,...     columns that are no options of a picture
-              --pictures-per-task N about so many pictures are lost with an executor (default: 50)
+              --pictures-per-task N about so many pictures are lost with an executor (default: 20)
               --pictures-per-job N  about so many are lost with the driver (default: 10000)
             """;
 
@@ -95,7 +95,7 @@ record TableOptions(
                 format(in, all.get("format")),
                 out,
                 all.get("rows"),
-                count(all, "pictures-per-task", 50),
+                count(all, "pictures-per-task", 20),
                 count(all, "pictures-per-job", 10_000),
                 pictures);
     }

@@ -173,7 +173,7 @@ class DrawTableTest {
                         "--in", "a.jsonl", "--out", "b", "--paper_defaults", "--steps", "3");
         assertEquals("json", options.format());
         assertEquals(Map.of("paper-defaults", "true", "steps", "3"), options.pictures());
-        assertEquals(50, options.picturesOfTask());
+        assertEquals(20, options.picturesOfTask());
         assertEquals(10_000, options.picturesOfJob());
         assertEquals("--out is missing", misuse("--in", "a.csv"));
         assertEquals("--steps needs a value", misuse("--in", "a.csv", "--steps"));
