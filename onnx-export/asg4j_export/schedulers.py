@@ -18,12 +18,19 @@ from .errors import ExportError
 
 _FLOW = "FlowMatchEulerDiscreteScheduler"
 #: the classes that the engine has itself, by its solver
-_OWN = {"EulerDiscreteScheduler": "euler", "DDIMScheduler": "ddim"}
+_OWN = {"EulerDiscreteScheduler": "euler", "DDIMScheduler": "ddim", "EulerAncestralDiscreteScheduler": "euler_a", "DDPMScheduler": "ddpm",
+        "LCMScheduler": "lcm"}
+#: options of those classes whose other values the engine does not have, and the value that it has
+_REQUIRED: dict[str, dict[str, object]] = {
+    "DDPMScheduler": {"variance_type": "fixed_small"}, "LCMScheduler": {"original_inference_steps": 50, "timestep_scaling": 10.0},
+}
+#: options of UniPC as the engine has it
+_SECOND_ORDER: dict[str, object] = {"solver_order": 2, "solver_type": "bh2", "predict_x0": True}
 #: the classes whose noise levels suffice, and the engine's solver that takes their place
 _OTHERS = {
-    "PNDMScheduler": "ddim", "DDPMScheduler": "ddim", "LCMScheduler": "ddim", "TCDScheduler": "ddim", "EulerAncestralDiscreteScheduler": "euler",
+    "PNDMScheduler": "ddim", "TCDScheduler": "ddim",
     "DPMSolverMultistepScheduler": "dpmpp_2m", "DPMSolverSinglestepScheduler": "euler", "DPMSolverSDEScheduler": "euler",
-    "UniPCMultistepScheduler": "euler", "DEISMultistepScheduler": "euler", "LMSDiscreteScheduler": "euler", "HeunDiscreteScheduler": "euler",
+    "UniPCMultistepScheduler": "unipc", "DEISMultistepScheduler": "euler", "LMSDiscreteScheduler": "euler", "HeunDiscreteScheduler": "euler",
     "KDPM2DiscreteScheduler": "euler", "KDPM2AncestralDiscreteScheduler": "euler", "SASolverScheduler": "euler",
 }
 #: classes for distilled networks: every k-th of the timesteps that were distilled, from the noisy end, whatever timestep_spacing says
@@ -31,11 +38,12 @@ _DISTILLED = ("LCMScheduler", "TCDScheduler")
 _PREDICTIONS = {"epsilon": "epsilon", "v_prediction": "v"}
 _BETA_SCHEDULES = ("scaled_linear", "linear")
 _SPACINGS = ("leading", "trailing", "linspace")
+_OF_SIGMAS = ("karras", "exponential", "beta")
 _TRAIN_STEPS = (2, 100_000)
 
 #: options that change levels or steps, and the only value besides null that leaves them as the engine has them
 _NEUTRAL: dict[str, object] = {
-    "rescale_betas_zero_snr": False, "use_beta_sigmas": False, "use_flow_sigmas": False, "use_lu_lambdas": False, "use_dynamic_shifting": False,
+    "rescale_betas_zero_snr": False, "use_flow_sigmas": False, "use_lu_lambdas": False, "use_dynamic_shifting": False,
     "thresholding": False, "clip_sample": False, "final_sigmas_type": "zero", "timestep_type": "discrete", "interpolation_type": "linear",
     "trained_betas": None, "sigma_min": None, "sigma_max": None, "shift_terminal": None, "flow_shift": 1.0,
 }
@@ -46,7 +54,7 @@ _FLOW_NEUTRAL: dict[str, object] = {
 #: options that are read below, belong to the solver that is replaced, or say how something works that is off
 _KNOWN = frozenset((
     "num_train_timesteps", "beta_start", "beta_end", "beta_schedule", "prediction_type", "timestep_spacing", "steps_offset", "use_karras_sigmas",
-    "use_exponential_sigmas", "set_alpha_to_one", "skip_prk_steps", "sample_max_value", "clip_sample_range", "dynamic_thresholding_ratio",
+    "use_exponential_sigmas", "use_beta_sigmas", "set_alpha_to_one", "skip_prk_steps", "sample_max_value", "clip_sample_range", "dynamic_thresholding_ratio",
     "variance_type", "algorithm_type", "solver_type", "solver_order", "solver_p", "lower_order_final", "euler_at_final", "lambda_min_clipped",
     "predict_x0", "disable_corrector", "noise_sampler_seed", "use_noise_sampler", "time_shift_type", "predictor_order",
     "corrector_order", "original_inference_steps", "timestep_scaling",
@@ -69,10 +77,15 @@ def manifest_entry(config: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     options.require_neutral(_NEUTRAL, _KNOWN)
     if name == "DDIMScheduler" and options["set_alpha_to_one"] is not False:
         raise options.refused("set_alpha_to_one", "false, which scheduler_config.json has to say")
+    for option, value in _REQUIRED.get(name, {}).items():
+        if options[option] != value:
+            raise options.refused(option, _shown(value))
     prediction = _PREDICTIONS[options.one_of("prediction_type", tuple(_PREDICTIONS))]
     solver, spacing = (_OWN | _OTHERS)[name], options.spacing()
-    if solver == "ddim" and spacing in ("karras", "exponential"):
-        solver = "euler"  # ddim steps from trained timestep to trained timestep
+    if solver in ("ddim", "ddpm") and spacing in _OF_SIGMAS:
+        solver = "euler"  # they step from trained timestep to trained timestep
+    if solver == "dpmpp_2m" and options["algorithm_type"] == "sde-dpmsolver++":
+        solver = "dpmpp_2m_sde"
     start = options.number("beta_start", 1e-9, 0.999)
     steps = options.whole("num_train_timesteps", *_TRAIN_STEPS)
     return prediction, {
@@ -88,7 +101,11 @@ def manifest_entry(config: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
 
 def is_replaced(config: Mapping[str, Any]) -> bool:
     """Whether a solver of the engine takes the place of the configuration's."""
-    return config.get("_class_name") in _OTHERS
+    name = config.get("_class_name")
+    if name == "UniPCMultistepScheduler":
+        options = _Options(name, config)
+        return any(options[option] != value for option, value in _SECOND_ORDER.items())
+    return name in _OTHERS
 
 
 class _Options:
@@ -117,10 +134,10 @@ class _Options:
 
     def spacing(self) -> str:
         if self._name in _DISTILLED:
-            return "trailing"
-        sigmas = [spacing for spacing in ("karras", "exponential") if self[f"use_{spacing}_sigmas"] is True]
+            return "distilled" if self._name == "LCMScheduler" else "trailing"
+        sigmas = [spacing for spacing in _OF_SIGMAS if self[f"use_{spacing}_sigmas"] is True]
         if len(sigmas) > 1:
-            raise self.refused("use_exponential_sigmas", "false beside use_karras_sigmas")
+            raise self.refused(f"use_{sigmas[1]}_sigmas", f"false beside use_{sigmas[0]}_sigmas")
         if sigmas:
             return sigmas[0]
         return self.one_of("timestep_spacing", _SPACINGS)

@@ -188,6 +188,82 @@ def diffusers_run(scheduler, steps, spacing, prediction, eta, x, outputs, noise,
     return s.timesteps.numpy().astype(np.float64), float(s.init_noise_sigma), x.numpy()
 
 
+# Solvers of which diffusers' class draws its noise by randn_tensor, that class and how it is made
+OTHER_SOLVERS = {
+    "euler_a": ("EulerAncestralDiscreteScheduler", {}), "lcm": ("LCMScheduler", {"set_alpha_to_one": True}),
+    "ddpm": ("DDPMScheduler", {"clip_sample": False}),
+    "dpmpp_2m_sde": ("DPMSolverMultistepScheduler", {"algorithm_type": "sde-dpmsolver++", "lower_order_final": False}),
+    "unipc": ("UniPCMultistepScheduler", {"solver_order": 2}),
+}
+
+
+def diffusers_other(scheduler, steps, spacing, x, outputs, noise):
+    """x after all steps of one of OTHER_SOLVERS, with alphas_cumprod in float64."""
+    import importlib
+
+    import diffusers
+    import torch
+
+    name, options = OTHER_SOLVERS[scheduler]
+    of_diffusers = {"timestep_spacing": spacing} if spacing in ("leading", "trailing", "linspace") else {}
+    s = getattr(diffusers, name)(beta_schedule="scaled_linear", beta_start=0.00085, beta_end=0.012, steps_offset=1, **of_diffusers, **options)
+    s.alphas_cumprod = abar = torch.from_numpy(schedule.alphas_cumprod())
+    s.set_timesteps(steps)
+    on_sigma = scheduler != "ddpm"
+    levels = schedule.on_sigma(steps, spacing).rows if on_sigma else None
+    if scheduler in ("dpmpp_2m_sde", "unipc", "euler_a"):
+        s.sigmas = torch.from_numpy(np.append([r.sigma for r in levels], 0.0))
+    if scheduler == "lcm":
+        s.final_alpha_cumprod = abar[-1] * 0 + 1
+        assert spacing == "distilled" and s.timesteps.tolist() == [r.timestep for r in levels]
+    # their latents are those of DDIM, x0 * alpha + n * sigma, but of Euler's
+    scaled = on_sigma and scheduler != "euler_a"
+    def tensor(values):  # some classes want a batch of pictures
+        return torch.from_numpy(values).reshape(1, -1, 1, 1)
+    x = tensor(x / np.hypot(1, levels[0].sigma) if scaled else x)
+    draws = iter(noise)
+
+    def injected(*_, **__):
+        return tensor(next(draws))
+    module = importlib.import_module(getattr(diffusers, name).__module__)
+    drawing, module.randn_tensor = getattr(module, "randn_tensor", None), injected
+    try:
+        for k, t in enumerate(s.timesteps):
+            if scheduler == "euler_a":
+                s.scale_model_input(x, t)
+            x = s.step(tensor(outputs[k]), t, x).prev_sample
+    finally:
+        if drawing is None:
+            del module.randn_tensor
+        else:
+            module.randn_tensor = drawing
+    return x.numpy().ravel()
+
+
+def solver_vectors():
+    """Solvers beside those of schedule_vectors, each on few grids; diffusers' result where it has the solver on that grid."""
+    x0, outputs, noise = stepping_inputs()
+    cases, worst = [], 0.0
+    grids = [("euler_a", "linspace", 1.0), ("euler_a", "karras", 0.5), ("dpmpp_2m_sde", "karras", 1.0), ("unipc", "karras", 0.0),
+             ("unipc", "linspace", 0.0), ("lcm", "distilled", 0.0), ("ddpm", "leading", 0.0), ("ddpm", "trailing", 0.0),
+             ("dpmpp_3m_sde", "karras", 1.0), ("dpmpp_3m_sde", "exponential", 0.4), ("res_multistep", "karras", 0.0),
+             ("euler", "beta", 0.0), ("euler", "simple", 0.0), ("euler", "ays", 0.0), ("euler", "ays_sd1", 0.0), ("euler", "sgm_uniform", 0.0)]
+    for scheduler, spacing, eta in grids:
+        for steps in (4, 10):
+            table = schedule.table(scheduler, steps, spacing, "epsilon", eta)
+            ours = step_by_table(table, x0, outputs, noise)
+            case = {"scheduler": scheduler, "spacing": spacing, "prediction": "epsilon", "steps": steps, "eta": eta,
+                    "initScale": float(table.initScale), "end": {"alpha": float(table.end_alpha), "sigma": float(table.end_sigma)},
+                    "rows": rows_of(table, schedule.COLUMNS), "result": ours.tolist()}
+            if scheduler in OTHER_SOLVERS and eta in (0.0, 1.0):
+                theirs = diffusers_other(scheduler, steps, spacing, x0, outputs, noise)
+                assert relative(ours, theirs) < 1e-6, (scheduler, spacing, steps, ours, theirs)
+                worst = max(worst, relative(ours, theirs))
+                case["diffusers"] = theirs.tolist()
+            cases.append(case)
+    return {"difference_to_diffusers": f"{worst:.1e}", "cases": cases}
+
+
 def relative(a, b):
     return float(np.abs(np.asarray(a) - np.asarray(b)).max() / np.abs(np.asarray(b)).max())
 
@@ -300,6 +376,7 @@ def plan_vectors():
 def write_vectors(folder):
     write_json(folder / "philox.json", philox_vectors())
     write_json(folder / "schedules.json", schedule_vectors())
+    write_json(folder / "solvers.json", solver_vectors())
     write_json(folder / "flow.json", flow_vectors())
     write_json(folder / "plan.json", plan_vectors())
 
@@ -477,6 +554,18 @@ def method_cases():
     variant("asg-2x1-image-cropped-dpmpp-2m", image=large, image_fit="crop", strength=0.8, **wide)
     variant("cutdiffusion-2x1-image-padded", width=128, height=64, image=large, image_fit="pad")
     variant("scalecrafter-2x1-image", width=128, height=64, image=IMAGES["start-wide.png"], damped_dilation=(("mid_block", 3.0),), damped_share=0.5)
+    karras = {"spacing": "karras"}
+    variant("direct-2x-lcm-no-cfg", scheduler="lcm", spacing="distilled", steps=4, guidance_scale=1.0)
+    variant("multidiffusion-2x-ddpm", scheduler="ddpm")
+    variant("asg-2x-euler-a", scheduler="euler_a", eta=1.0)
+    variant("asg-2x1-unipc-karras-interaction-2", **wide | karras | {"scheduler": "unipc", "interaction": 2})
+    variant("asg-2x1-dpmpp-3m-sde", **wide | {"scheduler": "dpmpp_3m_sde", "eta": 0.5})
+    variant("cutdiffusion-2x1-dpmpp-3m-sde-karras", **wide | karras | {"scheduler": "dpmpp_3m_sde", "eta": 1.0})
+    variant("demofusion-2x1-dpmpp-2m-sde-karras", **wide | karras | {"scheduler": "dpmpp_2m_sde", "eta": 1.0})
+    variant("scalecrafter-2x1-unipc", **wide | {"scheduler": "unipc"})
+    variant("relay-2x-unipc", preset=None, scheduler="unipc")
+    variant("relay-2x-frecas-ddpm", preset="frecas", scheduler="ddpm", guidance_scale=2.0)
+    variant("multidiffusion-2x1-res-multistep-ays", **wide | {"spacing": "ays", "scheduler": "res_multistep"})
     interval = {"guidance_interval": (0.3, 4.0), "steps": 8}
     variant("direct-2x-interval", **interval)
     variant("asg-2x-interval-background", background_prompt="green grass", background_guidance_scale=2.0,

@@ -4,6 +4,15 @@
 from dataclasses import astuple, dataclass, fields, replace
 
 import numpy as np
+import scipy.stats
+
+# Align Your Steps (arXiv 2404.14507), published for 10 steps
+ALIGNED = {
+    "ays": (14.6146412293, 6.3184485287, 3.7681790315, 2.1811480769, 1.3405244945, 0.8620721141, 0.5550693289, 0.3798540708,
+            0.2332364134, 0.1114188177, 0.0291671582),
+    "ays_sd1": (14.6146412293, 6.4745760956, 3.8636745985, 2.6946151520, 1.8841921177, 1.3943805092, 0.9642583904, 0.6523686016,
+                0.3977456272, 0.1515232662, 0.0291671582),
+}
 
 
 @dataclass(frozen=True)
@@ -74,6 +83,11 @@ def timesteps(steps, spacing, offset=1, train=1000, integers=False):
         return np.rint(train + k * ((train - train / steps) - train)) - 1
     if spacing == "sgm_uniform":
         return (steps - k) * (train - 1) / steps
+    if spacing == "simple":
+        return train - 1 - np.floor(k * (train / steps))
+    if spacing == "distilled":  # every 20th timestep, and of those as many as there are steps
+        origin = np.arange(1, 51) * (train // 50) - 1.0
+        return origin[::-1][np.floor(np.linspace(0, 50, steps, endpoint=False)).astype(int)]
     if spacing == "linspace":
         t = (steps - 1 - k) * (train - 1) / max(1, steps - 1)
         return np.rint(t) if integers else t
@@ -83,9 +97,16 @@ def timesteps(steps, spacing, offset=1, train=1000, integers=False):
 def sigma_grid(steps, spacing, offset, abar):
     """(timesteps, sigmas); of karras and exponential the timesteps come from the sigmas."""
     trained = np.sqrt((1.0 - abar) / abar)
-    if spacing not in ("karras", "exponential"):
+    if spacing not in ("karras", "exponential", "beta", *ALIGNED):
         t = timesteps(steps, spacing, offset, len(abar))
         return t, np.interp(t, np.arange(len(abar)), trained)
+    if spacing == "beta":
+        sigma = trained[0] + scipy.stats.beta.ppf(np.linspace(1, 0, steps), 0.6, 0.6) * (trained[-1] - trained[0])
+        return np.interp(np.log(sigma), np.log(trained), np.arange(len(abar))), sigma
+    if spacing in ALIGNED:
+        table = np.log(ALIGNED[spacing])
+        sigma = np.exp(np.interp(np.linspace(0, 1, steps + 1), np.linspace(0, 1, len(table)), table))[:-1]
+        return np.interp(np.log(sigma), np.log(trained), np.arange(len(abar))), sigma
     to, back = (lambda v: v ** (1 / 7), lambda v: v**7) if spacing == "karras" else (np.log, np.exp)
     sigma = back(np.linspace(to(trained[-1]), to(trained[0]), steps))
     return np.interp(np.log(sigma), np.log(trained), np.arange(len(abar))), sigma
@@ -136,6 +157,121 @@ def dpmpp_2m_row(levels, k, past):
     return replace(r, stepX=sigma / r.sigma + d, stepE=-d * r.sigma, stepN=0.0, stepPast=(before,) if past else ())
 
 
+def on_clean(r, kept, noise, *weights):
+    """x' = kept * x + sum weights[j] * D_j + noise * n, with D_0 = (x - sigma e) / cleanScale."""
+    d = weights[0] / r.cleanScale
+    return replace(r, stepX=kept + d, stepE=-d * r.sigma, stepN=noise, stepPast=tuple(weights[1:]))
+
+
+def widths(levels, k):
+    """ln of the quotient of sigmas: of step k, and of the steps before it, the latest first."""
+    after = levels[k + 1].sigma if k + 1 < len(levels) else 0.0
+    sigma = [r.sigma for r in levels[:k + 1]] + [after]
+    return [np.log(sigma[i] / sigma[i + 1]) for i in range(k, -1, -1)], after
+
+
+def to_clean(r, past):
+    return on_clean(r, 0.0, 0.0, 1.0, *[0.0] * past)
+
+
+def euler_a_row(levels, k, past, eta):
+    r = levels[k]
+    after = levels[k + 1].sigma if k + 1 < len(levels) else 0.0
+    up = min(after, eta * np.sqrt(after**2 * (r.sigma**2 - after**2) / r.sigma**2))
+    return replace(r, stepX=1.0, stepE=np.sqrt(after**2 - up**2) - r.sigma, stepN=up)
+
+
+def dpmpp_2m_sde_row(levels, k, past, eta):
+    if k + 1 == len(levels):
+        return to_clean(levels[k], past)
+    (h, *before), after = widths(levels, k)
+    kept, p, noise = after / levels[k].sigma * np.exp(-eta * h), 1 - np.exp(-h * (1 + eta)), after * np.sqrt(1 - np.exp(-2 * eta * h))
+    slope = p / (2 * before[0] / h) if past else 0.0
+    return on_clean(levels[k], kept, noise, *((p + slope, -slope) if past else (p,)))
+
+
+def dpmpp_3m_sde_row(levels, k, past, eta):
+    if k + 1 == len(levels):
+        return to_clean(levels[k], past)
+    (h, *before), after = widths(levels, k)
+    wide = h * (1 + eta)
+    kept, p, noise = np.exp(-wide), 1 - np.exp(-wide), after * np.sqrt(1 - np.exp(-2 * eta * h))
+    f2 = (np.exp(-wide) - 1) / wide + 1
+    if past == 0:
+        return on_clean(levels[k], kept, noise, p)
+    r0 = before[0] / h
+    if past == 1:
+        return on_clean(levels[k], kept, noise, p + f2 / r0, -f2 / r0)
+    r1, f3 = before[1] / h, f2 / wide - 0.5
+    # k-diffusion: d1_0 = (D - D_1) / r0, d1_1 = (D_1 - D_2) / r1, d1 = d1_0 + (d1_0 - d1_1) * r0 / (r0 + r1), d2 = (d1_0 - d1_1) / (r0 + r1)
+    q = 1 / (r0 + r1)
+    of_d10, of_d11 = f2 * (1 + r0 * q) - f3 * q, -f2 * r0 * q + f3 * q
+    return on_clean(levels[k], kept, noise, p + of_d10 / r0, -of_d10 / r0 + of_d11 / r1, -of_d11 / r1)
+
+
+def res_multistep_row(levels, k, past, eta):
+    if k + 1 == len(levels):
+        return to_clean(levels[k], past)
+    (h, *before), after = widths(levels, k)
+    phi1 = (1 - np.exp(-h)) / h
+    phi2 = (1 - phi1) / h
+    if past == 0:
+        return on_clean(levels[k], np.exp(-h), 0.0, h * phi1)
+    r = before[0] / h
+    return on_clean(levels[k], np.exp(-h), 0.0, h * (phi1 + phi2 / r), -h * phi2 / r)
+
+
+def unipc_predictor(h, before, order):
+    """Weights of D_i, D_i-1: arXiv 2302.04867 with B(h) = e^h - 1, on clean latents."""
+    b = np.exp(-h) - 1
+    if order == 1:
+        return np.array([-b, 0.0])
+    slope = -b * 0.5 / (-before / h)
+    return np.array([-b - slope, slope])
+
+
+def unipc_corrector(h, before, order):
+    """Weights of D_i+1, D_i, D_i-1."""
+    b = np.exp(-h) - 1
+    if order == 1:
+        return np.array([-b / 2, -b / 2, 0.0])
+    r = -before / h
+    phi1 = b / -h - 1
+    phi2 = phi1 / -h - 1 / 2
+    rho, latest = np.linalg.solve([[1, 1], [r, 1]], [phi1 / b, phi2 * 2 / b])
+    return np.array([-b * latest, -b + b * latest + b * rho / r, -b * rho / r])
+
+
+def unipc_row(levels, k, past, eta):
+    """Predictor after corrector: the corrected y_i = x_i + (what the corrector and the predictor before differ in)."""
+    if k + 1 == len(levels):
+        return to_clean(levels[k], past)
+    (h, *before), after = widths(levels, k)
+    kept = after / levels[k].sigma
+    weights = np.zeros(3)
+    if past > 0:
+        order, last = min(2, past), before[1] if past > 1 else None
+        corrected = unipc_corrector(before[0], last, order)
+        corrected[1:] -= unipc_predictor(before[0], last, order)
+        weights += kept * corrected
+    weights[:2] += unipc_predictor(h, before[0] if past else None, min(2, past + 1))
+    return on_clean(levels[k], kept, 0.0, *weights[:past + 1])
+
+
+def lcm_row(levels, k, past, eta):
+    """arXiv 2310.04378, Algorithm 4, with the boundary condition of diffusers."""
+    r = levels[k]
+    scaled = 10 * r.timestep
+    skip, out = 0.25 / (scaled**2 + 0.25), scaled / np.sqrt(scaled**2 + 0.25)
+    return on_clean(r, skip * r.inScale, levels[k + 1].sigma if k + 1 < len(levels) else 0.0, out)
+
+
+SOLVERS = {  # on latents x0 + sigma * n: the row of a step, and how many past predictions it takes
+    "euler_a": (euler_a_row, 0), "dpmpp_2m_sde": (dpmpp_2m_sde_row, 1), "unipc": (unipc_row, 2), "lcm": (lcm_row, 0),
+    "dpmpp_3m_sde": (dpmpp_3m_sde_row, 2), "res_multistep": (res_multistep_row, 1),
+}
+
+
 def dpmpp_2m(table):
     """The table's levels with the steps of DPM-Solver++(2M)."""
     rows, later = (tuple(dpmpp_2m_row(table.rows, k, min(past, k)) for k in range(len(table.rows))) for past in (0, 1))
@@ -157,11 +293,16 @@ def ddim_targets(abar, t, stride):
     return [abar[int(v) - stride] if int(v) >= stride else abar[0] for v in t]
 
 
-def ddim(steps, spacing="leading", prediction="epsilon", eta=0.0, offset=1, abar=None):
+def ddpm_targets(abar, t, stride):
+    """The last step ends without noise."""
+    return [abar[int(v) - stride] if int(v) >= stride else 1.0 for v in t]
+
+
+def ddim(steps, spacing="leading", prediction="epsilon", eta=0.0, offset=1, abar=None, targets_of=ddim_targets):
     abar = alphas_cumprod() if abar is None else abar
     train = len(abar)
     t = timesteps(steps, spacing, offset, train, integers=True)
-    targets = ddim_targets(abar, t, train // steps)
+    targets = targets_of(abar, t, train // steps)
     rows = tuple(ddim_row(abar, v, a_p, prediction, eta) for v, a_p in zip(t, targets))
     return Table(rows, np.sqrt(targets[-1]), np.sqrt(1.0 - targets[-1]), 1.0)
 
@@ -169,32 +310,37 @@ def ddim(steps, spacing="leading", prediction="epsilon", eta=0.0, offset=1, abar
 def part(scheduler, of, first, end, spacing="leading", prediction="epsilon", eta=0.0):
     """Steps first .. end - 1 of `of`; before the last of them they end with the clean latents that they predict."""
     whole = table(scheduler, of, spacing, prediction, eta)
-    if scheduler == "ddim":
+    if scheduler in ("ddim", "ddpm"):
         rows = list(whole.rows[first:end])
         if end < of:
-            rows[-1] = ddim_row(alphas_cumprod(), rows[-1].timestep, 1.0, prediction, eta)
+            rows[-1] = ddim_row(alphas_cumprod(), rows[-1].timestep, 1.0, prediction, 1.0 if scheduler == "ddpm" else eta)
         return replace(whole, rows=tuple(rows))
     levels = on_sigma(of, spacing, prediction)
-    return stepping(scheduler, replace(levels, rows=levels.rows[first:end]))
+    return stepping(scheduler, replace(levels, rows=levels.rows[first:end]), eta)
 
 
 def between(scheduler, start, end, steps, prediction="epsilon", eta=0.0):
     """FreCaS: timesteps at equal distances, rounded down; DDIM by the strides of its code."""
     abar = alphas_cumprod()
     t = np.floor(np.linspace(start, end, steps))
-    if scheduler == "ddim":
+    if scheduler in ("ddim", "ddpm"):
         strides = int(1000 / (start - end) * (steps - 1))
-        targets = ddim_targets(abar, t, 1000 // strides if strides else 1000)
+        targets_of, eta = (ddpm_targets, 1.0) if scheduler == "ddpm" else (ddim_targets, eta)
+        targets = targets_of(abar, t, 1000 // strides if strides else 1000)
         if end > 0:
             targets[-1] = 1.0
         rows = tuple(ddim_row(abar, v, a_p, prediction, eta) for v, a_p in zip(t, targets))
         return Table(rows, np.sqrt(targets[-1]), np.sqrt(1.0 - targets[-1]), 1.0)
     sigma = np.sqrt((1.0 - abar) / abar)[t.astype(int)]
-    return stepping(scheduler, Table(sigma_rows(t, sigma, prediction), 1.0, 0.0, np.sqrt(sigma[0] ** 2 + 1.0)))
+    return stepping(scheduler, Table(sigma_rows(t, sigma, prediction), 1.0, 0.0, np.sqrt(sigma[0] ** 2 + 1.0)), eta)
 
 
-def stepping(scheduler, levels):
+def stepping(scheduler, levels, eta=0.0):
     """Levels of latents x0 + sigma * n with the steps of a solver."""
+    if scheduler in SOLVERS:
+        row, history = SOLVERS[scheduler]
+        rows, *later = (tuple(row(levels.rows, k, min(past, k), eta) for k in range(len(levels.rows))) for past in range(history + 1))
+        return replace(levels, rows=rows, later=tuple(later))
     return replace(levels, rows=euler_rows(levels.rows)) if scheduler == "euler" else dpmpp_2m(levels)
 
 
@@ -214,4 +360,8 @@ def table(scheduler, steps, spacing="leading", prediction="epsilon", eta=0.0):
         return ddim(steps, spacing, prediction, eta)
     if scheduler == "dpmpp_2m":
         return dpmpp_2m(on_sigma(steps, spacing, prediction))
+    if scheduler == "ddpm":
+        return ddim(steps, spacing, prediction, 1.0, targets_of=ddpm_targets)
+    if scheduler in SOLVERS:
+        return stepping(scheduler, on_sigma(steps, spacing, prediction), eta)
     raise ValueError(scheduler)

@@ -33,7 +33,7 @@ def entry(solver, spacing, betas=("scaled_linear", 0.00085, 0.012), offset=1):
     (SD15, "epsilon", entry("ddim", "leading")),
     (INPAINTING, "epsilon", entry("ddim", "leading")),
     (SD21, "v", entry("ddim", "leading")),
-    (OWL, "epsilon", entry("ddim", "leading")),
+    (OWL, "epsilon", entry("ddpm", "leading")),
     (SDXL, "epsilon", entry("euler", "leading")),
     (SD3, "flow", {"type": "flow_euler", "train_steps": 1000, "shift": 3.0}),
     (SCHNELL, "flow", {"type": "flow_euler", "train_steps": 1000, "shift": 1.0}),
@@ -44,15 +44,16 @@ def test_published(config, prediction, expected):
 
 PLAIN = ("linear", 0.0001, 0.02)
 FEWER = ("linear", 0.00085, 0.012)
+OWN = ("EulerDiscreteScheduler", "EulerAncestralDiscreteScheduler", "UniPCMultistepScheduler", "LCMScheduler")
 
 
 @pytest.mark.parametrize("name,solver,spacing,betas", [
     ("EulerDiscreteScheduler", "euler", "linspace", PLAIN),
-    ("EulerAncestralDiscreteScheduler", "euler", "linspace", PLAIN),
+    ("EulerAncestralDiscreteScheduler", "euler_a", "linspace", PLAIN),
     ("DPMSolverMultistepScheduler", "dpmpp_2m", "linspace", PLAIN),
     ("DPMSolverSinglestepScheduler", "euler", "linspace", PLAIN),
     ("DPMSolverSDEScheduler", "euler", "linspace", FEWER),
-    ("UniPCMultistepScheduler", "euler", "linspace", PLAIN),
+    ("UniPCMultistepScheduler", "unipc", "linspace", PLAIN),
     ("DEISMultistepScheduler", "euler", "linspace", PLAIN),
     ("LMSDiscreteScheduler", "euler", "linspace", PLAIN),
     ("HeunDiscreteScheduler", "euler", "linspace", FEWER),
@@ -60,12 +61,12 @@ FEWER = ("linear", 0.00085, 0.012)
     ("KDPM2AncestralDiscreteScheduler", "euler", "linspace", FEWER),
     ("PNDMScheduler", "ddim", "leading", PLAIN),
     ("SASolverScheduler", "euler", "linspace", PLAIN),
-    ("LCMScheduler", "ddim", "trailing", ("scaled_linear", 0.00085, 0.012)),
+    ("LCMScheduler", "lcm", "distilled", ("scaled_linear", 0.00085, 0.012)),
     ("TCDScheduler", "ddim", "trailing", ("scaled_linear", 0.00085, 0.012)),
 ])
 def test_what_is_left_out_has_the_class_s_own_default(name, solver, spacing, betas):
     assert manifest_entry({"_class_name": name}) == ("epsilon", entry(solver, spacing, betas, offset=0))
-    assert is_replaced({"_class_name": name}) == (name != "EulerDiscreteScheduler")
+    assert is_replaced({"_class_name": name}) == (name not in OWN)
     # What diffusers itself writes of the class, with every option in it, says the same.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -73,11 +74,19 @@ def test_what_is_left_out_has_the_class_s_own_default(name, solver, spacing, bet
     assert manifest_entry(written) == ("epsilon", entry(solver, spacing, betas, offset=0))
 
 
+def test_unipc_of_another_order_is_replaced():
+    unipc = {"_class_name": "UniPCMultistepScheduler"}
+    assert is_replaced(unipc | {"solver_order": 3})
+    assert not is_replaced(unipc | {"solver_order": 2, "solver_type": "bh2"})
+
+
 @pytest.mark.parametrize("config,changes,expected", [
     (SDXL, {"use_karras_sigmas": True}, ("epsilon", entry("euler", "karras"))),
     (SDXL, {"use_exponential_sigmas": True}, ("epsilon", entry("euler", "exponential"))),
     (SDXL, {"_class_name": "DPMSolverMultistepScheduler", "use_karras_sigmas": True}, ("epsilon", entry("dpmpp_2m", "karras"))),
-    (SDXL, {"_class_name": "DPMSolverMultistepScheduler", "algorithm_type": "sde-dpmsolver++", "solver_order": 3}, ("epsilon", entry("dpmpp_2m", "leading"))),
+    (SDXL, {"_class_name": "DPMSolverMultistepScheduler", "algorithm_type": "sde-dpmsolver++", "solver_order": 3}, ("epsilon", entry("dpmpp_2m_sde", "leading"))),
+    (SDXL, {"_class_name": "UniPCMultistepScheduler", "solver_order": 3, "use_beta_sigmas": True}, ("epsilon", entry("unipc", "beta"))),
+    (OWL, {"use_karras_sigmas": True}, ("epsilon", entry("euler", "karras"))),
     (SD15, {"use_karras_sigmas": True}, ("epsilon", entry("euler", "karras"))),
     (SDXL, {"timestep_spacing": "trailing", "steps_offset": 0}, ("epsilon", entry("euler", "trailing", offset=0))),
     (SD15, {"prediction_type": "v_prediction"}, ("v", entry("ddim", "leading"))),
@@ -93,7 +102,9 @@ def test_honoured(config, changes, expected):
 @pytest.mark.parametrize("config,changes,said", [
     (SDXL, {"rescale_betas_zero_snr": True}, "rescale_betas_zero_snr is true, supported is false"),
     (SDXL, {"trained_betas": [0.1]}, r"trained_betas is \[0.1\], supported is null"),
-    (SDXL, {"use_beta_sigmas": True}, "use_beta_sigmas is true, supported is false"),
+    (SDXL, {"use_karras_sigmas": True, "use_beta_sigmas": True}, "use_beta_sigmas is true, supported is false beside use_karras_sigmas"),
+    (OWL, {"variance_type": "learned"}, "variance_type is learned, supported is fixed_small"),
+    (SDXL, {"_class_name": "LCMScheduler", "original_inference_steps": 100}, "original_inference_steps is 100, supported is 50"),
     (SDXL, {"use_flow_sigmas": True}, "use_flow_sigmas is true"),
     (SDXL, {"use_lu_lambdas": True}, "use_lu_lambdas is true"),
     (SDXL, {"flow_shift": 3.0}, "flow_shift is 3.0, supported is 1.0"),

@@ -19,6 +19,12 @@ def test_agrees_with_diffusers():
         assert goldens.relative(case["result"], case["diffusers"]) < 1e-6
 
 
+def test_solvers_agree_with_diffusers():
+    cases = goldens.solver_vectors()["cases"]
+    compared = {case["scheduler"] for case in cases if "diffusers" in case and goldens.relative(case["result"], case["diffusers"]) < 1e-6}
+    assert compared == set(goldens.OTHER_SOLVERS)
+
+
 def test_one_step_reaches_the_clean_latent():
     x, m = np.array([1.0, -2.0]), np.array([0.5, 0.25])
     row = schedule.euler(1).rows[0]

@@ -28,7 +28,7 @@ import java.util.OptionalInt;
  *     as in "ddim" and "Euler Karras"; null: the bundle's
  * @param spacing spacing of the noise levels, as in "trailing" and "karras"; null: that in the
  *     scheduler's name, else the bundle's
- * @param eta stochasticity of DDIM, 0..1; empty: 0, or the paper's
+ * @param eta stochasticity of a solver that takes it, 0..1; empty: the solver's usual one, or the paper's
  * @param viewBatch views in one UNet call; part of what determines the bytes of the picture. Empty:
  *     1; {@link #BY_MEMORY}: as many as the GPUs have memory for
  * @param vaeTile pixels of a side of the tiles that the VAE decodes; empty: whole up to 1024 x 1024

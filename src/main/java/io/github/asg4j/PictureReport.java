@@ -65,7 +65,7 @@ public record PictureReport(
      *
      * @param scheduler name of the solver, as in "euler"
      * @param spacing of the noise levels, as in "leading"
-     * @param eta stochasticity of DDIM, 0..1
+     * @param eta stochasticity of solvers whose noise can be chosen, 0..1
      * @param guidanceScale of classifier-free guidance; up to 1: none
      * @param strength share of the schedule that was drawn from a start picture; empty: it began as noise,
      *     or the picture was enlarged

@@ -171,15 +171,15 @@ public final class RequestOptions {
                             "spacing",
                             OptionType.text("NAME"),
                             "spacing of the noise levels: {names}",
-                            "the bundle's",
+                            "the bundle's; lcm: distilled",
                             r -> r.spacing(),
                             GenerationRequest.Builder::spacing),
                     picture(
                             Section.PICTURE,
                             "eta",
                             OptionType.decimal().within(Range.SHARE),
-                            "stochasticity of ddim",
-                            "0",
+                            "stochasticity of ddim, euler_a, dpmpp_2m_sde and dpmpp_3m_sde",
+                            "ddim: 0; the others: 1",
                             r -> boxed(r.eta()),
                             GenerationRequest.Builder::eta),
                     picture(

@@ -21,6 +21,7 @@ import io.github.asg4j.plan.Upscaling;
 import io.github.asg4j.schedule.NoiseLevels;
 import io.github.asg4j.schedule.Sampler;
 import io.github.asg4j.schedule.Schedule;
+import io.github.asg4j.schedule.Solver;
 import io.github.asg4j.schedule.Spacing;
 import io.github.asg4j.schedule.Stretch;
 
@@ -494,7 +495,9 @@ public final class Planner {
         }
         Sampler named = asked == null ? new Sampler(usual.solver(), null) : Sampler.named(asked);
         if (request.spacing() == null) {
-            return named.spacing() != null ? named : new Sampler(named.solver(), usual.spacing());
+            return named.spacing() != null
+                    ? named
+                    : new Sampler(named.solver(), usualSpacing(named.solver(), asked != null));
         }
         Spacing spacing = Sampler.spacingNamed(request.spacing());
         if (named.spacing() != null && named.spacing() != spacing) {
@@ -508,6 +511,14 @@ public final class Planner {
                             + ": give one of the two");
         }
         return new Sampler(named.solver(), spacing);
+    }
+
+    /**
+     * The solver's own, where it was chosen in the place of the bundle's and has one; else the bundle's.
+     */
+    private Spacing usualSpacing(Solver solver, boolean chosen) {
+        Spacing own = chosen ? solver.usualSpacing() : null;
+        return own == null ? manifest.scheduler().spacing() : own;
     }
 
     private static Method.Sampling sampling(GenerationRequest request) {
@@ -524,7 +535,8 @@ public final class Planner {
         Sampler sampler = sampler(request);
         NoiseLevels levels = manifest.scheduler().levels();
         // A flow has no DDIM, whatever a method usually takes.
-        double usualEta = levels instanceof NoiseLevels.Flow ? 0 : sampling(request).eta();
+        double ofMethod = levels instanceof NoiseLevels.Flow ? 0 : sampling(request).eta();
+        double usualEta = Math.max(sampler.solver().usualEta(), ofMethod);
         return Schedule.of(
                 levels,
                 setting.skipped() + setting.steps(),

@@ -4,6 +4,8 @@ package io.github.asg4j.schedule;
 import io.github.asg4j.BadBundleException;
 import io.github.asg4j.BadRequestException;
 
+import org.jspecify.annotations.Nullable;
+
 import java.util.ArrayList;
 import java.util.List;
 import java.util.function.DoubleUnaryOperator;
@@ -59,6 +61,9 @@ public sealed interface NoiseLevels {
             implements NoiseLevels {
         public static final List<String> BETA_SCHEDULES = List.of("scaled_linear", "linear");
 
+        /** How many timesteps consistency models are distilled on. */
+        private static final int DISTILLED = 50;
+
         /** Exponent of {@link Spacing#KARRAS}. */
         private static final double RHO = 7;
 
@@ -87,7 +92,7 @@ public sealed interface NoiseLevels {
         public Grid grid(Solver solver, Spacing spacing, int steps) {
             double[] abar = alphasCumprod();
             return solver.stepsBetweenTimesteps()
-                    ? betweenTimesteps(abar, timesteps(steps, spacing), trainSteps / steps)
+                    ? betweenTimesteps(solver, abar, timesteps(steps, spacing), trainSteps / steps)
                     : onSigma(abar, spacing, steps);
         }
 
@@ -95,7 +100,7 @@ public sealed interface NoiseLevels {
         public Grid grid(Solver solver, double[] timesteps, int stride) {
             double[] abar = alphasCumprod();
             if (solver.stepsBetweenTimesteps()) {
-                return betweenTimesteps(abar, timesteps, stride);
+                return betweenTimesteps(solver, abar, timesteps, stride);
             }
             double[] sigmas = new double[timesteps.length];
             for (int k = 0; k < sigmas.length; k++) {
@@ -151,7 +156,9 @@ public sealed interface NoiseLevels {
                                             ? train - 1
                                             : (steps - 1 - k) * linspaceStep;
                             case SGM_UNIFORM -> (steps - k) * ((train - 1) / (double) steps);
-                            case KARRAS, EXPONENTIAL ->
+                            case SIMPLE -> train - 1 - (int) (k * stride);
+                            case DISTILLED -> distilled(steps, k);
+                            case KARRAS, EXPONENTIAL, BETA, AYS, AYS_SD1 ->
                                     throw new IllegalArgumentException(spacing + " is of sigmas");
                         };
             }
@@ -170,19 +177,48 @@ public sealed interface NoiseLevels {
             return timesteps;
         }
 
+        /** The k-th of some of the timesteps that networks are distilled on, from the noisy end. */
+        private int distilled(int steps, int k) {
+            if (steps > DISTILLED) {
+                throw new BadRequestException(
+                        "steps is "
+                                + steps
+                                + ": with the spacing "
+                                + Spacing.DISTILLED
+                                + " there are "
+                                + DISTILLED
+                                + " timesteps to choose from; use fewer steps, usually 4 to 8, or"
+                                + " another spacing");
+            }
+            int place = (int) Math.floor(k * ((double) DISTILLED / steps));
+            return (DISTILLED - place) * (trainSteps / DISTILLED) - 1;
+        }
+
+        /** Sigmas of a spacing that is of sigmas; null: it is of timesteps. */
+        private double @Nullable [] sigmas(double[] abar, Spacing spacing, int steps) {
+            double low = sigma(abar[0]);
+            double high = sigma(abar[abar.length - 1]);
+            return switch (spacing) {
+                case KARRAS ->
+                        between(
+                                steps,
+                                Math.pow(low, 1 / RHO),
+                                Math.pow(high, 1 / RHO),
+                                v -> Math.pow(v, RHO));
+                case EXPONENTIAL -> between(steps, Math.log(low), Math.log(high), Math::exp);
+                case BETA -> between(steps, 0, 1, v -> low + BetaQuantile.of(v) * (high - low));
+                case AYS -> AlignedSteps.sigmas(AlignedSteps.SDXL, steps);
+                case AYS_SD1 -> AlignedSteps.sigmas(AlignedSteps.SD1, steps);
+                case LEADING, TRAILING, LINSPACE, SGM_UNIFORM, SIMPLE, DISTILLED -> null;
+            };
+        }
+
         /** Latents x0 + sigma * noise, with levels between the trained ones. */
         private Grid onSigma(double[] abar, Spacing spacing, int steps) {
-            double[] sigmas = new double[steps];
+            double[] given = sigmas(abar, spacing, steps);
+            double[] sigmas = given == null ? new double[steps] : given;
             double[] timesteps;
-            if (spacing == Spacing.KARRAS || spacing == Spacing.EXPONENTIAL) {
-                boolean karras = spacing == Spacing.KARRAS;
-                double low = sigma(abar[0]);
-                double high = sigma(abar[abar.length - 1]);
-                fill(
-                        sigmas,
-                        karras ? Math.pow(low, 1 / RHO) : Math.log(low),
-                        karras ? Math.pow(high, 1 / RHO) : Math.log(high),
-                        karras ? v -> Math.pow(v, RHO) : Math::exp);
+            if (given != null) {
                 timesteps = new double[steps];
                 for (int k = 0; k < steps; k++) {
                     timesteps[k] = timestep(abar, sigmas[k]);
@@ -226,12 +262,14 @@ public sealed interface NoiseLevels {
         }
 
         /** Values from high to low, equally spaced before {@code shape} is applied. */
-        private static void fill(
-                double[] values, double low, double high, DoubleUnaryOperator shape) {
-            for (int k = 0; k < values.length; k++) {
-                double share = values.length == 1 ? 0 : (double) k / (values.length - 1);
+        private static double[] between(
+                int steps, double low, double high, DoubleUnaryOperator shape) {
+            double[] values = new double[steps];
+            for (int k = 0; k < steps; k++) {
+                double share = steps == 1 ? 0 : (double) k / (steps - 1);
                 values[k] = shape.applyAsDouble(high + share * (low - high));
             }
+            return values;
         }
 
         private static double sigma(double abar) {
@@ -251,14 +289,15 @@ public sealed interface NoiseLevels {
         }
 
         /** Latents sqrt(abar) * x0 + sqrt(1 - abar) * noise, at trained timesteps alone. */
-        private Grid betweenTimesteps(double[] abar, double[] places, int stride) {
+        private Grid betweenTimesteps(Solver solver, double[] abar, double[] places, int stride) {
             List<Level> levels = new ArrayList<>();
             List<Level> targets = new ArrayList<>();
             for (double place : places) {
                 int timestep = (int) Math.rint(place);
                 levels.add(trained(abar, timestep));
-                // The last step leads to timestep 0, which still has some noise.
-                targets.add(trained(abar, Math.max(timestep - stride, 0)));
+                // DDIM's last step leads to timestep 0, which still has some noise.
+                boolean ends = solver == Solver.DDPM && timestep < stride;
+                targets.add(ends ? Level.CLEAN : trained(abar, Math.max(timestep - stride, 0)));
             }
             return new Grid(levels, targets, 1);
         }

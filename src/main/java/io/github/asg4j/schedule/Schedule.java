@@ -6,13 +6,14 @@ import io.github.asg4j.kernel.StepRow;
 
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 
 /**
  * A table of coefficients, computed in float64: the noise level and the step of a solver at every
  * step, and an end level that describes the finished latents. Immutable.
  *
- * @param eta stochasticity, 0..1
+ * @param eta stochasticity, 0..1, of solvers that {@linkplain Solver#takesEta take} it; else 0
  * @param initScale the latents start as initScale * N(0, 1)
  * @param levels steps + 1 levels, the end level last
  * @param orders the steps by the number of past predictions that they take: {@code orders.get(p)}
@@ -37,7 +38,7 @@ public record Schedule(
      *
      * @param model what the model was trained on
      * @param steps 1..trainSteps
-     * @param eta stochasticity of "ddim", 0..1; 0 for every other solver
+     * @param eta stochasticity, 0..1; 0 for a solver that does not take it
      * @throws BadRequestException if the model, the solver and the spacing do not go together, or
      *     steps or eta are out of range
      */
@@ -123,14 +124,20 @@ public record Schedule(
         if (!(eta >= 0 && eta <= 1)) {
             throw new BadRequestException("eta is " + eta + ": it has to be between 0 and 1");
         }
-        if (eta > 0 && solver != Solver.DDIM) {
+        if (eta > 0 && !solver.takesEta()) {
             throw new BadRequestException(
                     "eta is "
                             + eta
-                            + ": the scheduler "
+                            + ": the noise that the scheduler "
                             + solver
-                            + " adds no noise, eta has to be 0; choose the scheduler ddim for"
-                            + " another");
+                            + " adds is not to be chosen, eta has to be 0; for another choose one"
+                            + " of "
+                            + String.join(
+                                    ", ",
+                                    Arrays.stream(Solver.values())
+                                            .filter(Solver::takesEta)
+                                            .map(Solver::id)
+                                            .toList()));
         }
     }
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.github.asg4j.schedule;
 
+import org.jspecify.annotations.Nullable;
+
 import java.util.Arrays;
 import java.util.Collections;
 import java.util.EnumSet;
@@ -84,6 +86,140 @@ public enum Solver {
                     ? new Step(stepX, stepE, 0, List.of(-slope))
                     : new Step(stepX, stepE, 0);
         }
+    },
+    /**
+     * Euler's method with noise added back (k-diffusion's {@code sample_euler_ancestral}); on trained
+     * timesteps with eta 1 it is DDPM.
+     */
+    EULER_A(
+            "euler_a",
+            "Euler a",
+            0,
+            EnumSet.allOf(Spacing.class),
+            "euler_ancestral",
+            "EulerAncestralDiscreteScheduler") {
+        @Override
+        Step step(Grid grid, int k, int past, double eta) {
+            double from = grid.levels().get(k).sigma();
+            double to = grid.targets().get(k).sigma();
+            double up = Math.min(to, eta * to * Math.sqrt(1 - to * to / (from * from)));
+            return new Step(1, Math.sqrt(to * to - up * up) - from, up);
+        }
+    },
+    /** DPM-Solver++(2M) for the stochastic equation (Lu et al. 2022), its midpoint form; eta 0 is DPM++ 2M. */
+    DPMPP_2M_SDE(
+            "dpmpp_2m_sde", "DPM++ 2M SDE", 1, EnumSet.allOf(Spacing.class), "sde-dpmsolver++") {
+        @Override
+        Step step(Grid grid, int k, int past, double eta) {
+            Level from = grid.levels().get(k);
+            double to = grid.targets().get(k).sigma();
+            if (to == 0) {
+                return toClean(from, past);
+            }
+            double h = Math.log(from.sigma() / to);
+            double latest = -Math.expm1(-h * (1 + eta));
+            double slope = past == 0 ? 0 : latest * h / (2 * width(grid, k - 1));
+            double kept = to / from.sigma() * Math.exp(-eta * h);
+            double noise = to * Math.sqrt(-Math.expm1(-2 * eta * h));
+            return past == 0
+                    ? onClean(from, kept, noise, latest)
+                    : onClean(from, kept, noise, latest + slope, -slope);
+        }
+    },
+    /**
+     * UniPC of second order (Zhao et al. 2023, arXiv 2302.04867), B(h) = e^h - 1, on clean latents. Its
+     * corrected state enters a step only through past predictions, so that no second tensor is kept:
+     * predictor and corrector share the factor of the state (SPEC §2).
+     */
+    UNIPC(
+            "unipc",
+            "UniPC",
+            2,
+            EnumSet.allOf(Spacing.class),
+            "uni_pc",
+            "uni_pc_bh2",
+            "UniPCMultistepScheduler") {
+        @Override
+        Step step(Grid grid, int k, int past, double eta) {
+            return UniPc.step(grid, k, past);
+        }
+    },
+    /**
+     * Sampling of latent consistency models (Luo et al. 2023, arXiv 2310.04378, Algorithm 4): the
+     * prediction, noised to the next level.
+     */
+    LCM("lcm", "LCM", 0, EnumSet.allOf(Spacing.class), "LCMScheduler") {
+        @Override
+        Step step(Grid grid, int k, int past, double eta) {
+            Level from = grid.levels().get(k);
+            // Standard deviation 0.5 of the data, timesteps times 10, as diffusers.
+            double scaled = 10 * from.timestep();
+            double skip = 0.25 / (scaled * scaled + 0.25);
+            double out = scaled / Math.sqrt(scaled * scaled + 0.25);
+            Step clean = onClean(from, skip * from.inScale(), 0, out);
+            return new Step(clean.stepX(), clean.stepE(), grid.targets().get(k).sigma());
+        }
+    },
+    /** DDPM (Ho et al. 2020, Eq. 7 and 11) over strides: DDIM with eta 1 that ends without noise. */
+    DDPM(
+            "ddpm",
+            "DDPM",
+            0,
+            EnumSet.of(Spacing.LEADING, Spacing.TRAILING, Spacing.LINSPACE),
+            "DDPMScheduler") {
+        @Override
+        Step step(Grid grid, int k, int past, double eta) {
+            return DDIM.step(grid, k, past, 1);
+        }
+    },
+    /** DPM-Solver++(3M) for the stochastic equation (k-diffusion's {@code sample_dpmpp_3m_sde}). */
+    DPMPP_3M_SDE("dpmpp_3m_sde", "DPM++ 3M SDE", 2, EnumSet.allOf(Spacing.class)) {
+        @Override
+        Step step(Grid grid, int k, int past, double eta) {
+            Level from = grid.levels().get(k);
+            double to = grid.targets().get(k).sigma();
+            if (to == 0) {
+                return toClean(from, past);
+            }
+            double h = Math.log(from.sigma() / to);
+            double wide = h * (1 + eta);
+            double kept = Math.exp(-wide);
+            double noise = to * Math.sqrt(-Math.expm1(-2 * eta * h));
+            double latest = -Math.expm1(-wide);
+            double f2 = Math.expm1(-wide) / wide + 1;
+            if (past == 0) {
+                return onClean(from, kept, noise, latest);
+            }
+            double r0 = width(grid, k - 1) / h;
+            if (past == 1) {
+                return onClean(from, kept, noise, latest + f2 / r0, -f2 / r0);
+            }
+            double r1 = width(grid, k - 2) / h;
+            double f3 = f2 / wide - 0.5;
+            double q = 1 / (r0 + r1);
+            double first = f2 * (1 + r0 * q) - f3 * q;
+            double second = f3 * q - f2 * r0 * q;
+            return onClean(
+                    from, kept, noise, latest + first / r0, second / r1 - first / r0, -second / r1);
+        }
+    },
+    /** Exponential multistep of second order (RES, Zhang et al. 2023, arXiv 2308.02157), as ComfyUI has it. */
+    RES_MULTISTEP("res_multistep", "Res Multistep", 1, EnumSet.allOf(Spacing.class)) {
+        @Override
+        Step step(Grid grid, int k, int past, double eta) {
+            Level from = grid.levels().get(k);
+            double to = grid.targets().get(k).sigma();
+            if (to == 0) {
+                return toClean(from, past);
+            }
+            double h = Math.log(from.sigma() / to);
+            double phi1 = -Math.expm1(-h) / h;
+            double slope = past == 0 ? 0 : (1 - phi1) * h / width(grid, k - 1);
+            double kept = to / from.sigma();
+            return past == 0
+                    ? onClean(from, kept, 0, h * phi1)
+                    : onClean(from, kept, 0, h * phi1 + slope, -slope);
+        }
     };
 
     private final String id;
@@ -109,7 +245,7 @@ public enum Solver {
      *
      * @param past past predictions that there are, 0 to {@link #history()} and at most k; with none
      *     it is a step of first order
-     * @param eta stochasticity of {@link #DDIM}
+     * @param eta stochasticity, of those that {@linkplain #takesEta take} it
      */
     abstract Step step(Grid grid, int k, int past, double eta);
 
@@ -123,14 +259,61 @@ public enum Solver {
         return label;
     }
 
+    /**
+     * A step on latents x0 + sigma * noise, written with predicted clean latents D.
+     *
+     * @param kept weight of the latents
+     * @param noise weight of the step noise
+     * @param weights of D and of past predictions, the latest first
+     */
+    static Step onClean(Level from, double kept, double noise, double... weights) {
+        // D = (x - sigma * e) / cleanScale
+        double perClean = weights[0] / from.cleanScale();
+        return new Step(
+                kept + perClean,
+                -perClean * from.sigma(),
+                noise,
+                Arrays.stream(weights).skip(1).boxed().toList());
+    }
+
+    /** The step to the predicted clean latents. */
+    static Step toClean(Level from, int past) {
+        double[] weights = new double[past + 1];
+        weights[0] = 1;
+        return onClean(from, 0, 0, weights);
+    }
+
+    /** How far step {@code k} led in the logarithm of sigma. */
+    static double width(Grid grid, int k) {
+        return grid.levels().get(k + 1).logSignal() - grid.levels().get(k).logSignal();
+    }
+
     /** How many past predictions of the clean latents it keeps. */
     public int history() {
         return history;
     }
 
-    /** Whether it steps from trained timestep to trained timestep, as DDIM was published. */
+    /** Whether it steps from trained timestep to trained timestep, as DDPM and DDIM were published. */
     boolean stepsBetweenTimesteps() {
-        return this == DDIM;
+        return this == DDIM || this == DDPM;
+    }
+
+    /** Whether a stochasticity may be chosen. */
+    public boolean takesEta() {
+        return this == DDIM || usualEta() > 0;
+    }
+
+    /** The stochasticity where none is chosen: 1 of those that are stochastic by name, else 0. */
+    public double usualEta() {
+        return switch (this) {
+            case EULER_A, DPMPP_2M_SDE, DPMPP_3M_SDE -> 1;
+            case EULER, DDIM, FLOW_EULER, DPMPP_2M, UNIPC, LCM, DDPM, RES_MULTISTEP -> 0;
+        };
+    }
+
+    /** The spacing where none is chosen; null: the bundle's. */
+    public @Nullable Spacing usualSpacing() {
+        return this == LCM ? Spacing.DISTILLED : null;
     }
 
     /** The spacings that it can follow. */

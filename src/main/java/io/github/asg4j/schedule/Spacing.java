@@ -17,8 +17,21 @@ public enum Spacing {
     SGM_UNIFORM("sgm_uniform"),
     /** Sigmas whose seventh roots lie at equal distances (Karras et al. 2022, Eq. 5, rho 7). */
     KARRAS("karras"),
-    /** Sigmas whose logarithms lie at equal distances. */
-    EXPONENTIAL("exponential");
+    /**
+     * Sigmas whose logarithms lie at equal distances; "polyexponential" with its usual exponent 1 is the
+     * same.
+     */
+    EXPONENTIAL("exponential", "polyexponential"),
+    /** Sigmas by quantiles of Beta(0.6, 0.6) (Lee et al. 2024, arXiv 2407.12173), linear in sigma. */
+    BETA("beta"),
+    /** Trained timesteps at equal strides from the noisy end, as ComfyUI counts them. */
+    SIMPLE("simple"),
+    /** Align Your Steps (Sabour et al. 2024, arXiv 2404.14507), the levels for Stable Diffusion XL. */
+    AYS("ays", "align_your_steps", "ays_sdxl"),
+    /** The same for Stable Diffusion 1.5. */
+    AYS_SD1("ays_sd1", "align_your_steps_sd1", "ays_sd15"),
+    /** Some of the 50 timesteps that latent consistency models are distilled on, from the noisy end. */
+    DISTILLED("distilled");
 
     private final String id;
 
@@ -40,7 +53,11 @@ public enum Spacing {
         return switch (this) {
             case KARRAS -> " Karras";
             case EXPONENTIAL -> " Exponential";
-            case LEADING, TRAILING, LINSPACE, SGM_UNIFORM -> "";
+            case BETA -> " Beta";
+            case SIMPLE -> " Simple";
+            case AYS -> " Align Your Steps";
+            case AYS_SD1 -> " Align Your Steps SD1";
+            case LEADING, TRAILING, LINSPACE, SGM_UNIFORM, DISTILLED -> "";
         };
     }
 

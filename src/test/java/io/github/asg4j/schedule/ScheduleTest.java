@@ -53,8 +53,16 @@ class ScheduleTest {
         }
     }
 
+    private final JsonNode solvers = resource("/goldens/solvers.json");
+
     Stream<JsonNode> cases() {
-        return goldens.get("cases").valueStream();
+        return Stream.concat(
+                goldens.get("cases").valueStream(), solvers.get("cases").valueStream());
+    }
+
+    /** Of the cases those whose grid and solver diffusers has too. */
+    Stream<JsonNode> casesOfDiffusers() {
+        return cases().filter(c -> c.has("diffusers"));
     }
 
     private static Schedule schedule(JsonNode c) {
@@ -121,7 +129,7 @@ class ScheduleTest {
     }
 
     @ParameterizedTest
-    @MethodSource("cases")
+    @MethodSource("casesOfDiffusers")
     void stepsLikeDiffusers(JsonNode c) {
         Schedule s = schedule(c);
         JsonNode start = goldens.get("x");
@@ -237,8 +245,13 @@ class ScheduleTest {
                 () -> of(SDXL, 4, Solver.DDIM, Spacing.KARRAS));
         refused("between 0 and 1", () -> Schedule.of(SDXL, 4, Solver.DDIM, leading, 1.5));
         refused("between 0 and 1", () -> Schedule.of(SDXL, 4, Solver.DDIM, leading, Double.NaN));
-        refused("adds no noise", () -> Schedule.of(SDXL, 4, euler, leading, 0.5));
-        refused("adds no noise", () -> Schedule.of(SDXL, 4, Solver.DPMPP_2M, leading, 0.5));
+        refused("is not to be chosen", () -> Schedule.of(SDXL, 4, euler, leading, 0.5));
+        refused(
+                "choose one of ddim, euler_a, dpmpp_2m_sde, dpmpp_3m_sde",
+                () -> Schedule.of(SDXL, 4, Solver.DPMPP_2M, leading, 0.5));
+        refused(
+                "there are 50 timesteps to choose from",
+                () -> Schedule.of(SDXL, 51, Solver.LCM, Spacing.DISTILLED, 0));
         assertEquals(1000, of(SDXL, 1000, euler, Spacing.TRAILING).steps());
     }
 
@@ -247,7 +260,9 @@ class ScheduleTest {
         Spacing linspace = Spacing.LINSPACE;
         refused("choose flow_euler or dpmpp_2m", () -> of(FLOW, 4, Solver.DDIM, linspace));
         refused("choose linspace", () -> of(FLOW, 4, Solver.FLOW_EULER, Spacing.LEADING));
-        refused("adds no noise", () -> Schedule.of(FLOW, 4, Solver.FLOW_EULER, linspace, 0.5));
+        refused(
+                "is not to be chosen",
+                () -> Schedule.of(FLOW, 4, Solver.FLOW_EULER, linspace, 0.5));
         refused("1 to 1000", () -> of(FLOW, 1001, Solver.FLOW_EULER, linspace));
         refused("choose euler or ddim", () -> of(SDXL, 4, Solver.FLOW_EULER, linspace));
     }

@@ -45,6 +45,131 @@ class SolverTest {
         assertEquals(b1, k == 0 ? 0 : step.past().getFirst(), 5e-9);
     }
 
+    /** Rows of k-diffusion and ComfyUI in float64 on the same levels; eta 1. */
+    @ParameterizedTest
+    @CsvSource({
+        "EULER_A, 0, .38795907, .61204093, 0, 0, 7.12149784",
+        "DPMPP_2M_SDE, 0, .38795907, .61204093, 0, 0, 7.12149784",
+        "DPMPP_2M_SDE, 1, .36219627, .97984839, -.34204467, 0, 4.37518709",
+        "DPMPP_2M_SDE, 8, .12679784, 1.37430874, -.50110658, 0, .02725533",
+        "DPMPP_2M_SDE, 9, 0, 1, 0, 0, 0",
+        "DPMPP_3M_SDE, 0, .38795907, .61204093, 0, 0, 7.12149784",
+        "DPMPP_3M_SDE, 1, .36219627, 1.03677202, -.39896829, 0, 4.37518709",
+        "DPMPP_3M_SDE, 2, .33452569, 1.39264729, -1.05343932, .32626634, 2.58483894",
+        "RES_MULTISTEP, 0, .62286361, .37713639, 0, 0, 0",
+        "RES_MULTISTEP, 1, .60182745, .62970094, -.23152839, 0, 0",
+        "UNIPC, 0, .62286361, .37713639, 0, 0, 0",
+        "UNIPC, 9, 0, 1, 0, 0, 0",
+    })
+    void stepsAreThoseOfOtherPrograms(
+            Solver solver, int k, double a, double b0, double b1, double b2, double c) {
+        assertRow(solver, k, new double[] {a, b0, b1, b2, c}, 6e-9);
+    }
+
+    private static void assertRow(Solver solver, int k, double[] expected, double tolerance) {
+        Schedule s = Schedule.of(BETAS, 10, solver, Spacing.KARRAS, solver.usualEta());
+        Step step = s.step(k, Math.min(k, solver.history()));
+        double latest = -step.stepE() / s.levels().get(k).sigma();
+        assertEquals(expected[0], step.stepX() - latest, tolerance);
+        assertEquals(expected[1], latest, tolerance);
+        for (int j = 0; j < 2; j++) {
+            double found = j < step.past().size() ? step.past().get(j) : 0;
+            assertEquals(expected[2 + j], found, tolerance, "past " + j);
+        }
+        assertEquals(expected[4], step.stepN(), tolerance);
+    }
+
+    /**
+     * UniPC's predictor and corrector as diffusers has them, of which a step is: y = a0 x + c0 D + c1 D1 +
+     * c2 D2 and x' = a y + b0 D + b1 D1, where x is what the predictor before made of the same state.
+     */
+    @Test
+    void stepsOfUniPcArePredictorAndCorrectorInOne() {
+        double[] first = {.60182745, .61170658, -.21353403};
+        // y_1 less x_1: the corrector's weights of D_1 and D_0 less the predictor's of step 0.
+        double[] atOne = {.18856820, .18856820 - .37713639};
+        assertRow(
+                Solver.UNIPC,
+                1,
+                new double[] {
+                    first[0], first[0] * atOne[0] + first[1], first[0] * atOne[1] + first[2], 0, 0
+                },
+                1e-7);
+        double[] second = {.57838196, .64892377, -.22730572};
+        double[] atTwo = {.18166695, .25318341 - first[1], -.03667781 - first[2]};
+        assertRow(
+                Solver.UNIPC,
+                2,
+                new double[] {
+                    second[0],
+                    second[0] * atTwo[0] + second[1],
+                    second[0] * atTwo[1] + second[2],
+                    second[0] * atTwo[2],
+                    0
+                },
+                1e-7);
+    }
+
+    /** One equation under three names: noise added back in full. */
+    @Test
+    void eulerAncestralIsDdimWithEtaOneAndDdpm() {
+        Schedule ancestral = Schedule.of(BETAS, 10, Solver.EULER_A, Spacing.TRAILING, 1);
+        Schedule ddpm = Schedule.of(BETAS, 10, Solver.DDPM, Spacing.TRAILING, 0);
+        Schedule ddim = Schedule.of(BETAS, 10, Solver.DDIM, Spacing.TRAILING, 1);
+        for (int k = 0; k < 9; k++) {
+            // x of DDPM is alpha times that of Euler.
+            double from = ddpm.levels().get(k).alpha();
+            double to = ddpm.levels().get(k + 1).alpha();
+            Step euler = ancestral.step(k, 0);
+            Step other = ddpm.step(k, 0);
+            assertEquals(to / from * euler.stepX(), other.stepX(), 1e-12);
+            assertEquals(to * euler.stepE(), other.stepE(), 1e-9);
+            assertEquals(to * euler.stepN(), other.stepN(), 1e-9);
+            assertEquals(ddim.step(k, 0), other);
+        }
+        assertEquals(0, ddpm.step(9, 0).stepN());
+    }
+
+    @Test
+    void withoutNoiseTheStochasticSolversAreTheOthers() {
+        Schedule deterministic = karras(Solver.DPMPP_2M, 10);
+        Schedule sde = Schedule.of(BETAS, 10, Solver.DPMPP_2M_SDE, Spacing.KARRAS, 0);
+        Schedule euler = Schedule.of(BETAS, 10, Solver.EULER_A, Spacing.KARRAS, 0);
+        for (int k = 0; k < 10; k++) {
+            int past = Math.min(k, 1);
+            assertEquals(deterministic.step(k, past).stepX(), sde.step(k, past).stepX(), 1e-12);
+            assertEquals(deterministic.step(k, past).stepE(), sde.step(k, past).stepE(), 1e-9);
+            assertEquals(karras(Solver.EULER, 10).step(k, 0), euler.step(k, 0));
+        }
+    }
+
+    /** The levels that were published, and the timesteps where they lie. */
+    @Test
+    void alignedStepsAreThosePublished() {
+        Schedule ten = Schedule.of(BETAS, 10, Solver.EULER, Spacing.AYS, 0);
+        int[] timesteps = {999, 845, 730, 587, 443, 310, 193, 116, 53, 13};
+        for (int k = 0; k < 10; k++) {
+            assertEquals(timesteps[k], ten.levels().get(k).timestep(), 0.51, "step " + k);
+        }
+        assertEquals(6.3184485287, ten.levels().get(1).sigma(), 1e-12);
+        Schedule five = Schedule.of(BETAS, 5, Solver.EULER, Spacing.AYS_SD1, 0);
+        assertEquals(3.8636745985, five.levels().get(1).sigma(), 1e-12);
+    }
+
+    /** Values of the quantile function of Beta(0.6, 0.6), computed by SciPy. */
+    @ParameterizedTest
+    @CsvSource({
+        "0, 0",
+        "0.01, 0.00086123882",
+        "0.25, 0.17568037865",
+        "0.5, 0.5",
+        "0.9, 0.96041559441",
+        "1, 1"
+    })
+    void quantilesOfBetaAreThoseOfSciPy(double share, double expected) {
+        assertEquals(expected, BetaQuantile.of(share), 1e-8);
+    }
+
     @TestFactory
     Stream<DynamicTest> everySchedule() {
         List<Schedule> all = new ArrayList<>();
@@ -52,8 +177,9 @@ class SolverTest {
             for (Solver solver : Solver.values()) {
                 for (Spacing spacing : solver.spacings()) {
                     for (double eta :
-                            solver == Solver.DDIM ? new double[] {0, 0.3, 1} : new double[1]) {
-                        if (solver.suits(false)) {
+                            solver.takesEta() ? new double[] {0, 0.3, 1} : new double[1]) {
+                        // LCM's boundary condition keeps a little of x where noise is low.
+                        if (solver.suits(false) && solver != Solver.LCM) {
                             all.add(Schedule.of(BETAS, steps, solver, spacing, eta));
                         }
                     }
@@ -113,14 +239,16 @@ class SolverTest {
         double d2 = DEVIATION * DEVIATION;
         double start = s.levels().getFirst().sigma();
         double x = Math.sqrt(d2 + start * start);
-        double before = 0;
+        List<Double> before = new ArrayList<>();
         for (int k = 0; k < s.steps(); k++) {
             double sigma = s.levels().get(k).sigma();
             double clean = x * d2 / (d2 + sigma * sigma);
             Step step = s.step(k, Math.min(k, s.solver().history()));
             x = step.stepX() * x + step.stepE() * (x - clean) / sigma;
-            x += step.past().isEmpty() ? 0 : step.past().getFirst() * before;
-            before = clean;
+            for (int j = 0; j < step.past().size(); j++) {
+                x += step.past().get(j) * before.get(j);
+            }
+            before.addFirst(clean);
         }
         return Math.abs(x / DEVIATION - 1);
     }
@@ -135,6 +263,11 @@ class SolverTest {
         "DPMPP_2M, 15, .025",
         "DPMPP_2M, 20, .013",
         "DPMPP_2M, 25, .0073",
+        "UNIPC, 8, .084",
+        "UNIPC, 10, .057",
+        "UNIPC, 15, .016",
+        "UNIPC, 20, .0053",
+        "UNIPC, 25, .0017",
     })
     void errorOnAGaussianIsKnown(Solver solver, int steps, double expected) {
         assertEquals(expected, error(karras(solver, steps)), 0.05 * expected);

@@ -31,23 +31,44 @@ record SchedulerConfig(
     private static final String DDIM = "ddim";
     private static final String DPMPP_2M = "dpmpp_2m";
 
+    private static final String UNIPC = "UniPCMultistepScheduler";
+
     /** Classes that the engine has itself, and the engine's name. */
     private static final Map<String, String> OWN =
-            Map.of("EulerDiscreteScheduler", EULER, "DDIMScheduler", DDIM);
+            Map.of(
+                    "EulerDiscreteScheduler",
+                    EULER,
+                    "DDIMScheduler",
+                    DDIM,
+                    "EulerAncestralDiscreteScheduler",
+                    "euler_a",
+                    "DDPMScheduler",
+                    "ddpm",
+                    "LCMScheduler",
+                    "lcm");
+
+    /** Options of those classes whose other values the engine does not have, and the value that it has. */
+    private static final Map<String, Map<String, Object>> REQUIRED =
+            Map.of(
+                    "DDPMScheduler",
+                    Map.of("variance_type", "fixed_small"),
+                    "LCMScheduler",
+                    Map.of("original_inference_steps", 50, "timestep_scaling", 10.0));
+
+    /** Options of UniPC as the engine has it. */
+    private static final Map<String, Object> SECOND_ORDER =
+            Map.of("solver_order", 2, "solver_type", "bh2", "predict_x0", true);
 
     /** Classes whose noise levels suffice, and the engine's solver that draws on them. */
     private static final Map<String, String> OTHERS =
             Map.ofEntries(
                     Map.entry("PNDMScheduler", DDIM),
-                    Map.entry("DDPMScheduler", DDIM),
-                    Map.entry("LCMScheduler", DDIM),
                     Map.entry("TCDScheduler", DDIM),
                     Map.entry("SASolverScheduler", EULER),
-                    Map.entry("EulerAncestralDiscreteScheduler", EULER),
                     Map.entry("DPMSolverMultistepScheduler", DPMPP_2M),
                     Map.entry("DPMSolverSinglestepScheduler", EULER),
                     Map.entry("DPMSolverSDEScheduler", EULER),
-                    Map.entry("UniPCMultistepScheduler", EULER),
+                    Map.entry(UNIPC, "unipc"),
                     Map.entry("DEISMultistepScheduler", EULER),
                     Map.entry("LMSDiscreteScheduler", EULER),
                     Map.entry("HeunDiscreteScheduler", EULER),
@@ -79,7 +100,6 @@ record SchedulerConfig(
             new TreeMap<>(
                     Map.ofEntries(
                             Map.entry("rescale_betas_zero_snr", List.of(false)),
-                            Map.entry("use_beta_sigmas", List.of(false)),
                             Map.entry("use_flow_sigmas", List.of(false)),
                             Map.entry("use_lu_lambdas", List.of(false)),
                             Map.entry("use_dynamic_shifting", List.of(false)),
@@ -108,6 +128,7 @@ record SchedulerConfig(
                     "steps_offset",
                     "use_karras_sigmas",
                     "use_exponential_sigmas",
+                    "use_beta_sigmas",
                     "set_alpha_to_one",
                     "skip_prk_steps",
                     "sample_max_value",
@@ -154,6 +175,8 @@ record SchedulerConfig(
                 && !Boolean.FALSE.equals(config.get("set_alpha_to_one", true))) {
             throw config.refused("set_alpha_to_one", "false, which the file has to say");
         }
+        REQUIRED.getOrDefault(name, Map.of())
+                .forEach((option, value) -> require(config, option, value));
         String prediction =
                 switch (config.text("prediction_type", "epsilon")) {
                     case "epsilon" -> "epsilon";
@@ -166,9 +189,9 @@ record SchedulerConfig(
             throw config.refused(
                     "beta_schedule", String.join(" or ", NoiseLevels.Betas.BETA_SCHEDULES));
         }
-        boolean own = FEWER_BETAS.contains(name);
-        double start = config.number("beta_start", own ? 0.00085 : 0.0001);
-        double end = config.number("beta_end", own ? 0.012 : 0.02);
+        boolean fewer = FEWER_BETAS.contains(name);
+        double start = config.number("beta_start", fewer ? 0.00085 : 0.0001);
+        double end = config.number("beta_end", fewer ? 0.012 : 0.02);
         if (!(start > 0 && end >= start && end < 1)) {
             throw config.refused("beta_end", "a number from beta_start, above 0, to below 1");
         }
@@ -183,16 +206,45 @@ record SchedulerConfig(
                         whole(config, "steps_offset", 0, 0, train - 1));
         Spacing spacing =
                 distilled
-                        ? Spacing.TRAILING
+                        ? name.equals("LCMScheduler") ? Spacing.DISTILLED : Spacing.TRAILING
                         : spacing(config, LEADING.contains(name) ? "leading" : "linspace");
-        boolean sigmas = spacing == Spacing.KARRAS || spacing == Spacing.EXPONENTIAL;
-        Solver engines =
+        boolean own =
+                OWN.containsKey(name)
+                        || (name.equals(UNIPC)
+                                && SECOND_ORDER.entrySet().stream()
+                                        .allMatch(e -> has(config, e.getKey(), e.getValue())));
+        return new SchedulerConfig(
+                prediction, levels, solver(solver, spacing, config), spacing, own ? "" : name);
+    }
+
+    /** The solver by its name, as far as spacing and options do not make it another. */
+    private static Solver solver(String name, Spacing spacing, FolderJson config) {
+        boolean stochastic =
+                name.equals(DPMPP_2M)
+                        && config.text("algorithm_type", "dpmsolver++").equals("sde-dpmsolver++");
+        Solver named =
                 Arrays.stream(Solver.values())
-                        .filter(s -> s.id().equals(sigmas && solver.equals(DDIM) ? EULER : solver))
+                        .filter(s -> s.id().equals(name))
                         .findFirst()
                         .orElseThrow();
-        return new SchedulerConfig(
-                prediction, levels, engines, spacing, OWN.containsKey(name) ? "" : name);
+        if (stochastic) {
+            return Solver.DPMPP_2M_SDE;
+        }
+        // DDIM and DDPM step from trained timestep to trained timestep.
+        return named.spacings().contains(spacing) ? named : Solver.EULER;
+    }
+
+    private static boolean has(FolderJson config, String option, Object value) {
+        Object found = config.get(option, value);
+        return value instanceof Number wanted
+                ? found instanceof Number number && number.doubleValue() == wanted.doubleValue()
+                : value.equals(found);
+    }
+
+    private static void require(FolderJson config, String option, Object value) {
+        if (!has(config, option, value)) {
+            throw config.refused(option, FolderJson.shown(value));
+        }
     }
 
     private static int whole(FolderJson config, String option, int usual, int least, int most) {
@@ -217,13 +269,17 @@ record SchedulerConfig(
     }
 
     private static Spacing spacing(FolderJson config, String usual) {
-        boolean karras = Boolean.TRUE.equals(config.get("use_karras_sigmas", false));
-        boolean exponential = Boolean.TRUE.equals(config.get("use_exponential_sigmas", false));
-        if (karras && exponential) {
-            throw config.refused("use_exponential_sigmas", "false beside use_karras_sigmas");
+        Spacing ofSigmas = null;
+        for (Spacing spacing : List.of(Spacing.KARRAS, Spacing.EXPONENTIAL, Spacing.BETA)) {
+            String option = "use_" + spacing.id() + "_sigmas";
+            boolean asked = Boolean.TRUE.equals(config.get(option, false));
+            if (asked && ofSigmas != null) {
+                throw config.refused(option, "false beside use_" + ofSigmas.id() + "_sigmas");
+            }
+            ofSigmas = asked ? spacing : ofSigmas;
         }
-        if (karras || exponential) {
-            return karras ? Spacing.KARRAS : Spacing.EXPONENTIAL;
+        if (ofSigmas != null) {
+            return ofSigmas;
         }
         String asked = config.text("timestep_spacing", usual);
         List<String> known = List.of("leading", "trailing", "linspace");

@@ -55,12 +55,13 @@ class SchedulerConfigTest {
     @ParameterizedTest
     @CsvSource({
         "EulerDiscreteScheduler, EULER, LINSPACE, 0.0001, ''",
-        "EulerAncestralDiscreteScheduler, EULER, LINSPACE, 0.0001, EulerAncestralDiscreteScheduler",
+        "EulerAncestralDiscreteScheduler, EULER_A, LINSPACE, 0.0001, ''",
+        "UniPCMultistepScheduler, UNIPC, LINSPACE, 0.0001, ''",
         "DPMSolverMultistepScheduler, DPMPP_2M, LINSPACE, 0.0001, DPMSolverMultistepScheduler",
         "HeunDiscreteScheduler, EULER, LINSPACE, 0.00085, HeunDiscreteScheduler",
         "PNDMScheduler, DDIM, LEADING, 0.0001, PNDMScheduler",
         "SASolverScheduler, EULER, LINSPACE, 0.0001, SASolverScheduler",
-        "LCMScheduler, DDIM, TRAILING, 0.00085, LCMScheduler",
+        "LCMScheduler, LCM, DISTILLED, 0.00085, ''",
         "TCDScheduler, DDIM, TRAILING, 0.00085, TCDScheduler",
     })
     void whatIsLeftOutHasTheClasssOwnDefault(
@@ -71,7 +72,9 @@ class SchedulerConfigTest {
         assertEquals(start, config.levels().betaStart());
         assertEquals(0, config.levels().stepsOffset());
         assertEquals(
-                spacing == Spacing.TRAILING ? "scaled_linear" : "linear",
+                spacing == Spacing.TRAILING || spacing == Spacing.DISTILLED
+                        ? "scaled_linear"
+                        : "linear",
                 config.levels().betaSchedule());
         assertEquals(replaced, config.replaced());
     }
@@ -100,6 +103,47 @@ class SchedulerConfigTest {
         assertEquals(Spacing.LINSPACE, config.spacing());
     }
 
+    @ParameterizedTest
+    @CsvSource(
+            delimiter = '|',
+            quoteCharacter = '#',
+            value = {
+                "'_class_name': 'DDPMScheduler', 'clip_sample': false | DDPM | LEADING | ##",
+                "'_class_name': 'DDPMScheduler', 'clip_sample': false, 'use_karras_sigmas': true |"
+                        + " EULER | KARRAS | ##",
+                "'_class_name': 'EulerAncestralDiscreteScheduler', 'timestep_spacing': 'trailing' |"
+                        + " EULER_A | TRAILING | ##",
+                "'_class_name': 'DPMSolverMultistepScheduler', 'algorithm_type': 'sde-dpmsolver++'"
+                    + " | DPMPP_2M_SDE | LINSPACE | DPMSolverMultistepScheduler",
+                "'_class_name': 'UniPCMultistepScheduler', 'solver_order': 2, 'use_beta_sigmas':"
+                    + " true | UNIPC | BETA | ##",
+                "'_class_name': 'UniPCMultistepScheduler', 'solver_order': 3 | UNIPC | LINSPACE |"
+                        + " UniPCMultistepScheduler",
+                "'_class_name': 'LCMScheduler', 'original_inference_steps': 50 | LCM | DISTILLED |"
+                    + " ##"
+            })
+    void solversAreThoseThatTheFileNames(
+            String fields, Solver solver, Spacing spacing, String replaced) {
+        SchedulerConfig config = read(fields);
+        assertEquals(solver, config.solver());
+        assertEquals(spacing, config.spacing());
+        assertEquals(replaced, config.replaced());
+    }
+
+    @ParameterizedTest
+    @CsvSource(
+            delimiter = '|',
+            quoteCharacter = '#',
+            value = {
+                "'_class_name': 'LCMScheduler', 'original_inference_steps': 100 | supported is 50",
+                "'_class_name': 'DDPMScheduler', 'clip_sample': false, 'variance_type': 'learned' |"
+                        + " variance_type is \"learned\", supported is \"fixed_small\""
+            })
+    void whatTheSolverHasOtherwiseIsRefused(String fields, String message) {
+        BadBundleException refused = assertThrows(BadBundleException.class, () -> read(fields));
+        assertTrue(refused.getMessage().contains(message), refused.getMessage());
+    }
+
     @Test
     void karrasSigmasAreHonoured() {
         SchedulerConfig config = read(SD15 + ", 'use_karras_sigmas': true");
@@ -116,7 +160,8 @@ class SchedulerConfigTest {
                 "'rescale_betas_zero_snr': true | rescale_betas_zero_snr is true, supported is"
                         + " false",
                 "'trained_betas': [0.1] | trained_betas is [0.1], supported is null",
-                "'use_beta_sigmas': true | use_beta_sigmas is true",
+                "'use_karras_sigmas': true, 'use_beta_sigmas': true | use_beta_sigmas is true,"
+                        + " supported is false beside use_karras_sigmas",
                 "'thresholding': true | thresholding is true",
                 "'final_sigmas_type': 'sigma_min' | supported is \"zero\"",
                 "'timestep_type': 'continuous' | supported is \"discrete\"",
