@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# asg4j on Spark clusters of this machine, the demo model; two to three minutes on two idle cores:
+# asg4j on Spark clusters of this machine, the demo model; some minutes on two idle cores:
 #   integrations/spark/cluster.sh [PICTURES [STEPS]]
 # batch draws the pictures first. Then, each table held against batch's files byte by byte: executors in processes of their own (local-cluster), once
 # more over the same table, with faults and speculation; a standalone master with two workers and kill -9 of an executor; a worker without natives;
@@ -81,11 +81,14 @@ compare cluster
 echo "== the same table again"
 submit cluster "$cluster" -- ""
 
-echo "== one task fails, one executor is killed, one loses its device, one task stands still, with speculation"
-submit faults "$cluster" --conf spark.speculation=true --conf spark.speculation.interval=200ms --conf spark.speculation.multiplier=1.2 \
-    --conf spark.speculation.quantile=0.2 --conf spark.speculation.minTaskRuntime=500ms -- throw,kill,lose,straggle
-(cd "$work/faults-events" && echo "happened:" fault-*)
-compare faults
+# One run for each, so that no fault hides another.
+for fault in throw kill lose straggle; do
+    echo "== $fault: a task fails, an executor is killed, loses its device, or a task stands still until another attempt overtakes it"
+    submit "$fault" "$cluster" --conf spark.speculation=true --conf spark.speculation.interval=200ms --conf spark.speculation.multiplier=1.2 \
+        --conf spark.speculation.quantile=0.2 --conf spark.speculation.minTaskRuntime=500ms -- "$fault"
+    (cd "$work/$fault-events" && echo "happened:" fault-*)
+    compare "$fault"
+done
 
 # start NAME CLASS ARGUMENT...: a daemon of the standalone cluster; $daemon is its process
 start() {
