@@ -156,6 +156,7 @@ record Cli(
                         new CommandLine(new BatchCommand(this, interruption), factory),
                         Set.of("dump")));
         asg.addSubcommand(withRequest(new CommandLine(new PlanCommand(this), factory), Set.of()));
+        asg.addSubcommand(new CommandLine(new ShowCommand(this), factory));
         asg.addSubcommand(new CommandLine(new ServeCommand(this), factory));
         asg.addSubcommand(new CommandLine(new ModelsCommand(this), factory));
         asg.addSubcommand(new CommandLine(new DoctorCommand(this), factory));

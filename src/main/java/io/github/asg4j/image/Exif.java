@@ -15,6 +15,9 @@ final class Exif {
     private static final int TIFF_MAGIC = 42;
     private static final int ENTRY_BYTES = 12;
     private static final int ORIENTATION = 0x0112;
+    private static final int DETAILS = 0x8769;
+    private static final int USER_COMMENT = 0x9286;
+    private static final int CHARSET_BYTES = 8;
     private static final int SHORT = 3;
     private static final int LONG = 4;
 
@@ -24,6 +27,48 @@ final class Exif {
     static boolean hasPrefix(byte[] data) {
         return data.length >= PREFIX.length
                 && Arrays.equals(data, 0, PREFIX.length, PREFIX, 0, PREFIX.length);
+    }
+
+    /** The user comment (tag 0x9286) of the prefix on; empty: there is none, or it cannot be read. */
+    static String userComment(byte[] data) {
+        if (!hasPrefix(data)) {
+            return "";
+        }
+        ByteBuffer tiff = ByteBuffer.wrap(data, PREFIX.length, data.length - PREFIX.length).slice();
+        try {
+            tiff.order(tiff.getShort(0) == 0x4949 ? ByteOrder.LITTLE_ENDIAN : ByteOrder.BIG_ENDIAN);
+            int details = entry(tiff, tiff.getInt(4), DETAILS);
+            int comment = details == 0 ? 0 : entry(tiff, tiff.getInt(details + 8), USER_COMMENT);
+            int length = comment == 0 ? 0 : tiff.getInt(comment + 4) - CHARSET_BYTES;
+            if (length <= 0) {
+                return "";
+            }
+            byte[] charset = new byte[CHARSET_BYTES];
+            byte[] text = new byte[length];
+            tiff.get(tiff.getInt(comment + 8), charset);
+            tiff.get(tiff.getInt(comment + 8) + CHARSET_BYTES, text);
+            if (charset[0] != 'U') {
+                return new String(text, StandardCharsets.UTF_8).strip();
+            }
+            // Our own and piexif's are big-endian; others follow the file's order.
+            boolean little = text.length > 1 && text[1] == 0;
+            return new String(text, little ? StandardCharsets.UTF_16LE : StandardCharsets.UTF_16BE)
+                    .strip();
+        } catch (IndexOutOfBoundsException | NegativeArraySizeException e) {
+            return "";
+        }
+    }
+
+    /** Where an entry of a directory begins; 0: it has none. */
+    private static int entry(ByteBuffer tiff, int directory, int tag) {
+        int entries = Short.toUnsignedInt(tiff.getShort(directory));
+        for (int i = 0; i < entries; i++) {
+            int at = directory + 2 + i * ENTRY_BYTES;
+            if (Short.toUnsignedInt(tiff.getShort(at)) == tag) {
+                return at;
+            }
+        }
+        return 0;
     }
 
     /**

@@ -27,6 +27,8 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.Set;
 import java.util.function.Function;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 import java.util.stream.Collectors;
 
 /**
@@ -35,6 +37,12 @@ import java.util.stream.Collectors;
  * picture and nothing that differs from run to run, so that same pixels give the same file.
  */
 public final class PngParameters {
+    private static final String NEGATIVE = "Negative prompt: ";
+
+    /** A pair of the last line of settings, as {@code Steps: 20} or {@code Note: "a, b"}. */
+    private static final Pattern PAIR =
+            Pattern.compile("\\s*([\\w /-]+):\\s*(\"(?:\\\\.|[^\\\\\"])*\"|[^,]*)(?:,|$)");
+
     private static final int HASH_CHARACTERS = 10;
 
     private PngParameters() {}
@@ -211,5 +219,52 @@ public final class PngParameters {
             }
         }
         return json.append('"').toString();
+    }
+
+    /** The settings that a text holds, under the names that they have there, the prompts too. */
+    public static Map<String, String> settings(String text) {
+        Map<String, String> settings = new LinkedHashMap<>();
+        if (text.isEmpty()) {
+            return settings;
+        }
+        int lastLine = text.lastIndexOf('\n') + 1;
+        boolean hasPairs = text.startsWith("Steps: ", lastLine);
+        String prompts = hasPairs ? text.substring(0, Math.max(0, lastLine - 1)) : text;
+        int negative = prompts.startsWith(NEGATIVE) ? 0 : prompts.indexOf("\n" + NEGATIVE) + 1;
+        boolean hasNegative = prompts.startsWith(NEGATIVE, negative);
+        settings.put(
+                "Prompt", hasNegative ? prompts.substring(0, Math.max(0, negative - 1)) : prompts);
+        settings.put(
+                "Negative prompt",
+                hasNegative ? prompts.substring(negative + NEGATIVE.length()) : "");
+        if (hasPairs) {
+            Matcher pair = PAIR.matcher(text.substring(lastLine));
+            while (pair.find() && !pair.group().isEmpty()) {
+                settings.put(pair.group(1).strip(), unquoted(pair.group(2).strip()));
+            }
+        }
+        return settings;
+    }
+
+    private static String unquoted(String value) {
+        if (value.length() < 2 || !value.startsWith("\"")) {
+            return value;
+        }
+        StringBuilder text = new StringBuilder();
+        for (int i = 1; i < value.length() - 1; i++) {
+            char c = value.charAt(i);
+            if (c != '\\') {
+                text.append(c);
+                continue;
+            }
+            char escaped = value.charAt(++i);
+            if (escaped == 'u' && value.substring(i + 1).matches("(?s)[0-9a-fA-F]{4}.*")) {
+                text.append((char) Integer.parseInt(value.substring(i + 1, i + 5), 16));
+                i += 4;
+            } else {
+                text.append(escaped == 'n' ? '\n' : escaped == 't' ? '\t' : escaped);
+            }
+        }
+        return text.toString();
     }
 }

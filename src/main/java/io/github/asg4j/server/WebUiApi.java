@@ -6,6 +6,8 @@ import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 
 import io.github.asg4j.Engine;
+import io.github.asg4j.image.PictureTexts;
+import io.github.asg4j.image.PngParameters;
 import io.github.asg4j.schedule.Solver;
 import io.github.asg4j.schedule.Spacing;
 
@@ -340,7 +342,7 @@ final class WebUiApi {
             method(upscaler, fields);
         }
         String prompt =
-                WebUiInfo.settings(PngText.read(picture).getOrDefault("parameters", ""))
+                PngParameters.settings(PictureTexts.of(picture).getOrDefault("parameters", ""))
                         .get("Prompt");
         fields.put("prompt", prompt == null || prompt.isBlank() ? "a detailed picture" : prompt);
         fields.put("prompt_syntax", "a1111"); // in which the text of a picture is written
@@ -517,11 +519,13 @@ final class WebUiApi {
     private void pngInfo(Exchange exchange) throws IOException {
         ObjectNode body = exchange.json(JobsApi.MAX_JSON_BYTES);
         byte[] picture = RequestReader.decode("image", body.path("image").asText());
-        Map<String, String> texts = PngText.read(picture);
+        Map<String, String> texts = PictureTexts.of(picture);
         String parameters = texts.getOrDefault("parameters", "");
         ObjectNode answer = Json.object().put("info", parameters);
         answer.set("items", Json.MAPPER.<JsonNode>valueToTree(texts));
-        answer.set("parameters", Json.MAPPER.<JsonNode>valueToTree(WebUiInfo.settings(parameters)));
+        answer.set(
+                "parameters",
+                Json.MAPPER.<JsonNode>valueToTree(PngParameters.settings(parameters)));
         exchange.answer(answer);
     }
 }

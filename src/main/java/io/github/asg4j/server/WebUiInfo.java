@@ -16,11 +16,7 @@ import java.io.IOException;
 import java.time.ZoneOffset;
 import java.time.format.DateTimeFormatter;
 import java.util.Iterator;
-import java.util.LinkedHashMap;
 import java.util.List;
-import java.util.Map;
-import java.util.regex.Matcher;
-import java.util.regex.Pattern;
 
 import javax.imageio.ImageIO;
 import javax.imageio.ImageReader;
@@ -30,11 +26,6 @@ import javax.imageio.stream.ImageInputStream;
 final class WebUiInfo {
     private static final DateTimeFormatter STAMP =
             DateTimeFormatter.ofPattern("yyyyMMddHHmmss").withZone(ZoneOffset.UTC);
-    private static final String NEGATIVE = "Negative prompt: ";
-
-    /** A pair of the last line of settings, as {@code Steps: 20} or {@code Note: "a, b"}. */
-    private static final Pattern PAIR =
-            Pattern.compile("\\s*([\\w /-]+):\\s*(\"(?:\\\\.|[^\\\\\"])*\"|[^,]*)(?:,|$)");
 
     private WebUiInfo() {}
 
@@ -107,42 +98,6 @@ final class WebUiInfo {
             }
         }
         return null;
-    }
-
-    /** The settings that a text holds, under the names that they have there, the prompts too. */
-    static Map<String, String> settings(String text) {
-        Map<String, String> settings = new LinkedHashMap<>();
-        if (text.isEmpty()) {
-            return settings;
-        }
-        int lastLine = text.lastIndexOf('\n') + 1;
-        boolean hasPairs = text.startsWith("Steps: ", lastLine);
-        String prompts = hasPairs ? text.substring(0, Math.max(0, lastLine - 1)) : text;
-        int negative = prompts.startsWith(NEGATIVE) ? 0 : prompts.indexOf("\n" + NEGATIVE) + 1;
-        boolean hasNegative = prompts.startsWith(NEGATIVE, negative);
-        settings.put(
-                "Prompt", hasNegative ? prompts.substring(0, Math.max(0, negative - 1)) : prompts);
-        settings.put(
-                "Negative prompt",
-                hasNegative ? prompts.substring(negative + NEGATIVE.length()) : "");
-        if (hasPairs) {
-            Matcher pair = PAIR.matcher(text.substring(lastLine));
-            while (pair.find() && !pair.group().isEmpty()) {
-                settings.put(pair.group(1).strip(), unquoted(pair.group(2).strip()));
-            }
-        }
-        return settings;
-    }
-
-    private static String unquoted(String value) {
-        if (!value.startsWith("\"")) {
-            return value;
-        }
-        try {
-            return Json.MAPPER.readTree(value).asText();
-        } catch (IOException e) {
-            return value;
-        }
     }
 
     /**

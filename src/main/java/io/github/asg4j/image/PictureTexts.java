@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-package io.github.asg4j.server;
+package io.github.asg4j.image;
 
 import java.io.ByteArrayInputStream;
 import java.io.IOException;
@@ -11,18 +11,33 @@ import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.zip.InflaterInputStream;
 
-/** The text chunks of a PNG file. */
-final class PngText {
+/** Texts that a picture file carries: the text chunks of PNG, the user comment of a JPEG's EXIF data. */
+public final class PictureTexts {
     private static final long SIGNATURE = 0x89504E470D0A1A0AL;
+    private static final short JPEG = (short) 0xFFD8;
+    private static final String PARAMETERS = "parameters";
     private static final int MAX_TEXT_BYTES = 1 << 20;
 
-    private PngText() {}
+    private PictureTexts() {}
 
-    /** Texts by their keywords; none of what is no PNG file, and those before the fault of a broken one. */
-    static Map<String, String> read(byte[] file) {
+    /**
+     * Texts by their keywords; the comment of a JPEG is "parameters", as AUTOMATIC1111's web UI writes it.
+     * None of other files, and those before the fault of a broken one.
+     */
+    public static Map<String, String> of(byte[] file) {
         Map<String, String> texts = new LinkedHashMap<>();
         ByteBuffer in = ByteBuffer.wrap(file);
-        if (file.length < 8 || in.getLong() != SIGNATURE) {
+        if (file.length < 8) {
+            return texts;
+        }
+        if (in.getShort(0) == JPEG) {
+            String comment = comment(in);
+            if (!comment.isEmpty()) {
+                texts.put(PARAMETERS, comment);
+            }
+            return texts;
+        }
+        if (in.getLong() != SIGNATURE) {
             return texts;
         }
         while (in.remaining() >= 12) {
@@ -42,6 +57,28 @@ final class PngText {
             }
         }
         return texts;
+    }
+
+    /** The user comment: of a segment APP1 before the picture's data. */
+    private static String comment(ByteBuffer file) {
+        int at = 2;
+        while (at + 4 <= file.capacity() && file.get(at) == (byte) 0xFF) {
+            int marker = Byte.toUnsignedInt(file.get(at + 1));
+            int length = Short.toUnsignedInt(file.getShort(at + 2));
+            if (marker == 0xDA || length < 2 || at + 2 + length > file.capacity()) {
+                return "";
+            }
+            if (marker == 0xE1) {
+                byte[] data = new byte[length - 2];
+                file.get(at + 4, data);
+                String found = Exif.userComment(data);
+                if (!found.isEmpty()) {
+                    return found;
+                }
+            }
+            at += 2 + length;
+        }
+        return "";
     }
 
     private static void add(Map<String, String> texts, String chunk, byte[] data)

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.github.asg4j.cli;
+
+import io.github.asg4j.BadRequestException;
+import io.github.asg4j.image.PictureTexts;
+
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Parameters;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.LinkedHashMap;
+import java.util.Map;
+import java.util.concurrent.Callable;
+
+/** Prints the settings that a picture carries. */
+@Command(
+        name = "show",
+        versionProvider = Cli.Version.class,
+        description =
+                "Prints the settings that a picture carries: of this engine, AUTOMATIC1111,"
+                    + " ComfyUI, Fooocus, InvokeAI or NovelAI.",
+        synopsisHeading = "Usage: ",
+        customSynopsis = "asg show FILE [OPTIONS]",
+        descriptionHeading = "%n",
+        footerHeading = "%nExamples:%n",
+        footer = "  asg show a-red-ball-7.png --json")
+final class ShowCommand implements Callable<Integer> {
+    private final Cli cli;
+
+    @Parameters(index = "0", paramLabel = "FILE", description = "a PNG or JPEG file")
+    @SuppressWarnings("NullAway.Init") // set by picocli
+    private Path file;
+
+    @Mixin private CommonArgs commonArgs = new CommonArgs();
+
+    ShowCommand(Cli cli) {
+        this.cli = cli;
+    }
+
+    @Override
+    public Integer call() {
+        Map<String, String> texts = PictureTexts.of(read());
+        FoundSettings found = FoundSettings.of(texts);
+        if (found.settings().isEmpty()) {
+            throw new BadRequestException(
+                    "'"
+                            + file
+                            + "' says nothing of its settings that is known here: it has "
+                            + FoundSettings.keywords(texts)
+                            + "; settings are read from PNG and JPEG files");
+        }
+        Map<String, Object> shown = new LinkedHashMap<>();
+        shown.put("Tool", found.tool());
+        shown.putAll(found.settings());
+        cli.out().println(commonArgs.json ? Json.write(shown) : AlignedText.of(shown));
+        return ExitCode.DONE;
+    }
+
+    private byte[] read() {
+        try {
+            return Files.readAllBytes(file);
+        } catch (IOException e) {
+            throw new BadRequestException("'" + file + "' cannot be read (" + e + ")", e);
+        }
+    }
+}
