@@ -21,7 +21,7 @@ import java.util.concurrent.Callable;
         versionProvider = Cli.Version.class,
         description =
                 "Prints the settings that a picture carries: of this engine, AUTOMATIC1111,"
-                    + " ComfyUI, Fooocus, InvokeAI or NovelAI.",
+                        + " ComfyUI, Fooocus, InvokeAI or NovelAI.",
         synopsisHeading = "Usage: ",
         customSynopsis = "asg show FILE [OPTIONS]",
         descriptionHeading = "%n",

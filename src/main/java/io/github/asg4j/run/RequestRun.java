@@ -34,7 +34,6 @@ import io.github.asg4j.run.report.ProgressReporter;
 import io.github.asg4j.run.report.ReportBuilder;
 import io.github.asg4j.run.start.Embeddings;
 import io.github.asg4j.run.start.GivenPicture;
-import io.github.asg4j.run.start.InpaintMask;
 import io.github.asg4j.run.start.PromptTokens;
 import io.github.asg4j.run.start.StartLatents;
 import io.github.asg4j.run.start.TextConditioning;

@@ -148,6 +148,7 @@ class DoctorCommandTest {
                 barriers            8
                 guided evaluations  10
                 unet runs           9
+                unet rows           20
                 bytes:
                   weights    0
                   latents    0

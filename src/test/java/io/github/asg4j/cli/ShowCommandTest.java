@@ -62,9 +62,9 @@ class ShowCommandTest {
                 Map.of(
                         "parameters",
                         "photo of a duck\n"
-                            + "Negative prompt: monochrome\n"
-                            + "Steps: 15, Sampler: UniPC, CFG scale: 5, Seed: 235284042, Size:"
-                            + " 512x400, Note: \"a, \\\"b\\\"\""),
+                                + "Negative prompt: monochrome\n"
+                                + "Steps: 15, Sampler: UniPC, CFG scale: 5, Seed: 235284042, Size:"
+                                + " 512x400, Note: \"a, \\\"b\\\"\""),
                 "{Prompt=photo of a duck, Negative prompt=monochrome, Steps=15, Sampler=UniPC,"
                         + " CFG scale=5, Seed=235284042, Size=512x400, Note=a, \"b\"}");
         assertFound(

@@ -263,7 +263,7 @@ final class ClusterModel {
         System.out.println();
         System.out.println(
                 "| pictures a task | 100 GPUs, jobs of 10,000 | jobs of 100,000 | jobs of 10,000,"
-                    + " one GPU in 20 half as fast | the same with speculation |");
+                        + " one GPU in 20 half as fast | the same with speculation |");
         System.out.println("|---|---|---|---|---|");
         for (int ofTask : new int[] {5, 10, 20, 50, 100, 200}) {
             Setting plain = new Setting(pictures(6.2), 90, 1, 20, 0, 12.5, false);

@@ -59,7 +59,7 @@ public final class GivenPicture {
     }
 
     /** The same of a picture that was read already. */
-    static MemorySegment resampled(
+    public static MemorySegment resampled(
             RequestContext context,
             Content file,
             StartPicture given,

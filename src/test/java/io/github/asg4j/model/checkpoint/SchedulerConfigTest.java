@@ -114,13 +114,13 @@ class SchedulerConfigTest {
                 "'_class_name': 'EulerAncestralDiscreteScheduler', 'timestep_spacing': 'trailing' |"
                         + " EULER_A | TRAILING | ##",
                 "'_class_name': 'DPMSolverMultistepScheduler', 'algorithm_type': 'sde-dpmsolver++'"
-                    + " | DPMPP_2M_SDE | LINSPACE | DPMSolverMultistepScheduler",
+                        + " | DPMPP_2M_SDE | LINSPACE | DPMSolverMultistepScheduler",
                 "'_class_name': 'UniPCMultistepScheduler', 'solver_order': 2, 'use_beta_sigmas':"
-                    + " true | UNIPC | BETA | ##",
+                        + " true | UNIPC | BETA | ##",
                 "'_class_name': 'UniPCMultistepScheduler', 'solver_order': 3 | UNIPC | LINSPACE |"
                         + " UniPCMultistepScheduler",
                 "'_class_name': 'LCMScheduler', 'original_inference_steps': 50 | LCM | DISTILLED |"
-                    + " ##"
+                        + " ##"
             })
     void solversAreThoseThatTheFileNames(
             String fields, Solver solver, Spacing spacing, String replaced) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-package io.github.asg4j.run.start;
+package io.github.asg4j.run;
 
 import io.github.asg4j.BadRequestException;
 import io.github.asg4j.Content;
@@ -12,6 +12,7 @@ import io.github.asg4j.kernel.Resize;
 import io.github.asg4j.plan.Canvas;
 import io.github.asg4j.run.picture.Crop;
 import io.github.asg4j.run.picture.Pixels;
+import io.github.asg4j.run.start.GivenPicture;
 import io.github.asg4j.run.start.GivenPicture.Extent;
 import io.github.asg4j.run.worker.RequestContext;
 
@@ -27,7 +28,7 @@ import java.util.Objects;
  * @param kept float32 [C, H, W]: 1 in the latent cells of which no pixel is drawn, 0 in others
  * @param picture the start picture as RGB8 [H * f, W * f, 3]
  */
-public record InpaintMask(MemorySegment share, MemorySegment kept, MemorySegment picture) {
+record InpaintMask(MemorySegment share, MemorySegment kept, MemorySegment picture) {
     /** Shares this near to 0 and 1 are meant to be 0 and 1: half a level of an 8-bit mask. */
     private static final float HALF_LEVEL = 0.5f / 255;
 
@@ -42,7 +43,7 @@ public record InpaintMask(MemorySegment share, MemorySegment kept, MemorySegment
      *
      * @throws BadRequestException if one cannot be read, they differ in size, or nothing is to be drawn
      */
-    public static InpaintMask of(RequestContext context) {
+    static InpaintMask of(RequestContext context) {
         Canvas canvas = context.canvas();
         InpaintOptions asked = context.request().inpaint();
         Content mask = Objects.requireNonNull(asked.mask());
@@ -185,7 +186,7 @@ public record InpaintMask(MemorySegment share, MemorySegment kept, MemorySegment
      *
      * @param canvas of the request
      */
-    public Pixels composite(Pixels drawn, Canvas canvas) {
+    Pixels composite(Pixels drawn, Canvas canvas) {
         Crop crop = Crop.of(canvas);
         ByteBuffer rgb = ByteBuffer.allocate(drawn.rgb().remaining());
         ByteBuffer from = drawn.rgb().duplicate();
