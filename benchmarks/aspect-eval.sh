@@ -17,7 +17,7 @@ draw() {
     done
     "$here/asg" eval --out "$folder" --steps 10 --sizes "${sizes#,}" --methods "$2" > /dev/null
 }
-draw 60 asg,cutdiffusion,superres
+draw 60 asg,relay,cutdiffusion,superres
 draw 20 direct,scalecrafter
 draw 10 demofusion
 draw 6 multidiffusion
