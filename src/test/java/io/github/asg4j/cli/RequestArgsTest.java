@@ -237,8 +237,10 @@ class RequestArgsTest {
                 RequestOptions.ALL.stream().filter(o -> o.name().equals(name)).findAny().get();
         FakeEngines engines = new FakeEngines();
         engines.methods = MethodOptions.DEFAULTS.keySet();
+        // A flag has no value.
+        String given = option.type().label().isEmpty() ? "--" + name : "--" + name + "=1";
         FakeEngines.Result result =
-                engines.run("generate", "--prompt", "a ball", "--method", method, "--" + name, "1");
+                engines.run("generate", "--prompt", "a ball", "--method", method, given);
         assertEquals(ExitCode.ARGUMENTS, result.code(), result.err());
         assertTrue(
                 result.err()
