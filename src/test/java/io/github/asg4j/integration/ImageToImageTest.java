@@ -8,11 +8,13 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.asg4j.BadRequestException;
 import io.github.asg4j.Content;
+import io.github.asg4j.DilationOptions;
 import io.github.asg4j.Engine;
 import io.github.asg4j.GeneratedImage;
 import io.github.asg4j.GenerationRequest;
 import io.github.asg4j.ImageFit;
 import io.github.asg4j.InpaintOptions;
+import io.github.asg4j.MethodOptions.ScaleCrafterOptions;
 import io.github.asg4j.PlanReport;
 import io.github.asg4j.ReportJson;
 import io.github.asg4j.RequestJson;
@@ -31,6 +33,7 @@ import java.awt.image.BufferedImage;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Map;
 import java.util.stream.Collectors;
 
 import javax.imageio.ImageIO;
@@ -39,7 +42,7 @@ import javax.imageio.ImageIO;
  * Pictures that are drawn from another one, by noise of a middle level; the values of their latents are
  * in {@link GoldenPipelineTest}.
  */
-class StartPictureTest {
+class ImageToImageTest {
     private static final Content SQUARE = picture("start.png");
     private static final Content WIDE = picture("start-wide.png");
 
@@ -83,7 +86,12 @@ class StartPictureTest {
         "scalecrafter, 0.4, denoise 4"
     })
     void strengthIsAShareOfTheSchedule(String method, double strength, String stages) {
-        PlanReport plan = plan(request(method).strength(strength));
+        GenerationRequest.Builder request = request(method).strength(strength);
+        if (method.equals("scalecrafter")) {
+            DilationOptions half = DilationOptions.DEFAULT.withFactors(Map.of("mid_block", 2.0));
+            request.options(ScaleCrafterOptions.DEFAULT.withDilation(half.withShare(0.6)));
+        }
+        PlanReport plan = plan(request);
         assertEquals(
                 stages,
                 plan.stages().stream()
