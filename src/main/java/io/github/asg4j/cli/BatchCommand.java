@@ -7,6 +7,7 @@ import io.github.asg4j.CancelledException;
 import io.github.asg4j.EngineOptions;
 import io.github.asg4j.GenerationRequest;
 import io.github.asg4j.Lora;
+import io.github.asg4j.PromptFolders;
 import io.github.asg4j.batch.Batch;
 import io.github.asg4j.batch.BatchOptions;
 import io.github.asg4j.batch.PictureFormat;
@@ -193,6 +194,13 @@ final class BatchCommand implements Callable<Integer> {
                         batchArgs.failFast);
         Batch.check(options);
         EngineOptions engineOptions = engineArgs.options().withLoras(loras(requestArgs));
+        if (!engineOptions.folders().equals(PromptFolders.NONE)) {
+            // Another file of the same name would be taken for the same picture.
+            throw new BadRequestException(
+                    "the keys of a batch hold the hashes of files that options name, not of those"
+                            + " that words of a prompt name: give --lora FILE:WEIGHT or a column"
+                            + " lora, and leave out --lora-folder and --embedding-folder");
+        }
         try (EngineFactory.Handle engine = cli.engines().open(engineOptions);
                 Batch batch = Batch.open(options, engine.describe())) {
             interruption.watch(batch::cancel);

@@ -174,6 +174,7 @@ class BatchCommandTest {
                 "--steps | 0 | steps",
                 "--dilate | mid_block=2 | an option of scalecrafter",
                 "--dump | x | Unknown option",
+                "--lora-folder | src | leave out --lora-folder",
             })
     void badOptionsAreRefusedBeforeTheModelIsOpened(String option, String value, String said) {
         FakeEngines.Result result =
