@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.github.asg4j;
 
+import static org.junit.jupiter.api.Assertions.assertEquals;
+
 import io.github.asg4j.run.LocalEngine;
 import io.github.asg4j.run.worker.Gpus;
 import io.github.asg4j.run.worker.WorkerHook;
@@ -14,6 +16,19 @@ public final class TestEngines {
 
     public static Engine open(EngineOptions options, WorkerHook hook) {
         return open(options, hook, Gpus.ofMachine());
+    }
+
+    /** Draws a request on the tiny bundle with 1 to 3 workers that pause: the bytes are the same. */
+    public static void assertSameBytesForAnyWorkers(GenerationRequest request) {
+        String first = null;
+        for (int workers = 1; workers <= 3; workers++) {
+            int pause = workers;
+            try (Engine engine = open(Tiny.options(workers), p -> Tiny.sleep(pause))) {
+                String hash = Tiny.hash(engine.submit(request).join());
+                first = first == null ? hash : first;
+                assertEquals(first, hash, workers + " workers");
+            }
+        }
     }
 
     public static Engine open(EngineOptions options, WorkerHook hook, Gpus gpus) {

@@ -106,11 +106,10 @@ final class ModelsCommand implements Callable<Integer> {
         }
         List<String[]> rows = new ArrayList<>();
         for (ModelFolder.Entry entry : entries) {
+            String within = folder.relativize(entry.path()).toString();
             rows.add(
                     new String[] {
-                        folder.relativize(entry.path()).toString().isEmpty()
-                                ? entry.path().toString()
-                                : folder.relativize(entry.path()).toString(),
+                        within.isEmpty() ? entry.path().toString() : within,
                         readable(entry.bytes()),
                         entry.precision(),
                         entry.refusal().isEmpty() ? what(entry) : "cannot be drawn with"

@@ -78,6 +78,26 @@ public record ResampleAxis(int from, int to, int taps, MemorySegment index, Memo
     }
 
     /**
+     * Weights of a Gaussian blur for {@link #filter}, which sum to 1.
+     *
+     * @param taps how many, about the middle
+     * @param deviation standard deviation, cells
+     */
+    public static double[] gaussian(int taps, double deviation) {
+        double[] weights = new double[taps];
+        double sum = 0;
+        for (int i = 0; i < taps; i++) {
+            double distance = i - (taps - 1) / 2.0;
+            weights[i] = Math.exp(-distance * distance / (2 * deviation * deviation));
+            sum += weights[i];
+        }
+        for (int i = 0; i < taps; i++) {
+            weights[i] /= sum;
+        }
+        return weights;
+    }
+
+    /**
      * A filter that keeps the number of cells; beyond the border they are mirrored about its last cell,
      * which is not repeated.
      *

@@ -19,6 +19,7 @@ import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
 import java.util.Locale;
+import java.util.Map;
 import java.util.Objects;
 import java.util.Set;
 
@@ -36,10 +37,12 @@ public final class ModelFolder {
 
     private final List<Entry> entries = new ArrayList<>();
     private final VerifiedFiles verified;
+    private final Map<VerifiedFiles.State, String> known;
     private final boolean hash;
 
     private ModelFolder(VerifiedFiles verified, boolean hash) {
         this.verified = verified;
+        known = verified.read();
         this.hash = hash;
     }
 
@@ -159,9 +162,9 @@ public final class ModelFolder {
     /** SHA-256 of a file as far as it may be computed; empty: it is not known. */
     private String remembered(Path file) {
         try {
-            String known = verified.read().get(BundleFiles.stateOf(file.toRealPath(), ""));
-            return known != null || !hash
-                    ? Objects.requireNonNullElse(known, "")
+            String noted = known.get(BundleFiles.stateOf(file.toRealPath(), ""));
+            return noted != null || !hash
+                    ? Objects.requireNonNullElse(noted, "")
                     : Bundle.fileHash(file, verified, false);
         } catch (IOException | BadBundleException e) {
             return "";

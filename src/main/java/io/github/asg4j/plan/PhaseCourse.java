@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.github.asg4j.plan;
 
+import io.github.asg4j.kernel.ResampleAxis;
+
 /**
  * How the parts of a phase of DemoFusion (arXiv 2311.16973) weigh over its steps: powers of f =
  * 0.5 (1 + cos(pi (train - t) / train)), which falls from 1 at pure noise to 0 (SPEC §9).
@@ -34,16 +36,6 @@ public record PhaseCourse(
     /** The 2s - 1 taps of the blur of phase {@code number} = s along an axis; they sum to 1. */
     public double[] blurTaps(int number, double timestep) {
         double deviation = blur * (0.99 * Math.pow(f(timestep), blurExponent) + 0.01);
-        double[] taps = new double[2 * number - 1];
-        double sum = 0;
-        for (int i = 0; i < taps.length; i++) {
-            double distance = i - (taps.length - 1) / 2.0;
-            taps[i] = Math.exp(-distance * distance / (2 * deviation * deviation));
-            sum += taps[i];
-        }
-        for (int i = 0; i < taps.length; i++) {
-            taps[i] /= sum;
-        }
-        return taps;
+        return ResampleAxis.gaussian(2 * number - 1, deviation);
     }
 }

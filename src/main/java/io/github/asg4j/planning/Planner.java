@@ -163,7 +163,7 @@ public final class Planner {
         }
         Encoders.require(manifest, "which --image needs", "draw without --image");
         double share = strength(request).orElseThrow();
-        return all - Math.max(1, (int) Math.floor(all * share + 1e-9));
+        return all - Math.max(1, (int) Math.floor(all * share + ROUNDING));
     }
 
     private static void checkInpainting(GenerationRequest request, Method method) {
@@ -228,8 +228,8 @@ public final class Planner {
     }
 
     private static @Nullable GuidanceInterval interval(GenerationRequest request, Stage stage) {
-        boolean own = stage instanceof Stage.Leg leg && leg.row().interval() != null;
-        return own ? ((Stage.Leg) stage).row().interval() : request.guidanceInterval();
+        GuidanceInterval own = stage instanceof Stage.Leg leg ? leg.row().interval() : null;
+        return own == null ? request.guidanceInterval() : own;
     }
 
     private Plan plan(Setting setting, List<Stage> stages) {

@@ -99,7 +99,8 @@ record InpaintMask(MemorySegment share, MemorySegment kept, MemorySegment pictur
         if (asked.blur() == 0) {
             share.copyFrom(sharp);
         } else {
-            double[] taps = gaussian(asked.blur());
+            int reach = Math.max(1, (int) Math.ceil(REACH * asked.blur()));
+            double[] taps = ResampleAxis.gaussian(2 * reach + 1, asked.blur());
             ResampleAxis y = ResampleAxis.filter(reading, canvas.heightPixels(), taps);
             ResampleAxis x = ResampleAxis.filter(reading, canvas.widthPixels(), taps);
             new Resize(reading, 1, y, x).run(kernels, share, sharp);
@@ -109,21 +110,6 @@ record InpaintMask(MemorySegment share, MemorySegment kept, MemorySegment pictur
             float clear = v < HALF_LEVEL ? 0 : v > 1 - HALF_LEVEL ? 1 : v;
             share.setAtIndex(ValueLayout.JAVA_FLOAT, i, clear);
         }
-    }
-
-    private static double[] gaussian(double deviation) {
-        int reach = Math.max(1, (int) Math.ceil(REACH * deviation));
-        double[] taps = new double[2 * reach + 1];
-        double sum = 0;
-        for (int i = 0; i < taps.length; i++) {
-            double distance = (i - reach) / deviation;
-            taps[i] = Math.exp(-distance * distance / 2);
-            sum += taps[i];
-        }
-        for (int i = 0; i < taps.length; i++) {
-            taps[i] /= sum;
-        }
-        return taps;
     }
 
     private static void colours(

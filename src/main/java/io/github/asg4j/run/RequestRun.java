@@ -179,6 +179,7 @@ final class RequestRun implements AutoCloseable {
         }
         boolean refreshed = plan.refreshes(0);
         boolean noised = planned.strength().isPresent();
+        InpaintMask mask = request.inpaint().mask() == null ? null : InpaintMask.of(context);
         MemorySegment given =
                 picture == null || refreshed
                         ? MemorySegment.NULL
@@ -198,7 +199,6 @@ final class RequestRun implements AutoCloseable {
                 times.text(() -> devices.onFront(() -> TextConditioning.encode(context, prompts)));
         progress.event("text", 1, 1);
         StartLatents start = StartLatents.of(context, given, noised);
-        InpaintMask mask = request.inpaint().mask() == null ? null : InpaintMask.of(context);
         StageContext stage =
                 stageContext(text.embeddings(), mask == null ? null : kept(start, mask));
         StageFactory.Stages stages = StageFactory.stages(context, stage, scheduler, start);

@@ -115,15 +115,7 @@ class ImageToImageTest {
     void bytesAreTheSameForAnyWorkers(String method) {
         GenerationRequest request =
                 request(method).size(128, 64).imageFit(ImageFit.CROP).strength(0.8).build();
-        String first = null;
-        for (int workers = 1; workers <= 3; workers++) {
-            int pause = workers;
-            try (Engine engine = TestEngines.open(Tiny.options(workers), p -> Tiny.sleep(pause))) {
-                String hash = Tiny.hash(engine.submit(request).join());
-                first = first == null ? hash : first;
-                assertEquals(first, hash, workers + " workers");
-            }
-        }
+        TestEngines.assertSameBytesForAnyWorkers(request);
     }
 
     @Test
@@ -211,15 +203,7 @@ class ImageToImageTest {
         InpaintOptions inpaint =
                 InpaintOptions.DEFAULT.withMask(picture("mask-2x.png")).withBlur(3);
         GenerationRequest request = painted(method, inpaint).viewBatch(2).build();
-        String first = null;
-        for (int workers = 1; workers <= 3; workers++) {
-            int pause = workers;
-            try (Engine engine = TestEngines.open(Tiny.options(workers), p -> Tiny.sleep(pause))) {
-                String hash = Tiny.hash(engine.submit(request).join());
-                first = first == null ? hash : first;
-                assertEquals(first, hash, workers + " workers");
-            }
-        }
+        TestEngines.assertSameBytesForAnyWorkers(request);
     }
 
     @Test

@@ -223,15 +223,7 @@ class RelayTest {
             builder.eta(1);
         }
         GenerationRequest request = builder.build();
-        String first = null;
-        for (int workers = 1; workers <= 3; workers++) {
-            int pause = workers;
-            try (Engine engine = TestEngines.open(Tiny.options(workers), p -> Tiny.sleep(pause))) {
-                String hash = Tiny.hash(engine.submit(request).join());
-                first = first == null ? hash : first;
-                assertEquals(first, hash, workers + " workers");
-            }
-        }
+        TestEngines.assertSameBytesForAnyWorkers(request);
     }
 
     @Test
