@@ -37,7 +37,7 @@ public sealed interface Content {
     }
 
     /** A copy of {@code bytes}, which are what a file would hold. */
-    static Content bytes(byte[] bytes) {
+    static OfBytes bytes(byte[] bytes) {
         return new OfBytes(bytes.clone());
     }
 

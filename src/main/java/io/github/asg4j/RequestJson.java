@@ -14,9 +14,11 @@ import java.io.IOException;
 import java.io.StringWriter;
 import java.io.UncheckedIOException;
 import java.util.ArrayList;
+import java.util.Base64;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.function.UnaryOperator;
 
 /**
  * Requests as JSON: an object with a key for each option of {@link RequestOptions} that the request
@@ -35,6 +37,51 @@ public final class RequestJson {
 
     /** One line of ASCII. */
     public static String write(GenerationRequest request) {
+        return text(request, value -> value);
+    }
+
+    /**
+     * The same for a picture's text, which may go anywhere: files by their names without folders, bytes
+     * by their SHA-256, and not where tensors were dumped. So it is read back only once the files are
+     * given again.
+     */
+    public static String portable(GenerationRequest request) {
+        return text(request.toBuilder().dumpDirectory(null).build(), RequestJson::portable);
+    }
+
+    private static Object portable(Object json) {
+        return switch (json) {
+            case List<?> list -> list.stream().map(RequestJson::portable).toList();
+            case Map<?, ?> map -> {
+                Map<String, Object> portable = new LinkedHashMap<>();
+                map.forEach(
+                        (key, value) -> {
+                            switch (String.valueOf(key)) {
+                                case "file" ->
+                                        portable.put(
+                                                "file",
+                                                OptionType.path(String.valueOf(value))
+                                                        .getFileName()
+                                                        .toString());
+                                case "base64" ->
+                                        portable.put(
+                                                "sha256",
+                                                Content.bytes(
+                                                                Base64.getDecoder()
+                                                                        .decode(
+                                                                                String.valueOf(
+                                                                                        value)))
+                                                        .sha256());
+                                default -> portable.put(String.valueOf(key), portable(value));
+                            }
+                        });
+                yield portable;
+            }
+            default -> json;
+        };
+    }
+
+    private static String text(GenerationRequest request, UnaryOperator<Object> form) {
         StringWriter text = new StringWriter();
         try (JsonGenerator json = FACTORY.createGenerator(text)) {
             json.writeStartObject();
@@ -42,7 +89,7 @@ public final class RequestJson {
                 Object value = option.json(request);
                 if (value != null) {
                     json.writeFieldName(option.key());
-                    write(json, value);
+                    write(json, form.apply(value));
                 }
             }
             json.writeEndObject();
@@ -82,6 +129,16 @@ public final class RequestJson {
                                     RequestOptions.ALL.stream().map(RequestOption::key).toList()));
         }
         return request.build();
+    }
+
+    /**
+     * The values of an object of JSON by their keys, whatever they are: of {@link #portable} the settings
+     * that a request can be given again.
+     *
+     * @throws BadRequestException for text that is no JSON object
+     */
+    public static Map<String, Object> values(String text) {
+        return parse(text);
     }
 
     private static void read(

@@ -33,7 +33,7 @@ public record Given(RequestOption<?> option, Object value, boolean text) {
     }
 
     /** A value of JSON. */
-    static Given json(RequestOption<?> option, Object value) {
+    public static Given json(RequestOption<?> option, Object value) {
         return new Given(option, value, false);
     }
 

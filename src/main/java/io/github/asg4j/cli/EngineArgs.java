@@ -108,6 +108,21 @@ final class EngineArgs {
         @Nullable String maxMemory;
     }
 
+    /**
+     * The options of the engine, with what a picture to draw again was drawn with where none is given;
+     * throws ParameterException or BadRequestException.
+     *
+     * @param like null: there is no such picture
+     */
+    EngineOptions options(@Nullable Likeness like) {
+        EngineOptions options = options();
+        return like == null
+                ? options
+                : like.engine(
+                        options,
+                        name -> command.commandLine().getParseResult().hasMatchedOption(name));
+    }
+
     /** The options of the engine; throws ParameterException or BadRequestException. */
     EngineOptions options() {
         EngineOptions options =

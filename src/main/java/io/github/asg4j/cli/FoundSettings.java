@@ -5,16 +5,24 @@ import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 
+import io.github.asg4j.BadRequestException;
+import io.github.asg4j.image.PictureTexts;
 import io.github.asg4j.image.PngParameters;
 
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
 /**
- * What a picture says of how it was drawn, under the names that AUTOMATIC1111's web UI has for it.
+ * What a picture says of how it was drawn, under the names that AUTOMATIC1111's web UI has for it; what
+ * it has no name for under the tool's own.
  *
  * @param tool that wrote it; empty: none that is known
  * @param settings by their names, in the order of the file
@@ -26,13 +34,58 @@ record FoundSettings(String tool, Map<String, String> settings) {
     private static final String NEGATIVE = "Negative prompt";
     private static final String SIZE = "Size";
 
+    /** What Fooocus made of the prompts: styles and words of its own are in them. */
+    static final String FULL_PROMPT = "Full prompt";
+
+    static final String FULL_NEGATIVE = "Full negative prompt";
+
+    /** Nodes of a graph beside its first sampler and what that is connected to. */
+    static final String NODES = "Nodes";
+
     /** Options of InvokeAI's first command line. */
     private static final Map<String, String> DREAM =
             Map.of("s", "Steps", "S", "Seed", "C", "CFG scale", "A", "Sampler");
 
-    private static final Pattern DREAM_OPTION = Pattern.compile(" -([A-Za-z]+) (\\S+)");
+    private static final Pattern DREAM_OPTION =
+            Pattern.compile(" -([A-Za-z]+) (\\S+(?: [^\\s-]\\S*)*)");
 
     private static final int MAX_LINKS = 32;
+
+    /** Kinds of nodes of a graph that only do what is said of its sampler, or do not change the picture. */
+    private static final Set<String> FOLLOWED =
+            Set.of(
+                    "CheckpointLoader",
+                    "CheckpointLoaderSimple",
+                    "CLIPTextEncode",
+                    "EmptyLatentImage",
+                    "VAEDecode",
+                    "SaveImage",
+                    "PreviewImage");
+
+    /**
+     * Reads the texts of a picture's file.
+     *
+     * @throws BadRequestException if it cannot be read, or says nothing that is known
+     */
+    static FoundSettings of(Path file) {
+        try {
+            Map<String, String> texts = PictureTexts.of(Files.readAllBytes(file));
+            FoundSettings found = of(texts);
+            if (found.settings.isEmpty()) {
+                throw new BadRequestException(
+                        "'"
+                                + file
+                                + "' says nothing of its settings that is known here: it has "
+                                + (texts.isEmpty()
+                                        ? "no text"
+                                        : "the texts " + List.copyOf(texts.keySet()))
+                                + "; settings are read from PNG and JPEG files");
+            }
+            return found;
+        } catch (IOException e) {
+            throw new BadRequestException("'" + file + "' cannot be read (" + e + ")", e);
+        }
+    }
 
     /**
      * Reads the texts of a picture.
@@ -71,6 +124,7 @@ record FoundSettings(String tool, Map<String, String> settings) {
             put(found, "Sampler", comment.path("sampler"));
             put(found, "CFG scale", comment.path("scale"));
             put(found, "Seed", comment.path("seed"));
+            putOthers(found, comment, Set.of("uc", "steps", "sampler", "scale", "seed", "prompt"));
             return new FoundSettings("NovelAI", found);
         }
         JsonNode graph = json(texts.getOrDefault("prompt", "{}"));
@@ -90,6 +144,23 @@ record FoundSettings(String tool, Map<String, String> settings) {
         if (value.isValueNode() && !value.isNull() && !value.isMissingNode()) {
             found.put(name, value.asText().strip());
         }
+    }
+
+    /** What has no name of its own here: all members but those named and what says nothing. */
+    private static void putOthers(Map<String, String> found, JsonNode json, Set<String> known) {
+        json.properties()
+                .forEach(
+                        member -> {
+                            JsonNode value = member.getValue();
+                            String text = value.isValueNode() ? value.asText() : value.toString();
+                            boolean says =
+                                    !value.isNull()
+                                            && !text.isBlank()
+                                            && !Set.of("[]", "{}", "None").contains(text);
+                            if (says && !known.contains(member.getKey())) {
+                                found.put(member.getKey(), text);
+                            }
+                        });
     }
 
     private static void putSize(Map<String, String> found, JsonNode width, JsonNode height) {
@@ -112,6 +183,33 @@ record FoundSettings(String tool, Map<String, String> settings) {
         }
         put(found, "Model", json.path("base_model"));
         put(found, "Clip skip", json.path("clip_skip"));
+        put(found, FULL_PROMPT, joined(json.path("full_prompt")));
+        put(found, FULL_NEGATIVE, joined(json.path("full_negative_prompt")));
+        putOthers(
+                found,
+                json,
+                Set.of(
+                        "prompt",
+                        "negative_prompt",
+                        "steps",
+                        "sampler",
+                        "scheduler",
+                        "guidance_scale",
+                        "seed",
+                        "resolution",
+                        "base_model",
+                        "clip_skip",
+                        "full_prompt",
+                        "full_negative_prompt",
+                        "metadata_scheme",
+                        "version"));
+    }
+
+    /** Texts that are encoded by themselves and follow each other, as chunks of one prompt. */
+    private static JsonNode joined(JsonNode texts) {
+        List<String> all = new ArrayList<>();
+        texts.forEach(text -> all.add(text.asText()));
+        return all.isEmpty() ? JSON.missingNode() : JSON.valueToTree(String.join(" BREAK ", all));
     }
 
     private static void invoke(JsonNode json, Map<String, String> found) {
@@ -123,6 +221,20 @@ record FoundSettings(String tool, Map<String, String> settings) {
         put(found, "Seed", json.path("seed"));
         putSize(found, json.path("width"), json.path("height"));
         put(found, "Model", json.path("model").path("model_name"));
+        putOthers(
+                found,
+                json,
+                Set.of(
+                        "positive_prompt",
+                        "negative_prompt",
+                        "steps",
+                        "scheduler",
+                        "cfg_scale",
+                        "seed",
+                        "width",
+                        "height",
+                        "model",
+                        "app_version"));
     }
 
     /** As in {@code "a cat [a dog]" -s 50 -S 7 -W 512 -H 768 -C 5 -A k_lms}. */
@@ -141,6 +253,8 @@ record FoundSettings(String tool, Map<String, String> settings) {
             String value = option.group(2);
             if (DREAM.containsKey(name)) {
                 found.put(DREAM.get(name), value);
+            } else if (!name.equals("W") && !name.equals("H")) {
+                found.put("-" + name, value);
             }
             width = name.equals("W") ? value : width;
             if (name.equals("H") && !width.isEmpty()) {
@@ -151,10 +265,17 @@ record FoundSettings(String tool, Map<String, String> settings) {
 
     /** What the first sampler of a graph is connected to. */
     private static void comfy(JsonNode graph, Map<String, String> found) {
+        List<String> others = new ArrayList<>();
+        boolean first = true;
         for (JsonNode node : graph) {
-            if (!node.path("class_type").asText().startsWith("KSampler")) {
+            String type = node.path("class_type").asText();
+            if (!first || !type.startsWith("KSampler")) {
+                if (!type.isEmpty() && !FOLLOWED.contains(type)) {
+                    others.add(type);
+                }
                 continue;
             }
+            first = false;
             JsonNode sampler = node.path("inputs");
             found.put(PROMPT, linked(graph, sampler.path("positive"), "text").asText().strip());
             found.put(NEGATIVE, linked(graph, sampler.path("negative"), "text").asText().strip());
@@ -167,7 +288,9 @@ record FoundSettings(String tool, Map<String, String> settings) {
             JsonNode latents = sampler.path("latent_image");
             putSize(found, linked(graph, latents, "width"), linked(graph, latents, "height"));
             put(found, "Model", linked(graph, sampler.path("model"), "ckpt_name"));
-            return;
+        }
+        if (!first && !others.isEmpty()) {
+            found.put(NODES, String.join(", ", others.stream().distinct().toList()));
         }
     }
 
@@ -190,10 +313,5 @@ record FoundSettings(String tool, Map<String, String> settings) {
             }
         }
         return JSON.missingNode();
-    }
-
-    /** Keywords of texts that say nothing known. */
-    static String keywords(Map<String, String> texts) {
-        return texts.isEmpty() ? "no text" : "the texts " + List.copyOf(texts.keySet());
     }
 }

@@ -38,13 +38,14 @@ import java.util.concurrent.Callable;
         versionProvider = Cli.Version.class,
         description = "Draws a picture, or several that differ in their seed.",
         synopsisHeading = "Usage: ",
-        customSynopsis = "asg generate --prompt TEXT [OPTIONS]",
+        customSynopsis = "asg generate --prompt TEXT|--like FILE [OPTIONS]",
         descriptionHeading = "%n",
         footerHeading = "%nExamples:%n",
         footer = {
             "  asg generate --prompt \"a red ball on grass\"",
             "  asg generate --prompt \"a blue cube\" --size 384x256 --seed 7 --out cube.png --json",
             "  asg generate --prompt \"a blue cube\" --seeds 1,2,5..9 --out \"cubes/{seed}.jpg\"",
+            "  asg generate --like cube.png --size 768x512",
             "",
             "Exit codes: 0 done, 1 a bug of ours, 2 bad arguments, 3 bad bundle, 4 device or"
                     + " memory,",
@@ -57,11 +58,15 @@ final class GenerateCommand implements Callable<Integer> {
     private final Cli cli;
     private final Interruption interruption;
 
+    /** The picture to draw again; null: none. */
+    private @Nullable Likeness like;
+
     @Spec
     @SuppressWarnings("NullAway.Init") // set by picocli
     private CommandSpec command;
 
     @Mixin private EngineArgs engineArgs = new EngineArgs();
+    @Mixin private LikeArgs likeArgs = new LikeArgs();
     @Mixin private OutputArgs outputArgs = new OutputArgs();
     @Mixin private CommonArgs commonArgs = new CommonArgs();
 
@@ -124,12 +129,23 @@ final class GenerateCommand implements Callable<Integer> {
     public Integer call() {
         RequestArgs requestArgs = new RequestArgs(command);
         String prompt = requestArgs.text("prompt");
-        if (prompt == null) {
+        like = likeArgs.likeness();
+        if (prompt == null && (like == null || !like.values().containsKey("prompt"))) {
             throw new ParameterException(
-                    command.commandLine(), "Missing required option: '--prompt TEXT'");
+                    command.commandLine(),
+                    like == null
+                            ? "Missing required option: '--prompt TEXT'"
+                            : "'" + like.file() + "' says no prompt: give it with --prompt TEXT");
         }
         GenerationRequest request =
-                requestArgs.request(prompt, cli.engines().methods(), cli.seeds());
+                requestArgs.request(
+                        prompt == null ? "any" : prompt,
+                        cli.engines().methods(),
+                        cli.seeds(),
+                        like);
+        if (like != null) {
+            like.warnings().forEach(warning -> cli.err().println("asg: warning: " + warning));
+        }
         List<Picture> pictures =
                 seeds(request, requestArgs).stream()
                         .map(seed -> picture(request.toBuilder().seed(seed).build()))
@@ -219,7 +235,7 @@ final class GenerateCommand implements Callable<Integer> {
 
     private void draw(List<Picture> pictures) {
         long start = System.nanoTime();
-        EngineOptions options = engineArgs.options();
+        EngineOptions options = engineArgs.options(like);
         GenerationRequest first = pictures.getFirst().request;
         options = options.withLoras(PromptLoras.of(first, options.folders()));
         try (EngineFactory.Handle engine = cli.engines().open(options)) {
@@ -276,9 +292,15 @@ final class GenerateCommand implements Callable<Integer> {
         PromptOptions.Syntax syntax = request.prompts().syntax();
         warnings.addAll(PromptSyntax.warnings("prompt", request.prompt(), syntax));
         warnings.addAll(PromptSyntax.warnings("negative prompt", request.negativePrompt(), syntax));
+        if (like != null) {
+            warnings.addAll(like.differences(report));
+        }
+        warnings.forEach(warning -> cli.err().println("asg: warning: " + warning));
+        if (like != null) {
+            warnings.addAll(0, like.warnings());
+        }
         if (!warnings.isEmpty()) {
             json.put("warnings", warnings);
-            warnings.forEach(warning -> cli.err().println("asg: warning: " + warning));
         }
         json.put("times_ms", times);
         warn(report);

@@ -37,6 +37,8 @@ final class PlanCommand implements Callable<Integer> {
 
     @Mixin private EngineArgs engineArgs = new EngineArgs();
 
+    @Mixin private LikeArgs likeArgs = new LikeArgs();
+
     @Mixin GenerateCommand.OutputArgs outputArgs = new GenerateCommand.OutputArgs();
 
     @Mixin private CommonArgs commonArgs = new CommonArgs();
@@ -50,10 +52,17 @@ final class PlanCommand implements Callable<Integer> {
         Cli.logWarningsOnly(); // the plan itself is what is asked for
         RequestArgs requestArgs = new RequestArgs(command);
         String prompt = requestArgs.text("prompt");
+        Likeness like = likeArgs.likeness();
         GenerationRequest request =
                 requestArgs.request(
-                        prompt == null ? ANY_PROMPT : prompt, cli.engines().methods(), () -> 0);
-        try (EngineFactory.Handle engine = cli.engines().open(engineArgs.options())) {
+                        prompt == null ? ANY_PROMPT : prompt,
+                        cli.engines().methods(),
+                        () -> 0,
+                        like);
+        if (like != null) {
+            like.warnings().forEach(warning -> cli.err().println("asg: warning: " + warning));
+        }
+        try (EngineFactory.Handle engine = cli.engines().open(engineArgs.options(like))) {
             Map<String, Object> plan = ReportJson.map(engine.plan(request));
             cli.out().println(commonArgs.json ? Json.write(plan) : AlignedText.of(plan));
         }

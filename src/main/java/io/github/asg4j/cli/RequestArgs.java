@@ -132,7 +132,28 @@ final class RequestArgs {
      * @throws BadRequestException if a value is out of its range, or an option is of another method
      */
     GenerationRequest request(String prompt, Collection<String> methods, LongSupplier randomSeed) {
+        return request(prompt, methods, randomSeed, null);
+    }
+
+    /**
+     * The request, with what a picture says where no option is given.
+     *
+     * @param like null: none
+     */
+    GenerationRequest request(
+            String prompt,
+            Collection<String> methods,
+            LongSupplier randomSeed,
+            @Nullable Likeness like) {
         GenerationRequest.Builder request = base(prompt, methods, randomSeed);
+        if (like != null) {
+            String asked = text("method");
+            String method = asked == null ? like.method() : asked;
+            if (method != null) {
+                request.method(Values.choice(command, "--method", method, methods));
+            }
+            like.applyTo(request, name -> text(name) != null);
+        }
         options().forEach(option -> apply(option, request));
         return request.build();
     }

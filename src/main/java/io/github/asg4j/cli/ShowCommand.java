@@ -1,15 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.github.asg4j.cli;
 
-import io.github.asg4j.BadRequestException;
-import io.github.asg4j.image.PictureTexts;
-
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Parameters;
 
-import java.io.IOException;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.Map;
@@ -42,28 +37,11 @@ final class ShowCommand implements Callable<Integer> {
 
     @Override
     public Integer call() {
-        Map<String, String> texts = PictureTexts.of(read());
-        FoundSettings found = FoundSettings.of(texts);
-        if (found.settings().isEmpty()) {
-            throw new BadRequestException(
-                    "'"
-                            + file
-                            + "' says nothing of its settings that is known here: it has "
-                            + FoundSettings.keywords(texts)
-                            + "; settings are read from PNG and JPEG files");
-        }
+        FoundSettings found = FoundSettings.of(file);
         Map<String, Object> shown = new LinkedHashMap<>();
         shown.put("Tool", found.tool());
         shown.putAll(found.settings());
         cli.out().println(commonArgs.json ? Json.write(shown) : AlignedText.of(shown));
         return ExitCode.DONE;
-    }
-
-    private byte[] read() {
-        try {
-            return Files.readAllBytes(file);
-        } catch (IOException e) {
-            throw new BadRequestException("'" + file + "' cannot be read (" + e + ")", e);
-        }
     }
 }

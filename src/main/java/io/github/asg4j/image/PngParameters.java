@@ -12,6 +12,7 @@ import io.github.asg4j.PictureSetting;
 import io.github.asg4j.PlanReport;
 import io.github.asg4j.PromptOptions;
 import io.github.asg4j.ReportJson;
+import io.github.asg4j.RequestJson;
 import io.github.asg4j.Seed;
 import io.github.asg4j.Size;
 import io.github.asg4j.schedule.Sampler;
@@ -41,7 +42,8 @@ public final class PngParameters {
 
     /** A pair of the last line of settings, as {@code Steps: 20} or {@code Note: "a, b"}. */
     private static final Pattern PAIR =
-            Pattern.compile("\\s*([\\w /-]+):\\s*(\"(?:\\\\.|[^\\\\\"])*\"|[^,]*)(?:,|$)");
+            Pattern.compile(
+                    "\\s*([\\w /-]+):\\s*(\"[^\\\\\"]*+(?:\\\\.[^\\\\\"]*+)*+\"|[^,]*)(?:,|$)");
 
     private static final int HASH_CHARACTERS = 10;
 
@@ -131,7 +133,15 @@ public final class PngParameters {
             put(pairs, "Denoising strength", report.sampling().strength().getAsDouble());
         }
         put(pairs, "Version", report.version());
+        put(pairs, "Request", RequestJson.portable(decided(request, plan)));
         return pairs;
+    }
+
+    /** A view batch that was chosen by memory is said as it was: it may change the last bits. */
+    private static GenerationRequest decided(GenerationRequest request, PlanReport plan) {
+        return request.viewBatch().orElse(1) == GenerationRequest.BY_MEMORY
+                ? request.toBuilder().viewBatch(plan.viewBatch()).build()
+                : request;
     }
 
     /** "style: 0.8, face: 1": names of LoRA files without their ending, and what is said of each. */

@@ -73,9 +73,12 @@ class ShowCommandTest {
                         "parameters",
                         "{\"prompt\":\"cat\",\"negative_prompt\":\"\",\"steps\":30,\"seed\":\"5\","
                                 + "\"guidance_scale\":4,\"resolution\":\"(1024, 576)\","
-                                + "\"sampler\":\"dpmpp_2m_sde_gpu\",\"clip_skip\":2}"),
+                                + "\"sampler\":\"dpmpp_2m_sde_gpu\",\"clip_skip\":2,"
+                                + "\"full_prompt\":[\"film cat\",\"cat, sharp\"],\"loras\":[],"
+                                + "\"refiner_model\":\"None\",\"sharpness\":2}"),
                 "{Prompt=cat, Negative prompt=, Steps=30, Sampler=dpmpp_2m_sde_gpu, CFG scale=4,"
-                        + " Seed=5, Size=1024x576, Clip skip=2}");
+                    + " Seed=5, Size=1024x576, Clip skip=2, Full prompt=film cat BREAK cat, sharp,"
+                    + " sharpness=2}");
     }
 
     @Test
@@ -102,7 +105,7 @@ class ShowCommandTest {
                         """),
                 "{Prompt=a ball, Negative prompt=blue, Steps=20, Sampler=euler, Schedule"
                         + " type=normal, CFG scale=8.0, Seed=9, Denoising strength=1.0,"
-                        + " Size=704x1280, Model=m.ckpt}");
+                        + " Size=704x1280, Model=m.ckpt, Nodes=LoraLoader, ConditioningCombine}");
         assertFound("", Map.of("prompt", "{\"1\": {\"inputs\": {}}}"), "{}");
         assertFound("", Map.of("prompt", "no json {"), "{}");
     }
@@ -122,9 +125,10 @@ class ShowCommandTest {
                 "InvokeAI",
                 Map.of(
                         "Dream",
-                        "\"a cat, night [dog, eyes]\" -s 50 -S 29 -W 512 -H 768 -C 5 -A k_lms"),
+                        "\"a cat, night [dog, eyes]\" -s 50 -S 29 -W 512 -H 768 -C 5 -A k_lms -U 4"
+                            + " 0.95"),
                 "{Prompt=a cat, night, Negative prompt=dog, eyes, Steps=50, Seed=29, Size=512x768,"
-                        + " CFG scale=5, Sampler=k_lms}");
+                        + " CFG scale=5, Sampler=k_lms, -U=4 0.95}");
         assertFound(
                 "NovelAI",
                 Map.of(

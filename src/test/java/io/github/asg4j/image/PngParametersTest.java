@@ -65,10 +65,13 @@ class PngParametersTest {
         GenerationRequest request =
                 GenerationRequest.builder("a red ball").negativePrompt("blur").seed(7).build();
         assertEquals(
-                "a red ball\nNegative prompt: blur\nSteps: 50, Sampler: Euler, CFG scale: 5,"
-                        + " Seed: 7, Size: 256x192, Model hash: 0123456789, Model: fake,"
-                        + " Method: asg, Patches: 2x2, View batch: 1, VAE: whole,"
-                        + " Threads per worker: 1, Version: 1.0",
+                "a red ball\n"
+                    + "Negative prompt: blur\n"
+                    + "Steps: 50, Sampler: Euler, CFG scale: 5, Seed: 7, Size: 256x192, Model hash:"
+                    + " 0123456789, Model: fake, Method: asg, Patches: 2x2, View batch: 1, VAE:"
+                    + " whole, Threads per worker: 1, Version: 1.0, Request:"
+                    + " \"{\\\"prompt\\\":\\\"a red ball\\\",\\\"negative_prompt\\\":\\\"blur\\\","
+                    + "\\\"method\\\":\\\"asg\\\",\\\"seed\\\":7}\"",
                 PngParameters.text(report(request)));
     }
 
@@ -135,13 +138,13 @@ class PngParametersTest {
                 Reports.with(report(request, stage), Reports.sampling("ddim", "leading", 0.5, 5));
         String text = PngParameters.text(report);
         assertTrue(
-                text.endsWith(
+                text.contains(
                         "Method: asg, Guide space: latent, Guide upsampling: bicubic,"
                                 + " Guide weight: 0.5, Guide schedule: cosine, Mask: key,"
                                 + " Mask norm: mean-threshold, Mask blocks: up_blocks.0"
                                 + " up_blocks.1, Staleness: 1, Interaction: 4,"
                                 + " Stage1 steps: 25, Patches: 2x2, View batch: 1, VAE: whole,"
-                                + " Threads per worker: 1, Eta: 0.5, Version: 1.0"),
+                                + " Threads per worker: 1, Eta: 0.5, Version: 1.0, Request: "),
                 text);
     }
 
@@ -196,7 +199,8 @@ class PngParametersTest {
         assertEquals("2", pairs.get("Jitter"));
         assertEquals("1 2", pairs.get("Mask tokens"));
         assertEquals("mid_block=2 up_blocks.0=2.5", pairs.get("Dilation"));
-        assertEquals(24, pairs.size(), pairs::toString);
+        assertEquals(25, pairs.size(), pairs::toString);
+        assertTrue(pairs.remove("Request").startsWith("\"{"), pairs::toString);
         pairs.forEach((name, value) -> assertFalse(value.contains("\""), name + ": " + value));
     }
 
@@ -225,6 +229,6 @@ class PngParametersTest {
         Map<String, String> pairs = parsed(PngParameters.text(report));
         assertEquals(
                 prompt, new ObjectMapper().readValue(pairs.get("Background prompt"), String.class));
-        assertEquals(21, pairs.size(), pairs::toString);
+        assertEquals(22, pairs.size(), pairs::toString);
     }
 }

@@ -56,6 +56,11 @@ export function settings(text) {
     const key = name in names ? names[name] : name.toLowerCase().replaceAll(' ', '_');
     if (key) result[key] = value;
   }
+  if (result.request) { // our own: every option as it was given, but for the files that it only names
+    const request = JSON.parse(result.request);
+    for (const key of Object.keys(request)) if (JSON.stringify(request[key]).includes('{')) delete request[key];
+    return {...request, size: result.size, seed: result.seed};
+  }
   if (result.spacing === 'Automatic') delete result.spacing;
   return result;
 }
