@@ -42,7 +42,8 @@ class _MultiHeadAttention(torch.autograd.Function):
     @staticmethod
     def symbolic(g, query, key, value, heads):
         output = g.op("com.microsoft::MultiHeadAttention", query, key, value, num_heads_i=heads)
-        output.setType(query.type())
+        # Of a reshaped query nothing is known, and for a result of which nothing is known the tracer takes the example's extents.
+        output.setType(next(x.type() for x in (query, value, key) if x.type().dim() is not None))
         return output
 
 
@@ -74,8 +75,21 @@ def mean_map(maps: list[torch.Tensor]) -> torch.Tensor:
     return widen(torch.cat(maps, 2)).mean(2)
 
 
+def _normalised(norm: torch.nn.Module | None, x: torch.Tensor, heads: int) -> torch.Tensor:
+    """Queries or keys [B, T, heads*d], each head divided by its root mean square, as SD3.5's are; without ``norm``: as they are.
+
+    Written so that ONNX Runtime makes one operator of it, SimplifiedLayerNormalization.
+    """
+    if norm is None:
+        return x
+    channels = norm.weight.shape[0]
+    own = widen(x.reshape(x.shape[0], -1, heads, channels))
+    scaled = own / torch.sqrt(own.pow(2).mean(-1, keepdim=True) + norm.eps)
+    return ((scaled if x.dtype == scaled.dtype else scaled.to(x.dtype)) * norm.weight).reshape(x.shape[0], -1, heads * channels)
+
+
 class FusedAttention:
-    """Self- and cross-attention of a UNet; keeps the map of its last call where ``weights`` is given."""
+    """Self- and cross-attention of a UNet or over SD3.5's image tokens; keeps the map of its last call where ``weights`` is given."""
 
     def __init__(self, weights: TokenWeights | None = None):
         self._weights = weights
@@ -94,6 +108,7 @@ class FusedAttention:
             raise ValueError("only unmasked attention over tokens can be exported")
         context = hidden_states if encoder_hidden_states is None else encoder_hidden_states
         query, key, value = attn.to_q(hidden_states), attn.to_k(context), attn.to_v(context)
+        query, key = _normalised(attn.norm_q, query, attn.heads), _normalised(attn.norm_k, key, attn.heads)
         if attn.upcast_attention:
             query, key, value = widen(query), widen(key), widen(value)
         if self._weights is not None:
@@ -128,10 +143,12 @@ class JointAttention:
     ) -> tuple[torch.Tensor, torch.Tensor]:
         tokens = hidden_states.shape[1]
         query, key, value = attn.to_q(hidden_states), attn.to_k(hidden_states), attn.to_v(hidden_states)
-        text_key = attn.add_k_proj(encoder_hidden_states)
+        query, key = _normalised(attn.norm_q, query, attn.heads), _normalised(attn.norm_k, key, attn.heads)
+        text_query = _normalised(attn.norm_added_q, attn.add_q_proj(encoder_hidden_states), attn.heads)
+        text_key = _normalised(attn.norm_added_k, attn.add_k_proj(encoder_hidden_states), attn.heads)
         self.map = attention_map(query, text_key, attn.heads, self._weights)
         joint = attend(
-            torch.cat([query, attn.add_q_proj(encoder_hidden_states)], 1),
+            torch.cat([query, text_query], 1),
             torch.cat([key, text_key], 1),
             torch.cat([value, attn.add_v_proj(encoder_hidden_states)], 1),
             attn.heads,

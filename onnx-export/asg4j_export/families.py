@@ -175,7 +175,7 @@ class UNetFamily(Family):
 
 
 class Sd3Family(Family):
-    """Stable Diffusion 3: a transformer over image and text tokens together."""
+    """Stable Diffusion 3 and 3.5: a transformer over image and text tokens together."""
 
     part = "transformer"
     model = SD3Transformer2DModel
@@ -186,8 +186,8 @@ class Sd3Family(Family):
         return {"steps": 28, "guidance_scale": 7.0}
 
     def require_known(self, vae: Mapping[str, Any]) -> None:
-        if self.config["qk_norm"] is not None or self.config["dual_attention_layers"]:
-            raise ExportError("the transformer is one of Stable Diffusion 3.5; only that of Stable Diffusion 3 can be exported")
+        if self.config["qk_norm"] not in (None, "rms_norm"):
+            raise ExportError(f"the transformer has qk_norm = {self.config['qk_norm']}; known are rms_norm (SD3.5) and none (SD3)")
         if self.config["in_channels"] != vae["latent_channels"]:
             raise ExportError(f"the transformer takes {self.config['in_channels']} channels, the autoencoder's latents have {vae['latent_channels']}")
 

@@ -103,7 +103,7 @@ class Denoiser(torch.nn.Module):
 
 
 class JointDenoiser(torch.nn.Module):
-    """SD3's transformer, with one attention map for each third of its joint blocks."""
+    """The transformer of SD3 and SD3.5, with one attention map for each third of its joint blocks."""
 
     input_names = ["sample", "timestep", "encoder_hidden_states", "text_embeds", "token_weights"]
     guidance_width = None
@@ -118,6 +118,8 @@ class JointDenoiser(torch.nn.Module):
         self._processors = [JointAttention(self._weights) for _ in range(layers)]
         for block, processor in zip(transformer.transformer_blocks, self._processors):
             block.attn.set_processor(processor)
+            if block.attn2 is not None:
+                block.attn2.set_processor(FusedAttention())
         fuse_transformer(transformer)
         cuts = [layers * group // self.groups for group in range(self.groups + 1)]
         #: (first layer, one past the last) of each group

@@ -109,11 +109,11 @@ class SingleFile:
             raise ExportError(f"{self.file} was trained on the noise levels of EDM (its tensor {edm} says so), which is not supported")
         if not sd3 and not self._said_prediction.startswith(("eps", "v")) and self._said_prediction:
             raise ExportError(f"{self.file}: modelspec.prediction_type is {self._said_prediction}, supported is epsilon or v")
-        if self._has(self._prefix + "joint_blocks.0.x_block.attn.ln_q.weight"):
-            raise ExportError(f"{self.file} is Stable Diffusion 3.5; only Stable Diffusion 3 can be exported")
         if sd3 != isinstance(checkpoint.family, Sd3Family):
             raise ExportError(f"{self.file} holds a {'transformer' if sd3 else 'UNet'}, --config {checkpoint.folder} describes a {checkpoint.family.part}")
-        if not sd3:
+        if sd3:
+            self._require_transformer(checkpoint)
+        else:
             self._require_unet(checkpoint)
         missing = [part for part in checkpoint.encoders if not any(name.startswith(_TEXT[part]) for name in self.shapes)]
         if missing:
@@ -122,6 +122,16 @@ class SingleFile:
             )
         if with_vae and not self._has(*_AUTOENCODER):
             raise ExportError(f"{self.file} holds no autoencoder: give one with --vae")
+
+    def _require_transformer(self, checkpoint: Checkpoint) -> None:
+        normalised = self._has(self._prefix + "joint_blocks.0.x_block.attn.ln_q.weight")
+        config = checkpoint.family.config
+        if normalised != (config["qk_norm"] is not None):
+            own, other = ("3.5", "3") if normalised else ("3", "3.5")
+            raise ExportError(f"{self.file} is Stable Diffusion {own}, --config {checkpoint.folder} describes Stable Diffusion {other}")
+        blocks = sum(1 for name in self.shapes if name.startswith(self._prefix + "joint_blocks.") and name.endswith(".x_block.attn.qkv.weight"))
+        if blocks != config["num_layers"]:
+            raise ExportError(f"{self.file} holds a transformer of {blocks} blocks, --config {checkpoint.folder} describes one of {config['num_layers']}")
 
     def _require_unet(self, checkpoint: Checkpoint) -> None:
         channels = self.shapes[self._prefix + _FIRST[0]][1]

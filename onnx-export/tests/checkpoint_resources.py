@@ -1,19 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``python tests/checkpoint_resources.py``: the Java tests' small single file, its template, and a graph that gives its weights back.
+"""``python tests/checkpoint_resources.py [FAMILY...]``: the Java tests' small single files, their templates, and a graph that gives weights back.
 
-The checkpoint is that of family_goldens.py (sd15, seed 0), so that the filled template has to draw what its bundle draws.
+The checkpoints are those of family_goldens.py (sd15 and sd35, seed 0), so that a filled template has to draw what the bundle draws.
 """
 
 from __future__ import annotations
 
 import json
 import shutil
+import sys
 import tempfile
 from pathlib import Path
 
 import onnx
 from onnx import TensorProto, helper
-from test_single_file import single_file
+from test_single_file import joint_file, single_file
 
 import families
 from asg4j_export.templates import make
@@ -28,15 +29,17 @@ VALUES = {
 }
 
 
-def main() -> None:
-    shutil.rmtree(RESOURCES, ignore_errors=True)
-    RESOURCES.mkdir(parents=True)
-    with tempfile.TemporaryDirectory() as scratch:
-        checkpoint = families.write("sd15", Path(scratch) / "sd15")
-        single_file(checkpoint, RESOURCES / "sd15.safetensors")
-        (RESOURCES / "sd15.safetensors").chmod(0o644)
-        make(checkpoint, RESOURCES / "templates" / "sd15", "sd15")
-    _drop_optional(RESOURCES / "templates" / "sd15")
+def main(names: list[str]) -> None:
+    for family in names or ("sd15", "sd35"):
+        template = RESOURCES / "templates" / family
+        shutil.rmtree(template, ignore_errors=True)
+        with tempfile.TemporaryDirectory() as scratch:
+            checkpoint = families.write(family, Path(scratch) / family)
+            file = RESOURCES / f"{family}.safetensors"
+            (joint_file if families.is_transformer(family) else single_file)(checkpoint, file)
+            file.chmod(0o644)
+            make(checkpoint, template, family)
+        _drop_optional(template)
     nodes = [helper.make_node("Add", [name, "zero"], ["out_" + name]) for name in VALUES]
     outputs = [helper.make_tensor_value_info("out_" + name, TensorProto.FLOAT, shape) for name, shape in VALUES.items()]
     graph = helper.make_graph(nodes, "values", [helper.make_tensor_value_info("zero", TensorProto.FLOAT, [1])], outputs)
@@ -51,7 +54,7 @@ def _drop_optional(template: Path) -> None:
             file.unlink()
     manifest = json.loads((template / "manifest.json").read_text())
     manifest["denoiser"]["dilated_file"] = None
-    manifest["denoiser"].pop("dilation_groups")
+    manifest["denoiser"].pop("dilation_groups", None)
     manifest["vae"]["encoder"] = None
     manifest["vae"].pop("tiled_decoder")
     manifest["files"] = {file.name: fingerprint(file) for file in sorted(template.iterdir()) if file.name != "manifest.json"}
@@ -59,4 +62,4 @@ def _drop_optional(template: Path) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

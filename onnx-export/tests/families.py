@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The four families' published configurations, and small checkpoints of the same build with random weights.
+"""The families' published configurations, and small checkpoints of the same build with random weights.
 
 ``python tests/families.py FAMILY OUT`` writes a diffusers checkpoint folder. Blocks, text encoders, conditioning, tokenizers and
 schedulers are those of the family; only widths, the number of layers a block and of words are smaller.
@@ -35,7 +35,7 @@ from asg4j_demo.captions import ALL_SUBJECTS
 #: of the engine's tests
 RESOURCES = Path(__file__).resolve().parents[2] / "src" / "test" / "resources"
 
-FAMILIES = ("sd15", "sd21", "sd21-base", "sdxl", "sd3")
+FAMILIES = ("sd15", "sd21", "sd21-base", "sdxl", "sd3", "sd35")
 
 _CROSS_DOWN, _CROSS_UP = "CrossAttnDownBlock2D", "CrossAttnUpBlock2D"
 
@@ -82,12 +82,21 @@ SMALL_SD3 = PUBLISHED_SD3 | dict(
     pooled_projection_dim=16 + 32, pos_embed_max_size=24,
 )
 
+#: SD3.5 medium: queries and keys are normalised, and the first half of the blocks attends a second time, over the image alone
+_SD35 = dict(qk_norm="rms_norm", pos_embed_max_size=384, dual_attention_layers=tuple(range(13)))
+PUBLISHED_TRANSFORMERS = {
+    "sd3": PUBLISHED_SD3,
+    "sd35": PUBLISHED_SD3 | _SD35,
+    "sd35-large": PUBLISHED_SD3 | dict(num_layers=38, num_attention_heads=38, caption_projection_dim=2432, qk_norm="rms_norm"),
+}
+SMALL_TRANSFORMERS = {"sd3": SMALL_SD3, "sd35": SMALL_SD3 | dict(qk_norm="rms_norm", dual_attention_layers=(0, 1, 2))}
+
 #: of every Stable Diffusion before 3
 _BETAS = dict(num_train_timesteps=1000, beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", steps_offset=1)
 
 
 def scheduler(family: str):
-    if family == "sd3":
+    if is_transformer(family):
         return FlowMatchEulerDiscreteScheduler(shift=3.0)
     if family == "sdxl":
         return EulerDiscreteScheduler(**_BETAS, timestep_spacing="leading")
@@ -97,9 +106,13 @@ def scheduler(family: str):
     return PNDMScheduler(**_BETAS, **extra, skip_prk_steps=True)
 
 
+def is_transformer(family: str) -> bool:
+    return family in PUBLISHED_TRANSFORMERS
+
+
 def denoiser(family: str, published: bool = False):
-    if family == "sd3":
-        return SD3Transformer2DModel(**(PUBLISHED_SD3 if published else SMALL_SD3))
+    if is_transformer(family):
+        return SD3Transformer2DModel(**(PUBLISHED_TRANSFORMERS if published else SMALL_TRANSFORMERS)[family])
     return UNet2DConditionModel(**(PUBLISHED_UNETS if published else SMALL_UNETS)[family])
 
 
@@ -108,7 +121,7 @@ def write(family: str, folder: Path, seed: int = 0, t5: bool = True, unet: dict 
     torch.manual_seed(seed)
     network = denoiser(family) if unet is None else UNet2DConditionModel(**SMALL_UNETS[family] | unet)
     parts = dict(scheduler=scheduler(family), vae=_vae(family))
-    if family == "sd3":
+    if is_transformer(family):
         pipeline = StableDiffusion3Pipeline(
             transformer=network, **parts,
             text_encoder=_clip(16, projects=16), tokenizer=_clip_tokenizer(),
@@ -139,14 +152,16 @@ def _livelier(model: torch.nn.Module) -> None:
     for name, parameter in model.named_parameters():
         if parameter.ndim > 1 and ("to_q" in name or "to_k" in name or "add_q_proj" in name or "add_k_proj" in name):
             parameter.mul_(2)
+        if any(norm in name for norm in ("norm_q", "norm_k", "norm_added_q", "norm_added_k")):
+            parameter.add_(torch.rand_like(parameter) - 0.3)
 
 
 def _vae(family: str) -> AutoencoderKL:
-    sd3 = family == "sd3"
+    sd3 = is_transformer(family)
     return AutoencoderKL(
         down_block_types=("DownEncoderBlock2D",) * 4, up_block_types=("UpDecoderBlock2D",) * 4, block_out_channels=(8, 8, 8, 8),
         layers_per_block=1, norm_num_groups=4, latent_channels=16 if sd3 else 4, use_quant_conv=not sd3, use_post_quant_conv=not sd3,
-        scaling_factor={"sdxl": 0.13025, "sd3": 1.5305}.get(family, 0.18215), shift_factor=0.0609 if sd3 else None,
+        scaling_factor=1.5305 if sd3 else 0.13025 if family == "sdxl" else 0.18215, shift_factor=0.0609 if sd3 else None,
         force_upcast=family == "sdxl",
     )
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``python tests/family_goldens.py [--out FOLDER]``: the small bundles of the Java tests, and what diffusers' pipelines make of them.
+"""``python tests/family_goldens.py [--out FOLDER] [FAMILY...]``: the small bundles of the Java tests, and what diffusers' pipelines make of them.
 
 FOLDER/FAMILY is the exporter's bundle of the small checkpoint, with the graphs' inner names shortened (they would be half of the
 bytes). FOLDER/goldens/FAMILY holds what the pipeline took and gave, float32: noise.npy [1, C, h, w], hidden.npy [2, T, D] and pooled.npy
@@ -32,8 +32,10 @@ STEPS = 6
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=RESOURCES)
-    out = parser.parse_args().out
-    for family in ("sd15", "sd21", "sdxl", "sd3"):
+    parser.add_argument("families", nargs="*", default=["sd15", "sd21", "sdxl", "sd3", "sd35"])
+    arguments = parser.parse_args()
+    out = arguments.out
+    for family in arguments.families:
         with tempfile.TemporaryDirectory() as scratch:
             checkpoint = families.write(family, Path(scratch) / family)
             export(checkpoint, out / family, name=family, licence="Apache-2.0")
@@ -59,12 +61,12 @@ def shorten(bundle: Path) -> None:
 def golden(family: str, checkpoint: Path, out: Path) -> None:
     pipeline = DiffusionPipeline.from_pretrained(checkpoint, torch_dtype=torch.float32)
     pipeline.set_progress_bar_config(disable=True)
-    network = pipeline.transformer if family == "sd3" else pipeline.unet
+    network = pipeline.transformer if families.is_transformer(family) else pipeline.unet
     if family == "sd15":  # PNDM keeps state; the engine takes DDIM for it
         pipeline.scheduler = DDIMScheduler.from_config(pipeline.scheduler.config, clip_sample=False)
     size = network.config.sample_size
     noise = torch.randn(1, network.config.in_channels, size, size, generator=torch.Generator().manual_seed(1))
-    scale = 7.0 if family == "sd3" else 5.0
+    scale = 7.0 if families.is_transformer(family) else 5.0
     seen = {}
 
     def remember(module, arguments, keywords):

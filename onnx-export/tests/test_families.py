@@ -54,6 +54,7 @@ EXPECTED = {
     "sd3": dict(prediction="flow", scheduler="flow_euler", encoders=3, time_ids=False, pooled=True, zero=False, guidance=7.0,
                 masks=["transformer_blocks.0-1", "transformer_blocks.2-3", "transformer_blocks.4-5"], latent=(16, 2, 1.5305, 0.0609)),
 }
+EXPECTED["sd35"] = EXPECTED["sd3"]
 
 
 @pytest.mark.parametrize("family", EXPECTED)
@@ -69,7 +70,7 @@ def test_manifest(bundles, family):
     assert manifest["conditioning"] | dict(
         time_ids=expected["time_ids"], pooled=expected["pooled"], empty_negative_is_zero=expected["zero"]) == manifest["conditioning"]
     assert manifest["defaults"]["guidance_scale"] == expected["guidance"]
-    if family == "sd3":
+    if families.is_transformer(family):
         assert manifest["scheduler"] == {"type": "flow_euler", "train_steps": 1000, "shift": 3.0}
         assert manifest["conditioning"]["hidden_width"] == 64 and manifest["conditioning"]["zero_tokens"] == 0
         assert manifest["text_encoders"][2] | dict(join="tokens", length=256, pooled=None) == manifest["text_encoders"][2]
@@ -169,18 +170,21 @@ def test_maps(bundles, family, batch, height, width):
         assert np.allclose(mask, 1, atol=1e-5)
 
 
-def test_joint_map_is_image_rows_against_text_columns(bundles, checkpoints):
-    """Against the scores of diffusers' own SD3 transformer: softmax over the text columns of the image's rows."""
-    session, inputs = feed(bundles("sd3"), 1, 8, 12)
+@pytest.mark.parametrize("family", ["sd3", "sd35"])
+def test_joint_map_is_image_rows_against_text_columns(bundles, checkpoints, family):
+    """Against diffusers' own transformer: its velocity, and of its scores the softmax over the text columns of the image's rows."""
+    session, inputs = feed(bundles(family), 1, 8, 12)
     inputs["token_weights"][:] = 0
     inputs["token_weights"][:, [2, 80]] = 1
-    ours = session.run(["mask_joint1"], inputs)[0]
-    network = SD3Transformer2DModel.from_pretrained(checkpoints("sd3") / "transformer", torch_dtype=torch.float32).eval()
+    velocity, ours = session.run(["noise", "mask_joint1"], inputs)
+    network = SD3Transformer2DModel.from_pretrained(checkpoints(family) / "transformer", torch_dtype=torch.float32).eval()
     seen = []
 
     def spy(module: Attention, arguments, keywords):
         image, text = keywords["hidden_states"], keywords["encoder_hidden_states"]
         query, key = (x.unflatten(2, (module.heads, -1)) for x in (module.to_q(image), module.add_k_proj(text)))
+        if module.norm_q is not None:
+            query, key = module.norm_q(query), module.norm_added_k(key)
         scores = torch.einsum("bqhd,bkhd->bhqk", query, key) / query.shape[3] ** 0.5
         seen.append(scores.softmax(3)[0, :, :, [2, 80]].sum(2).mean(0))
 
@@ -188,7 +192,8 @@ def test_joint_map_is_image_rows_against_text_columns(bundles, checkpoints):
         block.attn.register_forward_pre_hook(spy, with_kwargs=True)
     t = {name: torch.from_numpy(value) for name, value in inputs.items()}
     with torch.no_grad():
-        network(t["sample"], t["encoder_hidden_states"], t["text_embeds"], t["timestep"])
+        expected = network(t["sample"], t["encoder_hidden_states"], t["text_embeds"], t["timestep"]).sample.numpy()
+    assert np.abs(velocity - expected).max() < 1e-5 * np.abs(expected).max()
     assert np.allclose(ours.reshape(-1), torch.stack(seen).mean(0).numpy(), atol=1e-5)
 
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from diffusers import SD3Transformer2DModel
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
@@ -66,6 +67,76 @@ def single_file(checkpoint, path, further=None, metadata=None, vae=True):
         tensors["cond_stage_model.transformer.text_model." + key.removeprefix("text_model.")] = value
     kept = {key: value for key, value in tensors.items() if vae or not key.startswith("first_stage_model.")}
     save_file(kept | (further or {}), path, metadata)
+
+
+_JOINT_ENDS = {
+    "pos_embed.proj": "x_embedder.proj", "pos_embed.pos_embed": "pos_embed", "context_embedder": "context_embedder", "proj_out": "final_layer.linear",
+    "time_text_embed.timestep_embedder.linear_1": "t_embedder.mlp.0", "time_text_embed.timestep_embedder.linear_2": "t_embedder.mlp.2",
+    "time_text_embed.text_embedder.linear_1": "y_embedder.mlp.0", "time_text_embed.text_embedder.linear_2": "y_embedder.mlp.2",
+    "norm_out.linear": "final_layer.adaLN_modulation.1",
+}
+_JOINT_LAYER = {
+    "attn.to_out.0": "x_block.attn.proj", "attn2.to_out.0": "x_block.attn2.proj", "attn.to_add_out": "context_block.attn.proj",
+    "attn.norm_q": "x_block.attn.ln_q", "attn.norm_k": "x_block.attn.ln_k", "attn2.norm_q": "x_block.attn2.ln_q", "attn2.norm_k": "x_block.attn2.ln_k",
+    "attn.norm_added_q": "context_block.attn.ln_q", "attn.norm_added_k": "context_block.attn.ln_k", "norm1.linear": "x_block.adaLN_modulation.1",
+    "norm1_context.linear": "context_block.adaLN_modulation.1", "ff.net.0.proj": "x_block.mlp.fc1", "ff.net.2": "x_block.mlp.fc2",
+    "ff_context.net.0.proj": "context_block.mlp.fc1", "ff_context.net.2": "context_block.mlp.fc2",
+}
+
+
+def halves_exchanged(value):
+    return torch.cat(value.chunk(2)[::-1])
+
+
+def joint_tensors(network):
+    """SD3's transformer in its publisher's names, from those of diffusers."""
+    tensors, last = {}, max(int(key.split(".")[1]) for key in network if key.startswith("transformer_blocks."))
+    for key, value in network.items():
+        match = re.match(r"transformer_blocks\.(\d+)\.(.*)", key)
+        stem, kind = (match[2] if match else key).rpartition(".")[::2]
+        if not match:
+            name = "pos_embed" if key == "pos_embed.pos_embed" else f"{_JOINT_ENDS[stem]}.{kind}"
+            tensors[name] = halves_exchanged(value) if stem == "norm_out.linear" else value
+            continue
+        start = f"joint_blocks.{match[1]}."
+        projection = re.match(r"(attn2?)\.(to|add)_q(_proj)?$", stem)
+        if projection:
+            parts = [network[key.replace("_q", "_" + letter)] for letter in "qkv"]
+            side = "x_block" if projection[2] == "to" else "context_block"
+            tensors[f"{start}{side}.{projection[1]}.qkv.{kind}"] = torch.cat(parts)
+        elif stem in _JOINT_LAYER:
+            # The last block has scale and shift of the text in the other order.
+            swapped = stem == "norm1_context.linear" and int(match[1]) == last
+            tensors[f"{start}{_JOINT_LAYER[stem]}.{kind}"] = halves_exchanged(value) if swapped else value
+        else:
+            assert re.match(r"attn2?\.(to|add)_[kv](_proj)?$", stem), key
+    return tensors
+
+
+def joint_file(checkpoint, path):
+    """A checkpoint of SD3 or SD3.5 as a single file."""
+    tensors = {"model.diffusion_model." + key: value for key, value in joint_tensors(
+        load_file(checkpoint / "transformer" / "diffusion_pytorch_model.safetensors")).items()}
+    for key, value in load_file(checkpoint / "vae" / "diffusion_pytorch_model.safetensors").items():
+        linear = "attentions" in key and value.ndim == 2
+        tensors["first_stage_model." + vae_name(key)] = value[:, :, None, None].contiguous() if linear else value
+    for part, name in (("text_encoder", "clip_l"), ("text_encoder_2", "clip_g"), ("text_encoder_3", "t5xxl")):
+        folder = checkpoint / part
+        for key, value in (load_file(folder / "model.safetensors") if folder.exists() else {}).items():
+            bare = key if part == "text_encoder_3" or key.startswith(("text_model.", "text_projection.")) else "text_model." + key
+            tensors[f"text_encoders.{name}.transformer.{bare}"] = value
+    save_file(tensors, path)
+
+
+@pytest.mark.parametrize("family", ["sd3", "sd35"])
+def test_diffusers_reads_the_same_transformer(checkpoints, tmp_path, family):
+    """The single file that the engine's tests are made of has diffusers' own weights back."""
+    joint_file(checkpoints(family), tmp_path / "model.safetensors")
+    network = SD3Transformer2DModel.from_single_file(
+        str(tmp_path / "model.safetensors"), config=str(checkpoints(family)), subfolder="transformer", local_files_only=True)
+    expected = load_file(checkpoints(family) / "transformer" / "diffusion_pytorch_model.safetensors")
+    read = network.state_dict()
+    assert all(torch.equal(read[key].half(), value) for key, value in expected.items())
 
 
 def test_same_bundle(tmp_path):

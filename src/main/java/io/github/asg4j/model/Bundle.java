@@ -129,7 +129,9 @@ public final class Bundle implements AutoCloseable {
             }
             for (int i = 0; i < empty.manifest.textEncoders().size(); i++) {
                 String tokenizer = empty.manifest.textEncoders().get(i).tokenizer();
-                checkpoint.requireTokenizer(i, empty.read(tokenizer));
+                if (checkpoint.has(checkpoint.textEncoders().get(i))) {
+                    checkpoint.requireTokenizer(i, empty.read(tokenizer));
+                }
             }
             Manifest manifest = empty.manifest.filled(checkpoint, files::weightBytes);
             return new Bundle(

@@ -87,12 +87,24 @@ public record Manifest(
 
     /**
      * The manifest of a template as that of a model whose weights lie elsewhere: graphs count with
-     * their weights.
+     * their weights. Rows of zeros take the place of a text encoder that the model leaves out.
      *
      * @param weights bytes of each graph's
      */
     Manifest filled(Checkpoint checkpoint, WeightBytes weights) throws IOException {
         Map<String, FileEntry> counted = new LinkedHashMap<>(files);
+        List<TextEncoder> encoders = new ArrayList<>();
+        int zeroTokens = conditioning.zeroTokens();
+        for (int i = 0; i < textEncoders.size(); i++) {
+            TextEncoder encoder = textEncoders.get(i);
+            if (checkpoint.has(checkpoint.textEncoders().get(i))) {
+                encoders.add(encoder);
+            } else {
+                counted.remove(encoder.file());
+                counted.remove(encoder.tokenizer());
+                zeroTokens += encoder.length();
+            }
+        }
         for (Map.Entry<String, FileEntry> file : counted.entrySet()) {
             if (file.getKey().endsWith(".onnx")) {
                 FileEntry entry = file.getValue();
@@ -108,15 +120,15 @@ public record Manifest(
                 checkpoint.name(),
                 licence,
                 madeBy,
-                said == null ? sized : sized.scaledBy(said.scaling()),
-                textEncoders,
+                said == null ? sized : sized.scaledBy(said.scaling(), said.shift()),
+                encoders,
                 denoiser.predicting(checkpoint.prediction()),
                 vae,
                 upscalers,
                 said == null
                         ? scheduler.predicting(checkpoint.prediction())
                         : new Scheduler(said.levels(), said.solver(), said.spacing()),
-                conditioning,
+                conditioning.withZeroTokens(zeroTokens),
                 defaults,
                 evaluation,
                 counted);
@@ -180,14 +192,14 @@ public record Manifest(
             int maxSize) {
         public static final int UNLIMITED = Integer.MAX_VALUE;
 
-        Latent scaledBy(double factor) {
+        Latent scaledBy(double factor, double offset) {
             return new Latent(
                     channels,
                     nativeHeight,
                     nativeWidth,
                     vaeFactor,
                     factor,
-                    shift,
+                    offset,
                     unetMultiple,
                     maxSize);
         }
@@ -396,7 +408,12 @@ public record Manifest(
             boolean pooled,
             boolean emptyNegativeIsZero,
             int hiddenWidth,
-            int zeroTokens) {}
+            int zeroTokens) {
+
+        private Conditioning withZeroTokens(int tokens) {
+            return new Conditioning(timeIds, pooled, emptyNegativeIsZero, hiddenWidth, tokens);
+        }
+    }
 
     /**
      * @param steps denoising steps

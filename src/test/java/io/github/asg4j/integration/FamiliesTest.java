@@ -40,7 +40,7 @@ import java.util.Set;
 import java.util.stream.Stream;
 
 /**
- * The four families on small checkpoints with random weights, of the published build
+ * The families on small checkpoints with random weights, of the published build
  * (onnx-export/tests/family_goldens.py): against what the pipelines of diffusers make of the same
  * prompt and noise, and through every method.
  */
@@ -64,7 +64,7 @@ class FamiliesTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"sd15", "sd21", "sdxl", "sd3"})
+    @ValueSource(strings = {"sd15", "sd21", "sdxl", "sd3", "sd35"})
     void drawsWhatThePipelineOfDiffusersDraws(String family) throws IOException {
         Path golden = FAMILIES.resolve("goldens").resolve(family);
         JsonNode s = new ObjectMapper().readTree(golden.resolve("settings.json").toFile());

@@ -51,13 +51,15 @@ import java.util.Random;
 import java.util.Set;
 
 /**
- * A small single file of Stable Diffusion 1.x's build, filled into its template, against the bundle
- * that was exported of the same weights (onnx-export/tests/checkpoint_resources.py).
+ * Small single files of Stable Diffusion 1.x's and 3.5's build, filled into their templates, against the
+ * bundles that were exported of the same weights (onnx-export/tests/checkpoint_resources.py).
  */
 class CheckpointBundleTest {
     private static final Path FILE = Path.of("src/test/resources/checkpoint/sd15.safetensors");
     private static final Path TINY = Path.of("src/test/resources/tiny");
     private static final Path EXPORTED = Path.of("src/test/resources/families/sd15");
+    private static final Path SD35 = Path.of("src/test/resources/checkpoint/sd35.safetensors");
+    private static final int SMALL_BLOCKS = 6;
     private static final int BATCH = 2;
     private static final int CELLS = 16;
     private static final int TOKENS = 77;
@@ -90,6 +92,25 @@ class CheckpointBundleTest {
                 vae,
                 new VerifiedFiles(null),
                 false);
+    }
+
+    /** A file of SD3.5's build, with whatever of its networks it holds. */
+    private static Bundle filled35(Path file, Set<Part> parts) {
+        Recognition known =
+                new Recognition(
+                        Family.SD35_MEDIUM, parts, "flow", false, 16, false, SMALL_BLOCKS);
+        return Bundle.filled(
+                Checkpoint.openAs(file, known, null),
+                "checkpoint/templates/sd35/",
+                null,
+                new VerifiedFiles(null),
+                false);
+    }
+
+    private static Set<Part> parts35() {
+        Set<Part> parts = EnumSet.of(Part.TRANSFORMER, Part.VAE);
+        parts.addAll(Family.SD35_MEDIUM.textEncoders());
+        return parts;
     }
 
     /** The small file's autoencoder in a file of its own, whose pictures are brighter. */
@@ -202,14 +223,21 @@ class CheckpointBundleTest {
 
     @ParameterizedTest
     @CsvSource({
-        "text_encoder.onnx, last_hidden_state",
-        "denoiser.onnx, noise",
-        "vae_decoder.onnx, image"
+        "sd15, text_encoder.onnx, last_hidden_state",
+        "sd15, denoiser.onnx, noise",
+        "sd15, vae_decoder.onnx, image",
+        "sd35, text_encoder.onnx, penultimate_hidden_state",
+        "sd35, text_encoder_2.onnx, text_embeds",
+        "sd35, text_encoder_3.onnx, last_hidden_state",
+        "sd35, denoiser.onnx, noise",
+        "sd35, vae_decoder.onnx, image"
     })
-    void networksComputeWhatThoseOfTheExportedBundleDo(String graph, String output) {
-        Bundle exported = Bundle.openFolder(EXPORTED, new VerifiedFiles(null), false);
+    void networksComputeWhatThoseOfTheExportedBundleDo(
+            String family, String graph, String output) {
+        Path bundle = EXPORTED.resolveSibling(family);
+        Bundle exported = Bundle.openFolder(bundle, new VerifiedFiles(null), false);
         try (Memory memory = new Memory("test");
-                Bundle filled = filled();
+                Bundle filled = family.equals("sd35") ? filled35(SD35, parts35()) : filled();
                 OrtSession expected = LoadedModel.session(exported, graph, Place.cpu(1));
                 OrtSession actual = LoadedModel.session(filled, graph, Place.cpu(1))) {
             String shown = expected.outputs().containsKey(output) ? output : null;
@@ -223,6 +251,38 @@ class CheckpointBundleTest {
                 worst = Math.max(worst, Math.abs((double) e[i] - a[i]));
             }
             assertTrue(worst <= 1e-5 * largest, "differs by " + worst + " of " + largest);
+        }
+    }
+
+    /** Rows of zeros take T5's place, and neither its graph nor its tokenizer is asked for. */
+    @Test
+    void aFileWithoutT5DrawsWithZerosInItsPlace() {
+        Bundle exported =
+                Bundle.openFolder(
+                        EXPORTED.resolveSibling("sd35"), new VerifiedFiles(null), false);
+        SafeTensorsFile without = new SafeTensorsFile();
+        try (SafeTensors whole = SafeTensors.open(SD35)) {
+            whole.tensors()
+                    .forEach(
+                            (name, tensor) -> {
+                                if (!name.startsWith("text_encoders.t5xxl.")) {
+                                    byte[] bytes = tensor.data().toArray(ValueLayout.JAVA_BYTE);
+                                    without.tensor(name, "F16", tensor.shape(), bytes);
+                                }
+                            });
+        }
+        Set<Part> parts = parts35();
+        parts.remove(Part.TEXT_ENCODER_3);
+        try (Bundle filled = filled35(without.write(temp.resolve("small.safetensors")), parts)) {
+            Manifest manifest = filled.manifest();
+            assertEquals(2, manifest.textEncoders().size());
+            assertEquals(256, manifest.conditioning().zeroTokens());
+            assertEquals(64, manifest.conditioning().hiddenWidth());
+            assertFalse(manifest.files().containsKey("text_encoder_3.onnx"));
+            assertFalse(manifest.files().containsKey("tokenizer_3.json"));
+            assertEquals(exported.manifest().latent(), manifest.latent());
+            assertEquals(exported.manifest().scheduler(), manifest.scheduler());
+            assertEquals("flow", manifest.denoiser().prediction());
         }
     }
 

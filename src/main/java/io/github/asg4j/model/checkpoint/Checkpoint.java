@@ -29,11 +29,9 @@ import java.util.stream.Collectors;
  * closed.
  */
 public final class Checkpoint implements AutoCloseable {
-    /** Channels of the latents of all models that there is a template of. */
-    private static final int LATENT_CHANNELS = 4;
-
     /** Families that the jar has templates of. */
-    private static final Set<Family> DRAWABLE = Set.of(Family.SD1, Family.SD2, Family.SDXL);
+    private static final Set<Family> DRAWABLE =
+            EnumSet.complementOf(EnumSet.of(Family.SDXL_REFINER));
 
     private final Path path;
     private Recognition recognition;
@@ -59,9 +57,10 @@ public final class Checkpoint implements AutoCloseable {
      * What the files beside the weights say, where there are some.
      *
      * @param scaling factor of the latents
+     * @param shift of the latents
      */
     public record Settings(
-            NoiseLevels.Betas levels, Solver solver, Spacing spacing, double scaling) {}
+            NoiseLevels levels, Solver solver, Spacing spacing, double scaling, double shift) {}
 
     /** Whether a place is a folder that {@link #open} opens. */
     public static boolean isFolder(Path place) {
@@ -122,7 +121,7 @@ public final class Checkpoint implements AutoCloseable {
             if (vae != null) {
                 SafeTensors other = SafeTensors.open(vae);
                 files.add(other);
-                networks.put(Part.VAE, StoredNetwork.vae(other, LATENT_CHANNELS));
+                networks.put(Part.VAE, StoredNetwork.vae(other, found.family().latentChannels()));
             }
             return new Checkpoint(path, found, networks, files);
         } catch (RuntimeException e) {
@@ -133,7 +132,10 @@ public final class Checkpoint implements AutoCloseable {
 
     private static Checkpoint openFolder(Path folder, @Nullable Path vae) {
         Checkpoint checkpoint =
-                openFolderAs(folder, vae, unet -> Recognition.ofFolder(folder.toString(), unet));
+                openFolderAs(
+                        folder,
+                        vae,
+                        denoiser -> Recognition.ofFolder(folder.toString(), denoiser));
         try {
             Recognition found = checkpoint.recognition;
             requireDrawable(folder, found, checkpoint.networks.keySet());
@@ -148,7 +150,8 @@ public final class Checkpoint implements AutoCloseable {
                             scheduler.levels(),
                             scheduler.solver(),
                             scheduler.spacing(),
-                            DiffusersFolder.scaling(folder));
+                            DiffusersFolder.scaling(folder),
+                            DiffusersFolder.shift(folder, found.family()));
             if (!scheduler.replaced().isEmpty()) {
                 System.getLogger(Checkpoint.class.getName())
                         .log(
@@ -169,7 +172,7 @@ public final class Checkpoint implements AutoCloseable {
     /**
      * Opens a folder's weights as those of a model that is known already.
      *
-     * @param recognition of the UNet's tensors
+     * @param recognition of the denoiser's tensors
      */
     static Checkpoint openFolderAs(
             Path folder,
@@ -179,13 +182,13 @@ public final class Checkpoint implements AutoCloseable {
         List<SafeTensors> files = new ArrayList<>(opened.files());
         try {
             Map<Part, StoredNetwork> networks = new EnumMap<>(opened.networks());
-            StoredNetwork unet = Objects.requireNonNull(networks.get(Part.UNET));
+            Recognition found = recognition.apply(opened.denoiser().tensors());
             if (vae != null) {
                 SafeTensors other = SafeTensors.open(vae);
                 files.add(other);
-                networks.put(Part.VAE, StoredNetwork.vae(other, LATENT_CHANNELS));
+                networks.put(Part.VAE, StoredNetwork.vae(other, found.family().latentChannels()));
             }
-            return new Checkpoint(folder, recognition.apply(unet.tensors()), networks, files);
+            return new Checkpoint(folder, found, networks, files);
         } catch (RuntimeException e) {
             files.forEach(SafeTensors::close);
             throw e;
@@ -211,10 +214,10 @@ public final class Checkpoint implements AutoCloseable {
                             EnumSet.of(Part.VAE),
                             "epsilon",
                             false,
-                            LATENT_CHANNELS,
+                            Family.SD1.latentChannels(),
                             false,
                             0);
-            StoredNetwork vae = StoredNetwork.vae(file, LATENT_CHANNELS);
+            StoredNetwork vae = StoredNetwork.vae(file, Family.SD1.latentChannels());
             return new Checkpoint(path, alone, Map.of(Part.VAE, vae), List.of(file));
         } catch (RuntimeException e) {
             file.close();
@@ -252,6 +255,16 @@ public final class Checkpoint implements AutoCloseable {
             String name = encoder == 0 ? "tokenizer" : "tokenizer_" + (encoder + 1);
             FolderTokenizer.require(path.resolve(name), template);
         }
+    }
+
+    /** Whether a network's weights are there: those of {@link Family#optional} ones may not be. */
+    public boolean has(Part part) {
+        return networks.containsKey(part);
+    }
+
+    /** Text encoders of its architecture in the order of the template's. */
+    public List<Part> textEncoders() {
+        return recognition.family().textEncoders();
     }
 
     /** All files that weights are read from. */
@@ -297,7 +310,7 @@ public final class Checkpoint implements AutoCloseable {
     /** Latent cells of its native height and width where they are not the template's; else 0. */
     public int nativeCells() {
         if (settings != null) {
-            return DiffusersFolder.nativeCells(path);
+            return DiffusersFolder.nativeCells(path, recognition.family().denoiser());
         }
         // SD 2.1-base was trained at 512 pixels, SD 2.1, which predicts v, at 768.
         return recognition.family() == Family.SD2 && prediction().equals("epsilon") ? 64 : 0;
@@ -353,6 +366,7 @@ public final class Checkpoint implements AutoCloseable {
         }
         Set<Part> needed = EnumSet.copyOf(found.family().textEncoders());
         needed.add(Part.VAE);
+        needed.removeAll(found.family().optional());
         needed.removeAll(given);
         if (!needed.isEmpty()) {
             throw new BadBundleException(

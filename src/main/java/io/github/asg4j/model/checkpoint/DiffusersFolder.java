@@ -12,6 +12,7 @@ import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Set;
 import java.util.stream.Stream;
 
@@ -27,14 +28,20 @@ final class DiffusersFolder {
     private static final String CONFIG = "config.json";
     private static final String END = ".safetensors";
 
-    /** Pipelines whose networks there are templates of. */
+    private static final List<Part> ONE = List.of(Part.TEXT_ENCODER);
+    private static final List<Part> TWO = List.of(Part.TEXT_ENCODER, Part.TEXT_ENCODER_2);
+    private static final List<Part> THREE =
+            List.of(Part.TEXT_ENCODER, Part.TEXT_ENCODER_2, Part.TEXT_ENCODER_3);
+
+    /** Text encoders of the pipelines whose networks there are templates of. */
     private static final Map<String, List<Part>> PIPELINES =
             Map.of(
-                    "StableDiffusionPipeline", List.of(Part.TEXT_ENCODER),
-                    "StableDiffusionImg2ImgPipeline", List.of(Part.TEXT_ENCODER),
-                    "StableDiffusionXLPipeline", List.of(Part.TEXT_ENCODER, Part.TEXT_ENCODER_2),
-                    "StableDiffusionXLImg2ImgPipeline",
-                            List.of(Part.TEXT_ENCODER, Part.TEXT_ENCODER_2));
+                    "StableDiffusionPipeline", ONE,
+                    "StableDiffusionImg2ImgPipeline", ONE,
+                    "StableDiffusionXLPipeline", TWO,
+                    "StableDiffusionXLImg2ImgPipeline", TWO,
+                    "StableDiffusion3Pipeline", THREE,
+                    "StableDiffusion3Img2ImgPipeline", THREE);
 
     private final Path folder;
     private final List<SafeTensors> files = new ArrayList<>();
@@ -45,7 +52,12 @@ final class DiffusersFolder {
     }
 
     /** Its networks, whose files the caller closes. */
-    record Opened(Map<Part, StoredNetwork> networks, List<SafeTensors> files) {}
+    record Opened(Map<Part, StoredNetwork> networks, List<SafeTensors> files) {
+        StoredNetwork denoiser() {
+            StoredNetwork unet = networks.get(Part.UNET);
+            return unet == null ? Objects.requireNonNull(networks.get(Part.TRANSFORMER)) : unet;
+        }
+    }
 
     /** Whether a folder is one. */
     static boolean is(Path folder) {
@@ -68,20 +80,20 @@ final class DiffusersFolder {
                             + " is of a "
                             + pipeline
                             + ", for which this release has no template; it has those of "
-                            + PIPELINES.keySet().stream().sorted().toList()
-                            + (pipeline.startsWith("StableDiffusion3")
-                                    ? ". SD3 medium can be exported as a bundle: asg4j-export"
-                                            + " model FOLDER --out BUNDLE"
-                                    : ""));
+                            + PIPELINES.keySet().stream().sorted().toList());
         }
-        if (text.size() > 1
+        boolean transformer = text.size() == THREE.size();
+        if (text.size() == TWO.size()
                 && !Boolean.TRUE.equals(index.get("force_zeros_for_empty_prompt", true))) {
             throw index.refused("force_zeros_for_empty_prompt", "true");
         }
         DiffusersFolder opened = new DiffusersFolder(folder);
         try {
             Set<Part> parts = new LinkedHashSet<>(text);
-            parts.add(Part.UNET);
+            if (transformer && isLeftOut(index, Part.TEXT_ENCODER_3)) {
+                parts.remove(Part.TEXT_ENCODER_3);
+            }
+            parts.add(transformer ? Part.TRANSFORMER : Part.UNET);
             if (withVae) {
                 parts.add(Part.VAE);
             }
@@ -91,6 +103,12 @@ final class DiffusersFolder {
             opened.files.forEach(SafeTensors::close);
             throw e;
         }
+    }
+
+    /** Whether a pipeline was saved without a network: its entry is null, or a pair of them. */
+    private static boolean isLeftOut(FolderJson index, Part part) {
+        Object entry = index.get(part.folder(), null);
+        return entry == null || (entry instanceof List<?> pair && pair.contains(null));
     }
 
     private void open(Part part) {
@@ -182,16 +200,27 @@ final class DiffusersFolder {
 
     /** The factor of its latents. */
     static double scaling(Path folder) {
-        FolderJson config = FolderJson.read(folder.resolve(Part.VAE.folder()).resolve(CONFIG));
-        if (config.get("shift_factor", null) instanceof Double shift && shift != 0) {
-            throw config.refused("shift_factor", "null or 0");
-        }
-        return config.number("scaling_factor", 0.18215);
+        return vae(folder).number("scaling_factor", 0.18215);
     }
 
-    /** Latent cells of the height and width that its UNet was trained for; 0: it does not say. */
-    static int nativeCells(Path folder) {
-        FolderJson config = FolderJson.read(folder.resolve(Part.UNET.folder()).resolve(CONFIG));
+    /** What is added to its latents behind the factor. */
+    static double shift(Path folder, Family family) {
+        FolderJson config = vae(folder);
+        boolean none = config.get("shift_factor", null) == null;
+        double shift = none ? 0 : config.number("shift_factor", 0);
+        if (shift != 0 && family.denoiser() != Part.TRANSFORMER) {
+            throw config.refused("shift_factor", "null or 0");
+        }
+        return shift;
+    }
+
+    private static FolderJson vae(Path folder) {
+        return FolderJson.read(folder.resolve(Part.VAE.folder()).resolve(CONFIG));
+    }
+
+    /** Latent cells of the height and width that its denoiser was trained for; 0: it does not say. */
+    static int nativeCells(Path folder, Part denoiser) {
+        FolderJson config = FolderJson.read(folder.resolve(denoiser.folder()).resolve(CONFIG));
         return config.get("sample_size", null) instanceof Double cells ? cells.intValue() : 0;
     }
 }

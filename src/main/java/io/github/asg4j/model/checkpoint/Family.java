@@ -48,6 +48,16 @@ public enum Family {
         };
     }
 
+    /** Channels of its latents. */
+    int latentChannels() {
+        return singleFile == Layout.SD3 ? 16 : 4;
+    }
+
+    /** Text encoders without which it draws too: rows of zeros take their place. */
+    public List<Part> optional() {
+        return singleFile == Layout.SD3 ? List.of(Part.TEXT_ENCODER_3) : List.of();
+    }
+
     /** Its denoiser: a transformer or a UNet. */
     public Part denoiser() {
         return singleFile == Layout.SD3 ? Part.TRANSFORMER : Part.UNET;

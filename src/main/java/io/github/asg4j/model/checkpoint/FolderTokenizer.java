@@ -9,6 +9,7 @@ import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Map;
 
 /** The tokenizer of a text encoder in a diffusers folder, which has to be the template's. */
@@ -31,6 +32,11 @@ final class FolderTokenizer {
                             new String(template, StandardCharsets.UTF_8));
         } catch (IOException e) {
             throw new IllegalStateException("the template's tokenizer", e);
+        }
+        if (ours.get("model", null) instanceof Map<?, ?> model
+                && model.get("vocab") instanceof List<?> pieces) {
+            requirePieces(folder, pieces);
+            return;
         }
         Map<?, ?> vocabulary = vocabulary(ours);
         Path words = folder.resolve("vocab.json");
@@ -60,6 +66,29 @@ final class FolderTokenizer {
                             + " folder: asg4j-export model FOLDER --out BUNDLE");
         }
         requirePadding(folder, ours, vocabulary);
+    }
+
+    /** T5's: pieces with their logarithmic shares, and padding that all published models have. */
+    private static void requirePieces(Path folder, List<?> pieces) {
+        Path whole = folder.resolve("tokenizer.json");
+        if (!Files.isRegularFile(whole)) {
+            return;
+        }
+        List<?> theirs =
+                FolderJson.read(whole).get("model", null) instanceof Map<?, ?> model
+                                && model.get("vocab") instanceof List<?> found
+                        ? found
+                        : List.of();
+        if (!theirs.equals(pieces)) {
+            throw new BadBundleException(
+                    folder
+                            + " has another vocabulary than the published models: "
+                            + theirs.size()
+                            + " pieces, "
+                            + pieces.size()
+                            + " are known; export the folder: asg4j-export model FOLDER --out"
+                            + " BUNDLE");
+        }
     }
 
     private static void requirePadding(Path folder, FolderJson ours, Map<?, ?> vocabulary) {

@@ -40,6 +40,20 @@ final class NetworkConfig {
 
     private static final Map<String, Object> TEXT = Map.of("layer_norm_eps", 1e-5);
 
+    private static final Map<String, Object> TRANSFORMER =
+            Map.of("patch_size", 2.0, "attention_head_dim", 64.0);
+
+    private static final Map<String, Object> T5 =
+            Map.of(
+                    "d_kv", 64.0,
+                    "num_heads", 64.0,
+                    "feed_forward_proj", "gated-gelu",
+                    "dense_act_fn", "gelu_new",
+                    "is_gated_act", true,
+                    "relative_attention_num_buckets", 32.0,
+                    "relative_attention_max_distance", 128.0,
+                    "layer_norm_epsilon", 1e-6);
+
     /** Options that show in the shapes of weights, or change nothing that is drawn. */
     private static final Set<String> FREE =
             Set.of(
@@ -69,7 +83,24 @@ final class NetworkConfig {
                     "shift_factor",
                     "use_quant_conv",
                     "use_post_quant_conv",
+                    // of transformers
+                    "num_layers",
+                    "joint_attention_dim",
+                    "caption_projection_dim",
+                    "pooled_projection_dim",
+                    "pos_embed_max_size",
+                    "dual_attention_layers",
                     // of text encoders
+                    "d_model",
+                    "d_ff",
+                    "num_decoder_layers",
+                    "is_encoder_decoder",
+                    "use_cache",
+                    "tie_word_embeddings",
+                    "output_past",
+                    "classifier_dropout",
+                    "dropout_rate",
+                    "decoder_start_token_id",
                     "architectures",
                     "model_type",
                     "torch_dtype",
@@ -111,6 +142,19 @@ final class NetworkConfig {
                                                     ? List.of(5.0, 10.0, 20.0, 20.0)
                                                     : 8.0,
                                             8.0));
+            case TRANSFORMER -> {
+                boolean normalised = family != Family.SD3_MEDIUM;
+                double heads = family == Family.SD35_LARGE ? 38 : 24;
+                Special head = new Special(heads, 18.0);
+                // SD3's has no qk_norm: an option that is not known has to be off.
+                yield normalised
+                        ? Map.of(
+                                "num_attention_heads",
+                                head,
+                                "qk_norm",
+                                new Special("rms_norm", null))
+                        : Map.of("num_attention_heads", head);
+            }
             case TEXT_ENCODER, TEXT_ENCODER_2 -> {
                 boolean openClip = big || family == Family.SD2;
                 yield Map.of(
@@ -142,6 +186,8 @@ final class NetworkConfig {
         Map<Part, Map<String, Object>> common = new EnumMap<>(Part.class);
         common.put(Part.UNET, UNET);
         common.put(Part.VAE, VAE);
+        common.put(Part.TRANSFORMER, TRANSFORMER);
+        common.put(Part.TEXT_ENCODER_3, T5);
         Map<String, Object> usual = common.getOrDefault(part, TEXT);
         config.values()
                 .forEach(

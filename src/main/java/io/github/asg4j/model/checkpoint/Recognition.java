@@ -84,7 +84,11 @@ public record Recognition(
             throw new BadBundleException(file + " " + other(shapes));
         }
         int blocks = jointBlocks(prefix, shapes);
-        Family family = blocks > 0 ? transformer(file, prefix, shapes, blocks) : unet(file, shapes);
+        String second = prefix + "joint_blocks.0.x_block.attn2.qkv.weight";
+        Family family =
+                blocks > 0
+                        ? transformer(file, blocks, shapes.containsKey(second))
+                        : unet(file, shapes);
         EnumSet<Part> parts = EnumSet.of(family.denoiser());
         if (has(shapes, "first_stage_model.decoder.conv_in.weight", "vae.decoder.conv_in.weight")) {
             parts.add(Part.VAE);
@@ -110,14 +114,17 @@ public record Recognition(
     }
 
     /**
-     * Recognises the UNet of a diffusers folder, whose scheduler says what it predicts.
+     * Recognises the denoiser of a diffusers folder, whose scheduler says what it predicts.
      *
      * @param folder its name, for messages
-     * @param unet its tensors
+     * @param denoiser its tensors
      */
-    static Recognition ofFolder(String folder, Map<String, Tensor> unet) {
+    static Recognition ofFolder(String folder, Map<String, Tensor> denoiser) {
         Map<String, List<Long>> shapes = new TreeMap<>();
-        unet.forEach((name, tensor) -> shapes.put(name, tensor.shape()));
+        denoiser.forEach((name, tensor) -> shapes.put(name, tensor.shape()));
+        if (shapes.containsKey("transformer_blocks.0.attn.to_q.weight")) {
+            return ofTransformer(folder, shapes);
+        }
         List<Long> first = shapes.getOrDefault("conv_in.weight", List.of());
         Family family = unet(folder, shapes);
         EnumSet<Part> parts = EnumSet.of(Part.UNET, Part.VAE);
@@ -130,6 +137,17 @@ public record Recognition(
                 first.size() == 4 ? Math.toIntExact(first.get(1)) : 0,
                 shapes.containsKey("time_embedding.cond_proj.weight"),
                 0);
+    }
+
+    private static Recognition ofTransformer(String folder, Map<String, List<Long>> shapes) {
+        int blocks = count(shapes, "transformer_blocks.", ".attn.to_q.weight");
+        String second = "transformer_blocks.0.attn2.to_q.weight";
+        Family family = transformer(folder, blocks, shapes.containsKey(second));
+        EnumSet<Part> parts = EnumSet.of(Part.TRANSFORMER, Part.VAE);
+        parts.addAll(family.textEncoders());
+        List<Long> first = shapes.getOrDefault("pos_embed.proj.weight", List.of());
+        int channels = first.size() == 4 ? Math.toIntExact(first.get(1)) : 0;
+        return new Recognition(family, parts, null, false, channels, false, blocks);
     }
 
     /** The same with what the denoiser predicts. */
@@ -156,8 +174,13 @@ public record Recognition(
     }
 
     private static int jointBlocks(String prefix, Map<String, List<Long>> shapes) {
+        return count(shapes, prefix + "joint_blocks.", ".x_block.attn.qkv.weight");
+    }
+
+    /** Blocks that have a weight, numbered from 0. */
+    private static int count(Map<String, List<Long>> shapes, String start, String end) {
         int blocks = 0;
-        while (shapes.containsKey(prefix + "joint_blocks." + blocks + ".x_block.attn.qkv.weight")) {
+        while (shapes.containsKey(start + blocks + end)) {
             blocks++;
         }
         return blocks;
@@ -186,14 +209,15 @@ public record Recognition(
         };
     }
 
-    private static Family transformer(
-            String file, String prefix, Map<String, List<Long>> shapes, int blocks) {
+    /**
+     * @param second whether its first block attends a second time, over the image alone
+     */
+    private static Family transformer(String file, int blocks, boolean second) {
         if (blocks == SD35_LARGE_BLOCKS) {
             return Family.SD35_LARGE;
         }
         if (blocks == SD3_MEDIUM_BLOCKS) {
-            String second = prefix + "joint_blocks.0.x_block.attn2.qkv.weight";
-            return shapes.containsKey(second) ? Family.SD35_MEDIUM : Family.SD3_MEDIUM;
+            return second ? Family.SD35_MEDIUM : Family.SD3_MEDIUM;
         }
         throw new BadBundleException(
                 file

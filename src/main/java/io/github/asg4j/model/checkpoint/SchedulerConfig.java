@@ -18,12 +18,12 @@ import java.util.TreeMap;
  * its noise levels to the nearest one that it has. Every option that changes the levels or the steps is
  * honoured or refused; what is left out has the class's own default.
  *
- * @param prediction "epsilon" or "v"
+ * @param prediction "epsilon", "v" or "flow"
  * @param replaced the class whose place {@code solver} takes; empty: the solver is its own
  */
 record SchedulerConfig(
         String prediction,
-        NoiseLevels.Betas levels,
+        NoiseLevels levels,
         Solver solver,
         Spacing spacing,
         String replaced) {
@@ -32,6 +32,11 @@ record SchedulerConfig(
     private static final String DPMPP_2M = "dpmpp_2m";
 
     private static final String UNIPC = "UniPCMultistepScheduler";
+    private static final String FLOW_EULER = "FlowMatchEulerDiscreteScheduler";
+
+    /** Options of a flow's scheduler that count where its shift depends on the size, which is refused. */
+    private static final Set<String> OF_DYNAMIC_SHIFT =
+            Set.of("base_shift", "max_shift", "base_image_seq_len", "max_image_seq_len");
 
     /** Classes that the engine has itself, and the engine's name. */
     private static final Map<String, String> OWN =
@@ -159,10 +164,14 @@ record SchedulerConfig(
      */
     static SchedulerConfig of(FolderJson config) {
         String name = config.text("_class_name", "");
+        if (name.equals(FLOW_EULER)) {
+            return flow(config);
+        }
         String solver = OWN.getOrDefault(name, OTHERS.getOrDefault(name, ""));
         if (solver.isEmpty()) {
             TreeMap<String, String> known = new TreeMap<>(OWN);
             known.putAll(OTHERS);
+            known.put(FLOW_EULER, "");
             throw config.refused("_class_name", "one of " + known.keySet());
         }
         config.values().forEach((option, value) -> requireKnown(config, option));
@@ -215,6 +224,23 @@ record SchedulerConfig(
                                         .allMatch(e -> has(config, e.getKey(), e.getValue())));
         return new SchedulerConfig(
                 prediction, levels, solver(solver, spacing, config), spacing, own ? "" : name);
+    }
+
+    /** That of SD3, whose network predicts a flow. */
+    private static SchedulerConfig flow(FolderJson config) {
+        config.values().keySet().stream()
+                .filter(option -> !option.equals("shift") && !OF_DYNAMIC_SHIFT.contains(option))
+                .forEach(option -> requireKnown(config, option));
+        for (String sigmas : List.of("karras", "exponential", "beta")) {
+            require(config, "use_" + sigmas + "_sigmas", false);
+        }
+        double shift = config.number("shift", 1);
+        if (!(shift >= 0.001 && shift <= 1000)) {
+            throw config.refused("shift", "a number from 0.001 to 1000");
+        }
+        int train = whole(config, "num_train_timesteps", 1000, 2, 100_000);
+        NoiseLevels levels = new NoiseLevels.Flow(train, shift);
+        return new SchedulerConfig("flow", levels, Solver.FLOW_EULER, Spacing.LINSPACE, "");
     }
 
     /** The solver by its name, as far as spacing and options do not make it another. */

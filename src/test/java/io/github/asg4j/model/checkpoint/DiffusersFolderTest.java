@@ -139,7 +139,6 @@ class DiffusersFolderTest {
 
     @ParameterizedTest
     @CsvSource({
-        "StableDiffusion3Pipeline, can be exported as a bundle",
         "FluxPipeline, no template; it has those of",
         "StableDiffusionInpaintPipeline, no template",
         "LatentConsistencyModelPipeline, no template"
@@ -148,6 +147,28 @@ class DiffusersFolderTest {
         String refused = refusal(folder(pipeline));
         assertTrue(refused.contains("is of a " + pipeline), refused);
         assertTrue(refused.contains(message), refused);
+    }
+
+    /** T5 may be left out, as diffusers saves it; the others may not. */
+    @ParameterizedTest
+    @CsvSource(
+            delimiter = '|',
+            value = {
+                "\"text_encoder_3\": [null, null] | transformer has no diffusion_pytorch_model",
+                "\"text_encoder_3\": null | transformer has no diffusion_pytorch_model",
+                "\"text_encoder_3\": [\"transformers\", \"T5EncoderModel\"] | text_encoder_3 has no"
+            })
+    void aFolderOfStableDiffusion3IsOpenedWithWhatItsIndexNames(String t5, String missing)
+            throws IOException {
+        for (String part : List.of("text_encoder", "text_encoder_2")) {
+            Files.createDirectories(temp.resolve(part));
+            new SafeTensorsFile().write(temp.resolve(part).resolve("model.safetensors"));
+        }
+        Files.writeString(
+                temp.resolve("model_index.json"),
+                "{\"_class_name\": \"StableDiffusion3Pipeline\", " + t5 + "}");
+        String refused = refusal(temp);
+        assertTrue(refused.contains(missing), refused);
     }
 
     @Test
@@ -191,6 +212,20 @@ class DiffusersFolderTest {
                 "SD2 | TEXT_ENCODER | 'hidden_act': 'quick_gelu', 'num_attention_heads': 16,"
                         + " 'num_hidden_layers': 23 | hidden_act is \"quick_gelu\", supported is"
                         + " \"gelu\"",
+                "SD3_MEDIUM | TRANSFORMER | 'patch_size': 2, 'num_attention_heads': 24, 'num_layers': 24,"
+                        + " 'pos_embed_max_size': 192 | ",
+                "SD35_MEDIUM | TRANSFORMER | 'num_attention_heads': 24, 'qk_norm': 'rms_norm',"
+                        + " 'dual_attention_layers': [0, 1] | ",
+                "SD35_LARGE | TRANSFORMER | 'num_attention_heads': 38, 'qk_norm': 'rms_norm' | ",
+                "SD3_MEDIUM | TRANSFORMER | 'num_attention_heads': 24, 'qk_norm': 'rms_norm' |"
+                        + " qk_norm is \"rms_norm\", supported is null or false",
+                "SD35_LARGE | TRANSFORMER | 'num_attention_heads': 24, 'qk_norm': 'rms_norm' |"
+                        + " num_attention_heads is 24, supported is 38",
+                "SD35_MEDIUM | TRANSFORMER | 'num_attention_heads': 24, 'patch_size': 4, 'qk_norm':"
+                        + " 'rms_norm' | patch_size is 4, supported is 2",
+                "SD3_MEDIUM | TEXT_ENCODER_3 | 'd_kv': 64, 'num_heads': 64, 'feed_forward_proj':"
+                        + " 'gated-gelu', 'num_layers': 24, 'd_model': 4096 | ",
+                "SD3_MEDIUM | TEXT_ENCODER_3 | 'num_heads': 32 | num_heads is 32, supported is 64",
                 "SDXL | VAE | 'scaling_factor': 0.13025, 'force_upcast': true | ",
                 "SDXL | VAE | 'latents_mean': [0, 1] | latents_mean is [0.0, 1.0], supported is"
                         + " null"

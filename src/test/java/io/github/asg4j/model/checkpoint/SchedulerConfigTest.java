@@ -38,6 +38,10 @@ class SchedulerConfigTest {
         }
     }
 
+    private static NoiseLevels.Betas betas(SchedulerConfig config) {
+        return (NoiseLevels.Betas) config.levels();
+    }
+
     @Test
     void readsThePublishedOne() {
         SchedulerConfig config = read(SD15);
@@ -69,13 +73,13 @@ class SchedulerConfigTest {
         SchedulerConfig config = read("'_class_name': '" + name + "'");
         assertEquals(solver, config.solver());
         assertEquals(spacing, config.spacing());
-        assertEquals(start, config.levels().betaStart());
-        assertEquals(0, config.levels().stepsOffset());
+        assertEquals(start, betas(config).betaStart());
+        assertEquals(0, betas(config).stepsOffset());
         assertEquals(
                 spacing == Spacing.TRAILING || spacing == Spacing.DISTILLED
                         ? "scaled_linear"
                         : "linear",
-                config.levels().betaSchedule());
+                betas(config).betaSchedule());
         assertEquals(replaced, config.replaced());
     }
 
@@ -145,11 +149,38 @@ class SchedulerConfigTest {
     }
 
     @Test
+    void aFlowHasItsShift() throws IOException {
+        String flow = "'_class_name': 'FlowMatchEulerDiscreteScheduler', 'base_shift': 0.5";
+        SchedulerConfig config = read(flow + ", 'shift': 3.0, 'num_train_timesteps': 1000");
+        assertEquals("flow", config.prediction());
+        assertEquals(new NoiseLevels.Flow(1000, 3), config.levels());
+        assertEquals(Solver.FLOW_EULER, config.solver());
+        assertEquals(new NoiseLevels.Flow(1000, 1), read(flow).levels());
+    }
+
+    @ParameterizedTest
+    @CsvSource(
+            quoteCharacter = '#',
+            value = {
+                "'use_dynamic_shifting': true, use_dynamic_shifting",
+                "'use_karras_sigmas': true, use_karras_sigmas",
+                "'shift_terminal': 0.1, shift_terminal",
+                "'invert_sigmas': true, invert_sigmas",
+                "'stochastic_sampling': true, stochastic_sampling",
+                "'shift': 0, shift"
+            })
+    void whatAFlowHasOtherwiseIsRefused(String field, String option) {
+        String flow = "'_class_name': 'FlowMatchEulerDiscreteScheduler', " + field;
+        String message = assertThrows(BadBundleException.class, () -> read(flow)).getMessage();
+        assertTrue(message.contains(option + " is "), message);
+    }
+
+    @Test
     void karrasSigmasAreHonoured() {
         SchedulerConfig config = read(SD15 + ", 'use_karras_sigmas': true");
         assertEquals(Spacing.KARRAS, config.spacing());
         assertEquals(Solver.EULER, config.solver());
-        assertEquals("v", read(SD15 + ", 'prediction_type': 'v_prediction'").levels().prediction());
+        assertEquals("v", betas(read(SD15 + ", 'prediction_type': 'v_prediction'")).prediction());
     }
 
     @ParameterizedTest
