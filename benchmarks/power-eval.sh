@@ -11,17 +11,16 @@ run() { "$here/asg" eval --out "$folder" --seeds 4 --seed 5000 "$@" > /dev/null;
 interval="--guidance-interval 0.28..5.42" fast="--scheduler dpmpp_2m_karras --steps 25"
 
 run --sizes 256x256:200 --methods asg,relay
-run --sizes 256x256:200 --methods asg --no-default --setting "mask-key: --mask key" --setting "mask-own: --mask own"
-run --sizes 256x256:200 --methods asg --no-default --setting "interval: $interval" --setting "2m-25: $fast" \
-    --setting "interval-2m-25: $interval $fast"
+run --sizes 256x256:200 --methods asg --no-default --setting "2m-25: $fast" --setting "interval-2m-25: $interval $fast" \
+    --setting "interval: $interval"
+run --sizes 256x256:200 --methods relay --no-default --setting "interval: $interval"
 run --sizes 512x512:60 --methods relay,asg
+run --sizes 256x256:200 --methods asg --no-default --setting "mask-key: --mask key" --setting "mask-own: --mask own"
 run --sizes 256x256:200 --methods superres,cutdiffusion,scalecrafter,direct
-run --sizes 256x256:200 --methods relay --no-default --setting "interval: $interval" --setting "2m-20: --scheduler dpmpp_2m_karras --steps 20" \
-    --setting "frecas: --preset frecas" --setting "megafusion: --preset megafusion"
-run --sizes 512x512:60 --methods asg --no-default --setting "mask-key: --mask key" --setting "mask-own: --mask own"
+run --sizes 256x256:100 --methods relay --no-default --setting "frecas: --preset frecas" --setting "megafusion: --preset megafusion" \
+    --setting "rectifiedhr: --preset rectifiedhr" --setting "diffusehigh: --preset diffusehigh" --setting "hires-fix: --preset hires-fix"
 run --sizes 512x512:60 --methods superres,cutdiffusion
 run --sizes 256x256:50 --methods demofusion,multidiffusion
-run --sizes 256x256:100 --methods relay --no-default --setting "rectifiedhr: --preset rectifiedhr" \
-    --setting "diffusehigh: --preset diffusehigh" --setting "hires-fix: --preset hires-fix"
+run --sizes 512x512:60 --methods asg --no-default --setting "mask-key: --mask key" --setting "mask-own: --mask own"
 run --sizes 256x128:60,384x256:60,296x232:60 --methods asg,relay
 "$here/asg" eval --out "$folder" --measure-only
