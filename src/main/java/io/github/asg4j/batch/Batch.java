@@ -72,11 +72,20 @@ public final class Batch implements AutoCloseable {
     /**
      * Finds out what can be before an engine is opened, which takes long.
      *
-     * @throws BadRequestException if the input cannot be read, or its columns are not options, or there
-     *     is nothing to draw
+     * @throws BadRequestException if the input cannot be read, its columns are not options, no row can
+     *     have a prompt, or there is nothing to draw
      */
     public static void check(BatchOptions options) {
-        Input.rows(options.input()).close();
+        try (Input.Rows rows = Input.rows(options.input())) {
+            if (!rows.reader().mayGive("prompt")
+                    && options.defaults().stream().noneMatch(given -> given.is("prompt"))) {
+                throw new BadRequestException(
+                        "'"
+                                + options.input()
+                                + "' has no column \"prompt\": add one, or give all rows one with"
+                                + " --prompt");
+            }
+        }
         Variants.check(options);
     }
 

@@ -81,6 +81,11 @@ final class CsvRows implements RowReader {
     }
 
     @Override
+    public boolean mayGive(String option) {
+        return columns.stream().anyMatch(column -> column.name().equals(option));
+    }
+
+    @Override
     public @Nullable InputRow next() throws IOException {
         String[] cells = cells();
         return cells == null ? null : new InputRow(row++, () -> given(cells));

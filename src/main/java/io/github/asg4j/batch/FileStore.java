@@ -35,14 +35,14 @@ final class FileStore implements PictureStore {
     }
 
     /**
-     * Refuses a folder for a new batch that has files of such names: when it goes on, those without a
-     * record are deleted.
+     * Refuses a folder for a new batch that has such files: those with names of a batch's would be deleted
+     * when it goes on, and others make up a table with them, as those of Spark do.
      *
      * @throws BadRequestException naming one
      */
     static void checkNew(Path folder, FileFormat format) {
         try (DirectoryStream<Path> files =
-                Files.newDirectoryStream(folder, DIGITS + format.ending())) {
+                Files.newDirectoryStream(folder, "*" + format.ending())) {
             for (Path file : files) {
                 throw new BadRequestException(
                         "'" + file + "' is there already, of no batch: choose another folder");

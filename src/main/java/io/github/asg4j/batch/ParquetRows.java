@@ -52,9 +52,13 @@ final class ParquetRows implements RowReader {
     private static Column column(ColumnSchema column) {
         String name = column.fieldPath().toString();
         PhysicalType type = column.type();
-        if (type == PhysicalType.INT96
-                || type == PhysicalType.FIXED_LEN_BYTE_ARRAY
-                || column.maxRepetitionLevel() > 0) {
+        if (column.maxRepetitionLevel() > 0) {
+            throw new BadRequestException(
+                    "the column \""
+                            + name.substring(0, name.indexOf('.'))
+                            + "\" holds lists: write it as text, number or boolean");
+        }
+        if (type == PhysicalType.INT96 || type == PhysicalType.FIXED_LEN_BYTE_ARRAY) {
             throw new BadRequestException(
                     "the column \""
                             + name
@@ -75,6 +79,11 @@ final class ParquetRows implements RowReader {
                         + e.getMessage()
                         + "): write it again, or as .csv or .jsonl",
                 e);
+    }
+
+    @Override
+    public boolean mayGive(String option) {
+        return columns.stream().anyMatch(column -> column.option().name().equals(option));
     }
 
     @Override

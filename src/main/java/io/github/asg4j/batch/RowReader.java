@@ -15,6 +15,11 @@ interface RowReader extends AutoCloseable {
     /** The next row; null: there is none. */
     @Nullable InputRow next() throws IOException;
 
+    /** Whether a row may give an option; false: the file has columns, and none of this name. */
+    default boolean mayGive(String option) {
+        return true;
+    }
+
     @Override
     void close() throws IOException;
 

@@ -326,7 +326,7 @@ class BatchTest {
     }
 
     @Test
-    void tarFilesOfOthersStayAndAreRefused() throws IOException {
+    void filesOfOthersStayAndAreRefused() throws IOException {
         BatchOptions options = options("out", "TAR 2", "a");
         Files.createDirectories(options.out());
         Path other = Files.writeString(options.out().resolve("000007.tar"), "other");
@@ -334,6 +334,9 @@ class BatchTest {
         assertTrue(refusal.contains("000007.tar' is there already"), refusal);
         assertEquals("other", Files.readString(other));
         assertFalse(Files.exists(options.out().resolve(BatchFile.FILE)));
+        // A reader of the folder would take a table of Spark and the batch's files for one.
+        Files.writeString(options.out().resolve("part-00000-c000.snappy.parquet"), "other");
+        assertTrue(refusal(options("out", "PARQUET 2", "a")).contains("parquet' is there already"));
     }
 
     @Test
@@ -400,6 +403,39 @@ class BatchTest {
                                 .filter(name -> name.endsWith(".png"))
                                 .toList()),
                 files);
+    }
+
+    @Test
+    void aFileWithoutPromptsIsRefusedBeforeAnEngineIsOpened() throws IOException {
+        Path input = Files.writeString(folder.resolve("rows.csv"), "steps,seed\n4,1\n");
+        BatchOptions none =
+                new BatchOptions(
+                        input,
+                        folder.resolve("out"),
+                        List.of(),
+                        List.of(Setting.NONE),
+                        List.of(),
+                        1,
+                        Shard.ALL,
+                        PictureFormat.PNG,
+                        false);
+        assertEquals(
+                "'" + input + "' has no column \"prompt\": add one, or give all rows one with --prompt",
+                assertThrows(BadRequestException.class, () -> Batch.check(none)).getMessage());
+        Files.writeString(input, "prompt,seed\n,1\n");
+        Batch.check(none); // rows say what they lack
+        Files.writeString(input, "steps\n4\n");
+        Batch.check(
+                new BatchOptions(
+                        input,
+                        none.out(),
+                        List.of(Given.text(Given.option("prompt").orElseThrow(), "a ball")),
+                        none.settings(),
+                        none.methods(),
+                        1,
+                        Shard.ALL,
+                        PictureFormat.PNG,
+                        false));
     }
 
     @Test

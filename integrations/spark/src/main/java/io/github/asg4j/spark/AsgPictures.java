@@ -82,7 +82,8 @@ public final class AsgPictures implements MapPartitionsFunction<Row, Row> {
      * that {@link #names} has named, with columns "key" and "request"; an executor whose model or version is
      * another than theirs fails.
      *
-     * @throws BadRequestException if a column is neither an option nor kept
+     * @throws BadRequestException if a column is neither an option nor kept, or there is none "prompt" and
+     *     no option gives all rows one
      */
     public Dataset<Row> draw(Dataset<Row> rows) {
         return rows.mapPartitions(this, Encoders.row(schema(rows.schema())));
@@ -90,9 +91,19 @@ public final class AsgPictures implements MapPartitionsFunction<Row, Row> {
 
     /** Columns of {@link #draw}, and of {@link #call} for rows with the columns of {@code input}. */
     public StructType schema(StructType input) {
-        List<StructField> fields = new ArrayList<>(new RowColumns(input, keep).keptFields());
+        List<StructField> fields = new ArrayList<>(columns(input).keptFields());
         fields.addAll(PictureRows.FIELDS);
         return schema(fields);
+    }
+
+    private RowColumns columns(StructType schema) {
+        RowColumns columns = new RowColumns(schema, keep);
+        if (!columns.giveAPrompt() && !defaults.containsKey("prompt")) {
+            throw new BadRequestException(
+                    "the table has no column \"prompt\": add one, or give all rows one by the option"
+                            + " \"prompt\"");
+        }
+        return columns;
     }
 
     private static StructType schema(List<StructField> fields) {
@@ -119,7 +130,7 @@ public final class AsgPictures implements MapPartitionsFunction<Row, Row> {
         Ahead ahead = new Ahead(rows);
         return new PictureRows(
                 ahead,
-                new RowColumns(ahead.schema(), keep),
+                columns(ahead.schema()),
                 here,
                 new RowRequests(defaults, here.info()),
                 task);
@@ -133,7 +144,7 @@ public final class AsgPictures implements MapPartitionsFunction<Row, Row> {
      * @throws BadRequestException as {@link #draw}
      */
     public Dataset<Row> names(Dataset<Row> rows) {
-        new RowColumns(rows.schema(), keep);
+        columns(rows.schema());
         List<StructField> fields = new ArrayList<>(Arrays.asList(rows.schema().fields()));
         fields.addAll(NAME_FIELDS);
         MapPartitionsFunction<Row, Row> named = this::named;
@@ -145,7 +156,7 @@ public final class AsgPictures implements MapPartitionsFunction<Row, Row> {
             return Collections.emptyIterator();
         }
         Ahead ahead = new Ahead(rows);
-        RowColumns columns = new RowColumns(ahead.schema(), keep);
+        RowColumns columns = columns(ahead.schema());
         RowRequests requests =
                 new RowRequests(defaults, ExecutorEngine.of(engine, TaskContext.get()).info());
         return new Iterator<>() {

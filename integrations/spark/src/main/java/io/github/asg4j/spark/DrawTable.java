@@ -97,9 +97,11 @@ public final class DrawTable {
     Done draw() throws IOException {
         long start = System.nanoTime();
         Dataset<Row> named = pictures.names(rows()).persist(StorageLevel.MEMORY_AND_DISK());
+        Dataset<Row> there = drawn();
         Dataset<Row> missing =
-                AsgPictures.missing(named, drawn()).persist(StorageLevel.MEMORY_AND_DISK());
+                AsgPictures.missing(named, there).persist(StorageLevel.MEMORY_AND_DISK());
         try {
+            long errors = errors(there);
             long rows = named.count();
             long unnamed = named.where(col(RowColumns.KEY).isNull()).count();
             long left = missing.count();
@@ -119,7 +121,8 @@ public final class DrawTable {
                     unnamed,
                     all - left,
                     left,
-                    errors(missing),
+                    // Not of those that were missing: Spark looks anew what is, once the table has grown.
+                    errors(drawn()) - errors,
                     (System.nanoTime() - start) / 1e9);
         } finally {
             missing.unpersist();
@@ -173,18 +176,13 @@ public final class DrawTable {
 
     private void add(Dataset<Row> missing) {
         int tasks = Math.toIntExact(Math.ceilDiv(missing.count(), options.picturesOfTask()));
-        // By key, not in turn: a task that runs again has the same rows.
-        Dataset<Row> spread = missing.repartition(Math.max(1, tasks), col(RowColumns.KEY));
+        // By key, not in turn: a task that runs again has the same rows. By ranges, not by hash: tasks are
+        // of one size, as so few rows are all sampled for the ranges.
+        Dataset<Row> spread = missing.repartitionByRange(Math.max(1, tasks), col(RowColumns.KEY));
         pictures.draw(before.apply(spread)).write().mode(SaveMode.Append).parquet(options.out());
     }
 
-    private long errors(Dataset<Row> missing) throws IOException {
-        Dataset<Row> table = drawn();
-        return table == null
-                ? 0
-                : missing.select(RowColumns.KEY)
-                        .join(table.select(RowColumns.KEY, "error"), RowColumns.KEY)
-                        .where(col("error").isNotNull())
-                        .count();
+    private static long errors(@Nullable Dataset<Row> table) {
+        return table == null ? 0 : table.where(col("error").isNotNull()).count();
     }
 }

@@ -86,6 +86,11 @@ final class RowColumns {
         options.put(i, name);
     }
 
+    /** Whether a row may have a prompt: by a column, or in its request. */
+    boolean giveAPrompt() {
+        return request >= 0 || options.containsValue("prompt");
+    }
+
     /** Columns that stay as they are. */
     List<StructField> keptFields() {
         return keptFields;

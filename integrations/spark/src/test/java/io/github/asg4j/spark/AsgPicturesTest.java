@@ -196,6 +196,11 @@ class AsgPicturesTest {
                         + " name it in \"keep\" if it is none",
                 refused("SELECT 'a' AS prompt, array(1) AS steps"));
         assertEquals(
+                "the table has no column \"prompt\": add one, or give all rows one by the option"
+                        + " \"prompt\"",
+                refused("SELECT 1 AS steps"));
+        pictures("prompt", "a ball").draw(sql("SELECT 1 AS steps"));
+        assertEquals(
                 "the column \"view-batch\" is there twice",
                 refused("SELECT 'a' AS prompt, 1 AS view_batch, 2 AS `view-batch`"));
         assertEquals(

@@ -108,6 +108,18 @@ class DrawTableTest {
                         .count());
     }
 
+    @Test
+    void errorsOfThisRunAreCounted() throws Exception {
+        Path rows = folder.resolve("rows.csv");
+        String odd = "prompt,size\na ball,127x128\n"; // the engine says no, not the request
+        Files.writeString(rows, odd);
+        assertEquals(List.of(1L, 0L, 0L, 1L, 1L), numbers(draw(options(rows))));
+        Files.writeString(rows, odd + "a cube,\na cone,127x128\na rod,127x128\n");
+        TableOptions options = options(rows, "--pictures-per-job=1");
+        assertEquals(List.of(4L, 0L, 1L, 3L, 2L), numbers(draw(options)));
+        assertEquals(List.of(4L, 0L, 4L, 0L, 0L), numbers(draw(options)));
+    }
+
     private static List<Long> numbers(DrawTable.Done done) {
         return List.of(done.rows(), done.unnamed(), done.there(), done.drawn(), done.errors());
     }

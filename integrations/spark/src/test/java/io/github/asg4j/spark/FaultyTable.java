@@ -6,19 +6,23 @@ import io.github.asg4j.run.worker.Gpus;
 
 import org.apache.spark.TaskContext;
 import org.apache.spark.api.java.function.MapPartitionsFunction;
+import org.apache.spark.executor.TaskMetrics;
 import org.apache.spark.scheduler.SparkListener;
 import org.apache.spark.scheduler.SparkListenerExecutorRemoved;
 import org.apache.spark.scheduler.SparkListenerTaskEnd;
 import org.apache.spark.scheduler.SparkListenerTaskStart;
+import org.apache.spark.scheduler.TaskInfo;
 import org.apache.spark.sql.Encoders;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.SparkSession;
 
 import java.io.IOException;
 import java.io.UncheckedIOException;
+import java.lang.management.ManagementFactory;
 import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
 import java.util.Arrays;
 import java.util.Iterator;
 import java.util.List;
@@ -31,8 +35,8 @@ import java.util.concurrent.atomic.AtomicInteger;
  * {@link DrawTable} on a cluster that fails: {@code FaultyTable FAULT,... FOLDER ARGUMENTS}. Each fault
  * happens once, in the first task that comes to its second row: "throw" fails the task, "kill" ends its
  * executor as {@code kill -9} does, "lose" loses its device, "straggle" lets it stand still until it is killed. In
- * the folder, which executors see, is a file for each fault that has happened, and with the process of each
- * executor that draws.
+ * the folder, which executors see, is a file for each fault that has happened, one named by the process of each
+ * executor that draws, and {@code events.jsonl}: what happened to executors and tasks, and when.
  */
 public final class FaultyTable {
     private FaultyTable() {}
@@ -42,7 +46,7 @@ public final class FaultyTable {
         Path folder = Files.createDirectories(Path.of(args[1]));
         TableOptions options = TableOptions.parse(Arrays.copyOfRange(args, 2, args.length));
         try (SparkSession spark = SparkSession.builder().appName("asg4j").getOrCreate()) {
-            Events events = new Events();
+            Events events = new Events(folder.resolve("events.jsonl"));
             spark.sparkContext().addSparkListener(events);
             Faults function = new Faults(faults, folder.toString());
             System.out.println(
@@ -53,17 +57,46 @@ public final class FaultyTable {
                                             rows.mapPartitions(
                                                     function, Encoders.row(rows.schema())))
                             .draw());
+            events.write("drawn", System.currentTimeMillis(), "");
             System.out.println("tasks and executors: " + events);
         }
     }
 
-    /** What happened to tasks and executors. */
+    /** What happened to tasks and executors: counted, and a line of JSON for each. */
     private static final class Events extends SparkListener {
+        private final Path file;
         private final Map<String, AtomicInteger> counts =
                 new ConcurrentHashMap<>(Map.of("tasks", new AtomicInteger()));
 
+        Events(Path file) {
+            this.file = file;
+            write("began", ManagementFactory.getRuntimeMXBean().getStartTime(), "");
+        }
+
         private void count(String what) {
             counts.computeIfAbsent(what, name -> new AtomicInteger()).incrementAndGet();
+        }
+
+        /**
+         * @param at milliseconds since 1970
+         * @param more keys, each behind a comma
+         */
+        private void write(String what, long at, String more) {
+            try {
+                Files.writeString(
+                        file,
+                        "{\"event\":\"%s\",\"at\":%d%s}%n".formatted(what, at, more),
+                        StandardOpenOption.CREATE,
+                        StandardOpenOption.APPEND);
+            } catch (IOException e) {
+                throw new UncheckedIOException(e);
+            }
+        }
+
+        @Override
+        public void onExecutorRemoved(SparkListenerExecutorRemoved removed) {
+            count("executors lost");
+            write("lost", removed.time(), ",\"executor\":\"" + removed.executorId() + '"');
         }
 
         @Override
@@ -76,14 +109,23 @@ public final class FaultyTable {
 
         @Override
         public void onTaskEnd(SparkListenerTaskEnd end) {
-            if (!end.taskInfo().successful()) {
-                count(end.reason().getClass().getSimpleName());
+            TaskInfo task = end.taskInfo();
+            if (!task.successful()) {
+                count(end.reason().getClass().getSimpleName().replace("$", ""));
             }
-        }
-
-        @Override
-        public void onExecutorRemoved(SparkListenerExecutorRemoved removed) {
-            count("executors lost");
+            TaskMetrics metrics = end.taskMetrics();
+            write(
+                    "task",
+                    task.finishTime(),
+                    ",\"executor\":\"%s\",\"stage\":%d,\"launched\":%d,\"successful\":%b,\"rows\":%d"
+                            .formatted(
+                                    task.executorId(),
+                                    end.stageId(),
+                                    task.launchTime(),
+                                    task.successful(),
+                                    metrics == null
+                                            ? 0
+                                            : metrics.outputMetrics().recordsWritten()));
         }
 
         @Override
