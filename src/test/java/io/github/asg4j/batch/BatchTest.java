@@ -420,7 +420,9 @@ class BatchTest {
                         PictureFormat.PNG,
                         false);
         assertEquals(
-                "'" + input + "' has no column \"prompt\": add one, or give all rows one with --prompt",
+                "'"
+                        + input
+                        + "' has no column \"prompt\": add one, or give all rows one with --prompt",
                 assertThrows(BadRequestException.class, () -> Batch.check(none)).getMessage());
         Files.writeString(input, "prompt,seed\n,1\n");
         Batch.check(none); // rows say what they lack

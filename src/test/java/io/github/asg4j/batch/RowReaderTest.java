@@ -147,7 +147,7 @@ class RowReaderTest {
                 refusal(Tiny.resource("batch").resolve("unknown.parquet"))
                         .startsWith("unknown column \"caption\": there are prompt"));
         assertEquals(
-                "the column \"steps\" holds lists: write it as text, number or boolean",
+                "the column \"prompt\" holds lists: write it as text, number or boolean",
                 refusal(Tiny.resource("batch").resolve("list.parquet")));
         String no = refusal(file("p.parquet", "PAR1 and no more"));
         assertTrue(no.contains("cannot be read as Parquet"), no);

@@ -3,7 +3,6 @@ package io.github.asg4j.benchmarks;
 
 import java.util.ArrayDeque;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.Comparator;
 import java.util.Deque;
 import java.util.List;
@@ -140,9 +139,7 @@ final class ClusterModel {
 
     /** Of an executor: its time for a picture, in those of most. */
     private double factor(int executor) {
-        return faults.slow > 0 && executor % faults.slow == faults.slow - 1
-                ? faults.factor
-                : 1;
+        return faults.slow > 0 && executor % faults.slow == faults.slow - 1 ? faults.factor : 1;
     }
 
     /** Pictures that are published at once. */
@@ -315,8 +312,8 @@ final class ClusterModel {
     private static void sizes() {
         System.out.println();
         System.out.println(
-                "| pictures a task | jobs of 10,000 | jobs of 100,000 | jobs of 10,000, one GPU in 20"
-                        + " half as fast | a tenth as fast | the same with speculation |");
+                "| pictures a task | jobs of 10,000 | jobs of 100,000 | jobs of 10,000, one GPU in"
+                    + " 20 half as fast | a tenth as fast | the same with speculation |");
         System.out.println("|---|---|---|---|---|---|");
         Faults even = Faults.ofEqual(12.5);
         Faults half = new Faults(20, 2, 12.5);

@@ -127,7 +127,8 @@ final class ClusterModelReport {
             for (JsonNode line : lines.subList(2, lines.size())) {
                 JsonNode times = line.get("times_ms");
                 if (times != null) {
-                    seconds.add((times.get("load").asDouble() + times.get("total").asDouble()) / 1000);
+                    seconds.add(
+                            (times.get("load").asDouble() + times.get("total").asDouble()) / 1000);
                 }
             }
         }
@@ -163,8 +164,7 @@ final class ClusterModelReport {
                         - replacing.rows * picture
                         - task
                         - run.lost.values().iterator().next();
-        return new ClusterModel.Times(
-                pictures, run.tasks.getFirst().launched, restart, task, job);
+        return new ClusterModel.Times(pictures, run.tasks.getFirst().launched, restart, task, job);
     }
 
     public static void main(String[] arguments) throws IOException {
@@ -172,8 +172,8 @@ final class ClusterModelReport {
         ClusterModel.Times times = times(pictures, Run.of(Path.of(arguments[1])));
         System.out.printf(
                 Locale.ROOT,
-                "Measured inputs: %d pictures of %.3f s (%.3f to %.3f), start %.1f s, restart %.1f s,"
-                        + " task %.2f s, job %.2f s%n%n",
+                "Measured inputs: %d pictures of %.3f s (%.3f to %.3f), start %.1f s, restart %.1f"
+                    + " s, task %.2f s, job %.2f s%n%n",
                 pictures.length,
                 mean(pictures),
                 pictures[0],
@@ -183,8 +183,8 @@ final class ClusterModelReport {
                 times.task(),
                 times.job());
         System.out.println(
-                "| run | pictures | batch on cpu:2, s | while it drew, pictures/s | local-cluster, s |"
-                        + " while it drew, pictures/s | to batch | model, s | off by |");
+                "| run | pictures | batch on cpu:2, s | while it drew, pictures/s | local-cluster,"
+                    + " s | while it drew, pictures/s | to batch | model, s | off by |");
         System.out.println("|---|---|---|---|---|---|---|---|---|");
         for (String run : Arrays.asList(arguments).subList(2, arguments.length)) {
             System.out.println(line(times, run.split(",", -1)));

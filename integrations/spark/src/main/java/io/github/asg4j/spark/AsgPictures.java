@@ -100,8 +100,8 @@ public final class AsgPictures implements MapPartitionsFunction<Row, Row> {
         RowColumns columns = new RowColumns(schema, keep);
         if (!columns.giveAPrompt() && !defaults.containsKey("prompt")) {
             throw new BadRequestException(
-                    "the table has no column \"prompt\": add one, or give all rows one by the option"
-                            + " \"prompt\"");
+                    "the table has no column \"prompt\": add one, or give all rows one by the"
+                        + " option \"prompt\"");
         }
         return columns;
     }
@@ -129,11 +129,7 @@ public final class AsgPictures implements MapPartitionsFunction<Row, Row> {
         ExecutorEngine here = ExecutorEngine.of(engine, task);
         Ahead ahead = new Ahead(rows);
         return new PictureRows(
-                ahead,
-                columns(ahead.schema()),
-                here,
-                new RowRequests(defaults, here.info()),
-                task);
+                ahead, columns(ahead.schema()), here, new RowRequests(defaults, here.info()), task);
     }
 
     /**

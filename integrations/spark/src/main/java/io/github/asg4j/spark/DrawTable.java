@@ -121,7 +121,8 @@ public final class DrawTable {
                     unnamed,
                     all - left,
                     left,
-                    // Not of those that were missing: Spark looks anew what is, once the table has grown.
+                    // Not of those that were missing: Spark looks anew what is, once the table has
+                    // grown.
                     errors(drawn()) - errors,
                     (System.nanoTime() - start) / 1e9);
         } finally {
@@ -176,7 +177,8 @@ public final class DrawTable {
 
     private void add(Dataset<Row> missing) {
         int tasks = Math.toIntExact(Math.ceilDiv(missing.count(), options.picturesOfTask()));
-        // By key, not in turn: a task that runs again has the same rows. By ranges, not by hash: tasks are
+        // By key, not in turn: a task that runs again has the same rows. By ranges, not by hash:
+        // tasks are
         // of one size, as so few rows are all sampled for the ranges.
         Dataset<Row> spread = missing.repartitionByRange(Math.max(1, tasks), col(RowColumns.KEY));
         pictures.draw(before.apply(spread)).write().mode(SaveMode.Append).parquet(options.out());
