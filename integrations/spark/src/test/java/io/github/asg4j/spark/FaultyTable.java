@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.github.asg4j.spark;
 
+import io.github.asg4j.DeviceException;
 import io.github.asg4j.run.LocalEngine;
 import io.github.asg4j.run.worker.Gpus;
 
@@ -148,7 +149,7 @@ public final class FaultyTable {
                                     LocalEngine.open(
                                             options,
                                             point -> {
-                                                throw new IllegalStateException("unplugged");
+                                                throw DeviceException.lost("unplugged", null);
                                             },
                                             Gpus.ofMachine());
                             return new ExecutorEngine(
