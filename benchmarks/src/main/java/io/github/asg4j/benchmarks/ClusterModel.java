@@ -313,7 +313,7 @@ final class ClusterModel {
         System.out.println();
         System.out.println(
                 "| pictures a task | jobs of 10,000 | jobs of 100,000 | jobs of 10,000, one GPU in"
-                    + " 20 half as fast | a tenth as fast | the same with speculation |");
+                        + " 20 half as fast | a tenth as fast | the same with speculation |");
         System.out.println("|---|---|---|---|---|---|");
         Faults even = Faults.ofEqual(12.5);
         Faults half = new Faults(20, 2, 12.5);

@@ -173,7 +173,7 @@ final class ClusterModelReport {
         System.out.printf(
                 Locale.ROOT,
                 "Measured inputs: %d pictures of %.3f s (%.3f to %.3f), start %.1f s, restart %.1f"
-                    + " s, task %.2f s, job %.2f s%n%n",
+                        + " s, task %.2f s, job %.2f s%n%n",
                 pictures.length,
                 mean(pictures),
                 pictures[0],
@@ -184,7 +184,7 @@ final class ClusterModelReport {
                 times.job());
         System.out.println(
                 "| run | pictures | batch on cpu:2, s | while it drew, pictures/s | local-cluster,"
-                    + " s | while it drew, pictures/s | to batch | model, s | off by |");
+                        + " s | while it drew, pictures/s | to batch | model, s | off by |");
         System.out.println("|---|---|---|---|---|---|---|---|---|");
         for (String run : Arrays.asList(arguments).subList(2, arguments.length)) {
             System.out.println(line(times, run.split(",", -1)));

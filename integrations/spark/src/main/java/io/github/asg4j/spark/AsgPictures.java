@@ -101,7 +101,7 @@ public final class AsgPictures implements MapPartitionsFunction<Row, Row> {
         if (!columns.giveAPrompt() && !defaults.containsKey("prompt")) {
             throw new BadRequestException(
                     "the table has no column \"prompt\": add one, or give all rows one by the"
-                        + " option \"prompt\"");
+                            + " option \"prompt\"");
         }
         return columns;
     }
