@@ -581,6 +581,9 @@ def method_cases():
     variant("relay-2x-intervals-bands-dpmpp-2m", preset=None, scheduler="dpmpp_2m", guidance_interval=(0.3, 9.0), stages=(
         relay.Stage(1, (0.0, 0.8, 1.0)), relay.Stage(None, (0.5, 1.0, 1.0), windows=0.5, guidance=2.0, low=0.5, hold=0.5,
                                                      interval=(0.4, 0.9))))
+    variant("asg-2x-variation", variation_seed=8, variation_strength=0.3)
+    variant("multidiffusion-2x1-image-variation", width=128, height=64, image=IMAGES["start-wide.png"], strength=0.8,
+            variation_seed=2 ** 40, variation_strength=0.75)
     square, masked = {"image": START, "inpaint": IMAGES["mask.png"]}, IMAGES["start-wide.png"]
     variant("asg-2x-inpaint", image=IMAGES["start-2x.png"], inpaint=IMAGES["mask-2x.png"], inpaint_blur=2.0, strength=0.9)
     variant("direct-1x-inpaint-dpmpp-2m", width=64, height=64, scheduler="dpmpp_2m", **square)

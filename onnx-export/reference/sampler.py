@@ -27,6 +27,8 @@ class Settings:
     prompt: str = "a red ball on grass"
     negative_prompt: str = ""
     seed: int = 7
+    variation_seed: object = None  # of other noise that the initial noise is turned towards
+    variation_strength: float = 0.0
     steps: int = 8
     guidance_scale: float = 5.0
     guidance_interval: object = None  # (low, high): guided where low < sigma <= high; None: everywhere
@@ -229,6 +231,9 @@ class Sampler:
         self.y, self.x, self.patches = y, x, y.s * x.s
         self.size = (y.canvas * bundle.factor, x.canvas * bundle.factor)  # canvas in pixels
         normals = initial_noise(s.seed, self.patches, bundle.channels, y.patch, x.patch)
+        if s.variation_seed is not None:
+            angle = s.variation_strength * math.pi / 2
+            normals = math.cos(angle) * normals + math.sin(angle) * initial_noise(s.variation_seed, *normals.shape)
         self.run.initial = normals.astype(real) * table.initScale
         if s.image is not None and s.method not in ENLARGING:
             self.begin_with_picture(normals.astype(real))

@@ -24,6 +24,7 @@ import java.util.OptionalInt;
  *     unconditional row, so the negative prompt has no effect
  * @param guidanceInterval noise levels with classifier-free guidance; null: all
  * @param seed key of all random numbers
+ * @param variation other noise that the initial noise is turned towards
  * @param scheduler a solver by its name in this engine, diffusers, AUTOMATIC1111's web UI or ComfyUI,
  *     as in "ddim" and "Euler Karras"; null: the bundle's
  * @param spacing spacing of the noise levels, as in "trailing" and "karras"; null: that in the
@@ -57,6 +58,7 @@ public record GenerationRequest(
         OptionalDouble guidanceScale,
         @Nullable GuidanceInterval guidanceInterval,
         long seed,
+        Variation variation,
         @Nullable String scheduler,
         @Nullable String spacing,
         OptionalDouble eta,
@@ -102,6 +104,7 @@ public record GenerationRequest(
         Objects.requireNonNull(negativePrompt, "negativePrompt");
         Objects.requireNonNull(prompts, "prompts");
         Objects.requireNonNull(options, "options");
+        Objects.requireNonNull(variation, "variation");
         Objects.requireNonNull(imageFit, "imageFit");
         Objects.requireNonNull(inpaint, "inpaint");
         loras = List.copyOf(loras);
@@ -171,6 +174,19 @@ public record GenerationRequest(
                 : DilationOptions.DEFAULT;
     }
 
+    /**
+     * The request of one of several pictures: the seed follows this one's, or, where there is a
+     * variation, the variation's seed follows and the picture's stays, as in AUTOMATIC1111's web UI.
+     *
+     * @param number 0: this request
+     */
+    public GenerationRequest following(int number) {
+        Long towards = variation.seed();
+        return towards != null && variation.changes()
+                ? toBuilder().variation(variation.withSeed(towards + number)).build()
+                : toBuilder().seed(seed + number).build();
+    }
+
     /** A request for {@code prompt} with every default. */
     public static Builder builder(String prompt) {
         return new Builder(prompt);
@@ -188,6 +204,7 @@ public record GenerationRequest(
         b.guidanceScale = guidanceScale;
         b.guidanceInterval = guidanceInterval;
         b.seed = seed;
+        b.variation = variation;
         b.scheduler = scheduler;
         b.spacing = spacing;
         b.eta = eta;
@@ -216,6 +233,7 @@ public record GenerationRequest(
         private OptionalDouble guidanceScale = OptionalDouble.empty();
         private @Nullable GuidanceInterval guidanceInterval;
         private long seed;
+        private Variation variation = Variation.NONE;
         private @Nullable String scheduler;
         private @Nullable String spacing;
         private OptionalDouble eta = OptionalDouble.empty();
@@ -299,6 +317,15 @@ public record GenerationRequest(
         public Builder seed(long key) {
             seed = key;
             return this;
+        }
+
+        public Builder variation(Variation towards) {
+            variation = towards;
+            return this;
+        }
+
+        Variation variation() {
+            return variation;
         }
 
         public Builder scheduler(@Nullable String name) {
@@ -391,6 +418,7 @@ public record GenerationRequest(
                     guidanceScale,
                     guidanceInterval,
                     seed,
+                    variation,
                     scheduler,
                     spacing,
                     eta,

@@ -238,6 +238,11 @@ public final class ReportJson {
         map.put("width", plan.size().width());
         map.put("height", plan.size().height());
         map.put("seed", Seed.number(request.seed()));
+        Long towards = request.variation().seed();
+        if (towards != null && request.variation().changes()) {
+            map.put("variation_seed", Seed.number(towards));
+            map.put("variation_strength", request.variation().strength());
+        }
         map.put("method", request.method());
         map.put("prompt", request.prompt());
         map.put("negative_prompt", request.negativePrompt());

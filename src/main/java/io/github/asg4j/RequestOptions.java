@@ -160,6 +160,24 @@ public final class RequestOptions {
                             GenerationRequest.Builder::seed),
                     picture(
                             Section.PICTURE,
+                            "variation-seed",
+                            OptionType.seed(),
+                            "seed of other noise that the initial noise is turned towards, for"
+                                    + " pictures that are alike; -1: random",
+                            "none",
+                            r -> r.variation().seed(),
+                            (b, v) -> b.variation(b.variation().withSeed(v))),
+                    picture(
+                            Section.PICTURE,
+                            "variation-strength",
+                            OptionType.decimal().within(Range.SHARE),
+                            "how far it is turned, on the sphere between both; 0: not, 1: to the"
+                                    + " other",
+                            "none",
+                            r -> r.variation().strength(),
+                            (b, v) -> b.variation(b.variation().withStrength(v))),
+                    picture(
+                            Section.PICTURE,
                             "scheduler",
                             OptionType.text("NAME"),
                             "sampler: {names}; names as in \"Euler Karras\" are " + "understood",

@@ -37,6 +37,7 @@ class RequestJsonTest {
                     Map.entry("view-batch", List.of("auto", "3")),
                     Map.entry("vae-tile", List.of("256", "65536")),
                     Map.entry("paper-defaults", List.of("true")),
+                    Map.entry("variation-seed", List.of("0", "18446744073709551615")),
                     Map.entry("lora", List.of("style.safetensors", "/a b/s:x.safetensors:-0.5")),
                     Map.entry("image", List.of("ball.png", "/a b/\u00fc.jpg")),
                     Map.entry("image-fit", List.of("exact", "crop", "pad", "stretch")),

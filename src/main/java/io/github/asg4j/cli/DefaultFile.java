@@ -30,7 +30,8 @@ final class DefaultFile {
      * words may be asked for with other settings.
      */
     static Path in(Path folder, GenerationRequest request, String ending) {
-        String stem = expanded("{prompt}-{seed}", request);
+        boolean varied = request.variation().changes();
+        String stem = expanded("{prompt}-{seed}" + (varied ? "-{variation}" : ""), request);
         Path file = folder.resolve(stem + ending);
         for (int number = 2; Files.exists(file); number++) {
             file = folder.resolve(stem + "-" + number + ending);
@@ -38,10 +39,16 @@ final class DefaultFile {
         return file;
     }
 
-    /** A name with the prompt's words and the seed in the place of {prompt} and {seed}. */
+    /**
+     * A name with the prompt's words, the seed and the variation's seed in the place of {prompt}, {seed} and
+     * {variation}.
+     */
     static String expanded(String name, GenerationRequest request) {
         String slug = slug(request.prompt());
-        return name.replace("{prompt}", isFileName(slug) ? slug : "picture")
+        Long variation = request.variation().seed();
+        String other = variation == null ? "none" : Seed.number(variation).toString();
+        return name.replace("{variation}", other)
+                .replace("{prompt}", isFileName(slug) ? slug : "picture")
                 .replace("{seed}", Seed.number(request.seed()).toString());
     }
 

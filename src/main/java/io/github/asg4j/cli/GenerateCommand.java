@@ -31,6 +31,7 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.Callable;
+import java.util.stream.IntStream;
 
 /** Draws a picture, or one for each of several seeds, and writes them to files. */
 @Command(
@@ -82,10 +83,10 @@ final class GenerateCommand implements Callable<Integer> {
                 paramLabel = "FILE",
                 order = HelpSections.OUTPUT + 80,
                 description =
-                        "the picture's file, .png or .jpg, in whose name {prompt} and {seed} are"
-                            + " replaced; a folder: {prompt}-{seed}.png in it; -: standard output,"
-                            + " as PNG (default: ./{prompt}-{seed}.png; it is numbered where there"
-                            + " is one)")
+                        "the picture's file, .png or .jpg, in whose name {prompt}, {seed} and"
+                            + " {variation}, the variation's seed, are replaced; a folder:"
+                            + " {prompt}-{seed}.png in it; -: standard output, as PNG (default:"
+                            + " ./{prompt}-{seed}.png; it is numbered where there is one)")
         @Nullable String out;
 
         @Option(
@@ -99,7 +100,9 @@ final class GenerateCommand implements Callable<Integer> {
                 names = "--count",
                 paramLabel = "N",
                 order = HelpSections.OUTPUT + 80,
-                description = "so many pictures, of seeds that follow --seed (default: 1)")
+                description =
+                        "so many pictures, of seeds that follow --seed, or of --variation-seed"
+                            + " where that is given (default: 1)")
         @Nullable Integer count;
 
         @Option(
@@ -147,9 +150,7 @@ final class GenerateCommand implements Callable<Integer> {
             like.warnings().forEach(warning -> cli.err().println("asg: warning: " + warning));
         }
         List<Picture> pictures =
-                seeds(request, requestArgs).stream()
-                        .map(seed -> picture(request.toBuilder().seed(seed).build()))
-                        .toList();
+                requests(request, requestArgs).stream().map(this::picture).toList();
         if (outputArgs.quiet) {
             Cli.logWarningsOnly();
         }
@@ -166,14 +167,16 @@ final class GenerateCommand implements Callable<Integer> {
                 request, PictureFile.of(command, outputArgs.out, outputArgs.quality, request));
     }
 
-    private List<Long> seeds(GenerationRequest request, RequestArgs requestArgs) {
+    private List<GenerationRequest> requests(GenerationRequest request, RequestArgs requestArgs) {
         if (outputArgs.seeds != null) {
             if (outputArgs.count != null || requestArgs.text("seed") != null) {
                 throw new ParameterException(
                         command.commandLine(),
                         "--seeds says all seeds: leave out --seed and --count");
             }
-            return SeedList.parse(outputArgs.seeds);
+            return SeedList.parse(outputArgs.seeds).stream()
+                    .map(seed -> request.toBuilder().seed(seed).build())
+                    .toList();
         }
         int count = outputArgs.count == null ? 1 : outputArgs.count;
         if (count < 1) {
@@ -181,7 +184,8 @@ final class GenerateCommand implements Callable<Integer> {
                     command.commandLine(),
                     "Invalid value for option '--count': " + count + " is not at least 1");
         }
-        return SeedList.following(request.seed(), count);
+        SeedList.requireFew(count);
+        return IntStream.range(0, count).mapToObj(request::following).toList();
     }
 
     /** Says before the work whether all pictures can be written, each to a file of its own. */
@@ -213,7 +217,8 @@ final class GenerateCommand implements Callable<Integer> {
                             + outputArgs.out
                             + " names one file for "
                             + pictures.size()
-                            + " pictures: write {seed} into the name, as in ball-{seed}.png");
+                            + " pictures: write {seed} into the name, or {variation} where only"
+                            + " --variation-seed differs, as in ball-{seed}.png");
         }
         if (outputArgs.trace != null || pictures.getFirst().request.dumpDirectory() != null) {
             throw new ParameterException(

@@ -15,8 +15,8 @@ final class LikeArgs {
             order = HelpSections.PICTURE,
             description =
                     "draw what the settings in a PNG or JPEG file say, of this engine or of another"
-                        + " program; options that are given as well take precedence, and what"
-                        + " cannot be followed is said")
+                            + " program; options that are given as well take precedence, and what"
+                            + " cannot be followed is said")
     @Nullable Path like;
 
     /** What the file says; null: none is given. */

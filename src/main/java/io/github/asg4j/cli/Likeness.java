@@ -49,6 +49,8 @@ record Likeness(
                     "Size", "size",
                     "Clip skip", "clip-skip",
                     "Eta", "eta",
+                    "Variation seed", "variation-seed",
+                    "Variation seed strength", "variation-strength",
                     "Method", "method");
 
     /** What is read together with others, or changes no picture. */

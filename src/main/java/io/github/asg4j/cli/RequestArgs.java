@@ -7,6 +7,7 @@ import io.github.asg4j.GenerationRequest;
 import io.github.asg4j.RequestOption;
 import io.github.asg4j.RequestOptions;
 import io.github.asg4j.Seed;
+import io.github.asg4j.Variation;
 import io.github.asg4j.batch.Given;
 import io.github.asg4j.schedule.Sampler;
 
@@ -192,12 +193,17 @@ final class RequestArgs {
         if (seed == null || Seed.random(seed)) {
             request.seed(randomSeed.getAsLong());
         }
+        String variation = text("variation-seed");
+        if (variation != null && Seed.random(variation)) {
+            request.variation(Variation.NONE.withSeed(randomSeed.getAsLong()));
+        }
         return request;
     }
 
     private void apply(RequestOption<?> option, GenerationRequest.Builder request) {
         String text = String.valueOf(text(option.name()));
-        if (option.name().equals("prompt") || (option.name().equals("seed") && Seed.random(text))) {
+        boolean seed = option.name().equals("seed") || option.name().equals("variation-seed");
+        if (option.name().equals("prompt") || (seed && Seed.random(text))) {
             return;
         }
         option.requireAny(name(option), List.of(request.build().method()));

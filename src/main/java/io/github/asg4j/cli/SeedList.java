@@ -42,13 +42,8 @@ final class SeedList {
         return List.copyOf(seeds);
     }
 
-    /** So many seeds that follow each other. */
-    static List<Long> following(long first, int count) {
-        requireFew(count);
-        return java.util.stream.LongStream.range(0, count).map(i -> first + i).boxed().toList();
-    }
-
-    private static void requireFew(int count) {
+    /** Refuses more pictures than are drawn at a time. */
+    static void requireFew(int count) {
         if (count > MOST) {
             throw new BadRequestException(
                     "more than "

@@ -80,6 +80,11 @@ public final class PngParameters {
         put(pairs, "Sampler", samplerName(report.sampling()));
         put(pairs, "CFG scale", report.sampling().guidanceScale());
         put(pairs, "Seed", Seed.number(request.seed()));
+        Long towards = request.variation().seed();
+        if (towards != null && request.variation().changes()) {
+            put(pairs, "Variation seed", Seed.number(towards));
+            put(pairs, "Variation seed strength", request.variation().strength());
+        }
         put(pairs, "Size", text(plan.size()));
         put(pairs, "Model hash", report.bundleSha256().substring(0, HASH_CHARACTERS));
         put(pairs, "Model", report.model());

@@ -6,6 +6,7 @@ import io.github.asg4j.GenerationRequest;
 import io.github.asg4j.GuidanceInterval;
 import io.github.asg4j.GuideOptions;
 import io.github.asg4j.InpaintOptions;
+import io.github.asg4j.Variation;
 import io.github.asg4j.method.Encoders;
 import io.github.asg4j.method.Method;
 import io.github.asg4j.method.Setting;
@@ -142,6 +143,7 @@ public final class Planner {
         boolean given = request.image() != null;
         boolean strong = request.strength().isPresent();
         checkInpainting(request, method);
+        checkVariation(request);
         if (method.enlargesPicture()) {
             if (strong && !method.equals(Method.of("relay"))) {
                 throw new BadRequestException(
@@ -189,6 +191,15 @@ public final class Planner {
                             + request.method()
                             + " enlarges a start picture and paints in none: use --method asg or"
                             + " direct");
+        }
+    }
+
+    private static void checkVariation(GenerationRequest request) {
+        Variation variation = request.variation();
+        if ((variation.seed() == null) != (variation.strength() == null)) {
+            throw new BadRequestException(
+                    "a variation has a seed and a strength: give both --variation-seed and"
+                            + " --variation-strength, as in 5 and 0.2");
         }
     }
 

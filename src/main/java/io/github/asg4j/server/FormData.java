@@ -13,6 +13,7 @@ import org.eclipse.jetty.http.MultiPart;
 import org.eclipse.jetty.http.MultiPartConfig;
 import org.eclipse.jetty.http.MultiPartFormData;
 import org.eclipse.jetty.io.Content;
+import org.jspecify.annotations.Nullable;
 
 import java.io.IOException;
 import java.io.InputStream;
@@ -28,9 +29,9 @@ import java.util.stream.Collectors;
  *
  * @param fields texts as JSON: a number, true and false are what they look like
  * @param pictures of the fields "image" and "image[]"
- * @param hasMask whether there is a field "mask"
+ * @param mask of the field "mask"; null: there is none
  */
-record FormData(ObjectNode fields, List<byte[]> pictures, boolean hasMask) {
+record FormData(ObjectNode fields, List<byte[]> pictures, byte @Nullable [] mask) {
     private static final int MAX_PARTS = 100;
     private static final int MAX_TEXT_BYTES = 1 << 20;
 
@@ -67,11 +68,11 @@ record FormData(ObjectNode fields, List<byte[]> pictures, boolean hasMask) {
                 MultiPartFormData.getParts(exchange.request(), exchange.request(), type, config)) {
             ObjectNode fields = Json.object();
             List<byte[]> pictures = new ArrayList<>();
-            boolean mask = false;
+            byte[] mask = null;
             for (MultiPart.Part part : parts) {
                 switch (part.getName() == null ? "" : part.getName()) {
                     case "image", "image[]" -> pictures.add(bytes(part));
-                    case "mask" -> mask = true;
+                    case "mask" -> mask = bytes(part);
                     default -> fields.set(part.getName(), value(part));
                 }
             }

@@ -13,6 +13,7 @@ import org.jspecify.annotations.Nullable;
 import java.io.IOException;
 import java.time.Instant;
 import java.util.ArrayList;
+import java.util.Base64;
 import java.util.List;
 import java.util.Set;
 
@@ -96,19 +97,23 @@ final class OpenAiApi {
         draw(exchange, Call.of("image_generation", body), body, null);
     }
 
-    /** A picture is drawn anew from the one that is sent, or enlarged, as the method has it. */
+    /**
+     * A picture is drawn anew from the one that is sent, or enlarged, as the method has it; with a mask
+     * only where that is transparent.
+     */
     private void edit(Exchange exchange) throws Exception {
         FormData form = FormData.read(exchange, JobsApi.MAX_JSON_BYTES);
-        if (form.hasMask()) {
-            throw Refusal.invalidValue(
-                    "mask", "\"mask\": pictures are not painted in here, leave it out");
-        }
         if (form.pictures().size() != 1) {
             throw Refusal.invalidValue(
                     "image",
                     "there are " + form.pictures().size() + " pictures in \"image\": send one");
         }
         ObjectNode body = form.fields();
+        byte[] mask = form.mask();
+        if (mask != null) {
+            byte[] painted = AlphaMask.painted(mask);
+            body.put("inpaint", Base64.getEncoder().encodeToString(painted));
+        }
         draw(exchange, Call.of("image_edit", body), body, form.pictures().get(0));
     }
 

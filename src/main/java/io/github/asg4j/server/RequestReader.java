@@ -53,7 +53,7 @@ final class RequestReader {
     }
 
     /**
-     * The request and, with {@code count} of more than one, the same with the seeds that follow.
+     * The request and, with {@code count} of more than one, those that follow it.
      *
      * @param fields options by their keys; null values count as not given
      * @param picture a start picture; null: what "image" holds, or none
@@ -72,8 +72,11 @@ final class RequestReader {
             throw Refusal.invalidValue(
                     "prompt", "a prompt has at most " + MAX_PROMPT + " characters here");
         }
-        if (!given.has("seed") || given.path("seed").bigIntegerValue().longValueExact() == -1) {
+        if (!given.has("seed") || isRandom(given.path("seed"))) {
             given.put("seed", random.nextLong(SEEDS));
+        }
+        if (given.has("variation_seed") && isRandom(given.path("variation_seed"))) {
+            given.put("variation_seed", random.nextLong(SEEDS));
         }
         if (picture != null) {
             put(given, "image", picture);
@@ -87,9 +90,13 @@ final class RequestReader {
         GenerationRequest first = RequestJson.read(given.toString());
         List<GenerationRequest> all = new ArrayList<>();
         for (int i = 0; i < count; i++) {
-            all.add(first.toBuilder().seed(first.seed() + i).build());
+            all.add(first.following(i));
         }
         return all;
+    }
+
+    private static boolean isRandom(JsonNode seed) {
+        return seed.bigIntegerValue().longValueExact() == -1;
     }
 
     private static void refuse(ObjectNode given, String key) {

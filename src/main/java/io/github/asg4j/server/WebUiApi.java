@@ -121,6 +121,10 @@ final class WebUiApi {
             }
         }
         copy(body, "cfg_scale", fields, "guidance_scale");
+        if (body.path("subseed_strength").asDouble() != 0) {
+            copy(body, "subseed_strength", fields, "variation_strength");
+            fields.put("variation_seed", body.path("subseed").asLong(-1));
+        }
         if (!fields.has("prompt_syntax")) {
             fields.put("prompt_syntax", "a1111");
         }

@@ -6,6 +6,7 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 
 import io.github.asg4j.PictureReport;
 import io.github.asg4j.Seed;
+import io.github.asg4j.Variation;
 import io.github.asg4j.image.PngParameters;
 
 import org.jspecify.annotations.Nullable;
@@ -55,14 +56,15 @@ final class WebUiInfo {
             prompts.add(job.request().prompt());
             negatives.add(job.request().negativePrompt());
             seeds.addPOJO(Seed.number(job.request().seed()));
-            subseeds.add(-1);
+            subseeds.addPOJO(subseed(job.request().variation()));
             if (result != null) {
                 texts.add(PngParameters.text(result.image().report()));
             }
         }
         PictureReport report = report(done);
-        info.put("subseed", -1)
-                .put("subseed_strength", 0)
+        Double strength = first.request().variation().strength();
+        info.putPOJO("subseed", subseed(first.request().variation()));
+        info.put("subseed_strength", strength == null ? 0 : strength)
                 .put("width", work.width())
                 .put("height", work.height())
                 .put("sampler_name", report == null ? null : report.sampling().scheduler())
@@ -88,6 +90,12 @@ final class WebUiInfo {
                 .put("job_timestamp", timestamp(first))
                 .put("clip_skip", first.request().prompts().clipSkip().orElse(1))
                 .put("is_using_inpainting_conditioning", false);
+    }
+
+    /** -1: there is none. */
+    private static Object subseed(Variation variation) {
+        Long seed = variation.seed();
+        return seed == null ? -1 : Seed.number(seed);
     }
 
     private static @Nullable PictureReport report(List<Job> done) {

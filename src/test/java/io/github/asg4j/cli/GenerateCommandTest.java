@@ -10,11 +10,13 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 
+import io.github.asg4j.GenerationRequest;
 import io.github.asg4j.PictureReport;
 import io.github.asg4j.PromptOptions.Syntax;
 import io.github.asg4j.ReportJson;
 import io.github.asg4j.Reports;
 import io.github.asg4j.Size;
+import io.github.asg4j.Variation;
 
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -348,5 +350,26 @@ class GenerateCommandTest {
                         "the prompt has syntax of other programs that is taken as plain text:"
                                 + " {a|b}"),
                 PromptSyntax.warnings("prompt", "{a|b}", Syntax.PLAIN));
+    }
+
+    @Test
+    void variationsAreCountedOnAndTheSeedStays() throws IOException {
+        String[] vary = {"--variation-seed", "5", "--variation-strength", "0.25", "--count", "2"};
+        List<String> all = new ArrayList<>(List.of("--out", folder.toString(), "--json"));
+        all.addAll(List.of(vary));
+        FakeEngines.Result result = draw(false, all.toArray(String[]::new));
+        assertEquals(0, result.code(), result.err());
+        assertEquals(
+                List.of(new Variation(5L, 0.25), new Variation(6L, 0.25)),
+                engines.requests.stream().map(GenerationRequest::variation).toList());
+        assertEquals(7, engines.requests.getLast().seed());
+        JsonNode json = new ObjectMapper().readTree(result.out().lines().findFirst().orElseThrow());
+        assertEquals(5, json.path("variation_seed").asInt());
+        assertTrue(json.path("file").asText().endsWith("-7-5.png"), json::toString);
+        all.set(1, folder + "/{seed}.png");
+        assertTrue(
+                draw(false, all.toArray(String[]::new)).err().contains("{variation} where only"));
+        draw(false, "--variation-seed", "-1", "--variation-strength", "0.5", "--out", folder + "/");
+        assertEquals(new Variation(FakeEngines.SEED, 0.5), engines.requests.getLast().variation());
     }
 }

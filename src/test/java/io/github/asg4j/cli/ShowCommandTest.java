@@ -126,7 +126,7 @@ class ShowCommandTest {
                 Map.of(
                         "Dream",
                         "\"a cat, night [dog, eyes]\" -s 50 -S 29 -W 512 -H 768 -C 5 -A k_lms -U 4"
-                            + " 0.95"),
+                                + " 0.95"),
                 "{Prompt=a cat, night, Negative prompt=dog, eyes, Steps=50, Seed=29, Size=512x768,"
                         + " CFG scale=5, Sampler=k_lms, -U=4 0.95}");
         assertFound(

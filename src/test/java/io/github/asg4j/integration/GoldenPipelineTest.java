@@ -31,6 +31,7 @@ import io.github.asg4j.MethodOptions.SuperResOptions;
 import io.github.asg4j.PhaseOptions;
 import io.github.asg4j.RelayStage;
 import io.github.asg4j.Tiny;
+import io.github.asg4j.Variation;
 import io.github.asg4j.WindowOptions;
 import io.github.asg4j.image.Npy;
 
@@ -201,6 +202,12 @@ class GoldenPipelineTest {
                             .withMask(Content.file(GOLDENS.resolve(mask.asText())))
                             .withBlur(s.get("inpaint_blur").asDouble())
                             .withInverted(s.get("inpaint_inverted").asBoolean()));
+        }
+        if (!s.get("variation_seed").isNull()) {
+            request.variation(
+                    new Variation(
+                            s.get("variation_seed").asLong(),
+                            s.get("variation_strength").asDouble()));
         }
         if (!s.get("strength").isNull()) {
             request.strength(s.get("strength").asDouble());

@@ -97,8 +97,7 @@ class CheckpointBundleTest {
     /** A file of SD3.5's build, with whatever of its networks it holds. */
     private static Bundle filled35(Path file, Set<Part> parts) {
         Recognition known =
-                new Recognition(
-                        Family.SD35_MEDIUM, parts, "flow", false, 16, false, SMALL_BLOCKS);
+                new Recognition(Family.SD35_MEDIUM, parts, "flow", false, 16, false, SMALL_BLOCKS);
         return Bundle.filled(
                 Checkpoint.openAs(file, known, null),
                 "checkpoint/templates/sd35/",
@@ -232,8 +231,7 @@ class CheckpointBundleTest {
         "sd35, denoiser.onnx, noise",
         "sd35, vae_decoder.onnx, image"
     })
-    void networksComputeWhatThoseOfTheExportedBundleDo(
-            String family, String graph, String output) {
+    void networksComputeWhatThoseOfTheExportedBundleDo(String family, String graph, String output) {
         Path bundle = EXPORTED.resolveSibling(family);
         Bundle exported = Bundle.openFolder(bundle, new VerifiedFiles(null), false);
         try (Memory memory = new Memory("test");
@@ -258,8 +256,7 @@ class CheckpointBundleTest {
     @Test
     void aFileWithoutT5DrawsWithZerosInItsPlace() {
         Bundle exported =
-                Bundle.openFolder(
-                        EXPORTED.resolveSibling("sd35"), new VerifiedFiles(null), false);
+                Bundle.openFolder(EXPORTED.resolveSibling("sd35"), new VerifiedFiles(null), false);
         SafeTensorsFile without = new SafeTensorsFile();
         try (SafeTensors whole = SafeTensors.open(SD35)) {
             whole.tensors()

@@ -207,6 +207,11 @@ class OpenAiApiTest {
 
     /** A form as openai-java sends it: texts have a type, the file has no name. */
     private static HttpResponse<String> edit(byte[] file, String fileField, String... fields) {
+        return edit(file, fileField, null, fields);
+    }
+
+    private static HttpResponse<String> edit(
+            byte[] file, String fileField, byte[] mask, String... fields) {
         java.io.ByteArrayOutputStream body = new java.io.ByteArrayOutputStream();
         for (int i = 0; i < fields.length; i += 2) {
             body.writeBytes(
@@ -223,6 +228,12 @@ class OpenAiApiTest {
                                 + "\"\r\nContent-Type: application/octet-stream\r\n\r\n")
                         .getBytes(java.nio.charset.StandardCharsets.UTF_8));
         body.writeBytes(file);
+        if (mask != null) {
+            body.writeBytes(
+                    "\r\n--xyz\r\nContent-Disposition: form-data; name=\"mask\"\r\n\r\n"
+                            .getBytes(java.nio.charset.StandardCharsets.UTF_8));
+            body.writeBytes(mask);
+        }
         body.writeBytes("\r\n--xyz--\r\n".getBytes(java.nio.charset.StandardCharsets.UTF_8));
         return server.send(
                 java.net.http.HttpRequest.newBuilder(server.uri("/v1/images/edits"))
@@ -273,6 +284,56 @@ class OpenAiApiTest {
                         .get(0)
                         .path("pixels_sha256")
                         .asText());
+    }
+
+    /** Transparent is drawn, opaque keeps its bytes, whatever the mask's colours are. */
+    @Test
+    void maskIsTransparentWhereItIsDrawn() throws IOException {
+        byte[] ball = picture(json(generate(BALL + "}")).path("data").get(0));
+        java.awt.image.BufferedImage mask =
+                new java.awt.image.BufferedImage(
+                        128, 128, java.awt.image.BufferedImage.TYPE_INT_ARGB);
+        for (int y = 0; y < 128; y++) {
+            for (int x = 0; x < 128; x++) {
+                mask.setRGB(x, y, x < 64 ? 0x00FF0000 : 0xFFFFFFFF);
+            }
+        }
+        java.io.ByteArrayOutputStream png = new java.io.ByteArrayOutputStream();
+        javax.imageio.ImageIO.write(mask, "png", png);
+        HttpResponse<String> response =
+                edit(
+                        ball,
+                        "image",
+                        png.toByteArray(),
+                        "prompt",
+                        "a cube",
+                        "size",
+                        "128x128",
+                        "steps",
+                        "2",
+                        "seed",
+                        "3",
+                        "strength",
+                        "1");
+        assertEquals(200, response.statusCode(), response::body);
+        java.awt.image.BufferedImage before =
+                javax.imageio.ImageIO.read(new ByteArrayInputStream(ball));
+        java.awt.image.BufferedImage after =
+                javax.imageio.ImageIO.read(
+                        new ByteArrayInputStream(picture(json(response).path("data").get(0))));
+        int changed = 0;
+        for (int y = 0; y < 128; y++) {
+            for (int x = 0; x < 128; x++) {
+                boolean same = before.getRGB(x, y) == after.getRGB(x, y);
+                assertTrue(same || x < 64, x + ", " + y);
+                changed += same ? 0 : 1;
+            }
+        }
+        assertTrue(changed > 64 * 64, changed + " pixels were drawn");
+        HttpResponse<String> opaque =
+                edit(ball, "image", ball, "prompt", "a cube", "size", "128x128");
+        assertEquals(400, opaque.statusCode());
+        assertTrue(opaque.body().contains("no alpha channel"), opaque::body);
     }
 
     @Test

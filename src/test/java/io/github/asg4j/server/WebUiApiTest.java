@@ -101,6 +101,24 @@ class WebUiApiTest {
         assertTrue(info.path("infotexts").get(0).asText().contains("Seed: 7"), info::toString);
     }
 
+    @Test
+    void subseedsAreVariations() throws JsonProcessingException {
+        JsonNode answer =
+                draw(request().put("subseed", 40).put("subseed_strength", 0.25).put("n_iter", 2));
+        JsonNode info = TestServer.JSON.readTree(answer.path("info").asText());
+        assertEquals("[7,7]", info.path("all_seeds").toString());
+        assertEquals("[40,41]", info.path("all_subseeds").toString());
+        assertEquals(0.25, info.path("subseed_strength").asDouble());
+        assertTrue(
+                info.path("infotexts")
+                        .get(1)
+                        .asText()
+                        .contains("Variation seed: 41, Variation seed strength: 0.25"),
+                info::toString);
+        assertNotEquals(pixels(image(answer, 0)), pixels(image(answer, 1)));
+        assertNotEquals(pixels(image(answer, 0)), pixels(image(draw(request()), 0)));
+    }
+
     /** As its clients expect: there weights are weights, and a setting skips layers. */
     @Test
     void promptsHaveTheSyntaxOfTheWebUi() {

@@ -133,9 +133,7 @@ public final class Checkpoint implements AutoCloseable {
     private static Checkpoint openFolder(Path folder, @Nullable Path vae) {
         Checkpoint checkpoint =
                 openFolderAs(
-                        folder,
-                        vae,
-                        denoiser -> Recognition.ofFolder(folder.toString(), denoiser));
+                        folder, vae, denoiser -> Recognition.ofFolder(folder.toString(), denoiser));
         try {
             Recognition found = checkpoint.recognition;
             requireDrawable(folder, found, checkpoint.networks.keySet());

@@ -22,11 +22,7 @@ import java.util.TreeMap;
  * @param replaced the class whose place {@code solver} takes; empty: the solver is its own
  */
 record SchedulerConfig(
-        String prediction,
-        NoiseLevels levels,
-        Solver solver,
-        Spacing spacing,
-        String replaced) {
+        String prediction, NoiseLevels levels, Solver solver, Spacing spacing, String replaced) {
     private static final String EULER = "euler";
     private static final String DDIM = "ddim";
     private static final String DPMPP_2M = "dpmpp_2m";

@@ -3,6 +3,7 @@ package io.github.asg4j.run.start;
 
 import io.github.asg4j.BadRequestException;
 import io.github.asg4j.Content;
+import io.github.asg4j.Variation;
 import io.github.asg4j.device.Memory;
 import io.github.asg4j.image.Npy;
 import io.github.asg4j.kernel.Kernels;
@@ -51,20 +52,11 @@ public record StartLatents(
         float scale = noised ? 1 : (float) context.planned().schedule().initScale();
         Content file = context.request().latents();
         if (file == null) {
-            long plane = canvas.patchPlane();
-            for (int i = 0; i < canvas.patches(); i++) {
-                kernels.normal(
-                        patches.asSlice(i * plane * 4, plane * 4),
-                        plane,
-                        context.request().seed(),
-                        i * plane,
-                        0,
-                        Kernels.INITIAL_NOISE,
-                        scale);
-            }
+            noise(context, patches, context.request().seed(), scale);
         } else {
             given(context, file, patches, latents, scale);
         }
+        vary(context, patches, scale);
         kernels.relocate(
                 latents,
                 patches,
@@ -83,6 +75,47 @@ public record StartLatents(
         }
         boolean enlarged = picture.byteSize() > 0 && !noised;
         return new StartLatents(patches, latents, picture, enlarged ? picture : latents, noise);
+    }
+
+    private static void noise(
+            RequestContext context, MemorySegment patches, long seed, float scale) {
+        Canvas canvas = context.canvas();
+        long plane = canvas.patchPlane();
+        for (int i = 0; i < canvas.patches(); i++) {
+            context.kernels()
+                    .normal(
+                            patches.asSlice(i * plane * 4, plane * 4),
+                            plane,
+                            seed,
+                            i * plane,
+                            0,
+                            Kernels.INITIAL_NOISE,
+                            scale);
+        }
+    }
+
+    /** Turns the noise towards that of the variation's seed, cell by cell (SPEC §1). */
+    private static void vary(RequestContext context, MemorySegment patches, float scale) {
+        Variation variation = context.request().variation();
+        Long seed = variation.seed();
+        Double strength = variation.strength();
+        if (seed == null || strength == null || !variation.changes()) {
+            return;
+        }
+        double angle = strength * Math.PI / 2;
+        try (Memory other = new Memory("the variation")) {
+            MemorySegment towards =
+                    other.floats(context.canvas().plane(), "noise of the variation");
+            noise(context, towards, seed, scale);
+            context.kernels()
+                    .blend(
+                            patches,
+                            patches,
+                            towards,
+                            context.canvas().plane(),
+                            (float) StrictMath.cos(angle),
+                            (float) StrictMath.sin(angle));
+        }
     }
 
     private static void cut(
