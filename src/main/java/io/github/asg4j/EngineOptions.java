@@ -13,8 +13,7 @@ import java.util.OptionalInt;
  *
  * @param model folder of a model bundle, a publisher's .safetensors file, or a diffusers folder; null:
  *     the demo bundle in the jar
- * @param vae a .safetensors file with the autoencoder that decodes in the place of the model's; null:
- *     the model's
+ * @param parts files of the model's networks that lie beside it
  * @param loras LoRA files that the first requests will ask for: the model is loaded with them, which
  *     saves loading it twice
  * @param folders of the files that prompts name
@@ -30,7 +29,7 @@ import java.util.OptionalInt;
  */
 public record EngineOptions(
         @Nullable Path model,
-        @Nullable Path vae,
+        ModelParts parts,
         List<Lora> loras,
         PromptFolders folders,
         String devices,
@@ -45,7 +44,7 @@ public record EngineOptions(
     public static final EngineOptions DEFAULT =
             new EngineOptions(
                     null,
-                    null,
+                    ModelParts.NONE,
                     List.of(),
                     PromptFolders.NONE,
                     "auto",
@@ -78,7 +77,7 @@ public record EngineOptions(
     public EngineOptions withModel(@Nullable Path folder) {
         return new EngineOptions(
                 folder,
-                vae,
+                parts,
                 loras,
                 folders,
                 devices,
@@ -92,9 +91,17 @@ public record EngineOptions(
     }
 
     public EngineOptions withVae(@Nullable Path file) {
+        return withParts(new ModelParts(file, parts.textEncoders()));
+    }
+
+    public EngineOptions withTextEncoders(List<Path> files) {
+        return withParts(new ModelParts(parts.vae(), files));
+    }
+
+    private EngineOptions withParts(ModelParts files) {
         return new EngineOptions(
                 model,
-                file,
+                files,
                 loras,
                 folders,
                 devices,
@@ -110,7 +117,7 @@ public record EngineOptions(
     public EngineOptions withLoras(List<Lora> files) {
         return new EngineOptions(
                 model,
-                vae,
+                parts,
                 files,
                 folders,
                 devices,
@@ -126,7 +133,7 @@ public record EngineOptions(
     public EngineOptions withFolders(PromptFolders named) {
         return new EngineOptions(
                 model,
-                vae,
+                parts,
                 loras,
                 named,
                 devices,
@@ -142,7 +149,7 @@ public record EngineOptions(
     public EngineOptions withDevices(String names) {
         return new EngineOptions(
                 model,
-                vae,
+                parts,
                 loras,
                 folders,
                 names,
@@ -158,7 +165,7 @@ public record EngineOptions(
     public EngineOptions withThreadsPerWorker(int threads) {
         return new EngineOptions(
                 model,
-                vae,
+                parts,
                 loras,
                 folders,
                 devices,
@@ -174,7 +181,7 @@ public record EngineOptions(
     public EngineOptions withKernels(String name) {
         return new EngineOptions(
                 model,
-                vae,
+                parts,
                 loras,
                 folders,
                 devices,
@@ -190,7 +197,7 @@ public record EngineOptions(
     public EngineOptions withPrecision(String name) {
         return new EngineOptions(
                 model,
-                vae,
+                parts,
                 loras,
                 folders,
                 devices,
@@ -206,7 +213,7 @@ public record EngineOptions(
     public EngineOptions withMaxMemoryBytes(long bytes) {
         return new EngineOptions(
                 model,
-                vae,
+                parts,
                 loras,
                 folders,
                 devices,
@@ -222,7 +229,7 @@ public record EngineOptions(
     public EngineOptions withQueue(int capacity, WhenFull full) {
         return new EngineOptions(
                 model,
-                vae,
+                parts,
                 loras,
                 folders,
                 devices,
@@ -238,7 +245,7 @@ public record EngineOptions(
     public EngineOptions withVerify(boolean always) {
         return new EngineOptions(
                 model,
-                vae,
+                parts,
                 loras,
                 folders,
                 devices,

@@ -198,7 +198,7 @@ final class CompareCommand implements Callable<Integer> {
                 Instruments instruments =
                         Instruments.open(
                                 engineArgs.options().model(),
-                                engineArgs.options().vae(),
+                                engineArgs.options().parts(),
                                 null,
                                 null,
                                 null);

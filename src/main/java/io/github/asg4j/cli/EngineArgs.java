@@ -46,6 +46,15 @@ final class EngineArgs {
         @Nullable Path vae;
 
         @Option(
+                names = "--text-encoder",
+                paramLabel = "FILE",
+                order = HelpSections.MACHINE + 1,
+                description =
+                        "a .safetensors file of a text encoder, for a model without its own, as"
+                                + " SD3.5's single files are; may be given again")
+        List<Path> textEncoders = List.of();
+
+        @Option(
                 names = "--lora-folder",
                 paramLabel = "DIR",
                 order = HelpSections.MACHINE + 1,
@@ -129,6 +138,7 @@ final class EngineArgs {
                 EngineOptions.DEFAULT
                         .withModel(given.model)
                         .withVae(given.vae)
+                        .withTextEncoders(given.textEncoders)
                         .withFolders(new PromptFolders(given.loraFolder, given.embeddingFolder));
         if (given.devices != null) {
             options = options.withDevices(given.devices);

@@ -188,7 +188,7 @@ final class EvalCommand implements Callable<Integer> {
                 Instruments instruments =
                         Instruments.open(
                                 engineArgs.options().model(),
-                                engineArgs.options().vae(),
+                                engineArgs.options().parts(),
                                 evalArgs.features,
                                 evalArgs.truth,
                                 evalArgs.clip)) {

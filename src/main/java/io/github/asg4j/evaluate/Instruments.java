@@ -3,6 +3,7 @@ package io.github.asg4j.evaluate;
 
 import io.github.asg4j.BadRequestException;
 import io.github.asg4j.GeneratedImage;
+import io.github.asg4j.ModelParts;
 import io.github.asg4j.model.Bundle;
 import io.github.asg4j.model.LoadedModel;
 import io.github.asg4j.model.Manifest;
@@ -55,14 +56,14 @@ public final class Instruments implements AutoCloseable {
      * Opens them.
      *
      * @param model the engine's; null: the demo bundle
-     * @param vae the engine's; null: the model's own
+     * @param parts the engine's
      * @param featureFile a feature network in place of the bundle's; null: the bundle's
      * @param truthFolder true pictures, PNG files in it or in its folders WxH; null: the bundle's
      * @param clipFolder networks for the CLIP score; null: no CLIP score
      */
     public static Instruments open(
             @Nullable Path model,
-            @Nullable Path vae,
+            ModelParts parts,
             @Nullable Path featureFile,
             @Nullable Path truthFolder,
             @Nullable Path clipFolder) {
@@ -70,7 +71,7 @@ public final class Instruments implements AutoCloseable {
             throw new BadRequestException(
                     "the folder of true pictures '" + truthFolder + "' does not exist");
         }
-        Instruments all = new Instruments(Bundle.open(model, vae, false), truthFolder);
+        Instruments all = new Instruments(Bundle.open(model, parts, false), truthFolder);
         try {
             all.openNetworks(featureFile, clipFolder);
         } catch (RuntimeException e) {

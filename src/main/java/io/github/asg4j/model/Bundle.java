@@ -5,6 +5,7 @@ import io.github.asg4j.BadBundleException;
 import io.github.asg4j.BadRequestException;
 import io.github.asg4j.EngineInfo;
 import io.github.asg4j.Lora;
+import io.github.asg4j.ModelParts;
 import io.github.asg4j.device.Memory;
 import io.github.asg4j.model.checkpoint.ChangedWeights;
 import io.github.asg4j.model.checkpoint.Checkpoint;
@@ -78,17 +79,24 @@ public final class Bundle implements AutoCloseable {
      * recorded size, and its SHA-256 unless that was done before and size and time of the file are
      * still the same.
      *
-     * @param vae a .safetensors file of an autoencoder that takes the place of the model's; null: none
+     * @param parts files of its networks that lie beside it
      * @param verify check every SHA-256 even so
      * @throws BadBundleException naming the file and what is wrong with it
      */
-    public static Bundle open(@Nullable Path place, @Nullable Path vae, boolean verify) {
+    public static Bundle open(@Nullable Path place, ModelParts parts, boolean verify) {
         VerifiedFiles verified = VerifiedFiles.ofUser();
+        Path vae = parts.vae();
         if (place != null && isCheckpoint(place)) {
             Checkpoint checkpoint =
-                    Checkpoint.open(place, vae, file -> fileHash(file, verified, verify));
-            String template = TEMPLATES + checkpoint.templateName() + "/";
-            return filled(checkpoint, template, vae, verified, verify);
+                    Checkpoint.open(place, parts, file -> fileHash(file, verified, verify));
+            return filled(checkpoint, templates(checkpoint), vae, verified, verify);
+        }
+        if (!parts.textEncoders().isEmpty()) {
+            throw new BadBundleException(
+                    (place == null ? "the demo" : place.toString())
+                            + " is a bundle, which has its own text encoders: leave out"
+                            + " --text-encoder "
+                            + parts.textEncoders().getFirst());
         }
         Bundle bundle =
                 place == null
@@ -96,7 +104,15 @@ public final class Bundle implements AutoCloseable {
                         : openFolder(place, verified, verify);
         return vae == null
                 ? bundle
-                : bundle.withVae(Checkpoint.openVae(vae), TEMPLATES + "sd1/", verified, verify);
+                : bundle.withVae(
+                        Checkpoint.openVae(vae), List.of(TEMPLATES + "sd1/"), verified, verify);
+    }
+
+    /** Folders of the resources that a checkpoint's template consists of. */
+    private static List<String> templates(Checkpoint checkpoint) {
+        return checkpoint.recognition().family().templates().stream()
+                .map(name -> TEMPLATES + name + "/")
+                .toList();
     }
 
     /** A file, or a folder of diffusers that is no bundle. */
@@ -108,12 +124,12 @@ public final class Bundle implements AutoCloseable {
     /**
      * A bundle of a template and the weights of a checkpoint, which it takes over.
      *
-     * @param template resources of the template, with a slash at the end
+     * @param template folders of the template's resources, each with a slash at the end
      * @param vae the checkpoint's autoencoder if it has a file of its own; else null
      */
     static Bundle filled(
             Checkpoint checkpoint,
-            String template,
+            List<String> template,
             @Nullable Path vae,
             VerifiedFiles verified,
             boolean verify) {
@@ -151,9 +167,10 @@ public final class Bundle implements AutoCloseable {
     /**
      * The same bundle with another autoencoder, which it takes over.
      *
-     * @param template resources of the template that has its graphs, with a slash at the end
+     * @param template folders of the resources of the template that has its graphs
      */
-    Bundle withVae(Checkpoint checkpoint, String template, VerifiedFiles verified, boolean verify) {
+    Bundle withVae(
+            Checkpoint checkpoint, List<String> template, VerifiedFiles verified, boolean verify) {
         Path vae = checkpoint.path();
         try {
             requireSharedLatents(vae);
@@ -230,7 +247,7 @@ public final class Bundle implements AutoCloseable {
                         + " demo: artifact io.github.asg4j:asg4j, classifier demo; with modules,"
                         + " require io.github.asg4j.demo as well");
         }
-        return openResources(loader, DEMO, verified, verify);
+        return openResources(loader, List.of(DEMO), verified, verify);
     }
 
     static Bundle openFolder(Path folder, VerifiedFiles verified, boolean verify) {
@@ -251,8 +268,8 @@ public final class Bundle implements AutoCloseable {
     }
 
     static Bundle openResources(
-            ClassLoader loader, String prefix, VerifiedFiles verified, boolean verify) {
-        return open(new BundleFiles.Resources(loader, prefix), verified, verify);
+            ClassLoader loader, List<String> prefixes, VerifiedFiles verified, boolean verify) {
+        return open(new BundleFiles.Resources(loader, prefixes), verified, verify);
     }
 
     private static Bundle open(BundleFiles files, VerifiedFiles verified, boolean verify) {

@@ -150,25 +150,44 @@ sealed interface BundleFiles {
     }
 
     /**
-     * Resources of a class loader, below {@code prefix}, which ends with a slash. Graphs and their
-     * external data are read into memory; nothing is unpacked.
+     * Resources of a class loader. Graphs and their external data are read into memory; nothing is
+     * unpacked.
+     *
+     * @param prefixes folders that may have a file, the first one that has it counts; each ends with a
+     *     slash
      */
-    record Resources(ClassLoader loader, String prefix) implements BundleFiles {
+    record Resources(ClassLoader loader, List<String> prefixes) implements BundleFiles {
         private static final int CHUNK_BYTES = 1 << 16;
+
+        public Resources {
+            prefixes = List.copyOf(prefixes);
+        }
 
         @Override
         public String place() {
-            return "resource " + prefix;
+            return "resource " + prefixes.getFirst();
         }
 
         @Override
         public String place(String name) {
-            return "resource " + prefix + name;
+            return "resource " + prefix(name) + name;
+        }
+
+        /** The folder that has a file; the first one where none has it. */
+        private String prefix(String name) {
+            return prefixes.stream()
+                    .filter(prefix -> loader.getResource(prefix + name) != null)
+                    .findFirst()
+                    .orElse(prefixes.getFirst());
+        }
+
+        private @Nullable URL find(String name) {
+            return loader.getResource(prefix(name) + name);
         }
 
         @Override
         public long size(String name) throws IOException {
-            URL url = loader.getResource(prefix + name);
+            URL url = find(name);
             if (url == null) {
                 return -1;
             }
@@ -181,7 +200,7 @@ sealed interface BundleFiles {
 
         @Override
         public InputStream open(String name) throws IOException {
-            URL url = loader.getResource(prefix + name);
+            URL url = find(name);
             if (url == null) {
                 throw new FileNotFoundException(place(name));
             }
@@ -190,12 +209,12 @@ sealed interface BundleFiles {
 
         @Override
         public VerifiedFiles.@Nullable State state(String name) throws IOException {
-            URL url = loader.getResource(prefix + name);
+            URL url = find(name);
             try {
                 if (url != null && url.openConnection() instanceof JarURLConnection jar) {
                     URI file = jar.getJarFileURL().toURI();
                     return "file".equals(file.getScheme())
-                            ? stateOf(Path.of(file).toRealPath(), "!/" + prefix + name)
+                            ? stateOf(Path.of(file).toRealPath(), "!/" + prefix(name) + name)
                             : null;
                 }
                 return url != null && url.getProtocol().equals("file")

@@ -65,7 +65,7 @@ public final class LocalEngine implements AutoCloseable {
                         options.threadsPerWorker(),
                         () -> gpus.driver().deviceCount());
         kernels = KernelChoice.choose(options.kernels());
-        bundle = Bundle.open(options.model(), options.vae(), options.verify());
+        bundle = Bundle.open(options.model(), options.parts(), options.verify());
         try {
             precision =
                     PrecisionChoice.choose(

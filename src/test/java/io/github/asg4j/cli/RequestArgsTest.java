@@ -290,6 +290,10 @@ class RequestArgsTest {
         return Stream.of(
                 Arguments.of("--model", "folder", usual.withModel(Path.of("folder"))),
                 Arguments.of("--vae", "x.safetensors", usual.withVae(Path.of("x.safetensors"))),
+                Arguments.of(
+                        "--text-encoder",
+                        "x.safetensors",
+                        usual.withTextEncoders(List.of(Path.of("x.safetensors")))),
                 Arguments.of("--devices", "cpu:4", usual.withDevices("cpu:4")),
                 Arguments.of("--threads-per-worker", "2", usual.withThreadsPerWorker(2)),
                 Arguments.of("--kernels", "AVX2", usual.withKernels("avx2")),

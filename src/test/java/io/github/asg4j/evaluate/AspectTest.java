@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.github.asg4j.evaluate;
 
+import io.github.asg4j.ModelParts;
+
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNotNull;
@@ -29,7 +31,7 @@ class AspectTest {
 
     @BeforeAll
     static void open() {
-        instruments = Instruments.open(null, null, null, null, null);
+        instruments = Instruments.open(null, ModelParts.NONE, null, null, null);
     }
 
     @AfterAll

@@ -18,6 +18,7 @@ import io.github.asg4j.GenerationListener;
 import io.github.asg4j.GenerationRequest;
 import io.github.asg4j.GuideOptions;
 import io.github.asg4j.MethodOptions.AsgOptions;
+import io.github.asg4j.ModelParts;
 import io.github.asg4j.OutputException;
 import io.github.asg4j.PlanReport;
 
@@ -45,7 +46,7 @@ class EvaluationTest {
 
     @BeforeAll
     static void open() {
-        instruments = Instruments.open(null, null, null, null, null);
+        instruments = Instruments.open(null, ModelParts.NONE, null, null, null);
     }
 
     @AfterAll

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.github.asg4j.evaluate;
 
+import io.github.asg4j.ModelParts;
+
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertNotNull;
 import static org.junit.jupiter.api.Assertions.assertTrue;
@@ -35,7 +37,7 @@ class LabelledPicturesTest {
         int pictures = 0;
         List<String> different = new ArrayList<>();
         Set<String> methods = new HashSet<>();
-        try (Instruments instruments = Instruments.open(null, null, null, null, null)) {
+        try (Instruments instruments = Instruments.open(null, ModelParts.NONE, null, null, null)) {
             ObjectCounter counter = instruments.counter();
             assertNotNull(counter);
             for (JsonNode label : labels.get("pictures")) {

@@ -10,6 +10,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.asg4j.BadBundleException;
 import io.github.asg4j.BadRequestException;
+import io.github.asg4j.ModelParts;
 import io.github.asg4j.image.PngWriter;
 
 import org.junit.jupiter.api.Test;
@@ -37,7 +38,7 @@ class MetricNetworksTest {
     @Test
     void featuresCropsAndProbabilities() {
         try (Instruments instruments =
-                Instruments.open(null, null, NETWORKS.resolve("classifier.onnx"), null, null)) {
+                Instruments.open(null, ModelParts.NONE, NETWORKS.resolve("classifier.onnx"), null, null)) {
             FeatureNetwork network = instruments.features();
             assertNotNull(network);
             assertTrue(network.classifies());
@@ -76,7 +77,7 @@ class MetricNetworksTest {
                     () -> false);
         }
         try (Instruments instruments =
-                Instruments.open(null, null, NETWORKS.resolve("classifier.onnx"), folder, null)) {
+                Instruments.open(null, ModelParts.NONE, NETWORKS.resolve("classifier.onnx"), folder, null)) {
             Truth truth = instruments.truth(20, 12);
             assertNotNull(truth);
             assertEquals(3, truth.pictures().length);
@@ -92,7 +93,7 @@ class MetricNetworksTest {
     /** The expected value is computed by NumPy from the tokenizer's own ids. */
     @Test
     void clipScore() {
-        try (Instruments instruments = Instruments.open(null, null, null, null, NETWORKS)) {
+        try (Instruments instruments = Instruments.open(null, ModelParts.NONE, null, null, NETWORKS)) {
             ClipScore score = instruments.clip();
             assertNotNull(score);
             Picture picture = flat(30, 20, 0.2f, 0.4f, 0.6f);
@@ -111,7 +112,7 @@ class MetricNetworksTest {
                                 () ->
                                         Instruments.open(
                                                 null,
-                                                null,
+                                                ModelParts.NONE,
                                                 NETWORKS.resolve("clip_text.onnx"),
                                                 null,
                                                 null))

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.github.asg4j.evaluate;
 
+import io.github.asg4j.ModelParts;
+
 import static org.junit.jupiter.api.Assertions.assertNotNull;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
@@ -27,7 +29,7 @@ class RenderedPicturesTest {
                 JsonMapper.builder().build().readTree(folder.resolve("cases.json").toFile());
         int right = 0;
         int asPython = 0;
-        try (Instruments instruments = Instruments.open(null, null, null, null, null)) {
+        try (Instruments instruments = Instruments.open(null, ModelParts.NONE, null, null, null)) {
             ObjectCounter counter = instruments.counter();
             assertNotNull(counter);
             for (JsonNode each : cases) {

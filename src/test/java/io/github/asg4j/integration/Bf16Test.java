@@ -15,6 +15,7 @@ import io.github.asg4j.EngineOptions;
 import io.github.asg4j.GeneratedImage;
 import io.github.asg4j.Generation;
 import io.github.asg4j.GenerationRequest;
+import io.github.asg4j.ModelParts;
 import io.github.asg4j.PlanReport;
 import io.github.asg4j.Tiny;
 import io.github.asg4j.ffi.OpenVinoLibraries;
@@ -136,7 +137,7 @@ class Bf16Test {
     @ParameterizedTest
     @ValueSource(floats = {1, 500, 999})
     void noiseOfACallIsThatOfFp32WithinTheLimit(float timestep) {
-        try (Bundle bundle = Bundle.open(null, null, false);
+        try (Bundle bundle = Bundle.open(null, ModelParts.NONE, false);
                 Arena arena = Arena.ofConfined()) {
             String file = bundle.manifest().denoiser().file();
             OpenVinoProvider provider = OpenVinoProvider.open(plugin, 1, 1);

@@ -120,7 +120,8 @@ class BundleTest {
     void jarIsReadIntoMemory() throws IOException {
         fake.files.put("denoiser.onnx", FakeBundle.model(FakeBundle.tensor()));
         try (URLClassLoader loader = jar(temp.resolve("b.jar"))) {
-            Bundle bundle = Bundle.openResources(loader, PREFIX, new VerifiedFiles(note), false);
+            Bundle bundle =
+                    Bundle.openResources(loader, List.of(PREFIX), new VerifiedFiles(note), false);
             assertEquals(807, bundle.tokenizer(0).idLimit());
             try (Memory memory = new Memory("test")) {
                 ModelFile.Loaded loaded =
@@ -141,7 +142,8 @@ class BundleTest {
     void externalDataInAJarIsReadBesideItsGraph() throws IOException {
         try (URLClassLoader loader = jar(temp.resolve("b.jar"));
                 Memory memory = new Memory("test")) {
-            Bundle bundle = Bundle.openResources(loader, PREFIX, new VerifiedFiles(note), false);
+            Bundle bundle =
+                    Bundle.openResources(loader, List.of(PREFIX), new VerifiedFiles(note), false);
             ModelFile.Loaded graph =
                     assertInstanceOf(ModelFile.Loaded.class, bundle.graph("denoiser.onnx", memory));
             assertEquals(Set.of("denoiser.weights"), graph.externalData().keySet());
@@ -152,7 +154,8 @@ class BundleTest {
         fake.files.put("vae_decoder.onnx", FakeBundle.model(FakeBundle.tensor("other.bin")));
         try (URLClassLoader loader = jar(temp.resolve("c.jar"));
                 Memory memory = new Memory("test")) {
-            Bundle bundle = Bundle.openResources(loader, PREFIX, new VerifiedFiles(note), false);
+            Bundle bundle =
+                    Bundle.openResources(loader, List.of(PREFIX), new VerifiedFiles(note), false);
             BadBundleException e =
                     assertThrows(
                             BadBundleException.class,
@@ -170,14 +173,20 @@ class BundleTest {
                             BadBundleException.class,
                             () ->
                                     Bundle.openResources(
-                                            loader, PREFIX, new VerifiedFiles(note), false));
+                                            loader,
+                                            List.of(PREFIX),
+                                            new VerifiedFiles(note),
+                                            false));
             says(e.getMessage(), "resource some/model/denoiser.weights", "SHA-256");
             e =
                     assertThrows(
                             BadBundleException.class,
                             () ->
                                     Bundle.openResources(
-                                            loader, "nothing/", new VerifiedFiles(note), false));
+                                            loader,
+                                            List.of("nothing/"),
+                                            new VerifiedFiles(note),
+                                            false));
             says(e.getMessage(), "nothing/manifest.json is missing");
         }
     }

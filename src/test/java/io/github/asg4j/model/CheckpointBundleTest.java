@@ -88,7 +88,7 @@ class CheckpointBundleTest {
                         0);
         return Bundle.filled(
                 Checkpoint.openAs(FILE, known, vae),
-                "checkpoint/templates/sd15/",
+                List.of("checkpoint/templates/sd15/"),
                 vae,
                 new VerifiedFiles(null),
                 false);
@@ -100,7 +100,7 @@ class CheckpointBundleTest {
                 new Recognition(Family.SD35_MEDIUM, parts, "flow", false, 16, false, SMALL_BLOCKS);
         return Bundle.filled(
                 Checkpoint.openAs(file, known, null),
-                "checkpoint/templates/sd35/",
+                List.of("checkpoint/templates/sd35/"),
                 null,
                 new VerifiedFiles(null),
                 false);
@@ -161,7 +161,7 @@ class CheckpointBundleTest {
                 Bundle bundle =
                         exported.withVae(
                                 Checkpoint.openVae(vae),
-                                "checkpoint/templates/sd15/",
+                                List.of("checkpoint/templates/sd15/"),
                                 new VerifiedFiles(null),
                                 false)) {
             for (Bundle other : List.of(filled, bundle)) {
@@ -199,7 +199,7 @@ class CheckpointBundleTest {
                                 () ->
                                         tiny.withVae(
                                                 Checkpoint.openVae(vae),
-                                                "checkpoint/templates/sd15/",
+                                                List.of("checkpoint/templates/sd15/"),
                                                 new VerifiedFiles(null),
                                                 false))
                         .getMessage();

@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 
 import io.github.asg4j.BadRequestException;
+import io.github.asg4j.ModelParts;
 import io.github.asg4j.device.Memory;
 
 import org.junit.jupiter.api.AfterAll;
@@ -27,7 +28,7 @@ class ClipSkipTest {
 
     @BeforeAll
     static void open() {
-        model = LoadedModel.open(Bundle.open(null, null, false), 1);
+        model = LoadedModel.open(Bundle.open(null, ModelParts.NONE, false), 1);
     }
 
     @AfterAll

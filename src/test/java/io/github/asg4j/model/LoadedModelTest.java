@@ -9,6 +9,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.asg4j.BadBundleException;
+import io.github.asg4j.ModelParts;
 import io.github.asg4j.Tiny;
 import io.github.asg4j.device.Memory;
 import io.github.asg4j.ort.Binding;
@@ -188,7 +189,7 @@ class LoadedModelTest {
     @ParameterizedTest
     @CsvSource({"1, 16, 16", "2, 20, 12"})
     void dilationOneIsThePlainGraph(int rows, int h, int w) {
-        try (LoadedModel model = LoadedModel.open(Bundle.open(null, null, false), 1)) {
+        try (LoadedModel model = LoadedModel.open(Bundle.open(null, ModelParts.NONE, false), 1)) {
             Denoiser plain = model.denoiser();
             Denoiser dilated = model.dilatedDenoiser();
             assertEquals(List.of(), plain.dilationGroups());
@@ -350,7 +351,7 @@ class LoadedModelTest {
     /** A picture of the demo's size comes back from its latents about as it was. */
     @Test
     void encodesWhatItDecodes() {
-        Bundle demo = Bundle.open(null, null, false);
+        Bundle demo = Bundle.open(null, ModelParts.NONE, false);
         try (LoadedModel model = LoadedModel.open(demo, 1)) {
             int h = demo.manifest().latent().nativeHeight();
             int w = demo.manifest().latent().nativeWidth();

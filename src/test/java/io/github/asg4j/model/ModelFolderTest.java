@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.asg4j.BadBundleException;
+import io.github.asg4j.ModelParts;
 import io.github.asg4j.Tiny;
 import io.github.asg4j.model.checkpoint.SafeTensorsFile;
 
@@ -141,7 +142,7 @@ class ModelFolderTest {
     }
 
     private static BadBundleException refusal(Path file) {
-        try (Bundle bundle = Bundle.open(file, null, false)) {
+        try (Bundle bundle = Bundle.open(file, ModelParts.NONE, false)) {
             throw new AssertionError(bundle.place() + " opens");
         } catch (BadBundleException e) {
             return e;

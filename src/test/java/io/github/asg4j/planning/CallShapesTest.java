@@ -4,6 +4,7 @@ package io.github.asg4j.planning;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
 import io.github.asg4j.GenerationRequest;
+import io.github.asg4j.ModelParts;
 import io.github.asg4j.RequestJson;
 import io.github.asg4j.Tiny;
 import io.github.asg4j.model.Bundle;
@@ -21,7 +22,7 @@ import java.util.Set;
 /** The shapes that a denoiser is compiled for, against calls that were counted by hand. */
 class CallShapesTest {
     private static Plan plan(Path folder, GenerationRequest request, boolean compiles) {
-        try (Bundle bundle = Bundle.open(folder, null, false)) {
+        try (Bundle bundle = Bundle.open(folder, ModelParts.NONE, false)) {
             Planner planner =
                     new Planner(
                             bundle.manifest(),
@@ -83,7 +84,7 @@ class CallShapesTest {
         Plan bf16 = plan(Tiny.bundle(), request, true);
         Plan fp32 = plan(Tiny.bundle(), request, false);
         long denoiser;
-        try (Bundle bundle = Bundle.open(Tiny.bundle(), null, false)) {
+        try (Bundle bundle = Bundle.open(Tiny.bundle(), ModelParts.NONE, false)) {
             denoiser = bundle.manifest().graphBytes(bundle.manifest().denoiser().file());
         }
         assertEquals(fp32.memory().weights() + 2 * (2 * denoiser), bf16.memory().weights());

@@ -4,6 +4,7 @@ package io.github.asg4j.run;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
 import io.github.asg4j.GeneratedImage;
+import io.github.asg4j.ModelParts;
 import io.github.asg4j.PromptFolders;
 import io.github.asg4j.Tiny;
 import io.github.asg4j.device.Memory;
@@ -27,7 +28,7 @@ class RunnerTest {
     @Test
     void aWorkerThatCannotBeStartedIsLost() {
         long before = Memory.bytesInUse();
-        Bundle bundle = Bundle.open(Tiny.bundle(), null, false);
+        Bundle bundle = Bundle.open(Tiny.bundle(), ModelParts.NONE, false);
         JavaKernels kernels = new JavaKernels();
         try (Fleet fleet = Fleet.ofCpu(List.of("cpu#0", "cpu#1"), 1, null, kernels);
                 LoadedModel model = LoadedModel.open(bundle, fleet.placements(), List.of())) {

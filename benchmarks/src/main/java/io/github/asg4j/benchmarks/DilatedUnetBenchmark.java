@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.github.asg4j.benchmarks;
 
+import io.github.asg4j.ModelParts;
 import io.github.asg4j.device.Memory;
 import io.github.asg4j.model.Bundle;
 import io.github.asg4j.model.Denoiser;
@@ -66,7 +67,7 @@ public class DilatedUnetBenchmark {
     @Setup
     public void load() {
         memory = new Memory("benchmark");
-        model = LoadedModel.open(Bundle.open(null, null, false), 1);
+        model = LoadedModel.open(Bundle.open(null, ModelParts.NONE, false), 1);
         Denoiser denoiser = dilation.equals("plain") ? model.denoiser() : model.dilatedDenoiser();
         binding =
                 denoiser.bind(

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.github.asg4j.benchmarks;
 
+import io.github.asg4j.ModelParts;
 import io.github.asg4j.device.Memory;
 import io.github.asg4j.ffi.OpenVinoLibraries;
 import io.github.asg4j.model.Bundle;
@@ -54,7 +55,7 @@ public final class GuidedStep {
                                 OpenVinoProvider.open(
                                         new OpenVinoLibraries().find(), workers, threads))
                         : Place.cpu(threads);
-        try (Bundle bundle = Bundle.open(model, null, false);
+        try (Bundle bundle = Bundle.open(model, ModelParts.NONE, false);
                 OrtSession session =
                         LoadedModel.session(bundle, bundle.manifest().denoiser().file(), place);
                 Memory memory = new Memory("step")) {

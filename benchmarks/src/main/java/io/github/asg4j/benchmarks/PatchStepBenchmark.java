@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.github.asg4j.benchmarks;
 
+import io.github.asg4j.ModelParts;
 import io.github.asg4j.device.Memory;
 import io.github.asg4j.kernel.GuidedStep;
 import io.github.asg4j.kernel.Kernels;
@@ -82,7 +83,7 @@ public class PatchStepBenchmark {
     public void load() {
         memory = new Memory("benchmark");
         place = Place.open(part.equals("unet") ? "auto" : part);
-        model = LoadedModel.open(Bundle.open(null, null, false), 1);
+        model = LoadedModel.open(Bundle.open(null, ModelParts.NONE, false), 1);
         Denoiser denoiser = model.denoiser();
         latents = random(VIEWS * PLANE);
         shuffled = random(VIEWS * PLANE);

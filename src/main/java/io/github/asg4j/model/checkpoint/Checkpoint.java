@@ -314,11 +314,6 @@ public final class Checkpoint implements AutoCloseable {
         return recognition.family() == Family.SD2 && prediction().equals("epsilon") ? 64 : 0;
     }
 
-    /** Folder of the template that this file fills. */
-    public String templateName() {
-        return recognition.family().id();
-    }
-
     /** Refuses, before any work, what no template can be filled with. */
     private static void requireDrawable(Path path, Recognition found, Set<Part> given) {
         String title = found.family().title();

@@ -6,26 +6,29 @@ import java.util.List;
 /** Architecture of a published model, as far as the shapes of its weights tell it. */
 public enum Family {
     SD1("sd1", "Stable Diffusion 1.x", Layout.SD1),
-    SD2("sd2", "Stable Diffusion 2.x", Layout.SD2),
-    SDXL("sdxl", "Stable Diffusion XL", Layout.SDXL),
+    SD2("sd2 sd1", "Stable Diffusion 2.x", Layout.SD2),
+    SDXL("sdxl sd1", "Stable Diffusion XL", Layout.SDXL),
     SDXL_REFINER("sdxl-refiner", "Stable Diffusion XL refiner", Layout.SDXL_REFINER),
-    SD3_MEDIUM("sd3", "Stable Diffusion 3 medium", Layout.SD3),
-    SD35_MEDIUM("sd35-medium", "Stable Diffusion 3.5 medium", Layout.SD3),
-    SD35_LARGE("sd35-large", "Stable Diffusion 3.5 large", Layout.SD3);
+    SD3_MEDIUM("sd3 sdxl sd1", "Stable Diffusion 3 medium", Layout.SD3),
+    SD35_MEDIUM("sd35-medium sd3 sdxl sd1", "Stable Diffusion 3.5 medium", Layout.SD3),
+    SD35_LARGE("sd35-large sd3 sdxl sd1", "Stable Diffusion 3.5 large", Layout.SD3);
 
-    private final String id;
+    private final String templates;
     private final String title;
     private final Layout singleFile;
 
-    Family(String id, String title, Layout singleFile) {
-        this.id = id;
+    Family(String templates, String title, Layout singleFile) {
+        this.templates = templates;
         this.title = title;
         this.singleFile = singleFile;
     }
 
-    /** Name of its templates' folder. */
-    public String id() {
-        return id;
+    /**
+     * Folders of its template. A file that the first one lacks is that of the next one that has it:
+     * families share tokenizers, autoencoders and text encoders.
+     */
+    public List<String> templates() {
+        return List.of(templates.split(" "));
     }
 
     /** Name for people. */

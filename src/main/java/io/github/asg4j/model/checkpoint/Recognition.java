@@ -284,7 +284,7 @@ public record Recognition(
                 shapes,
                 "text_model.embeddings.token_embedding.weight",
                 "encoder.block.0.layer.0.SelfAttention.q.weight")) {
-            return "holds a text encoder alone: give the model that it belongs to";
+            return "holds a text encoder alone: give it with --text-encoder, beside a model";
         }
         return "holds no denoiser that is known; its first tensors are "
                 + shapes.keySet().stream().limit(3).toList();

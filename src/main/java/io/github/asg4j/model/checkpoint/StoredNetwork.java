@@ -14,6 +14,11 @@ import java.util.Map;
  */
 record StoredNetwork(Layout layout, Map<String, Tensor> tensors) {
     private static final String LATENTS_IN = "decoder.conv_in.weight";
+    private static final String T5_BLOCK = "encoder.block.0.layer.0.SelfAttention.q.weight";
+    private static final String WORDS = "embeddings.token_embedding.weight";
+
+    /** Of OpenCLIP ViT-bigG, the second text encoder of SDXL and SD3. */
+    private static final int BIG_WIDTH = 1280;
 
     /** What the names of an autoencoder begin with: in a file of its own, or beside a denoiser. */
     private static final List<String> VAE_PREFIXES = List.of("", "first_stage_model.", "vae.");
@@ -56,5 +61,41 @@ record StoredNetwork(Layout layout, Map<String, Tensor> tensors) {
                         + Recognition.kind(file.shapes())
                         + "; --vae takes an autoencoder (its tensors begin with decoder. or"
                         + " first_stage_model.decoder.)");
+    }
+
+    /**
+     * Which text encoder of a family a file holds.
+     *
+     * @throws BadBundleException if it holds none of the family's
+     */
+    static Part textEncoder(SafeTensors file, Family family) {
+        Part found = null;
+        if (file.tensors().containsKey(T5_BLOCK)) {
+            found = Part.TEXT_ENCODER_3;
+        }
+        for (String prefix : List.of("text_model.", "")) {
+            Tensor words = file.tensors().get(prefix + WORDS);
+            if (words != null && words.shape().size() == 2) {
+                found = words.shape().get(1) == BIG_WIDTH ? Part.TEXT_ENCODER_2 : Part.TEXT_ENCODER;
+            }
+        }
+        if (found == null) {
+            throw new BadBundleException(
+                    file.file()
+                            + " "
+                            + Recognition.kind(file.shapes())
+                            + "; --text-encoder takes a CLIP or T5 text encoder in the names of"
+                            + " transformers (text_model.… or encoder.block.…)");
+        }
+        if (!family.textEncoders().contains(found)) {
+            throw new BadBundleException(
+                    file.file()
+                            + " is a "
+                            + found.folder()
+                            + ", which "
+                            + family.title()
+                            + " does not have: leave it out");
+        }
+        return found;
     }
 }

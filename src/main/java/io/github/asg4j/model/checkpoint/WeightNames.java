@@ -15,6 +15,10 @@ import java.util.stream.Stream;
  */
 public final class WeightNames {
     private static final String DENOISER = "model.diffusion_model.";
+    private static final String TEXT_PROJECTION = "text_projection";
+
+    /** CLIP ViT-L's projection where a file leaves it out: the pooled state is not projected then. */
+    private static final Source UNIT = Source.changed("", Source.Change.IDENTITY);
 
     private static final Pattern UNET_BLOCK =
             Pattern.compile(
@@ -103,6 +107,12 @@ public final class WeightNames {
     public static List<Source> of(Layout layout, Part part, String weight, int jointBlocks) {
         if (layout == Layout.DIFFUSERS) {
             return diffusers(part, weight).map(Source::of).toList();
+        }
+        if (layout == Layout.TEXT_FILE) {
+            Stream<Source> named = diffusers(part, weight).map(Source::of);
+            return weight.startsWith(TEXT_PROJECTION) && part == Part.TEXT_ENCODER
+                    ? Stream.concat(named, Stream.of(UNIT)).toList()
+                    : named.toList();
         }
         return switch (part) {
             case UNET -> unet(weight).map(name -> Source.of(DENOISER + name)).toList();
@@ -218,11 +228,9 @@ public final class WeightNames {
             case "SDXL_REFINER/TEXT_ENCODER_2" ->
                     openClip("conditioner.embedders.0.model.", weight);
             case "SD3/TEXT_ENCODER" ->
-                    weight.startsWith("text_projection")
-                            // Some files leave it out, where the pooled state is not projected.
+                    weight.startsWith(TEXT_PROJECTION)
                             ? List.of(
-                                    Source.of("text_encoders.clip_l.transformer." + weight),
-                                    Source.changed("", Source.Change.IDENTITY))
+                                    Source.of("text_encoders.clip_l.transformer." + weight), UNIT)
                             : clip("text_encoders.clip_l.transformer.", weight);
             case "SD3/TEXT_ENCODER_2" -> clip("text_encoders.clip_g.transformer.", weight);
             case "SD3/TEXT_ENCODER_3" -> {
@@ -237,7 +245,7 @@ public final class WeightNames {
     }
 
     private static List<Source> clip(String prefix, String weight) {
-        return weight.startsWith("text_projection")
+        return weight.startsWith(TEXT_PROJECTION)
                 ? List.of(Source.of(prefix + weight))
                 : List.of(Source.of(prefix + "text_model." + weight), Source.of(prefix + weight));
     }

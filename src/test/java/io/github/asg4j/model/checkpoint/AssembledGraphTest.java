@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.asg4j.BadBundleException;
+import io.github.asg4j.ModelParts;
 import io.github.asg4j.ort.OrtSession;
 import io.github.asg4j.ort.Place;
 import io.github.asg4j.ort.Tensor;
@@ -133,7 +134,7 @@ class AssembledGraphTest {
     @Test
     void fillsEveryKindOfPlace() throws IOException {
         Path path = file().write(temp.resolve("x.safetensors"));
-        try (Checkpoint checkpoint = Checkpoint.openAs(path, sd3(), null)) {
+        try (Checkpoint checkpoint = Checkpoint.openAs(path, sd3(), ModelParts.NONE)) {
             byte[] extra =
                     new String(RECIPE, StandardCharsets.UTF_8)
                             .replace(
@@ -174,7 +175,7 @@ class AssembledGraphTest {
     @Test
     void changedWeightsTakeThePlaceOfTheFilesOwn() throws IOException {
         Path path = file().write(temp.resolve("x.safetensors"));
-        try (Checkpoint checkpoint = Checkpoint.openAs(path, sd3(), null);
+        try (Checkpoint checkpoint = Checkpoint.openAs(path, sd3(), ModelParts.NONE);
                 Arena arena = Arena.ofConfined()) {
             Map<String, MemorySegment> changed =
                     Map.of(
@@ -233,7 +234,7 @@ class AssembledGraphTest {
                         .write(temp.resolve("x.safetensors"));
         Recognition sd2 =
                 new Recognition(Family.SD2, EnumSet.of(Part.TEXT_ENCODER), "v", false, 4, false, 0);
-        try (Checkpoint checkpoint = Checkpoint.openAs(path, sd2, null)) {
+        try (Checkpoint checkpoint = Checkpoint.openAs(path, sd2, ModelParts.NONE)) {
             byte[] recipe = recipe("text_encoder", entry("w", "text_projection.weight", "[3,2]"));
             AssembledGraph graph =
                     AssembledGraph.of(
@@ -251,7 +252,7 @@ class AssembledGraphTest {
                 new SafeTensorsFile()
                         .floats("a", List.of(1L), 1)
                         .write(temp.resolve("x.safetensors"));
-        try (Checkpoint checkpoint = Checkpoint.openAs(path, sd3(), null)) {
+        try (Checkpoint checkpoint = Checkpoint.openAs(path, sd3(), ModelParts.NONE)) {
             byte[] recipe = recipe("text_encoder", entry("w", "text_projection.weight", "[2,2]"));
             AssembledGraph graph =
                     AssembledGraph.of(
@@ -273,7 +274,7 @@ class AssembledGraphTest {
     @Test
     void namesWhatIsMissingOrOfAnotherShape() {
         Path path = file().write(temp.resolve("x.safetensors"));
-        try (Checkpoint checkpoint = Checkpoint.openAs(path, sd3(), null)) {
+        try (Checkpoint checkpoint = Checkpoint.openAs(path, sd3(), ModelParts.NONE)) {
             byte[] missing = recipe("transformer", entry("w", "pos_embed.proj.weight", "[2,2]"));
             assertTrue(
                     refusal(missing, checkpoint).contains("x_embedder.proj.weight"),

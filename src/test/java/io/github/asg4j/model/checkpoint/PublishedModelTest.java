@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.asg4j.BadBundleException;
+import io.github.asg4j.ModelParts;
 
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -84,7 +85,7 @@ class PublishedModelTest {
         return String.valueOf(
                 assertThrows(
                                 BadBundleException.class,
-                                () -> Checkpoint.open(file, null, f -> hash, known))
+                                () -> Checkpoint.open(file, ModelParts.NONE, f -> hash, known))
                         .getMessage());
     }
 }

@@ -8,6 +8,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.asg4j.BadRequestException;
 import io.github.asg4j.Lora;
+import io.github.asg4j.ModelParts;
 import io.github.asg4j.model.checkpoint.Checkpoint;
 import io.github.asg4j.model.checkpoint.Elements;
 import io.github.asg4j.model.checkpoint.Family;
@@ -58,7 +59,7 @@ class LoraSetTest {
                             4,
                             false,
                             0),
-                    null);
+                    ModelParts.NONE);
 
     @AfterEach
     void close() {

@@ -26,8 +26,7 @@ final class ShippedTemplate {
         List<String> graphs = new ArrayList<>(List.of("denoiser"));
         family.textEncoders().forEach(part -> graphs.add(part.folder()));
         for (String graph : graphs) {
-            String resource =
-                    "/io/github/asg4j/templates/%s/%s.weights.json".formatted(family.id(), graph);
+            String resource = template(family, graph);
             try (var in = Recipe.class.getResourceAsStream(resource)) {
                 Recipe recipe = Recipe.parse(resource, in.readAllBytes());
                 Set<String> names = weights.computeIfAbsent(recipe.part(), part -> new HashSet<>());
@@ -37,6 +36,14 @@ final class ShippedTemplate {
             }
         }
         return weights;
+    }
+
+    private static String template(Family family, String graph) {
+        return family.templates().stream()
+                .map(name -> "/io/github/asg4j/templates/" + name + "/" + graph + ".weights.json")
+                .filter(resource -> Recipe.class.getResource(resource) != null)
+                .findFirst()
+                .orElseThrow();
     }
 
     /** Layers of a family's models. */

@@ -8,6 +8,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.asg4j.BadBundleException;
 import io.github.asg4j.EngineOptions;
+import io.github.asg4j.ModelParts;
 import io.github.asg4j.Tiny;
 import io.github.asg4j.device.HostQueue;
 import io.github.asg4j.device.Memory;
@@ -167,7 +168,7 @@ class TileRunTest {
 
     private LoadedModel model(int scale) {
         EngineOptions options = EngineOptions.DEFAULT.withModel(Tiny.withUpscalers(folder, scale));
-        return LoadedModel.open(Bundle.open(options.model(), null, false), 1);
+        return LoadedModel.open(Bundle.open(options.model(), ModelParts.NONE, false), 1);
     }
 
     private TileRun run(LoadedModel model, int height, int width, int scale, int workers) {
