@@ -38,7 +38,8 @@ class MetricNetworksTest {
     @Test
     void featuresCropsAndProbabilities() {
         try (Instruments instruments =
-                Instruments.open(null, ModelParts.NONE, NETWORKS.resolve("classifier.onnx"), null, null)) {
+                Instruments.open(
+                        null, ModelParts.NONE, NETWORKS.resolve("classifier.onnx"), null, null)) {
             FeatureNetwork network = instruments.features();
             assertNotNull(network);
             assertTrue(network.classifies());
@@ -77,7 +78,8 @@ class MetricNetworksTest {
                     () -> false);
         }
         try (Instruments instruments =
-                Instruments.open(null, ModelParts.NONE, NETWORKS.resolve("classifier.onnx"), folder, null)) {
+                Instruments.open(
+                        null, ModelParts.NONE, NETWORKS.resolve("classifier.onnx"), folder, null)) {
             Truth truth = instruments.truth(20, 12);
             assertNotNull(truth);
             assertEquals(3, truth.pictures().length);
@@ -93,7 +95,8 @@ class MetricNetworksTest {
     /** The expected value is computed by NumPy from the tokenizer's own ids. */
     @Test
     void clipScore() {
-        try (Instruments instruments = Instruments.open(null, ModelParts.NONE, null, null, NETWORKS)) {
+        try (Instruments instruments =
+                Instruments.open(null, ModelParts.NONE, null, null, NETWORKS)) {
             ClipScore score = instruments.clip();
             assertNotNull(score);
             Picture picture = flat(30, 20, 0.2f, 0.4f, 0.6f);

@@ -12,6 +12,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import io.github.asg4j.BadBundleException;
 import io.github.asg4j.BadRequestException;
 import io.github.asg4j.Lora;
+import io.github.asg4j.ModelParts;
 import io.github.asg4j.device.Memory;
 import io.github.asg4j.model.checkpoint.Checkpoint;
 import io.github.asg4j.model.checkpoint.Elements;
@@ -49,6 +50,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Random;
 import java.util.Set;
+import java.util.function.Predicate;
 
 /**
  * Small single files of Stable Diffusion 1.x's and 3.5's build, filled into their templates, against the
@@ -60,6 +62,8 @@ class CheckpointBundleTest {
     private static final Path EXPORTED = Path.of("src/test/resources/families/sd15");
     private static final Path SD35 = Path.of("src/test/resources/checkpoint/sd35.safetensors");
     private static final int SMALL_BLOCKS = 6;
+    private static final String T5 = "text_encoders.t5xxl.transformer.";
+    private static final String CLIP_L = "text_encoders.clip_l.transformer.";
     private static final int BATCH = 2;
     private static final int CELLS = 16;
     private static final int TOKENS = 77;
@@ -87,7 +91,7 @@ class CheckpointBundleTest {
                         false,
                         0);
         return Bundle.filled(
-                Checkpoint.openAs(FILE, known, vae),
+                Checkpoint.openAs(FILE, known, new ModelParts(vae, List.of())),
                 List.of("checkpoint/templates/sd15/"),
                 vae,
                 new VerifiedFiles(null),
@@ -96,10 +100,14 @@ class CheckpointBundleTest {
 
     /** A file of SD3.5's build, with whatever of its networks it holds. */
     private static Bundle filled35(Path file, Set<Part> parts) {
+        return filled35(file, parts, ModelParts.NONE);
+    }
+
+    private static Bundle filled35(Path file, Set<Part> parts, ModelParts beside) {
         Recognition known =
                 new Recognition(Family.SD35_MEDIUM, parts, "flow", false, 16, false, SMALL_BLOCKS);
         return Bundle.filled(
-                Checkpoint.openAs(file, known, null),
+                Checkpoint.openAs(file, known, beside),
                 List.of("checkpoint/templates/sd35/"),
                 null,
                 new VerifiedFiles(null),
@@ -257,20 +265,10 @@ class CheckpointBundleTest {
     void aFileWithoutT5DrawsWithZerosInItsPlace() {
         Bundle exported =
                 Bundle.openFolder(EXPORTED.resolveSibling("sd35"), new VerifiedFiles(null), false);
-        SafeTensorsFile without = new SafeTensorsFile();
-        try (SafeTensors whole = SafeTensors.open(SD35)) {
-            whole.tensors()
-                    .forEach(
-                            (name, tensor) -> {
-                                if (!name.startsWith("text_encoders.t5xxl.")) {
-                                    byte[] bytes = tensor.data().toArray(ValueLayout.JAVA_BYTE);
-                                    without.tensor(name, "F16", tensor.shape(), bytes);
-                                }
-                            });
-        }
+        Path without = part35("", name -> !name.startsWith(T5));
         Set<Part> parts = parts35();
         parts.remove(Part.TEXT_ENCODER_3);
-        try (Bundle filled = filled35(without.write(temp.resolve("small.safetensors")), parts)) {
+        try (Bundle filled = filled35(without, parts)) {
             Manifest manifest = filled.manifest();
             assertEquals(2, manifest.textEncoders().size());
             assertEquals(256, manifest.conditioning().zeroTokens());
@@ -281,6 +279,58 @@ class CheckpointBundleTest {
             assertEquals(exported.manifest().scheduler(), manifest.scheduler());
             assertEquals("flow", manifest.denoiser().prediction());
         }
+    }
+
+    /** Tensors of the small file whose names pass, without a prefix. */
+    private Path part35(String prefix, Predicate<String> passes) {
+        SafeTensorsFile file = new SafeTensorsFile();
+        try (SafeTensors whole = SafeTensors.open(SD35)) {
+            whole.tensors()
+                    .forEach(
+                            (name, tensor) -> {
+                                if (passes.test(name)) {
+                                    byte[] bytes = tensor.data().toArray(ValueLayout.JAVA_BYTE);
+                                    String bare = name.substring(prefix.length());
+                                    file.tensor(bare, "F16", tensor.shape(), bytes);
+                                }
+                            });
+        }
+        return file.write(temp.resolve("part" + prefix.length() + ".safetensors"));
+    }
+
+    @Test
+    void textEncodersMayLieBesideTheModel() {
+        Path model = part35("", name -> !name.startsWith(T5) && !name.startsWith(CLIP_L));
+        Path t5 = part35(T5, name -> name.startsWith(T5));
+        // Without its projection, as some have it: the pooled state is not projected then.
+        Path clip = part35(CLIP_L, name -> name.startsWith(CLIP_L) && !name.contains("projection"));
+        Set<Part> inside = parts35();
+        inside.removeAll(List.of(Part.TEXT_ENCODER, Part.TEXT_ENCODER_3));
+        ModelParts beside = new ModelParts(null, List.of(t5, clip));
+        try (Memory memory = new Memory("test");
+                Bundle whole = filled35(SD35, parts35());
+                Bundle joined = filled35(model, inside, beside)) {
+            assertEquals(3, joined.manifest().textEncoders().size());
+            assertNotEquals(whole.bundleSha256(), joined.bundleSha256());
+            for (String graph : List.of("text_encoder.onnx", "text_encoder_3.onnx")) {
+                try (OrtSession expected = LoadedModel.session(whole, graph, Place.cpu(1));
+                        OrtSession actual = LoadedModel.session(joined, graph, Place.cpu(1))) {
+                    String output =
+                            graph.contains("3") ? "last_hidden_state" : "penultimate_hidden_state";
+                    assertArrayEquals(
+                            run(expected, output, memory), run(actual, output, memory), graph);
+                }
+            }
+        }
+        String twice =
+                assertThrows(BadBundleException.class, () -> filled35(SD35, parts35(), beside))
+                        .getMessage();
+        assertTrue(twice.contains("which has one already: leave out --text-encoder"), twice);
+        ModelParts wrong = new ModelParts(null, List.of(SD35));
+        String other =
+                assertThrows(BadBundleException.class, () -> filled35(model, inside, wrong))
+                        .getMessage();
+        assertTrue(other.contains("--text-encoder takes a CLIP or T5 text encoder"), other);
     }
 
     private static float[] run(OrtSession session, String output, Memory memory) {
@@ -377,7 +427,9 @@ class CheckpointBundleTest {
         }
         Path path = file.write(temp.resolve("x.safetensors"));
         String message =
-                assertThrows(BadBundleException.class, () -> Bundle.open(path, null, false))
+                assertThrows(
+                                BadBundleException.class,
+                                () -> Bundle.open(path, ModelParts.NONE, false))
                         .getMessage();
         assertTrue(message.contains(what), message);
     }
@@ -396,7 +448,9 @@ class CheckpointBundleTest {
                         .tensor("x.attn2.to_k.weight", "U8", List.of(1L, 768L), new byte[768])
                         .write(temp.resolve("x.safetensors"));
         String message =
-                assertThrows(BadBundleException.class, () -> Bundle.open(path, null, false))
+                assertThrows(
+                                BadBundleException.class,
+                                () -> Bundle.open(path, ModelParts.NONE, false))
                         .getMessage();
         assertTrue(message.contains("without its [text_encoder, vae]"), message);
     }

@@ -2,6 +2,7 @@
 package io.github.asg4j.model.checkpoint;
 
 import io.github.asg4j.BadBundleException;
+import io.github.asg4j.ModelParts;
 import io.github.asg4j.ort.Weight;
 import io.github.asg4j.schedule.NoiseLevels;
 import io.github.asg4j.schedule.Solver;
@@ -70,28 +71,28 @@ public final class Checkpoint implements AutoCloseable {
     /**
      * Opens a single file, or a folder of diffusers.
      *
-     * @param vae an autoencoder's file that takes the place of the file's own; null: none
+     * @param parts files of its networks that lie beside it
      * @param sha256 of a file: asked for where a file does not say what its network predicts, and a
      *     published one of the same size does
      * @throws BadBundleException if it is no whole safetensors file, or holds no model of a known
      *     family, or the autoencoder is not one for it
      */
-    public static Checkpoint open(Path path, @Nullable Path vae, Function<Path, String> sha256) {
-        return open(path, vae, sha256, PublishedModel.ALL);
+    public static Checkpoint open(Path path, ModelParts parts, Function<Path, String> sha256) {
+        return open(path, parts, sha256, PublishedModel.ALL);
     }
 
     static Checkpoint open(
             Path path,
-            @Nullable Path vae,
+            ModelParts parts,
             Function<Path, String> sha256,
             List<PublishedModel> published) {
         if (isFolder(path)) {
-            return openFolder(path, vae);
+            return openFolder(path, parts);
         }
         Checkpoint checkpoint =
                 recognised(
                         path,
-                        vae,
+                        parts,
                         file -> Recognition.of(path.toString(), file.shapes(), file.metadata()));
         try {
             if (checkpoint.recognition.prediction() == null) {
@@ -111,18 +112,14 @@ public final class Checkpoint implements AutoCloseable {
     }
 
     private static Checkpoint recognised(
-            Path path, @Nullable Path vae, Function<SafeTensors, Recognition> recognition) {
+            Path path, ModelParts parts, Function<SafeTensors, Recognition> recognition) {
         List<SafeTensors> files = new ArrayList<>();
         try {
             SafeTensors file = SafeTensors.open(path);
             files.add(file);
             Recognition found = recognition.apply(file);
             Map<Part, StoredNetwork> networks = networks(file, found);
-            if (vae != null) {
-                SafeTensors other = SafeTensors.open(vae);
-                files.add(other);
-                networks.put(Part.VAE, StoredNetwork.vae(other, found.family().latentChannels()));
-            }
+            addParts(path, parts, found.family(), networks, files);
             return new Checkpoint(path, found, networks, files);
         } catch (RuntimeException e) {
             files.forEach(SafeTensors::close);
@@ -130,15 +127,48 @@ public final class Checkpoint implements AutoCloseable {
         }
     }
 
-    private static Checkpoint openFolder(Path folder, @Nullable Path vae) {
+    /** Opens the files beside a model and adds their networks. */
+    private static void addParts(
+            Path path,
+            ModelParts parts,
+            Family family,
+            Map<Part, StoredNetwork> networks,
+            List<SafeTensors> files) {
+        Path vae = parts.vae();
+        if (vae != null) {
+            SafeTensors file = SafeTensors.open(vae);
+            files.add(file);
+            networks.put(Part.VAE, StoredNetwork.vae(file, family.latentChannels()));
+        }
+        for (Path place : parts.textEncoders()) {
+            SafeTensors file = SafeTensors.open(place);
+            files.add(file);
+            Part part = StoredNetwork.textEncoder(file, family);
+            StoredNetwork network = new StoredNetwork(Layout.TEXT_FILE, file.tensors());
+            if (networks.put(part, network) != null) {
+                throw new BadBundleException(
+                        place
+                                + " is the "
+                                + part.folder()
+                                + " of "
+                                + path
+                                + ", which has one already: leave out --text-encoder "
+                                + place);
+            }
+        }
+    }
+
+    private static Checkpoint openFolder(Path folder, ModelParts parts) {
         Checkpoint checkpoint =
                 openFolderAs(
-                        folder, vae, denoiser -> Recognition.ofFolder(folder.toString(), denoiser));
+                        folder,
+                        parts,
+                        denoiser -> Recognition.ofFolder(folder.toString(), denoiser));
         try {
             Recognition found = checkpoint.recognition;
             requireDrawable(folder, found, checkpoint.networks.keySet());
             Set<Part> own = EnumSet.copyOf(checkpoint.networks.keySet());
-            if (vae != null) {
+            if (parts.vae() != null) {
                 own.remove(Part.VAE);
             }
             SchedulerConfig scheduler = DiffusersFolder.requireSupported(folder, found, own);
@@ -173,19 +203,13 @@ public final class Checkpoint implements AutoCloseable {
      * @param recognition of the denoiser's tensors
      */
     static Checkpoint openFolderAs(
-            Path folder,
-            @Nullable Path vae,
-            Function<Map<String, Tensor>, Recognition> recognition) {
-        DiffusersFolder.Opened opened = DiffusersFolder.open(folder, vae == null);
+            Path folder, ModelParts parts, Function<Map<String, Tensor>, Recognition> recognition) {
+        DiffusersFolder.Opened opened = DiffusersFolder.open(folder, parts.vae() == null);
         List<SafeTensors> files = new ArrayList<>(opened.files());
         try {
             Map<Part, StoredNetwork> networks = new EnumMap<>(opened.networks());
             Recognition found = recognition.apply(opened.denoiser().tensors());
-            if (vae != null) {
-                SafeTensors other = SafeTensors.open(vae);
-                files.add(other);
-                networks.put(Part.VAE, StoredNetwork.vae(other, found.family().latentChannels()));
-            }
+            addParts(folder, parts, found.family(), networks, files);
             return new Checkpoint(folder, found, networks, files);
         } catch (RuntimeException e) {
             files.forEach(SafeTensors::close);
@@ -194,8 +218,8 @@ public final class Checkpoint implements AutoCloseable {
     }
 
     /** Opens a file as that of a model that is known already. */
-    public static Checkpoint openAs(Path path, Recognition known, @Nullable Path vae) {
-        return recognised(path, vae, file -> known);
+    public static Checkpoint openAs(Path path, Recognition known, ModelParts parts) {
+        return recognised(path, parts, file -> known);
     }
 
     /**
@@ -370,7 +394,8 @@ public final class Checkpoint implements AutoCloseable {
                             + needed.stream().map(Part::folder).sorted().toList()
                             + (needed.equals(EnumSet.of(Part.VAE))
                                     ? ": give one with --vae FILE.safetensors"
-                                    : ": use a file that holds the whole model"));
+                                    : ": give each with --text-encoder FILE.safetensors, or use a"
+                                            + " file that holds the whole model"));
         }
     }
 

@@ -229,8 +229,7 @@ public final class WeightNames {
                     openClip("conditioner.embedders.0.model.", weight);
             case "SD3/TEXT_ENCODER" ->
                     weight.startsWith(TEXT_PROJECTION)
-                            ? List.of(
-                                    Source.of("text_encoders.clip_l.transformer." + weight), UNIT)
+                            ? List.of(Source.of("text_encoders.clip_l.transformer." + weight), UNIT)
                             : clip("text_encoders.clip_l.transformer.", weight);
             case "SD3/TEXT_ENCODER_2" -> clip("text_encoders.clip_g.transformer.", weight);
             case "SD3/TEXT_ENCODER_3" -> {

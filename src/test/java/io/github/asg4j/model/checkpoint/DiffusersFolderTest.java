@@ -213,7 +213,7 @@ class DiffusersFolderTest {
                         + " 'num_hidden_layers': 23 | hidden_act is \"quick_gelu\", supported is"
                         + " \"gelu\"",
                 "SD3_MEDIUM | TRANSFORMER | 'patch_size': 2, 'num_attention_heads': 24,"
-                    + " 'num_layers': 24, 'pos_embed_max_size': 192 | ",
+                        + " 'num_layers': 24, 'pos_embed_max_size': 192 | ",
                 "SD35_MEDIUM | TRANSFORMER | 'num_attention_heads': 24, 'qk_norm': 'rms_norm',"
                         + " 'dual_attention_layers': [0, 1] | ",
                 "SD35_LARGE | TRANSFORMER | 'num_attention_heads': 38, 'qk_norm': 'rms_norm' | ",
