@@ -2,6 +2,7 @@
 package io.github.asg4j.model;
 
 import io.github.asg4j.BadBundleException;
+import io.github.asg4j.ModelParts;
 import io.github.asg4j.model.checkpoint.Checkpoint;
 import io.github.asg4j.model.checkpoint.PublishedModel;
 import io.github.asg4j.model.checkpoint.Recognition;
@@ -140,7 +141,7 @@ public final class ModelFolder {
     }
 
     private Entry checkpoint(Path place, String form, long bytes) {
-        try (Checkpoint open = Checkpoint.open(place, null, this::remembered)) {
+        try (Checkpoint open = Checkpoint.open(place, ModelParts.NONE, this::remembered)) {
             Recognition found = open.recognition();
             PublishedModel published =
                     form.equals("file") ? PublishedModel.of(bytes, () -> remembered(place)) : null;

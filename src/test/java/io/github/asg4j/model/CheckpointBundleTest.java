@@ -37,6 +37,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 import java.io.IOException;
@@ -279,6 +280,32 @@ class CheckpointBundleTest {
             assertEquals(exported.manifest().scheduler(), manifest.scheduler());
             assertEquals("flow", manifest.denoiser().prediction());
         }
+    }
+
+    /** Files that families share are those that the manifests mean, and weights have their places. */
+    @ParameterizedTest
+    @EnumSource(mode = EnumSource.Mode.EXCLUDE, names = "SDXL_REFINER")
+    void shippedTemplatesAreWhole(Family family) throws IOException {
+        String templates = "io/github/asg4j/templates/";
+        List<String> folders =
+                family.templates().stream().map(name -> templates + name + "/").toList();
+        ClassLoader loader = getClass().getClassLoader();
+        Bundle template = Bundle.openResources(loader, folders, new VerifiedFiles(null), true);
+        int weights = 0;
+        for (String file : template.manifest().files().keySet()) {
+            if (file.endsWith(".weights.json")) {
+                Recipe recipe = Recipe.parse(file, template.read(file));
+                for (Recipe.Value value : recipe.values()) {
+                    for (String weight : value.weights()) {
+                        assertFalse(
+                                WeightNames.of(family.singleFile(), recipe.part(), weight, 24)
+                                        .isEmpty());
+                        weights++;
+                    }
+                }
+            }
+        }
+        assertTrue(weights > 1000, family + ": " + weights);
     }
 
     /** Tensors of the small file whose names pass, without a prefix. */
