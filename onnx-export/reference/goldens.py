@@ -584,6 +584,8 @@ def method_cases():
     variant("asg-2x-variation", variation_seed=8, variation_strength=0.3)
     variant("multidiffusion-2x1-image-variation", width=128, height=64, image=IMAGES["start-wide.png"], strength=0.8,
             variation_seed=2 ** 40, variation_strength=0.75)
+    variant("multidiffusion-2x1-regions", width=128, height=64, jitter=0, window_stride=4,
+            regions=((0, 0, 64, 64, "blue grass"), (64, 0, 64, 64, "the red ball")))
     square, masked = {"image": START, "inpaint": IMAGES["mask.png"]}, IMAGES["start-wide.png"]
     variant("asg-2x-inpaint", image=IMAGES["start-2x.png"], inpaint=IMAGES["mask-2x.png"], inpaint_blur=2.0, strength=0.9)
     variant("direct-1x-inpaint-dpmpp-2m", width=64, height=64, scheduler="dpmpp_2m", **square)
@@ -636,6 +638,7 @@ def describe(settings):
         d["background_guidance_scale"] = d["stage2_guidance_scale"]
     for field in ("image", "inpaint"):
         d[field] = next((name for name, image in IMAGES.items() if image is getattr(settings, field)), None)
+    d["regions"] = ["{},{},{},{}: {}".format(*region) for region in settings.regions]
     d["stages"] = "; ".join(str(stage) for stage in settings.stages)
     d["dilation"], d["damped_dilation"] = dict(settings.dilation), dict(settings.damped_dilation)
     return d

@@ -53,6 +53,7 @@ class Settings:
     window_weight: str = "feather"
     window_conditioning: str = "crop"
     stage2_guidance_scale: object = None  # None: guidance_scale
+    regions: tuple = ()  # (x, y, width, height, prompt) in pixels, of windows that lie in one by more than half
     object_share: float = 0.0  # windows that hold less of the object are background
     background_prompt: object = None  # None: prompt
     background_guidance_scale: object = None  # None: stage2_guidance_scale
@@ -227,6 +228,7 @@ class Sampler:
         self.run = Run(s, (y, x), table)
         self.run.prompt, self.run.negative = bundle.encode(s.prompt), bundle.negative(s.negative_prompt)
         self.run.background_prompt = bundle.encode(s.prompt if s.background_prompt is None else s.background_prompt)
+        self.region_prompts = [bundle.encode(region[4]) for region in s.regions]
         self.denoiser = denoiser or Denoiser(bundle, self.run.prompt, self.run.negative, s.mask_tokens)
         self.y, self.x, self.patches = y, x, y.s * x.s
         self.size = (y.canvas * bundle.factor, x.canvas * bundle.factor)  # canvas in pixels
@@ -297,12 +299,28 @@ class Sampler:
         if s.window_conditioning == "crop":
             time_ids[:, 2] = [(y0 + win.pad_y) * f for y0 in win.y]
             time_ids[:, 3] = [(x0 + win.pad_x) * f for x0 in win.x]
-        m_v = self.window_outputs(row, views, time_ids)
+        m_v = self.window_outputs(row, views, time_ids, self.prompts_of(plan.windows(canvas.shape[1:], native, stride, [0, 0], s.seed, counter)) if s.regions else None)
         return plan.average(m_v, win, canvas.shape, s.window_weight)[0]
 
-    def window_outputs(self, row, views, time_ids):
+    def prompts_of(self, win):
+        """Of each window the prompt of the region that covers most of it, if that is more than half; windows without jitter."""
+        f, found = self.bundle.factor, []
+        for top, left in zip(win.y, win.x):
+            shares = [0.5]
+            for x, y, width, height, _ in self.s.regions:
+                overlap = [max(0, min((first + extent + axis.crop) / f, start + n) - max((first + axis.crop) / f, start))
+                           for first, extent, axis, start, n in ((y, height, self.y, top, win.height), (x, width, self.x, left, win.width))]
+                shares.append(overlap[0] * overlap[1] / (win.height * win.width))
+            best = int(np.argmax(shares))
+            found.append(self.run.prompt if best == 0 else self.region_prompts[best - 1])
+        return found
+
+    def window_outputs(self, row, views, time_ids, prompts=None):
         s = self.s
         scale = s.guidance_scale if s.stage2_guidance_scale is None else s.stage2_guidance_scale
+        if prompts is not None:
+            m_u, m_c, _ = self.denoiser(row.inScale * views, row.timestep, time_ids, s.guides(row) and scale != 1, prompts=prompts)
+            return combine(m_u, m_c, self.real(scale))
         if self.run.background is None:
             return self.estimate(row, views, time_ids, scale)[0]
         other = scale if s.background_guidance_scale is None else s.background_guidance_scale

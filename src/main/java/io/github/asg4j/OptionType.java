@@ -247,6 +247,17 @@ public record OptionType<T>(
                 null);
     }
 
+    /** Regions with their prompts; in JSON a list of texts as on the command line. */
+    static OptionType<List<Region>> regions() {
+        return new OptionType<>(
+                "\"X,Y,W,H: TEXT\"",
+                text -> List.of(Region.parse(text)),
+                regions -> regions.stream().map(Region::toString).toList(),
+                json -> elements(json).stream().map(each -> Region.parse(string(each))).toList(),
+                true,
+                null);
+    }
+
     private static Map<String, Object> lora(Lora lora) {
         Map<String, Object> map = new LinkedHashMap<>();
         map.put("file", lora.file().toString());

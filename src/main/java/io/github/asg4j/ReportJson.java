@@ -25,6 +25,7 @@ import static io.github.asg4j.PictureSetting.MASK_TOKENS;
 import static io.github.asg4j.PictureSetting.OBJECT_SHARE;
 import static io.github.asg4j.PictureSetting.PATCHES;
 import static io.github.asg4j.PictureSetting.PRESET;
+import static io.github.asg4j.PictureSetting.REGIONS;
 import static io.github.asg4j.PictureSetting.STAGE1_STEPS;
 import static io.github.asg4j.PictureSetting.STAGE2_GUIDANCE_SCALE;
 import static io.github.asg4j.PictureSetting.STAGES;
@@ -393,6 +394,10 @@ public final class ReportJson {
         LegOptions.Preset preset = request.legs().preset();
         if (preset != null) {
             map.put(PRESET, OptionNames.of(preset));
+        }
+        List<Region> regions = request.windows().regions();
+        if (!regions.isEmpty()) {
+            map.put(REGIONS, regions.stream().map(Region::toString).toList());
         }
         if (!request.guide().maskBlocks().isEmpty()) {
             map.put(MASK_BLOCKS, request.guide().maskBlocks());

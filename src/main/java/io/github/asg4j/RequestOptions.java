@@ -48,6 +48,10 @@ public final class RequestOptions {
     private static final Group<Windowed, WindowOptions> BACKGROUND =
             WINDOWS.only(having(Patched.class));
 
+    /** Of windows that draw the whole picture, every step of it. */
+    private static final Group<Windowed, WindowOptions> REGIONS =
+            WINDOWS.only(List.of("multidiffusion"));
+
     private static final Group<DemoFusionOptions, PhaseOptions> PHASES =
             Group.of(
                     Section.PHASES,
@@ -423,6 +427,15 @@ public final class RequestOptions {
                             "{default}",
                             w -> boxed(w.objectShare()),
                             WindowOptions::withObjectShare),
+                    REGIONS.option(
+                            "region",
+                            OptionType.regions(),
+                            "prompt of a part of the picture, a box of left and upper border, width"
+                                    + " and height in pixels: of the windows that lie in it by more"
+                                    + " than half; may be given several times",
+                            "--prompt everywhere",
+                            w -> given(w.regions()),
+                            WindowOptions::withRegions),
                     BACKGROUND.option(
                             "background-prompt",
                             OptionType.text("TEXT"),

@@ -3,8 +3,10 @@ package io.github.asg4j;
 
 import org.jspecify.annotations.Nullable;
 
+import java.util.List;
 import java.util.OptionalDouble;
 import java.util.OptionalInt;
+import java.util.stream.Stream;
 
 /**
  * What is asked of overlapping windows: stage 2, and every other method that averages them. What is
@@ -20,6 +22,7 @@ import java.util.OptionalInt;
  * @param backgroundGuidanceScale guidance scale of windows that hold no object, up to 1 none: they
  *     then follow the background prompt, without its excess over the negative one
  * @param objectShare a window holds the object if at least this share of it does, 0..1; 0: every window does
+ * @param regions parts of the picture with prompts of their own
  */
 public record WindowOptions(
         OptionalInt stride,
@@ -29,7 +32,8 @@ public record WindowOptions(
         OptionalDouble guidanceScale,
         @Nullable String backgroundPrompt,
         OptionalDouble backgroundGuidanceScale,
-        OptionalDouble objectShare) {
+        OptionalDouble objectShare,
+        List<Region> regions) {
 
     /** Of {@code stride}, latent cells. */
     public static final Range STRIDE_RANGE = new Range(1, 4096);
@@ -47,9 +51,11 @@ public record WindowOptions(
                     OptionalDouble.empty(),
                     null,
                     OptionalDouble.empty(),
-                    OptionalDouble.empty());
+                    OptionalDouble.empty(),
+                    List.of());
 
     public WindowOptions {
+        regions = List.copyOf(regions);
         STRIDE_RANGE.check("window stride", stride);
         JITTER_RANGE.check("jitter", jitter);
         GenerationRequest.GUIDANCE_SCALE_RANGE.check("stage-2 guidance scale", guidanceScale);
@@ -118,6 +124,13 @@ public record WindowOptions(
         return copy.build();
     }
 
+    /** Adds regions to those that there are. */
+    public WindowOptions withRegions(List<Region> more) {
+        Copy copy = new Copy(this);
+        copy.regions = Stream.concat(regions.stream(), more.stream()).toList();
+        return copy.build();
+    }
+
     /** The components, to change one of them. */
     private static final class Copy {
         private OptionalInt stride;
@@ -128,6 +141,7 @@ public record WindowOptions(
         private @Nullable String backgroundPrompt;
         private OptionalDouble backgroundGuidanceScale;
         private OptionalDouble objectShare;
+        private List<Region> regions;
 
         Copy(WindowOptions from) {
             stride = from.stride;
@@ -138,6 +152,7 @@ public record WindowOptions(
             backgroundPrompt = from.backgroundPrompt;
             backgroundGuidanceScale = from.backgroundGuidanceScale;
             objectShare = from.objectShare;
+            regions = from.regions;
         }
 
         WindowOptions build() {
@@ -149,7 +164,8 @@ public record WindowOptions(
                     guidanceScale,
                     backgroundPrompt,
                     backgroundGuidanceScale,
-                    objectShare);
+                    objectShare,
+                    regions);
         }
     }
 }

@@ -84,9 +84,9 @@ final class GenerateCommand implements Callable<Integer> {
                 order = HelpSections.OUTPUT + 80,
                 description =
                         "the picture's file, .png or .jpg, in whose name {prompt}, {seed} and"
-                            + " {variation}, the variation's seed, are replaced; a folder:"
-                            + " {prompt}-{seed}.png in it; -: standard output, as PNG (default:"
-                            + " ./{prompt}-{seed}.png; it is numbered where there is one)")
+                                + " {variation}, the variation's seed, are replaced; a folder:"
+                                + " {prompt}-{seed}.png in it; -: standard output, as PNG (default:"
+                                + " ./{prompt}-{seed}.png; it is numbered where there is one)")
         @Nullable String out;
 
         @Option(
@@ -102,7 +102,7 @@ final class GenerateCommand implements Callable<Integer> {
                 order = HelpSections.OUTPUT + 80,
                 description =
                         "so many pictures, of seeds that follow --seed, or of --variation-seed"
-                            + " where that is given (default: 1)")
+                                + " where that is given (default: 1)")
         @Nullable Integer count;
 
         @Option(

@@ -183,6 +183,9 @@ public final class PngParameters {
     private static Object listed(PictureSetting setting, Object value) {
         return switch (value) {
             case Size size -> text(size);
+            // with commas: quoted as one text
+            case List<?> list when setting == PictureSetting.REGIONS ->
+                    list.stream().map(String::valueOf).collect(Collectors.joining("; "));
             case List<?> list ->
                     list.stream().map(String::valueOf).collect(Collectors.joining(" "));
             case String factors when FACTORS.contains(setting) -> factors.replace(',', ' ');

@@ -268,6 +268,7 @@ final class RequestRun implements AutoCloseable {
                         team.of(texts.hidden(), "text embeddings"),
                         team.orNull(texts.pooled(), "pooled embeddings"),
                         team.of(texts.tokenWeights(), "token weights"),
+                        texts.rows(),
                         texts.realTokens(),
                         texts.segmentOfStep(),
                         planned.guidanceScale(),

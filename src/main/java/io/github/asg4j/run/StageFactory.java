@@ -3,7 +3,9 @@ package io.github.asg4j.run;
 
 import io.github.asg4j.model.LoadedModel;
 import io.github.asg4j.plan.Canvas;
+import io.github.asg4j.plan.RegionWindows;
 import io.github.asg4j.plan.Stage;
+import io.github.asg4j.run.denoise.Conditioning;
 import io.github.asg4j.run.denoise.DemoFusionPhaseRun;
 import io.github.asg4j.run.denoise.ObjectMask;
 import io.github.asg4j.run.denoise.PatchRun;
@@ -138,7 +140,17 @@ final class StageFactory {
                 stage,
                 context,
                 noise(stage, current),
-                stage.background() == null ? null : objectMask);
+                stage.background() == null ? null : objectMask,
+                prompts(stage));
+    }
+
+    /** Row of the conditioning that each window has where it holds an object. */
+    private int[] prompts(Stage.Windows stage) {
+        int[] rows = RegionWindows.of(stage, canvas, request.request().windows().regions());
+        for (int view = 0; view < rows.length; view++) {
+            rows[view] = rows[view] < 0 ? Conditioning.PROMPT : Conditioning.REGIONS + rows[view];
+        }
+        return rows;
     }
 
     /** What a stage begins with: at native size the first patch alone. */

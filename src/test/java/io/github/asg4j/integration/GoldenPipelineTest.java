@@ -29,6 +29,7 @@ import io.github.asg4j.MethodOptions.RelayOptions;
 import io.github.asg4j.MethodOptions.ScaleCrafterOptions;
 import io.github.asg4j.MethodOptions.SuperResOptions;
 import io.github.asg4j.PhaseOptions;
+import io.github.asg4j.Region;
 import io.github.asg4j.RelayStage;
 import io.github.asg4j.Tiny;
 import io.github.asg4j.Variation;
@@ -151,6 +152,9 @@ class GoldenPipelineTest {
                     windows.withBackgroundPrompt(s.get("background_prompt").asText())
                             .withBackgroundGuidanceScale(
                                     s.get("background_guidance_scale").asDouble());
+        }
+        for (JsonNode region : s.get("regions")) {
+            windows = windows.withRegions(List.of(Region.parse(region.asText())));
         }
         PhaseOptions phases =
                 PhaseOptions.DEFAULT

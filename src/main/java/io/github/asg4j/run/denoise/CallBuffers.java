@@ -195,7 +195,7 @@ public final class CallBuffers implements AutoCloseable {
     }
 
     private long rowBytes(SharedTensor all) {
-        return all.byteSize() / ((long) Conditioning.ROWS * conditioning.segments());
+        return all.byteSize() / ((long) conditioning.rows() * conditioning.segments());
     }
 
     private void fill(SharedTensor all, MemorySegment out) {
@@ -225,7 +225,7 @@ public final class CallBuffers implements AutoCloseable {
 
     private void copyRow(SharedTensor all, int row, MemorySegment out, int to) {
         long bytes = rowBytes(all);
-        long from = ((long) segment * Conditioning.ROWS + row) * bytes;
+        long from = ((long) segment * conditioning.rows() + row) * bytes;
         worker.queue().copy(out.asSlice(to * bytes), all.on(worker).asSlice(from), bytes);
     }
 

@@ -14,14 +14,15 @@ import java.util.Objects;
 
 /**
  * What all calls of a request are conditioned on, read by all workers. Prompts that change from step to
- * step have three rows for each of their S segments; all others have one segment.
+ * step have R rows for each of their S segments; all others have one segment.
  *
  * @param denoisers the network, by worker
  * @param canvas what is drawn on
- * @param hidden float32 [3 S, T, D], in each segment the rows {@link #UNCONDITIONAL}, {@link #PROMPT},
- *     {@link #BACKGROUND}
- * @param pooled float32 [3 S, P] alike, null for a model without
- * @param tokenWeights float32 [3 S, T] alike, what each token weighs in attention maps
+ * @param hidden float32 [R S, T, D], in each segment the rows {@link #UNCONDITIONAL}, {@link #PROMPT},
+ *     {@link #BACKGROUND}, and from {@link #REGIONS} on the prompts of regions
+ * @param pooled float32 [R S, P] alike, null for a model without
+ * @param tokenWeights float32 [R S, T] alike, what each token weighs in attention maps
+ * @param rows R
  * @param realTokens prompt tokens that weigh in the mask; 0: M = 1
  * @param segmentOfStep the segment of every step of the schedule
  * @param guidanceScale for networks that take it as an input
@@ -33,6 +34,7 @@ public record Conditioning(
         SharedTensor hidden,
         @Nullable SharedTensor pooled,
         SharedTensor tokenWeights,
+        int rows,
         int realTokens,
         List<Integer> segmentOfStep,
         double guidanceScale,
@@ -48,7 +50,7 @@ public record Conditioning(
         return 1 + segmentOfStep.stream().mapToInt(Integer::intValue).max().orElse(0);
     }
 
-    /** What rows of calls are made of: float32 [3 S, ...], as {@link #hidden}. */
+    /** What rows of calls are made of: float32 [R S, ...], as {@link #hidden}. */
     SharedTensor rows(InputRole role) {
         return switch (role) {
             case TEXT -> hidden;
@@ -76,6 +78,7 @@ public record Conditioning(
                 hidden,
                 pooled,
                 tokenWeights,
+                rows,
                 realTokens,
                 segmentOfStep,
                 guidanceScale,
@@ -88,5 +91,6 @@ public record Conditioning(
     /** The prompt of windows without an object; the prompt itself where none was given. */
     public static final int BACKGROUND = 2;
 
-    public static final int ROWS = 3;
+    /** The first region's prompt. */
+    public static final int REGIONS = 3;
 }

@@ -118,6 +118,7 @@ public final class DemoFusionPhaseRun extends StageRun {
                         context,
                         counter,
                         null,
+                        WindowViews.onePrompt(phase.local()),
                         starts,
                         CanvasStrips.whole(phase.local(), windowCalls, starts));
         dilated = new DilatedViews(phase, dilatedCalls, context);

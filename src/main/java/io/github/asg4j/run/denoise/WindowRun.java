@@ -47,13 +47,15 @@ public final class WindowRun extends StageRun {
     /**
      * @param start [C, H, W], the stage's canvas before its first step
      * @param objectMask tells windows with an object from background; null: all are alike
+     * @param prompts row of the {@link Conditioning} per window
      */
     public WindowRun(
             Stage.Windows windows,
             StageContext context,
             SharedTensor start,
-            @Nullable ObjectMask objectMask) {
-        this(windows, null, context, start, objectMask, MemorySegment.NULL);
+            @Nullable ObjectMask objectMask,
+            int[] prompts) {
+        this(windows, null, context, start, objectMask, prompts, MemorySegment.NULL);
     }
 
     /**
@@ -64,7 +66,8 @@ public final class WindowRun extends StageRun {
      *     keep; written before the first step
      */
     public WindowRun(Stage.Leg leg, StageContext context, SharedTensor start, MemorySegment clean) {
-        this(leg.windows(), leg.lowBand(), context, start, null, clean);
+        int[] prompts = WindowViews.onePrompt(leg.windows());
+        this(leg.windows(), leg.lowBand(), context, start, null, prompts, clean);
     }
 
     private WindowRun(
@@ -73,6 +76,7 @@ public final class WindowRun extends StageRun {
             StageContext context,
             SharedTensor start,
             @Nullable ObjectMask objectMask,
+            int[] prompts,
             MemorySegment clean) {
         Workers workers = context.workers();
         MemorySegment starts =
@@ -98,6 +102,7 @@ public final class WindowRun extends StageRun {
                         context,
                         windows.firstStep(),
                         objectMask,
+                        prompts,
                         starts,
                         strips);
         lowBand = band == null ? null : new LowBandStep(windows, band, context, views, clean);

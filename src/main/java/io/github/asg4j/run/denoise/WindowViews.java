@@ -40,6 +40,7 @@ public final class WindowViews {
     private final float guidanceScale;
     private final float backgroundScale;
     private final @Nullable ObjectMask objectMask;
+    private final int[] prompts;
     private final int height;
     private final int width;
     private final long canvasPlane;
@@ -75,6 +76,7 @@ public final class WindowViews {
      * @param calls of the windows, in the order of their views
      * @param firstCounter step in the counters of random numbers (§1) of the stage's first step
      * @param objectMask tells windows with an object from background; null: all are alike
+     * @param prompts row of the {@link Conditioning} per window with an object
      * @param starts where they lie ({@link #starts}), in host memory of the request
      * @param strips that the canvas is stepped in
      */
@@ -85,6 +87,7 @@ public final class WindowViews {
             StageContext context,
             int firstCounter,
             @Nullable ObjectMask objectMask,
+            int[] prompts,
             MemorySegment starts,
             CanvasStrips strips) {
         this.windows = windows;
@@ -95,6 +98,7 @@ public final class WindowViews {
         this.seed = context.seed();
         this.firstCounter = firstCounter;
         this.objectMask = objectMask;
+        this.prompts = prompts.clone();
         this.strips = strips;
         this.workers = context.workers();
         double other =
@@ -129,6 +133,13 @@ public final class WindowViews {
         }
         prepared = new PerCall<>(workers.size(), calls.size(), Prepared::new);
         stepping = new PerWorker<>(workers.size(), Stepping::new);
+    }
+
+    /** The request's prompt for every window. */
+    static int[] onePrompt(Stage.Windows windows) {
+        int[] prompts = new int[windows.views()];
+        Arrays.fill(prompts, Conditioning.PROMPT);
+        return prompts;
     }
 
     /** Of {@code all} the starts of some views, by step. */
@@ -286,8 +297,9 @@ public final class WindowViews {
                         call.inScale(),
                         call.rows());
         for (int i = 0; i < views.count(); i++) {
-            boolean object = holdsObject(views.first() + i);
-            condition(call, i, object, callStarts[c][k]);
+            int view = views.first() + i;
+            int prompt = holdsObject(view) ? prompts[view] : Conditioning.BACKGROUND;
+            condition(call, i, prompt, callStarts[c][k]);
         }
         call.run();
         if (objectMask == null) {
@@ -309,7 +321,7 @@ public final class WindowViews {
         return objectMask == null || objectMask.holdsObject(view);
     }
 
-    private void condition(DenoiserCall call, int i, boolean object, MemorySegment callStarts) {
+    private void condition(DenoiserCall call, int i, int prompt, MemorySegment callStarts) {
         int top = 0;
         int left = 0;
         if (windows.conditioning() == WindowOptions.Conditioning.CROP) {
@@ -320,7 +332,7 @@ public final class WindowViews {
             top = (row + windows.y().jitter()) * factor;
             left = (column + windows.x().jitter()) * factor;
         }
-        call.view(i, object ? Conditioning.PROMPT : Conditioning.BACKGROUND, top, left);
+        call.view(i, prompt, top, left);
     }
 
     /**

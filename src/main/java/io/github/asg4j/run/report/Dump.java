@@ -9,7 +9,6 @@ import io.github.asg4j.plan.Canvas;
 import io.github.asg4j.plan.Plan;
 import io.github.asg4j.plan.Stage;
 import io.github.asg4j.plan.Upscaling;
-import io.github.asg4j.run.denoise.Conditioning;
 import io.github.asg4j.run.denoise.PatchRun;
 import io.github.asg4j.run.denoise.StageRun;
 import io.github.asg4j.run.start.Embeddings;
@@ -23,8 +22,8 @@ import java.nio.file.Path;
 import java.util.Locale;
 
 /**
- * Writes what a generation went through as .npy files: {@code text_hidden} [3, T, D], {@code
- * text_pooled} [3, P] (unconditional, prompt, background prompt), {@code noise} (scaled, [N, C, h,
+ * Writes what a generation went through as .npy files: {@code text_hidden} [R, T, D], {@code
+ * text_pooled} [R, P] (unconditional, prompt, background prompt, regions), {@code noise} (scaled, [N, C, h,
  * w]), {@code start}, the encoded start picture, [1, C, h, w] of a patch or of the canvas, and per step {@code
  * stage1-KKK-latents} (un-shuffled), {@code -guide}, {@code -mask}, {@code stage2-KKK-latents},
  * {@code phaseS-KKK-latents}; of superres {@code rgb} [3, H, W], the enlarged picture.
@@ -58,7 +57,7 @@ public final class Dump {
 
     /** Writes all that the stages of a request have kept. */
     public void write(Embeddings texts, StartLatents start, Iterable<StageRun> stages) {
-        long rows = (long) Conditioning.ROWS * texts.segments();
+        long rows = (long) texts.rows() * texts.segments();
         long tokens = texts.tokenWeights().byteSize() / 4 / rows;
         long hidden = texts.hidden().byteSize() / 4 / rows / tokens;
         save("text_hidden", texts.hidden(), rows, tokens, hidden);

@@ -11,9 +11,10 @@ import java.util.List;
 /**
  * What the text encoders gave, in host memory.
  *
- * @param hidden float32 [3 S, T, D], rows as in {@link Conditioning}
- * @param pooled float32 [3 S, P], null for a model without
- * @param tokenWeights float32 [3 S, T]
+ * @param hidden float32 [R S, T, D], rows as in {@link Conditioning}
+ * @param pooled float32 [R S, P], null for a model without
+ * @param tokenWeights float32 [R S, T]
+ * @param rows R, of a segment
  * @param realTokens prompt tokens that weigh in the mask
  * @param segments S
  * @param segmentOfStep the segment of every step of the schedule
@@ -22,6 +23,7 @@ public record Embeddings(
         MemorySegment hidden,
         @Nullable MemorySegment pooled,
         MemorySegment tokenWeights,
+        int rows,
         int realTokens,
         int segments,
         List<Integer> segmentOfStep) {

@@ -22,6 +22,8 @@ import java.util.Comparator;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.stream.Collectors;
+import java.util.stream.IntStream;
 
 /**
  * The prompts of a request as the text encoders take them. Prompts that change from step to step
@@ -93,6 +95,20 @@ public record PromptTokens(
                 .anyMatch(chunk -> !chunk.inversions().isEmpty());
     }
 
+    /** Prompts of a segment: R. */
+    int rows() {
+        return segments.getFirst().size();
+    }
+
+    /** What was cut of the prompt and of those of regions. */
+    String cutOfPrompts() {
+        return IntStream.range(0, rows())
+                .filter(row -> row == Conditioning.PROMPT || row >= Conditioning.REGIONS)
+                .mapToObj(this::cut)
+                .filter(cut -> !cut.isEmpty())
+                .collect(Collectors.joining(" ... "));
+    }
+
     /** What of a prompt was cut in any segment. */
     String cut(int row) {
         return segments.stream()
@@ -160,8 +176,12 @@ public record PromptTokens(
             String background = request.windows().backgroundPrompt();
             boolean plain = request.prompts().syntax() == PromptOptions.Syntax.PLAIN;
             String prompt = plain ? request.prompt() : PromptLoras.stripped(request.prompt());
-            return List.of(
-                    request.negativePrompt(), prompt, background == null ? prompt : background);
+            List<String> texts = new ArrayList<>();
+            texts.add(request.negativePrompt());
+            texts.add(prompt);
+            texts.add(background == null ? prompt : background);
+            request.windows().regions().forEach(region -> texts.add(region.prompt()));
+            return texts;
         }
 
         private EncoderInput input(String text) {

@@ -55,7 +55,8 @@ public final class TextConditioning {
 
     private Encoded encode() {
         Manifest.Conditioning conditioning = context.manifest().conditioning();
-        int rows = Conditioning.ROWS * prompts.segments().size();
+        int ofSegment = prompts.rows();
+        int rows = ofSegment * prompts.segments().size();
         long hiddenBytes = encoder.hiddenBytes(prompts.chunks());
         MemorySegment hidden = context.memory().allocate(rows * hiddenBytes, "text embeddings");
         MemorySegment pooled =
@@ -69,12 +70,12 @@ public final class TextConditioning {
         Map<String, Integer> rowsByText = new HashMap<>();
         for (int segment = 0; segment < prompts.segments().size(); segment++) {
             List<PromptTokens.EncoderInput> texts = prompts.segments().get(segment);
-            for (int which = 0; which < Conditioning.ROWS; which++) {
+            for (int which = 0; which < ofSegment; which++) {
                 PromptTokens.EncoderInput text = texts.get(which);
                 boolean negative = which == Conditioning.UNCONDITIONAL;
                 boolean zero =
                         negative && text.text().isEmpty() && conditioning.emptyNegativeIsZero();
-                int row = segment * Conditioning.ROWS + which;
+                int row = segment * ofSegment + which;
                 if (!zero) {
                     encodeRow(text, row, rowsByText.putIfAbsent(text.text(), row), hidden, pooled);
                 }
@@ -93,10 +94,11 @@ public final class TextConditioning {
                         hidden,
                         pooled,
                         weights,
+                        ofSegment,
                         real,
                         prompts.segments().size(),
                         prompts.segmentOfStep()),
-                prompts.cut(Conditioning.PROMPT),
+                prompts.cutOfPrompts(),
                 prompts.cut(Conditioning.UNCONDITIONAL));
     }
 
