@@ -185,6 +185,7 @@ for part in "${parts[@]}"; do
         lose)
             echo "== an executor loses its device"
             fault lose "executors lost=1"
+            grep -h -o 'this executor ends.*' -r "$work"/worker[12]/*/*/stderr
             ;;
         natives) natives ;;
         *) wrong "there is no part $part" ;;

@@ -122,6 +122,8 @@ final class PictureRows implements Iterator<Row> {
             return new Pending(row, named, generation, null);
         } catch (BadRequestException | OutOfMemoryException | BadBundleException e) {
             return new Pending(row, named, null, e.getMessage());
+        } catch (AsgException e) {
+            throw failure(e);
         }
     }
 

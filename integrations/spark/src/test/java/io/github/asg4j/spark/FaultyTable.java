@@ -2,8 +2,8 @@
 package io.github.asg4j.spark;
 
 import io.github.asg4j.DeviceException;
-import io.github.asg4j.run.LocalEngine;
-import io.github.asg4j.run.worker.Gpus;
+import io.github.asg4j.GeneratedImage;
+import io.github.asg4j.Generation;
 
 import org.apache.spark.TaskContext;
 import org.apache.spark.api.java.function.MapPartitionsFunction;
@@ -29,6 +29,7 @@ import java.util.Iterator;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.atomic.AtomicInteger;
 
@@ -135,6 +136,22 @@ public final class FaultyTable {
         }
     }
 
+    /** What an engine says of a picture once its last GPU is lost. */
+    private record Unplugged() implements Generation {
+        @Override
+        public CompletableFuture<GeneratedImage> future() {
+            return CompletableFuture.failedFuture(DeviceException.lost("unplugged", null));
+        }
+
+        @Override
+        public void cancel() {}
+
+        @Override
+        public GeneratedImage join() {
+            throw DeviceException.lost("unplugged", null);
+        }
+    }
+
     private record Faults(List<String> faults, String folder)
             implements MapPartitionsFunction<Row, Row> {
         private static final long serialVersionUID = 1L;
@@ -145,17 +162,9 @@ public final class FaultyTable {
             if (faults.contains("lose") && rows.hasNext() && write("fault-lose")) {
                 ExecutorEngine.openWith(
                         options -> {
-                            LocalEngine engine =
-                                    LocalEngine.open(
-                                            options,
-                                            point -> {
-                                                throw DeviceException.lost("unplugged", null);
-                                            },
-                                            Gpus.ofMachine());
+                            ExecutorEngine real = ExecutorEngine.open(options);
                             return new ExecutorEngine(
-                                    request -> engine.submit(request, event -> {}),
-                                    engine.describe(),
-                                    engine::close);
+                                    request -> new Unplugged(), real.info(), real.closes());
                         });
             }
             return new Iterator<>() {
