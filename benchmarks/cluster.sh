@@ -10,9 +10,10 @@ cd "$(dirname "$0")/.."
 pictures=${1:-80} steps=${2:-4} rounds=${3:-2} size=${4:-256x256}
 . benchmarks/build.sh
 . integrations/spark/submit.sh
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-cluster='local-cluster[2,1,2048]'
+work=$PWD/benchmarks/target/cluster
+rm -rf "$work"
+mkdir -p "$work"
+trap 'kill $(jobs -p) 2> /dev/null || true' EXIT
 
 # prompts N: into the file that batch and submit read
 prompts() {
@@ -23,9 +24,17 @@ now() {
     date +%s.%N
 }
 
+# table NAME ARGUMENT...
+table() {
+    submit "$1" 'local-cluster[2,1,2048]' "" -- "${@:2}" > /dev/null || {
+        echo "cluster.sh: no table: $work/$1.err says why" >&2
+        exit 1
+    }
+}
+
 # lose NAME TASKS: kill -9 of an executor once so many tasks have drawn
 lose() {
-    until [ "$(grep -c '"rows":[1-9]' "$work/$1-events/events.jsonl" 2> /dev/null || true)" -ge "$2" ] 2> /dev/null; do sleep 0.1; done
+    until [ "$(cat "$work/$1-events/events.jsonl" 2> /dev/null | grep -c '"rows":[1-9]')" -ge "$2" ]; do sleep 0.1; done
     victim=$(find "$work/$1-events" -name 'process-*' | head -n 1)
     kill -9 "${victim##*process-}"
 }
@@ -40,7 +49,7 @@ batch half0 --devices cpu:1 --shard 0/2 &
 batch half1 --devices cpu:1 --shard 1/2
 wait $!
 lose inputs 3 &
-submit inputs "$cluster" "" -- --pictures-per-task 5 --pictures-per-job $((pictures / 4)) > /dev/null
+table inputs --pictures-per-task 5 --pictures-per-job $((pictures / 4))
 wait $!
 
 # A run: its name, what it drew, and the seconds of the batch beside it, in all and while it drew.
@@ -52,14 +61,14 @@ while [ "$round" -le "$rounds" ]; do
     batch "batch$round" --devices cpu:2
     seconds=$(echo "$(now) $start" | awk '{ print $1 - $2 }')
     drawing=$(sed -n 's/.*"seconds":\([0-9.]*\).*/\1/p' "$work/batch$round.json")
-    submit "round$round" "$cluster" "" -- --pictures-per-task 10 > /dev/null
+    table "round$round" --pictures-per-task 10
     runs+=("round $round: tasks of 10,$work/round$round-events/events.jsonl,$pictures,10,$pictures,$seconds,$drawing")
     round=$((round + 1))
 done
-submit small "$cluster" "" -- --pictures-per-task 4 --pictures-per-job $((pictures / 4)) > /dev/null
+table small --pictures-per-task 4 --pictures-per-job $((pictures / 4))
 runs+=("tasks of 4 in four jobs,$work/small-events/events.jsonl,$pictures,4,$((pictures / 4))")
 lose lost $((pictures / 20)) &
-submit lost "$cluster" "" -- --pictures-per-task 10 > /dev/null
+table lost --pictures-per-task 10
 wait $!
 runs+=("tasks of 10; an executor is killed,$work/lost-events/events.jsonl,$pictures,10,$pictures")
 

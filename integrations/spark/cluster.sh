@@ -185,7 +185,7 @@ for part in "${parts[@]}"; do
         lose)
             echo "== an executor loses its device"
             fault lose "executors lost=1"
-            grep -h -o 'this executor ends.*' -r "$work"/worker[12]/*/*/stderr
+            grep -h -r -o 'this executor ends.*' "$work/worker1" "$work/worker2" || wrong "the executor did not say why it ended"
             ;;
         natives) natives ;;
         *) wrong "there is no part $part" ;;
