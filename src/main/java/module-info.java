@@ -16,6 +16,7 @@ module io.github.asg4j {
     requires com.fasterxml.jackson.core;
     requires transitive java.desktop; // pictures are handed out as java.awt.image.RenderedImage
     requires java.logging;
+    requires jdk.jfr;
     requires jdk.management;
     requires org.bytedeco.javacpp;
     requires org.bytedeco.onnxruntime;

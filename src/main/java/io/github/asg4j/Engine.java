@@ -3,6 +3,7 @@ package io.github.asg4j;
 
 import io.github.asg4j.run.LocalEngine;
 
+import java.nio.file.Path;
 import java.util.List;
 import java.util.Set;
 import java.util.concurrent.RejectedExecutionException;
@@ -91,6 +92,21 @@ public final class Engine implements AutoCloseable {
     /** Devices, kernels, model and versions. Compares the kernels with the Java kernels, which takes some milliseconds. */
     public EngineInfo describe() {
         return local.describe();
+    }
+
+    /** What waits and what is drawn now, and how long each device has worked; costs next to nothing. */
+    public EngineActivity activity() {
+        return local.activity();
+    }
+
+    /**
+     * LoRA files that prompts can name by their file's name without ending, as in {@code
+     * <lora:style:0.8>}: paths below {@link PromptFolders#loras}, sorted, as the folder is now.
+     *
+     * @throws BadRequestException if the folder cannot be listed
+     */
+    public List<Path> promptLoras() {
+        return local.promptLoras();
     }
 
     /** Bytes of off-heap memory that this process holds through engines. */

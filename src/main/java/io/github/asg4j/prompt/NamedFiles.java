@@ -54,6 +54,15 @@ final class NamedFiles {
         }
     }
 
+    /** Files that {@link #find} may return, as paths below the folder. */
+    List<Path> readable() {
+        return files.values().stream()
+                .flatMap(List::stream)
+                .filter(NamedFiles::isRead)
+                .map(folder::relativize)
+                .toList();
+    }
+
     /** Names of all files. */
     Iterable<String> names() {
         return files.keySet();

@@ -17,6 +17,8 @@ import java.util.regex.Pattern;
 public final class PromptLoras {
     private static final Pattern TAG = Pattern.compile("<(?:lora|lyco):([^<>:]+)(?::([^<>]*))?>");
 
+    private static final String FOLDER_OPTION = "--lora-folder";
+
     private PromptLoras() {}
 
     /** A prompt without the files that it names. */
@@ -42,13 +44,19 @@ public final class PromptLoras {
                             + ": say with --lora-folder where LoRA files are, or name the file"
                             + " beside the prompt, as in --lora FILE.safetensors:0.8");
         }
-        NamedFiles files = new NamedFiles(folder, "--lora-folder");
+        NamedFiles files = new NamedFiles(folder, FOLDER_OPTION);
         List<Lora> loras = new ArrayList<>(request.loras());
         do {
             String weight = tag.group(2);
             loras.add(new Lora(files.find(tag.group(1).strip()), weight == null ? 1 : weight(tag)));
         } while (tag.find());
         return List.copyOf(loras);
+    }
+
+    /** Files that prompts can name, as paths below their folder, sorted; none where there is no folder. */
+    public static List<Path> files(PromptFolders folders) {
+        Path folder = folders.loras();
+        return folder == null ? List.of() : new NamedFiles(folder, FOLDER_OPTION).readable();
     }
 
     private static double weight(Matcher tag) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.github.asg4j.run;
 
+import io.github.asg4j.EngineActivity;
 import io.github.asg4j.EngineInfo;
 import io.github.asg4j.EngineOptions;
 import io.github.asg4j.Generation;
@@ -33,6 +34,7 @@ import io.github.asg4j.schedule.Spacing;
 
 import java.io.IOException;
 import java.io.InputStream;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Properties;
@@ -171,6 +173,16 @@ public final class LocalEngine implements AutoCloseable {
     /** Bytes of off-heap memory that this process holds through engines. */
     public static long nativeBytesInUse() {
         return Memory.bytesInUse();
+    }
+
+    /** What waits, what is drawn and how long devices have worked; see {@code Engine.activity}. */
+    public EngineActivity activity() {
+        return queue.activity(fleet.busy());
+    }
+
+    /** LoRA files that prompts can name; see {@code Engine.promptLoras}. */
+    public List<Path> promptLoras() {
+        return PromptLoras.files(options.folders());
     }
 
     /** Plans a request and queues it with its plan; see {@code Engine.submit}. */

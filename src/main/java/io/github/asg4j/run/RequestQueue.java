@@ -3,6 +3,7 @@ package io.github.asg4j.run;
 
 import io.github.asg4j.AsgException;
 import io.github.asg4j.CancelledException;
+import io.github.asg4j.EngineActivity;
 import io.github.asg4j.EngineOptions;
 import io.github.asg4j.GeneratedImage;
 import io.github.asg4j.Generation;
@@ -10,9 +11,12 @@ import io.github.asg4j.GenerationListener;
 import io.github.asg4j.planning.PlannedRequest;
 import io.github.asg4j.run.work.Cancellation;
 import io.github.asg4j.run.worker.Fleet;
+import io.github.asg4j.run.worker.Flight;
 
 import org.jspecify.annotations.Nullable;
 
+import java.time.Duration;
+import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
@@ -108,6 +112,21 @@ final class RequestQueue {
     }
 
     /**
+     * What waits and what is drawn.
+     *
+     * @param busy time of each worker, by its name
+     */
+    EngineActivity activity(Map<String, Duration> busy) {
+        int all = 0;
+        int running = 0;
+        for (Running each : open) {
+            all++;
+            running += each.taken.get() ? 1 : 0;
+        }
+        return new EngineActivity(all - running, options.queueCapacity(), running, busy);
+    }
+
+    /**
      * Takes no more requests and cancels all; then calls {@code free}: at once, or in a thread of its
      * own where the caller is a listener, which would wait for itself.
      */
@@ -132,6 +151,7 @@ final class RequestQueue {
         private final GenerationListener listener;
         private final Cancellation cancellation = new Cancellation();
         private final CompletableFuture<GeneratedImage> future = new CompletableFuture<>();
+        private final long submitted = System.nanoTime();
 
         /** Whether it is drawn or was given up: decided once, by the dispatcher or by who cancels. */
         private final AtomicBoolean taken = new AtomicBoolean();
@@ -147,16 +167,30 @@ final class RequestQueue {
             if (!taken.compareAndSet(false, true)) {
                 return;
             }
+            Flight.Picture flight =
+                    Flight.picture(
+                            request.request(),
+                            request.plan().report().steps(),
+                            System.nanoTime() - submitted);
             GeneratedImage image;
             try {
                 image = runner.run(request, listener, cancellation);
+                land(flight, "completed");
             } catch (Throwable e) {
+                land(flight, e.getClass().getSimpleName());
                 leave();
                 future.completeExceptionally(e);
                 return;
             }
             leave();
             future.complete(image);
+        }
+
+        private static void land(Flight.@Nullable Picture flight, String outcome) {
+            if (flight != null) {
+                flight.outcome = outcome;
+                flight.commit();
+            }
         }
 
         /** Before anybody hears of the end: who then submits the next one finds its place free. */

@@ -127,7 +127,7 @@ public final class AsgServer implements AutoCloseable {
                     closed ? "the server is closed" : "the server has an engine already");
         }
         Jobs jobs = new Jobs(engine, options.queueCapacity(), metrics);
-        metrics.watch(jobs);
+        metrics.watch(engine, jobs);
         studio = Studio.of(engine, jobs);
     }
 

@@ -4,6 +4,7 @@ package io.github.asg4j.server;
 import io.github.asg4j.Engine;
 import io.github.asg4j.PictureReport;
 import io.micrometer.core.instrument.Counter;
+import io.micrometer.core.instrument.FunctionCounter;
 import io.micrometer.core.instrument.Gauge;
 import io.micrometer.core.instrument.Tag;
 import io.micrometer.core.instrument.Timer;
@@ -30,11 +31,21 @@ final class Metrics {
     private final Map<Drawing, Long> queued = new ConcurrentHashMap<>();
 
     /** Adds what is read when it is asked for. */
-    void watch(Jobs jobs) {
+    void watch(Engine engine, Jobs jobs) {
+        for (String device : engine.activity().busy().keySet()) {
+            FunctionCounter.builder("asg.busy.seconds", engine, e -> seconds(e, device))
+                    .description("time that a device spent in the denoiser, kernels and exchange")
+                    .tag("device", device)
+                    .register(registry);
+        }
         gauge("asg.queue.length", "pictures that wait", jobs, j -> j.waiting());
         gauge("asg.queue.capacity", "pictures that may wait", jobs, j -> j.capacity());
         gauge("asg.drawing", "pictures at work", jobs, j -> j.current() == null ? 0 : 1);
         gauge("asg.native.bytes", "off-heap memory", jobs, j -> Engine.nativeBytesInUse());
+    }
+
+    private static double seconds(Engine engine, String device) {
+        return engine.activity().busy().get(device).toNanos() / 1e9;
     }
 
     private void gauge(String name, String what, Jobs jobs, ToDoubleFunction<Jobs> value) {

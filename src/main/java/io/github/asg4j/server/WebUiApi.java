@@ -14,6 +14,7 @@ import io.github.asg4j.schedule.Spacing;
 import org.jspecify.annotations.Nullable;
 
 import java.io.IOException;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -55,10 +56,10 @@ final class WebUiApi {
                                 Route.get(BASE + "/samplers", this::samplers),
                                 Route.get(BASE + "/schedulers", this::schedulers),
                                 Route.get(BASE + "/upscalers", this::upscalers),
+                                Route.get(BASE + "/loras", this::loras),
                                 Route.post(BASE + "/png-info", this::pngInfo)));
         for (String list :
                 List.of(
-                        "loras",
                         "latent-upscale-modes",
                         "sd-vae",
                         "sd-modules",
@@ -516,6 +517,21 @@ final class WebUiApi {
                     .putNull("model_path")
                     .putNull("model_url")
                     .put("scale", 4);
+        }
+        exchange.answer(answer);
+    }
+
+    /** Paths are those below the folder: where that is, is nobody's business. */
+    private void loras(Exchange exchange) throws IOException {
+        ArrayNode answer = Json.MAPPER.createArrayNode();
+        for (Path file : door.studio().engine().promptLoras()) {
+            String name = file.getFileName().toString();
+            name = name.substring(0, name.lastIndexOf('.'));
+            answer.addObject()
+                    .put("name", name)
+                    .put("alias", name)
+                    .put("path", file.toString())
+                    .putObject("metadata");
         }
         exchange.answer(answer);
     }

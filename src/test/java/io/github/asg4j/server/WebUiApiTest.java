@@ -6,6 +6,7 @@ import static io.github.asg4j.server.TestServer.until;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -13,9 +14,15 @@ import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 
+import io.github.asg4j.Engine;
+import io.github.asg4j.EngineOptions;
+import io.github.asg4j.PromptFolders;
+import io.github.asg4j.Tiny;
+
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
@@ -23,8 +30,11 @@ import java.awt.image.BufferedImage;
 import java.io.ByteArrayInputStream;
 import java.io.IOException;
 import java.io.UncheckedIOException;
+import java.net.http.HttpRequest;
 import java.net.http.HttpRequest.BodyPublishers;
 import java.net.http.HttpResponse;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Base64;
@@ -307,5 +317,30 @@ class WebUiApiTest {
     @ValueSource(strings = {"loras", "sd-vae", "prompt-styles", "hypernetworks", "face-restorers"})
     void whatIsNotHereIsAnEmptyList(String name) {
         assertEquals("[]", server.get("/sdapi/v1/" + name).body());
+    }
+
+    @Test
+    void listsTheFilesThatPromptsCanName(@TempDir Path folder) throws IOException {
+        Files.createDirectories(folder.resolve("styles"));
+        Files.write(folder.resolve("styles/ink.safetensors"), new byte[1]);
+        Files.write(folder.resolve("Comic.safetensors"), new byte[1]);
+        Files.write(folder.resolve("old.pt"), new byte[1]);
+        EngineOptions options = Tiny.options(1).withFolders(new PromptFolders(folder, null));
+        try (Engine engine = Engine.open(options);
+                AsgServer other = AsgServer.start(engine, TestServer.options())) {
+            HttpResponse<String> answer =
+                    server.send(
+                            HttpRequest.newBuilder(other.uri().resolve("/sdapi/v1/loras")).GET());
+            JsonNode loras = json(answer);
+            assertEquals(2, loras.size(), answer::body);
+            assertEquals(
+                    "{\"name\":\"Comic\",\"alias\":\"Comic\",\"path\":\"Comic.safetensors\","
+                            + "\"metadata\":{}}",
+                    loras.get(0).toString());
+            assertEquals("ink", loras.get(1).path("name").asText());
+            assertEquals("styles/ink.safetensors", loras.get(1).path("path").asText());
+            assertFalse(answer.body().contains(folder.toString()), answer::body);
+        }
+        assertEquals("[]", server.get("/sdapi/v1/loras").body());
     }
 }

@@ -16,7 +16,10 @@ import io.github.asg4j.run.picture.Pixels;
 import io.github.asg4j.run.picture.TileUnits;
 import io.github.asg4j.run.work.Cancellation;
 import io.github.asg4j.run.work.WorkScheduler;
+import io.github.asg4j.run.worker.Flight;
 import io.github.asg4j.run.worker.RequestContext;
+
+import org.jspecify.annotations.Nullable;
 
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
@@ -40,6 +43,9 @@ public final class ProgressReporter {
 
     private boolean patchesReported;
     private int tilesSeen;
+
+    /** The stage at work, for the flight recorder. */
+    private Flight.@Nullable Stage flight;
 
     /**
      * A listener and what it asked for before the request began: it is not to be called under the
@@ -73,6 +79,12 @@ public final class ProgressReporter {
      */
     public void event(String stage, int step, int of) {
         cancellation.check();
+        if (step == 0) {
+            flight = Flight.stage(stage, of);
+        } else if (step == of) {
+            Flight.commit(flight);
+            flight = null;
+        }
         long elapsed = context.times().totalNanos();
         audience.listener.tell(l -> l.onEvent(new GenerationEvent(stage, step, of, elapsed)));
     }
@@ -81,8 +93,17 @@ public final class ProgressReporter {
     public void begin(List<StageRun> stages) {
         this.stages = stages;
         stepsSeen = new int[stages.size()];
+        fly(0);
         if (previews()) {
             requestPreview(stages.getFirst());
+        }
+    }
+
+    /** Begins the flight recorder's event of a stage, if there is one of that index. */
+    private void fly(int stage) {
+        if (stage < stages.size()) {
+            var next = stages.get(stage).stage();
+            flight = Flight.stage(next.name(), next.steps());
         }
     }
 
@@ -96,6 +117,9 @@ public final class ProgressReporter {
             if (steps > stepsSeen[i]) {
                 stepsSeen[i] = steps;
                 event(run.stage().name(), steps, run.stage().steps());
+                if (steps == run.stage().steps()) {
+                    fly(i + 1);
+                }
                 if (previews() && steps == run.stage().steps() && i + 1 < stages.size()) {
                     requestPreview(stages.get(i + 1));
                 }

@@ -9,6 +9,7 @@ import io.github.asg4j.DeviceException;
 import io.github.asg4j.OutOfMemoryException;
 import io.github.asg4j.run.worker.DevicePool;
 import io.github.asg4j.run.worker.InterruptibleRuns;
+import io.github.asg4j.run.worker.Flight;
 import io.github.asg4j.run.worker.Worker;
 
 import java.util.List;
@@ -122,9 +123,11 @@ public final class WorkLoop {
                     int step = scheduler.completed(part, unit);
                     boolean joins = part.joins(unit);
                     worker.beforeStep(part.name(), unit, joins, step);
+                    Flight.Call flight = Flight.call(worker, part.name(), unit, joins, step);
                     worker.calls().begin(part.name(), unit, joins, step);
                     boolean complete = part.execute(worker, unit, step);
                     worker.calls().end();
+                    Flight.commit(flight);
                     if (complete) {
                         scheduler.complete(part, unit);
                     }

@@ -124,7 +124,7 @@ public final class WorkScheduler {
         public boolean await(int step, WorkUnits units, int unit, Worker worker) {
             synchronized (WorkScheduler.this) {
                 Part part = part(units);
-                long start = System.nanoTime();
+                worker.beginWait();
                 try {
                     while (published <= step) {
                         check();
@@ -135,7 +135,7 @@ public final class WorkScheduler {
                     }
                     return true;
                 } finally {
-                    worker.countWait(System.nanoTime() - start);
+                    worker.endWait();
                 }
             }
         }
@@ -159,7 +159,7 @@ public final class WorkScheduler {
      */
     public synchronized int next(WorkUnits units, Worker worker) {
         Part part = part(units);
-        long start = System.nanoTime();
+        worker.beginWait();
         try {
             while (true) {
                 check();
@@ -189,7 +189,7 @@ public final class WorkScheduler {
                 await();
             }
         } finally {
-            worker.countWait(System.nanoTime() - start);
+            worker.endWait();
         }
     }
 

@@ -100,9 +100,9 @@ public final class DeviceCalls implements CallsInFlight {
             current = (current + 1) % DEPTH;
             span = slots[current];
         }
-        long start = System.nanoTime();
+        worker.beginWait();
         settle(span);
-        worker.countWait(System.nanoTime() - start);
+        worker.endWait();
         stream.record(span.begin);
         span.part = stage;
         span.unit = unit;

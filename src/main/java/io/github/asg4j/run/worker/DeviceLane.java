@@ -9,6 +9,7 @@ import io.github.asg4j.kernel.Kernels;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Future;
+import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.Supplier;
 
 /**
@@ -21,6 +22,7 @@ import java.util.function.Supplier;
  * @param memoryLimit bytes of the device that a request may take
  * @param thread executes the worker's part of a request
  * @param sideThread beside it what else a request does on the device
+ * @param busyNanos time that it has worked since the engine was opened
  */
 public record DeviceLane(
         String name,
@@ -29,7 +31,8 @@ public record DeviceLane(
         Kernels kernels,
         long memoryLimit,
         ExecutorService thread,
-        ExecutorService sideThread) {
+        ExecutorService sideThread,
+        AtomicLong busyNanos) {
     /** Whether what it works with is a GPU. */
     public boolean onGpu() {
         return queue instanceof CudaStream;

@@ -18,6 +18,7 @@ import io.github.asg4j.planning.GpuMemory;
 
 import org.jspecify.annotations.Nullable;
 
+import java.time.Duration;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Collection;
@@ -30,6 +31,7 @@ import java.util.SequencedMap;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicLong;
 
 /**
  * The workers of an engine: a thread each, and on GPUs a stream with our kernels and the place of its
@@ -153,7 +155,14 @@ public final class Fleet implements AutoCloseable {
     private DeviceLane lane(
             String name, Queue queue, Queue side, Kernels kernels, long memoryLimit) {
         return new DeviceLane(
-                name, queue, side, kernels, memoryLimit, thread(name), thread(name + " beside"));
+                name,
+                queue,
+                side,
+                kernels,
+                memoryLimit,
+                thread(name),
+                thread(name + " beside"),
+                new AtomicLong());
     }
 
     private ExecutorService thread(String name) {
@@ -205,6 +214,13 @@ public final class Fleet implements AutoCloseable {
             }
         }
         return memory;
+    }
+
+    /** Time that each worker has worked, by its name. */
+    public Map<String, Duration> busy() {
+        Map<String, Duration> busy = new LinkedHashMap<>();
+        lanes.forEach(lane -> busy.put(lane.name(), Duration.ofNanos(lane.busyNanos().get())));
+        return busy;
     }
 
     /** Models of the GPUs by their number; empty on the CPU. */

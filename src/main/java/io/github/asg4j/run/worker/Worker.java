@@ -35,6 +35,11 @@ public final class Worker implements NetworkThread, AutoCloseable {
     private long exchangeNanos;
     private long waitNanos;
 
+    /** When the wait began that is counted next, and what the flight recorder gets of it. */
+    private long waitStart;
+
+    private Flight.@Nullable Wait wait;
+
     /** When the span of kernels began that is counted next. */
     private long spanStart;
 
@@ -136,19 +141,29 @@ public final class Worker implements NetworkThread, AutoCloseable {
         return views;
     }
 
-    /** Counts time in which the worker's thread had nothing to do. */
-    public void countWait(long nanos) {
-        waitNanos += nanos;
+    /** Begins a time in which the worker's thread has nothing to do. */
+    public void beginWait() {
+        waitStart = System.nanoTime();
+        wait = Flight.waiting(name());
+    }
+
+    /** Ends it. */
+    public void endWait() {
+        waitNanos += System.nanoTime() - waitStart;
+        Flight.commit(wait);
+        wait = null;
     }
 
     /** Counts a network's run that took so long on the device. */
     void countUnet(long nanos) {
         unetNanos += nanos;
+        lane.busyNanos().addAndGet(nanos);
     }
 
     /** Counts kernels that took so long on the device. */
     void countKernelTime(long nanos) {
         kernelNanos += nanos;
+        lane.busyNanos().addAndGet(nanos);
     }
 
     public String name() {
@@ -251,16 +266,20 @@ public final class Worker implements NetworkThread, AutoCloseable {
 
     /** Ends the span, which counts as kernels, and begins the next one. */
     public void endKernels() {
-        long now = clock();
-        kernelNanos += now - spanStart;
-        spanStart = now;
+        kernelNanos += span();
     }
 
     /** Ends the span, which counts as the exchange of pixels, and begins the next one. */
     public void endExchange() {
+        exchangeNanos += span();
+    }
+
+    private long span() {
         long now = clock();
-        exchangeNanos += now - spanStart;
+        long nanos = now - spanStart;
         spanStart = now;
+        lane.busyNanos().addAndGet(nanos);
+        return nanos;
     }
 
     /** Now, where the calling thread does the work; on a GPU the {@link #calls} are timed there. */

@@ -37,6 +37,7 @@ import java.util.List;
 import java.util.Random;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.ForkJoinPool;
+import java.util.concurrent.atomic.AtomicLong;
 import java.util.stream.IntStream;
 
 /** Tiles against the whole picture, on small RRDBNets that see less than 20 pixels around. */
@@ -195,7 +196,7 @@ class TileRunTest {
             ExecutorService unused = ForkJoinPool.commonPool();
             DeviceLane lane =
                     new DeviceLane(
-                            names.get(i), queue, queue, new JavaKernels(), 0, unused, unused);
+                            names.get(i), queue, queue, new JavaKernels(), 0, unused, unused, new AtomicLong());
             workers[i] = new Worker(i, count, lane, WorkerHook.NONE, null);
         }
         TileRun run =
