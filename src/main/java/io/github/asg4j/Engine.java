@@ -6,6 +6,7 @@ import io.github.asg4j.run.LocalEngine;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Set;
+import java.util.concurrent.ExecutionException;
 import java.util.concurrent.RejectedExecutionException;
 
 /**
@@ -78,6 +79,29 @@ public final class Engine implements AutoCloseable {
      */
     public Generation submit(GenerationRequest request, GenerationListener listener) {
         return local.submit(request, listener);
+    }
+
+    /**
+     * Draws a request and waits for its picture. A thread that is interrupted meanwhile cancels it, so
+     * that nothing is drawn for a caller that is gone.
+     *
+     * @throws AsgException when it cannot be drawn; {@link CancelledException} when this thread is
+     *     interrupted, which it still is then
+     * @throws RejectedExecutionException as {@link #submit} does
+     */
+    public GeneratedImage draw(GenerationRequest request) {
+        Generation generation = submit(request);
+        try {
+            generation.future().get();
+        } catch (InterruptedException e) {
+            generation.cancel();
+            Thread.currentThread().interrupt();
+            throw new CancelledException(
+                    "the thread that waits for the picture was interrupted", e);
+        } catch (ExecutionException e) {
+            // join throws the cause itself
+        }
+        return generation.join();
     }
 
     /**

@@ -123,7 +123,8 @@ final class RequestQueue {
             all++;
             running += each.taken.get() ? 1 : 0;
         }
-        return new EngineActivity(all - running, options.queueCapacity(), running, busy);
+        return new EngineActivity(
+                all - running, options.queueCapacity(), running, busy, runner.lostNames());
     }
 
     /**

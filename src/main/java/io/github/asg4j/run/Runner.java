@@ -51,6 +51,11 @@ public final class Runner {
         this.hook = hook;
     }
 
+    /** Names of the GPUs that are lost. */
+    List<String> lostNames() {
+        return devices.lostNames();
+    }
+
     /**
      * Draws one picture.
      *

@@ -4,6 +4,8 @@ package io.github.asg4j.server;
 import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 
+import io.github.asg4j.EngineActivity;
+
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.util.List;
@@ -49,6 +51,14 @@ final class HealthApi {
         }
         Jobs jobs = studio.jobs();
         Check model = new Check("model", true, studio.model());
+        EngineActivity activity = studio.engine().activity();
+        Check devices =
+                new Check(
+                        "devices",
+                        activity.canDraw(),
+                        activity.lost().isEmpty()
+                                ? String.join(", ", activity.busy().keySet())
+                                : "lost: " + String.join(", ", activity.lost()));
         Check queue =
                 new Check(
                         "queue",
@@ -56,7 +66,7 @@ final class HealthApi {
                         jobs.waiting() + " of " + jobs.capacity() + " places taken");
         boolean draining = jobs.isDraining();
         Check open = new Check("open", !draining, draining ? "being stopped" : "takes requests");
-        answer(exchange, queue.up && open.up, model, queue, open);
+        answer(exchange, devices.up && queue.up && open.up, model, devices, queue, open);
     }
 
     private void metrics(Exchange exchange) throws IOException {

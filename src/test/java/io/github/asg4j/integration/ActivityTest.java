@@ -43,8 +43,7 @@ class ActivityTest {
     void tellsWhatWaitsWhatRunsAndHowLongDevicesWorked() throws InterruptedException {
         CountDownLatch began = new CountDownLatch(1);
         CountDownLatch go = new CountDownLatch(1);
-        EngineOptions options =
-                Tiny.options(2).withQueue(3, EngineOptions.WhenFull.REJECT);
+        EngineOptions options = Tiny.options(2).withQueue(3, EngineOptions.WhenFull.REJECT);
         try (Engine engine =
                 TestEngines.open(
                         options,

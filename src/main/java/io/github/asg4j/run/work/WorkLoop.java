@@ -8,8 +8,8 @@ import io.github.asg4j.CancelledException;
 import io.github.asg4j.DeviceException;
 import io.github.asg4j.OutOfMemoryException;
 import io.github.asg4j.run.worker.DevicePool;
-import io.github.asg4j.run.worker.InterruptibleRuns;
 import io.github.asg4j.run.worker.Flight;
+import io.github.asg4j.run.worker.InterruptibleRuns;
 import io.github.asg4j.run.worker.Worker;
 
 import java.util.List;

@@ -43,7 +43,9 @@ public final class DevicePool {
 
     /** Names of the GPUs that are lost. */
     public List<String> lostNames() {
-        return List.copyOf(lost.keySet()).stream().map(DeviceLane::name).toList();
+        synchronized (lost) { // which its own views leave to their readers
+            return lost.keySet().stream().map(DeviceLane::name).toList();
+        }
     }
 
     /** Number of lanes that are lost. */

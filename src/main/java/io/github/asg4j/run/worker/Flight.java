@@ -106,7 +106,8 @@ public final class Flight {
      *
      * @param queuedNanos that it waited
      */
-    public static @Nullable Picture picture(GenerationRequest request, int steps, long queuedNanos) {
+    public static @Nullable Picture picture(
+            GenerationRequest request, int steps, long queuedNanos) {
         if (!PICTURE.isEnabled()) {
             return null;
         }

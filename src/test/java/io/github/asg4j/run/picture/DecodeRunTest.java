@@ -36,11 +36,11 @@ import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.ForkJoinPool;
-import java.util.concurrent.atomic.AtomicLong;
 import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.IntFunction;
 import java.util.stream.IntStream;
 
@@ -153,7 +153,14 @@ class DecodeRunTest {
                 ExecutorService unused = ForkJoinPool.commonPool();
                 DeviceLane lane =
                         new DeviceLane(
-                                "cpu#" + i, queue, queue, new JavaKernels(), 0, unused, unused, new AtomicLong());
+                                "cpu#" + i,
+                                queue,
+                                queue,
+                                new JavaKernels(),
+                                0,
+                                unused,
+                                unused,
+                                new AtomicLong());
                 workers[i] = new Worker(i, count, lane, WorkerHook.NONE, null);
             }
             Random random = new Random(count);
@@ -210,7 +217,15 @@ class DecodeRunTest {
                     new DecodeRun.Job(
                             usual.decoding(), slow, -1, 2, 1, latents, image, new JavaKernels());
             DeviceLane lane =
-                    new DeviceLane("cpu", queue, queue, new JavaKernels(), 0, threads, threads, new AtomicLong());
+                    new DeviceLane(
+                            "cpu",
+                            queue,
+                            queue,
+                            new JavaKernels(),
+                            0,
+                            threads,
+                            threads,
+                            new AtomicLong());
             try (DecodeRun run = DecodeRun.of(job);
                     Worker one = new Worker(0, 2, lane, WorkerHook.NONE, null);
                     Worker two = new Worker(1, 2, lane, WorkerHook.NONE, null)) {

@@ -196,7 +196,14 @@ class TileRunTest {
             ExecutorService unused = ForkJoinPool.commonPool();
             DeviceLane lane =
                     new DeviceLane(
-                            names.get(i), queue, queue, new JavaKernels(), 0, unused, unused, new AtomicLong());
+                            names.get(i),
+                            queue,
+                            queue,
+                            new JavaKernels(),
+                            0,
+                            unused,
+                            unused,
+                            new AtomicLong());
             workers[i] = new Worker(i, count, lane, WorkerHook.NONE, null);
         }
         TileRun run =
