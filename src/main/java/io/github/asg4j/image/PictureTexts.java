@@ -16,6 +16,8 @@ public final class PictureTexts {
     private static final long SIGNATURE = 0x89504E470D0A1A0AL;
     private static final short JPEG = (short) 0xFFD8;
     private static final String PARAMETERS = "parameters";
+
+    /** Of all texts of a file together: a kilobyte may inflate to a megabyte. */
     private static final int MAX_TEXT_BYTES = 1 << 20;
 
     private PictureTexts() {}
@@ -40,7 +42,8 @@ public final class PictureTexts {
         if (in.getLong() != SIGNATURE) {
             return texts;
         }
-        while (in.remaining() >= 12) {
+        int room = MAX_TEXT_BYTES;
+        while (in.remaining() >= 12 && room > 0) {
             int length = in.getInt();
             byte[] name = new byte[4];
             in.get(name);
@@ -51,7 +54,7 @@ public final class PictureTexts {
             in.get(data);
             in.getInt(); // the checksum
             try {
-                add(texts, new String(name, StandardCharsets.US_ASCII), data);
+                room -= add(texts, new String(name, StandardCharsets.US_ASCII), data, room);
             } catch (IOException e) {
                 break;
             }
@@ -81,30 +84,35 @@ public final class PictureTexts {
         return "";
     }
 
-    private static void add(Map<String, String> texts, String chunk, byte[] data)
+    /**
+     * Adds what a chunk has, if it is a text.
+     *
+     * @param room bytes that a deflated text may have
+     * @return bytes of the text
+     */
+    private static int add(Map<String, String> texts, String chunk, byte[] data, int room)
             throws IOException {
         int zero = indexOfZero(data, 0);
         String key = text(data, 0, zero, StandardCharsets.ISO_8859_1);
+        byte[] value;
         switch (chunk) {
-            case "tEXt" ->
-                    texts.put(key, text(data, zero + 1, data.length, StandardCharsets.ISO_8859_1));
-            case "zTXt" ->
-                    texts.put(
-                            key, new String(inflated(data, zero + 2), StandardCharsets.ISO_8859_1));
+            case "tEXt" -> value = rest(data, zero + 1);
+            case "zTXt" -> value = inflated(data, zero + 2, room);
             case "iTXt" -> {
                 boolean deflated = zero + 1 < data.length && data[zero + 1] == 1;
                 int language = indexOfZero(data, zero + 3);
                 int start = indexOfZero(data, language + 1) + 1;
-                texts.put(
-                        key,
-                        deflated
-                                ? new String(inflated(data, start), StandardCharsets.UTF_8)
-                                : text(data, start, data.length, StandardCharsets.UTF_8));
+                value = deflated ? inflated(data, start, room) : rest(data, start);
             }
             default -> {
-                // no text
+                return 0; // no text
             }
         }
+        boolean utf8 = chunk.equals("iTXt");
+        texts.put(
+                key,
+                new String(value, utf8 ? StandardCharsets.UTF_8 : StandardCharsets.ISO_8859_1));
+        return value.length;
     }
 
     private static int indexOfZero(byte[] data, int from) {
@@ -119,10 +127,14 @@ public final class PictureTexts {
         return from >= to ? "" : new String(data, from, to - from, charset);
     }
 
-    private static byte[] inflated(byte[] data, int from) throws IOException {
-        byte[] deflated = Arrays.copyOfRange(data, Math.min(from, data.length), data.length);
-        try (InflaterInputStream in = new InflaterInputStream(new ByteArrayInputStream(deflated))) {
-            return in.readNBytes(MAX_TEXT_BYTES);
+    private static byte[] rest(byte[] data, int from) {
+        return Arrays.copyOfRange(data, Math.min(from, data.length), data.length);
+    }
+
+    private static byte[] inflated(byte[] data, int from, int room) throws IOException {
+        try (InflaterInputStream in =
+                new InflaterInputStream(new ByteArrayInputStream(rest(data, from)))) {
+            return in.readNBytes(room);
         }
     }
 }

@@ -74,6 +74,9 @@ public final class Runner {
                 return draw(current, listener, cancellation);
             } catch (DeviceException e) {
                 if (devices.lostCount() == lostBefore) {
+                    devices.loseDead(e); // before the workers began, say
+                }
+                if (devices.lostCount() == lostBefore) {
                     throw e;
                 }
                 if (!devices.working().isEmpty()) {

@@ -21,6 +21,7 @@ import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Set;
+import java.util.concurrent.CompletionException;
 import java.util.stream.Collectors;
 
 /**
@@ -57,6 +58,9 @@ record FormData(ObjectNode fields, List<byte[]> pictures, byte @Nullable [] mask
                     null,
                     "send a form with Content-Type: multipart/form-data");
         }
+        if (exchange.request().getLength() > limit) {
+            throw Exchange.tooLarge(limit);
+        }
         MultiPartConfig config =
                 new MultiPartConfig.Builder()
                         .maxParts(MAX_PARTS)
@@ -70,19 +74,23 @@ record FormData(ObjectNode fields, List<byte[]> pictures, byte @Nullable [] mask
             List<byte[]> pictures = new ArrayList<>();
             byte[] mask = null;
             for (MultiPart.Part part : parts) {
-                switch (part.getName() == null ? "" : part.getName()) {
+                String name = part.getName();
+                switch (name) {
+                    case null -> throw new IllegalArgumentException("a part has no name");
                     case "image", "image[]" -> pictures.add(bytes(part));
                     case "mask" -> mask = bytes(part);
-                    default -> fields.set(part.getName(), value(part));
+                    default -> fields.set(name, value(part));
                 }
             }
             return new FormData(fields, pictures, mask);
         } catch (IOException | IllegalStateException | IllegalArgumentException e) {
             throw noForm(e);
+        } catch (CompletionException e) { // what the parser throws comes wrapped
+            throw noForm(e.getCause() == null ? e : e.getCause());
         }
     }
 
-    private static Refusal noForm(Exception e) {
+    private static Refusal noForm(Throwable e) {
         return Refusal.invalid(
                 400, "invalid_form", null, "no multipart/form-data: " + e.getMessage());
     }

@@ -365,6 +365,7 @@ final class OpenAiApi {
         return Json.object()
                 .put("type", type)
                 .put("b64_json", file)
-                .put("created_at", job.created().getEpochSecond());
+                .put("created_at", job.created().getEpochSecond())
+                .put("quality", "auto"); // of the events every client's types ask for
     }
 }

@@ -12,12 +12,14 @@ import io.github.asg4j.RequestOptions;
 
 import org.jspecify.annotations.Nullable;
 
+import java.math.BigInteger;
 import java.security.SecureRandom;
 import java.util.ArrayList;
 import java.util.Base64;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.regex.Pattern;
 import java.util.stream.Collectors;
 
 /**
@@ -35,6 +37,7 @@ final class RequestReader {
     private static final Set<String> KEYS =
             RequestOptions.ALL.stream().map(RequestOption::key).collect(Collectors.toSet());
 
+    private static final Pattern WHITESPACE = Pattern.compile("\\s+");
     private static final int MAX_PROMPT = 32_000;
 
     /** Seeds of 32 bits stay exact in every JSON reader. */
@@ -95,8 +98,9 @@ final class RequestReader {
         return all;
     }
 
+    /** Whether that asks for a random seed; seeds themselves have up to 64 bits. */
     private static boolean isRandom(JsonNode seed) {
-        return seed.bigIntegerValue().longValueExact() == -1;
+        return seed.isIntegralNumber() && seed.bigIntegerValue().equals(BigInteger.ONE.negate());
     }
 
     private static void refuse(ObjectNode given, String key) {
@@ -154,7 +158,8 @@ final class RequestReader {
                             + " itself, in base64");
         }
         try {
-            return Base64.getMimeDecoder().decode(base64);
+            // MIME's decoder skips what is no base64: a path would be a picture
+            return Base64.getDecoder().decode(WHITESPACE.matcher(base64).replaceAll(""));
         } catch (IllegalArgumentException e) {
             throw Refusal.invalidValue(key, "\"" + key + "\" is no base64: " + e.getMessage());
         }

@@ -8,6 +8,7 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.github.asg4j.Engine;
 import io.github.asg4j.image.PictureTexts;
 import io.github.asg4j.image.PngParameters;
+import io.github.asg4j.schedule.Sampler;
 import io.github.asg4j.schedule.Solver;
 import io.github.asg4j.schedule.Spacing;
 
@@ -198,8 +199,13 @@ final class WebUiApi {
         if (name.isEmpty() || name.equals("null")) {
             name = body.path("sampler_index").asText("");
         }
-        if (!name.isEmpty() && !name.equals("null")) {
+        boolean named = !name.isEmpty() && !name.equals("null");
+        if (named) {
             fields.put("scheduler", name);
+        }
+        // as there: clients send one always, and samplers that take none do not look at it
+        if (!named || !Sampler.named(name).solver().takesEta()) {
+            fields.remove("eta");
         }
         String spacing = body.path("scheduler").asText("");
         if (!spacing.isEmpty()
@@ -213,14 +219,14 @@ final class WebUiApi {
         if (!body.hasNonNull("width") && !body.hasNonNull("height")) {
             return;
         }
-        int width = pixels(body, "width");
-        int height = pixels(body, "height");
+        long width = pixels(body, "width");
+        long height = pixels(body, "height");
         if (body.path("enable_hr").asBoolean()) {
             double scale = body.path("hr_scale").asDouble(2);
             int toWidth = body.path("hr_resize_x").asInt();
             int toHeight = body.path("hr_resize_y").asInt();
-            width = toWidth > 0 ? toWidth : (int) Math.round(width * scale);
-            height = toHeight > 0 ? toHeight : (int) Math.round(height * scale);
+            width = toWidth > 0 ? toWidth : Math.round(width * scale);
+            height = toHeight > 0 ? toHeight : Math.round(height * scale);
         }
         fields.put("size", width + "x" + height);
     }

@@ -7,10 +7,12 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 import java.io.ByteArrayOutputStream;
@@ -289,7 +291,7 @@ class AttackTest {
     void manyConnectionsDoNotKeepOthersOut() throws IOException {
         List<Socket> sockets = new ArrayList<>();
         try {
-            for (int i = 0; i < 500; i++) {
+            for (int i = 0; i < 1000; i++) {
                 Socket socket =
                         new Socket(InetAddress.getLoopbackAddress(), open.server.uri().getPort());
                 socket.getOutputStream().write("GET / HT".getBytes(StandardCharsets.US_ASCII));
@@ -350,5 +352,106 @@ class AttackTest {
                     () -> new String(answer, StandardCharsets.UTF_8));
         }
         assertServes();
+    }
+
+    /** What names a file, an address or nothing sensible, in every field that could. */
+    @ParameterizedTest
+    @CsvSource(
+            delimiter = '|',
+            quoteCharacter = '`',
+            value = {
+                "/asg/v1/jobs|{'prompt':'x','latents':'../../etc/passwd'}|400|names files of the"
+                    + " server",
+                "/asg/v1/jobs|{'prompt':'x','dump':'/tmp/x'}|400|names files of the server",
+                "/asg/v1/jobs|{'prompt':'x','loras':['/etc/passwd']}|400|names files of the server",
+                "/asg/v1/jobs|{'prompt':'x','image':'../etc/passwd'}|400|no base64",
+                "/asg/v1/jobs|{'prompt':'x','image':{'file':'/etc/passwd'}}|400|no file of the"
+                    + " server",
+                "/asg/v1/jobs|{'prompt':'x','image':'file:///etc/passwd'}|400|fetches nothing",
+                "/asg/v1/jobs|{'prompt':'x','inpaint':'HTTP://localhost/a.png'}|400|fetches"
+                    + " nothing",
+                "/asg/v1/jobs|{'prompt':'<lora:../../etc/passwd:1>','prompt_syntax':'a1111'}|400|--lora-folder",
+                "/v1/images/generations|{'prompt':'x','model':'../../etc/passwd'}|404|no model",
+                "/v1/images/generations|{'prompt':'x','seed':1e999}|400|seed",
+                "/v1/images/generations|{'prompt':'x','seed':18446744073709551616}|400|seed",
+                "/v1/images/generations|{'prompt':'x','steps':1e400}|400|steps",
+                "/v1/images/generations|{'prompt':'x','size':'99999999999x8'}|400|size",
+                "/v1/images/generations|{'prompt':'x','size':'65536x65536'}|400|",
+                "/v1/images/generations|{'prompt':['x']}|400|prompt",
+                "/sdapi/v1/txt2img|{'prompt':'x','override_settings':{'sd_model_checkpoint':'../x'}}|404|no"
+                    + " model",
+                "/sdapi/v1/txt2img|{'prompt':'x','width':512,'height':512,'enable_hr':true,'hr_scale':1e10}|400|",
+                "/sdapi/v1/txt2img|{'prompt':'x','batch_size':2147483647}|400|batch_size",
+                "/sdapi/v1/img2img|{'prompt':'x','init_images':['https://localhost/a.png']}|400|fetches"
+                    + " nothing",
+                "/sdapi/v1/img2img|{'prompt':'x','init_images':['data:image/png,a']}|400|data URL",
+                "/sdapi/v1/extra-single-image|{'image':'aGFsbG8=','upscaling_resize':1e300}|400|no"
+                    + " picture",
+                "/sdapi/v1/png-info|{'image':'ftp://localhost/a.png'}|400|is no base64",
+                "/sdapi/v1/options|{'sd_model_checkpoint':'../../etc/passwd'}|404|no model",
+            })
+    void fieldLeadsNowhere(String path, String body, int status, @Nullable String said) {
+        HttpResponse<String> response = open.post(path, body.replace('\'', '"'));
+        assertEquals(status, response.statusCode(), response::body);
+        assertTrue(said == null || response.body().contains(said), response::body);
+        assertFalse(response.body().contains("root:"), response::body);
+    }
+
+    @Test
+    void largestSeedIsDrawnWith() {
+        HttpResponse<String> response =
+                open.post(
+                        "/v1/images/generations",
+                        "{\"prompt\":\"x\",\"size\":\"64x64\",\"steps\":1,"
+                                + "\"seed\":18446744073709551615}");
+        assertEquals(200, response.statusCode(), response::body);
+        assertEquals(
+                "18446744073709551615", json(response).path("data").get(0).path("seed").asText());
+    }
+
+    @Test
+    void manyPartsAreRefused() {
+        StringBuilder form = new StringBuilder();
+        for (int i = 0; i < 200; i++) {
+            form.append("--b\r\nContent-Disposition: form-data; name=\"f").append(i);
+            form.append("\"\r\n\r\n1\r\n");
+        }
+        HttpResponse<String> response =
+                open.send(
+                        java.net.http.HttpRequest.newBuilder(open.uri("/v1/images/edits"))
+                                .header("Content-Type", "multipart/form-data; boundary=b")
+                                .POST(
+                                        BodyPublishers.ofString(
+                                                form.append("--b--\r\n").toString())));
+        assertEquals(400, response.statusCode(), response::body);
+        assertEquals("invalid_form", json(response).path("error").path("code").asText());
+        assertServes();
+    }
+
+    /** 2,000 chunks of a kilobyte that inflate to a megabyte each. */
+    @Test
+    void bombOfTextsIsReadUpToALimit() throws IOException {
+        Deflater deflater = new Deflater(9);
+        deflater.setInput(new byte[1 << 20]);
+        deflater.finish();
+        byte[] megabyte = new byte[2000];
+        int length = deflater.deflate(megabyte);
+        ByteArrayOutputStream png = new ByteArrayOutputStream();
+        png.write(new byte[] {(byte) 0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n'});
+        for (int i = 0; i < 2000; i++) {
+            ByteArrayOutputStream text = new ByteArrayOutputStream();
+            text.write(("key" + i).getBytes(StandardCharsets.US_ASCII));
+            text.write(new byte[2]);
+            text.write(megabyte, 0, length);
+            chunk(png, "zTXt", text.toByteArray());
+        }
+        HttpResponse<String> response =
+                open.post(
+                        "/sdapi/v1/png-info",
+                        "{\"image\":\""
+                                + Base64.getEncoder().encodeToString(png.toByteArray())
+                                + "\"}");
+        assertEquals(200, response.statusCode());
+        assertEquals(1, json(response).path("items").size());
     }
 }

@@ -319,6 +319,20 @@ class WebUiApiTest {
         assertEquals("[]", server.get("/sdapi/v1/" + name).body());
     }
 
+    /** webuiapi sends an eta of 1 with every sampler. */
+    @Test
+    void etaCountsForSamplersThatTakeOne() {
+        for (String sampler : List.of("DPM++ 2M", "Euler a", "")) {
+            ObjectNode request = request().put("eta", 1.0).put("sampler_name", sampler);
+            HttpResponse<String> answer = server.post("/sdapi/v1/txt2img", request.toString());
+            assertEquals(200, answer.statusCode(), answer::body);
+        }
+        ObjectNode some = request().put("sampler_name", "DDIM");
+        JsonNode without = json(server.post("/sdapi/v1/txt2img", some.toString()));
+        JsonNode with = json(server.post("/sdapi/v1/txt2img", some.put("eta", 1.0).toString()));
+        assertNotEquals(without.path("images").get(0), with.path("images").get(0));
+    }
+
     @Test
     void listsTheFilesThatPromptsCanName(@TempDir Path folder) throws IOException {
         Files.createDirectories(folder.resolve("styles"));

@@ -3,6 +3,7 @@ package io.github.asg4j.run.worker;
 
 import io.github.asg4j.AsgException;
 import io.github.asg4j.DeviceException;
+import io.github.asg4j.device.CudaStream;
 
 import java.util.Collection;
 import java.util.Collections;
@@ -73,6 +74,15 @@ public final class DevicePool {
     /** The lane that has the text encoders and the VAE. */
     public DeviceLane front() {
         return lanes.get(front);
+    }
+
+    /** Takes GPUs out of use that do not answer any more, after a failure that none was blamed for. */
+    public void loseDead(DeviceException failure) {
+        for (DeviceLane lane : working()) {
+            if (lane.queue() instanceof CudaStream stream && !stream.device().isAlive()) {
+                lose(lane, lostMessage(lane, failure));
+            }
+        }
     }
 
     /**
