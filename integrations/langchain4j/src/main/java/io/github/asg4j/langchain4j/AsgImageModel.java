@@ -108,7 +108,7 @@ public final class AsgImageModel implements ImageModel {
                     "the " + name + " has no base64 data: addresses are not fetched here");
         }
         try {
-            return Content.bytes(Base64.getMimeDecoder().decode(image.base64Data()));
+            return Content.bytes(Base64.getDecoder().decode(image.base64Data()));
         } catch (IllegalArgumentException e) {
             throw new InvalidRequestException("the " + name + " is no base64", e);
         }
