@@ -1,0 +1,392 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.github.asg4j.benchmarks;
+
+import java.io.BufferedReader;
+import java.io.File;
+import java.io.IOException;
+import java.net.Socket;
+import java.net.URI;
+import java.net.http.HttpClient;
+import java.net.http.HttpRequest;
+import java.net.http.HttpRequest.BodyPublishers;
+import java.net.http.HttpResponse;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.security.MessageDigest;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.Base64;
+import java.util.HexFormat;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.ConcurrentLinkedQueue;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicInteger;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+
+/**
+ * {@code asg serve} under load and under faults: {@code ServiceLoad BUNDLE CLIENTS MINUTES} starts the
+ * server, in a process of its own, with one CPU worker, and prints what it saw. Exits with 1 where
+ * something is not as it should be. Run by {@code benchmarks/service-load.sh}.
+ */
+public final class ServiceLoad {
+    private static final int SEEDS = 50;
+    private static final int LEAVERS = 100;
+    private static final int ALONE = 300;
+    private static final Pattern FILE = Pattern.compile("\"b64_json\":\"([^\"]+)\"");
+    private static final Pattern SEED = Pattern.compile("\"seed\":([0-9]+)");
+    private static final Pattern TOTAL = Pattern.compile("\"total\":([0-9.]+)");
+
+    private final Path bundle;
+    private final Map<Integer, String> hashes = new ConcurrentHashMap<>();
+    private final List<String> faults = new ArrayList<>();
+    private Process server;
+    private URI address;
+
+    private ServiceLoad(Path bundle) {
+        this.bundle = bundle;
+    }
+
+    public static void main(String[] arguments) throws Exception {
+        ServiceLoad load = new ServiceLoad(Path.of(arguments[0]));
+        try {
+            load.run(Integer.parseInt(arguments[1]), Double.parseDouble(arguments[2]));
+        } finally {
+            load.server.destroyForcibly();
+        }
+        load.faults.forEach(fault -> System.out.println("FAULT: " + fault));
+        System.exit(load.faults.isEmpty() ? 0 : 1);
+    }
+
+    private void run(int clients, double minutes) throws Exception {
+        System.out.printf(Locale.ROOT, "start to the first picture: %.1f s%n", start(false));
+        sameBytesAsTheCommandLine();
+        alone();
+        load(clients, minutes);
+        leavers();
+        killed();
+        fullDisk();
+    }
+
+    // The server.
+
+    /**
+     * Starts a server.
+     *
+     * @param full whether its log goes to a disk that is full
+     * @return seconds to the first picture
+     */
+    private double start(boolean full) throws Exception {
+        long begin = System.nanoTime();
+        server =
+                new ProcessBuilder(
+                                "./asg",
+                                "serve",
+                                "--model",
+                                bundle.toString(),
+                                "--devices",
+                                "cpu:1",
+                                "--port",
+                                "0",
+                                "--queue",
+                                "1000")
+                        .redirectOutput(new File(full ? "/dev/full" : "/dev/null"))
+                        .start();
+        BufferedReader lines = server.errorReader();
+        String line = lines.readLine();
+        while (line != null && !line.contains("ready, open ")) {
+            line = lines.readLine();
+        }
+        if (line == null) {
+            throw new IOException("the server did not start");
+        }
+        address = URI.create(line.substring(line.indexOf("http")).strip());
+        Thread.ofVirtual().start(() -> lines.lines().forEach(rest -> {}));
+        try (HttpClient client = HttpClient.newHttpClient()) {
+            draw(client, 0);
+        }
+        return (System.nanoTime() - begin) / 1e9;
+    }
+
+    private HttpRequest.Builder request(String path) {
+        return HttpRequest.newBuilder(address.resolve(path))
+                .header("Content-Type", "application/json");
+    }
+
+    private static String ball(int seed, int steps) {
+        return "{\"prompt\":\"a red ball\",\"size\":\"64x64\",\"steps\":"
+                + steps
+                + ",\"seed\":"
+                + seed
+                + "}";
+    }
+
+    /** Draws a picture, and looks whether it is the one that the seed has always had. */
+    private String draw(HttpClient client, int seed) throws IOException, InterruptedException {
+        HttpResponse<String> answer =
+                client.send(
+                        request("/v1/images/generations")
+                                .POST(BodyPublishers.ofString(ball(seed, 2)))
+                                .build(),
+                        HttpResponse.BodyHandlers.ofString());
+        String body = answer.body();
+        Matcher file = FILE.matcher(body);
+        Matcher told = SEED.matcher(body);
+        if (answer.statusCode() != 200 || !file.find() || !told.find()) {
+            throw new IOException(answer.statusCode() + " " + body);
+        }
+        String hash = sha256(Base64.getDecoder().decode(file.group(1)));
+        String known = hashes.putIfAbsent(seed, hash);
+        if (Integer.parseInt(told.group(1)) != seed || (known != null && !known.equals(hash))) {
+            fault("seed " + seed + " was answered with another picture");
+        }
+        return body;
+    }
+
+    private static String sha256(byte[] bytes) {
+        try {
+            return HexFormat.of().formatHex(MessageDigest.getInstance("SHA-256").digest(bytes));
+        } catch (java.security.NoSuchAlgorithmException e) {
+            throw new IllegalStateException(e);
+        }
+    }
+
+    private synchronized void fault(String what) {
+        faults.add(what);
+    }
+
+    private double metric(HttpClient client, String name) throws IOException, InterruptedException {
+        String text =
+                client.send(request("/metrics").build(), HttpResponse.BodyHandlers.ofString())
+                        .body();
+        return text.lines()
+                .filter(line -> line.startsWith(name))
+                .mapToDouble(line -> Double.parseDouble(line.substring(line.lastIndexOf(' '))))
+                .sum();
+    }
+
+    private long residentMib() throws IOException {
+        return Files.readAllLines(Path.of("/proc/" + server.pid() + "/status")).stream()
+                .filter(line -> line.startsWith("VmRSS"))
+                .mapToLong(line -> Long.parseLong(line.replaceAll("[^0-9]", "")) / 1024)
+                .sum();
+    }
+
+    // What is measured.
+
+    private void sameBytesAsTheCommandLine() throws Exception {
+        Path file = Files.createTempFile("ball", ".png");
+        Process process =
+                new ProcessBuilder(
+                                "./asg",
+                                "generate",
+                                "--model",
+                                bundle.toString(),
+                                "--devices",
+                                "cpu:1",
+                                "--prompt",
+                                "a red ball",
+                                "--size",
+                                "64x64",
+                                "--steps",
+                                "2",
+                                "--seed",
+                                "0",
+                                "--out",
+                                file.toString())
+                        .redirectOutput(ProcessBuilder.Redirect.DISCARD)
+                        .redirectError(ProcessBuilder.Redirect.DISCARD)
+                        .start();
+        process.waitFor();
+        boolean same = sha256(Files.readAllBytes(file)).equals(hashes.get(0));
+        Files.delete(file);
+        System.out.println("the command line's bytes: " + (same ? "the same" : "others"));
+        if (!same) {
+            fault("the server draws other bytes than the command line");
+        }
+    }
+
+    /** One client at a time: what a request takes without a queue, and what of it is not the picture. */
+    private void alone() throws Exception {
+        double[] millis = new double[ALONE];
+        double[] added = new double[ALONE];
+        try (HttpClient client = HttpClient.newHttpClient()) {
+            for (int i = -ALONE; i < ALONE; i++) { // the first half warms up
+                long begin = System.nanoTime();
+                String body = draw(client, i & 31);
+                double time = (System.nanoTime() - begin) / 1e6;
+                Matcher total = TOTAL.matcher(body);
+                if (i >= 0 && total.find()) {
+                    millis[i] = time;
+                    added[i] = time - Double.parseDouble(total.group(1));
+                }
+            }
+        }
+        Arrays.sort(millis);
+        Arrays.sort(added);
+        System.out.printf(
+                Locale.ROOT,
+                "alone, %d pictures: p50 %.1f ms, p99 %.1f ms, p99/p50 %.2f; added by HTTP p50 %.1f"
+                        + " ms, p99 %.1f ms%n",
+                ALONE,
+                millis[ALONE / 2],
+                millis[ALONE * 99 / 100],
+                millis[ALONE * 99 / 100] / millis[ALONE / 2],
+                added[ALONE / 2],
+                added[ALONE * 99 / 100]);
+    }
+
+    private void load(int clients, double minutes) throws Exception {
+        AtomicInteger sent = new AtomicInteger();
+        AtomicInteger answered = new AtomicInteger();
+        ConcurrentLinkedQueue<Double> seconds = new ConcurrentLinkedQueue<>();
+        List<Long> resident = new ArrayList<>();
+        double before;
+        double nativeBefore;
+        try (HttpClient watcher = HttpClient.newHttpClient();
+                ExecutorService threads = Executors.newVirtualThreadPerTaskExecutor()) {
+            String counter =
+                    "asg_http_time_seconds_count{route=\"/v1/images/generations\",status=\"200\"";
+            before = metric(watcher, counter);
+            nativeBefore = metric(watcher, "asg_native_bytes");
+            long end = System.nanoTime() + (long) (minutes * 60e9);
+            for (int i = 0; i < clients; i++) {
+                int number = i;
+                threads.execute(
+                        () -> {
+                            try (HttpClient client = HttpClient.newHttpClient()) {
+                                for (int k = 0; System.nanoTime() < end; k++) {
+                                    long begin = System.nanoTime();
+                                    sent.incrementAndGet();
+                                    draw(client, (number * 31 + k) % SEEDS);
+                                    answered.incrementAndGet();
+                                    seconds.add((System.nanoTime() - begin) / 1e9);
+                                }
+                            } catch (IOException | InterruptedException e) {
+                                fault("a request was not answered: " + e);
+                            }
+                        });
+            }
+            while (System.nanoTime() < end) {
+                Thread.sleep((long) Math.clamp(minutes * 3000, 1000, 60_000));
+                resident.add(residentMib());
+            }
+            threads.shutdown();
+            threads.awaitTermination(10, TimeUnit.MINUTES);
+            double counted = metric(watcher, counter) - before;
+            double nativeAfter = metric(watcher, "asg_native_bytes");
+            double[] sorted = seconds.stream().mapToDouble(s -> s).sorted().toArray();
+            System.out.printf(
+                    Locale.ROOT,
+                    "%d clients, %.1f minutes: %d sent, %d answered, %.0f counted by the server;"
+                        + " p50 %.2f s, p99 %.2f s with the queue; RSS MiB %s; native bytes %.0f,"
+                        + " then %.0f%n",
+                    clients,
+                    minutes,
+                    sent.get(),
+                    answered.get(),
+                    counted,
+                    sorted[sorted.length / 2],
+                    sorted[sorted.length * 99 / 100],
+                    resident,
+                    nativeBefore,
+                    nativeAfter);
+            if (sent.get() != answered.get() || counted != sent.get()) {
+                fault("requests were lost or answered twice");
+            }
+            if (nativeAfter != nativeBefore) {
+                fault("native memory stayed");
+            }
+        }
+    }
+
+    // Faults.
+
+    /** Clients that send a long request of their own each and leave while the first is drawn. */
+    private void leavers() throws Exception {
+        List<Socket> sockets = new ArrayList<>();
+        try (HttpClient watcher = HttpClient.newHttpClient()) {
+            for (int i = 0; i < LEAVERS; i++) {
+                String body = ball(1000 + i, 900);
+                Socket socket = new Socket(address.getHost(), address.getPort());
+                socket.getOutputStream()
+                        .write(
+                                ("POST /v1/images/generations HTTP/1.1\r\n"
+                                     + "Host: localhost\r\n"
+                                     + "Content-Type: application/json\r\n"
+                                     + "Content-Length: "
+                                                + body.length()
+                                                + "\r\n\r\n"
+                                                + body)
+                                        .getBytes(StandardCharsets.US_ASCII));
+                sockets.add(socket);
+            }
+            while (metric(watcher, "asg_queue_length") < LEAVERS - 2) {
+                Thread.sleep(5);
+            }
+            long begin = System.nanoTime();
+            for (Socket socket : sockets) {
+                socket.close();
+            }
+            double closed = (System.nanoTime() - begin) / 1e6;
+            while (metric(watcher, "asg_drawing") + metric(watcher, "asg_queue_length") > 0) {
+                if (System.nanoTime() - begin > 30_000_000_000L) {
+                    fault("the engine went on drawing for clients that had left");
+                    return;
+                }
+            }
+            System.out.printf(
+                    Locale.ROOT,
+                    "%d clients left: closed in %.1f ms, the engine idle %.1f ms after the first%n",
+                    LEAVERS,
+                    closed,
+                    (System.nanoTime() - begin) / 1e6);
+        }
+    }
+
+    private void killed() throws Exception {
+        try (HttpClient client = HttpClient.newHttpClient()) {
+            var open =
+                    client.sendAsync(
+                            request("/v1/images/generations")
+                                    .POST(BodyPublishers.ofString(ball(1, 900)))
+                                    .build(),
+                            HttpResponse.BodyHandlers.ofString());
+            while (metric(client, "asg_drawing") == 0) {
+                Thread.sleep(5);
+            }
+            server.destroyForcibly().waitFor();
+            try {
+                open.join();
+                fault("a killed server answered");
+            } catch (java.util.concurrent.CompletionException e) {
+                // the client is told
+            }
+        }
+        System.out.printf(
+                Locale.ROOT,
+                "killed at work; started again to the first picture: %.1f s%n",
+                start(false));
+    }
+
+    private void fullDisk() throws Exception {
+        server.destroy();
+        server.waitFor();
+        start(true);
+        try (HttpClient client = HttpClient.newHttpClient()) {
+            for (int seed = 0; seed < 20; seed++) {
+                draw(client, seed);
+            }
+        }
+        System.out.println("log on a full disk: 20 pictures drawn");
+        server.destroy();
+        int exit = server.waitFor();
+        System.out.println("SIGTERM: exit code " + exit);
+    }
+}
