@@ -45,7 +45,7 @@ final class Metrics {
     }
 
     private static double seconds(Engine engine, String device) {
-        return engine.activity().busy().get(device).toNanos() / 1e9;
+        return engine.activity().busy().getOrDefault(device, Duration.ZERO).toNanos() / 1e9;
     }
 
     private void gauge(String name, String what, Jobs jobs, ToDoubleFunction<Jobs> value) {

@@ -8,6 +8,7 @@ import io.micrometer.core.instrument.Gauge;
 import io.micrometer.core.instrument.MeterRegistry;
 import io.micrometer.core.instrument.binder.MeterBinder;
 
+import java.time.Duration;
 import java.util.function.ToDoubleFunction;
 
 /**
@@ -60,6 +61,6 @@ final class EngineMetrics implements MeterBinder {
     }
 
     private static double busy(Engine engine, String device) {
-        return engine.activity().busy().get(device).toNanos() / 1e9;
+        return engine.activity().busy().getOrDefault(device, Duration.ZERO).toNanos() / 1e9;
     }
 }
