@@ -592,6 +592,7 @@ def method_cases():
     variant("cutdiffusion-2x1-inpaint-inverted", width=128, height=64, image=masked, inpaint=IMAGES["mask-wide.png"], inpaint_inverted=True)
     variant("multidiffusion-2x1-inpaint-cropped-ddim-eta-1", width=128, height=64, image_fit="crop", **square, **ddim)
     variant("scalecrafter-2x1-inpaint", width=128, height=64, image=masked, inpaint=IMAGES["mask-wide.png"], inpaint_blur=3.0)
+    variant("asg-2x-outpaint", image=START, outpaint=(24, 40, 40, 24), inpaint_blur=3.0, strength=0.9)
     variant("superres-1x", width=64, height=64)
     variant("superres-16x1-tiles", width=1024, height=64)
     variant("superres-2x-image", image=START)

@@ -62,6 +62,7 @@ class Settings:
     inpaint: object = None  # RGB8 like the image: white is drawn, black kept
     inpaint_blur: float = 0.0
     inpaint_inverted: bool = False
+    outpaint: tuple = (0, 0, 0, 0)  # left, top, right, bottom: pixels that are drawn beside the image
     strength: object = None  # share of the schedule that is drawn from the image; of a relay by its table
     skip_exponent: float = 3.0  # demofusion: a1, a2, a3 and the blur's standard deviation
     dilated_exponent: float = 1.0
@@ -81,6 +82,11 @@ class Settings:
             return True
         low, high = self.guidance_interval
         return bool(low < row.sigma / row.cleanScale <= high)
+
+    @property
+    def keeps(self):
+        """Whether some parts of a start picture are kept."""
+        return self.inpaint is not None or any(self.outpaint)
 
     def interaction_steps(self):
         return {"every": EVERY, "off": 0}.get(self.interaction, self.interaction)
@@ -177,11 +183,13 @@ def skipped_steps(settings):
 
 def picture_tables(s, axes, source, extents):
     """How a picture of `source` pixels is resampled to `extents`: it lies in them as the picture to draw lies in the canvas."""
-    ratios = [n / axis.pixels for n, axis in zip(source, axes)]
+    left, top, right, bottom = s.outpaint
+    before, rooms = (top, left), (axes[0].pixels - top - bottom, axes[1].pixels - left - right)
+    ratios = [n / room for n, room in zip(source, rooms)]
     if s.image_fit in ("crop", "pad"):
         ratios = [(min if s.image_fit == "crop" else max)(ratios)] * 2
-    return [operations.antialiased_table(n, extent, (n - ratio * axis.pixels) / 2 - axis.crop * ratio, axis.canvas * axis.factor * ratio)
-            for n, axis, ratio, extent in zip(source, axes, ratios, extents)]
+    return [operations.antialiased_table(n, extent, (n - ratio * room) / 2 - (axis.crop + first) * ratio, axis.canvas * axis.factor * ratio)
+            for n, axis, ratio, extent, room, first in zip(source, axes, ratios, extents, rooms, before)]
 
 
 def start_picture(sampler, extents):
@@ -194,10 +202,18 @@ def start_picture(sampler, extents):
 def drawn_share(sampler):
     """How much of each pixel of the canvas is drawn, [H, W] in 0..1."""
     s, real = sampler.s, sampler.real
-    v = s.inpaint.transpose(2, 0, 1).astype(real) * real(np.float32(1 / 255))
-    v = operations.resample(v, *picture_tables(s, (sampler.y, sampler.x), v.shape[1:], sampler.size))
-    grey = sum(real(np.float32(weight)) * plane for weight, plane in zip((0.299, 0.587, 0.114), v))
-    grey = 1 - grey if s.inpaint_inverted else grey
+    grey = np.zeros(sampler.size, real)
+    if s.inpaint is not None:
+        v = s.inpaint.transpose(2, 0, 1).astype(real) * real(np.float32(1 / 255))
+        v = operations.resample(v, *picture_tables(s, (sampler.y, sampler.x), v.shape[1:], sampler.size))
+        grey = sum(real(np.float32(weight)) * plane for weight, plane in zip((0.299, 0.587, 0.114), v))
+        grey = 1 - grey if s.inpaint_inverted else grey
+    if any(s.outpaint):
+        left, top, right, bottom = s.outpaint
+        beside = np.ones_like(grey)
+        y, x = sampler.y, sampler.x
+        beside[y.crop + top:y.crop + y.pixels - bottom, x.crop + left:x.crop + x.pixels - right] = 0
+        grey = np.where(beside > 0, 1, grey)
     if s.inpaint_blur > 0:
         reach = max(1, math.ceil(2.5 * s.inpaint_blur))
         taps = np.exp(-((np.arange(2 * reach + 1) - reach) / s.inpaint_blur) ** 2 / 2)
@@ -246,7 +262,7 @@ class Sampler:
         first, noise = self.run.table.rows[0], plan.relocate(normals, self.y.s, self.x.s)
         canvas = operations.blend(first.alpha, self.run.start, first.sigma, noise)
         self.run.initial = self.cut(canvas)
-        if self.s.inpaint is not None:
+        if self.s.keeps:
             self.known_noise, self.run.share = noise, drawn_share(self)
             f = self.bundle.factor
             cells = self.run.share.reshape(self.y.canvas, f, self.x.canvas, f).max((1, 3))
@@ -258,7 +274,7 @@ class Sampler:
 
     def put_back(self, x, k):
         """Latents after step k, of the canvas or of all patches, with the picture's in the cells that inpainting keeps."""
-        if self.s.inpaint is None:
+        if not self.s.keeps:
             return x
         rows = self.run.table.rows
         level = (rows[k + 1].alpha, rows[k + 1].sigma) if k + 1 < len(rows) else (self.run.table.end_alpha, self.run.table.end_sigma)

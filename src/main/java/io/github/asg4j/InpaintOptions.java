@@ -11,27 +11,91 @@ import org.jspecify.annotations.Nullable;
  * @param blur standard deviation by which the mask's borders are softened, pixels of the picture to draw;
  *     0: not
  * @param inverted black parts are drawn instead
+ * @param borders beside the start picture, which are drawn too
  */
-public record InpaintOptions(@Nullable Content mask, double blur, boolean inverted) {
+public record InpaintOptions(
+        @Nullable Content mask, double blur, boolean inverted, Borders borders) {
     /** Of {@code blur}. */
     public static final Range BLUR_RANGE = new Range(0, 64);
 
+    /**
+     * Widths of what lies beside the start picture in the picture to draw, pixels.
+     *
+     * @param left at least 0
+     * @param top at least 0
+     * @param right at least 0
+     * @param bottom at least 0
+     */
+    public record Borders(int left, int top, int right, int bottom) {
+        private static final Range WIDTH = new Range(0, 1 << 16);
+
+        /** The start picture is as large as the picture to draw. */
+        public static final Borders NONE = new Borders(0, 0, 0, 0);
+
+        public Borders {
+            for (int width : new int[] {left, top, right, bottom}) {
+                WIDTH.check("width of a border", width);
+            }
+        }
+
+        /**
+         * Reads "LEFT,TOP,RIGHT,BOTTOM".
+         *
+         * @throws BadRequestException if it is no such text
+         */
+        public static Borders parse(String text) {
+            String[] parts = text.strip().split("\\s*,\\s*", -1);
+            int[] widths = new int[parts.length];
+            try {
+                for (int i = 0; i < parts.length; i++) {
+                    widths[i] = Integer.parseInt(parts[i]);
+                }
+            } catch (NumberFormatException e) {
+                throw wrong(text);
+            }
+            if (widths.length != 4) {
+                throw wrong(text);
+            }
+            return new Borders(widths[0], widths[1], widths[2], widths[3]);
+        }
+
+        private static BadRequestException wrong(String text) {
+            return new BadRequestException(
+                    "'" + text + "' is not LEFT,TOP,RIGHT,BOTTOM in pixels, as in 64,0,64,0");
+        }
+
+        /** As {@link #parse} reads it. */
+        @Override
+        public String toString() {
+            return left + "," + top + "," + right + "," + bottom;
+        }
+    }
+
     /** No mask. */
-    public static final InpaintOptions DEFAULT = new InpaintOptions(null, 0, false);
+    public static final InpaintOptions DEFAULT = new InpaintOptions(null, 0, false, Borders.NONE);
 
     public InpaintOptions {
         BLUR_RANGE.check("inpaint blur", blur);
     }
 
     public InpaintOptions withMask(@Nullable Content picture) {
-        return new InpaintOptions(picture, blur, inverted);
+        return new InpaintOptions(picture, blur, inverted, borders);
     }
 
     public InpaintOptions withBlur(double pixels) {
-        return new InpaintOptions(mask, pixels, inverted);
+        return new InpaintOptions(mask, pixels, inverted, borders);
     }
 
     public InpaintOptions withInverted(boolean black) {
-        return new InpaintOptions(mask, blur, black);
+        return new InpaintOptions(mask, blur, black, borders);
+    }
+
+    public InpaintOptions withBorders(Borders beside) {
+        return new InpaintOptions(mask, blur, inverted, beside);
+    }
+
+    /** Whether some parts of the picture to draw are kept. */
+    public boolean keeps() {
+        return mask != null || !borders.equals(Borders.NONE);
     }
 }

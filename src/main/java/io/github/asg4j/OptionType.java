@@ -247,6 +247,15 @@ public record OptionType<T>(
                 null);
     }
 
+    /** What lies beside a start picture. */
+    static OptionType<InpaintOptions.Borders> borders() {
+        return new OptionType<>(
+                "L,T,R,B",
+                InpaintOptions.Borders::parse,
+                InpaintOptions.Borders::toString,
+                json -> InpaintOptions.Borders.parse(string(json)));
+    }
+
     /** Regions with their prompts; in JSON a list of texts as on the command line. */
     static OptionType<List<Region>> regions() {
         return new OptionType<>(

@@ -272,8 +272,13 @@ public final class ReportJson {
             map.put("image_fit", OptionNames.of(request.imageFit()));
         }
         InpaintOptions inpaint = request.inpaint();
-        if (inpaint.mask() != null) {
-            map.put("inpaint", inpaint.mask().toString());
+        if (!inpaint.borders().equals(InpaintOptions.Borders.NONE)) {
+            map.put("outpaint", inpaint.borders().toString());
+        }
+        if (inpaint.keeps()) {
+            if (inpaint.mask() != null) {
+                map.put("inpaint", inpaint.mask().toString());
+            }
             map.put("inpaint_blur", inpaint.blur());
             map.put("inpaint_inverted", inpaint.inverted());
         }

@@ -297,6 +297,18 @@ public final class RequestOptions {
                             "",
                             i -> i.inverted() ? true : null,
                             InpaintOptions::withInverted),
+                    inpaint(
+                            "outpaint",
+                            OptionType.borders(),
+                            "draw these borders beside the start picture, left, top, right and"
+                                    + " bottom, pixels of the picture to draw; the start picture"
+                                    + " fills the rest",
+                            "none",
+                            i ->
+                                    i.borders().equals(InpaintOptions.Borders.NONE)
+                                            ? null
+                                            : i.borders(),
+                            InpaintOptions::withBorders),
                     GUIDE.option(
                             "guide-weight",
                             OptionType.decimal().within(GuideOptions.WEIGHT_RANGE),

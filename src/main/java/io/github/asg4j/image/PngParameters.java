@@ -127,7 +127,10 @@ public final class PngParameters {
             put(pairs, "Image fit", OptionNames.of(request.imageFit()));
         }
         InpaintOptions inpaint = request.inpaint();
-        if (inpaint.mask() != null) {
+        if (!inpaint.borders().equals(InpaintOptions.Borders.NONE)) {
+            put(pairs, "Outpaint", inpaint.borders().toString().replace(',', ' '));
+        }
+        if (inpaint.keeps()) {
             put(pairs, "Inpaint", name(inpaint.mask()));
             put(pairs, "Mask blur", inpaint.blur());
             if (inpaint.inverted()) {

@@ -129,7 +129,7 @@ public final class Planner {
                         latent.nativeWidth(),
                         method.aspect(request));
         int all = steps(request);
-        int skipped = skipped(request, method, all);
+        int skipped = skipped(request, method, canvas, all);
         // A network that takes the scale itself has no unconditional row to be mixed with.
         double mixed = manifest.denoiser().takes(InputRole.GUIDANCE) ? 1 : guidanceScale(request);
         return new Setting(request, manifest, canvas, all - skipped, skipped, mixed);
@@ -139,10 +139,11 @@ public final class Planner {
      * Steps of {@code all} that a start picture takes the place of: what is left is the strength's share,
      * rounded down, and one step at least, as diffusers' image-to-image pipelines have it.
      */
-    private int skipped(GenerationRequest request, Method method, int all) {
+    private int skipped(GenerationRequest request, Method method, Canvas canvas, int all) {
         boolean given = request.image() != null;
         boolean strong = request.strength().isPresent();
         checkInpainting(request, method);
+        checkBorders(request.inpaint().borders(), canvas);
         checkVariation(request);
         if (method.enlargesPicture()) {
             if (strong && !method.equals(Method.of("relay"))) {
@@ -170,20 +171,22 @@ public final class Planner {
 
     private static void checkInpainting(GenerationRequest request, Method method) {
         InpaintOptions inpaint = request.inpaint();
-        if (inpaint.mask() == null) {
-            if (!inpaint.equals(InpaintOptions.DEFAULT)) {
-                throw new BadRequestException(
-                        "a blur or an inversion of what is painted in needs the mask: give one with"
-                                + " --inpaint, or leave them out");
-            }
+        if (inpaint.mask() == null && inpaint.inverted()
+                || !inpaint.keeps() && inpaint.blur() != 0) {
+            throw new BadRequestException(
+                    "a blur or an inversion of what is painted in needs the mask: give one with"
+                            + " --inpaint, or leave them out");
+        }
+        if (!inpaint.keeps()) {
             return;
         }
         if (request.image() == null) {
             throw new BadRequestException(
-                    "the mask "
-                            + inpaint.mask()
-                            + " says which parts of a start picture are drawn anew: give one with"
-                            + " --image");
+                    (inpaint.mask() == null
+                                    ? "--outpaint " + inpaint.borders()
+                                    : "the mask " + inpaint.mask())
+                            + " says which parts beside or of a start picture are drawn anew: give"
+                            + " one with --image");
         }
         if (method.enlargesPicture()) {
             throw new BadRequestException(
@@ -191,6 +194,21 @@ public final class Planner {
                             + request.method()
                             + " enlarges a start picture and paints in none: use --method asg or"
                             + " direct");
+        }
+    }
+
+    private static void checkBorders(InpaintOptions.Borders borders, Canvas canvas) {
+        int width = canvas.x().pixels() - borders.left() - borders.right();
+        int height = canvas.y().pixels() - borders.top() - borders.bottom();
+        if (width < 1 || height < 1) {
+            throw new BadRequestException(
+                    "--outpaint "
+                            + borders
+                            + " leaves no room for the start picture in "
+                            + canvas.x().pixels()
+                            + "x"
+                            + canvas.y().pixels()
+                            + " pixels: make the borders narrower, or --size larger");
         }
     }
 
@@ -299,7 +317,7 @@ public final class Planner {
                                 count,
                                 weights,
                                 history,
-                                work.request().inpaint().mask() != null,
+                                work.request().inpaint().keeps(),
                                 denoiser,
                                 !gpus.isEmpty());
         // What the encoder has taken it keeps.

@@ -4,9 +4,9 @@ package io.github.asg4j.run;
 import io.github.asg4j.BadRequestException;
 import io.github.asg4j.Content;
 import io.github.asg4j.InpaintOptions;
+import io.github.asg4j.InpaintOptions.Borders;
 import io.github.asg4j.device.Memory;
 import io.github.asg4j.image.StartPicture;
-import io.github.asg4j.kernel.Kernels;
 import io.github.asg4j.kernel.ResampleAxis;
 import io.github.asg4j.kernel.Resize;
 import io.github.asg4j.plan.Canvas;
@@ -46,7 +46,7 @@ record InpaintMask(MemorySegment share, MemorySegment kept, MemorySegment pictur
     static InpaintMask of(RequestContext context) {
         Canvas canvas = context.canvas();
         InpaintOptions asked = context.request().inpaint();
-        Content mask = Objects.requireNonNull(asked.mask());
+        Content mask = asked.mask();
         Content image = Objects.requireNonNull(context.request().image());
         int height = canvas.heightPixels();
         int width = canvas.widthPixels();
@@ -54,58 +54,91 @@ record InpaintMask(MemorySegment share, MemorySegment kept, MemorySegment pictur
         MemorySegment picture = context.memory().allocate(3L * height * width, "kept picture");
         try (Memory reading = new Memory("the inpaint mask")) {
             StartPicture given = StartPicture.read(image, reading);
-            StartPicture drawn = StartPicture.read(mask, reading);
-            if (given.width() != drawn.width() || given.height() != drawn.height()) {
-                throw new BadRequestException(
-                        "the mask '"
-                                + mask
-                                + "' has "
-                                + drawn.width()
-                                + "x"
-                                + drawn.height()
-                                + " pixels, the start picture "
-                                + given.width()
-                                + "x"
-                                + given.height()
-                                + ": make them the same size");
-            }
-            grey(context, mask, drawn, asked, share, reading);
+            MemorySegment sharp =
+                    mask == null
+                            ? reading.floats((long) height * width, "inpaint mask, nothing drawn")
+                            : grey(context, mask, sameSize(mask, given, reading), reading);
+            addBorders(canvas, asked.borders(), sharp);
+            soften(context, asked.blur(), share, sharp, reading);
             colours(context, image, given, picture, reading);
         }
         MemorySegment kept = kept(context, share);
         return new InpaintMask(share, kept, picture);
     }
 
-    private static void grey(
-            RequestContext context,
-            Content mask,
-            StartPicture drawn,
-            InpaintOptions asked,
-            MemorySegment share,
-            Memory reading) {
-        Canvas canvas = context.canvas();
-        Kernels kernels = context.kernels();
+    private static StartPicture sameSize(Content mask, StartPicture given, Memory reading) {
+        StartPicture drawn = StartPicture.read(mask, reading);
+        if (given.width() != drawn.width() || given.height() != drawn.height()) {
+            throw new BadRequestException(
+                    "the mask '"
+                            + mask
+                            + "' has "
+                            + drawn.width()
+                            + "x"
+                            + drawn.height()
+                            + " pixels, the start picture "
+                            + given.width()
+                            + "x"
+                            + given.height()
+                            + ": make them the same size");
+        }
+        return drawn;
+    }
+
+    /** float32 [H * f, W * f]: how much the mask has of each pixel drawn. */
+    private static MemorySegment grey(
+            RequestContext context, Content mask, StartPicture drawn, Memory reading) {
+        boolean inverted = context.request().inpaint().inverted();
         MemorySegment planes =
                 GivenPicture.resampled(context, mask, drawn, Extent.CANVAS, reading, 1 / 255f, 0);
-        long area = share.byteSize() / Float.BYTES;
+        long area = planes.byteSize() / Float.BYTES / LUMA.length;
         MemorySegment sharp = reading.floats(area, "inpaint mask, sharp");
         for (long i = 0; i < area; i++) {
             float grey = 0;
             for (int c = 0; c < LUMA.length; c++) {
                 grey += LUMA[c] * planes.getAtIndex(ValueLayout.JAVA_FLOAT, c * area + i);
             }
-            sharp.setAtIndex(ValueLayout.JAVA_FLOAT, i, asked.inverted() ? 1 - grey : grey);
+            sharp.setAtIndex(ValueLayout.JAVA_FLOAT, i, inverted ? 1 - grey : grey);
         }
-        if (asked.blur() == 0) {
+        return sharp;
+    }
+
+    /** What lies beside the start picture is drawn. */
+    private static void addBorders(Canvas canvas, Borders borders, MemorySegment sharp) {
+        if (borders.equals(Borders.NONE)) {
+            return;
+        }
+        int left = canvas.x().cropPixels() + borders.left();
+        int top = canvas.y().cropPixels() + borders.top();
+        int right = canvas.x().cropPixels() + canvas.x().pixels() - borders.right();
+        int bottom = canvas.y().cropPixels() + canvas.y().pixels() - borders.bottom();
+        for (int y = 0; y < canvas.heightPixels(); y++) {
+            for (int x = 0; x < canvas.widthPixels(); x++) {
+                if (x < left || x >= right || y < top || y >= bottom) {
+                    long at = (long) y * canvas.widthPixels() + x;
+                    sharp.setAtIndex(ValueLayout.JAVA_FLOAT, at, 1);
+                }
+            }
+        }
+    }
+
+    private static void soften(
+            RequestContext context,
+            double blur,
+            MemorySegment share,
+            MemorySegment sharp,
+            Memory reading) {
+        Canvas canvas = context.canvas();
+        if (blur == 0) {
             share.copyFrom(sharp);
         } else {
-            int reach = Math.max(1, (int) Math.ceil(REACH * asked.blur()));
-            double[] taps = ResampleAxis.gaussian(2 * reach + 1, asked.blur());
+            int reach = Math.max(1, (int) Math.ceil(REACH * blur));
+            double[] taps = ResampleAxis.gaussian(2 * reach + 1, blur);
             ResampleAxis y = ResampleAxis.filter(reading, canvas.heightPixels(), taps);
             ResampleAxis x = ResampleAxis.filter(reading, canvas.widthPixels(), taps);
-            new Resize(reading, 1, y, x).run(kernels, share, sharp);
+            new Resize(reading, 1, y, x).run(context.kernels(), share, sharp);
         }
-        for (long i = 0; i < area; i++) {
+        for (long i = 0; i < share.byteSize() / Float.BYTES; i++) {
             float v = share.getAtIndex(ValueLayout.JAVA_FLOAT, i);
             float clear = v < HALF_LEVEL ? 0 : v > 1 - HALF_LEVEL ? 1 : v;
             share.setAtIndex(ValueLayout.JAVA_FLOAT, i, clear);

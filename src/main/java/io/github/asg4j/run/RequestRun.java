@@ -179,7 +179,7 @@ final class RequestRun implements AutoCloseable {
         }
         boolean refreshed = plan.refreshes(0);
         boolean noised = planned.strength().isPresent();
-        InpaintMask mask = request.inpaint().mask() == null ? null : InpaintMask.of(context);
+        InpaintMask mask = request.inpaint().keeps() ? InpaintMask.of(context) : null;
         MemorySegment given =
                 picture == null || refreshed
                         ? MemorySegment.NULL

@@ -18,6 +18,7 @@ import io.github.asg4j.GuidanceInterval;
 import io.github.asg4j.GuideOptions;
 import io.github.asg4j.ImageFit;
 import io.github.asg4j.InpaintOptions;
+import io.github.asg4j.InpaintOptions.Borders;
 import io.github.asg4j.LegOptions;
 import io.github.asg4j.MethodOptions;
 import io.github.asg4j.MethodOptions.AsgOptions;
@@ -200,13 +201,20 @@ class GoldenPipelineTest {
                         .imageFit(value(ImageFit.class, s, "image_fit"))
                         .dumpDirectory(dump);
         JsonNode mask = s.get("inpaint");
-        if (!mask.isNull()) {
-            request.inpaint(
-                    InpaintOptions.DEFAULT
-                            .withMask(Content.file(GOLDENS.resolve(mask.asText())))
-                            .withBlur(s.get("inpaint_blur").asDouble())
-                            .withInverted(s.get("inpaint_inverted").asBoolean()));
-        }
+        List<Integer> beside = new ArrayList<>();
+        s.get("outpaint").forEach(width -> beside.add(width.asInt()));
+        request.inpaint(
+                InpaintOptions.DEFAULT
+                        .withMask(
+                                mask.isNull() ? null : Content.file(GOLDENS.resolve(mask.asText())))
+                        .withBlur(s.get("inpaint_blur").asDouble())
+                        .withInverted(s.get("inpaint_inverted").asBoolean())
+                        .withBorders(
+                                new Borders(
+                                        beside.get(0),
+                                        beside.get(1),
+                                        beside.get(2),
+                                        beside.get(3))));
         if (!s.get("variation_seed").isNull()) {
             request.variation(
                     new Variation(

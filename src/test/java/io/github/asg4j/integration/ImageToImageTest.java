@@ -271,4 +271,54 @@ class ImageToImageTest {
         BadRequestException e = assertThrows(BadRequestException.class, action::run);
         assertTrue(String.valueOf(e.getMessage()).contains(part), e.getMessage());
     }
+
+    /** A picture of just the pixels that the borders leave keeps them; what lies beside it is drawn. */
+    @ParameterizedTest
+    @ValueSource(strings = {"asg", "direct", "multidiffusion", "cutdiffusion"})
+    void whatLiesBesideThePictureIsDrawn(String method) throws IOException {
+        InpaintOptions beside =
+                InpaintOptions.DEFAULT.withBorders(InpaintOptions.Borders.parse("40, 24,24,40"));
+        GenerationRequest.Builder request = request(method).strength(1).inpaint(beside);
+        byte[] drawn = rgb(draw(request));
+        byte[] other = rgb(draw(request.seed(99)));
+        BufferedImage start = image("start.png");
+        assertEquals(64, start.getWidth());
+        int changed = 0;
+        for (int y = 0; y < 128; y++) {
+            for (int x = 0; x < 128; x++) {
+                int rgb = pixel(drawn, x, y);
+                if (x >= 40 && x < 104 && y >= 24 && y < 88) {
+                    assertEquals(start.getRGB(x - 40, y - 24) & 0xFFFFFF, rgb, x + ", " + y);
+                } else {
+                    changed += rgb == pixel(other, x, y) ? 0 : 1;
+                }
+            }
+        }
+        assertTrue(changed > 128 * 64, changed + " pixels depend on the seed");
+    }
+
+    @Test
+    void bordersThatCannotBeDrawnAreRefused() {
+        InpaintOptions none = InpaintOptions.DEFAULT;
+        InpaintOptions wide = none.withBorders(new InpaintOptions.Borders(64, 0, 64, 0));
+        refused("no room for the start picture", () -> plan(request("asg").inpaint(wide)));
+        InpaintOptions left = none.withBorders(new InpaintOptions.Borders(64, 0, 0, 0));
+        refused("give one with --image", () -> plan(request("asg").image(null).inpaint(left)));
+        refused("paints in none", () -> plan(request("superres").inpaint(left)));
+        refused("64x128", () -> draw(request("direct").inpaint(left)));
+        for (String text : new String[] {"1,2,3", "1,2,3,4,5", "a,0,0,0", "-1,0,0,0", ""}) {
+            refused(
+                    "",
+                    () ->
+                            plan(
+                                    request("asg")
+                                            .inpaint(
+                                                    none.withBorders(
+                                                            InpaintOptions.Borders.parse(text)))));
+        }
+        GeneratedImage image =
+                draw(request("direct").strength(0.5).imageFit(ImageFit.CROP).inpaint(left));
+        assertEquals("64,0,0,0", ReportJson.map(image.report()).get("outpaint"));
+        assertTrue(PngParameters.text(image.report()).contains("Outpaint: 64 0 0 0, Mask blur: 0"));
+    }
 }

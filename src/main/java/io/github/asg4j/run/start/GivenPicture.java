@@ -5,6 +5,7 @@ import io.github.asg4j.BadRequestException;
 import io.github.asg4j.Content;
 import io.github.asg4j.GenerationRequest;
 import io.github.asg4j.ImageFit;
+import io.github.asg4j.InpaintOptions.Borders;
 import io.github.asg4j.device.Memory;
 import io.github.asg4j.image.StartPicture;
 import io.github.asg4j.kernel.ResampleAxis;
@@ -70,11 +71,14 @@ public final class GivenPicture {
         Canvas canvas = context.canvas();
         GenerationRequest request = context.request();
         if (request.imageFit() == ImageFit.EXACT) {
-            checkAspect(file, given, canvas);
+            checkAspect(file, given, canvas, request.inpaint().borders());
         }
+        Borders borders = request.inpaint().borders();
+        Room rows = new Room(canvas.y(), borders.top(), borders.bottom());
+        Room columns = new Room(canvas.x(), borders.left(), borders.right());
         MemorySegment planes = given.planes(memory, scale, shift);
-        Lie y = lie(request.imageFit(), canvas.y(), given.height(), canvas.x(), given.width());
-        Lie x = lie(request.imageFit(), canvas.x(), given.width(), canvas.y(), given.height());
+        Lie y = lie(request.imageFit(), rows, given.height(), columns, given.width());
+        Lie x = lie(request.imageFit(), columns, given.width(), rows, given.height());
         int height = extent.pixels(canvas.y());
         int width = extent.pixels(canvas.x());
         if (y.fills(height) && x.fills(width)) {
@@ -110,8 +114,20 @@ public final class GivenPicture {
         }
     }
 
-    private static Lie lie(ImageFit fit, Axis axis, int pixels, Axis other, int otherPixels) {
-        double own = (double) pixels / axis.pixels();
+    /**
+     * What a given picture fills of an axis of the picture to draw: all but what is drawn beside it.
+     *
+     * @param before pixels before it
+     * @param after pixels behind it
+     */
+    private record Room(Axis axis, int before, int after) {
+        int pixels() {
+            return axis.pixels() - before - after;
+        }
+    }
+
+    private static Lie lie(ImageFit fit, Room room, int pixels, Room other, int otherPixels) {
+        double own = (double) pixels / room.pixels();
         double across = (double) otherPixels / other.pixels();
         double ratio =
                 switch (fit) {
@@ -119,20 +135,25 @@ public final class GivenPicture {
                     case CROP -> Math.min(own, across);
                     case PAD -> Math.max(own, across);
                 };
-        return new Lie(axis, pixels, ratio, (pixels - ratio * axis.pixels()) / 2);
+        double first = (pixels - ratio * room.pixels()) / 2 - ratio * room.before();
+        return new Lie(room.axis(), pixels, ratio, first);
     }
 
-    private static void checkAspect(Content file, StartPicture given, Canvas canvas) {
+    private static void checkAspect(
+            Content file, StartPicture given, Canvas canvas, Borders borders) {
         Axis x = canvas.x();
         Axis y = canvas.y();
-        double asked = (double) x.pixels() / y.pixels();
+        int beside = borders.left() + borders.right();
+        int over = borders.top() + borders.bottom();
+        int width = x.pixels() - beside;
+        int height = y.pixels() - over;
+        double asked = (double) width / height;
         double found = (double) given.width() / given.height();
         if (Math.max(asked / found, found / asked) <= MAX_STRETCH) {
             return;
         }
         // The largest size of the picture's aspect within the one asked for.
-        double fit =
-                Math.min((double) x.pixels() / given.width(), (double) y.pixels() / given.height());
+        double fit = Math.min((double) width / given.width(), (double) height / given.height());
         throw new BadRequestException(
                 "the picture '"
                         + file
@@ -141,14 +162,14 @@ public final class GivenPicture {
                         + "x"
                         + given.height()
                         + " pixels, of another aspect than the "
-                        + x.pixels()
+                        + width
                         + "x"
-                        + y.pixels()
+                        + height
                         + " to draw: it would be stretched by more than 5 %. Say what becomes of it"
                         + " (--image-fit crop, pad or stretch), or ask for --size "
-                        + multiple(given.width() * fit, x.factor())
+                        + multiple(given.width() * fit + beside, x.factor())
                         + "x"
-                        + multiple(given.height() * fit, y.factor()));
+                        + multiple(given.height() * fit + over, y.factor()));
     }
 
     private static long multiple(double pixels, int factor) {
