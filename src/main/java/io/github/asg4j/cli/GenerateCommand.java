@@ -113,6 +113,15 @@ final class GenerateCommand implements Callable<Integer> {
         @Nullable String seeds;
 
         @Option(
+                names = "--grid",
+                paramLabel = "FILE",
+                order = HelpSections.OUTPUT + 80,
+                description =
+                        "all pictures of --count or --seeds side by side in one file more, .png or"
+                                + " .jpg")
+        @Nullable String grid;
+
+        @Option(
                 names = "--trace",
                 paramLabel = "FILE.json",
                 order = HelpSections.OUTPUT + 81,
@@ -205,6 +214,40 @@ final class GenerateCommand implements Callable<Integer> {
         if (outputArgs.trace != null) {
             checkTrace(outputArgs.trace, first.file.path());
         }
+        PictureFile grid = gridFile(first.request);
+        if (grid != null) {
+            checkGrid(grid, pictures);
+        }
+    }
+
+    /** Where all pictures go together; null: nowhere. */
+    private @Nullable PictureFile gridFile(GenerationRequest first) {
+        String grid = outputArgs.grid;
+        return grid == null ? null : PictureFile.of(command, grid, null, first);
+    }
+
+    private void checkGrid(PictureFile grid, List<Picture> pictures) {
+        if (grid.isStandardOutput()) {
+            throw new ParameterException(
+                    command.commandLine(), "--grid needs a file: give it a name, as in grid.png");
+        }
+        if (pictures.size() == 1) {
+            throw new ParameterException(
+                    command.commandLine(),
+                    "--grid is of several pictures: ask for them with --count or --seeds, or leave"
+                            + " it out");
+        }
+        Path path = grid.path().toAbsolutePath().normalize();
+        for (Picture picture : pictures) {
+            if (picture.file.path().toAbsolutePath().normalize().equals(path)) {
+                throw new ParameterException(
+                        command.commandLine(),
+                        "--grid and --out name the same file, '"
+                                + grid.path()
+                                + "': give the grid another");
+            }
+        }
+        grid.check(0, 0);
     }
 
     private void checkSeveral(List<Picture> pictures) {
@@ -245,10 +288,44 @@ final class GenerateCommand implements Callable<Integer> {
         options = options.withLoras(PromptLoras.of(first, options.folders()));
         try (EngineFactory.Handle engine = cli.engines().open(options)) {
             long loading = System.nanoTime() - start;
-            for (Picture picture : pictures) {
-                draw(engine, picture.request, picture.file, loading);
-                loading = 0;
+            PictureFile gridFile = gridFile(first);
+            try (Grid grid = new Grid(pictures.size())) {
+                String text = "";
+                for (Picture picture : pictures) {
+                    GeneratedImage image = draw(engine, picture.request, picture.file, loading);
+                    loading = 0;
+                    if (gridFile != null) {
+                        grid.add(image);
+                        text = text.isEmpty() ? PngParameters.text(image.report()) : text;
+                    }
+                }
+                if (gridFile != null) {
+                    write(grid, gridFile, text, pictures.size());
+                }
             }
+        }
+    }
+
+    /**
+     * Writes all pictures as one.
+     *
+     * @param text of the first picture, as AUTOMATIC1111's web UI has it
+     */
+    private void write(Grid grid, PictureFile file, String text, int pictures) {
+        file.check(grid.width(), grid.height());
+        file.write(
+                cli.out(), grid.width(), grid.height(), grid.rgb(), text, interruption::requested);
+        if (outputArgs.quiet && !commonArgs.json) {
+            cli.out().println(file.path());
+        } else if (!commonArgs.json) {
+            cli.out()
+                    .printf(
+                            Locale.ROOT,
+                            "%s: %dx%d, %d pictures%n",
+                            file.path(),
+                            grid.width(),
+                            grid.height(),
+                            pictures);
         }
     }
 
@@ -257,7 +334,7 @@ final class GenerateCommand implements Callable<Integer> {
      *
      * @param loading nanoseconds that the engine was opened in for it
      */
-    private void draw(
+    private GeneratedImage draw(
             EngineFactory.Handle engine,
             GenerationRequest request,
             PictureFile file,
@@ -292,6 +369,9 @@ final class GenerateCommand implements Callable<Integer> {
         if (outputArgs.trace != null) {
             json.put("trace", outputArgs.trace.toString());
         }
+        if (outputArgs.grid != null) {
+            json.put("grid", outputArgs.grid);
+        }
         json.putAll(ReportJson.map(report));
         List<String> warnings = new ArrayList<>();
         PromptOptions.Syntax syntax = request.prompts().syntax();
@@ -313,6 +393,7 @@ final class GenerateCommand implements Callable<Integer> {
         if (trace != null && !outputArgs.quiet) {
             trace.summary().forEach(cli.err()::println);
         }
+        return image;
     }
 
     private void warn(PictureReport report) {

@@ -153,9 +153,25 @@ record PictureFile(Path path, Kind kind, int quality) {
             GeneratedImage image,
             String parameters,
             BooleanSupplier cancelled) {
-        int width = image.width();
-        int height = image.height();
         MemorySegment rgb = MemorySegment.ofBuffer(image.rgb());
+        write(standardOutput, image.width(), image.height(), rgb, parameters, cancelled);
+    }
+
+    /**
+     * Writes pixels.
+     *
+     * @param standardOutput for a picture that goes there
+     * @param rgb RGB8, row by row
+     * @param parameters settings as text
+     * @param cancelled asked before each row
+     */
+    void write(
+            PrintStream standardOutput,
+            int width,
+            int height,
+            MemorySegment rgb,
+            String parameters,
+            BooleanSupplier cancelled) {
         switch (kind) {
             case PNG -> PngWriter.write(path, width, height, rgb, parameters, cancelled);
             case JPEG -> JpegWriter.write(path, width, height, rgb, parameters, quality, cancelled);
