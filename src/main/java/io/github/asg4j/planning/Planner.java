@@ -171,8 +171,9 @@ public final class Planner {
 
     private static void checkInpainting(GenerationRequest request, Method method) {
         InpaintOptions inpaint = request.inpaint();
-        if (inpaint.mask() == null && inpaint.inverted()
-                || !inpaint.keeps() && inpaint.blur() != 0) {
+        boolean invertsNothing = inpaint.mask() == null && inpaint.inverted();
+        boolean softensNothing = !inpaint.keeps() && inpaint.blur() != 0;
+        if (invertsNothing || softensNothing) {
             throw new BadRequestException(
                     "a blur or an inversion of what is painted in needs the mask: give one with"
                             + " --inpaint, or leave them out");
