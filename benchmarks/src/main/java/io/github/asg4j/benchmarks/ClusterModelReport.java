@@ -15,6 +15,7 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.Objects;
 import java.util.TreeMap;
+import java.util.function.ToDoubleFunction;
 
 /**
  * Holds {@link ClusterModel} against runs of {@code DrawTable}: {@code ClusterModelReport LOGS EVENTS
@@ -142,13 +143,19 @@ final class ClusterModelReport {
     /** What a run says of the times beside its pictures. */
     private static ClusterModel.Times times(double[] pictures, Run run) {
         double picture = mean(pictures);
-        Task replacing = Objects.requireNonNull(run.replacing(), "a run without a loss");
+        Map<String, Task> first = new TreeMap<>();
+        run.tasks.forEach(t -> first.putIfAbsent(t.executor, t));
+        ToDoubleFunction<Task> beside = t -> t.seconds() - t.rows * picture;
         double task =
                 run.tasks.stream()
-                        .filter(t -> t != replacing)
-                        .mapToDouble(t -> t.seconds() - t.rows * picture)
+                        .filter(t -> !first.containsValue(t))
+                        .mapToDouble(beside)
                         .average()
                         .orElseThrow();
+        Task replacing = Objects.requireNonNull(run.replacing(), "a run without a loss");
+        first.remove(replacing.executor);
+        // An executor's first task loads classes and warms up the engine: a part of its start.
+        double warmUp = first.values().stream().mapToDouble(beside).average().orElseThrow() - task;
         List<Double> gaps = new ArrayList<>();
         double ended = 0;
         for (List<Task> job : run.jobs()) {
@@ -160,11 +167,12 @@ final class ClusterModelReport {
         gaps.add(run.end - ended);
         double job = mean(gaps.stream().mapToDouble(Double::doubleValue).toArray());
         double restart =
-                replacing.finished
-                        - replacing.rows * picture
+                replacing.launched
+                        + beside.applyAsDouble(replacing)
                         - task
                         - run.lost.values().iterator().next();
-        return new ClusterModel.Times(pictures, run.tasks.getFirst().launched, restart, task, job);
+        return new ClusterModel.Times(
+                pictures, run.tasks.getFirst().launched + warmUp, restart, task, job);
     }
 
     public static void main(String[] arguments) throws IOException {
