@@ -102,8 +102,19 @@ public sealed interface Content {
         }
     }
 
+    /** SHA-256 of the bytes, 64 hexadecimal digits. */
+    String sha256() throws IOException;
+
     /** Name without folders, as it is told in a picture's text. */
     String name();
+
+    private static String hash(byte[] bytes) {
+        try {
+            return HexFormat.of().formatHex(MessageDigest.getInstance("SHA-256").digest(bytes));
+        } catch (NoSuchAlgorithmException e) {
+            throw new IllegalStateException("every Java has SHA-256", e);
+        }
+    }
 
     private static void checkSize(long bytes) {
         if (bytes > MAX_BYTES) {
@@ -136,6 +147,11 @@ public sealed interface Content {
         }
 
         @Override
+        public String sha256() throws IOException {
+            return hash(read());
+        }
+
+        @Override
         public String name() {
             return String.valueOf(path.getFileName());
         }
@@ -156,16 +172,10 @@ public sealed interface Content {
 
         private OfBytes(byte[] bytes) {
             this.bytes = bytes;
-            try {
-                sha256 =
-                        HexFormat.of()
-                                .formatHex(MessageDigest.getInstance("SHA-256").digest(bytes));
-            } catch (NoSuchAlgorithmException e) {
-                throw new IllegalStateException("every Java has SHA-256", e);
-            }
+            sha256 = hash(bytes);
         }
 
-        /** Of the bytes, 64 hexadecimal digits. */
+        @Override
         public String sha256() {
             return sha256;
         }

@@ -27,6 +27,7 @@ import java.util.TreeMap;
  * @param model name of the bundle
  * @param licence of the bundle, an SPDX expression
  * @param vae the autoencoder's file, where it was given beside the model; else null
+ * @param controls control networks that requests may name, by name
  * @param bundleSha256 of the bundle's manifest, which holds the hashes of its files; 64 hexadecimal digits
  * @param nativeSize pixels that the model was trained for
  * @param onnxRuntime version of ONNX Runtime
@@ -47,6 +48,7 @@ public record EngineInfo(
         String model,
         String licence,
         @Nullable VaeFile vae,
+        List<ControlNetwork> controls,
         String bundleSha256,
         Size nativeSize,
         String onnxRuntime,
@@ -56,6 +58,7 @@ public record EngineInfo(
         gpus = Collections.unmodifiableMap(new TreeMap<>(gpus));
         kernelsUsable = List.copyOf(kernelsUsable);
         selfTests = List.copyOf(selfTests);
+        controls = List.copyOf(controls);
     }
 
     /**
@@ -64,6 +67,15 @@ public record EngineInfo(
      * @param sha256 of the file, 64 hexadecimal digits
      */
     public record VaeFile(Path file, String sha256) {}
+
+    /**
+     * A control network that requests may name.
+     *
+     * @param sha256 of its description and the hashes of its files, 64 hexadecimal digits; empty: it
+     *     cannot be opened
+     * @param problem why it cannot be opened; empty: it can
+     */
+    public record ControlNetwork(String name, String sha256, String problem) {}
 
     /**
      * A comparison of kernels with the Java kernels, bit by bit.

@@ -17,6 +17,8 @@ import java.util.OptionalInt;
  * @param loras LoRA files that the first requests will ask for: the model is loaded with them, which
  *     saves loading it twice
  * @param folders of the files that prompts name
+ * @param controls folder of control networks, each in a folder of its name; null: the bundle's
+ *     controlnets
  * @param devices "auto", "cpu:N" (N workers), or "cuda:0,cuda:1"
  * @param threadsPerWorker threads of one UNet call; empty: chosen with the devices
  * @param kernels "auto", "java", "scalar", "avx2" or "avx512"
@@ -32,6 +34,7 @@ public record EngineOptions(
         ModelParts parts,
         List<Lora> loras,
         PromptFolders folders,
+        @Nullable Path controls,
         String devices,
         OptionalInt threadsPerWorker,
         String kernels,
@@ -47,6 +50,7 @@ public record EngineOptions(
                     ModelParts.NONE,
                     List.of(),
                     PromptFolders.NONE,
+                    null,
                     "auto",
                     OptionalInt.empty(),
                     "auto",
@@ -80,6 +84,7 @@ public record EngineOptions(
                 parts,
                 loras,
                 folders,
+                controls,
                 devices,
                 threadsPerWorker,
                 kernels,
@@ -104,6 +109,7 @@ public record EngineOptions(
                 files,
                 loras,
                 folders,
+                controls,
                 devices,
                 threadsPerWorker,
                 kernels,
@@ -120,6 +126,7 @@ public record EngineOptions(
                 parts,
                 files,
                 folders,
+                controls,
                 devices,
                 threadsPerWorker,
                 kernels,
@@ -136,6 +143,24 @@ public record EngineOptions(
                 parts,
                 loras,
                 named,
+                controls,
+                devices,
+                threadsPerWorker,
+                kernels,
+                precision,
+                maxMemoryBytes,
+                queueCapacity,
+                whenFull,
+                verify);
+    }
+
+    public EngineOptions withControls(@Nullable Path folder) {
+        return new EngineOptions(
+                model,
+                vae,
+                loras,
+                folders,
+                folder,
                 devices,
                 threadsPerWorker,
                 kernels,
@@ -152,6 +177,7 @@ public record EngineOptions(
                 parts,
                 loras,
                 folders,
+                controls,
                 names,
                 threadsPerWorker,
                 kernels,
@@ -168,6 +194,7 @@ public record EngineOptions(
                 parts,
                 loras,
                 folders,
+                controls,
                 devices,
                 OptionalInt.of(threads),
                 kernels,
@@ -184,6 +211,7 @@ public record EngineOptions(
                 parts,
                 loras,
                 folders,
+                controls,
                 devices,
                 threadsPerWorker,
                 name,
@@ -200,6 +228,7 @@ public record EngineOptions(
                 parts,
                 loras,
                 folders,
+                controls,
                 devices,
                 threadsPerWorker,
                 kernels,
@@ -216,6 +245,7 @@ public record EngineOptions(
                 parts,
                 loras,
                 folders,
+                controls,
                 devices,
                 threadsPerWorker,
                 kernels,
@@ -232,6 +262,7 @@ public record EngineOptions(
                 parts,
                 loras,
                 folders,
+                controls,
                 devices,
                 threadsPerWorker,
                 kernels,
@@ -248,6 +279,7 @@ public record EngineOptions(
                 parts,
                 loras,
                 folders,
+                controls,
                 devices,
                 threadsPerWorker,
                 kernels,

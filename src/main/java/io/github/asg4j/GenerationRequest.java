@@ -40,6 +40,7 @@ import java.util.OptionalInt;
  * @param strength share of the schedule that is drawn from a picture, of a relay in the stage after its
  *     first one; empty: {@link #USUAL_STRENGTH}, of a relay what its table says
  * @param inpaint which parts of the start picture are drawn anew; not of demofusion, relay and superres
+ * @param controls pictures that control networks hold the drawing to; their outputs are added
  * @param loras LoRA files to draw with, added to the model's weights in this order
  * @param paperDefaults what is not asked for is as the method's paper and code have it, not as the
  *     evaluation of this engine chose it
@@ -68,6 +69,7 @@ public record GenerationRequest(
         ImageFit imageFit,
         OptionalDouble strength,
         InpaintOptions inpaint,
+        List<Control> controls,
         List<Lora> loras,
         boolean paperDefaults,
         @Nullable Content latents,
@@ -107,6 +109,7 @@ public record GenerationRequest(
         Objects.requireNonNull(variation, "variation");
         Objects.requireNonNull(imageFit, "imageFit");
         Objects.requireNonNull(inpaint, "inpaint");
+        controls = List.copyOf(controls);
         loras = List.copyOf(loras);
         if (prompt.isBlank()) {
             throw new BadRequestException(
@@ -214,6 +217,7 @@ public record GenerationRequest(
         b.imageFit = imageFit;
         b.strength = strength;
         b.inpaint = inpaint;
+        b.controls = controls;
         b.loras = loras;
         b.paperDefaults = paperDefaults;
         b.latents = latents;
@@ -243,6 +247,7 @@ public record GenerationRequest(
         private ImageFit imageFit = ImageFit.EXACT;
         private OptionalDouble strength = OptionalDouble.empty();
         private InpaintOptions inpaint = InpaintOptions.DEFAULT;
+        private List<Control> controls = List.of();
         private List<Lora> loras = List.of();
         private boolean paperDefaults;
         private @Nullable Content latents;
@@ -378,6 +383,19 @@ public record GenerationRequest(
             return this;
         }
 
+        public Builder controls(List<Control> pictures) {
+            controls = pictures;
+            return this;
+        }
+
+        /** Adds controls to those that were given. */
+        Builder addControls(List<Control> pictures) {
+            List<Control> all = new ArrayList<>(controls);
+            all.addAll(pictures);
+            controls = all;
+            return this;
+        }
+
         public Builder loras(List<Lora> files) {
             loras = files;
             return this;
@@ -428,6 +446,7 @@ public record GenerationRequest(
                     imageFit,
                     strength,
                     inpaint,
+                    controls,
                     loras,
                     paperDefaults,
                     latents,

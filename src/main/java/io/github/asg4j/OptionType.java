@@ -35,6 +35,8 @@ public record OptionType<T>(
         boolean repeats,
         @Nullable Range range) {
 
+    private static final OptionType<Content> PICTURE = content("FILE");
+
     /** A type of an option that is given once at most. */
     OptionType(
             String label,
@@ -265,6 +267,50 @@ public record OptionType<T>(
                 json -> elements(json).stream().map(each -> Region.parse(string(each))).toList(),
                 true,
                 null);
+    }
+
+    /** Controls; in JSON a list of {"network": ..., "picture": ..., "weight": ...}. */
+    static OptionType<List<Control>> controls() {
+        return new OptionType<>(
+                "NETWORK:PICTURE[:SETTINGS]",
+                text -> List.of(Control.parse(text)),
+                controls -> controls.stream().map(OptionType::control).toList(),
+                json -> elements(json).stream().map(OptionType::control).toList(),
+                true,
+                null);
+    }
+
+    private static Map<String, Object> control(Control control) {
+        Map<String, Object> map = new LinkedHashMap<>();
+        map.put("network", control.network());
+        map.put("picture", PICTURE.toJson().apply(control.picture()));
+        map.put("weight", control.weight());
+        map.put("start", control.start());
+        map.put("end", control.end());
+        map.put("preprocess", OptionNames.of(control.preprocess().kind()));
+        if (control.preprocess().kind() == Control.Kind.CANNY) {
+            map.put("low", control.preprocess().low());
+            map.put("high", control.preprocess().high());
+        }
+        return map;
+    }
+
+    private static Control control(Object json) {
+        if (json instanceof Map<?, ?> map
+                && map.get("network") instanceof String network
+                && map.get("picture") != null) {
+            Control.Settings settings = new Control.Settings();
+            map.forEach(
+                    (key, value) -> {
+                        if (!key.equals("network") && !key.equals("picture")) {
+                            settings.set(
+                                    string(key),
+                                    value instanceof String text ? text : number(value).toString());
+                        }
+                    });
+            return settings.of(network, PICTURE.fromJson().apply(map.get("picture")));
+        }
+        throw wrong(json, "{\"network\": \"NAME\", \"picture\": {\"file\": \"NAME\"}, \"weight\": 1}");
     }
 
     private static Map<String, Object> lora(Lora lora) {

@@ -26,6 +26,7 @@ import java.util.OptionalInt;
  * @param model name of the bundle
  * @param vae the autoencoder's file, where it was given beside the model; else null
  * @param loras files that were merged into the model for this picture
+ * @param controls pictures that it was held to, in the request's order
  * @param bundleSha256 of the bundle's manifest, 64 hexadecimal digits
  * @param version of this library
  * @param pixelsSha256 of the pixels, RGB8 row by row, 64 hexadecimal digits
@@ -43,6 +44,7 @@ public record PictureReport(
         String model,
         EngineInfo.@Nullable VaeFile vae,
         List<AppliedLora> loras,
+        List<AppliedControl> controls,
         String bundleSha256,
         String version,
         String pixelsSha256,
@@ -50,6 +52,7 @@ public record PictureReport(
         Times times) {
     public PictureReport {
         loras = List.copyOf(loras);
+        controls = List.copyOf(controls);
     }
 
     /**
@@ -59,6 +62,15 @@ public record PictureReport(
      * @param sha256 of the file, 64 hexadecimal digits
      */
     public record AppliedLora(Path file, double weight, String sha256) {}
+
+    /**
+     * A picture that a control network held this one to.
+     *
+     * @param control as it was asked for
+     * @param networkSha256 of the network, 64 hexadecimal digits
+     * @param pictureSha256 of the picture's file or bytes, 64 hexadecimal digits
+     */
+    public record AppliedControl(Control control, String networkSha256, String pictureSha256) {}
 
     /**
      * How the noise was taken away.

@@ -24,6 +24,7 @@ import java.util.Map;
  * @param provider what computes it, with its version
  * @param compiledShapes shapes of calls that the denoiser is compiled for; 0: it is not compiled
  * @param stages in the order in which they are drawn
+ * @param controls control networks, in the order in which their outputs are added
  * @param decoding of the latents; null: there are none, a picture is given
  * @param upscaling of the decoded picture; null: the method has none
  * @param barriers moments at which all workers wait for each other
@@ -47,6 +48,7 @@ public record PlanReport(
         String provider,
         int compiledShapes,
         List<StageReport> stages,
+        List<ControlNetwork> controls,
         @Nullable Decoding decoding,
         @Nullable Upscaling upscaling,
         int barriers,
@@ -57,8 +59,19 @@ public record PlanReport(
         Map<String, Memory> deviceMemory) {
     public PlanReport {
         stages = List.copyOf(stages);
+        controls = List.copyOf(controls);
         deviceMemory = Collections.unmodifiableMap(new LinkedHashMap<>(deviceMemory));
     }
+
+    /**
+     * What a control network does.
+     *
+     * @param name of the network
+     * @param steps in which it takes part, of all stages together
+     * @param rows that it is given in all its calls; there are {@code unetRows} of the denoiser
+     * @param weights bytes of its weights, as they are stored
+     */
+    public record ControlNetwork(String name, int steps, long rows, long weights) {}
 
     /**
      * How latents become pixels.

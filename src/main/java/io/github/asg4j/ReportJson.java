@@ -74,6 +74,18 @@ public final class ReportJson {
         map.put("model", engine.model());
         map.put("licence", engine.licence());
         putVae(map, engine.vae());
+        if (!engine.controls().isEmpty()) {
+            Map<String, Object> networks = new LinkedHashMap<>();
+            engine.controls()
+                    .forEach(
+                            network ->
+                                    networks.put(
+                                            network.name(),
+                                            network.problem().isEmpty()
+                                                    ? network.sha256()
+                                                    : network.problem()));
+            map.put("control_networks", networks);
+        }
         map.put("bundle_sha256", engine.bundleSha256());
         map.put("native_size", pair(engine.nativeSize()));
         map.put("onnxruntime", engine.onnxRuntime());
@@ -111,6 +123,9 @@ public final class ReportJson {
             map.put("compiled_shapes", plan.compiledShapes());
         }
         map.put("stages", plan.stages().stream().map(ReportJson::map).toList());
+        if (!plan.controls().isEmpty()) {
+            map.put("controls", plan.controls().stream().map(ReportJson::map).toList());
+        }
         PlanReport.Decoding decoding = plan.decoding();
         if (decoding != null) {
             Map<String, Object> vae = new LinkedHashMap<>();
@@ -133,6 +148,15 @@ public final class ReportJson {
             plan.deviceMemory().forEach((name, bytes) -> each.put(name, map(bytes)));
             map.put("bytes_by_device", each);
         }
+        return map;
+    }
+
+    private static Map<String, Object> map(PlanReport.ControlNetwork control) {
+        Map<String, Object> map = new LinkedHashMap<>();
+        map.put("network", control.name());
+        map.put("steps", control.steps());
+        map.put("rows", control.rows());
+        map.put("weights", control.weights());
         return map;
     }
 
@@ -300,6 +324,9 @@ public final class ReportJson {
         if (!report.loras().isEmpty()) {
             map.put("loras", report.loras().stream().map(ReportJson::map).toList());
         }
+        if (!report.controls().isEmpty()) {
+            map.put("controls", report.controls().stream().map(ReportJson::map).toList());
+        }
         map.put("version", report.version());
         map.put("bundle_sha256", report.bundleSha256());
         map.put("pixels_sha256", report.pixelsSha256());
@@ -317,6 +344,25 @@ public final class ReportJson {
             file.put("sha256", vae.sha256());
             map.put("vae", file);
         }
+    }
+
+    private static Map<String, Object> map(PictureReport.AppliedControl applied) {
+        Control control = applied.control();
+        Map<String, Object> map = new LinkedHashMap<>();
+        map.put("network", control.network());
+        map.put("network_sha256", applied.networkSha256());
+        map.put("picture", control.picture().toString());
+        map.put("picture_sha256", applied.pictureSha256());
+        map.put("weight", control.weight());
+        map.put("start", control.start());
+        map.put("end", control.end());
+        Control.Preprocess preprocess = control.preprocess();
+        map.put("preprocess", OptionNames.of(preprocess.kind()));
+        if (preprocess.kind() == Control.Kind.CANNY) {
+            map.put("low", preprocess.low());
+            map.put("high", preprocess.high());
+        }
+        return map;
     }
 
     private static Map<String, Object> map(PictureReport.AppliedLora lora) {

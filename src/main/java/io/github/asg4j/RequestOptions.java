@@ -309,6 +309,17 @@ public final class RequestOptions {
                                             ? null
                                             : i.borders(),
                             InpaintOptions::withBorders),
+                    new RequestOption<>(
+                            "control",
+                            Section.PICTURE,
+                            OptionType.controls(),
+                            "hold the picture to another one by a control network (ControlNet);"
+                                    + " SETTINGS as in weight=0.8,start=0,end=0.7,preprocess=canny; may be"
+                                    + " given several times",
+                            "none; weight 1, all steps, the picture as it is",
+                            methodsBut("scalecrafter"),
+                            r -> given(r.controls()),
+                            GenerationRequest.Builder::addControls),
                     GUIDE.option(
                             "guide-weight",
                             OptionType.decimal().within(GuideOptions.WEIGHT_RANGE),

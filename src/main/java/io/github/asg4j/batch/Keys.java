@@ -3,6 +3,7 @@ package io.github.asg4j.batch;
 
 import io.github.asg4j.BadRequestException;
 import io.github.asg4j.Content;
+import io.github.asg4j.Control;
 import io.github.asg4j.Engine;
 import io.github.asg4j.EngineInfo;
 import io.github.asg4j.GenerationRequest;
@@ -16,8 +17,11 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.FileTime;
+import java.util.ArrayList;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.TreeMap;
 
 /**
@@ -27,6 +31,9 @@ import java.util.TreeMap;
 final class Keys {
     /** Files whose SHA-256 is remembered. */
     private static final int REMEMBERED = 64;
+
+    /** Key of a request's controls. */
+    private static final String CONTROLS = "controls";
 
     private final EngineInfo engine;
 
@@ -101,6 +108,7 @@ final class Keys {
         add(json, "image", request.image(), inputs);
         add(json, "inpaint", request.inpaint().mask(), inputs);
         add(json, "latents", request.latents(), inputs);
+        addControls(json, request, inputs);
         for (Lora lora : request.loras()) {
             inputs.put(lora.file().toString(), sha256(lora.file()));
         }
@@ -110,6 +118,26 @@ final class Keys {
         all.putAll(determining(engine));
         String key = Sha256.of(JsonLines.text(all).getBytes(StandardCharsets.US_ASCII));
         return new Keyed(key, json, inputs);
+    }
+
+    /** Pictures and networks of controls, by what they hold. */
+    private void addControls(
+            Map<String, Object> json, GenerationRequest request, Map<String, String> inputs) {
+        List<Map<String, Object>> written = new ArrayList<>();
+        for (int i = 0; i < request.controls().size(); i++) {
+            Control control = request.controls().get(i);
+            Map<String, Object> own = new LinkedHashMap<>();
+            ((Map<?, ?>) ((List<?>) Objects.requireNonNull(json.get(CONTROLS))).get(i))
+                    .forEach((key, value) -> own.put(String.valueOf(key), value));
+            add(own, "picture", control.picture(), inputs);
+            engine.controls().stream()
+                    .filter(network -> network.name().equals(control.network()))
+                    .forEach(network -> own.put("network_sha256", network.sha256()));
+            written.add(own);
+        }
+        if (!written.isEmpty()) {
+            json.put(CONTROLS, written);
+        }
     }
 
     private void add(

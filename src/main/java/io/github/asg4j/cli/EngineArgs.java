@@ -73,6 +73,15 @@ final class EngineArgs {
         @Nullable Path embeddingFolder;
 
         @Option(
+                names = "--control-folder",
+                paramLabel = "DIR",
+                order = HelpSections.MACHINE + 1,
+                description =
+                        "folder of the control networks that --control names, each in a folder of"
+                                + " its name (default: controlnets in the bundle)")
+        @Nullable Path controlFolder;
+
+        @Option(
                 names = "--devices",
                 paramLabel = "LIST",
                 order = HelpSections.MACHINE + 2,
@@ -139,7 +148,8 @@ final class EngineArgs {
                         .withModel(given.model)
                         .withVae(given.vae)
                         .withTextEncoders(given.textEncoders)
-                        .withFolders(new PromptFolders(given.loraFolder, given.embeddingFolder));
+                        .withFolders(new PromptFolders(given.loraFolder, given.embeddingFolder))
+                        .withControls(given.controlFolder);
         if (given.devices != null) {
             options = options.withDevices(given.devices);
         }

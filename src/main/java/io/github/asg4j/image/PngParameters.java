@@ -2,6 +2,7 @@
 package io.github.asg4j.image;
 
 import io.github.asg4j.Content;
+import io.github.asg4j.Control;
 import io.github.asg4j.EngineInfo;
 import io.github.asg4j.GenerationRequest;
 import io.github.asg4j.ImageFit;
@@ -98,6 +99,9 @@ public final class PngParameters {
                 pairs,
                 "Lora hashes",
                 loras(report.loras(), lora -> lora.sha256().substring(0, HASH_CHARACTERS)));
+        for (int i = 0; i < report.controls().size(); i++) {
+            put(pairs, "ControlNet " + i, control(report.controls().get(i)));
+        }
         if (request.prompts().clipSkip().isPresent()) {
             put(pairs, "Clip skip", request.prompts().clipSkip().getAsInt());
         }
@@ -150,6 +154,31 @@ public final class PngParameters {
         return request.viewBatch().orElse(1) == GenerationRequest.BY_MEMORY
                 ? request.toBuilder().viewBatch(plan.viewBatch()).build()
                 : request;
+    }
+
+    /** As the web UI's extension has it. */
+    private static String control(PictureReport.AppliedControl applied) {
+        Control control = applied.control();
+        Map<String, String> pairs = new LinkedHashMap<>();
+        put(pairs, "Module", OptionNames.of(control.preprocess().kind()));
+        put(
+                pairs,
+                "Model",
+                control.network()
+                        + " ["
+                        + applied.networkSha256().substring(0, HASH_CHARACTERS)
+                        + "]");
+        put(pairs, "Weight", control.weight());
+        if (control.preprocess().kind() == Control.Kind.CANNY) {
+            put(pairs, "Threshold A", control.preprocess().low());
+            put(pairs, "Threshold B", control.preprocess().high());
+        }
+        put(pairs, "Guidance Start", control.start());
+        put(pairs, "Guidance End", control.end());
+        put(pairs, "Picture", applied.pictureSha256().substring(0, HASH_CHARACTERS));
+        return pairs.entrySet().stream()
+                .map(pair -> pair.getKey() + ": " + pair.getValue())
+                .collect(Collectors.joining(", "));
     }
 
     /** "style: 0.8, face: 1": names of LoRA files without their ending, and what is said of each. */

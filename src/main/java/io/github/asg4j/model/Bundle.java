@@ -16,19 +16,15 @@ import io.github.asg4j.model.lora.LoraTargets;
 import org.jspecify.annotations.Nullable;
 
 import java.io.IOException;
-import java.io.InputStream;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.security.MessageDigest;
-import java.security.NoSuchAlgorithmException;
 import java.util.ArrayList;
 import java.util.HexFormat;
-import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
-import java.util.TreeMap;
 import java.util.TreeSet;
 
 /**
@@ -47,10 +43,13 @@ public final class Bundle implements AutoCloseable {
     /** Factors of the latents of Stable Diffusion 1.x and 2.x, and of XL. */
     private static final Set<Double> SHARED_SCALINGS = new TreeSet<>(Set.of(0.18215, 0.13025));
 
-    private static final String MAKE = "asg4j-export model CHECKPOINT --out BUNDLE";
+    private static final RecordedFiles.Maker MAKER =
+            new RecordedFiles.Maker(
+                    "model bundle",
+                    Manifest.FILE_NAME,
+                    "asg4j-export model CHECKPOINT --out BUNDLE");
+
     private static final long MAX_MANIFEST_BYTES = 16L << 20;
-    private static final long MAX_READ_BYTES = 256L << 20;
-    private static final int CHUNK_BYTES = 1 << 18;
 
     private final BundleFiles files;
     private final Manifest manifest;
@@ -137,7 +136,7 @@ public final class Bundle implements AutoCloseable {
             ClassLoader loader = Bundle.class.getClassLoader();
             Bundle empty = openResources(loader, template, verified, verify);
             var files = new BundleFiles.Filled((BundleFiles.Resources) empty.files, checkpoint);
-            MessageDigest digest = newSha256();
+            MessageDigest digest = RecordedFiles.newSha256();
             digest.update(empty.sha256.getBytes(StandardCharsets.UTF_8));
             for (Path file : checkpoint.files()) {
                 String hash = hash(file, verified, verify);
@@ -157,7 +156,7 @@ public final class Bundle implements AutoCloseable {
                     vae == null ? null : vaeFile(vae, verified));
         } catch (IOException e) {
             checkpoint.close();
-            throw unreadable(checkpoint.path().toString(), e);
+            throw MAKER.unreadable(checkpoint.path().toString(), e);
         } catch (RuntimeException | Error e) {
             checkpoint.close();
             throw e;
@@ -178,7 +177,7 @@ public final class Bundle implements AutoCloseable {
             Bundle empty = openResources(loader, template, verified, verify);
             var filled = new BundleFiles.Filled((BundleFiles.Resources) empty.files, checkpoint);
             Set<String> graphs = empty.manifest.vae().files();
-            MessageDigest digest = newSha256();
+            MessageDigest digest = RecordedFiles.newSha256();
             digest.update(sha256.getBytes(StandardCharsets.UTF_8));
             digest.update(empty.sha256.getBytes(StandardCharsets.UTF_8));
             digest.update(hash(vae, verified, verify).getBytes(StandardCharsets.UTF_8));
@@ -189,7 +188,7 @@ public final class Bundle implements AutoCloseable {
                     vaeFile(vae, verified));
         } catch (IOException e) {
             checkpoint.close();
-            throw unreadable(vae.toString(), e);
+            throw MAKER.unreadable(vae.toString(), e);
         } catch (RuntimeException | Error e) {
             checkpoint.close();
             throw e;
@@ -223,7 +222,7 @@ public final class Bundle implements AutoCloseable {
         try {
             return hash(file, verified, verify);
         } catch (IOException e) {
-            throw unreadable(file.toString(), e);
+            throw MAKER.unreadable(file.toString(), e);
         }
     }
 
@@ -234,7 +233,7 @@ public final class Bundle implements AutoCloseable {
         if (known != null) {
             return known;
         }
-        String hash = sha256(Files.newInputStream(file));
+        String hash = RecordedFiles.sha256(Files.newInputStream(file));
         verified.add(Map.of(state, hash));
         return hash;
     }
@@ -258,12 +257,12 @@ public final class Bundle implements AutoCloseable {
                             + " is not a folder. Give the folder that holds "
                             + Manifest.FILE_NAME
                             + ", or make one: "
-                            + MAKE);
+                            + MAKER.command());
         }
         try {
             return open(new BundleFiles.Folder(folder.toRealPath()), verified, verify);
         } catch (IOException e) {
-            throw unreadable(folder.toString(), e);
+            throw MAKER.unreadable(folder.toString(), e);
         }
     }
 
@@ -273,30 +272,15 @@ public final class Bundle implements AutoCloseable {
     }
 
     private static Bundle open(BundleFiles files, VerifiedFiles verified, boolean verify) {
-        byte[] json = readAll(files, Manifest.FILE_NAME, MAX_MANIFEST_BYTES);
+        byte[] json = MAKER.readAll(files, Manifest.FILE_NAME, MAX_MANIFEST_BYTES);
         Manifest manifest = Manifest.parse(files.place(Manifest.FILE_NAME), json);
-        Map<VerifiedFiles.State, String> known = verify ? Map.of() : verified.read();
-        Map<VerifiedFiles.State, String> fresh = new LinkedHashMap<>();
-        // Sizes of all files first: they are cheap, and hashing is not.
-        manifest.files().forEach((name, entry) -> checkSize(files, name, entry));
-        manifest.files()
-                .forEach(
-                        (name, entry) -> {
-                            VerifiedFiles.State state = checkHash(files, name, entry, known);
-                            if (state != null) {
-                                fresh.put(state, entry.sha256());
-                            }
-                        });
-        verified.add(fresh);
-        MessageDigest digest = newSha256();
-        digest.update(json);
-        new TreeMap<>(manifest.files())
-                .forEach(
-                        (name, entry) ->
-                                digest.update(
-                                        (name + " " + entry.sha256() + "\n")
-                                                .getBytes(StandardCharsets.UTF_8)));
-        return new Bundle(files, manifest, HexFormat.of().formatHex(digest.digest()), null);
+        RecordedFiles recorded = new RecordedFiles(files, MAKER, manifest.files());
+        recorded.check(verified, verify);
+        return new Bundle(files, manifest, recorded.sha256(json), null);
+    }
+
+    private RecordedFiles recorded() {
+        return new RecordedFiles(files, MAKER, manifest.files());
     }
 
     public Manifest manifest() {
@@ -342,18 +326,13 @@ public final class Bundle implements AutoCloseable {
         try {
             return new WeightMemory(filled.checkpoint(), filled.matrices(graphs));
         } catch (IOException e) {
-            throw unreadable(place(), e);
+            throw MAKER.unreadable(place(), e);
         }
     }
 
     /** The bytes of a file of the manifest that is not a graph. */
     public byte[] read(String name) {
-        Manifest.FileEntry entry = entry(name);
-        byte[] bytes = readAll(files, name, MAX_READ_BYTES);
-        if (bytes.length != entry.bytes()) {
-            throw wrongSize(files, name, bytes.length, entry);
-        }
-        return bytes;
+        return recorded().read(name);
     }
 
     /** The tokenizer of text encoder {@code index}. */
@@ -380,13 +359,7 @@ public final class Bundle implements AutoCloseable {
      * @param changes weights that take the place of a checkpoint's own
      */
     public ModelFile graph(String name, Memory memory, ChangedWeights changes) {
-        Manifest.FileEntry entry = entry(name);
-        try {
-            return files.graph(
-                    name, entry.bytes(), memory, changes, location -> external(name, location));
-        } catch (IOException e) {
-            throw unreadable(files.place(name), e);
-        }
+        return recorded().graph(name, memory, changes);
     }
 
     /**
@@ -441,163 +414,7 @@ public final class Bundle implements AutoCloseable {
                     filled.weights(changeable(manifest)),
                     checkpoint::has);
         } catch (IOException e) {
-            throw unreadable(place(), e);
+            throw MAKER.unreadable(place(), e);
         }
-    }
-
-    /** The file that {@code location} of {@code graph}'s external data means. */
-    private BundleFiles.External external(String graph, String location) {
-        String fault = Manifest.pathFault(location);
-        if (fault == null && location.indexOf('*') >= 0) {
-            // ONNX Runtime reads "*/_ORT_MEM_ADDR_/*" as: the data is at this address.
-            fault = "holds a *";
-        }
-        String name = graph.substring(0, graph.lastIndexOf('/') + 1) + location;
-        Manifest.FileEntry entry = manifest.files().get(name);
-        if (fault != null || entry == null) {
-            throw new BadBundleException(
-                    files.place(graph)
-                            + ": external data \""
-                            + location
-                            + "\": the path "
-                            + (fault != null
-                                    ? fault
-                                    : "is not listed in files of " + Manifest.FILE_NAME)
-                            + ". "
-                            + Json.FIX);
-        }
-        return new BundleFiles.External(name, entry.bytes());
-    }
-
-    private Manifest.FileEntry entry(String name) {
-        Manifest.FileEntry entry = manifest.files().get(name);
-        if (entry == null) {
-            throw new IllegalArgumentException(name + " is not a file of " + place());
-        }
-        return entry;
-    }
-
-    private static void checkSize(BundleFiles files, String name, Manifest.FileEntry entry) {
-        try {
-            long size = files.size(name);
-            if (size < 0) {
-                throw missing(files, name);
-            }
-            if (size != entry.bytes()) {
-                throw wrongSize(files, name, size, entry);
-            }
-        } catch (IOException e) {
-            throw unreadable(files.place(name), e);
-        }
-    }
-
-    /** Returns the state to remember; null: nothing new. */
-    private static VerifiedFiles.@Nullable State checkHash(
-            BundleFiles files,
-            String name,
-            Manifest.FileEntry entry,
-            Map<VerifiedFiles.State, String> known) {
-        try {
-            // Before hashing: a file that changes meanwhile is not remembered in its new state.
-            VerifiedFiles.State state = files.state(name);
-            if (state != null && entry.sha256().equals(known.get(state))) {
-                return null;
-            }
-            String found = sha256(files.open(name));
-            if (!found.equals(entry.sha256())) {
-                throw new BadBundleException(
-                        files.place(name)
-                                + ": its SHA-256 is "
-                                + found
-                                + ", "
-                                + Manifest.FILE_NAME
-                                + " records "
-                                + entry.sha256()
-                                + ": the file is damaged or was changed. Copy it again, or make"
-                                + " the bundle again: "
-                                + MAKE);
-            }
-            return state;
-        } catch (IOException e) {
-            throw unreadable(files.place(name), e);
-        }
-    }
-
-    private static String sha256(InputStream content) throws IOException {
-        MessageDigest digest = newSha256();
-        byte[] chunk = new byte[CHUNK_BYTES];
-        try (InputStream in = content) {
-            for (int read; (read = in.read(chunk)) >= 0; ) {
-                digest.update(chunk, 0, read);
-            }
-        }
-        return HexFormat.of().formatHex(digest.digest());
-    }
-
-    private static MessageDigest newSha256() {
-        try {
-            return MessageDigest.getInstance("SHA-256");
-        } catch (NoSuchAlgorithmException e) {
-            throw new AssertionError("every Java platform has SHA-256", e);
-        }
-    }
-
-    private static byte[] readAll(BundleFiles files, String name, long maxBytes) {
-        try {
-            long size = files.size(name);
-            if (size < 0) {
-                throw missing(files, name);
-            }
-            if (size > maxBytes) {
-                throw new BadBundleException(
-                        files.place(name)
-                                + " has "
-                                + size
-                                + " bytes, at most "
-                                + maxBytes
-                                + " are read. "
-                                + Json.FIX);
-            }
-            try (InputStream in = files.open(name)) {
-                return in.readAllBytes();
-            }
-        } catch (IOException e) {
-            throw unreadable(files.place(name), e);
-        }
-    }
-
-    private static BadBundleException missing(BundleFiles files, String name) {
-        return new BadBundleException(
-                files.place(name)
-                        + " is missing from the model bundle "
-                        + files.place()
-                        + ". Copy the whole bundle, or make it again: "
-                        + MAKE);
-    }
-
-    private static BadBundleException wrongSize(
-            BundleFiles files, String name, long size, Manifest.FileEntry entry) {
-        return new BadBundleException(
-                files.place(name)
-                        + " has "
-                        + size
-                        + " bytes, "
-                        + Manifest.FILE_NAME
-                        + " records "
-                        + entry.bytes()
-                        + ": the file is incomplete or was changed. Copy it again,"
-                        + " or make the bundle again: "
-                        + MAKE);
-    }
-
-    private static BadBundleException unreadable(String place, IOException e) {
-        return new BadBundleException(
-                place
-                        + " cannot be read ("
-                        + e
-                        + "). Check that it is there and that you may read"
-                        + " it, or make the bundle again: "
-                        + MAKE,
-                e);
     }
 }

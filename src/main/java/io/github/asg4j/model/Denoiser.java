@@ -31,9 +31,11 @@ public final class Denoiser {
     private final int hiddenWidth;
     private final int pooledWidth;
     private final List<String> dilationGroups;
+    private final List<ControlManifest.Residual> residuals;
 
     /**
      * @param dilationGroups G groups of the dilated graph, empty for the plain one
+     * @param residuals of control networks that the graph takes ({@link ControlInputs}); empty: none
      * @param hiddenWidth D of the text encoders
      * @param pooledWidth P of the text encoders, 0 without
      */
@@ -41,6 +43,7 @@ public final class Denoiser {
             OrtSession session,
             Manifest.Denoiser entry,
             List<String> dilationGroups,
+            List<ControlManifest.Residual> residuals,
             int channels,
             int hiddenWidth,
             int pooledWidth) {
@@ -50,6 +53,7 @@ public final class Denoiser {
         this.hiddenWidth = hiddenWidth;
         this.pooledWidth = pooledWidth;
         this.dilationGroups = List.copyOf(dilationGroups);
+        this.residuals = List.copyOf(residuals);
         GraphContract graph = new GraphContract(session);
         requirePlain();
         List<String> all =
@@ -57,6 +61,11 @@ public final class Denoiser {
         if (!dilationGroups.isEmpty()) {
             all.add(DILATION);
             graph.input(DILATION, "float32", dilationGroups.size());
+        }
+        for (int i = 0; i < residuals.size(); i++) {
+            all.add(ControlInputs.name(i));
+            int width = residuals.get(i).channels();
+            graph.input(ControlInputs.name(i), "float32", ANY, width, ANY, ANY);
         }
         graph.onlyInputs(all);
         for (Manifest.Input input : entry.inputs()) {
@@ -107,6 +116,11 @@ public final class Denoiser {
     /** Groups of convolutions whose dilation is an input; empty for the plain graph. */
     public List<String> dilationGroups() {
         return dilationGroups;
+    }
+
+    /** What it takes of control networks; empty: it is not controlled. */
+    public List<ControlManifest.Residual> residuals() {
+        return residuals;
     }
 
     /** What it takes, in the order of the manifest; without the factors of dilation. */
@@ -187,6 +201,8 @@ public final class Denoiser {
      * @param inputs a buffer per input of the graph, by role
      * @param dilation factors [G], at least 1, in host memory and read there before a run returns;
      *     null for the plain graph
+     * @param controls residuals of control networks [B, C_i, h / scale_i, w / scale_i], in their order;
+     *     empty for a network that takes none
      * @param noise [B, C, h, w], written
      * @param maps per block [B, h_b, w_b], written; empty: the maps are not wanted
      * @throws io.github.asg4j.BadBundleException an input is missing
@@ -197,6 +213,7 @@ public final class Denoiser {
             int w,
             Map<InputRole, MemorySegment> inputs,
             @Nullable MemorySegment dilation,
+            List<MemorySegment> controls,
             MemorySegment noise,
             List<MemorySegment> maps) {
         MemorySegment text = Objects.requireNonNull(inputs.get(InputRole.TEXT), "text embedding");
@@ -210,6 +227,12 @@ public final class Denoiser {
         }
         if (dilation != null) {
             bound.put(DILATION, Tensor.hostFloats(dilation, dilationGroups.size()));
+        }
+        for (int i = 0; i < controls.size(); i++) {
+            ControlManifest.Residual r = residuals.get(i);
+            bound.put(
+                    ControlInputs.name(i),
+                    Tensor.floats(controls.get(i), rows, r.channels(), r.size(h), r.size(w)));
         }
         if (!maps.isEmpty() && maps.size() != mapCount()) {
             throw new IllegalArgumentException(

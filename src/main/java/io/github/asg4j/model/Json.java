@@ -32,30 +32,44 @@ final class Json {
     private static final int SHOWN_CHARS = 80;
 
     private final String file;
+
+    /** What to do about a file that is not as it has to be. */
+    private final String fix;
+
     private final String path;
 
     /** Map, List, String, Long, Double, Boolean or null. */
     private final @Nullable Object value;
 
-    private Json(String file, String path, @Nullable Object value) {
+    private Json(String file, String fix, String path, @Nullable Object value) {
         this.file = file;
+        this.fix = fix;
         this.path = path;
         this.value = value;
     }
 
     /** Parses UTF-8 {@code text}; {@code file} is the name that errors give. */
     static Json parse(String file, byte[] text) {
+        return parse(file, FIX, text);
+    }
+
+    /**
+     * The same.
+     *
+     * @param fix what to do about a file that is not as it has to be, for messages
+     */
+    static Json parse(String file, String fix, byte[] text) {
         try (JsonParser parser = FACTORY.createParser(text)) {
             if (parser.nextToken() == null) {
-                throw new BadBundleException(file + " is empty: expected a JSON object. " + FIX);
+                throw new BadBundleException(file + " is empty: expected a JSON object. " + fix);
             }
             Object value = read(parser);
             if (parser.nextToken() != null) {
-                throw broken(file, parser.currentTokenLocation(), "text after the end", null);
+                throw broken(file, fix, parser.currentTokenLocation(), "text after the end", null);
             }
-            return new Json(file, "", value);
+            return new Json(file, fix, "", value);
         } catch (JsonProcessingException e) {
-            throw broken(file, e.getLocation(), e.getOriginalMessage(), e);
+            throw broken(file, fix, e.getLocation(), e.getOriginalMessage(), e);
         } catch (IOException e) {
             throw new BadBundleException(file + " cannot be read as JSON: " + e.getMessage(), e);
         }
@@ -65,10 +79,14 @@ final class Json {
     static final String FIX = "Make the bundle again: asg4j-export model CHECKPOINT --out BUNDLE";
 
     private static BadBundleException broken(
-            String file, @Nullable JsonLocation at, String what, @Nullable Throwable cause) {
+            String file,
+            String fix,
+            @Nullable JsonLocation at,
+            String what,
+            @Nullable Throwable cause) {
         String place = at == null ? "" : " line " + at.getLineNr() + ", column " + at.getColumnNr();
         return new BadBundleException(
-                file + place + ": not valid JSON: " + what.replace('\n', ' ') + ". " + FIX, cause);
+                file + place + ": not valid JSON: " + what.replace('\n', ' ') + ". " + fix, cause);
     }
 
     private static @Nullable Object read(JsonParser parser) throws IOException {
@@ -149,7 +167,7 @@ final class Json {
                     place(child(key))
                             + (fields().containsKey(key) ? "is null" : "is missing")
                             + ", expected a value. "
-                            + FIX);
+                            + fix);
         }
         return field;
     }
@@ -157,7 +175,7 @@ final class Json {
     /** The value of a key, or null where it is missing or null. */
     @Nullable Json optional(String key) {
         Object found = fields().get(key);
-        return found == null ? null : new Json(file, child(key), found);
+        return found == null ? null : new Json(file, fix, child(key), found);
     }
 
     Set<String> keys() {
@@ -177,7 +195,7 @@ final class Json {
         }
         List<Json> items = new ArrayList<>(list.size());
         for (int i = 0; i < list.size(); i++) {
-            items.add(new Json(file, path + "[" + i + "]", list.get(i)));
+            items.add(new Json(file, fix, path + "[" + i + "]", list.get(i)));
         }
         return items;
     }
@@ -248,7 +266,7 @@ final class Json {
 
     /** The error {@code what} at this place. */
     BadBundleException refused(String what) {
-        return new BadBundleException(place(path) + what + ". " + FIX);
+        return new BadBundleException(place(path) + what + ". " + fix);
     }
 
     @SuppressWarnings("unchecked") // read() makes no other maps

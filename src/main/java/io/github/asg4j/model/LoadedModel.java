@@ -19,6 +19,7 @@ import java.util.Map;
 import java.util.OptionalInt;
 import java.util.concurrent.CompletableFuture;
 import java.util.function.Consumer;
+import java.util.function.Function;
 
 /**
  * The networks of a bundle, loaded once and checked against its manifest. Thread-safe; the weights
@@ -42,8 +43,11 @@ public final class LoadedModel implements AutoCloseable {
     private final Map<Place, VaeDecoder> vaeDecoders = new HashMap<>();
 
     private final Map<PlacedUpscaler, Upscaler> upscalers = new HashMap<>();
+    private final Map<PlacedControl, ControlNetwork> controls = new HashMap<>();
     private @Nullable OrtSession encoderSession;
     private boolean closed;
+
+    private record PlacedControl(String sha256, Place place) {}
 
     private record PlacedUpscaler(Manifest.Upscaler entry, Place place) {}
 
@@ -222,12 +226,25 @@ public final class LoadedModel implements AutoCloseable {
             Place place,
             ChangedWeights changes,
             @Nullable Consumer<OnnxGraph> change) {
+        return session(
+                memory -> {
+                    ModelFile graph = bundle.graph(file, memory, changes);
+                    return change == null ? graph : graph.changed(change, memory);
+                },
+                bundle.place(),
+                place);
+    }
+
+    /**
+     * The same.
+     *
+     * @param shown where the graph lies, for messages
+     */
+    private static OrtSession session(
+            Function<Memory, ModelFile> file, String shown, Place place) {
         // ONNX Runtime copies a graph in memory: the bytes are freed at once.
-        try (Memory memory = new Memory("loading " + file)) {
-            ModelFile graph = bundle.graph(file, memory, changes);
-            if (change != null) {
-                graph = graph.changed(change, memory);
-            }
+        try (Memory memory = new Memory("loading a network of " + shown)) {
+            ModelFile graph = file.apply(memory);
             return switch (graph) {
                 case ModelFile.Stored stored ->
                         OrtSession.open(stored.path(), stored.externalBytes(), place);
@@ -235,13 +252,13 @@ public final class LoadedModel implements AutoCloseable {
                         OrtSession.open(
                                 loaded.bytes(),
                                 loaded.externalData(),
-                                bundle.place() + file,
+                                shown + graph.name(),
                                 place);
                 case ModelFile.Assembled assembled ->
                         OrtSession.open(
                                 assembled.bytes(),
                                 assembled.weights(),
-                                bundle.place() + ": " + file,
+                                shown + ": " + graph.name(),
                                 place);
             };
         }
@@ -295,6 +312,37 @@ public final class LoadedModel implements AutoCloseable {
     public synchronized Denoiser dilatedDenoiser(int worker) {
         requireOpen();
         return networks.dilatedDenoiser(placements.get(worker).loop());
+    }
+
+    /**
+     * A worker's denoiser with inputs for what control networks give: loaded at the first call and kept.
+     *
+     * @throws io.github.asg4j.BadRequestException the residuals are not those of this denoiser
+     */
+    public synchronized Denoiser controlledDenoiser(
+            int worker, List<ControlManifest.Residual> residuals) {
+        requireOpen();
+        return networks.controlledDenoiser(placements.get(worker).loop(), residuals);
+    }
+
+    /**
+     * A control network for a worker, loaded when it is first asked for.
+     *
+     * @throws BadBundleException the graph cannot be loaded, or is not what control.json says
+     */
+    public synchronized ControlNetwork controlNetwork(ControlFiles files, int worker) {
+        requireOpen();
+        PlacedControl placed =
+                new PlacedControl(files.sha256(), placements.get(worker).loop());
+        ControlNetwork known = controls.get(placed);
+        if (known == null) {
+            known =
+                    new ControlNetwork(
+                            session(files::graph, files.place(), placed.place()),
+                            files.manifest());
+            controls.put(placed, known);
+        }
+        return known;
     }
 
     /** Where the text encoders are. */
@@ -363,6 +411,7 @@ public final class LoadedModel implements AutoCloseable {
     public synchronized void close() {
         closed = true;
         upscalers.values().forEach(Upscaler::close);
+        controls.values().forEach(ControlNetwork::close);
         vaeDecoders.values().forEach(VaeDecoder::close);
         if (encoderSession != null) {
             encoderSession.close();

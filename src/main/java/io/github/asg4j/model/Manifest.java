@@ -913,7 +913,7 @@ public record Manifest(
         return new Truth(file(json.get("statistics"), files), sizes);
     }
 
-    private static Map<String, FileEntry> files(Json json) {
+    static Map<String, FileEntry> files(Json json) {
         Map<String, FileEntry> files = new LinkedHashMap<>();
         for (String name : json.keys()) {
             Json entry = json.get(name);
@@ -934,7 +934,7 @@ public record Manifest(
     }
 
     /** A file name, checked to be one of {@code files}. */
-    private static String file(Json json, Map<String, FileEntry> files) {
+    static String file(Json json, Map<String, FileEntry> files) {
         String name = json.name();
         String fault = pathFault(name);
         if (fault != null) {

@@ -41,6 +41,9 @@ final class Networks implements AutoCloseable {
     /** With run-time dilation, of the same weights; those that were asked for. */
     private final Map<Place, Denoiser> dilated = new HashMap<>();
 
+    /** With inputs for what control networks give, of the same weights; those that were asked for. */
+    private final Map<Place, Denoiser> controlled = new HashMap<>();
+
     private volatile TextEncoder textEncoder;
 
     /** Text encoders whose graphs were changed; those that were asked for. */
@@ -65,7 +68,7 @@ final class Networks implements AutoCloseable {
         textEncoder = textEncoder(bundle, sessions.subList(0, encoders));
         int next = encoders;
         for (Place place : denoiserPlaces) {
-            denoisers.put(place, denoiser(sessions.get(next++), List.of()));
+            denoisers.put(place, denoiser(sessions.get(next++), List.of(), List.of()));
         }
     }
 
@@ -199,11 +202,15 @@ final class Networks implements AutoCloseable {
         return new TextEncoder(sessions, manifest.textEncoders(), manifest.conditioning());
     }
 
-    private Denoiser denoiser(OrtSession session, List<String> dilationGroups) {
+    private Denoiser denoiser(
+            OrtSession session,
+            List<String> dilationGroups,
+            List<ControlManifest.Residual> residuals) {
         return new Denoiser(
                 session,
                 bundle.manifest().denoiser(),
                 dilationGroups,
+                residuals,
                 bundle.manifest().latent().channels(),
                 textEncoder.hiddenWidth(),
                 textEncoder.pooledWidth());
@@ -305,13 +312,41 @@ final class Networks implements AutoCloseable {
             }
             OrtSession session = session(file, place);
             try {
-                known = denoiser(session, entry.dilationGroups());
+                known = denoiser(session, entry.dilationGroups(), List.of());
             } catch (RuntimeException e) {
                 session.close();
                 throw e;
             }
             sessions.add(session);
             dilated.put(place, known);
+        }
+        return known;
+    }
+
+    /**
+     * The denoiser with inputs for the residuals of control networks: loaded at the first call and kept.
+     *
+     * @throws io.github.asg4j.BadRequestException the residuals are not those of this denoiser
+     */
+    Denoiser controlledDenoiser(Place place, List<ControlManifest.Residual> residuals) {
+        Denoiser known = controlled.get(place);
+        if (known == null || !known.residuals().equals(residuals)) {
+            String file = bundle.manifest().denoiser().file();
+            OrtSession session =
+                    LoadedModel.session(
+                            bundle,
+                            file,
+                            place,
+                            changes(loras, memory),
+                            graph -> ControlInputs.apply(graph, file, residuals));
+            try {
+                known = denoiser(session, List.of(), residuals);
+            } catch (RuntimeException e) {
+                session.close();
+                throw e;
+            }
+            sessions.add(session);
+            controlled.put(place, known);
         }
         return known;
     }

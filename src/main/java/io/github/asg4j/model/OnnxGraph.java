@@ -23,6 +23,9 @@ final class OnnxGraph {
     private static final int NODE_INPUT = 1;
     private static final int NODE_OUTPUT = 2;
     private static final int NODE_TYPE = 4;
+    private static final int NODE_ATTRIBUTE = 5;
+    private static final int ATTRIBUTE_NAME = 1;
+    private static final int ATTRIBUTE_INTEGER = 3;
 
     /** First byte of the field with a node's name. */
     private static final byte NAME_TAG = (3 << 3) | 2;
@@ -57,6 +60,27 @@ final class OnnxGraph {
             List<MemorySegment> unnamed = new ArrayList<>(others);
             unnamed.removeIf(field -> field.get(ValueLayout.JAVA_BYTE, 0) == NAME_TAG);
             return new Node(type, newInputs, newOutputs, unnamed);
+        }
+
+        /** The value of an attribute that is a whole number; {@code otherwise}: there is none. */
+        long integer(String attribute, long otherwise) {
+            for (MemorySegment other : others) {
+                Reader field = new Reader(other);
+                field.next();
+                if (field.field == NODE_ATTRIBUTE && field.content != null) {
+                    Reader parts = new Reader(field.content);
+                    String name = "";
+                    long value = otherwise;
+                    while (parts.next()) {
+                        name = parts.field == ATTRIBUTE_NAME ? parts.text() : name;
+                        value = parts.field == ATTRIBUTE_INTEGER ? parts.number : value;
+                    }
+                    if (name.equals(attribute)) {
+                        return value;
+                    }
+                }
+            }
+            return otherwise;
         }
 
         /** The same node with other values. */
@@ -133,12 +157,15 @@ final class OnnxGraph {
                                         node.outputs()));
     }
 
-    /** Adds an input of float32 with as many open extents as are named, and the last ones fixed. */
-    void addInput(String name, List<String> open, long... fixed) {
+    /** Adds an input of float32; extents are names of open ones, and numbers. */
+    void addInput(String name, List<?> extents) {
         Writer shape = new Writer();
-        open.forEach(extent -> shape.message(1, new Writer().text(2, extent)));
-        for (long extent : fixed) {
-            shape.message(1, new Writer().number(1, extent));
+        for (Object extent : extents) {
+            shape.message(
+                    1,
+                    extent instanceof Number fixed
+                            ? new Writer().number(1, fixed.longValue())
+                            : new Writer().text(2, extent.toString()));
         }
         Writer tensor = new Writer().number(1, FLOAT).message(2, shape);
         Writer input = new Writer().text(1, name).message(2, new Writer().message(1, tensor));
@@ -191,6 +218,9 @@ final class OnnxGraph {
         /** Null: it is a number. */
         private @Nullable MemorySegment content;
 
+        /** Of a field that is a whole number. */
+        private long number;
+
         Reader(MemorySegment message) {
             this.message = message;
         }
@@ -204,7 +234,7 @@ final class OnnxGraph {
             field = (int) (tag >>> 3);
             content = null;
             switch ((int) (tag & 7)) {
-                case 0 -> varint();
+                case 0 -> number = varint();
                 case 1 -> at += 8;
                 case 5 -> at += 4;
                 default -> {

@@ -38,8 +38,8 @@ final class TokenVectors {
                         OnnxGraph.Node.of(
                                 "CastLike", List.of(TextEncoder.VECTORS, embedded), vectors),
                         OnnxGraph.Node.of("Add", List.of(kept, vectors), all)));
-        graph.addInput(TextEncoder.KEEP, List.of("batch", "tokens"), 1);
-        graph.addInput(TextEncoder.VECTORS, List.of("batch", "tokens"), width);
+        graph.addInput(TextEncoder.KEEP, List.of("batch", "tokens", 1));
+        graph.addInput(TextEncoder.VECTORS, List.of("batch", "tokens", width));
     }
 
     /** The node that looks the ids up in the table of embeddings. */

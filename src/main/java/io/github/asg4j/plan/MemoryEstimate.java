@@ -84,6 +84,7 @@ public record MemoryEstimate(
      *
      * @param history past predictions that the solver keeps
      * @param inpaints whether parts of a start picture are kept
+     * @param controls control networks
      * @param denoiser of the bundle
      * @param gpu whether it runs on GPUs
      */
@@ -96,6 +97,7 @@ public record MemoryEstimate(
             long weights,
             int history,
             boolean inpaints,
+            List<ControlWork> controls,
             Manifest.Denoiser denoiser,
             boolean gpu) {
         int predictions = history == 0 ? 0 : history + 1;
@@ -110,7 +112,11 @@ public record MemoryEstimate(
             int rows = views * s.rows();
             // Calls of one row and of two have buffers of their own.
             int bound = views * s.rowCounts().stream().mapToInt(n -> n).sum();
-            buffers = Math.max(buffers, 2.0 * bound * view);
+            buffers =
+                    Math.max(
+                            buffers,
+                            2.0 * bound * view + ControlWork.workerBytes(controls, s, bound));
+            latents += ControlWork.pictureBytes(controls, s);
             latents +=
                     switch (s) {
                         case Stage.Patches p ->
@@ -140,7 +146,10 @@ public record MemoryEstimate(
             if (s instanceof Stage.Phase) {
                 cells = Math.max(cells, canvas.patchPlane() / (double) canvas.channels());
             }
-            workspace = Math.max(workspace, rows * rowBytes(denoiser, cells, gpu));
+            double denoising = rows * rowBytes(denoiser, cells, gpu);
+            workspace =
+                    Math.max(
+                            workspace, denoising + ControlWork.workspace(controls, denoising));
         }
         if (inpaints) {
             guides += KEEPING_CANVASES * canvas.plane() * 4;

@@ -17,6 +17,7 @@ import java.util.SequencedMap;
  * @param method name of the method
  * @param canvas what is drawn on
  * @param stages in order
+ * @param controls control networks, in the order in which their outputs are added
  * @param decoding of the latents; null: there are none, a picture is given
  * @param upscaling what becomes of the decoded picture; null: it is of the size asked for
  * @param steps of the schedule
@@ -30,6 +31,7 @@ public record Plan(
         String method,
         Canvas canvas,
         List<Stage> stages,
+        List<ControlWork> controls,
         @Nullable Decoding decoding,
         @Nullable Upscaling upscaling,
         int steps,
@@ -132,6 +134,7 @@ public record Plan(
                 arithmetic.provider(),
                 arithmetic.compiles() ? callShapes(false).size() + callShapes(true).size() : 0,
                 stages.stream().map(stage -> stage.report(viewBatch)).toList(),
+                controls.stream().map(control -> control.report(stages)).toList(),
                 decoding == null ? null : decoding.report(canvas),
                 upscaling == null ? null : upscaling.report(),
                 barriers(),

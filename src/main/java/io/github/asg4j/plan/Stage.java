@@ -82,9 +82,14 @@ public sealed interface Stage {
                 .toList();
     }
 
+    /** Rows of the network's input for all views in step {@code k}. */
+    default long rowsOf(int k) {
+        return (long) views() * rows(k);
+    }
+
     /** Rows of the network's input for all views in all steps. */
     default long denoiserRows() {
-        return views() * IntStream.range(0, steps()).mapToLong(this::rows).sum();
+        return IntStream.range(0, steps()).mapToLong(this::rowsOf).sum();
     }
 
     /** Name in events and messages. */
@@ -383,9 +388,8 @@ public sealed interface Stage {
         }
 
         @Override
-        public long denoiserRows() {
-            long dilated = IntStream.range(0, steps()).mapToLong(this::dilatedRows).sum();
-            return local.denoiserRows() + dilatedViews() * dilated;
+        public long rowsOf(int k) {
+            return local.rowsOf(k) + (long) dilatedViews() * dilatedRows(k);
         }
 
         /** Latent rows of a dilated view. */

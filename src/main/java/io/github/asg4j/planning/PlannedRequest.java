@@ -3,6 +3,7 @@ package io.github.asg4j.planning;
 
 import io.github.asg4j.GenerationRequest;
 import io.github.asg4j.Lora;
+import io.github.asg4j.model.ControlFiles;
 import io.github.asg4j.plan.Plan;
 import io.github.asg4j.schedule.Schedule;
 
@@ -19,6 +20,7 @@ import java.util.OptionalDouble;
  * @param strength share of the schedule that is drawn where the canvas begins as the start picture;
  *     empty: it begins as noise, or a picture is enlarged
  * @param loras that the model is drawn with: those of the request, and those that its prompt names
+ * @param controls networks that hold the picture to other ones
  * @param promptSteps which steps of its schedule a prompt takes every step for
  * @param maskBlocks indices of the bundle's attention maps that the mask is made of
  */
@@ -29,17 +31,32 @@ public record PlannedRequest(
         double guidanceScale,
         OptionalDouble strength,
         List<Lora> loras,
+        List<PlannedControl> controls,
         PromptSteps promptSteps,
         List<Integer> maskBlocks) {
     public PlannedRequest {
         loras = List.copyOf(loras);
+        controls = List.copyOf(controls);
         maskBlocks = List.copyOf(maskBlocks);
     }
 
     /** The same with other LoRA files. */
     public PlannedRequest withLoras(List<Lora> files) {
         return new PlannedRequest(
-                request, plan, schedule, guidanceScale, strength, files, promptSteps, maskBlocks);
+                request,
+                plan,
+                schedule,
+                guidanceScale,
+                strength,
+                files,
+                controls,
+                promptSteps,
+                maskBlocks);
+    }
+
+    /** The files of the networks of its controls. */
+    public List<ControlFiles> controlFiles() {
+        return controls.stream().map(PlannedControl::network).toList();
     }
 
     /**

@@ -10,10 +10,13 @@ import io.github.asg4j.Variation;
 import io.github.asg4j.method.Encoders;
 import io.github.asg4j.method.Method;
 import io.github.asg4j.method.Setting;
+import io.github.asg4j.model.ControlFiles;
+import io.github.asg4j.model.ControlManifest;
 import io.github.asg4j.model.InputRole;
 import io.github.asg4j.model.Manifest;
 import io.github.asg4j.plan.Arithmetic;
 import io.github.asg4j.plan.Canvas;
+import io.github.asg4j.plan.ControlWork;
 import io.github.asg4j.plan.Decoding;
 import io.github.asg4j.plan.MemoryEstimate;
 import io.github.asg4j.plan.Plan;
@@ -79,24 +82,81 @@ public final class Planner {
                 manifest.files().values().stream().mapToLong(Manifest.FileEntry::bytes).sum();
     }
 
+    /** Decides all that can be decided before any work, for a request without controls. */
+    public PlannedRequest planned(GenerationRequest request) {
+        return planned(request, List.of());
+    }
+
     /**
      * Decides all that can be decided before any work.
      *
+     * @param networks of the request's controls
      * @throws BadRequestException for a size, method, option or schedule that cannot be
      */
-    public PlannedRequest planned(GenerationRequest request) {
+    public PlannedRequest planned(GenerationRequest request, List<ControlFiles> networks) {
         Setting setting = setting(request);
         List<Stage> stages = stages(setting);
         Schedule schedule = schedule(setting);
+        List<PlannedControl> controls = controls(request, networks, stages, promptSteps(setting));
         return new PlannedRequest(
                 request,
-                plan(setting, guided(request, stages, schedule)),
+                plan(setting, guided(request, stages, schedule), controls),
                 schedule,
                 guidanceScale(request),
                 strength(request),
                 request.loras(),
+                controls,
                 promptSteps(setting),
                 maskBlocks(request.guide()));
+    }
+
+    private List<PlannedControl> controls(
+            GenerationRequest request,
+            List<ControlFiles> networks,
+            List<Stage> stages,
+            PlannedRequest.PromptSteps steps) {
+        if (networks.isEmpty()) {
+            return List.of();
+        }
+        if (stages.isEmpty()) {
+            throw new BadRequestException(
+                    "the method "
+                            + request.method()
+                            + " draws nothing where a picture is given, so there is nothing to"
+                            + " control: leave out --image or --control");
+        }
+        if (manifest.denoiser().transformer()) {
+            throw new BadRequestException(
+                    "the bundle \""
+                            + manifest.name()
+                            + "\" has a transformer; control networks are for the UNets of Stable"
+                            + " Diffusion 1, 2 and XL: leave out --control");
+        }
+        if (arithmetic.compiles()) {
+            throw new BadRequestException(
+                    "control networks are not compiled for "
+                            + arithmetic.precision()
+                            + ": draw with --precision fp32, or leave out --control");
+        }
+        List<PlannedControl> controls = new ArrayList<>();
+        for (int i = 0; i < networks.size(); i++) {
+            PlannedControl control =
+                    PlannedControl.of(request.controls().get(i), networks.get(i), steps);
+            if (!control.activeIn().contains(true)) {
+                throw new BadRequestException(
+                        "the control "
+                                + control.control().network()
+                                + " takes part in no step: of "
+                                + steps.of()
+                                + " steps none lies between its start, "
+                                + control.control().start()
+                                + ", and its end, "
+                                + control.control().end()
+                                + ": give it a larger share");
+            }
+            controls.add(control);
+        }
+        return controls;
     }
 
     /** Where a schedule is several stretches, a prompt follows the share of each that is done. */
@@ -262,7 +322,7 @@ public final class Planner {
         return own == null ? request.guidanceInterval() : own;
     }
 
-    private Plan plan(Setting setting, List<Stage> stages) {
+    private Plan plan(Setting setting, List<Stage> stages, List<PlannedControl> controls) {
         GenerationRequest request = setting.request();
         Upscaling upscaling = Method.of(request.method()).upscaling(setting);
         Work work =
@@ -270,6 +330,14 @@ public final class Planner {
                         request,
                         setting.canvas(),
                         stages,
+                        controls.stream()
+                                .map(
+                                        c ->
+                                                new ControlWork(
+                                                        c.network().name(),
+                                                        c.network().manifest(),
+                                                        c.activeIn()))
+                                .toList(),
                         upscaling,
                         setting.skipped() + setting.steps());
         int asked = request.viewBatch().orElse(VIEW_BATCH);
@@ -281,6 +349,7 @@ public final class Planner {
             GenerationRequest request,
             Canvas canvas,
             List<Stage> stages,
+            List<ControlWork> controls,
             @Nullable Upscaling upscaling,
             int steps) {}
 
@@ -319,12 +388,14 @@ public final class Planner {
                                 weights,
                                 history,
                                 work.request().inpaint().keeps(),
+                                work.controls(),
                                 denoiser,
                                 !gpus.isEmpty());
         // What the encoder has taken it keeps.
         BiFunction<Integer, Long, MemoryEstimate> drawing =
                 (count, weights) -> elsewhere.apply(count, weights).withVae(encode, 0);
-        long weights = weights(stages) + compiledBytes(stages, viewBatch);
+        long controls = controlWeights(work);
+        long weights = weights(stages) + controls + compiledBytes(stages, viewBatch);
         Decoding decoding =
                 stages.isEmpty()
                         ? null
@@ -337,7 +408,7 @@ public final class Planner {
         for (String gpu : gpus.keySet()) {
             // The first has the text encoders and the VAE, each has its own denoiser.
             boolean first = devices.isEmpty();
-            long own = first ? weights : otherWeights(stages, decoding);
+            long own = first ? weights : otherWeights(stages, decoding) + controls;
             MemoryEstimate one = (first ? drawing : elsewhere).apply(1, own);
             devices.put(gpu, onDevice(one, decoding, first));
         }
@@ -346,6 +417,7 @@ public final class Planner {
                 work.request().method(),
                 canvas,
                 stages,
+                work.controls(),
                 decoding,
                 work.upscaling(),
                 work.steps(),
@@ -493,6 +565,22 @@ public final class Planner {
             weights += manifest.graphBytes(exact == null ? manifest.vae().decoder() : exact.tail());
         }
         return weights;
+    }
+
+    /**
+     * Returns the bytes of control networks' weights, and of the denoiser's a second time: that which takes
+     * residuals is loaded beside the plain one.
+     */
+    private long controlWeights(Work work) {
+        if (work.controls().isEmpty()) {
+            return 0;
+        }
+        return manifest.graphBytes(manifest.denoiser().file())
+                + work.controls().stream()
+                        .map(ControlWork::manifest)
+                        .distinct()
+                        .mapToLong(ControlManifest::bytes)
+                        .sum();
     }
 
     private static boolean dilated(List<Stage> stages) {

@@ -18,6 +18,8 @@ import io.github.asg4j.kernel.KernelSelfTest;
 import io.github.asg4j.method.Defaults;
 import io.github.asg4j.method.Method;
 import io.github.asg4j.model.Bundle;
+import io.github.asg4j.model.ControlFiles;
+import io.github.asg4j.model.ControlFolder;
 import io.github.asg4j.model.LoadedModel;
 import io.github.asg4j.model.Tokenizer;
 import io.github.asg4j.ort.OrtRuntime;
@@ -54,6 +56,7 @@ public final class LocalEngine implements AutoCloseable {
     private final PrecisionChoice precision;
     private final Bundle bundle;
     private final LoadedModel model;
+    private final ControlFolder controls;
     private final EngineParts parts;
     private final Planner planner;
     private final Fleet fleet;
@@ -67,6 +70,7 @@ public final class LocalEngine implements AutoCloseable {
                         options.threadsPerWorker(),
                         () -> gpus.driver().deviceCount());
         kernels = KernelChoice.choose(options.kernels());
+        controls = ControlFolder.of(options.controls(), options.model(), options.verify());
         bundle = Bundle.open(options.model(), options.parts(), options.verify());
         try {
             precision =
@@ -201,7 +205,9 @@ public final class LocalEngine implements AutoCloseable {
         if (!loras.isEmpty()) {
             bundle.loras(loras).close();
         }
-        PlannedRequest planned = planner.planned(request).withLoras(loras);
+        List<ControlFiles> networks =
+                controls.of(request.controls(), bundle.manifest(), model.textEncoder());
+        PlannedRequest planned = planner.planned(request, networks).withLoras(loras);
         PromptTokens.of(planned, parts);
         return planned;
     }
@@ -231,6 +237,7 @@ public final class LocalEngine implements AutoCloseable {
                 bundle.manifest().name(),
                 bundle.manifest().licence(),
                 bundle.vae(),
+                controls.described(),
                 bundle.bundleSha256(),
                 new Size(
                         latent.nativeWidth() * latent.vaeFactor(),

@@ -11,14 +11,18 @@ import io.github.asg4j.Size;
 import io.github.asg4j.TraceReport;
 import io.github.asg4j.device.Memory;
 import io.github.asg4j.model.CallShape;
+import io.github.asg4j.model.ControlManifest;
+import io.github.asg4j.model.Denoiser;
 import io.github.asg4j.model.LoadedModel;
 import io.github.asg4j.plan.Canvas;
 import io.github.asg4j.plan.Plan;
 import io.github.asg4j.plan.Stage;
 import io.github.asg4j.plan.Upscaling;
+import io.github.asg4j.planning.PlannedControl;
 import io.github.asg4j.planning.PlannedRequest;
 import io.github.asg4j.run.denoise.CallBuffers;
 import io.github.asg4j.run.denoise.Conditioning;
+import io.github.asg4j.run.denoise.Controls;
 import io.github.asg4j.run.denoise.Keep;
 import io.github.asg4j.run.denoise.KeptPicture;
 import io.github.asg4j.run.denoise.ScheduleTable;
@@ -32,6 +36,7 @@ import io.github.asg4j.run.report.Dump;
 import io.github.asg4j.run.report.GuardedListener;
 import io.github.asg4j.run.report.ProgressReporter;
 import io.github.asg4j.run.report.ReportBuilder;
+import io.github.asg4j.run.start.ControlPicture;
 import io.github.asg4j.run.start.Embeddings;
 import io.github.asg4j.run.start.GivenPicture;
 import io.github.asg4j.run.start.PromptTokens;
@@ -124,6 +129,13 @@ final class RequestRun implements AutoCloseable {
         LoadedModel model = context.model();
         model.use(planned.loras());
         model.textEncoder(request.prompts().clipSkip(), prompts.hasInversions());
+        for (PlannedControl control : planned.controls()) {
+            lanes.forEach(
+                    lane -> model.controlNetwork(control.network(), devices.indexOf(lane)));
+        }
+        if (!planned.controls().isEmpty()) {
+            lanes.forEach(lane -> model.controlledDenoiser(devices.indexOf(lane), residuals()));
+        }
         if (plan.stages().stream().anyMatch(Stage::dilatesNetwork)) {
             lanes.forEach(lane -> model.dilatedDenoiser(devices.indexOf(lane)));
         }
@@ -258,12 +270,39 @@ final class RequestRun implements AutoCloseable {
                 context.kernels());
     }
 
+    /** What control networks give, which is the same of all of a request. */
+    private List<ControlManifest.Residual> residuals() {
+        return planned.controls().getFirst().network().manifest().residuals();
+    }
+
+    /** Networks and pictures of the request's controls. */
+    private Controls controls() {
+        List<Controls.Net> nets = new ArrayList<>();
+        for (PlannedControl each : planned.controls()) {
+            ControlPicture picture = ControlPicture.read(context, each.control());
+            nets.add(
+                    new Controls.Net(
+                            context.ofEachWorker(
+                                    lane -> context.model().controlNetwork(each.network(), lane)),
+                            (float) each.control().weight(),
+                            each.activeIn(),
+                            picture::frame));
+        }
+        return new Controls(nets);
+    }
+
+    private Denoiser denoiser(int lane) {
+        return planned.controls().isEmpty()
+                ? context.model().denoiser(lane)
+                : context.model().controlledDenoiser(lane, residuals());
+    }
+
     /** What the stages are made with. */
     private StageContext stageContext(Embeddings texts, @Nullable KeptPicture kept) {
         Workers team = context.workers();
         Conditioning conditioning =
                 new Conditioning(
-                        context.ofEachWorker(context.model()::denoiser),
+                        context.ofEachWorker(this::denoiser),
                         plan.canvas(),
                         team.of(texts.hidden(), "text embeddings"),
                         team.orNull(texts.pooled(), "pooled embeddings"),
@@ -272,6 +311,7 @@ final class RequestRun implements AutoCloseable {
                         texts.realTokens(),
                         texts.segmentOfStep(),
                         planned.guidanceScale(),
+                        controls(),
                         new CallBuffers.Pool(team.size()));
         return new StageContext(
                 conditioning,

@@ -97,7 +97,9 @@ public final class Runner {
                                 + half
                                 + ": the last bits of the picture may change");
                 current =
-                        planner.planned(current.request().toBuilder().viewBatch(half).build())
+                        planner.planned(
+                                        current.request().toBuilder().viewBatch(half).build(),
+                                        current.controlFiles())
                                 .withLoras(current.loras());
             }
         }

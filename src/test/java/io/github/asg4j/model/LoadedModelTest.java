@@ -129,8 +129,8 @@ class LoadedModelTest {
                             memory.floats((long) rows * h * w, "map"));
             Map<InputRole, MemorySegment> inputs =
                     inputs(sample, timestep, hidden, pooled, timeIds, weights);
-            try (Binding withMaps = denoiser.bind(rows, h, w, inputs, null, first, maps);
-                    Binding without = denoiser.bind(rows, h, w, inputs, null, second, List.of())) {
+            try (Binding withMaps = denoiser.bind(rows, h, w, inputs, null, List.of(), first, maps);
+                    Binding without = denoiser.bind(rows, h, w, inputs, null, List.of(), second, List.of())) {
                 withMaps.run();
                 without.run();
             }
@@ -144,11 +144,11 @@ class LoadedModelTest {
             }
             assertThrows(
                     IllegalArgumentException.class,
-                    () -> denoiser.bind(rows, h, w, inputs, null, first, maps.subList(0, 1)));
+                    () -> denoiser.bind(rows, h, w, inputs, null, List.of(), first, maps.subList(0, 1)));
             inputs.remove(InputRole.POOLED);
             assertThrows(
                     BadBundleException.class,
-                    () -> denoiser.bind(rows, h, w, inputs, null, first, maps),
+                    () -> denoiser.bind(rows, h, w, inputs, null, List.of(), first, maps),
                     "an input is missing");
         }
     }

@@ -20,6 +20,7 @@ import java.util.Arrays;
 import java.util.EnumMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 
 /**
  * One worker's inputs and outputs of a UNet call of one shape, bound once. Rows: with
@@ -28,6 +29,9 @@ import java.util.Map;
  */
 public final class CallBuffers implements AutoCloseable {
     private final Binding binding;
+
+    /** Null: the network is not controlled. */
+    private final @Nullable ControlBuffers controls;
 
     /** [rows, C, h, w] */
     final MemorySegment sample;
@@ -159,6 +163,10 @@ public final class CallBuffers implements AutoCloseable {
                 viewUncond[v] = uncond.asSlice(v * plane * 4, plane * 4);
             }
         }
+        controls =
+                c.controls().isEmpty()
+                        ? null
+                        : new ControlBuffers(worker, c.controls(), inputs, rows, h, w);
         binding =
                 denoiser.bind(
                         rows,
@@ -166,6 +174,7 @@ public final class CallBuffers implements AutoCloseable {
                         w,
                         inputs,
                         denoiser.dilationGroups().isEmpty() ? null : dilation,
+                        controls == null ? List.of() : controls.residuals(),
                         noise,
                         allMaps);
     }
@@ -276,15 +285,33 @@ public final class CallBuffers implements AutoCloseable {
         }
     }
 
-    /** Hands the device what was set for the call, and runs the network. */
-    public void run() {
+    /**
+     * Hands the device what was set for the call, and runs the network, its control networks before it.
+     *
+     * @param t step of the schedule
+     * @param k step of the stage
+     * @param shown what control networks see; null: there are none
+     */
+    public void run(int t, int k, Controls.@Nullable Views shown) {
         worker.queue().upload(small, staged[worker.calls().slot()], small.byteSize());
-        worker.runDenoiser(binding, views);
+        worker.beginNetworks();
+        try {
+            if (controls != null) {
+                controls.run(t, k, Objects.requireNonNull(shown, "views of controls"), copies);
+            }
+            worker.run(binding);
+            worker.countViews(views);
+        } finally {
+            worker.endNetworks();
+        }
     }
 
     @Override
     public void close() {
         binding.close();
+        if (controls != null) {
+            controls.close();
+        }
     }
 
     /** The buffers of a request's workers: calls of one shape share those of their worker. */

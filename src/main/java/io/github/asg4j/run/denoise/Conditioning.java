@@ -26,6 +26,7 @@ import java.util.Objects;
  * @param realTokens prompt tokens that weigh in the mask; 0: M = 1
  * @param segmentOfStep the segment of every step of the schedule
  * @param guidanceScale for networks that take it as an input
+ * @param controls networks that hold the picture to other ones
  * @param buffers of the calls
  */
 public record Conditioning(
@@ -38,6 +39,7 @@ public record Conditioning(
         int realTokens,
         List<Integer> segmentOfStep,
         double guidanceScale,
+        Controls controls,
         CallBuffers.Pool buffers) {
 
     public Conditioning {
@@ -70,7 +72,7 @@ public record Conditioning(
         return denoisers.getFirst();
     }
 
-    /** The same for another network. */
+    /** The same for another network, which no control network was made for. */
     public Conditioning with(List<Denoiser> others) {
         return new Conditioning(
                 others,
@@ -82,6 +84,7 @@ public record Conditioning(
                 realTokens,
                 segmentOfStep,
                 guidanceScale,
+                Controls.NONE,
                 buffers);
     }
 

@@ -45,6 +45,9 @@ public final class DenoiserCall {
     /** Step of the stage. */
     private int step;
 
+    /** What control networks see of the views; null: there are none. */
+    private Controls.@Nullable Views shown;
+
     /**
      * @param call whose views they are
      * @param rows per view in a step of the stage: 2 with classifier-free guidance
@@ -72,6 +75,11 @@ public final class DenoiserCall {
             }
         }
         buffers = buffers(0);
+    }
+
+    /** Says what control networks see of the views; before the first call, where there are any. */
+    void show(Controls.Views views) {
+        shown = views;
     }
 
     private CallBuffers buffers(int k) {
@@ -131,7 +139,7 @@ public final class DenoiserCall {
     /** Runs the network. */
     public void run() {
         worker.endKernels();
-        buffers.run();
+        buffers.run(stage.firstStep() + step, step, shown);
         worker.beginKernels();
     }
 

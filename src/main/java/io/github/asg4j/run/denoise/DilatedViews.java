@@ -10,6 +10,8 @@ import io.github.asg4j.run.worker.SharedTensor;
 import io.github.asg4j.run.worker.Worker;
 import io.github.asg4j.run.worker.Workers;
 
+import org.jspecify.annotations.Nullable;
+
 import java.lang.foreign.MemorySegment;
 import java.util.List;
 
@@ -33,6 +35,7 @@ public final class DilatedViews {
     private final SharedTensor latents;
 
     private final SharedTensor noise;
+    private final @Nullable ControlPhases controls;
     private final PerCall<Prepared> prepared;
     private final PerWorker<GuidedStep> steps;
 
@@ -54,6 +57,11 @@ public final class DilatedViews {
                 workers.inParts(
                         "noise of dilated views",
                         calls.stream().mapToLong(call -> call.count() * plane).toArray());
+        controls =
+                context.conditioning().controls().isEmpty()
+                        ? null
+                        : new ControlPhases(
+                                context, phase.number(), phase.number(), height, width, k -> false);
         prepared =
                 new PerCall<>(
                         workers.size(),
@@ -72,6 +80,9 @@ public final class DilatedViews {
             call =
                     new DenoiserCall(
                             worker, context, phase, views, phase::dilatedRows, height, width);
+            if (controls != null) {
+                call.show(controls.of(worker, views));
+            }
             long from = views.first() * plane * Float.BYTES;
             long size = views.count() * plane * Float.BYTES;
             latents = DilatedViews.this.latents.on(worker).asSlice(from, size);

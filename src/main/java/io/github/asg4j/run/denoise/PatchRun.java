@@ -51,6 +51,7 @@ public final class PatchRun extends StageRun {
     private final Memory memory;
     private final MemorySegment previewScratch;
     private final MemorySegment previewOut;
+    private final @Nullable ControlPhases controls;
     private final PerCall<Prepared> prepared;
 
     /** In the frame of their step. */
@@ -111,6 +112,16 @@ public final class PatchRun extends StageRun {
                         k -> false,
                         () -> workers.inParts("past prediction of all patches", parts));
         gathered = new PerWorker<>(workers.size(), this::gathered);
+        controls =
+                context.conditioning().controls().isEmpty()
+                        ? null
+                        : new ControlPhases(
+                                context,
+                                canvas.y().patches(),
+                                canvas.x().patches(),
+                                canvas.y().patch(),
+                                canvas.x().patch(),
+                                patches::interactsAt);
         prepared = new PerCall<>(workers.size(), calls().size(), Prepared::new);
     }
 
@@ -165,6 +176,9 @@ public final class PatchRun extends StageRun {
                             patches::rows,
                             patches.viewHeight(),
                             patches.viewWidth());
+            if (controls != null) {
+                call.show(controls.of(worker, views));
+            }
             guide = keyPatch.reader(worker, call, views);
             slots = new MemorySegment[latents.length];
             for (int i = 0; i < slots.length; i++) {

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.github.asg4j.run.report;
 
+import io.github.asg4j.BadRequestException;
+import io.github.asg4j.Control;
 import io.github.asg4j.GeneratedImage;
 import io.github.asg4j.Lora;
 import io.github.asg4j.PictureReport;
+import io.github.asg4j.planning.PlannedControl;
 import io.github.asg4j.run.denoise.ObjectMask;
 import io.github.asg4j.run.picture.Pixels;
 import io.github.asg4j.run.work.WorkScheduler;
@@ -87,6 +90,7 @@ public final class ReportBuilder {
                         context.manifest().name(),
                         context.engine().bundle().vae(),
                         loras(),
+                        controls(),
                         context.engine().bundle().bundleSha256(),
                         context.engine().version(),
                         sha256(pixels.rgb().duplicate()),
@@ -101,6 +105,27 @@ public final class ReportBuilder {
         Iterator<String> hashes = context.model().loraHashes().iterator();
         for (Lora lora : context.planned().loras()) {
             list.add(new PictureReport.AppliedLora(lora.file(), lora.weight(), hashes.next()));
+        }
+        return list;
+    }
+
+    private List<PictureReport.AppliedControl> controls() {
+        List<PictureReport.AppliedControl> list = new ArrayList<>();
+        for (PlannedControl each : context.planned().controls()) {
+            Control control = each.control();
+            try {
+                list.add(
+                        new PictureReport.AppliedControl(
+                                control, each.network().sha256(), control.picture().sha256()));
+            } catch (IOException e) {
+                throw new BadRequestException(
+                        "the picture of a control '"
+                                + control.picture()
+                                + "' is gone while it was drawn with ("
+                                + e
+                                + ")",
+                        e);
+            }
         }
         return list;
     }

@@ -3,7 +3,6 @@ package io.github.asg4j.run.start;
 
 import io.github.asg4j.BadRequestException;
 import io.github.asg4j.Content;
-import io.github.asg4j.GenerationRequest;
 import io.github.asg4j.ImageFit;
 import io.github.asg4j.InpaintOptions.Borders;
 import io.github.asg4j.device.Memory;
@@ -68,24 +67,61 @@ public final class GivenPicture {
             Memory memory,
             float scale,
             float shift) {
+        requireAspect(context, file, given, context.request().inpaint().borders());
         Canvas canvas = context.canvas();
-        GenerationRequest request = context.request();
-        if (request.imageFit() == ImageFit.EXACT) {
-            checkAspect(file, given, canvas, request.inpaint().borders());
+        Frame frame =
+                new Frame(extent.pixels(canvas.y()), extent.pixels(canvas.x()), 0, 0);
+        MemorySegment planes = given.planes(memory, scale, shift);
+        Borders borders = context.request().inpaint().borders();
+        return framed(context, planes, given.height(), given.width(), frame, borders, memory);
+    }
+
+    /**
+     * A resolution of the whole canvas.
+     *
+     * @param height pixels
+     * @param width pixels
+     * @param down latent cells of the canvas by which it lies below it
+     * @param right latent cells of the canvas by which it lies right of it
+     */
+    record Frame(int height, int width, double down, double right) {}
+
+    /** Refuses a picture of another aspect, unless the request says what becomes of it. */
+    static void requireAspect(
+            RequestContext context, Content file, StartPicture given, Borders borders) {
+        if (context.request().imageFit() == ImageFit.EXACT) {
+            checkAspect(file, given, context.canvas(), borders);
         }
-        Borders borders = request.inpaint().borders();
+    }
+
+    /**
+     * Resamples a picture.
+     *
+     * @param planes float32 [3, height, width], the picture
+     * @param borders what it leaves free beside it
+     * @param memory owns the result and all that it takes
+     * @return float32 [3, h, w] of the frame; the picture itself, where that is the same
+     */
+    static MemorySegment framed(
+            RequestContext context,
+            MemorySegment planes,
+            int height,
+            int width,
+            Frame frame,
+            Borders borders,
+            Memory memory) {
+        Canvas canvas = context.canvas();
+        ImageFit fit = context.request().imageFit();
         Room rows = new Room(canvas.y(), borders.top(), borders.bottom());
         Room columns = new Room(canvas.x(), borders.left(), borders.right());
-        MemorySegment planes = given.planes(memory, scale, shift);
-        Lie y = lie(request.imageFit(), rows, given.height(), columns, given.width());
-        Lie x = lie(request.imageFit(), columns, given.width(), rows, given.height());
-        int height = extent.pixels(canvas.y());
-        int width = extent.pixels(canvas.x());
-        if (y.fills(height) && x.fills(width)) {
+        Lie y = lie(fit, rows, height, columns, width, frame.down());
+        Lie x = lie(fit, columns, width, rows, height, frame.right());
+        if (y.fills(frame.height()) && x.fills(frame.width())) {
             return planes;
         }
-        MemorySegment resized = memory.floats(3L * height * width, "start picture, resized");
-        new Resize(memory, 3, y.axis(memory, height), x.axis(memory, width))
+        MemorySegment resized =
+                memory.floats(3L * frame.height() * frame.width(), "picture, resized");
+        new Resize(memory, 3, y.axis(memory, frame.height()), x.axis(memory, frame.width()))
                 .run(context.kernels(), resized, planes);
         return resized;
     }
@@ -126,7 +162,7 @@ public final class GivenPicture {
         }
     }
 
-    private static Lie lie(ImageFit fit, Room room, int pixels, Room other, int otherPixels) {
+    private static Lie lie(ImageFit fit, Room room, int pixels, Room other, int otherPixels, double shift) {
         double own = (double) pixels / room.pixels();
         double across = (double) otherPixels / other.pixels();
         double ratio =
@@ -135,7 +171,9 @@ public final class GivenPicture {
                     case CROP -> Math.min(own, across);
                     case PAD -> Math.max(own, across);
                 };
-        double first = (pixels - ratio * room.pixels()) / 2 - ratio * room.before();
+        double first =
+                (pixels - ratio * room.pixels()) / 2
+                        + ratio * (shift * room.axis().factor() - room.before());
         return new Lie(room.axis(), pixels, ratio, first);
     }
 

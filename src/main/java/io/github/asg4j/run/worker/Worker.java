@@ -287,19 +287,19 @@ public final class Worker implements NetworkThread, AutoCloseable {
         return onHost() ? System.nanoTime() : 0;
     }
 
-    /**
-     * Runs the denoiser and counts its time.
-     *
-     * @param viewsInIt how many of its rows' views are looked at
-     */
-    public void runDenoiser(Binding binding, int viewsInIt) {
+    /** Begins a call of the denoiser, whose time is counted until {@link #endNetworks}. */
+    public void beginNetworks() {
         calls.networkBegins();
-        try {
-            run(binding);
-            views += viewsInIt;
-        } finally {
-            calls.networkEnds();
-        }
+    }
+
+    /** Ends a call of the denoiser. */
+    public void endNetworks() {
+        calls.networkEnds();
+    }
+
+    /** Counts views that went through the denoiser and are looked at. */
+    public void countViews(int viewsInIt) {
+        views += viewsInIt;
     }
 
     @Override
