@@ -5,6 +5,7 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 
 import io.github.asg4j.Content;
+import io.github.asg4j.Control;
 import io.github.asg4j.GenerationRequest;
 import io.github.asg4j.RequestJson;
 import io.github.asg4j.RequestOption;
@@ -33,6 +34,9 @@ final class RequestReader {
 
     /** Options whose values are pictures, which come along. */
     private static final List<String> PICTURES = List.of("image", "inpaint");
+
+    /** Key of controls, whose pictures come along too. */
+    private static final String CONTROLS = "controls";
 
     private static final Set<String> KEYS =
             RequestOptions.ALL.stream().map(RequestOption::key).collect(Collectors.toSet());
@@ -88,6 +92,14 @@ final class RequestReader {
             byte[] content = picture(key, given.remove(key));
             if (content != null) {
                 put(given, key, content);
+            }
+        }
+        for (JsonNode control : given.path(CONTROLS)) {
+            if (control instanceof ObjectNode object && object.has("picture")) {
+                byte[] content = picture("picture", object.remove("picture"));
+                if (content != null) {
+                    put(object, "picture", content);
+                }
             }
         }
         GenerationRequest first = RequestJson.read(given.toString());
@@ -168,14 +180,33 @@ final class RequestReader {
     /** A request as it came, so that it can be sent again; its pictures are only named. */
     static ObjectNode json(GenerationRequest request) {
         GenerationRequest bare =
-                request.toBuilder().image(null).inpaint(request.inpaint().withMask(null)).build();
+                request.toBuilder()
+                        .image(null)
+                        .inpaint(request.inpaint().withMask(null))
+                        .controls(request.controls().stream().map(RequestReader::named).toList())
+                        .build();
         ObjectNode json =
                 Json.read(
                         RequestJson.write(bare)
                                 .getBytes(java.nio.charset.StandardCharsets.US_ASCII));
+        for (int i = 0; i < request.controls().size(); i++) {
+            ObjectNode control = (ObjectNode) json.path(CONTROLS).path(i);
+            name(control, "picture", request.controls().get(i).picture());
+        }
         name(json, "image", request.image());
         name(json, "inpaint", request.inpaint().mask());
         return json;
+    }
+
+    /** A control whose picture is left out. */
+    private static Control named(Control control) {
+        return new Control(
+                control.network(),
+                Content.bytes(new byte[0]),
+                control.weight(),
+                control.start(),
+                control.end(),
+                control.preprocess());
     }
 
     private static void name(ObjectNode json, String key, @Nullable Content picture) {

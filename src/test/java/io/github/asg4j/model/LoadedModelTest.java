@@ -240,6 +240,7 @@ class LoadedModelTest {
                                 sizes,
                                 memory.floats(rows * 32L, "token weights")),
                         dilation,
+                        List.of(),
                         out,
                         maps)) {
             binding.run();

@@ -2,6 +2,7 @@
 package io.github.asg4j.run.start;
 
 import io.github.asg4j.Control;
+import io.github.asg4j.InpaintOptions.Borders;
 import io.github.asg4j.device.Memory;
 import io.github.asg4j.image.Canny;
 import io.github.asg4j.image.StartPicture;
