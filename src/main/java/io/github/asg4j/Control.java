@@ -21,7 +21,12 @@ import java.util.Objects;
  * @param preprocess what becomes of the picture before the network sees it
  */
 public record Control(
-        String network, Content picture, double weight, double start, double end, Preprocess preprocess) {
+        String network,
+        Content picture,
+        double weight,
+        double start,
+        double end,
+        Preprocess preprocess) {
     /** Of {@code weight}. */
     public static final Range WEIGHT_RANGE = new Range(0, 2);
 
@@ -102,7 +107,8 @@ public record Control(
                 }
             } else if (low != 0 || high != 0) {
                 throw new BadRequestException(
-                        "low and high are thresholds of preprocess=canny: leave them out of preprocess="
+                        "low and high are thresholds of preprocess=canny: leave them out of"
+                            + " preprocess="
                                 + OptionNames.of(kind));
             }
         }
@@ -187,9 +193,11 @@ public record Control(
 
         Control of(String network, Content picture) {
             boolean canny = kind == Kind.CANNY;
-            double from = low != null ? low : canny ? Math.min(Preprocess.LOW, high(Preprocess.LOW)) : 0;
+            double from =
+                    low != null ? low : canny ? Math.min(Preprocess.LOW, high(Preprocess.LOW)) : 0;
             double to = high != null ? high : canny ? Math.max(Preprocess.HIGH, from) : 0;
-            return new Control(network, picture, weight, start, end, new Preprocess(kind, from, to));
+            return new Control(
+                    network, picture, weight, start, end, new Preprocess(kind, from, to));
         }
 
         private double high(double otherwise) {

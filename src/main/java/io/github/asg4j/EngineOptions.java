@@ -157,7 +157,7 @@ public record EngineOptions(
     public EngineOptions withControls(@Nullable Path folder) {
         return new EngineOptions(
                 model,
-                vae,
+                parts,
                 loras,
                 folders,
                 folder,

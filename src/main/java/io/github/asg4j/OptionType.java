@@ -310,7 +310,8 @@ public record OptionType<T>(
                     });
             return settings.of(network, PICTURE.fromJson().apply(map.get("picture")));
         }
-        throw wrong(json, "{\"network\": \"NAME\", \"picture\": {\"file\": \"NAME\"}, \"weight\": 1}");
+        throw wrong(
+                json, "{\"network\": \"NAME\", \"picture\": {\"file\": \"NAME\"}, \"weight\": 1}");
     }
 
     private static Map<String, Object> lora(Lora lora) {

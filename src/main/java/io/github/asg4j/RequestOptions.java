@@ -314,8 +314,8 @@ public final class RequestOptions {
                             Section.PICTURE,
                             OptionType.controls(),
                             "hold the picture to another one by a control network (ControlNet);"
-                                    + " SETTINGS as in weight=0.8,start=0,end=0.7,preprocess=canny; may be"
-                                    + " given several times",
+                                + " SETTINGS as in weight=0.8,start=0,end=0.7,preprocess=canny; may"
+                                + " be given several times",
                             "none; weight 1, all steps, the picture as it is",
                             methodsBut("scalecrafter"),
                             r -> given(r.controls()),

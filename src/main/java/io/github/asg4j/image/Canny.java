@@ -152,7 +152,9 @@ public final class Canny {
             int y = at / width;
             int x = at % width;
             for (int row = Math.max(0, y - 1); row <= Math.min(height - 1, y + 1); row++) {
-                for (int column = Math.max(0, x - 1); column <= Math.min(width - 1, x + 1); column++) {
+                for (int column = Math.max(0, x - 1);
+                        column <= Math.min(width - 1, x + 1);
+                        column++) {
                     int next = row * width + column;
                     if (marks[next] == WEAK) {
                         marks[next] = EDGE;

@@ -48,8 +48,7 @@ public final class ControlFiles {
         }
         byte[] json = maker.readAll(files, ControlManifest.FILE_NAME, MAX_MANIFEST_BYTES);
         ControlManifest manifest =
-                ControlManifest.parse(
-                        files.place(ControlManifest.FILE_NAME), maker.fix(), json);
+                ControlManifest.parse(files.place(ControlManifest.FILE_NAME), maker.fix(), json);
         RecordedFiles recorded = new RecordedFiles(files, maker, manifest.files());
         recorded.check(verified, verify);
         return new ControlFiles(name, recorded, manifest, recorded.sha256(json));

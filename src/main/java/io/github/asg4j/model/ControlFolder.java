@@ -53,8 +53,7 @@ public final class ControlFolder {
         }
         Path own = model == null ? null : model.resolve(IN_BUNDLE);
         return new ControlFolder(
-                given != null ? given : own != null && Files.isDirectory(own) ? own : null,
-                verify);
+                given != null ? given : own != null && Files.isDirectory(own) ? own : null, verify);
     }
 
     /** Names of all networks, sorted. */

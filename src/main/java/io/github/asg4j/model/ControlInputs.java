@@ -26,8 +26,7 @@ final class ControlInputs {
      * @param residuals as control networks give them
      * @throws BadRequestException the skip connections are not found, or are others than the residuals'
      */
-    static void apply(
-            OnnxGraph graph, String file, List<ControlManifest.Residual> residuals) {
+    static void apply(OnnxGraph graph, String file, List<ControlManifest.Residual> residuals) {
         List<OnnxGraph.Node> joins =
                 graph.nodes().stream()
                         .filter(

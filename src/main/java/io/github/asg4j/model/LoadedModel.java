@@ -240,8 +240,7 @@ public final class LoadedModel implements AutoCloseable {
      *
      * @param shown where the graph lies, for messages
      */
-    private static OrtSession session(
-            Function<Memory, ModelFile> file, String shown, Place place) {
+    private static OrtSession session(Function<Memory, ModelFile> file, String shown, Place place) {
         // ONNX Runtime copies a graph in memory: the bytes are freed at once.
         try (Memory memory = new Memory("loading a network of " + shown)) {
             ModelFile graph = file.apply(memory);
@@ -250,10 +249,7 @@ public final class LoadedModel implements AutoCloseable {
                         OrtSession.open(stored.path(), stored.externalBytes(), place);
                 case ModelFile.Loaded loaded ->
                         OrtSession.open(
-                                loaded.bytes(),
-                                loaded.externalData(),
-                                shown + graph.name(),
-                                place);
+                                loaded.bytes(), loaded.externalData(), shown + graph.name(), place);
                 case ModelFile.Assembled assembled ->
                         OrtSession.open(
                                 assembled.bytes(),
@@ -332,14 +328,12 @@ public final class LoadedModel implements AutoCloseable {
      */
     public synchronized ControlNetwork controlNetwork(ControlFiles files, int worker) {
         requireOpen();
-        PlacedControl placed =
-                new PlacedControl(files.sha256(), placements.get(worker).loop());
+        PlacedControl placed = new PlacedControl(files.sha256(), placements.get(worker).loop());
         ControlNetwork known = controls.get(placed);
         if (known == null) {
             known =
                     new ControlNetwork(
-                            session(files::graph, files.place(), placed.place()),
-                            files.manifest());
+                            session(files::graph, files.place(), placed.place()), files.manifest());
             controls.put(placed, known);
         }
         return known;

@@ -147,9 +147,7 @@ public record MemoryEstimate(
                 cells = Math.max(cells, canvas.patchPlane() / (double) canvas.channels());
             }
             double denoising = rows * rowBytes(denoiser, cells, gpu);
-            workspace =
-                    Math.max(
-                            workspace, denoising + ControlWork.workspace(controls, denoising));
+            workspace = Math.max(workspace, denoising + ControlWork.workspace(controls, denoising));
         }
         if (inpaints) {
             guides += KEEPING_CANVASES * canvas.plane() * 4;

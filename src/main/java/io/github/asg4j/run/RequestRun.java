@@ -130,8 +130,7 @@ final class RequestRun implements AutoCloseable {
         model.use(planned.loras());
         model.textEncoder(request.prompts().clipSkip(), prompts.hasInversions());
         for (PlannedControl control : planned.controls()) {
-            lanes.forEach(
-                    lane -> model.controlNetwork(control.network(), devices.indexOf(lane)));
+            lanes.forEach(lane -> model.controlNetwork(control.network(), devices.indexOf(lane)));
         }
         if (!planned.controls().isEmpty()) {
             lanes.forEach(lane -> model.controlledDenoiser(devices.indexOf(lane), residuals()));

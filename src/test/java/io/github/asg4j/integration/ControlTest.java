@@ -57,7 +57,6 @@ import javax.imageio.ImageIO;
 class ControlTest {
     private static final Path FAMILIES = Tiny.resource("families");
 
-
     @TempDir Path temp;
 
     // ------------------------------------------------------------------ against diffusers
@@ -101,8 +100,7 @@ class ControlTest {
                                     .build())
                     .join();
             float[] expected = floats(golden.resolve("latents.npy"));
-            float[] actual =
-                    floats(temp.resolve("denoise-%03d-latents.npy".formatted(steps - 1)));
+            float[] actual = floats(temp.resolve("denoise-%03d-latents.npy".formatted(steps - 1)));
             double largest = 0;
             double worst = 0;
             for (int i = 0; i < expected.length; i++) {
@@ -115,9 +113,7 @@ class ControlTest {
 
     private static float[] floats(Path npy) {
         try (Arena arena = Arena.ofConfined()) {
-            return Npy.read(npy, Npy.Type.FLOAT32, arena)
-                    .data()
-                    .toArray(ValueLayout.JAVA_FLOAT);
+            return Npy.read(npy, Npy.Type.FLOAT32, arena).data().toArray(ValueLayout.JAVA_FLOAT);
         }
     }
 
@@ -213,8 +209,7 @@ class ControlTest {
         for (int y = border; y < cells - border; y++) {
             for (int x = border; x < cells - border; x++) {
                 double right = latents[y * cells + x] / scale * (pixels - 1) / 8 - 3.5 / 8;
-                double down =
-                        latents[(cells + y) * cells + x] / scale * (pixels - 1) / 8 - 3.5 / 8;
+                double down = latents[(cells + y) * cells + x] / scale * (pixels - 1) / 8 - 3.5 / 8;
                 worst = Math.max(worst, Math.max(Math.abs(right - x), Math.abs(down - y)));
             }
         }
@@ -245,7 +240,8 @@ class ControlTest {
     @ParameterizedTest
     @ValueSource(strings = {"asg", "cutdiffusion"})
     void patchesAreShownThePictureFromTheirFirstCellOn(String method) {
-        GuideOptions apart = GuideOptions.DEFAULT.withInteractionSteps(0).withStage1Share(1.0).withWeight(0);
+        GuideOptions apart =
+                GuideOptions.DEFAULT.withInteractionSteps(0).withStage1Share(1.0).withWeight(0);
         GenerationRequest.Builder request =
                 request(method, 256)
                         .options(
@@ -281,12 +277,7 @@ class ControlTest {
 
     private static GenerationRequest.Builder drawing(String method) {
         // From nothing: this denoiser takes no noise away, which would hide what a control does.
-        return Tiny.request()
-                .method(method)
-                .size(128, 128)
-                .steps(4)
-                .seed(3)
-                .latents(nothing(16));
+        return Tiny.request().method(method).size(128, 128).steps(4).seed(3).latents(nothing(16));
     }
 
     private static String sha256(Engine engine, GenerationRequest.Builder request) {
@@ -294,11 +285,11 @@ class ControlTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"asg", "direct", "multidiffusion", "cutdiffusion", "demofusion", "relay"})
+    @ValueSource(
+            strings = {"asg", "direct", "multidiffusion", "cutdiffusion", "demofusion", "relay"})
     void everyMethodFollowsAPictureWithTheSameBytesForAnyNumberOfWorkers(String method) {
         Control half = new Control("where", ramp(128), 0.02, 0, 0.5, Control.Preprocess.NONE);
-        Control edges =
-                new Control("where", box(), 0.05, 0.25, 1, Control.Preprocess.CANNY);
+        Control edges = new Control("where", box(), 0.05, 0.25, 1, Control.Preprocess.CANNY);
         String one;
         try (Engine engine = open(1)) {
             String plain = sha256(engine, drawing(method));
@@ -307,7 +298,8 @@ class ControlTest {
             assertNotEquals(one, sha256(engine, drawing(method).controls(List.of(half))));
             Control silent = new Control("where", ramp(128), 0, 0, 1, Control.Preprocess.NONE);
             assertEquals(plain, sha256(engine, drawing(method).controls(List.of(silent))));
-            assertEquals(plain, sha256(engine, drawing(method)), "a control is gone with its request");
+            assertEquals(
+                    plain, sha256(engine, drawing(method)), "a control is gone with its request");
         }
         try (Engine engine = open(3)) {
             assertEquals(one, sha256(engine, drawing(method).controls(List.of(half, edges))));
@@ -319,11 +311,7 @@ class ControlTest {
         Control early = new Control("where", ramp(128), 1, 0, 0.5, Control.Preprocess.NONE);
         try (Engine engine = open(1)) {
             Path dump = temp;
-            engine.submit(
-                            drawing("direct")
-                                    .controls(List.of(early))
-                                    .dumpDirectory(dump)
-                                    .build())
+            engine.submit(drawing("direct").controls(List.of(early)).dumpDirectory(dump).build())
                     .join();
             float[] second = floats(dump.resolve("denoise-001-latents.npy"));
             float[] last = floats(dump.resolve("denoise-003-latents.npy"));
@@ -350,8 +338,7 @@ class ControlTest {
             assertEquals(plan.unetRows(), plan.controls().get(1).rows());
             assertEquals(plain.unetRows(), plan.unetRows());
             // two pictures of 128 x 128 pixels for the windows
-            assertEquals(
-                    plain.memory().latents() + 2 * 3 * 4 * 128 * 128, plan.memory().latents());
+            assertEquals(plain.memory().latents() + 2 * 3 * 4 * 128 * 128, plan.memory().latents());
             assertTrue(plan.memory().weights() > plain.memory().weights());
             assertTrue(plan.memory().workers() > plain.memory().workers());
             assertEquals(
@@ -374,7 +361,8 @@ class ControlTest {
             String picture = (String) applied.get("picture_sha256");
             assertEquals(64, network.length());
             assertEquals(((Content.OfBytes) ramp).sha256(), picture);
-            String text = PngParameters.settings(PngParameters.text(image.report())).get("ControlNet 0");
+            String text =
+                    PngParameters.settings(PngParameters.text(image.report())).get("ControlNet 0");
             assertEquals(
                     "Module: canny, Model: where ["
                             + network.substring(0, 10)
@@ -383,7 +371,8 @@ class ControlTest {
                             + picture.substring(0, 10),
                     text);
             assertEquals(
-                    List.of(network), engine.describe().controls().stream().map(c -> c.sha256()).toList());
+                    List.of(network),
+                    engine.describe().controls().stream().map(c -> c.sha256()).toList());
         }
     }
 
@@ -395,15 +384,16 @@ class ControlTest {
             value = {
                 "canny:edges.png | canny | edges.png | ''",
                 "canny:a:b.png | canny | a:b.png | ''",
-                "canny:edges.png:weight=0.8,start=0,end=0.7 | canny | edges.png | weight=0.8,end=0.7",
+                "canny:edges.png:weight=0.8,start=0,end=0.7 | canny | edges.png |"
+                    + " weight=0.8,end=0.7",
                 "c:x.png:preprocess=canny | c | x.png | preprocess=canny",
-                "c:x.png:preprocess=canny,low=50,high=80 | c | x.png | preprocess=canny,low=50,high=80",
+                "c:x.png:preprocess=canny,low=50,high=80 | c | x.png |"
+                    + " preprocess=canny,low=50,high=80",
                 "c:x.png:preprocess=tile | c | x.png | preprocess=tile"
             })
     void isReadAsItIsWritten(String text, String network, String file, String settings) {
         GenerationRequest request =
-                RequestJson.read(
-                        "{\"prompt\": \"x\", \"controls\": [" + json(text) + "]}");
+                RequestJson.read("{\"prompt\": \"x\", \"controls\": [" + json(text) + "]}");
         Control control = request.controls().getFirst();
         assertEquals(network, control.network());
         assertEquals(Content.file(Path.of(file)), control.picture());
@@ -443,7 +433,11 @@ class ControlTest {
         BadRequestException e =
                 assertThrows(
                         BadRequestException.class,
-                        () -> RequestJson.read("{\"prompt\": \"x\", \"controls\": [" + json("c:x.png:" + settings) + "]}"));
+                        () ->
+                                RequestJson.read(
+                                        "{\"prompt\": \"x\", \"controls\": ["
+                                                + json("c:x.png:" + settings)
+                                                + "]}"));
         assertTrue(String.valueOf(e.getMessage()).contains(message), e.getMessage());
     }
 
@@ -456,8 +450,10 @@ class ControlTest {
     @Test
     void refusesWhatItCannotDrawWith() {
         try (Engine engine = open(1)) {
-            String unknown = refusal(engine, drawing("asg").controls(List.of(Control.of("pose", ramp(8)))));
-            assertTrue(unknown.contains("\"pose\"") && unknown.contains("which holds where"), unknown);
+            String unknown =
+                    refusal(engine, drawing("asg").controls(List.of(Control.of("pose", ramp(8)))));
+            assertTrue(
+                    unknown.contains("\"pose\"") && unknown.contains("which holds where"), unknown);
             String none =
                     refusal(
                             engine,
@@ -482,18 +478,23 @@ class ControlTest {
                                                 + " \"controls\": ["
                                                 + json("c:x.png")
                                                 + "]}"));
-        assertTrue(String.valueOf(method.getMessage()).contains("not of scalecrafter"), method.getMessage());
+        assertTrue(
+                String.valueOf(method.getMessage()).contains("not of scalecrafter"),
+                method.getMessage());
     }
 
     @Test
     void refusesANetworkOfAnotherFamily() {
         EngineOptions options =
-                Tiny.options(1)
-                        .withControls(FAMILIES.resolve("controlnets").resolve("sd15"));
+                Tiny.options(1).withControls(FAMILIES.resolve("controlnets").resolve("sd15"));
         try (Engine engine = Engine.open(options)) {
             String message =
-                    refusal(engine, drawing("direct").controls(List.of(Control.of("edges", ramp(8)))));
-            assertTrue(message.contains("takes text of 32 channels") && message.contains("has 8"), message);
+                    refusal(
+                            engine,
+                            drawing("direct").controls(List.of(Control.of("edges", ramp(8)))));
+            assertTrue(
+                    message.contains("takes text of 32 channels") && message.contains("has 8"),
+                    message);
         }
         try (Engine engine = Engine.open(Tiny.options(1))) {
             String message = refusal(engine, drawing("direct").controls(List.of(where(ramp(8)))));
@@ -512,11 +513,9 @@ class ControlTest {
         EngineOptions options =
                 Tiny.options(1).withControls(Tiny.resource("controls").resolve("networks"));
         try (Engine engine = Engine.open(options)) {
-            GenerationRequest request =
-                    drawing("direct").controls(List.of(where(ramp(8)))).build();
+            GenerationRequest request = drawing("direct").controls(List.of(where(ramp(8)))).build();
             BadRequestException e =
-                    assertThrows(
-                            BadRequestException.class, () -> engine.submit(request).join());
+                    assertThrows(BadRequestException.class, () -> engine.submit(request).join());
             assertTrue(String.valueOf(e).contains("skip connections"), String.valueOf(e));
         }
     }
@@ -544,5 +543,4 @@ class ControlTest {
             assertFalse(engine.describe().controls().getFirst().problem().isEmpty());
         }
     }
-
 }

@@ -129,8 +129,10 @@ class LoadedModelTest {
                             memory.floats((long) rows * h * w, "map"));
             Map<InputRole, MemorySegment> inputs =
                     inputs(sample, timestep, hidden, pooled, timeIds, weights);
-            try (Binding withMaps = denoiser.bind(rows, h, w, inputs, null, List.of(), first, maps);
-                    Binding without = denoiser.bind(rows, h, w, inputs, null, List.of(), second, List.of())) {
+            try (Binding withMaps =
+                            denoiser.bind(rows, h, w, inputs, null, List.of(), first, maps);
+                    Binding without =
+                            denoiser.bind(rows, h, w, inputs, null, List.of(), second, List.of())) {
                 withMaps.run();
                 without.run();
             }
@@ -144,7 +146,16 @@ class LoadedModelTest {
             }
             assertThrows(
                     IllegalArgumentException.class,
-                    () -> denoiser.bind(rows, h, w, inputs, null, List.of(), first, maps.subList(0, 1)));
+                    () ->
+                            denoiser.bind(
+                                    rows,
+                                    h,
+                                    w,
+                                    inputs,
+                                    null,
+                                    List.of(),
+                                    first,
+                                    maps.subList(0, 1)));
             inputs.remove(InputRole.POOLED);
             assertThrows(
                     BadBundleException.class,
@@ -171,6 +182,7 @@ class LoadedModelTest {
                                         memory.floats(6, "time ids"),
                                         memory.floats(LENGTH, "weights")),
                                 null,
+                                List.of(),
                                 noise,
                                 List.of());
         model.close();

@@ -32,8 +32,7 @@ final class ControlPhases {
      * @param w latent columns
      * @param exchanged whether pixels are exchanged in a step of the stage
      */
-    ControlPhases(
-            StageContext context, int down, int right, int h, int w, IntPredicate exchanged) {
+    ControlPhases(StageContext context, int down, int right, int h, int w, IntPredicate exchanged) {
         this.exchanged = exchanged;
         int factor = context.canvas().y().factor();
         height = h * factor;

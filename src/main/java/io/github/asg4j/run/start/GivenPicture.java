@@ -69,8 +69,7 @@ public final class GivenPicture {
             float shift) {
         requireAspect(context, file, given, context.request().inpaint().borders());
         Canvas canvas = context.canvas();
-        Frame frame =
-                new Frame(extent.pixels(canvas.y()), extent.pixels(canvas.x()), 0, 0);
+        Frame frame = new Frame(extent.pixels(canvas.y()), extent.pixels(canvas.x()), 0, 0);
         MemorySegment planes = given.planes(memory, scale, shift);
         Borders borders = context.request().inpaint().borders();
         return framed(context, planes, given.height(), given.width(), frame, borders, memory);
@@ -162,7 +161,8 @@ public final class GivenPicture {
         }
     }
 
-    private static Lie lie(ImageFit fit, Room room, int pixels, Room other, int otherPixels, double shift) {
+    private static Lie lie(
+            ImageFit fit, Room room, int pixels, Room other, int otherPixels, double shift) {
         double own = (double) pixels / room.pixels();
         double across = (double) otherPixels / other.pixels();
         double ratio =
