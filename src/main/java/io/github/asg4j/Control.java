@@ -108,7 +108,7 @@ public record Control(
             } else if (low != 0 || high != 0) {
                 throw new BadRequestException(
                         "low and high are thresholds of preprocess=canny: leave them out of"
-                            + " preprocess="
+                                + " preprocess="
                                 + OptionNames.of(kind));
             }
         }

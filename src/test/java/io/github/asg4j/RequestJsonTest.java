@@ -57,6 +57,12 @@ class RequestJsonTest {
                     Map.entry("jitter", List.of("0", "3")),
                     Map.entry("window-weight", List.of("feather", "uniform")),
                     Map.entry("window-conditioning", List.of("crop", "whole")),
+                    Map.entry(
+                            "control",
+                            List.of(
+                                    "edges:a.png",
+                                    "depth:b.png:weight=0.8,start=0.1,end=0.7",
+                                    "edges:c.png:preprocess=canny,low=50,high=150")),
                     Map.entry("preset", List.of("frecas", "hires-fix")),
                     Map.entry(
                             "stages",

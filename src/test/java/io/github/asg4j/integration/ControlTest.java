@@ -385,10 +385,10 @@ class ControlTest {
                 "canny:edges.png | canny | edges.png | ''",
                 "canny:a:b.png | canny | a:b.png | ''",
                 "canny:edges.png:weight=0.8,start=0,end=0.7 | canny | edges.png |"
-                    + " weight=0.8,end=0.7",
+                        + " weight=0.8,end=0.7",
                 "c:x.png:preprocess=canny | c | x.png | preprocess=canny",
                 "c:x.png:preprocess=canny,low=50,high=80 | c | x.png |"
-                    + " preprocess=canny,low=50,high=80",
+                        + " preprocess=canny,low=50,high=80",
                 "c:x.png:preprocess=tile | c | x.png | preprocess=tile"
             })
     void isReadAsItIsWritten(String text, String network, String file, String settings) {
