@@ -15,8 +15,7 @@ public final class Canny {
     /** tan(22.5 degrees) and its bits behind the point, as OpenCV has it. */
     private static final int TANGENT_BITS = 15;
 
-    private static final int TANGENT =
-            (int) (0.4142135623730950488016887242097 * (1 << TANGENT_BITS) + 0.5);
+    private static final int TANGENT = (int) (0.41421356237309503 * (1 << TANGENT_BITS) + 0.5);
 
     private static final byte NONE = 0;
     private static final byte WEAK = 1;

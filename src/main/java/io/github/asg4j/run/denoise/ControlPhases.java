@@ -49,7 +49,8 @@ final class ControlPhases {
             MemorySegment all =
                     workers.memory().floats((views + 1) * floats(), "pictures of a control");
             for (int view = 0; view < views; view++) {
-                double below = (view / right - (down - 1) / 2.0) * rows;
+                int line = view / right;
+                double below = (line - (down - 1) / 2.0) * rows;
                 double beside = (view % right - (right - 1) / 2.0) * columns;
                 picture(all, view).copyFrom(frames.frame(height, width, below, beside));
             }

@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.asg4j.BadBundleException;
+import io.github.asg4j.ModelParts;
 
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -74,7 +75,7 @@ class DiffusersFolderTest {
     void hasTheWeightsOfTheSingleFile(String form) throws IOException {
         Path folder = folder("StableDiffusionPipeline");
         Path file = RESOURCES.resolve("sd15.safetensors");
-        try (Checkpoint single = Checkpoint.openAs(file, SMALL, null)) {
+        try (Checkpoint single = Checkpoint.openAs(file, SMALL, ModelParts.NONE)) {
             for (Map.Entry<String, String> graph : GRAPHS.entrySet()) {
                 Path place = folder.resolve(graph.getValue());
                 boolean text = graph.getValue().startsWith("text");
@@ -106,7 +107,8 @@ class DiffusersFolderTest {
                     write(weights, place.resolve(base + variant + ".safetensors"));
                 }
             }
-            try (Checkpoint opened = Checkpoint.openFolderAs(folder, null, unet -> SMALL)) {
+            try (Checkpoint opened =
+                    Checkpoint.openFolderAs(folder, ModelParts.NONE, unet -> SMALL)) {
                 for (String graph : GRAPHS.keySet()) {
                     Recipe recipe = recipe(graph);
                     for (Recipe.Value value : recipe.values()) {
@@ -133,7 +135,8 @@ class DiffusersFolderTest {
 
     private static String refusal(Path folder) {
         return assertThrows(
-                        BadBundleException.class, () -> Checkpoint.open(folder, null, file -> ""))
+                        BadBundleException.class,
+                        () -> Checkpoint.open(folder, ModelParts.NONE, file -> ""))
                 .getMessage();
     }
 
