@@ -36,7 +36,7 @@ FILE = "control.onnx"
 
 #: what networks of the published families have in common with the UNet that they were made for; for single files, which hold no configuration
 _SD = dict(block_out_channels=(320, 640, 1280, 1280), down_block_types=("CrossAttnDownBlock2D",) * 3 + ("DownBlock2D",))
-PUBLISHED = {
+PUBLISHED: dict[int, dict[str, Any]] = {
     768: _SD | dict(cross_attention_dim=768, attention_head_dim=8),
     1024: _SD | dict(cross_attention_dim=1024, attention_head_dim=(5, 10, 20, 20), use_linear_projection=True),
     2048: dict(

@@ -18,12 +18,12 @@ import numpy as np
 import onnx
 import torch
 from diffusers import ControlNetModel, DDIMScheduler, StableDiffusionControlNetPipeline, StableDiffusionXLControlNetPipeline
+from family_goldens import PROMPT, RESOURCES
 from PIL import Image
 
 import families
 from asg4j_export import controlnet, templates
 from asg4j_export.tracing import fingerprint
-from family_goldens import PROMPT, RESOURCES
 
 STEPS = 6
 GUIDANCE = 5.0

@@ -82,6 +82,7 @@ public class DilatedUnetBenchmark {
                                 InputRole.PLACE, filled(ROWS * 6, 256),
                                 InputRole.TOKEN_WEIGHTS, filled(ROWS * TOKENS, 0)),
                         dilation.equals("plain") ? null : factors(denoiser.dilationGroups()),
+                        List.of(),
                         memory.floats(ROWS * 4 * SIDE * SIDE, "noise"),
                         List.of());
     }

@@ -123,6 +123,7 @@ public class PatchStepBenchmark {
                                 InputRole.PLACE, filled(ROWS * 6, 256),
                                 InputRole.TOKEN_WEIGHTS, filled(ROWS * TOKENS, 1f / TOKENS)),
                         null,
+                        List.of(),
                         noise,
                         maps);
     }
