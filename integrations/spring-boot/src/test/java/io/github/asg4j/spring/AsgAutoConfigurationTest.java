@@ -190,11 +190,11 @@ class AsgAutoConfigurationTest {
                         context -> {
                             Throwable failure = context.getStartupFailure();
                             assertNotNull(failure, message);
-                            while (failure.getCause() instanceof Exception cause) {
-                                failure = cause;
+                            StringBuilder said = new StringBuilder();
+                            for (Throwable each = failure; each != null; each = each.getCause()) {
+                                said.append(each.getMessage()).append('\n');
                             }
-                            String said = String.valueOf(failure.getMessage());
-                            assertTrue(said.contains(message), said);
+                            assertTrue(said.toString().contains(message), said.toString());
                         });
     }
 }
