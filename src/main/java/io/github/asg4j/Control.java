@@ -6,6 +6,7 @@ import org.jspecify.annotations.Nullable;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
+import java.util.Map;
 import java.util.Objects;
 
 /**
@@ -225,6 +226,18 @@ public record Control(
             parts.add("high=" + shown(preprocess.high()));
         }
         return String.join(",", parts);
+    }
+
+    /** All settings, as JSON has them behind network and picture. */
+    void putSettings(Map<String, Object> json) {
+        json.put("weight", weight);
+        json.put("start", start);
+        json.put("end", end);
+        json.put("preprocess", OptionNames.of(preprocess.kind()));
+        if (preprocess.kind() == Kind.CANNY) {
+            json.put("low", preprocess.low());
+            json.put("high", preprocess.high());
+        }
     }
 
     private static String shown(double number) {

@@ -79,214 +79,131 @@ public record EngineOptions(
     }
 
     public EngineOptions withModel(@Nullable Path folder) {
-        return new EngineOptions(
-                folder,
-                parts,
-                loras,
-                folders,
-                controls,
-                devices,
-                threadsPerWorker,
-                kernels,
-                precision,
-                maxMemoryBytes,
-                queueCapacity,
-                whenFull,
-                verify);
+        Copy copy = new Copy(this);
+        copy.model = folder;
+        return copy.build();
     }
 
     public EngineOptions withVae(@Nullable Path file) {
-        return withParts(new ModelParts(file, parts.textEncoders()));
+        Copy copy = new Copy(this);
+        copy.parts = new ModelParts(file, parts.textEncoders());
+        return copy.build();
     }
 
     public EngineOptions withTextEncoders(List<Path> files) {
-        return withParts(new ModelParts(parts.vae(), files));
-    }
-
-    private EngineOptions withParts(ModelParts files) {
-        return new EngineOptions(
-                model,
-                files,
-                loras,
-                folders,
-                controls,
-                devices,
-                threadsPerWorker,
-                kernels,
-                precision,
-                maxMemoryBytes,
-                queueCapacity,
-                whenFull,
-                verify);
+        Copy copy = new Copy(this);
+        copy.parts = new ModelParts(parts.vae(), files);
+        return copy.build();
     }
 
     public EngineOptions withLoras(List<Lora> files) {
-        return new EngineOptions(
-                model,
-                parts,
-                files,
-                folders,
-                controls,
-                devices,
-                threadsPerWorker,
-                kernels,
-                precision,
-                maxMemoryBytes,
-                queueCapacity,
-                whenFull,
-                verify);
+        Copy copy = new Copy(this);
+        copy.loras = files;
+        return copy.build();
     }
 
     public EngineOptions withFolders(PromptFolders named) {
-        return new EngineOptions(
-                model,
-                parts,
-                loras,
-                named,
-                controls,
-                devices,
-                threadsPerWorker,
-                kernels,
-                precision,
-                maxMemoryBytes,
-                queueCapacity,
-                whenFull,
-                verify);
+        Copy copy = new Copy(this);
+        copy.folders = named;
+        return copy.build();
     }
 
     public EngineOptions withControls(@Nullable Path folder) {
-        return new EngineOptions(
-                model,
-                parts,
-                loras,
-                folders,
-                folder,
-                devices,
-                threadsPerWorker,
-                kernels,
-                precision,
-                maxMemoryBytes,
-                queueCapacity,
-                whenFull,
-                verify);
+        Copy copy = new Copy(this);
+        copy.controls = folder;
+        return copy.build();
     }
 
     public EngineOptions withDevices(String names) {
-        return new EngineOptions(
-                model,
-                parts,
-                loras,
-                folders,
-                controls,
-                names,
-                threadsPerWorker,
-                kernels,
-                precision,
-                maxMemoryBytes,
-                queueCapacity,
-                whenFull,
-                verify);
+        Copy copy = new Copy(this);
+        copy.devices = names;
+        return copy.build();
     }
 
     public EngineOptions withThreadsPerWorker(int threads) {
-        return new EngineOptions(
-                model,
-                parts,
-                loras,
-                folders,
-                controls,
-                devices,
-                OptionalInt.of(threads),
-                kernels,
-                precision,
-                maxMemoryBytes,
-                queueCapacity,
-                whenFull,
-                verify);
+        Copy copy = new Copy(this);
+        copy.threadsPerWorker = OptionalInt.of(threads);
+        return copy.build();
     }
 
     public EngineOptions withKernels(String name) {
-        return new EngineOptions(
-                model,
-                parts,
-                loras,
-                folders,
-                controls,
-                devices,
-                threadsPerWorker,
-                name,
-                precision,
-                maxMemoryBytes,
-                queueCapacity,
-                whenFull,
-                verify);
+        Copy copy = new Copy(this);
+        copy.kernels = name;
+        return copy.build();
     }
 
     public EngineOptions withPrecision(String name) {
-        return new EngineOptions(
-                model,
-                parts,
-                loras,
-                folders,
-                controls,
-                devices,
-                threadsPerWorker,
-                kernels,
-                name,
-                maxMemoryBytes,
-                queueCapacity,
-                whenFull,
-                verify);
+        Copy copy = new Copy(this);
+        copy.precision = name;
+        return copy.build();
     }
 
     public EngineOptions withMaxMemoryBytes(long bytes) {
-        return new EngineOptions(
-                model,
-                parts,
-                loras,
-                folders,
-                controls,
-                devices,
-                threadsPerWorker,
-                kernels,
-                precision,
-                bytes,
-                queueCapacity,
-                whenFull,
-                verify);
+        Copy copy = new Copy(this);
+        copy.maxMemoryBytes = bytes;
+        return copy.build();
     }
 
     public EngineOptions withQueue(int capacity, WhenFull full) {
-        return new EngineOptions(
-                model,
-                parts,
-                loras,
-                folders,
-                controls,
-                devices,
-                threadsPerWorker,
-                kernels,
-                precision,
-                maxMemoryBytes,
-                capacity,
-                full,
-                verify);
+        Copy copy = new Copy(this);
+        copy.queueCapacity = capacity;
+        copy.whenFull = full;
+        return copy.build();
     }
 
     public EngineOptions withVerify(boolean always) {
-        return new EngineOptions(
-                model,
-                parts,
-                loras,
-                folders,
-                controls,
-                devices,
-                threadsPerWorker,
-                kernels,
-                precision,
-                maxMemoryBytes,
-                queueCapacity,
-                whenFull,
-                always);
+        Copy copy = new Copy(this);
+        copy.verify = always;
+        return copy.build();
+    }
+
+    /** The components, to change one of them. */
+    private static final class Copy {
+        private @Nullable Path model;
+        private ModelParts parts;
+        private List<Lora> loras;
+        private PromptFolders folders;
+        private @Nullable Path controls;
+        private String devices;
+        private OptionalInt threadsPerWorker;
+        private String kernels;
+        private String precision;
+        private long maxMemoryBytes;
+        private int queueCapacity;
+        private WhenFull whenFull;
+        private boolean verify;
+
+        Copy(EngineOptions from) {
+            model = from.model;
+            parts = from.parts;
+            loras = from.loras;
+            folders = from.folders;
+            controls = from.controls;
+            devices = from.devices;
+            threadsPerWorker = from.threadsPerWorker;
+            kernels = from.kernels;
+            precision = from.precision;
+            maxMemoryBytes = from.maxMemoryBytes;
+            queueCapacity = from.queueCapacity;
+            whenFull = from.whenFull;
+            verify = from.verify;
+        }
+
+        EngineOptions build() {
+            return new EngineOptions(
+                    model,
+                    parts,
+                    loras,
+                    folders,
+                    controls,
+                    devices,
+                    threadsPerWorker,
+                    kernels,
+                    precision,
+                    maxMemoryBytes,
+                    queueCapacity,
+                    whenFull,
+                    verify);
+        }
     }
 }

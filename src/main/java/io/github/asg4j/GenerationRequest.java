@@ -3,11 +3,11 @@ package io.github.asg4j;
 
 import org.jspecify.annotations.Nullable;
 
-import java.util.ArrayList;
 import java.util.List;
 import java.util.Objects;
 import java.util.OptionalDouble;
 import java.util.OptionalInt;
+import java.util.stream.Stream;
 
 /**
  * One picture to draw. Immutable; what is empty takes the default of the bundle. Ranges that need
@@ -390,10 +390,7 @@ public record GenerationRequest(
 
         /** Adds controls to those that were given. */
         Builder addControls(List<Control> pictures) {
-            List<Control> all = new ArrayList<>(controls);
-            all.addAll(pictures);
-            controls = all;
-            return this;
+            return controls(Stream.concat(controls.stream(), pictures.stream()).toList());
         }
 
         public Builder loras(List<Lora> files) {
@@ -403,10 +400,7 @@ public record GenerationRequest(
 
         /** Adds LoRA files to those that were given. */
         Builder addLoras(List<Lora> files) {
-            List<Lora> all = new ArrayList<>(loras);
-            all.addAll(files);
-            loras = all;
-            return this;
+            return loras(Stream.concat(loras.stream(), files.stream()).toList());
         }
 
         public Builder paperDefaults(boolean use) {

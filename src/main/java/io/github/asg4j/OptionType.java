@@ -284,14 +284,7 @@ public record OptionType<T>(
         Map<String, Object> map = new LinkedHashMap<>();
         map.put("network", control.network());
         map.put("picture", PICTURE.toJson().apply(control.picture()));
-        map.put("weight", control.weight());
-        map.put("start", control.start());
-        map.put("end", control.end());
-        map.put("preprocess", OptionNames.of(control.preprocess().kind()));
-        if (control.preprocess().kind() == Control.Kind.CANNY) {
-            map.put("low", control.preprocess().low());
-            map.put("high", control.preprocess().high());
-        }
+        control.putSettings(map);
         return map;
     }
 

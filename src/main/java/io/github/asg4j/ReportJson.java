@@ -353,15 +353,7 @@ public final class ReportJson {
         map.put("network_sha256", applied.networkSha256());
         map.put("picture", control.picture().toString());
         map.put("picture_sha256", applied.pictureSha256());
-        map.put("weight", control.weight());
-        map.put("start", control.start());
-        map.put("end", control.end());
-        Control.Preprocess preprocess = control.preprocess();
-        map.put("preprocess", OptionNames.of(preprocess.kind()));
-        if (preprocess.kind() == Control.Kind.CANNY) {
-            map.put("low", preprocess.low());
-            map.put("high", preprocess.high());
-        }
+        control.putSettings(map);
         return map;
     }
 

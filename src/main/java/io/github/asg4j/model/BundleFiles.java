@@ -35,6 +35,7 @@ import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Set;
 import java.util.concurrent.TimeUnit;
 
@@ -182,7 +183,11 @@ sealed interface BundleFiles {
         }
 
         private @Nullable URL find(String name) {
-            return loader.getResource(prefix(name) + name);
+            return prefixes.stream()
+                    .map(prefix -> loader.getResource(prefix + name))
+                    .filter(Objects::nonNull)
+                    .findFirst()
+                    .orElse(null);
         }
 
         @Override
