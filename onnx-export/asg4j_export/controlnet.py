@@ -8,9 +8,6 @@
 from __future__ import annotations
 
 import argparse
-import json
-import shutil
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,9 +22,10 @@ from . import __version__
 from .attention import FusedAttention, narrow, widen
 from .checkpoint import read_json
 from .errors import ExportError
+from .export import whole_folder, write_manifest
 from .families import MADE_FOR, complete
 from .fusion import fuse_unet
-from .tracing import Graph, fingerprint, write
+from .tracing import Graph, write
 from .weights import PRECISIONS, Weights, header
 
 FORMAT_VERSION = 1
@@ -211,8 +209,7 @@ def export(network: ControlNetModel, out: Path, licence: str, precision: str = "
     out.parent.mkdir(parents=True, exist_ok=True)
     config = network.config
     pooled, factor = pooled_width(network), condition_factor(network)
-    folder = Path(tempfile.mkdtemp(prefix=out.name + ".", dir=out.parent))
-    try:
+    with whole_folder(out) as folder:
         module = ControlNetwork(network)
         write(graph(module, config.in_channels, config.cross_attention_dim, precision), folder)
         manifest = {
@@ -227,16 +224,8 @@ def export(network: ControlNetModel, out: Path, licence: str, precision: str = "
             "pooled_width": pooled,
             "width": config.block_out_channels[0],
             "residuals": [{"output": name, "channels": channels, "scale": scale} for name, channels, scale in module.residuals],
-            "files": {path.name: fingerprint(path) for path in sorted(folder.iterdir())},
         }
-        (folder / MANIFEST).write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        folder.chmod(0o755)
-        if out.exists():
-            shutil.rmtree(out)
-        folder.rename(out)
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
+        write_manifest(manifest, folder, MANIFEST)
     return manifest
 
 

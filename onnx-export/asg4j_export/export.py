@@ -45,14 +45,20 @@ def export(checkpoint: Checkpoint | Path, out: Path, name: str | None = None, li
     out.parent.mkdir(parents=True, exist_ok=True)
     _require_disk(checkpoint, out.parent)
     torch.manual_seed(0)
+    with whole_folder(out) as folder, _plain_errors(folder):
+        manifest = build(checkpoint, folder, vae_precision)
+        manifest["name"] = name or checkpoint.folder.name
+        manifest["licence"] = licence or checkpoint.index.get("licence", "see the checkpoint")
+        write_manifest(manifest, folder, "manifest.json")
+    return manifest
+
+
+@contextmanager
+def whole_folder(out: Path) -> Iterator[Path]:
+    """A folder to write into, which takes the place of ``out`` at the end, or is gone without a trace."""
     folder = Path(tempfile.mkdtemp(prefix=out.name + ".", dir=out.parent))
     try:
-        with _plain_errors(folder):
-            manifest = build(checkpoint, folder, vae_precision)
-            manifest["name"] = name or checkpoint.folder.name
-            manifest["licence"] = licence or checkpoint.index.get("licence", "see the checkpoint")
-            manifest["files"] = {path.name: fingerprint(path) for path in sorted(folder.iterdir())}
-            (folder / "manifest.json").write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        yield folder
         folder.chmod(0o755)
         if out.exists():
             shutil.rmtree(out)
@@ -60,7 +66,12 @@ def export(checkpoint: Checkpoint | Path, out: Path, name: str | None = None, li
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
-    return manifest
+
+
+def write_manifest(manifest: dict[str, Any], folder: Path, name: str) -> None:
+    """Adds sizes and hashes of the folder's files to a manifest, and writes it beside them."""
+    manifest["files"] = {path.name: fingerprint(path) for path in sorted(folder.iterdir())}
+    (folder / name).write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def require_place(out: Path) -> None:

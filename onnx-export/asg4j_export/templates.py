@@ -15,9 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import re
-import shutil
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -30,8 +28,8 @@ from onnx import TensorProto, helper
 
 from .checkpoint import Checkpoint, read_json
 from .errors import ExportError
-from .export import build
-from .tracing import Graph, fingerprint, trace
+from .export import build, whole_folder, write_manifest
+from .tracing import Graph, trace
 
 _TYPES = {TensorProto.FLOAT: "F32", TensorProto.FLOAT16: "F16"}
 
@@ -108,18 +106,11 @@ def make(configs: Path, out: Path, name: str) -> dict[str, Any]:
         raise ExportError(f"{out} exists: give a new folder")
     out.parent.mkdir(parents=True, exist_ok=True)
     checkpoint = _Weightless(configs, read_json(configs / "model_index.json"), "fp32")
-    folder = Path(tempfile.mkdtemp(prefix=out.name + ".", dir=out.parent))
-    try:
+    with whole_folder(out) as folder:
         manifest = build(checkpoint, folder, "fp32", lambda graph, place: _write(graph, place, checkpoint.loaded[-1]))
         manifest["name"] = name
         manifest["licence"] = "that of the checkpoint"
-        manifest["files"] = {path.name: fingerprint(path) for path in sorted(folder.iterdir())}
-        (folder / "manifest.json").write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        folder.chmod(0o755)
-        folder.rename(out)
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
+        write_manifest(manifest, folder, "manifest.json")
     return manifest
 
 

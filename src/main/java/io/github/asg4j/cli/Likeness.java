@@ -130,6 +130,7 @@ record Likeness(
                                     + (map.containsKey("weight") ? ":" + map.get("weight") : ""));
             case Map<?, ?> map when map.containsKey("sha256") ->
                     List.of("bytes with SHA-256 " + map.get("sha256"));
+            case Map<?, ?> map -> names(List.copyOf(map.values()));
             default -> List.of();
         };
     }

@@ -181,6 +181,26 @@ class LikeTest {
     }
 
     @Test
+    void picturesOfControlsHaveToBeGivenAgain() {
+        Path first = file("first.png");
+        String[] drawn = {
+            "generate",
+            "--prompt",
+            "a ball",
+            "--control",
+            "edges:/home/me/house.png:weight=0.8",
+            "--out",
+            first.toString()
+        };
+        assertEquals(0, engines.run(drawn).code());
+        FakeEngines.Result without = generate("--like", first.toString());
+        assertEquals(2, without.code());
+        assertTrue(without.err().contains("--control (house.png)"), without.err());
+        String given = "edges:x/house.png:weight=0.8";
+        assertEquals(0.8, again(first, "--control", given).controls().getFirst().weight());
+    }
+
+    @Test
     void theWebUisSettingsAreFollowedAndWhatCannotBeIsSaid() {
         Path duck =
                 foreign(

@@ -123,8 +123,7 @@ public final class AsgImageModel implements ImageModel {
             GenerationRequest first =
                     own.apply(settings.apply(GenerationRequest.builder(prompt).seed(seed))).build();
             for (int i = 0; i < n; i++) {
-                GenerationRequest request = first.toBuilder().seed(first.seed() + i).build();
-                GeneratedImage drawn = engine.get().draw(request);
+                GeneratedImage drawn = engine.get().draw(first.following(i));
                 images.add(
                         Image.builder()
                                 .base64Data(Base64.getEncoder().encodeToString(drawn.png()))

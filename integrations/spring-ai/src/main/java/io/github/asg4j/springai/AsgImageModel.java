@@ -70,8 +70,7 @@ public final class AsgImageModel implements ImageModel {
         GenerationRequest first = request(prompt, options);
         List<ImageGeneration> images = new ArrayList<>();
         for (int i = 0; i < count; i++) {
-            GeneratedImage drawn =
-                    engine.get().draw(first.toBuilder().seed(first.seed() + i).build());
+            GeneratedImage drawn = engine.get().draw(first.following(i));
             String base64 = Base64.getEncoder().encodeToString(drawn.png());
             images.add(
                     new ImageGeneration(
