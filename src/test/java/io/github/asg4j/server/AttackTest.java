@@ -361,15 +361,15 @@ class AttackTest {
             quoteCharacter = '`',
             value = {
                 "/asg/v1/jobs|{'prompt':'x','latents':'../../etc/passwd'}|400|names files of the"
-                    + " server",
+                        + " server",
                 "/asg/v1/jobs|{'prompt':'x','dump':'/tmp/x'}|400|names files of the server",
                 "/asg/v1/jobs|{'prompt':'x','loras':['/etc/passwd']}|400|names files of the server",
                 "/asg/v1/jobs|{'prompt':'x','image':'../etc/passwd'}|400|no base64",
                 "/asg/v1/jobs|{'prompt':'x','image':{'file':'/etc/passwd'}}|400|no file of the"
-                    + " server",
+                        + " server",
                 "/asg/v1/jobs|{'prompt':'x','image':'file:///etc/passwd'}|400|fetches nothing",
                 "/asg/v1/jobs|{'prompt':'x','inpaint':'HTTP://localhost/a.png'}|400|fetches"
-                    + " nothing",
+                        + " nothing",
                 "/asg/v1/jobs|{'prompt':'<lora:../../etc/passwd:1>','prompt_syntax':'a1111'}|400|--lora-folder",
                 "/v1/images/generations|{'prompt':'x','model':'../../etc/passwd'}|404|no model",
                 "/v1/images/generations|{'prompt':'x','seed':1e999}|400|seed",
@@ -386,7 +386,7 @@ class AttackTest {
                     + " nothing",
                 "/sdapi/v1/img2img|{'prompt':'x','init_images':['data:image/png,a']}|400|data URL",
                 "/sdapi/v1/extra-single-image|{'image':'aGFsbG8=','upscaling_resize':1e300}|400|no"
-                    + " picture",
+                        + " picture",
                 "/sdapi/v1/png-info|{'image':'ftp://localhost/a.png'}|400|is no base64",
                 "/sdapi/v1/options|{'sd_model_checkpoint':'../../etc/passwd'}|404|no model",
             })

@@ -119,7 +119,7 @@ class BrowserTest {
                 server.post(
                                 "/v1/images/generations",
                                 "{\"prompt\":\"a \u65e5"
-                                    + " cone\",\"size\":\"128x64\",\"steps\":3,\"seed\":11}")
+                                        + " cone\",\"size\":\"128x64\",\"steps\":3,\"seed\":11}")
                         .body();
         String file = TestServer.JSON.readTree(answer).at("/data/0/b64_json").asText();
         assertTrue(Base64.getDecoder().decode(file).length > 100);

@@ -45,15 +45,15 @@ class FuzzTest {
             List.of(
                     "{\"prompt\":\"a red ball\",\"seed\":7,\"size\":\"64x64\",\"steps\":1}",
                     "{\"prompt\":\"(a:1.2) [b:c:0.5] BREAK"
-                        + " <lora:x:1>\",\"prompt_syntax\":\"a1111\","
-                        + "\"steps\":1,\"width\":64,\"height\":64,\"cfg_scale\":7.5}",
+                            + " <lora:x:1>\",\"prompt_syntax\":\"a1111\","
+                            + "\"steps\":1,\"width\":64,\"height\":64,\"cfg_scale\":7.5}",
                     "{\"prompt\":\"x\",\"method\":\"demofusion\",\"image\":{\"base64\":\"aGFsbG8=\"},"
                         + "\"size\":\"128x64\",\"guidance_interval\":\"0.28..5.42\"}",
                     "{\"prompt\":\"x\",\"n\":2,\"size\":\"64x64\",\"steps\":1,\"output_format\":\"jpeg\","
                         + "\"output_compression\":90,\"override_settings\":{}}",
                     "{\"prompt\":\"\\u0000\\ud800"
-                        + " \\u20ac\",\"negative_prompt\":\"y\",\"scheduler\":\"DPM++ 2M"
-                        + " Karras\",\"width\":64,\"height\":64,\"steps\":1}");
+                            + " \\u20ac\",\"negative_prompt\":\"y\",\"scheduler\":\"DPM++ 2M"
+                            + " Karras\",\"width\":64,\"height\":64,\"steps\":1}");
 
     /** What readers trip over. */
     private static final List<String> TOKENS =

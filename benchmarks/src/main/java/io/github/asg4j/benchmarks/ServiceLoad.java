@@ -318,9 +318,9 @@ public final class ServiceLoad {
                 socket.getOutputStream()
                         .write(
                                 ("POST /v1/images/generations HTTP/1.1\r\n"
-                                     + "Host: localhost\r\n"
-                                     + "Content-Type: application/json\r\n"
-                                     + "Content-Length: "
+                                                + "Host: localhost\r\n"
+                                                + "Content-Type: application/json\r\n"
+                                                + "Content-Length: "
                                                 + body.length()
                                                 + "\r\n\r\n"
                                                 + body)
