@@ -17,6 +17,7 @@ import java.util.OptionalInt;
  *
  * @param request as it was submitted
  * @param plan that was carried out
+ * @param size of the picture: the plan's, but that of the start picture where only a part of it was drawn
  * @param sampling of the schedule
  * @param cut what the text encoders had no room for
  * @param decoded how the latents were decoded, as {@link PlanReport.Decoding#summary}: in smaller tiles
@@ -36,6 +37,7 @@ import java.util.OptionalInt;
 public record PictureReport(
         GenerationRequest request,
         PlanReport plan,
+        Size size,
         Sampling sampling,
         Cut cut,
         @Nullable String decoded,

@@ -260,8 +260,8 @@ public final class ReportJson {
         GenerationRequest request = report.request();
         PlanReport plan = report.plan();
         Map<String, Object> map = new LinkedHashMap<>();
-        map.put("width", plan.size().width());
-        map.put("height", plan.size().height());
+        map.put("width", report.size().width());
+        map.put("height", report.size().height());
         map.put("seed", Seed.number(request.seed()));
         Long towards = request.variation().seed();
         if (towards != null && request.variation().changes()) {
@@ -305,6 +305,11 @@ public final class ReportJson {
             }
             map.put("inpaint_blur", inpaint.blur());
             map.put("inpaint_inverted", inpaint.inverted());
+            if (inpaint.area() == InpaintOptions.Area.MASKED) {
+                map.put("inpaint_area", OptionNames.of(inpaint.area()));
+                map.put("inpaint_padding", inpaint.padding());
+                map.put("drawn_size", pair(plan.size()));
+            }
         }
         if (report.sampling().strength().isPresent()) {
             map.put("strength", report.sampling().strength().getAsDouble());

@@ -286,7 +286,7 @@ public final class RequestOptions {
                             "inpaint-blur",
                             OptionType.decimal().within(InpaintOptions.BLUR_RANGE),
                             "standard deviation that softens the borders of the white parts,"
-                                    + " pixels",
+                                    + " pixels of the finished picture",
                             "0",
                             i -> i.blur() == 0 ? null : i.blur(),
                             InpaintOptions::withBlur),
@@ -297,6 +297,26 @@ public final class RequestOptions {
                             "",
                             i -> i.inverted() ? true : null,
                             InpaintOptions::withInverted),
+                    inpaint(
+                            "inpaint-area",
+                            OptionType.constant(InpaintOptions.Area.class),
+                            "what of the start picture is resized to the size to draw: all of it,"
+                                + " or the part about what the mask has drawn, which is put back at"
+                                + " its own size",
+                            "whole",
+                            i -> i.area() == InpaintOptions.Area.WHOLE ? null : i.area(),
+                            InpaintOptions::withArea),
+                    inpaint(
+                            "inpaint-padding",
+                            OptionType.integer().within(InpaintOptions.PADDING_RANGE),
+                            "how much wider that part is on each side, pixels of the start"
+                                    + " picture",
+                            "32",
+                            i ->
+                                    i.padding() == InpaintOptions.DEFAULT.padding()
+                                            ? null
+                                            : i.padding(),
+                            InpaintOptions::withPadding),
                     inpaint(
                             "outpaint",
                             OptionType.borders(),

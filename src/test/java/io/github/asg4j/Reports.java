@@ -121,6 +121,7 @@ public final class Reports {
         return new PictureReport(
                 request,
                 plan(request.method(), size, 50, 1),
+                size,
                 sampling("euler", "leading", 0, 5),
                 PictureReport.Cut.NONE,
                 "whole",
@@ -178,6 +179,7 @@ public final class Reports {
         return new PictureReport(
                 r.request(),
                 plan,
+                r.size(),
                 sampling,
                 cut,
                 r.decoded(),

@@ -69,6 +69,8 @@ class RequestJsonTest {
                             List.of(
                                     "1x 0..0.6; full 0.6..1 guidance=6",
                                     "1x 0..1; 1.5x t343..0/10 low=0.1 windows=0.75")),
+                    Map.entry("inpaint-area", List.of("whole", "masked")),
+                    Map.entry("inpaint-padding", List.of("0", "4096")),
                     Map.entry("outpaint", List.of("64,0,64,0", "1,2,3,4")),
                     Map.entry("region", List.of("0,8,64,128: a ball", "1,2,3,4: a: b, \"c\"")),
                     Map.entry("stage-views", List.of("whole", "windows")),

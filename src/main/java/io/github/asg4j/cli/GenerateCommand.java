@@ -421,8 +421,8 @@ final class GenerateCommand implements Callable<Integer> {
                             Locale.ROOT,
                             "%s: %dx%d, %s, seed %d, %.1f s%n",
                             file.path(),
-                            report.plan().size().width(),
-                            report.plan().size().height(),
+                            report.size().width(),
+                            report.size().height(),
                             report.request().method(),
                             Seed.number(report.request().seed()),
                             totalNanos / 1e9);

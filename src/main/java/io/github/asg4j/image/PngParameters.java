@@ -140,6 +140,10 @@ public final class PngParameters {
             if (inpaint.inverted()) {
                 put(pairs, "Inpaint inverted", true);
             }
+            if (inpaint.area() == InpaintOptions.Area.MASKED) {
+                put(pairs, "Inpaint area", "Only masked"); // as the web UI has it
+                put(pairs, "Masked area padding", inpaint.padding());
+            }
         }
         if (report.sampling().strength().isPresent()) {
             put(pairs, "Denoising strength", report.sampling().strength().getAsDouble());

@@ -5,6 +5,7 @@ import io.github.asg4j.BadRequestException;
 import io.github.asg4j.GenerationRequest;
 import io.github.asg4j.GuidanceInterval;
 import io.github.asg4j.GuideOptions;
+import io.github.asg4j.ImageFit;
 import io.github.asg4j.InpaintOptions;
 import io.github.asg4j.Variation;
 import io.github.asg4j.method.Encoders;
@@ -238,6 +239,7 @@ public final class Planner {
                     "a blur or an inversion of what is painted in needs the mask: give one with"
                             + " --inpaint, or leave them out");
         }
+        checkArea(request);
         if (!inpaint.keeps()) {
             return;
         }
@@ -255,6 +257,36 @@ public final class Planner {
                             + request.method()
                             + " enlarges a start picture and paints in none: use --method asg or"
                             + " direct");
+        }
+    }
+
+    private static void checkArea(GenerationRequest request) {
+        InpaintOptions inpaint = request.inpaint();
+        if (inpaint.area() == InpaintOptions.Area.WHOLE) {
+            if (inpaint.padding() != InpaintOptions.DEFAULT.padding()) {
+                throw new BadRequestException(
+                        "a padding of "
+                                + inpaint.padding()
+                                + " pixels is of the part about a mask: draw only that, with"
+                                + " --inpaint-area masked, or leave the padding out");
+            }
+            return;
+        }
+        if (inpaint.mask() == null) {
+            throw new BadRequestException(
+                    "--inpaint-area masked draws the part about a mask: give one with --inpaint, or"
+                            + " leave it out");
+        }
+        if (!inpaint.borders().equals(InpaintOptions.Borders.NONE)) {
+            throw new BadRequestException(
+                    "--inpaint-area masked draws a part of the start picture, --outpaint "
+                            + inpaint.borders()
+                            + " beside it: leave out one of them");
+        }
+        if (request.imageFit() != ImageFit.EXACT && request.controls().isEmpty()) {
+            throw new BadRequestException(
+                    "--inpaint-area masked draws a part of the aspect of --size, so there is"
+                        + " nothing to fit: leave out --image-fit");
         }
     }
 

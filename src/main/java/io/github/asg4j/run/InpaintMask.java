@@ -3,7 +3,7 @@ package io.github.asg4j.run;
 
 import io.github.asg4j.BadRequestException;
 import io.github.asg4j.Content;
-import io.github.asg4j.InpaintOptions;
+import io.github.asg4j.InpaintOptions.Area;
 import io.github.asg4j.InpaintOptions.Borders;
 import io.github.asg4j.device.Memory;
 import io.github.asg4j.image.StartPicture;
@@ -11,24 +11,27 @@ import io.github.asg4j.kernel.ResampleAxis;
 import io.github.asg4j.kernel.Resize;
 import io.github.asg4j.plan.Canvas;
 import io.github.asg4j.run.picture.Crop;
-import io.github.asg4j.run.picture.Pixels;
 import io.github.asg4j.run.start.GivenPicture;
 import io.github.asg4j.run.start.GivenPicture.Extent;
+import io.github.asg4j.run.start.GivenPicture.Values;
+import io.github.asg4j.run.start.Margins;
 import io.github.asg4j.run.worker.RequestContext;
+
+import org.jspecify.annotations.Nullable;
 
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
-import java.nio.ByteBuffer;
 import java.util.Objects;
 
 /**
  * Which parts of a start picture are drawn anew, in host memory of the request.
  *
- * @param share float32 [H * f, W * f] of the canvas in pixels: how much of a pixel is drawn, 0..1
- * @param kept float32 [C, H, W]: 1 in the latent cells of which no pixel is drawn, 0 in others
- * @param picture the start picture as RGB8 [H * f, W * f, 3]
+ * @param kept float32 [C, H, W] of the canvas: 1 in the latent cells of which no pixel is drawn, 0 in
+ *     others
+ * @param margins about the start picture
+ * @param pixels that the finished picture keeps
  */
-record InpaintMask(MemorySegment share, MemorySegment kept, MemorySegment picture) {
+record InpaintMask(MemorySegment kept, Margins margins, KeptPixels pixels) {
     /** Shares this near to 0 and 1 are meant to be 0 and 1: half a level of an 8-bit mask. */
     private static final float HALF_LEVEL = 0.5f / 255;
 
@@ -44,26 +47,77 @@ record InpaintMask(MemorySegment share, MemorySegment kept, MemorySegment pictur
      * @throws BadRequestException if one cannot be read, they differ in size, or nothing is to be drawn
      */
     static InpaintMask of(RequestContext context) {
-        Canvas canvas = context.canvas();
-        InpaintOptions asked = context.request().inpaint();
-        Content mask = asked.mask();
+        Content mask = context.request().inpaint().mask();
         Content image = Objects.requireNonNull(context.request().image());
+        try (Memory reading = new Memory("the inpaint mask")) {
+            return mask != null && context.request().inpaint().area() == Area.MASKED
+                    ? aboutMask(context, image, mask, reading)
+                    : whole(context, image, mask, reading);
+        }
+    }
+
+    private static InpaintMask whole(
+            RequestContext context, Content image, @Nullable Content mask, Memory reading) {
+        Canvas canvas = context.canvas();
+        Borders borders = context.request().inpaint().borders();
+        Margins margins = Margins.of(borders);
         int height = canvas.heightPixels();
         int width = canvas.widthPixels();
-        MemorySegment share = context.memory().floats((long) height * width, "inpaint mask");
-        MemorySegment picture = context.memory().allocate(3L * height * width, "kept picture");
-        try (Memory reading = new Memory("the inpaint mask")) {
-            StartPicture given = StartPicture.read(image, reading);
-            MemorySegment sharp =
-                    mask == null
-                            ? reading.floats((long) height * width, "inpaint mask, nothing drawn")
-                            : grey(context, mask, sameSize(mask, given, reading), reading);
-            addBorders(canvas, asked.borders(), sharp);
-            soften(context, asked.blur(), share, sharp, reading);
-            colours(context, image, given, picture, reading);
-        }
-        MemorySegment kept = kept(context, share);
-        return new InpaintMask(share, kept, picture);
+        long area = (long) height * width;
+        MemorySegment share = context.memory().floats(area, "inpaint mask");
+        MemorySegment picture = context.memory().allocate(3 * area, "kept picture");
+        StartPicture given = StartPicture.read(image, reading);
+        StartPicture drawn = mask == null ? null : sameSize(mask, given, reading);
+        GivenPicture.requireAspect(context, image, given, margins);
+        MemorySegment sharp =
+                drawn == null
+                        ? reading.floats(area, "inpaint mask, nothing drawn")
+                        : grey(
+                                context,
+                                GivenPicture.resampled(
+                                        context,
+                                        drawn,
+                                        Extent.CANVAS,
+                                        margins,
+                                        Values.UNIT,
+                                        reading),
+                                reading);
+        addBorders(canvas, borders, sharp);
+        soften(context, share, sharp, height, width, reading);
+        colours(context, given, margins, picture, reading);
+        return new InpaintMask(
+                kept(context, share),
+                margins,
+                new KeptPixels(share, picture, width, Crop.of(canvas), null));
+    }
+
+    /** The start picture keeps its size, and what is drawn is put back into it. */
+    private static InpaintMask aboutMask(
+            RequestContext context, Content image, Content mask, Memory reading) {
+        StartPicture given = StartPicture.read(image, context.memory());
+        int height = given.height();
+        int width = given.width();
+        MemorySegment share =
+                context.memory().floats((long) height * width, "inpaint mask of a part");
+        MemorySegment planes = sameSize(mask, given, reading).planes(reading, 1 / 255f, 0);
+        soften(context, share, grey(context, planes, reading), height, width, reading);
+        requireDrawn(context, draws(share));
+        MaskedArea area =
+                MaskedArea.about(
+                        share,
+                        height,
+                        width,
+                        context.request().inpaint().padding(),
+                        context.canvas(),
+                        context.kernels());
+        MemorySegment onCanvas =
+                GivenPicture.onCanvas(context, share, height, width, area.margins(), reading);
+        MemorySegment clear = reading.floats(onCanvas.byteSize() / Float.BYTES, "drawn share");
+        clear(clear, onCanvas);
+        return new InpaintMask(
+                kept(context, clear),
+                area.margins(),
+                new KeptPixels(share, given.rgb(), width, new Crop(0, 0, height, width), area));
     }
 
     private static StartPicture sameSize(Content mask, StartPicture given, Memory reading) {
@@ -85,12 +139,15 @@ record InpaintMask(MemorySegment share, MemorySegment kept, MemorySegment pictur
         return drawn;
     }
 
-    /** float32 [H * f, W * f]: how much the mask has of each pixel drawn. */
+    /**
+     * How much the mask has of each pixel drawn.
+     *
+     * @param planes float32 [3, h, w] of the mask, 0..1
+     * @return float32 [h, w]
+     */
     private static MemorySegment grey(
-            RequestContext context, Content mask, StartPicture drawn, Memory reading) {
+            RequestContext context, MemorySegment planes, Memory reading) {
         boolean inverted = context.request().inpaint().inverted();
-        MemorySegment planes =
-                GivenPicture.resampled(context, mask, drawn, Extent.CANVAS, reading, 1 / 255f, 0);
         long area = planes.byteSize() / Float.BYTES / LUMA.length;
         MemorySegment sharp = reading.floats(area, "inpaint mask, sharp");
         for (long i = 0; i < area; i++) {
@@ -122,62 +179,87 @@ record InpaintMask(MemorySegment share, MemorySegment kept, MemorySegment pictur
         }
     }
 
+    /** Blurs float32 [height, width] as the request says. */
     private static void soften(
             RequestContext context,
-            double blur,
             MemorySegment share,
             MemorySegment sharp,
+            int height,
+            int width,
             Memory reading) {
-        Canvas canvas = context.canvas();
+        double blur = context.request().inpaint().blur();
         if (blur == 0) {
-            share.copyFrom(sharp);
-        } else {
-            int reach = Math.max(1, (int) Math.ceil(REACH * blur));
-            double[] taps = ResampleAxis.gaussian(2 * reach + 1, blur);
-            ResampleAxis y = ResampleAxis.filter(reading, canvas.heightPixels(), taps);
-            ResampleAxis x = ResampleAxis.filter(reading, canvas.widthPixels(), taps);
-            new Resize(reading, 1, y, x).run(context.kernels(), share, sharp);
+            clear(share, sharp);
+            return;
         }
+        int reach = Math.max(1, (int) Math.ceil(REACH * blur));
+        double[] taps = ResampleAxis.gaussian(2 * reach + 1, blur);
+        ResampleAxis y = ResampleAxis.filter(reading, height, taps);
+        ResampleAxis x = ResampleAxis.filter(reading, width, taps);
+        new Resize(reading, 1, y, x).run(context.kernels(), share, sharp);
+        clear(share, share);
+    }
+
+    /** Writes shares without what is meant to be 0 or 1. */
+    private static void clear(MemorySegment out, MemorySegment share) {
         for (long i = 0; i < share.byteSize() / Float.BYTES; i++) {
             float v = share.getAtIndex(ValueLayout.JAVA_FLOAT, i);
             float clear = v < HALF_LEVEL ? 0 : v > 1 - HALF_LEVEL ? 1 : v;
-            share.setAtIndex(ValueLayout.JAVA_FLOAT, i, clear);
+            out.setAtIndex(ValueLayout.JAVA_FLOAT, i, clear);
         }
     }
 
     private static void colours(
             RequestContext context,
-            Content image,
             StartPicture given,
+            Margins margins,
             MemorySegment picture,
             Memory reading) {
         MemorySegment planes =
-                GivenPicture.resampled(context, image, given, Extent.CANVAS, reading, 1, 0);
+                GivenPicture.resampled(
+                        context, given, Extent.CANVAS, margins, Values.LEVELS, reading);
         long area = picture.byteSize() / 3;
         for (long i = 0; i < area; i++) {
             for (int c = 0; c < 3; c++) {
                 float v = planes.getAtIndex(ValueLayout.JAVA_FLOAT, c * area + i);
-                picture.set(ValueLayout.JAVA_BYTE, 3 * i + c, level(v));
+                picture.set(ValueLayout.JAVA_BYTE, 3 * i + c, KeptPixels.level(v));
             }
         }
     }
 
+    /**
+     * The latent cells that are kept.
+     *
+     * @param share float32 [H * f, W * f]
+     */
     private static MemorySegment kept(RequestContext context, MemorySegment share) {
         Canvas canvas = context.canvas();
         int factor = canvas.y().factor();
         long cells = (long) canvas.height() * canvas.width();
         MemorySegment kept = context.memory().floats(canvas.plane(), "kept latents");
-        boolean draws = false;
+        requireDrawn(context, draws(share));
         for (int y = 0; y < canvas.height(); y++) {
             for (int x = 0; x < canvas.width(); x++) {
                 boolean drawn = drawn(share, canvas.widthPixels(), y * factor, x * factor, factor);
-                draws |= drawn;
                 for (int c = 0; c < canvas.channels() && !drawn; c++) {
                     long at = c * cells + (long) y * canvas.width() + x;
                     kept.setAtIndex(ValueLayout.JAVA_FLOAT, at, 1);
                 }
             }
         }
+        return kept;
+    }
+
+    private static boolean draws(MemorySegment share) {
+        for (long i = 0; i < share.byteSize() / Float.BYTES; i++) {
+            if (share.getAtIndex(ValueLayout.JAVA_FLOAT, i) > 0) {
+                return true;
+            }
+        }
+        return false;
+    }
+
+    private static void requireDrawn(RequestContext context, boolean draws) {
         if (!draws) {
             throw new BadRequestException(
                     "the mask '"
@@ -185,7 +267,6 @@ record InpaintMask(MemorySegment share, MemorySegment kept, MemorySegment pictur
                             + "' leaves nothing to draw: what is white in it is drawn (or what is"
                             + " black, with --inpaint-inverted)");
         }
-        return kept;
     }
 
     /** Whether any pixel of a cell is drawn. */
@@ -198,32 +279,5 @@ record InpaintMask(MemorySegment share, MemorySegment kept, MemorySegment pictur
             }
         }
         return false;
-    }
-
-    /**
-     * The drawn picture where it was to be drawn, and the given one's bytes elsewhere.
-     *
-     * @param canvas of the request
-     */
-    Pixels composite(Pixels drawn, Canvas canvas) {
-        Crop crop = Crop.of(canvas);
-        ByteBuffer rgb = ByteBuffer.allocate(drawn.rgb().remaining());
-        ByteBuffer from = drawn.rgb().duplicate();
-        for (int y = 0; y < crop.height(); y++) {
-            for (int x = 0; x < crop.width(); x++) {
-                long at = (long) (crop.top() + y) * canvas.widthPixels() + crop.left() + x;
-                float weight = share.getAtIndex(ValueLayout.JAVA_FLOAT, at);
-                for (int c = 0; c < 3; c++) {
-                    int given = picture.get(ValueLayout.JAVA_BYTE, 3 * at + c) & 255;
-                    int own = from.get() & 255;
-                    rgb.put(level(given + weight * (own - given)));
-                }
-            }
-        }
-        return new Pixels(drawn.width(), drawn.height(), rgb.flip());
-    }
-
-    private static byte level(float value) {
-        return (byte) (int) Math.floor(Math.clamp(value, 0f, 255f) + 0.5f);
     }
 }

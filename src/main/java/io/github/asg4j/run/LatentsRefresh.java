@@ -15,6 +15,8 @@ import io.github.asg4j.run.picture.PictureEnlarger;
 import io.github.asg4j.run.picture.TileUnits;
 import io.github.asg4j.run.start.GivenPicture;
 import io.github.asg4j.run.start.GivenPicture.Extent;
+import io.github.asg4j.run.start.GivenPicture.Values;
+import io.github.asg4j.run.start.Margins;
 import io.github.asg4j.run.start.StartLatents;
 import io.github.asg4j.run.worker.RequestContext;
 import io.github.asg4j.schedule.Level;
@@ -37,13 +39,20 @@ final class LatentsRefresh {
     private final Consumer<TileUnits> workers;
     private final Kernels kernels;
     private final Canvas canvas;
+    private final Margins margins;
 
     /**
+     * @param margins about a given picture
      * @param decoder of the request
      * @param workers carry out the units of a decode or an upscaler
      */
-    LatentsRefresh(RequestContext context, LatentsDecoder decoder, Consumer<TileUnits> workers) {
+    LatentsRefresh(
+            RequestContext context,
+            Margins margins,
+            LatentsDecoder decoder,
+            Consumer<TileUnits> workers) {
         this.context = context;
+        this.margins = margins;
         this.decoder = decoder;
         this.workers = workers;
         kernels = context.kernels();
@@ -104,7 +113,7 @@ final class LatentsRefresh {
     MemorySegment picture(Content given, Handover next) {
         try (Memory work = new Memory("the start picture")) {
             MemorySegment picture =
-                    GivenPicture.read(context, given, Extent.PATCH, work, (float) (1 / 127.5), -1);
+                    GivenPicture.read(context, given, Extent.PATCH, margins, Values.SIGNED, work);
             encode(enlarged(picture, next, work), next);
         }
         return noise(next);

@@ -6,6 +6,7 @@ import io.github.asg4j.DeviceException;
 import io.github.asg4j.GeneratedImage;
 import io.github.asg4j.GenerationListener;
 import io.github.asg4j.GenerationRequest;
+import io.github.asg4j.InpaintOptions;
 import io.github.asg4j.PictureReport;
 import io.github.asg4j.Size;
 import io.github.asg4j.TraceReport;
@@ -39,6 +40,7 @@ import io.github.asg4j.run.report.ReportBuilder;
 import io.github.asg4j.run.start.ControlPicture;
 import io.github.asg4j.run.start.Embeddings;
 import io.github.asg4j.run.start.GivenPicture;
+import io.github.asg4j.run.start.Margins;
 import io.github.asg4j.run.start.PromptTokens;
 import io.github.asg4j.run.start.StartLatents;
 import io.github.asg4j.run.start.TextConditioning;
@@ -191,6 +193,7 @@ final class RequestRun implements AutoCloseable {
         boolean refreshed = plan.refreshes(0);
         boolean noised = planned.strength().isPresent();
         InpaintMask mask = request.inpaint().keeps() ? InpaintMask.of(context) : null;
+        Margins margins = mask == null ? Margins.NONE : mask.margins();
         MemorySegment given =
                 picture == null || refreshed
                         ? MemorySegment.NULL
@@ -203,19 +206,19 @@ final class RequestRun implements AutoCloseable {
                                                                 picture,
                                                                 noised
                                                                         ? GivenPicture.Extent.CANVAS
-                                                                        : GivenPicture.Extent
-                                                                                .PATCH)));
+                                                                        : GivenPicture.Extent.PATCH,
+                                                                margins)));
         progress.event("text", 0, 1);
         TextConditioning.Encoded text =
                 times.text(() -> devices.onFront(() -> TextConditioning.encode(context, prompts)));
         progress.event("text", 1, 1);
         StartLatents start = StartLatents.of(context, given, noised);
         StageContext stage =
-                stageContext(text.embeddings(), mask == null ? null : kept(start, mask));
+                stageContext(text.embeddings(), margins, mask == null ? null : kept(start, mask));
         StageFactory.Stages stages = StageFactory.stages(context, stage, scheduler, start);
         progress.begin(stages.runs());
         LatentsRefresh refresh =
-                new LatentsRefresh(context, decoder, tiles -> byTiles(tiles, progress));
+                new LatentsRefresh(context, margins, decoder, tiles -> byTiles(tiles, progress));
         if (picture != null && refreshed) {
             times.vae(() -> refresh.picture(picture, stages.handover(0)));
         }
@@ -231,7 +234,7 @@ final class RequestRun implements AutoCloseable {
                         ? times.vae(() -> decoder.canvas(latents, run -> byTiles(run, progress)))
                         : enlarge(latents, decoder, upscaling, progress);
         return reports.picture(
-                mask == null ? pixels : mask.composite(pixels, plan.canvas()),
+                mask == null ? pixels : mask.pixels().composite(pixels),
                 new PictureReport.Cut(text.cut(), text.negativeCut()),
                 decoder.summary(),
                 stages.objectMask());
@@ -274,11 +277,17 @@ final class RequestRun implements AutoCloseable {
         return planned.controls().getFirst().network().manifest().residuals();
     }
 
-    /** Networks and pictures of the request's controls. */
-    private Controls controls() {
+    /**
+     * Networks and pictures of the request's controls.
+     *
+     * @param margins about a start picture: where a part of it is drawn, they lie as it does
+     */
+    private Controls controls(Margins margins) {
+        boolean part = request.inpaint().area() == InpaintOptions.Area.MASKED;
+        Margins own = part ? margins : Margins.NONE;
         List<Controls.Net> nets = new ArrayList<>();
         for (PlannedControl each : planned.controls()) {
-            ControlPicture picture = ControlPicture.read(context, each.control());
+            ControlPicture picture = ControlPicture.read(context, each.control(), own);
             nets.add(
                     new Controls.Net(
                             context.ofEachWorker(
@@ -297,7 +306,8 @@ final class RequestRun implements AutoCloseable {
     }
 
     /** What the stages are made with. */
-    private StageContext stageContext(Embeddings texts, @Nullable KeptPicture kept) {
+    private StageContext stageContext(
+            Embeddings texts, Margins margins, @Nullable KeptPicture kept) {
         Workers team = context.workers();
         Conditioning conditioning =
                 new Conditioning(
@@ -310,7 +320,7 @@ final class RequestRun implements AutoCloseable {
                         texts.realTokens(),
                         texts.segmentOfStep(),
                         planned.guidanceScale(),
-                        controls(),
+                        controls(margins),
                         new CallBuffers.Pool(team.size()));
         return new StageContext(
                 conditioning,
@@ -331,9 +341,9 @@ final class RequestRun implements AutoCloseable {
                             context,
                             picture,
                             GivenPicture.Extent.PATCH,
-                            reading,
-                            (float) (1 / 255.0),
-                            0));
+                            Margins.NONE,
+                            GivenPicture.Values.UNIT,
+                            reading));
         }
     }
 

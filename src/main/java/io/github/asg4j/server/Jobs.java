@@ -7,10 +7,14 @@ import io.github.asg4j.Engine;
 import io.github.asg4j.GeneratedImage;
 import io.github.asg4j.Generation;
 import io.github.asg4j.GenerationRequest;
+import io.github.asg4j.InpaintOptions;
 import io.github.asg4j.image.PngParameters;
 
 import org.jspecify.annotations.Nullable;
 
+import java.awt.Dimension;
+import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.security.SecureRandom;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
@@ -85,11 +89,26 @@ final class Jobs implements AutoCloseable {
         if (limits.pixels() > 0 && work.pixels() > limits.pixels()) {
             throw tooManyPixels(work.width(), work.height(), limits);
         }
+        boolean part = request.inpaint().area() == InpaintOptions.Area.MASKED;
+        if (limits.pixels() > 0 && part && request.image() instanceof Content.OfBytes image) {
+            Dimension whole = WebUiInfo.size(bytes(image)); // what will be sent back
+            if ((long) whole.width * whole.height > limits.pixels()) {
+                throw tooManyPixels(whole.width, whole.height, limits);
+            }
+        }
         int steps = work.plan().steps();
         if (limits.steps() > 0 && steps > limits.steps()) {
             throw tooManySteps(steps, limits);
         }
         return work;
+    }
+
+    private static byte[] bytes(Content.OfBytes picture) {
+        try {
+            return picture.read();
+        } catch (IOException e) {
+            throw new UncheckedIOException("memory cannot fail", e);
+        }
     }
 
     private static Refusal tooManySteps(int steps, Limits limits) {

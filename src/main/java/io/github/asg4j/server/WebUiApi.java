@@ -241,6 +241,10 @@ final class WebUiApi {
         if (body.path("inpainting_mask_invert").asInt() == 1) {
             fields.put("inpaint_inverted", true);
         }
+        if (body.path("inpaint_full_res").asBoolean(true)) { // as there
+            fields.put("inpaint_area", "masked");
+            fields.put("inpaint_padding", body.path("inpaint_full_res_padding").asInt(0));
+        }
     }
 
     /** "Just resize", "crop and resize", "resize and fill". */
@@ -254,7 +258,8 @@ final class WebUiApi {
                             + mode
                             + ": 0 resizes the picture, 1 crops it, 2 fills up beside it");
         }
-        if (!fields.has("image_fit")) {
+        boolean part = fields.path("inpaint_area").asText().equals("masked");
+        if (!fields.has("image_fit") && !part) { // as there, where a part has its own fit
             fields.put("image_fit", modes.get(mode));
         }
     }

@@ -211,7 +211,7 @@ class AttackTest {
     }
 
     @Test
-    void limitsAreThoseOfTheKey() {
+    void limitsAreThoseOfTheKey() throws IOException {
         HttpResponse<String> pixels = asAnn("{\"prompt\":\"x\",\"size\":\"256x256\"}");
         assertEquals(400, pixels.statusCode());
         assertTrue(pixels.body().contains("65536 pixels"), pixels::body);
@@ -221,6 +221,17 @@ class AttackTest {
         // the bundle's default counts too
         HttpResponse<String> unsaid = asAnn("{\"prompt\":\"x\",\"size\":\"128x128\"}");
         assertEquals(400, unsaid.statusCode(), unsaid::body);
+        // of a part of a picture all of it is sent back
+        String large = Base64.getEncoder().encodeToString(blackPng(200, 200));
+        HttpResponse<String> part =
+                asAnn(
+                        "{\"prompt\":\"x\",\"size\":\"128x128\",\"steps\":2,\"image\":\""
+                                + large
+                                + "\",\"inpaint\":\""
+                                + large
+                                + "\",\"inpaint_area\":\"masked\"}");
+        assertEquals(400, part.statusCode(), part::body);
+        assertTrue(part.body().contains("200x200 has 40000 pixels"), part::body);
         keyed.hold();
         String fine = "{\"prompt\":\"x\",\"size\":\"128x128\",\"steps\":2,\"seed\":1}";
         HttpResponse<String> first = asAnn(fine);

@@ -221,6 +221,17 @@ class WebUiApiTest {
         assertEquals(200, painted.statusCode(), painted::body);
         assertTrue(json(painted).path("info").asText().contains("Mask blur: 2"), painted::body);
         assertTrue(json(painted).path("parameters").path("mask").isNull());
+        assertTrue(
+                json(painted).path("info").asText().contains("Masked area padding: 0"),
+                painted::body);
+        enlarge.put("inpaint_full_res", false);
+        HttpResponse<String> whole = server.post("/sdapi/v1/img2img", enlarge.toString());
+        assertEquals(200, whole.statusCode(), whole::body);
+        assertFalse(json(whole).path("info").asText().contains("Masked area"), whole::body);
+        enlarge.put("inpaint_full_res", 1).put("inpaint_full_res_padding", 5000);
+        HttpResponse<String> padded = server.post("/sdapi/v1/img2img", enlarge.toString());
+        assertEquals(400, padded.statusCode(), padded::body);
+        assertTrue(padded.body().contains("between 0 and 4096"), padded::body);
 
         ObjectNode extra =
                 TestServer.JSON

@@ -6,6 +6,7 @@ import io.github.asg4j.Control;
 import io.github.asg4j.GeneratedImage;
 import io.github.asg4j.Lora;
 import io.github.asg4j.PictureReport;
+import io.github.asg4j.Size;
 import io.github.asg4j.planning.PlannedControl;
 import io.github.asg4j.run.denoise.ObjectMask;
 import io.github.asg4j.run.picture.Pixels;
@@ -71,6 +72,7 @@ public final class ReportBuilder {
                 new PictureReport(
                         context.request(),
                         context.plan().report(),
+                        new Size(pixels.width(), pixels.height()),
                         new PictureReport.Sampling(
                                 schedule.solver().id(),
                                 schedule.spacing().id(),

@@ -2,7 +2,6 @@
 package io.github.asg4j.run.start;
 
 import io.github.asg4j.Control;
-import io.github.asg4j.InpaintOptions.Borders;
 import io.github.asg4j.device.Memory;
 import io.github.asg4j.image.Canny;
 import io.github.asg4j.image.StartPicture;
@@ -23,31 +22,33 @@ public final class ControlPicture {
 
     private final RequestContext context;
     private final Control control;
+    private final Margins margins;
     private final MemorySegment planes;
     private final int height;
     private final int width;
 
     private ControlPicture(
-            RequestContext context, Control control, MemorySegment planes, int height, int width) {
+            RequestContext context, Control control, Margins margins, StartPicture given) {
         this.context = context;
         this.control = control;
-        this.planes = planes;
-        this.height = height;
-        this.width = width;
+        this.margins = margins;
+        planes = given.planes(context.memory(), 1 / LEVELS, 0);
+        height = given.height();
+        width = given.width();
     }
 
     /**
      * Reads the picture.
      *
+     * @param margins about it
      * @throws io.github.asg4j.BadRequestException if it cannot be read, or its aspect is another one than
      *     that of the picture to draw and the request does not say what becomes of it
      */
-    public static ControlPicture read(RequestContext context, Control control) {
+    public static ControlPicture read(RequestContext context, Control control, Margins margins) {
         try (Memory reading = new Memory("the picture of a control")) {
             StartPicture given = StartPicture.read(control.picture(), reading);
-            GivenPicture.requireAspect(context, control.picture(), given, Borders.NONE);
-            MemorySegment planes = given.planes(context.memory(), 1 / LEVELS, 0);
-            return new ControlPicture(context, control, planes, given.height(), given.width());
+            GivenPicture.requireAspect(context, control.picture(), given, margins);
+            return new ControlPicture(context, control, margins, given);
         }
     }
 
@@ -76,8 +77,7 @@ public final class ControlPicture {
                             ? new GivenPicture.Frame(coarseRows, coarseColumns, down, right)
                             : new GivenPicture.Frame(rows, columns, down, right);
             MemorySegment framed =
-                    GivenPicture.framed(
-                            context, planes, height, width, frame, Borders.NONE, working);
+                    GivenPicture.framed(context, planes, height, width, frame, margins, working);
             if (coarse) {
                 enlarge(framed, out, frame, rows, columns, working);
             } else {

@@ -4,7 +4,6 @@ package io.github.asg4j.run.start;
 import io.github.asg4j.BadRequestException;
 import io.github.asg4j.Content;
 import io.github.asg4j.ImageFit;
-import io.github.asg4j.InpaintOptions.Borders;
 import io.github.asg4j.device.Memory;
 import io.github.asg4j.image.StartPicture;
 import io.github.asg4j.kernel.ResampleAxis;
@@ -38,11 +37,29 @@ public final class GivenPicture {
         }
     }
 
+    /** What samples of 8 bits become. */
+    public enum Values {
+        /** 0 to 255. */
+        LEVELS(1, 0),
+        /** 0 to 1. */
+        UNIT(1 / 255f, 0),
+        /** -1 to 1. */
+        SIGNED((float) (1 / 127.5), -1);
+
+        private final float scale;
+        private final float shift;
+
+        Values(float scale, float shift) {
+            this.scale = scale;
+            this.shift = shift;
+        }
+    }
+
     /**
      * Reads a request's picture and resamples it (SPEC §9).
      *
+     * @param margins about it
      * @param memory owns the result and all that it takes
-     * @param scale values are bytes * scale + shift
      * @return float32 [3, h, w], the pixels of {@code extent}
      * @throws BadRequestException if it cannot be read, or its aspect is another one than that of the
      *     picture to draw and the request does not say what becomes of it
@@ -51,28 +68,46 @@ public final class GivenPicture {
             RequestContext context,
             Content file,
             Extent extent,
-            Memory memory,
-            float scale,
-            float shift) {
+            Margins margins,
+            Values values,
+            Memory memory) {
         StartPicture given = StartPicture.read(file, memory);
-        return resampled(context, file, given, extent, memory, scale, shift);
+        requireAspect(context, file, given, margins);
+        return resampled(context, given, extent, margins, values, memory);
     }
 
-    /** The same of a picture that was read already. */
+    /** The same of a picture that was read already, and is of the right aspect. */
     public static MemorySegment resampled(
             RequestContext context,
-            Content file,
             StartPicture given,
             Extent extent,
-            Memory memory,
-            float scale,
-            float shift) {
-        requireAspect(context, file, given, context.request().inpaint().borders());
+            Margins margins,
+            Values values,
+            Memory memory) {
         Canvas canvas = context.canvas();
         Frame frame = new Frame(extent.pixels(canvas.y()), extent.pixels(canvas.x()), 0, 0);
-        MemorySegment planes = given.planes(memory, scale, shift);
-        Borders borders = context.request().inpaint().borders();
-        return framed(context, planes, given.height(), given.width(), frame, borders, memory);
+        MemorySegment planes = given.planes(memory, values.scale, values.shift);
+        return framed(context, planes, given.height(), given.width(), frame, margins, memory);
+    }
+
+    /**
+     * A plane of a given picture's size on the whole canvas.
+     *
+     * @param plane float32 [height, width]
+     * @param margins about it
+     * @param memory owns the result and all that it takes
+     * @return float32 [H * f, W * f]
+     */
+    public static MemorySegment onCanvas(
+            RequestContext context,
+            MemorySegment plane,
+            int height,
+            int width,
+            Margins margins,
+            Memory memory) {
+        Canvas canvas = context.canvas();
+        Frame frame = new Frame(canvas.heightPixels(), canvas.widthPixels(), 0, 0);
+        return framed(context, plane, height, width, frame, margins, memory);
     }
 
     /**
@@ -86,20 +121,20 @@ public final class GivenPicture {
     record Frame(int height, int width, double down, double right) {}
 
     /** Refuses a picture of another aspect, unless the request says what becomes of it. */
-    static void requireAspect(
-            RequestContext context, Content file, StartPicture given, Borders borders) {
+    public static void requireAspect(
+            RequestContext context, Content file, StartPicture given, Margins margins) {
         if (context.request().imageFit() == ImageFit.EXACT) {
-            checkAspect(file, given, context.canvas(), borders);
+            checkAspect(file, given, context.canvas(), margins);
         }
     }
 
     /**
      * Resamples a picture.
      *
-     * @param planes float32 [3, height, width], the picture
-     * @param borders what it leaves free beside it
+     * @param planes float32 [planes, height, width], the picture
+     * @param margins about it
      * @param memory owns the result and all that it takes
-     * @return float32 [3, h, w] of the frame; the picture itself, where that is the same
+     * @return float32 [planes, h, w] of the frame; the picture itself, where that is the same
      */
     static MemorySegment framed(
             RequestContext context,
@@ -107,20 +142,21 @@ public final class GivenPicture {
             int height,
             int width,
             Frame frame,
-            Borders borders,
+            Margins margins,
             Memory memory) {
         Canvas canvas = context.canvas();
         ImageFit fit = context.request().imageFit();
-        Room rows = new Room(canvas.y(), borders.top(), borders.bottom());
-        Room columns = new Room(canvas.x(), borders.left(), borders.right());
+        Room rows = new Room(canvas.y(), margins.top(), margins.bottom());
+        Room columns = new Room(canvas.x(), margins.left(), margins.right());
         Lie y = lie(fit, rows, height, columns, width, frame.down());
         Lie x = lie(fit, columns, width, rows, height, frame.right());
         if (y.fills(frame.height()) && x.fills(frame.width())) {
             return planes;
         }
+        int count = (int) (planes.byteSize() / ((long) Float.BYTES * height * width));
         MemorySegment resized =
-                memory.floats(3L * frame.height() * frame.width(), "picture, resized");
-        new Resize(memory, 3, y.axis(memory, frame.height()), x.axis(memory, frame.width()))
+                memory.floats((long) count * frame.height() * frame.width(), "picture, resized");
+        new Resize(memory, count, y.axis(memory, frame.height()), x.axis(memory, frame.width()))
                 .run(context.kernels(), resized, planes);
         return resized;
     }
@@ -152,19 +188,19 @@ public final class GivenPicture {
     /**
      * What a given picture fills of an axis of the picture to draw: all but what is drawn beside it.
      *
-     * @param before pixels before it
+     * @param before pixels before it; negative: it begins before the picture to draw
      * @param after pixels behind it
      */
-    private record Room(Axis axis, int before, int after) {
-        int pixels() {
+    private record Room(Axis axis, double before, double after) {
+        double pixels() {
             return axis.pixels() - before - after;
         }
     }
 
     private static Lie lie(
             ImageFit fit, Room room, int pixels, Room other, int otherPixels, double shift) {
-        double own = (double) pixels / room.pixels();
-        double across = (double) otherPixels / other.pixels();
+        double own = pixels / room.pixels();
+        double across = otherPixels / other.pixels();
         double ratio =
                 switch (fit) {
                     case EXACT, STRETCH -> own;
@@ -178,20 +214,28 @@ public final class GivenPicture {
     }
 
     private static void checkAspect(
-            Content file, StartPicture given, Canvas canvas, Borders borders) {
+            Content file, StartPicture given, Canvas canvas, Margins margins) {
         Axis x = canvas.x();
         Axis y = canvas.y();
-        int beside = borders.left() + borders.right();
-        int over = borders.top() + borders.bottom();
-        int width = x.pixels() - beside;
-        int height = y.pixels() - over;
-        double asked = (double) width / height;
+        double beside = margins.left() + margins.right();
+        double over = margins.top() + margins.bottom();
+        double width = x.pixels() - beside;
+        double height = y.pixels() - over;
+        double asked = width / height;
         double found = (double) given.width() / given.height();
         if (Math.max(asked / found, found / asked) <= MAX_STRETCH) {
             return;
         }
+        if (margins.cut()) {
+            throw new BadRequestException(
+                    "the picture '"
+                            + file
+                            + "' is of another aspect than the start picture, of which a part is"
+                            + " drawn: it would be stretched by more than 5 %. Say what becomes of"
+                            + " it (--image-fit crop, pad or stretch), or cut it to that aspect");
+        }
         // The largest size of the picture's aspect within the one asked for.
-        double fit = Math.min((double) width / given.width(), (double) height / given.height());
+        double fit = Math.min(width / given.width(), height / given.height());
         throw new BadRequestException(
                 "the picture '"
                         + file
@@ -200,9 +244,9 @@ public final class GivenPicture {
                         + "x"
                         + given.height()
                         + " pixels, of another aspect than the "
-                        + width
+                        + Math.round(width)
                         + "x"
-                        + height
+                        + Math.round(height)
                         + " to draw: it would be stretched by more than 5 %. Say what becomes of it"
                         + " (--image-fit crop, pad or stretch), or ask for --size "
                         + multiple(given.width() * fit + beside, x.factor())

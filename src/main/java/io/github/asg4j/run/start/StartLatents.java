@@ -10,6 +10,7 @@ import io.github.asg4j.kernel.Kernels;
 import io.github.asg4j.model.Manifest;
 import io.github.asg4j.plan.Canvas;
 import io.github.asg4j.run.start.GivenPicture.Extent;
+import io.github.asg4j.run.start.GivenPicture.Values;
 import io.github.asg4j.run.worker.NonFinite;
 import io.github.asg4j.run.worker.RequestContext;
 import io.github.asg4j.schedule.Level;
@@ -179,9 +180,11 @@ public record StartLatents(
     /**
      * Encodes a start picture (SPEC §9); in the front's thread.
      *
+     * @param margins about it
      * @return latents of {@code extent}, [C, h, w]
      */
-    public static MemorySegment ofPicture(RequestContext context, Content picture, Extent extent) {
+    public static MemorySegment ofPicture(
+            RequestContext context, Content picture, Extent extent, Margins margins) {
         Canvas canvas = context.canvas();
         boolean patch = extent == Extent.PATCH;
         int height = patch ? canvas.y().patch() : canvas.height();
@@ -193,7 +196,7 @@ public record StartLatents(
                                 "start picture's latents");
         try (Memory reading = new Memory("the start picture")) {
             MemorySegment pixels =
-                    GivenPicture.read(context, picture, extent, reading, (float) (1 / 127.5), -1);
+                    GivenPicture.read(context, picture, extent, margins, Values.SIGNED, reading);
             encode(context, pixels, height, width, start);
         }
         return start;

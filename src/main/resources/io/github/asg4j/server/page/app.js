@@ -99,7 +99,7 @@ async function plan() {
     const body = {...request(), prompt: $('prompt').value.trim() ? $('prompt').value : 'a picture'};
     if (body.image) {
       // the plan is asked for often: without pictures, and without what only they give a meaning to
-      for (const key of ['image', 'image_fit', 'inpaint', 'inpaint_blur', 'inpaint_inverted']) delete body[key];
+      for (const key of ['image', 'image_fit', 'inpaint', 'inpaint_blur', 'inpaint_inverted', 'inpaint_area', 'inpaint_padding']) delete body[key];
       if (body.method !== 'relay') delete body.strength;
     }
     const found = await api.plan(body, planning.signal);
