@@ -28,7 +28,7 @@ from .families import T5_LENGTH, TextPlan
 from .networks import Denoiser, JointDenoiser, T5TextEncoder, TextEncoder, VaeDecoder, VaeEncoder
 from .tracing import Graph, fingerprint
 from .tracing import write as write_graph
-from .vae_stats import VaeFront, VaeTail, tiled_axes, tiled_entry
+from .vae_stats import VaeEncoderFront, VaeEncoderTail, VaeFront, VaeTail, tiled_axes, tiled_encoder_entry, tiled_entry
 from .weights import Weights
 
 FORMAT_VERSION = 1
@@ -215,6 +215,8 @@ def _vae(checkpoint: Checkpoint, folder: Path, precision: str, write: Writer) ->
         exact_graphs, exact_entry = _tiled_decoder(vae, "_fp32")
         entry["fallback"] = {"decoder": exact.file, "precision": "fp32", "tiled_decoder": exact_entry}
         graphs = [decoder, encoder, *tiled_graphs, exact, *exact_graphs]
+    encoder_graphs, entry["tiled_encoder"] = _tiled_encoder(vae)
+    graphs += encoder_graphs
     for graph in graphs:
         write(graph, folder)
     # What its working memory grows with: channels that enter the last block, at the picture's resolution; whether scores of all latent cells are kept.
@@ -297,16 +299,34 @@ def _tiled_decoder(vae: AutoencoderKL, suffix: str = "", precision: str = "fp32"
     latents = [torch.randn(1, channels, h, w) / vae.config.scaling_factor for h, w in ((8, 8), (6, 10), (10, 7))]
     with torch.no_grad():
         features = [front(x) for x in latents]
-    examples = []
-    for x in features:
-        statistics = torch.stack([torch.randn(tail.norms, tail.groups), torch.rand(tail.norms, tail.groups) + 0.5], 1)
-        cores = [(torch.arange(n) >= 2).float() for n in x.shape[2:]]
-        examples.append((x, statistics, *cores))
+    examples = [(x, *_norm_inputs(tail, *x.shape[2:])) for x in features]
     graphs = [
         Graph(f"vae_front{suffix}.onnx", front, front.input_names, front.output_names, front_axes, [(x,) for x in latents], precision),
         Graph(f"vae_tail{suffix}.onnx", tail, tail.input_names, tail.output_names, tail_axes, examples, precision),
     ]
     return graphs, tiled_entry(front, tail, suffix)
+
+
+def _tiled_encoder(vae: AutoencoderKL) -> tuple[list[Graph], dict[str, object]]:
+    """The encoder in two parts that encode large pictures in tiles."""
+    front, tail = VaeEncoderFront(vae), VaeEncoderTail(vae)
+    whole_axes, tiled = tiled_axes()
+    sizes = [(h * tail.scale, w * tail.scale) for h, w in ((4, 4), (3, 5), (5, 4))]
+    images = [torch.rand(1, 3, 2 * h, 2 * w) * 2 - 1 for h, w in sizes]
+    examples = [(x, *_norm_inputs(front, *size)) for x, size in zip(images, sizes, strict=True)]
+    with torch.no_grad():
+        features = [front(*example)[0] for example in examples]
+    graphs = [
+        Graph("vae_encoder_front.onnx", front, front.input_names, front.output_names, tiled, examples),
+        Graph("vae_encoder_tail.onnx", tail, tail.input_names, tail.output_names, whole_axes, [(x,) for x in features]),
+    ]
+    return graphs, tiled_encoder_entry(front, tail)
+
+
+def _norm_inputs(part: VaeTail | VaeEncoderFront, height: int, width: int) -> tuple[torch.Tensor, ...]:
+    """Statistics of a tile's norms, and its core."""
+    statistics = torch.stack([torch.randn(part.norms, part.groups), torch.rand(part.norms, part.groups) + 0.5], 1)
+    return statistics, *((torch.arange(n) >= 2).float() for n in (height, width))
 
 
 # ------------------------------------------------------------------------------------------------- surroundings

@@ -239,7 +239,7 @@ def test_vae_in_halves(checkpoints, tmp_path):
 def test_autoencoder_keeps_no_scores(bundles, checkpoints):
     """Its attention is one operator, and the graphs say what diffusers' own autoencoder does."""
     bundle, vae = bundles("sdxl"), AutoencoderKL.from_pretrained(checkpoints("sdxl") / "vae", torch_dtype=torch.float32).eval()
-    for file, attentions in {"vae_decoder.onnx": 1, "vae_front.onnx": 1, "vae_encoder.onnx": 1, "vae_tail.onnx": 0}.items():
+    for file, attentions in {"vae_decoder.onnx": 1, "vae_front.onnx": 1, "vae_encoder.onnx": 1, "vae_tail.onnx": 0, "vae_encoder_front.onnx": 0, "vae_encoder_tail.onnx": 1}.items():
         found = operators(bundle / file)
         assert (found["MultiHeadAttention"], found["Softmax"]) == (attentions, 0)
     latents, image = torch.randn(2, 4, 12, 20), torch.rand(2, 3, 96, 160) * 2 - 1
@@ -249,6 +249,22 @@ def test_autoencoder_keeps_no_scores(bundles, checkpoints):
         session = onnxruntime.InferenceSession(str(bundle / f"vae_{part}.onnx"), providers=["CPUExecutionProvider"])
         actual = session.run(None, {name: x.numpy() for name, x in given.items()})[0]
         assert np.allclose(actual, expected[part].numpy(), rtol=0, atol=1e-5 * expected[part].abs().max().item())
+
+
+def test_encoder_in_parts_is_the_whole(bundles):
+    """One tile that is the picture: as many passes as norms give the statistics of each, then the tail gives the whole encoder's latents."""
+    bundle = bundles("sdxl")
+    entry = manifest_of(bundle)["vae"]["tiled_encoder"]
+    whole, front, tail = (onnxruntime.InferenceSession(str(bundle / file)) for file in ("vae_encoder.onnx", entry["front"], entry["tail"]))
+    image = np.random.default_rng(0).uniform(-1, 1, (1, 3, 64, 96)).astype(np.float32)
+    statistics = np.stack([np.zeros(front.get_inputs()[1].shape[::2]), np.ones(front.get_inputs()[1].shape[::2])], 1).astype(np.float32)
+    cores = {"core_y": np.ones(32, np.float32), "core_x": np.ones(48, np.float32)}
+    for norm in range(len(statistics)):
+        statistics[norm] = front.run(["moments"], {"image": image, "norm_stats": statistics, **cores})[0][norm]
+    features = front.run(["features"], {"image": image, "norm_stats": statistics, **cores})[0]
+    assert features.shape[2:] == (32, 48) and entry["scale"] == 4 and features.shape[1] <= entry["channels"]
+    expected = whole.run(None, {"image": image})[0]
+    assert np.allclose(tail.run(None, {"features": features})[0], expected, rtol=0, atol=2e-5 * np.abs(expected).max())
 
 
 def test_sd3_without_t5(tmp_path):

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Writes a small random autoencoder's decoder, whole and in two parts; run in onnx-export with this file's path."""
+"""Writes a small random autoencoder, decoder and encoder, each whole and in two parts; run in onnx-export with this file's path."""
 
 from pathlib import Path
 
 import numpy as np
 import onnx
 import torch
-from asg4j_export.vae_stats import VaeFront, VaeTail, tiled_axes
+from asg4j_export.vae_stats import VaeEncoderFront, VaeEncoderTail, VaeFront, VaeTail, tiled_axes
 from diffusers import AutoencoderKL
 
 HERE = Path(__file__).parent
@@ -31,6 +31,11 @@ class Whole(torch.nn.Module):
         return vae.decode(latents, return_dict=False)[0]
 
 
+class WholeEncoder(torch.nn.Module):
+    def forward(self, image):
+        return vae.encode(image, return_dict=False)[0].mean
+
+
 def save(module, file, names, axes, *example):
     options = dict(input_names=names[0], output_names=names[1], dynamic_axes=axes, opset_version=17, dynamo=False)
     torch.onnx.export(module.eval(), example, str(HERE / file), **options)
@@ -47,6 +52,15 @@ save(Whole(), "vae_decoder.onnx", (["latents"], ["image"]), whole_axes, latents)
 save(front, "vae_front.onnx", (front.input_names, front.output_names), axes[0], latents)
 save(tail, "vae_tail.onnx", (tail.input_names, tail.output_names), axes[1], features, stats, torch.ones(h), torch.ones(w))
 
+encoder_front, encoder_tail = VaeEncoderFront(vae), VaeEncoderTail(vae)
+image = torch.rand(1, 3, 48, 40) * 2 - 1
+h, w = (n // 2 for n in image.shape[2:])
+stats = torch.stack([torch.zeros(encoder_front.norms, encoder_front.groups), torch.ones(encoder_front.norms, encoder_front.groups)], 1)
+example = (image, stats, torch.ones(h), torch.ones(w))
+save(WholeEncoder(), "vae_encoder.onnx", (["image"], ["latents"]), whole_axes, image)
+save(encoder_front, "vae_encoder_front.onnx", (encoder_front.input_names, encoder_front.output_names), axes[1], *example)
+save(encoder_tail, "vae_encoder_tail.onnx", (encoder_tail.input_names, encoder_tail.output_names), axes[0], encoder_front(*example)[0])
+
 
 def overflow(file):
     """The same graph with infinities in the picture, as a decoder in half precision may give."""
@@ -60,4 +74,5 @@ def overflow(file):
 
 overflow("vae_decoder.onnx")
 overflow("vae_tail.onnx")
-print("scale", front.scale, "halo", tail.halo, "norms", tail.norms, "groups", tail.groups)
+print("decoder: scale", front.scale, "halo", tail.halo, "norms", tail.norms, "groups", tail.groups)
+print("encoder: scale", encoder_tail.scale, "halo", encoder_front.halo, "norms", encoder_front.norms, "channels", encoder_tail.channels)

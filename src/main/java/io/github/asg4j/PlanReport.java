@@ -26,6 +26,8 @@ import java.util.Map;
  * @param stages in the order in which they are drawn
  * @param controls control networks, in the order in which their outputs are added
  * @param decoding of the latents; null: there are none, a picture is given
+ * @param encoded how the largest picture becomes latents, a start picture or one between a relay's
+ *     stages, as {@link Decoding#summary}; null: none does
  * @param upscaling of the decoded picture; null: the method has none
  * @param barriers moments at which all workers wait for each other
  * @param guidedEvaluations evaluations of the denoiser: one per view and step, a conditional and an
@@ -50,6 +52,7 @@ public record PlanReport(
         List<StageReport> stages,
         List<ControlNetwork> controls,
         @Nullable Decoding decoding,
+        @Nullable String encoded,
         @Nullable Upscaling upscaling,
         int barriers,
         long guidedEvaluations,

@@ -130,6 +130,9 @@ public final class ReportJson {
         if (decoding != null) {
             Map<String, Object> vae = new LinkedHashMap<>();
             vae.put("decoded", decoding.summary());
+            if (plan.encoded() != null) {
+                vae.put("encoded", plan.encoded());
+            }
             vae.put("tile_pixels", decoding.tilePixels());
             vae.put("at_once", decoding.atOnce());
             map.put("vae", vae);

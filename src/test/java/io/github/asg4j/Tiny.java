@@ -133,6 +133,36 @@ public final class Tiny {
         return withVae(folder, suffix, fallback, true);
     }
 
+    /** The tiny bundle with the decoder and the encoder of src/test/resources/vae, each in two parts too. */
+    public static Path withTiledEncoder(Path folder) {
+        return changed(
+                "tiny",
+                folder,
+                manifest -> {
+                    ObjectNode vae = manifest.withObject("vae");
+                    vae.put("decoder", "vae_decoder_tiled.onnx");
+                    parts(vae, "");
+                    vae.put("encoder", "vae_encoder_tiled.onnx");
+                    vae.putObject("tiled_encoder")
+                            .put("front", "vae_encoder_front_tiled.onnx")
+                            .put("tail", "vae_encoder_tail_tiled.onnx")
+                            .put("scale", 4)
+                            .put("halo", 2)
+                            .put("channels", 4);
+                    ObjectNode files = manifest.withObject("files");
+                    for (String part :
+                            List.of(
+                                    "decoder",
+                                    "front",
+                                    "tail",
+                                    "encoder",
+                                    "encoder_front",
+                                    "encoder_tail")) {
+                        add(files, folder, part, "");
+                    }
+                });
+    }
+
     /** The same with a decoder that overflows, one that does not, and no parts: tiles are feathered. */
     public static Path withOverflowingVae(Path folder) {
         return withVae(folder, "_overflow", true, false);

@@ -12,7 +12,6 @@ import io.github.asg4j.ort.Placement;
 
 import org.jspecify.annotations.Nullable;
 
-import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -36,15 +35,14 @@ public final class LoadedModel implements AutoCloseable {
     /** Where text encoders are, and the VAE for all but tiles. */
     private volatile Place front;
 
-    /** Of the start picture's encoder, on devices that were lost. */
-    private final List<OrtSession> sessions = new ArrayList<>();
-
     /** Decoders of the front and of devices that have decoded tiles, lost ones too. */
     private final Map<Place, VaeDecoder> vaeDecoders = new HashMap<>();
 
+    /** Encoders alike. */
+    private final Map<Place, VaeEncoder> vaeEncoders = new HashMap<>();
+
     private final Map<PlacedUpscaler, Upscaler> upscalers = new HashMap<>();
     private final Map<PlacedControl, ControlNetwork> controls = new HashMap<>();
-    private @Nullable OrtSession encoderSession;
     private boolean closed;
 
     private record PlacedControl(String sha256, Place place) {}
@@ -60,9 +58,10 @@ public final class LoadedModel implements AutoCloseable {
         vaeDecoder(front).loaded(vae);
     }
 
-    /** Frees the memory of all VAE decoders; they are loaded again when they are next used. */
+    /** Frees the memory of the VAE's networks; they are loaded again when they are next used. */
     public synchronized void unloadVae() {
         vaeDecoders.values().forEach(VaeDecoder::unload);
+        vaeEncoders.values().forEach(VaeEncoder::unload);
     }
 
     private VaeDecoder vaeDecoder(Place place) {
@@ -83,10 +82,6 @@ public final class LoadedModel implements AutoCloseable {
         requireOpen();
         Place place = placements.get(worker).front();
         networks.moveTextEncoders(place);
-        if (encoderSession != null) {
-            sessions.add(encoderSession);
-            encoderSession = null;
-        }
         front = place;
     }
 
@@ -355,23 +350,29 @@ public final class LoadedModel implements AutoCloseable {
     }
 
     /**
-     * The VAE's encoder, loaded when a start picture first needs it.
+     * The VAE's encoder where the text encoders are; its graphs are loaded when they are first asked for.
      *
-     * @throws BadBundleException if it cannot be loaded, or is not what the manifest says
-     * @throws IllegalStateException if the bundle has none; the planner has seen to it
+     * @throws NullPointerException if the bundle has none; the planner has seen to it
      */
     public synchronized VaeEncoder vaeEncoder() {
         requireOpen();
-        String file = bundle.manifest().vae().encoder();
-        if (file == null) {
-            throw new IllegalStateException(bundle.place() + " has no vae.encoder");
-        }
-        OrtSession session = encoderSession;
-        if (session == null) {
-            session = session(bundle, file, withAllCores(front));
-            encoderSession = session;
-        }
-        return new VaeEncoder(session, bundle.manifest().latent());
+        return vaeEncoder(front);
+    }
+
+    /** A worker's, as {@link #vaeDecoder(int)}. */
+    public synchronized VaeEncoder vaeEncoder(int worker) {
+        requireOpen();
+        return vaeEncoder(placements.get(worker).front());
+    }
+
+    private VaeEncoder vaeEncoder(Place place) {
+        return vaeEncoders.computeIfAbsent(
+                place,
+                p ->
+                        new VaeEncoder(
+                                bundle.manifest().latent(),
+                                bundle.manifest().vae(),
+                                file -> session(bundle, file, withAllCores(p))));
     }
 
     /**
@@ -407,10 +408,7 @@ public final class LoadedModel implements AutoCloseable {
         upscalers.values().forEach(Upscaler::close);
         controls.values().forEach(ControlNetwork::close);
         vaeDecoders.values().forEach(VaeDecoder::close);
-        if (encoderSession != null) {
-            encoderSession.close();
-        }
-        sessions.forEach(OrtSession::close);
+        vaeEncoders.values().forEach(VaeEncoder::close);
         networks.close();
         bundle.close();
     }

@@ -12,6 +12,7 @@ import org.jspecify.annotations.Nullable;
 
 import java.io.IOException;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Collections;
 import java.util.HashSet;
 import java.util.LinkedHashMap;
@@ -208,6 +209,21 @@ public record Manifest(
             return new Latent(
                     channels, cells, cells, vaeFactor, scaling, shift, unetMultiple, maxSize);
         }
+
+        /** Refuses a network in parts whose features do not lie in whole cells. */
+        void requireDivisor(String field, @Nullable TiledNetwork tiled) {
+            if (tiled != null && vaeFactor % tiled.scale() != 0) {
+                throw new BadBundleException(
+                        FILE_NAME
+                                + ": "
+                                + field
+                                + ".scale: found "
+                                + tiled.scale()
+                                + ", expected a divisor of vae_factor, "
+                                + vaeFactor
+                                + ": export the bundle again");
+            }
+        }
     }
 
     /** How an encoder's hidden states are joined to those of the encoders before it. */
@@ -328,6 +344,7 @@ public record Manifest(
      * @param precision type of the weights, "fp32" or "fp16"
      * @param tiledDecoder the decoder in two parts, for pictures too large to decode whole; null:
      *     none
+     * @param tiledEncoder the encoder in two parts, for pictures too large to encode whole; null: none
      * @param fallback the decoder in fp32, for pictures that overflow in this one; null: none
      * @param width channels that enter the last block of the decoder, at the picture's resolution:
      *     what its working memory grows with
@@ -338,7 +355,8 @@ public record Manifest(
             String decoder,
             @Nullable String encoder,
             String precision,
-            @Nullable TiledDecoder tiledDecoder,
+            @Nullable TiledNetwork tiledDecoder,
+            @Nullable TiledNetwork tiledEncoder,
             @Nullable Vae fallback,
             int width,
             boolean keepsScores) {
@@ -351,8 +369,10 @@ public record Manifest(
             if (encoder != null) {
                 graphs.add(encoder);
             }
-            if (tiledDecoder != null) {
-                graphs.addAll(List.of(tiledDecoder.front(), tiledDecoder.tail()));
+            for (TiledNetwork tiled : Arrays.asList(tiledDecoder, tiledEncoder)) {
+                if (tiled != null) {
+                    graphs.addAll(List.of(tiled.front(), tiled.tail()));
+                }
             }
             if (fallback != null) {
                 graphs.addAll(fallback.files());
@@ -362,14 +382,17 @@ public record Manifest(
     }
 
     /**
-     * @param front the graph from latents to features, run whole
-     * @param tail the graph from features to pixels, run in tiles
+     * A network of the VAE in two parts, cut at half of the picture's resolution: the part between the
+     * cut and the pixels runs in tiles, that between latents and cut runs whole.
+     *
+     * @param front the graph that comes first: the decoder's runs whole, the encoder's in tiles
+     * @param tail the graph that takes the front's features
      * @param scale features per latent cell and axis
      * @param halo features around a tile that its convolutions reach
-     * @param channels of the widest tensor of the front at the features' resolution; where a bundle does
-     *     not say it, twice the {@link Vae#width}
+     * @param channels of the widest tensor at the features' resolution of what runs whole; where a bundle
+     *     does not say it, twice the {@link Vae#width}
      */
-    public record TiledDecoder(String front, String tail, int scale, int halo, int channels) {}
+    public record TiledNetwork(String front, String tail, int scale, int halo, int channels) {}
 
     /**
      * The noise levels the model was trained on, and how it is sampled where a request leaves it open.
@@ -721,6 +744,7 @@ public record Manifest(
                 "encoder",
                 "precision",
                 "tiled_decoder",
+                "tiled_encoder",
                 "fallback",
                 "width",
                 "attention");
@@ -747,20 +771,28 @@ public record Manifest(
             int width,
             boolean keepsScores) {
         Json encoder = json.optional("encoder");
-        Json tiled = json.optional("tiled_decoder");
+        Json tiledEncoder = json.optional("tiled_encoder");
+        if (tiledEncoder != null && encoder == null) {
+            throw tiledEncoder.refused("its parts need vae.encoder, the whole, beside them");
+        }
         return new Vae(
                 file(json.get("decoder"), files),
                 encoder == null ? null : file(encoder, files),
                 json.get("precision").oneOf(PRECISIONS),
-                tiled == null ? null : tiledDecoder(tiled, files, width),
+                tiled(json.optional("tiled_decoder"), files, width),
+                tiled(tiledEncoder, files, width),
                 fallback,
                 width,
                 keepsScores);
     }
 
-    private static TiledDecoder tiledDecoder(Json json, Map<String, FileEntry> files, int width) {
+    private static @Nullable TiledNetwork tiled(
+            @Nullable Json json, Map<String, FileEntry> files, int width) {
+        if (json == null) {
+            return null;
+        }
         json.onlyKeys("front", "tail", "scale", "halo", "channels");
-        return new TiledDecoder(
+        return new TiledNetwork(
                 file(json.get("front"), files),
                 file(json.get("tail"), files),
                 json.get("scale").integer(1, 64),

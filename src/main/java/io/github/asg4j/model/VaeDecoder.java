@@ -9,7 +9,6 @@ import io.github.asg4j.ort.Tensor;
 import org.jspecify.annotations.Nullable;
 
 import java.lang.foreign.MemorySegment;
-import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.function.Function;
@@ -25,10 +24,9 @@ public final class VaeDecoder implements AutoCloseable {
     private final Manifest.Latent latent;
     private final Manifest.Vae entry;
     private final Function<String, OrtSession> loader;
-    private final Map<String, OrtSession> sessions = new HashMap<>();
-    private @Nullable Tail tail;
+    private final LazySessions sessions;
+    private @Nullable TiledPart tail;
     private @Nullable VaeDecoder fallback;
-    private boolean closed;
 
     /**
      * @param loader opens a graph of the bundle; closed with this object
@@ -39,16 +37,8 @@ public final class VaeDecoder implements AutoCloseable {
         this.latent = latent;
         this.entry = entry;
         this.loader = loader;
-        Manifest.TiledDecoder tiled = entry.tiledDecoder();
-        if (tiled != null && latent.vaeFactor() % tiled.scale() != 0) {
-            throw new BadBundleException(
-                    Manifest.FILE_NAME
-                            + ": vae.tiled_decoder.scale: found "
-                            + tiled.scale()
-                            + ", expected a divisor of vae_factor, "
-                            + latent.vaeFactor()
-                            + ": export the bundle again");
-        }
+        sessions = new LazySessions(entry.decoder(), loader);
+        latent.requireDivisor("vae.tiled_decoder", entry.tiledDecoder());
     }
 
     /** Takes over a decoder that is loaded already. */
@@ -70,7 +60,7 @@ public final class VaeDecoder implements AutoCloseable {
      * @throws BadBundleException the graph cannot be loaded, or is not what the manifest says
      */
     public Binding bind(MemorySegment latents, MemorySegment image, int h, int w) {
-        OrtSession session = session(entry.decoder(), this::check);
+        OrtSession session = sessions.get(entry.decoder(), this::check);
         long factor = latent.vaeFactor();
         return session.bind(
                 Map.of("latents", Tensor.floats(latents, 1, latent.channels(), h, w)),
@@ -81,24 +71,24 @@ public final class VaeDecoder implements AutoCloseable {
      * Binds memory to the front of the tiled decoder, for latents of one size.
      *
      * @param latents float32 [C, h, w], scaled and shifted for the VAE
-     * @param features float32 [{@link Tail#width()}, h * scale, w * scale]
+     * @param features float32 [{@link TiledPart#width}, h * scale, w * scale]
      */
     public Binding bindFront(MemorySegment latents, MemorySegment features, int h, int w) {
-        Manifest.TiledDecoder tiled = tiled();
+        Manifest.TiledNetwork tiled = tiled();
         int width = tail().width();
-        OrtSession session = session(tiled.front(), front -> checkFront(front, width));
+        OrtSession session = sessions.get(tiled.front(), front -> checkFront(front, width));
         long scale = tiled.scale();
         return session.bind(
                 Map.of("latents", Tensor.floats(latents, 1, latent.channels(), h, w)),
                 Map.of("features", Tensor.floats(features, 1, width, h * scale, w * scale)));
     }
 
-    /** The tail of the tiled decoder. */
-    public synchronized Tail tail() {
-        Tail known = tail;
+    /** The tail of the tiled decoder: features of a tile to its pixels. */
+    public synchronized TiledPart tail() {
+        TiledPart known = tail;
         if (known == null) {
-            Tail[] made = new Tail[1];
-            session(tiled().tail(), session -> made[0] = checkedTail(session));
+            TiledPart[] made = new TiledPart[1];
+            sessions.get(tiled().tail(), session -> made[0] = TiledPart.of(session, true));
             known = made[0];
             tail = known;
         }
@@ -107,7 +97,7 @@ public final class VaeDecoder implements AutoCloseable {
 
     /** The decoder in fp32, for pictures that overflow in this one; the entry has to have it. */
     public synchronized VaeDecoder fallback() {
-        requireOpen();
+        sessions.requireOpen();
         Manifest.Vae exact = entry.fallback();
         if (exact == null) {
             throw new IllegalStateException(entry.decoder() + " has no fallback");
@@ -120,35 +110,12 @@ public final class VaeDecoder implements AutoCloseable {
         return known;
     }
 
-    private Manifest.TiledDecoder tiled() {
-        Manifest.TiledDecoder tiled = entry.tiledDecoder();
+    private Manifest.TiledNetwork tiled() {
+        Manifest.TiledNetwork tiled = entry.tiledDecoder();
         if (tiled == null) {
             throw new IllegalStateException(entry.decoder() + " has no tiled decoder");
         }
         return tiled;
-    }
-
-    private synchronized OrtSession session(
-            String file, java.util.function.Consumer<OrtSession> check) {
-        requireOpen();
-        OrtSession known = sessions.get(file);
-        if (known == null) {
-            known = loader.apply(file);
-            try {
-                check.accept(known);
-            } catch (RuntimeException e) {
-                known.close();
-                throw e;
-            }
-            sessions.put(file, known);
-        }
-        return known;
-    }
-
-    private void requireOpen() {
-        if (closed) {
-            throw new IllegalStateException(entry.decoder() + " is closed");
-        }
     }
 
     private void check(OrtSession decoder) {
@@ -165,92 +132,12 @@ public final class VaeDecoder implements AutoCloseable {
         graph.output("features", "float32", ANY, width, ANY, ANY);
     }
 
-    private static Tail checkedTail(OrtSession session) {
-        GraphContract graph = new GraphContract(session);
-        graph.onlyInputs(List.of("features", "norm_stats", "core_y", "core_x"));
-        int width = graph.fixed(graph.input("features", "float32", ANY, ANY, ANY, ANY), 1);
-        var statistics = graph.input("norm_stats", "float32", ANY, 2, ANY);
-        graph.input("core_y", "float32", ANY);
-        graph.input("core_x", "float32", ANY);
-        int norms = graph.fixed(statistics, 0);
-        int groups = graph.fixed(statistics, 2);
-        graph.output("image", "float32", ANY, 3, ANY, ANY);
-        graph.output("moments", "float32", norms, 2, groups);
-        return new Tail(session, width, norms, groups);
-    }
-
-    /** The second part of a tiled decoder: features of a tile to its pixels. */
-    public static final class Tail {
-        private final OrtSession session;
-        private final int width;
-        private final int norms;
-        private final int groups;
-
-        private Tail(OrtSession session, int width, int norms, int groups) {
-            this.session = session;
-            this.width = width;
-            this.norms = norms;
-            this.groups = groups;
-        }
-
-        /** Planes of the features. */
-        public int width() {
-            return width;
-        }
-
-        /** Group normalisations in it. */
-        public int norms() {
-            return norms;
-        }
-
-        /** Groups of each norm. */
-        public int groups() {
-            return groups;
-        }
-
-        /**
-         * Binds memory for tiles of h x w features.
-         *
-         * @param features float32 [width, h, w]
-         * @param statistics float32 [norms, 2, groups]: mean, variance that the norms use
-         * @param coreY float32 [h]: 1 for rows whose moments count, else 0
-         * @param coreX float32 [w]
-         * @param image float32 [3, h * pixels, w * pixels]
-         * @param moments float32 [norms, 2, groups]: mean, variance over the core
-         * @param pixels per feature and axis
-         */
-        public Binding bind(
-                MemorySegment features,
-                MemorySegment statistics,
-                MemorySegment coreY,
-                MemorySegment coreX,
-                MemorySegment image,
-                MemorySegment moments,
-                int h,
-                int w,
-                int pixels) {
-            Tensor picture = Tensor.floats(image, 1, 3, (long) h * pixels, (long) w * pixels);
-            return session.bind(
-                    Map.of(
-                            "features",
-                            Tensor.floats(features, 1, width, h, w),
-                            "norm_stats",
-                            Tensor.floats(statistics, norms, 2, groups),
-                            "core_y",
-                            Tensor.floats(coreY, h),
-                            "core_x",
-                            Tensor.floats(coreX, w)),
-                    Map.of("image", picture, "moments", Tensor.floats(moments, norms, 2, groups)));
-        }
-    }
-
     /**
      * Frees the networks, and with them what ONNX Runtime keeps of the memory that they worked in; they
      * are loaded again when they are next asked for.
      */
     public synchronized void unload() {
-        sessions.values().forEach(OrtSession::close);
-        sessions.clear();
+        sessions.unload();
         tail = null;
         if (fallback != null) {
             fallback.unload();
@@ -260,8 +147,7 @@ public final class VaeDecoder implements AutoCloseable {
     /** Frees the networks; what is bound to them keeps them until it is closed. Idempotent. */
     @Override
     public synchronized void close() {
-        closed = true;
-        sessions.values().forEach(OrtSession::close);
+        sessions.close();
         if (fallback != null) {
             fallback.close();
         }

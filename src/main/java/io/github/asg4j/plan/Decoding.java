@@ -112,6 +112,11 @@ public record Decoding(
             return of(pixels / factor);
         }
 
+        /** Whether a picture of so many latent cells is not cut in tiles. */
+        boolean leavesWhole(int height, int width) {
+            return (long) height * width <= wholeCells || (height <= tile && width <= tile);
+        }
+
         /** The usual one, then ever smaller tiles for as long as memory does not suffice. */
         public static List<Tiling> byMemory(int factor) {
             Tiling usual = usual(factor);
@@ -153,8 +158,7 @@ public record Decoding(
     }
 
     public boolean whole() {
-        return (long) height * width <= tiling.wholeCells()
-                || (height <= tiling.tile() && width <= tiling.tile());
+        return tiling.leavesWhole(height, width);
     }
 
     /** Whether its tiles take the statistics of the whole picture. */
@@ -164,7 +168,7 @@ public record Decoding(
 
     /** Cells of what is cut in tiles, per latent cell and axis: features, or latents themselves. */
     public int scale() {
-        Manifest.TiledDecoder tiled = vae.tiledDecoder();
+        Manifest.TiledNetwork tiled = vae.tiledDecoder();
         return !whole() && tiled != null ? tiled.scale() : 1;
     }
 
@@ -175,52 +179,25 @@ public record Decoding(
 
     /** Row by row; all see as many cells. Exact ones keep each cell once, feathered ones all. */
     public List<Tile> tiles() {
-        List<Tile> tiles = new ArrayList<>();
-        if (whole()) {
-            tiles.add(new Tile(0, 0, height, width, 0, 0, height, width));
-            return tiles;
-        }
-        for (Span y : spans(height)) {
-            for (Span x : spans(width)) {
-                tiles.add(
-                        new Tile(
-                                y.start(),
-                                x.start(),
-                                y.size(),
-                                x.size(),
-                                y.seen(),
-                                x.seen(),
-                                y.seenSize(),
-                                x.seenSize()));
-            }
-        }
-        return tiles;
+        return whole()
+                ? List.of(new Tile(0, 0, height, width, 0, 0, height, width))
+                : Tile.of(spans(height), spans(width));
     }
 
-    /** A tile along an axis. */
-    private record Span(int start, int size, int seen, int seenSize) {}
-
-    private List<Span> spans(int latentExtent) {
+    private List<Tile.Span> spans(int latentExtent) {
         int extent = latentExtent * scale();
-        Manifest.TiledDecoder exact = vae.tiledDecoder();
-        List<Span> spans = new ArrayList<>();
+        Manifest.TiledNetwork exact = vae.tiledDecoder();
         if (exact != null) {
-            // It has to hold more than its halos.
-            int tile = Math.min(extent, Math.max(tiling.tile() * scale(), 4 * exact.halo()));
-            int core = tile == extent ? extent : tile - 2 * exact.halo();
-            for (int at = 0; at < extent; at += core) {
-                int seen = Math.clamp(at - exact.halo(), 0, extent - tile);
-                spans.add(new Span(at, Math.min(core, extent - at), seen, tile));
-            }
-        } else {
-            int tile = Math.min(tiling.tile(), extent);
-            int stride = tile - tiling.overlap();
-            int count = extent <= tile ? 1 : Math.ceilDiv(extent - tile, stride) + 1;
-            for (int i = 0; i < count; i++) {
-                // The last one is moved back, so that all have one shape.
-                int start = Math.min(i * stride, extent - tile);
-                spans.add(new Span(start, tile, start, tile));
-            }
+            return Tile.Span.exact(extent, tiling.tile() * scale(), exact.halo());
+        }
+        List<Tile.Span> spans = new ArrayList<>();
+        int tile = Math.min(tiling.tile(), extent);
+        int stride = tile - tiling.overlap();
+        int count = extent <= tile ? 1 : Math.ceilDiv(extent - tile, stride) + 1;
+        for (int i = 0; i < count; i++) {
+            // The last one is moved back, so that all have one shape.
+            int start = Math.min(i * stride, extent - tile);
+            spans.add(new Tile.Span(start, tile, start, tile));
         }
         return spans;
     }
@@ -238,7 +215,7 @@ public record Decoding(
     private List<Integer> borders(int extent) {
         Set<Integer> borders = new TreeSet<>();
         if (!whole()) {
-            for (Span span : spans(extent)) {
+            for (Tile.Span span : spans(extent)) {
                 borders.add(span.start() * pixels());
                 borders.add((span.start() + span.size()) * pixels());
             }
@@ -253,7 +230,7 @@ public record Decoding(
         Tile tile = tiles().getFirst();
         long image = (long) tile.seenHeight() * pixels() * tile.seenWidth() * pixels();
         long values = vae.width() * image;
-        Manifest.TiledDecoder tiled = vae.tiledDecoder();
+        Manifest.TiledNetwork tiled = vae.tiledDecoder();
         return whole() || tiled == null
                 ? values
                 : Math.max(values, (long) tiled.channels() * height * scale() * width * scale());
@@ -284,17 +261,6 @@ public record Decoding(
         }
         long pixels = (long) tile.seenHeight() * pixels() * tile.seenWidth() * pixels();
         return TAIL_PIXEL_BYTES * vae.width() * pixels;
-    }
-
-    /**
-     * Bytes that the VAE's encoder works in, which takes a picture whole: as its decoder, which mirrors
-     * it.
-     *
-     * @param rows of the latents that it makes
-     * @param columns alike
-     */
-    public long encodeBytes(int rows, int columns) {
-        return wholeBytes(rows, columns);
     }
 
     private long wholeBytes(int rows, int columns) {

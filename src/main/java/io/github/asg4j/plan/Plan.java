@@ -19,6 +19,7 @@ import java.util.SequencedMap;
  * @param stages in order
  * @param controls control networks, in the order in which their outputs are added
  * @param decoding of the latents; null: there are none, a picture is given
+ * @param encoding of the largest picture that becomes latents; null: none does
  * @param upscaling what becomes of the decoded picture; null: it is of the size asked for
  * @param steps of the schedule
  * @param viewBatch views per call at most ({@link Stage#calls})
@@ -33,6 +34,7 @@ public record Plan(
         List<Stage> stages,
         List<ControlWork> controls,
         @Nullable Decoding decoding,
+        @Nullable Encoding encoding,
         @Nullable Upscaling upscaling,
         int steps,
         int viewBatch,
@@ -136,6 +138,7 @@ public record Plan(
                 stages.stream().map(stage -> stage.report(viewBatch)).toList(),
                 controls.stream().map(control -> control.report(stages)).toList(),
                 decoding == null ? null : decoding.report(canvas),
+                encoding == null ? null : encoding.summary(),
                 upscaling == null ? null : upscaling.report(),
                 barriers(),
                 guidedEvaluations(),

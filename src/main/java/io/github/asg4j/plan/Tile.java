@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.github.asg4j.plan;
 
+import java.util.ArrayList;
+import java.util.List;
+
 /**
  * Part of what a network is run over in tiles, in cells of its input: what is kept of its output,
  * and what it sees for it.
@@ -20,4 +23,46 @@ public record Tile(
         int seenTop,
         int seenLeft,
         int seenHeight,
-        int seenWidth) {}
+        int seenWidth) {
+
+    /** A tile along an axis. */
+    record Span(int start, int size, int seen, int seenSize) {
+        /** Spans that keep each cell once and see {@code halo} more on both sides, all as many cells. */
+        static List<Span> exact(int extent, int cells, int halo) {
+            // It has to hold more than its halos.
+            int tile = Math.min(extent, Math.max(cells, 4 * halo));
+            int core = tile == extent ? extent : tile - 2 * halo;
+            List<Span> spans = new ArrayList<>();
+            for (int at = 0; at < extent; at += core) {
+                int seen = Math.clamp(at - halo, 0, extent - tile);
+                spans.add(new Span(at, Math.min(core, extent - at), seen, tile));
+            }
+            return spans;
+        }
+    }
+
+    /** Tiles of all pairs of spans, row by row. */
+    static List<Tile> of(List<Span> rows, List<Span> columns) {
+        List<Tile> tiles = new ArrayList<>();
+        for (Span y : rows) {
+            for (Span x : columns) {
+                tiles.add(
+                        new Tile(
+                                y.start(),
+                                x.start(),
+                                y.size(),
+                                x.size(),
+                                y.seen(),
+                                x.seen(),
+                                y.seenSize(),
+                                x.seenSize()));
+            }
+        }
+        return tiles;
+    }
+
+    /** Tiles that keep each cell once, row by row: {@code cells} a side, with {@code halo} around. */
+    static List<Tile> exact(int height, int width, int cells, int halo) {
+        return of(Span.exact(height, cells, halo), Span.exact(width, cells, halo));
+    }
+}

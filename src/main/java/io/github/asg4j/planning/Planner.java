@@ -7,6 +7,7 @@ import io.github.asg4j.GuidanceInterval;
 import io.github.asg4j.GuideOptions;
 import io.github.asg4j.ImageFit;
 import io.github.asg4j.InpaintOptions;
+import io.github.asg4j.Size;
 import io.github.asg4j.Variation;
 import io.github.asg4j.method.Encoders;
 import io.github.asg4j.method.Method;
@@ -19,6 +20,7 @@ import io.github.asg4j.plan.Arithmetic;
 import io.github.asg4j.plan.Canvas;
 import io.github.asg4j.plan.ControlWork;
 import io.github.asg4j.plan.Decoding;
+import io.github.asg4j.plan.Encoding;
 import io.github.asg4j.plan.MemoryEstimate;
 import io.github.asg4j.plan.Plan;
 import io.github.asg4j.plan.Stage;
@@ -408,7 +410,6 @@ public final class Planner {
         Canvas canvas = work.canvas();
         Manifest.Denoiser denoiser = manifest.denoiser();
         int history = sampler(work.request()).solver().history();
-        long encode = encodeBytes(work);
         BiFunction<Integer, Long, MemoryEstimate> elsewhere =
                 (count, weights) ->
                         MemoryEstimate.of(
@@ -423,11 +424,12 @@ public final class Planner {
                                 work.controls(),
                                 denoiser,
                                 !gpus.isEmpty());
-        // What the encoder has taken it keeps.
-        BiFunction<Integer, Long, MemoryEstimate> drawing =
-                (count, weights) -> elsewhere.apply(count, weights).withVae(encode, 0);
         long controls = controlWeights(work);
         long weights = weights(stages) + controls + compiledBytes(stages, viewBatch);
+        Encoding encoding = encoding(work, count -> elsewhere.apply(count, weights));
+        // What the encoder has taken it keeps.
+        BiFunction<Integer, Long, MemoryEstimate> drawing =
+                (count, bytes) -> encoded(elsewhere.apply(count, bytes), encoding, count);
         Decoding decoding =
                 stages.isEmpty()
                         ? null
@@ -440,8 +442,11 @@ public final class Planner {
         for (String gpu : gpus.keySet()) {
             // The first has the text encoders and the VAE, each has its own denoiser.
             boolean first = devices.isEmpty();
-            long own = first ? weights : otherWeights(stages, decoding) + controls;
-            MemoryEstimate one = (first ? drawing : elsewhere).apply(1, own);
+            long own = first ? weights : otherWeights(stages, decoding, encoding) + controls;
+            MemoryEstimate one =
+                    first
+                            ? drawing.apply(1, own)
+                            : elsewhere.apply(1, own).withVae(encodedTile(encoding), 0);
             devices.put(gpu, onDevice(one, decoding, first));
         }
         MemoryEstimate all = drawing.apply(workers, weights);
@@ -451,6 +456,7 @@ public final class Planner {
                 stages,
                 work.controls(),
                 decoding,
+                encoding,
                 work.upscaling(),
                 work.steps(),
                 viewBatch,
@@ -460,27 +466,85 @@ public final class Planner {
                 devices);
     }
 
-    /** Bytes that the VAE's encoder works in for a picture beyond native size. */
-    private long encodeBytes(Work work) {
-        boolean noised = strength(work.request()).isPresent();
-        long most = noised ? encodeBytes(work.canvas().height(), work.canvas().width()) : 0;
+    /**
+     * How the largest picture is encoded that becomes latents; null: none does. Whole up to the usual
+     * limit, or in the largest tiles with which the drawing and a decode in small tiles fit into memory.
+     *
+     * @param drawing memory without the VAE, by workers that share it
+     */
+    private @Nullable Encoding encoding(Work work, IntFunction<MemoryEstimate> drawing) {
+        Size cells = encodedCells(work);
+        if (cells == null) {
+            return null;
+        }
+        Decoding smallest = possible(work.request(), work.canvas(), work.upscaling()).getLast();
+        List<Encoding> possible =
+                tilings(work.request()).stream()
+                        .map(
+                                tiling ->
+                                        new Encoding(
+                                                manifest.vae(),
+                                                manifest.latent(),
+                                                cells.height(),
+                                                cells.width(),
+                                                tiling,
+                                                1))
+                        .toList();
+        Encoding chosen =
+                possible.stream()
+                        .filter(e -> fits(encoded(drawing.apply(1), e, 1), smallest))
+                        .findFirst()
+                        .orElse(possible.getLast());
+        requireCountable("encoded", chosen.largestTensor(), work.canvas());
+        int tiles = gpus.isEmpty() ? workers : 1;
+        while (tiles > 1
+                && onHost(
+                                        encoded(
+                                                drawing.apply(workers),
+                                                chosen.atOnce(tiles),
+                                                workers),
+                                        smallest,
+                                        workers)
+                                .total()
+                        > memoryLimit) {
+            tiles--;
+        }
+        return chosen.atOnce(tiles);
+    }
+
+    /** Latent cells of the largest picture that is encoded; null: none is. */
+    private static @Nullable Size encodedCells(Work work) {
+        Canvas canvas = work.canvas();
+        Size most = null;
+        if (strength(work.request()).isPresent()) {
+            most = new Size(canvas.width(), canvas.height());
+        } else if (work.request().image() != null && !work.stages().isEmpty()) {
+            most = new Size(canvas.x().patch(), canvas.y().patch());
+        }
         for (Stage stage : work.stages()) {
             if (stage instanceof Stage.Leg leg
                     && leg.refresh() != null
                     && leg.refresh().inPixels()) {
-                int rows = leg.windows().y().canvas();
-                int columns = leg.windows().x().canvas();
-                most = Math.max(most, encodeBytes(rows, columns));
+                Size own = new Size(leg.windows().x().canvas(), leg.windows().y().canvas());
+                most = most == null || area(own) > area(most) ? own : most;
             }
         }
         return most;
     }
 
-    private long encodeBytes(int rows, int columns) {
-        Manifest.Latent latent = manifest.latent();
-        Decoding.Tiling usual = Decoding.Tiling.usual(latent.vaeFactor());
-        return new Decoding(manifest.vae(), latent, rows, columns, usual, 1)
-                .encodeBytes(rows, columns);
+    private static long area(Size size) {
+        return (long) size.width() * size.height();
+    }
+
+    private static MemoryEstimate encoded(
+            MemoryEstimate drawing, @Nullable Encoding encoding, int workers) {
+        return encoding == null
+                ? drawing
+                : drawing.withVae(encoding.bytes(), encoding.hostBytes(workers));
+    }
+
+    private static long encodedTile(@Nullable Encoding encoding) {
+        return encoding == null ? 0 : encoding.tileBytes();
     }
 
     private static MemoryEstimate onDevice(
@@ -516,36 +580,11 @@ public final class Planner {
             Canvas canvas,
             @Nullable Upscaling upscaling,
             IntFunction<MemoryEstimate> drawing) {
-        Manifest.Latent latent = manifest.latent();
-        int height = upscaling == null ? canvas.height() : canvas.y().patch();
-        int width = upscaling == null ? canvas.width() : canvas.x().patch();
-        List<Decoding.Tiling> tilings =
-                request.vaeTile().isEmpty()
-                        ? Decoding.Tiling.byMemory(latent.vaeFactor())
-                        : List.of(
-                                Decoding.Tiling.ofPixels(
-                                        request.vaeTile().getAsInt(), latent.vaeFactor()));
-        List<Decoding> possible =
-                tilings.stream()
-                        .map(t -> new Decoding(manifest.vae(), latent, height, width, t, 1))
-                        .toList();
+        List<Decoding> possible = possible(request, canvas, upscaling);
         MemoryEstimate one = drawing.apply(1);
         Decoding chosen =
                 possible.stream().filter(d -> fits(one, d)).findFirst().orElse(possible.getLast());
-        if (!gpus.isEmpty() && chosen.largestTensor() > MOST_VALUES) {
-            throw new BadRequestException(
-                    canvas.widthPixels()
-                            + "x"
-                            + canvas.heightPixels()
-                            + " cannot be decoded on a GPU: a tensor of the VAE would have "
-                            + chosen.largestTensor()
-                            + " values, ONNX Runtime's CUDA kernels count to "
-                            + MOST_VALUES
-                            + "; draw a smaller picture, or on the CPU (--devices cpu:N)"
-                            + (manifest.vae().tiledDecoder() == null
-                                    ? ""
-                                    : "; a bundle that is exported again may allow more"));
-        }
+        requireCountable("decoded", chosen.largestTensor(), canvas);
         int tiles = gpus.isEmpty() ? workers : 1;
         while (tiles > 1
                 && onHost(drawing.apply(workers), chosen.atOnce(tiles), workers).total()
@@ -553,6 +592,43 @@ public final class Planner {
             tiles--;
         }
         return chosen.atOnce(tiles);
+    }
+
+    /** Ways to decode a picture, the one with the largest tiles first. */
+    private List<Decoding> possible(
+            GenerationRequest request, Canvas canvas, @Nullable Upscaling upscaling) {
+        int height = upscaling == null ? canvas.height() : canvas.y().patch();
+        int width = upscaling == null ? canvas.width() : canvas.x().patch();
+        return tilings(request).stream()
+                .map(t -> new Decoding(manifest.vae(), manifest.latent(), height, width, t, 1))
+                .toList();
+    }
+
+    private List<Decoding.Tiling> tilings(GenerationRequest request) {
+        int factor = manifest.latent().vaeFactor();
+        return request.vaeTile().isEmpty()
+                ? Decoding.Tiling.byMemory(factor)
+                : List.of(Decoding.Tiling.ofPixels(request.vaeTile().getAsInt(), factor));
+    }
+
+    private void requireCountable(String done, long values, Canvas canvas) {
+        if (gpus.isEmpty() || values <= MOST_VALUES) {
+            return;
+        }
+        boolean parts =
+                manifest.vae().tiledDecoder() != null && manifest.vae().tiledEncoder() != null;
+        throw new BadRequestException(
+                canvas.widthPixels()
+                        + "x"
+                        + canvas.heightPixels()
+                        + " cannot be "
+                        + done
+                        + " on a GPU: a tensor of the VAE would have "
+                        + values
+                        + " values, ONNX Runtime's CUDA kernels count to "
+                        + MOST_VALUES
+                        + "; draw a smaller picture, or on the CPU (--devices cpu:N)"
+                        + (parts ? "" : "; a bundle that is exported again may allow more"));
     }
 
     private boolean fits(MemoryEstimate drawing, Decoding decoding) {
@@ -588,13 +664,18 @@ public final class Planner {
 
     /**
      * Returns the bytes of the weights on a GPU that is not the first: the denoiser's, and what it
-     * decodes tiles with.
+     * decodes and encodes tiles with.
      */
-    private long otherWeights(List<Stage> stages, @Nullable Decoding decoding) {
+    private long otherWeights(
+            List<Stage> stages, @Nullable Decoding decoding, @Nullable Encoding encoding) {
         long weights = manifest.graphBytes(manifest.denoiser().file()) * (dilated(stages) ? 2 : 1);
         if (decoding != null && !decoding.whole()) {
-            Manifest.TiledDecoder exact = manifest.vae().tiledDecoder();
+            Manifest.TiledNetwork exact = manifest.vae().tiledDecoder();
             weights += manifest.graphBytes(exact == null ? manifest.vae().decoder() : exact.tail());
+        }
+        Manifest.TiledNetwork encoder = manifest.vae().tiledEncoder();
+        if (encoding != null && !encoding.whole() && encoder != null) {
+            weights += manifest.graphBytes(encoder.front());
         }
         return weights;
     }

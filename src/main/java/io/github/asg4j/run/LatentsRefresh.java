@@ -11,13 +11,13 @@ import io.github.asg4j.plan.Canvas;
 import io.github.asg4j.plan.Stage;
 import io.github.asg4j.plan.Upscaling;
 import io.github.asg4j.run.picture.LatentsDecoder;
+import io.github.asg4j.run.picture.PictureEncoder;
 import io.github.asg4j.run.picture.PictureEnlarger;
 import io.github.asg4j.run.picture.TileUnits;
 import io.github.asg4j.run.start.GivenPicture;
 import io.github.asg4j.run.start.GivenPicture.Extent;
 import io.github.asg4j.run.start.GivenPicture.Values;
 import io.github.asg4j.run.start.Margins;
-import io.github.asg4j.run.start.StartLatents;
 import io.github.asg4j.run.worker.RequestContext;
 import io.github.asg4j.schedule.Level;
 
@@ -36,6 +36,7 @@ final class LatentsRefresh {
 
     private final RequestContext context;
     private final LatentsDecoder decoder;
+    private final PictureEncoder encoder;
     private final Consumer<TileUnits> workers;
     private final Kernels kernels;
     private final Canvas canvas;
@@ -44,16 +45,19 @@ final class LatentsRefresh {
     /**
      * @param margins about a given picture
      * @param decoder of the request
+     * @param encoder of the request
      * @param workers carry out the units of a decode or an upscaler
      */
     LatentsRefresh(
             RequestContext context,
             Margins margins,
             LatentsDecoder decoder,
+            PictureEncoder encoder,
             Consumer<TileUnits> workers) {
         this.context = context;
         this.margins = margins;
         this.decoder = decoder;
+        this.encoder = encoder;
         this.workers = workers;
         kernels = context.kernels();
         canvas = context.canvas();
@@ -175,14 +179,7 @@ final class LatentsRefresh {
     }
 
     private void encode(MemorySegment picture, Handover next) {
-        MemorySegment clean = next.clean();
-        context.devices()
-                .onFront(
-                        () -> {
-                            StartLatents.encode(
-                                    context, picture, next.height(), next.width(), clean);
-                            return clean;
-                        });
+        encoder.encode(picture, next.height(), next.width(), next.clean());
     }
 
     /** The enlarged latents with fresh noise of the stage's first level. */

@@ -30,6 +30,7 @@ import io.github.asg4j.run.denoise.ScheduleTable;
 import io.github.asg4j.run.denoise.StageContext;
 import io.github.asg4j.run.denoise.StageRun;
 import io.github.asg4j.run.picture.LatentsDecoder;
+import io.github.asg4j.run.picture.PictureEncoder;
 import io.github.asg4j.run.picture.PictureEnlarger;
 import io.github.asg4j.run.picture.Pixels;
 import io.github.asg4j.run.picture.TileUnits;
@@ -194,20 +195,14 @@ final class RequestRun implements AutoCloseable {
         boolean noised = planned.strength().isPresent();
         InpaintMask mask = request.inpaint().keeps() ? InpaintMask.of(context) : null;
         Margins margins = mask == null ? Margins.NONE : mask.margins();
+        PictureEncoder encoder =
+                new PictureEncoder(context, loop.own(), tiles -> byTiles(tiles, progress));
+        GivenPicture.Extent extent =
+                noised ? GivenPicture.Extent.CANVAS : GivenPicture.Extent.PATCH;
         MemorySegment given =
                 picture == null || refreshed
                         ? MemorySegment.NULL
-                        : times.vae(
-                                () ->
-                                        devices.onFront(
-                                                () ->
-                                                        StartLatents.ofPicture(
-                                                                context,
-                                                                picture,
-                                                                noised
-                                                                        ? GivenPicture.Extent.CANVAS
-                                                                        : GivenPicture.Extent.PATCH,
-                                                                margins)));
+                        : times.vae(() -> encoded(picture, extent, margins, encoder));
         progress.event("text", 0, 1);
         TextConditioning.Encoded text =
                 times.text(() -> devices.onFront(() -> TextConditioning.encode(context, prompts)));
@@ -218,7 +213,8 @@ final class RequestRun implements AutoCloseable {
         StageFactory.Stages stages = StageFactory.stages(context, stage, scheduler, start);
         progress.begin(stages.runs());
         LatentsRefresh refresh =
-                new LatentsRefresh(context, margins, decoder, tiles -> byTiles(tiles, progress));
+                new LatentsRefresh(
+                        context, margins, decoder, encoder, tiles -> byTiles(tiles, progress));
         if (picture != null && refreshed) {
             times.vae(() -> refresh.picture(picture, stages.handover(0)));
         }
@@ -331,6 +327,32 @@ final class RequestRun implements AutoCloseable {
                 audience.keep(),
                 kept,
                 new Size(plan.canvas().widthPixels(), plan.canvas().heightPixels()));
+    }
+
+    /** Latents of a start picture that fills {@code extent}, [C, h, w] (SPEC §9). */
+    private MemorySegment encoded(
+            Content picture,
+            GivenPicture.Extent extent,
+            Margins margins,
+            PictureEncoder encoder) {
+        Canvas canvas = plan.canvas();
+        boolean patch = extent == GivenPicture.Extent.PATCH;
+        int height = patch ? canvas.y().patch() : canvas.height();
+        int width = patch ? canvas.x().patch() : canvas.width();
+        MemorySegment latents =
+                memory.floats((long) canvas.channels() * height * width, "start picture's latents");
+        try (Memory reading = new Memory("the start picture")) {
+            MemorySegment pixels =
+                    GivenPicture.read(
+                            context,
+                            picture,
+                            extent,
+                            margins,
+                            GivenPicture.Values.SIGNED,
+                            reading);
+            encoder.encode(pixels, height, width, latents);
+        }
+        return latents;
     }
 
     /** Hands the enlarger a given picture, resampled to native size. */

@@ -19,6 +19,7 @@ import io.github.asg4j.run.worker.WorkerHook;
 
 import java.lang.foreign.ValueLayout;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.stream.Stream;
 
 /** Two GPUs whose work is done on the CPU, every access and order of it checked. */
 final class EmulatedGpus implements Gpus {
@@ -63,7 +64,7 @@ final class EmulatedGpus implements Gpus {
         checked.lose(device);
     }
 
-    /** Of text encoders and VAE what returns more bytes finds no memory. */
+    /** Of text encoders and VAE what takes or returns more bytes finds no memory. */
     void limitFront(long bytes) {
         mostBytes = bytes;
     }
@@ -115,7 +116,8 @@ final class EmulatedGpus implements Gpus {
                     if (ordinal == lost) {
                         throw new DeviceException("the device of this network is lost");
                     }
-                    if (out.stream().anyMatch(tensor -> tensor.byteSize() > mostBytes)) {
+                    if (Stream.concat(in.stream(), out.stream())
+                            .anyMatch(tensor -> tensor.byteSize() > mostBytes)) {
                         throw new IllegalStateException(
                                 "Failed to allocate memory for requested buffer of size 1");
                     }

@@ -117,7 +117,7 @@ class ScaleCrafterTest {
                         false,
                         320,
                         8),
-                new Manifest.Vae("vae_decoder.onnx", null, "fp32", null, null, 256, true),
+                new Manifest.Vae("vae_decoder.onnx", null, "fp32", null, null, null, 256, true),
                 List.of(),
                 new Manifest.Scheduler(
                         new NoiseLevels.Betas("epsilon", "scaled_linear", 0.00085, 0.012, 1000, 1),

@@ -377,7 +377,9 @@ class LoadedModelTest {
             long count = (long) demo.manifest().latent().channels() * h * w;
             MemorySegment latents = memory.floats(count, "latents");
             MemorySegment back = memory.floats(image.byteSize() / 4, "image");
-            model.vaeEncoder().encode(image, h, w, latents);
+            try (Binding encode = model.vaeEncoder().bind(image, latents, h, w)) {
+                encode.run();
+            }
             decode(model, latents, h, w, back);
             double distance = 0;
             for (long i = 0; i < image.byteSize() / 4; i++) {
@@ -402,7 +404,11 @@ class LoadedModelTest {
                 text.replace(
                         "\"encoder\": \"vae_encoder.onnx\"", "\"encoder\": \"vae_decoder.onnx\""));
         try (LoadedModel model = open(folder)) {
-            BadBundleException e = assertThrows(BadBundleException.class, model::vaeEncoder);
+            MemorySegment any = memory.floats(3L * 64, "one cell");
+            BadBundleException e =
+                    assertThrows(
+                            BadBundleException.class,
+                            () -> model.vaeEncoder().bind(any, any, 1, 1));
             assertTrue(e.getMessage().contains("vae_decoder.onnx"), e.getMessage());
             assertTrue(e.getMessage().contains("\"latents\""), e.getMessage());
         }

@@ -69,7 +69,14 @@ class ManifestTest {
                 m.denoiser());
         assertEquals(
                 new Manifest.Vae(
-                        "vae_decoder.onnx", "vae_encoder.onnx", "fp32", null, null, 256, true),
+                        "vae_decoder.onnx",
+                        "vae_encoder.onnx",
+                        "fp32",
+                        null,
+                        null,
+                        null,
+                        256,
+                        true),
                 m.vae());
         assertEquals(
                 new Manifest.Scheduler(
@@ -113,7 +120,7 @@ class ManifestTest {
                                 "\"tiled_decoder\": {\"front\": \"front.onnx\", \"tail\":"
                                         + " \"vae_decoder.onnx\", \"scale\": 4, \"halo\": 9},");
         assertEquals(
-                new Manifest.TiledDecoder("front.onnx", "vae_decoder.onnx", 4, 9, 512),
+                new Manifest.TiledNetwork("front.onnx", "vae_decoder.onnx", 4, 9, 512),
                 parse(json).vae().tiledDecoder());
         assertTrue(
                 refusal(json.replace("\"front.onnx\", \"tail", "\"f.onnx\", \"tail"))
@@ -121,6 +128,32 @@ class ManifestTest {
         assertTrue(
                 refusal(json.replace("\"halo\": 9", "\"halo\": -9"))
                         .contains("vae.tiled_decoder.halo: found -9"));
+    }
+
+    @Test
+    void theTiledEncoderIsRead() throws IOException {
+        FakeBundle fake = new FakeBundle();
+        fake.files.put("front.onnx", new byte[1]);
+        fake.files.put("tail.onnx", new byte[1]);
+        String json =
+                fake.manifest()
+                        .replace(
+                                "\"encoder\": \"vae_encoder.onnx\",",
+                                "\"encoder\": \"vae_encoder.onnx\", \"tiled_encoder\": {\"front\":"
+                                        + " \"front.onnx\", \"tail\": \"tail.onnx\", \"scale\": 4,"
+                                        + " \"halo\": 3, \"channels\": 256},");
+        Manifest.Vae vae = parse(json).vae();
+        assertEquals(
+                new Manifest.TiledNetwork("front.onnx", "tail.onnx", 4, 3, 256),
+                vae.tiledEncoder());
+        assertNull(vae.tiledDecoder());
+        assertTrue(vae.files().containsAll(List.of("front.onnx", "tail.onnx")));
+        assertTrue(
+                refusal(json.replace("\"halo\": 3", "\"halo\": -3"))
+                        .contains("vae.tiled_encoder.halo: found -3"));
+        assertTrue(
+                refusal(json.replace("\"encoder\": \"vae_encoder.onnx\", ", ""))
+                        .contains("vae.tiled_encoder"));
     }
 
     /** What the decoder's memory grows with; usual where the bundle does not say it. */

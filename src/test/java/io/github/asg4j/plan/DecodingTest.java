@@ -19,9 +19,9 @@ class DecodingTest {
             new Manifest.Latent(4, 128, 128, 8, 0.13025, 0, 4, Manifest.Latent.UNLIMITED);
 
     private static Decoding of4096Pixels(int frontChannels) {
-        Manifest.TiledDecoder tiled =
-                new Manifest.TiledDecoder("front", "tail", 4, 4, frontChannels);
-        Manifest.Vae vae = new Manifest.Vae("decoder", null, "fp32", tiled, null, 256, false);
+        Manifest.TiledNetwork tiled =
+                new Manifest.TiledNetwork("front", "tail", 4, 4, frontChannels);
+        Manifest.Vae vae = new Manifest.Vae("decoder", null, "fp32", tiled, null, null, 256, false);
         return new Decoding(vae, LATENT, 512, 512, Decoding.Tiling.usual(8), 1);
     }
 
@@ -50,7 +50,7 @@ class DecodingTest {
     private static Decoding decoding(int factor, int pixels, Decoding.Tiling tiling) {
         Manifest.Latent latent =
                 new Manifest.Latent(3, 64, 64, factor, 1, 0, 4, Manifest.Latent.UNLIMITED);
-        Manifest.Vae vae = new Manifest.Vae("decoder", null, "fp32", null, null, 8, false);
+        Manifest.Vae vae = new Manifest.Vae("decoder", null, "fp32", null, null, null, 8, false);
         return new Decoding(vae, latent, pixels / factor, pixels / factor, tiling, 1);
     }
 

@@ -1,40 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.github.asg4j.run.picture;
 
-import io.github.asg4j.OutOfMemoryException;
 import io.github.asg4j.device.Memory;
 import io.github.asg4j.kernel.Kernels;
 import io.github.asg4j.model.VaeDecoder;
-import io.github.asg4j.ort.Binding;
 import io.github.asg4j.plan.Decoding;
 import io.github.asg4j.run.work.WorkUnits;
 import io.github.asg4j.run.worker.InterruptibleRuns;
-import io.github.asg4j.run.worker.NetworkThread;
 import io.github.asg4j.run.worker.NonFinite;
-import io.github.asg4j.run.worker.Worker;
-
-import org.jspecify.annotations.Nullable;
 
 import java.lang.foreign.MemorySegment;
-import java.util.concurrent.Semaphore;
 import java.util.function.IntFunction;
 
-/**
- * Latents decoded. Its units are the whole decode, or tiles, each taken by whoever is idle. A tile is
- * computed alone and from the same input whoever takes it, and what tiles have in common is put
- * together in their order: the picture does not depend on the number of workers.
- */
-public abstract class DecodeRun extends TileUnits implements AutoCloseable {
+/** Latents decoded: whole, or in tiles. */
+public abstract class DecodeRun extends VaeRun {
     public static final String NAME = "vae";
 
     final Job job;
-
-    /** Freed with this object. */
-    final Memory memory;
-
-    private final Semaphore room;
     private volatile boolean overflowed;
-    private volatile @Nullable OutOfMemoryException shortage;
 
     /**
      * What is decoded, and by whom.
@@ -71,11 +54,9 @@ public abstract class DecodeRun extends TileUnits implements AutoCloseable {
         }
     }
 
-    public DecodeRun(Job job, int units, Memory memory) {
-        super(NAME, units);
+    DecodeRun(Job job, int units, Memory memory) {
+        super(NAME, units, job.atOnce(), memory);
         this.job = job;
-        this.memory = memory;
-        room = new Semaphore(job.atOnce());
     }
 
     /**
@@ -106,21 +87,7 @@ public abstract class DecodeRun extends TileUnits implements AutoCloseable {
      * @param network runs them
      */
     public final void carryOut(InterruptibleRuns network) {
-        NetworkThread thread =
-                new NetworkThread() {
-                    @Override
-                    public void run(Binding binding) {
-                        network.run(binding);
-                    }
-
-                    @Override
-                    public MemorySegment hostFloats(long count, String label) {
-                        return memory.floats(count, label);
-                    }
-                };
-        for (int unit = 0; unit < units() && !givenUp(); unit++) {
-            attempt(thread, Math.max(job.first(), 0), unit);
-        }
+        carryOut(network, Math.max(job.first(), 0));
     }
 
     /** Whether it gave up: the decoder overflows on this picture, and there is another one. */
@@ -128,26 +95,10 @@ public abstract class DecodeRun extends TileUnits implements AutoCloseable {
         return overflowed;
     }
 
-    /** What memory was missing for when it gave up; null: for nothing. */
-    public final @Nullable OutOfMemoryException shortage() {
-        return shortage;
-    }
-
-    /** Whether it gave up, for whatever reason: what is left of it is handed out and not done. */
+    @Override
     public final boolean givenUp() {
-        return overflowed || shortage != null;
+        return overflowed || super.givenUp();
     }
-
-    private void attempt(NetworkThread thread, int worker, int unit) {
-        try {
-            decode(thread, worker, unit);
-        } catch (OutOfMemoryException e) {
-            shortage = e;
-        }
-    }
-
-    /** Carries out a unit with the networks of {@code worker}. */
-    public abstract void decode(NetworkThread thread, int worker, int unit);
 
     /**
      * Whether all values are finite; if not, what is left of this run is given up.
@@ -163,23 +114,5 @@ public abstract class DecodeRun extends TileUnits implements AutoCloseable {
         }
         overflowed = true;
         return false;
-    }
-
-    @Override
-    public final boolean execute(Worker worker, int unit, int step) {
-        room.acquireUninterruptibly(); // those that have it are ended by a cancellation
-        try {
-            if (!givenUp()) {
-                attempt(worker, worker.index(), unit);
-            }
-        } finally {
-            room.release();
-        }
-        return true;
-    }
-
-    @Override
-    public void close() {
-        memory.close();
     }
 }

@@ -65,7 +65,7 @@ public final class FeatheredTiles extends DecodeRun {
     }
 
     @Override
-    public void decode(NetworkThread thread, int worker, int unit) {
+    public void carryOut(NetworkThread thread, int worker, int unit) {
         Buffers b = buffers[worker];
         if (b == null) {
             b = new Buffers(thread, job.decoders().apply(worker));

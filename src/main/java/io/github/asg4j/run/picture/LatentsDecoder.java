@@ -143,15 +143,10 @@ public final class LatentsDecoder {
     private DecodeRun.Job job(Decoding tried, MemorySegment scaled, MemorySegment image) {
         boolean onHost = context.workers().onHost();
         int workers = context.workers().size();
-        int front =
-                context.workers().workers().stream()
-                        .map(worker -> worker.lane())
-                        .toList()
-                        .indexOf(context.devices().front());
         return new DecodeRun.Job(
                 tried,
                 worker -> context.of(worker, context.model()::vaeDecoder),
-                onHost ? WorkUnits.NOBODY : front,
+                onHost ? WorkUnits.NOBODY : context.frontWorker(),
                 workers,
                 onHost ? tried.atOnce() : workers,
                 scaled,

@@ -25,7 +25,7 @@ public final class WholeDecode extends DecodeRun {
     }
 
     @Override
-    public void decode(NetworkThread thread, int worker, int unit) {
+    public void carryOut(NetworkThread thread, int worker, int unit) {
         int h = job.decoding().height();
         int w = job.decoding().width();
         try (Binding binding =

@@ -7,11 +7,7 @@ import io.github.asg4j.Variation;
 import io.github.asg4j.device.Memory;
 import io.github.asg4j.image.Npy;
 import io.github.asg4j.kernel.Kernels;
-import io.github.asg4j.model.Manifest;
 import io.github.asg4j.plan.Canvas;
-import io.github.asg4j.run.start.GivenPicture.Extent;
-import io.github.asg4j.run.start.GivenPicture.Values;
-import io.github.asg4j.run.worker.NonFinite;
 import io.github.asg4j.run.worker.RequestContext;
 import io.github.asg4j.schedule.Level;
 
@@ -175,53 +171,5 @@ public record StartLatents(
         if (kernels.firstNonFinite(patches, canvas.plane()) >= 0) {
             throw new BadRequestException(file + " holds a NaN or an infinity");
         }
-    }
-
-    /**
-     * Encodes a start picture (SPEC §9); in the front's thread.
-     *
-     * @param margins about it
-     * @return latents of {@code extent}, [C, h, w]
-     */
-    public static MemorySegment ofPicture(
-            RequestContext context, Content picture, Extent extent, Margins margins) {
-        Canvas canvas = context.canvas();
-        boolean patch = extent == Extent.PATCH;
-        int height = patch ? canvas.y().patch() : canvas.height();
-        int width = patch ? canvas.x().patch() : canvas.width();
-        MemorySegment start =
-                context.memory()
-                        .floats(
-                                (long) canvas.channels() * height * width,
-                                "start picture's latents");
-        try (Memory reading = new Memory("the start picture")) {
-            MemorySegment pixels =
-                    GivenPicture.read(context, picture, extent, margins, Values.SIGNED, reading);
-            encode(context, pixels, height, width, start);
-        }
-        return start;
-    }
-
-    /**
-     * Encodes a picture; in the front's thread.
-     *
-     * @param pixels float32 [3, height * factor, width * factor] in [-1, 1]
-     * @param height latent cells
-     * @param width latent cells
-     * @param latents receives float32 [C, height, width], as the denoiser has them
-     */
-    public static void encode(
-            RequestContext context,
-            MemorySegment pixels,
-            int height,
-            int width,
-            MemorySegment latents) {
-        Manifest.Latent latent = context.manifest().latent();
-        Kernels kernels = context.kernels();
-        long n = latents.byteSize() / Float.BYTES;
-        context.model().vaeEncoder().encode(pixels, height, width, latents);
-        NonFinite.checkEncoded(kernels, latents);
-        kernels.scaleShift(latents, latents, n, 1, (float) -latent.shift());
-        kernels.scaleShift(latents, latents, n, (float) latent.scaling(), 0);
     }
 }

@@ -69,9 +69,15 @@ public final class WorkScheduler {
         }
     }
 
-    /** Adds work; before the workers start on it. */
+    /** Adds work; before the workers start on it. What would be a lost worker's is another's at once. */
     public synchronized void add(WorkUnits units) {
-        parts.put(units, new Part(units, units.owners(speeds)));
+        Part part = new Part(units, units.owners(speeds));
+        for (int worker = 0; worker < lost.length; worker++) {
+            if (lost[worker] != null && alive > 0) {
+                inherit(part, worker);
+            }
+        }
+        parts.put(units, part);
     }
 
     private Part part(WorkUnits units) {
@@ -224,19 +230,24 @@ public final class WorkScheduler {
             return;
         }
         for (Part part : parts.values()) {
-            int heir = worker.index();
-            for (int unit = 0; unit < part.done.length; unit++) {
-                if (part.owner[unit] == worker.index() && !part.units.sharedOut()) {
-                    part.owner[unit] = WorkUnits.NOBODY;
-                } else if (part.owner[unit] == worker.index()) {
-                    do {
-                        heir = (heir + 1) % lost.length;
-                    } while (lost[heir] != null);
-                    part.owner[unit] = heir;
-                }
-            }
+            inherit(part, worker.index());
         }
         notifyAll();
+    }
+
+    /** Gives the units of a lost worker to the others in turn. */
+    private void inherit(Part part, int worker) {
+        int heir = worker;
+        for (int unit = 0; unit < part.done.length; unit++) {
+            if (part.owner[unit] == worker && !part.units.sharedOut()) {
+                part.owner[unit] = WorkUnits.NOBODY;
+            } else if (part.owner[unit] == worker) {
+                do {
+                    heir = (heir + 1) % lost.length;
+                } while (lost[heir] != null);
+                part.owner[unit] = heir;
+            }
+        }
     }
 
     /** Ends the request; the first failure counts. */

@@ -58,6 +58,11 @@ public record RequestContext(
         return workers.memory();
     }
 
+    /** The worker on the device that has the text encoders and what of the VAE runs whole. */
+    public int frontWorker() {
+        return workers.workers().stream().map(Worker::lane).toList().indexOf(devices.front());
+    }
+
     /** A network of every worker's device, by worker. */
     public <T> List<T> ofEachWorker(IntFunction<T> ofLane) {
         return workers.workers().stream()

@@ -49,8 +49,8 @@ import java.util.stream.IntStream;
  * the local decoder of the tiny bundle.
  */
 class DecodeRunTest {
-    private static final Manifest.TiledDecoder PARTS =
-            new Manifest.TiledDecoder("vae_front.onnx", "vae_tail.onnx", 4, 3, 512);
+    private static final Manifest.TiledNetwork PARTS =
+            new Manifest.TiledNetwork("vae_front.onnx", "vae_tail.onnx", 4, 3, 512);
     private static final Manifest.Latent LATENT =
             new Manifest.Latent(4, 8, 8, 8, 1, 0, 1, Manifest.Latent.UNLIMITED);
     private static final Decoding.Tiling WHOLE = new Decoding.Tiling(1 << 20, 8, 4);
@@ -114,7 +114,7 @@ class DecodeRunTest {
     void whatOverflowsIsDecodedAgain(int wholeCells) {
         var tiling = new Decoding.Tiling(wholeCells, 8, 1);
         var overflowing =
-                new Manifest.TiledDecoder("vae_front.onnx", "vae_tail_overflow.onnx", 4, 3, 512);
+                new Manifest.TiledNetwork("vae_front.onnx", "vae_tail_overflow.onnx", 4, 3, 512);
         try (VaeDecoder good = random(PARTS);
                 VaeDecoder halves =
                         decoder(
@@ -244,8 +244,8 @@ class DecodeRunTest {
 
     @Test
     void partsThatDoNotFitAreNamed() {
-        Manifest.TiledDecoder swapped =
-                new Manifest.TiledDecoder("vae_tail.onnx", "vae_front.onnx", 4, 3, 512);
+        Manifest.TiledNetwork swapped =
+                new Manifest.TiledNetwork("vae_tail.onnx", "vae_front.onnx", 4, 3, 512);
         try (VaeDecoder decoder = random(swapped)) {
             MemorySegment latents = scene(16, 16);
             BadBundleException e =
@@ -257,7 +257,7 @@ class DecodeRunTest {
         BadBundleException e =
                 assertThrows(
                         BadBundleException.class,
-                        () -> random(new Manifest.TiledDecoder("a", "b", 3, 3, 512)).close());
+                        () -> random(new Manifest.TiledNetwork("a", "b", 3, 3, 512)).close());
         assertTrue(e.getMessage().contains("vae.tiled_decoder.scale"), e.getMessage());
     }
 
@@ -267,7 +267,7 @@ class DecodeRunTest {
         assertThrows(IllegalArgumentException.class, () -> new Decoding.Tiling(1, 8, 0));
     }
 
-    private VaeDecoder random(Manifest.TiledDecoder parts) {
+    private VaeDecoder random(Manifest.TiledNetwork parts) {
         return decoder(Tiny.resource("vae"), "vae_decoder.onnx", vae(parts, null));
     }
 
@@ -284,7 +284,7 @@ class DecodeRunTest {
 
     @Test
     void tileBordersAreWhereTilesMeet() {
-        Manifest.TiledDecoder entry = new Manifest.TiledDecoder("front", "tail", 4, 6, 512);
+        Manifest.TiledNetwork entry = new Manifest.TiledNetwork("front", "tail", 4, 6, 512);
         // Whole up to 128 x 128 cells.
         assertEquals(List.of(), borders(entry, 128, 128));
         // Tiles of 64 cells keep 61 of them: 12 features of 4 a cell are halo.
@@ -294,17 +294,17 @@ class DecodeRunTest {
         assertEquals(List.of(), borders(null, 64, 1000));
     }
 
-    private static Manifest.Vae halves(Manifest.TiledDecoder parts, Manifest.Vae fallback) {
-        return new Manifest.Vae("halves.onnx", null, "fp16", parts, fallback, 32, true);
+    private static Manifest.Vae halves(Manifest.TiledNetwork parts, Manifest.Vae fallback) {
+        return new Manifest.Vae("halves.onnx", null, "fp16", parts, null, fallback, 32, true);
     }
 
-    private static List<Integer> borders(Manifest.TiledDecoder entry, int width, int height) {
+    private static List<Integer> borders(Manifest.TiledNetwork entry, int width, int height) {
         return new Decoding(vae(entry, null), LATENT, height, width, Decoding.Tiling.usual(8), 1)
                 .columnBorders();
     }
 
-    private static Manifest.Vae vae(Manifest.TiledDecoder parts, Manifest.Vae fallback) {
-        return new Manifest.Vae("vae_decoder.onnx", null, "fp32", parts, fallback, 32, true);
+    private static Manifest.Vae vae(Manifest.TiledNetwork parts, Manifest.Vae fallback) {
+        return new Manifest.Vae("vae_decoder.onnx", null, "fp32", parts, null, fallback, 32, true);
     }
 
     /** Noise whose mean and spread change over the picture: tiles differ in their statistics. */

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.github.asg4j.model;
+
+import io.github.asg4j.ort.OrtSession;
+
+import java.util.HashMap;
+import java.util.Map;
+import java.util.function.Consumer;
+import java.util.function.Function;
+
+/** Graphs of one network of the VAE in one place, each loaded when it is first asked for. Thread-safe. */
+final class LazySessions implements AutoCloseable {
+    private final String owner;
+    private final Function<String, OrtSession> loader;
+    private final Map<String, OrtSession> sessions = new HashMap<>();
+    private boolean closed;
+
+    /**
+     * @param owner named where a closed one is asked
+     * @param loader opens a graph of the bundle; closed with this object
+     */
+    LazySessions(String owner, Function<String, OrtSession> loader) {
+        this.owner = owner;
+        this.loader = loader;
+    }
+
+    /** Takes over a graph that is loaded already. */
+    synchronized void put(String file, OrtSession session) {
+        sessions.put(file, session);
+    }
+
+    /**
+     * A graph.
+     *
+     * @param check is called once it is loaded
+     */
+    synchronized OrtSession get(String file, Consumer<OrtSession> check) {
+        requireOpen();
+        OrtSession known = sessions.get(file);
+        if (known == null) {
+            known = loader.apply(file);
+            try {
+                check.accept(known);
+            } catch (RuntimeException e) {
+                known.close();
+                throw e;
+            }
+            sessions.put(file, known);
+        }
+        return known;
+    }
+
+    synchronized void requireOpen() {
+        if (closed) {
+            throw new IllegalStateException(owner + " is closed");
+        }
+    }
+
+    /** Frees the graphs; they are loaded again when they are next asked for. */
+    synchronized void unload() {
+        sessions.values().forEach(OrtSession::close);
+        sessions.clear();
+    }
+
+    /** Frees the graphs for good. Idempotent. */
+    @Override
+    public synchronized void close() {
+        closed = true;
+        sessions.values().forEach(OrtSession::close);
+    }
+}

@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.github.asg4j.plan;
+
+import io.github.asg4j.model.Manifest;
+
+import org.jspecify.annotations.Nullable;
+
+import java.util.List;
+
+/**
+ * How a picture becomes latents: whole up to a limit; beyond it, where the bundle has a {@code
+ * tiled_encoder}, in tiles that take the statistics of the whole picture, as {@link Decoding} decodes: its
+ * front runs in tiles, over the pixels, its tail whole, over features of half the resolution.
+ *
+ * @param vae has the encoder
+ * @param latent what it gives
+ * @param height latent rows
+ * @param width latent columns
+ * @param tiling when and how to encode in tiles
+ * @param atOnce tiles that may be encoded at the same time in one memory
+ */
+public record Encoding(
+        Manifest.Vae vae,
+        Manifest.Latent latent,
+        int height,
+        int width,
+        Decoding.Tiling tiling,
+        int atOnce) {
+
+    /**
+     * Bytes of a pixel and channel ({@link Manifest.Vae#width}) at the peak of the whole encoder, measured on
+     * the CPU (benchmarks/NOTES.md): its first block has half of those channels, the decoder's last all.
+     */
+    static final long WHOLE_PIXEL_BYTES = 8;
+
+    /** The same of the front, which has more tensors at a time. */
+    static final long FRONT_PIXEL_BYTES = 17;
+
+    /** The same of the tail, at half of the picture's resolution. */
+    static final long TAIL_PIXEL_BYTES = 4;
+
+    /** The same way for a picture of another size, so many tiles at the same time. */
+    public Encoding of(int rows, int columns) {
+        return new Encoding(vae, latent, rows, columns, tiling, atOnce);
+    }
+
+    /** The same with so many tiles at the same time in one memory. */
+    public Encoding atOnce(int tiles) {
+        return new Encoding(vae, latent, height, width, tiling, tiles);
+    }
+
+    /** The same in the largest tiles, one at a time, that take less memory; null: there are none. */
+    public @Nullable Encoding smaller() {
+        if (vae.tiledEncoder() == null) {
+            return null;
+        }
+        int cells = whole() ? Math.max(height, width) : tiling.tile();
+        while ((cells /= 2) >= Decoding.Tiling.smallest(latent.vaeFactor())) {
+            Encoding smaller =
+                    new Encoding(vae, latent, height, width, Decoding.Tiling.of(cells), 1);
+            if (smaller.bytes() < bytes()) {
+                return smaller;
+            }
+        }
+        return null;
+    }
+
+    public boolean whole() {
+        return vae.tiledEncoder() == null || tiling.leavesWhole(height, width);
+    }
+
+    /** Features per latent cell and axis. */
+    public int scale() {
+        Manifest.TiledNetwork tiled = vae.tiledEncoder();
+        return whole() || tiled == null ? latent.vaeFactor() : tiled.scale();
+    }
+
+    /** Pixels per feature and axis. */
+    public int pixels() {
+        return latent.vaeFactor() / scale();
+    }
+
+    /** Tiles in features, row by row; all see as many, and keep each feature once. */
+    public List<Tile> tiles() {
+        Manifest.TiledNetwork tiled = vae.tiledEncoder();
+        if (whole() || tiled == null) {
+            return List.of(new Tile(0, 0, height, width, 0, 0, height, width));
+        }
+        return Tile.exact(height * scale(), width * scale(), tiling.tile() * scale(), tiled.halo());
+    }
+
+    /** Values of the largest tensor in it. */
+    public long largestTensor() {
+        Manifest.TiledNetwork tiled = vae.tiledEncoder();
+        long plane = (long) height * scale() * width * scale();
+        return whole() || tiled == null
+                ? vae.width() / 2 * plane
+                : Math.max(vae.width() / 2 * tilePixels(), tiled.channels() * plane);
+    }
+
+    private long tilePixels() {
+        Tile tile = tiles().getFirst();
+        return (long) tile.seenHeight() * pixels() * tile.seenWidth() * pixels();
+    }
+
+    /** Bytes that its networks work in, those that run at once together; a lower bound. */
+    public long bytes() {
+        return onceBytes() + (whole() ? 0 : atOnce * tileBytes());
+    }
+
+    /** Bytes of what runs once, over all: the whole encoder, or its tail. */
+    public long onceBytes() {
+        long factor = latent.vaeFactor();
+        long pixels = height * factor * width * factor;
+        long bytes = whole() ? WHOLE_PIXEL_BYTES : TAIL_PIXEL_BYTES;
+        long cells = (long) height * width;
+        long scores = vae.keepsScores() ? Decoding.PAIR_BYTES * cells * cells : 0;
+        return Math.max(bytes * vae.width() * pixels, scores);
+    }
+
+    /** Bytes of one tile, beside {@link #onceBytes}; 0 if encoded whole. */
+    public long tileBytes() {
+        return whole() ? 0 : FRONT_PIXEL_BYTES * vae.width() * tilePixels();
+    }
+
+    /**
+     * Bytes of host memory for the features, and for what each worker's tiles lie in.
+     *
+     * @param workers that encode
+     */
+    public long hostBytes(int workers) {
+        if (whole()) {
+            return 0;
+        }
+        // As many planes of features as channels leave the first block.
+        long planes = vae.width() / 2;
+        long all = (long) height * scale() * width * scale();
+        Tile tile = tiles().getFirst();
+        long cells = (long) tile.seenHeight() * tile.seenWidth();
+        return 4 * (planes * all + workers * (planes * cells + 3 * tilePixels()));
+    }
+
+    /** In words, as a decode's: "whole", or "9 tiles of 512x512 pixels". */
+    public String summary() {
+        List<Tile> tiles = tiles();
+        return whole()
+                ? "whole"
+                : tiles.size()
+                        + " tiles of "
+                        + tiles.getFirst().seenWidth() * pixels()
+                        + "x"
+                        + tiles.getFirst().seenHeight() * pixels()
+                        + " pixels";
+    }
+}
