@@ -34,6 +34,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Random;
 import java.util.concurrent.ForkJoinPool;
+import java.util.concurrent.atomic.AtomicLong;
 import java.util.stream.IntStream;
 
 /** Whole against tiles, on the encoder of a random AutoencoderKL (resources vae/). */
@@ -109,7 +110,14 @@ class EncodeRunTest {
                 var unused = ForkJoinPool.commonPool();
                 DeviceLane lane =
                         new DeviceLane(
-                                "cpu#" + i, queue, queue, new JavaKernels(), 0, unused, unused);
+                                "cpu#" + i,
+                                queue,
+                                queue,
+                                new JavaKernels(),
+                                0,
+                                unused,
+                                unused,
+                                new AtomicLong());
                 workers[i] = new Worker(i, count, lane, WorkerHook.NONE, null);
             }
             Random random = new Random(count);
