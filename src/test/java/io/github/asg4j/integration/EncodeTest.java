@@ -21,6 +21,8 @@ import io.github.asg4j.TestEngines;
 import io.github.asg4j.Tiny;
 import io.github.asg4j.device.Memory;
 import io.github.asg4j.ffi.EmulatedCuda;
+import io.github.asg4j.ffi.EmulatedCuda.Machine;
+import io.github.asg4j.ffi.EmulatedCuda.Order;
 import io.github.asg4j.run.worker.WorkerHook;
 
 import org.junit.jupiter.api.AfterEach;
@@ -177,7 +179,8 @@ class EncodeTest {
         GenerationRequest tiles = request.toBuilder().vaeTile(TILE).build();
         ByteBuffer expected =
                 draw(options("cpu:1"), WorkerHook.NONE, tiles, new ArrayList<>()).rgb();
-        EmulatedGpus gpus = new EmulatedGpus();
+        // What is planned finds room: only the provider runs out of memory.
+        EmulatedGpus gpus = new EmulatedGpus(new Machine(2, 13010, 90, 4L << 30, Order.ASCENDING));
         gpus.limitFront(1_200_000); // the picture has 3,145,728 bytes, its features 1,048,576
         List<GenerationEvent> events = new ArrayList<>();
         try (Engine engine = TestEngines.open(options("cuda:0,cuda:1"), WorkerHook.NONE, gpus)) {
