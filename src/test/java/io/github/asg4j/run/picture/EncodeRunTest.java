@@ -82,7 +82,7 @@ class EncodeRunTest {
             MemorySegment upper = memory.floats(3L * 16 * 8 * 16 * 8, "upper half");
             for (int plane = 0; plane < 3; plane++) {
                 long bytes = upper.byteSize() / 3;
-                MemorySegment.copy(picture, plane * 2 * bytes, upper, plane * bytes, bytes);
+                MemorySegment.copy(picture, 2L * plane * bytes, upper, plane * bytes, bytes);
             }
             MemorySegment alone = whole(encoder, upper, 16, 16);
             // The first rows, which lie far from the cut.
