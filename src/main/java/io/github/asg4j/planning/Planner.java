@@ -288,7 +288,7 @@ public final class Planner {
         if (request.imageFit() != ImageFit.EXACT && request.controls().isEmpty()) {
             throw new BadRequestException(
                     "--inpaint-area masked draws a part of the aspect of --size, so there is"
-                        + " nothing to fit: leave out --image-fit");
+                            + " nothing to fit: leave out --image-fit");
         }
     }
 

@@ -331,10 +331,7 @@ final class RequestRun implements AutoCloseable {
 
     /** Latents of a start picture that fills {@code extent}, [C, h, w] (SPEC §9). */
     private MemorySegment encoded(
-            Content picture,
-            GivenPicture.Extent extent,
-            Margins margins,
-            PictureEncoder encoder) {
+            Content picture, GivenPicture.Extent extent, Margins margins, PictureEncoder encoder) {
         Canvas canvas = plan.canvas();
         boolean patch = extent == GivenPicture.Extent.PATCH;
         int height = patch ? canvas.y().patch() : canvas.height();
@@ -344,12 +341,7 @@ final class RequestRun implements AutoCloseable {
         try (Memory reading = new Memory("the start picture")) {
             MemorySegment pixels =
                     GivenPicture.read(
-                            context,
-                            picture,
-                            extent,
-                            margins,
-                            GivenPicture.Values.SIGNED,
-                            reading);
+                            context, picture, extent, margins, GivenPicture.Values.SIGNED, reading);
             encoder.encode(pixels, height, width, latents);
         }
         return latents;
