@@ -124,6 +124,17 @@ public final class Engine implements AutoCloseable {
     }
 
     /**
+     * Frees the networks, behind the requests that were submitted before: for an engine that has nothing
+     * to draw for a while. The next picture loads them again and has the same bytes; plans do without.
+     * Waits until they are freed, unless a listener calls it.
+     *
+     * @throws RejectedExecutionException if the engine is closed
+     */
+    public void unload() {
+        local.unload();
+    }
+
+    /**
      * LoRA files that prompts can name by their file's name without ending, as in {@code
      * <lora:style:0.8>}: paths below {@link PromptFolders#loras}, sorted, as the folder is now.
      *

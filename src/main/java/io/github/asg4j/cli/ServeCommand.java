@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.github.asg4j.cli;
 
+import io.github.asg4j.BadRequestException;
 import io.github.asg4j.Engine;
 import io.github.asg4j.EngineOptions;
+import io.github.asg4j.model.ModelFolder;
 import io.github.asg4j.server.ApiKey;
 import io.github.asg4j.server.AsgServer;
 import io.github.asg4j.server.Limits;
@@ -14,9 +16,13 @@ import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
+import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.concurrent.Callable;
 
 /** Serves pictures over HTTP until the process is told to stop. */
@@ -31,6 +37,7 @@ import java.util.concurrent.Callable;
         footer = {
             "  asg serve",
             "  asg serve --host 0.0.0.0 --api-key-file keys.txt --max-pixels 4194304",
+            "  asg serve --model-folder ~/models --max-memory 16G",
             "",
             "Ctrl-C or SIGTERM: what waits and what is drawn is finished first; a second one"
                     + " cancels it."
@@ -116,8 +123,19 @@ final class ServeCommand implements Callable<Integer> {
         List<String> hosts = new ArrayList<>();
 
         @Option(
-                names = "--log-prompts",
+                names = "--model-folder",
+                paramLabel = "DIR",
                 order = HelpSections.SERVICE + 9,
+                description =
+                        "folder of further models, which requests name: as asg models lists them,"
+                                + " files without their ending. Each is loaded when it is first"
+                                + " asked for; where --max-memory has no room for all, the one that"
+                                + " was used longest ago leaves")
+        @Nullable Path modelFolder;
+
+        @Option(
+                names = "--log-prompts",
+                order = HelpSections.SERVICE + 10,
                 description = "write prompts to the access log")
         boolean logPrompts;
 
@@ -144,13 +162,21 @@ final class ServeCommand implements Callable<Integer> {
     public Integer call() throws InterruptedException {
         ServerOptions options = serverArgs.options();
         EngineOptions engineOptions = engineArgs.options();
+        Map<String, EngineOptions> further =
+                serverArgs.modelFolder == null
+                        ? Map.of()
+                        : furtherModels(serverArgs.modelFolder, engineOptions);
         ServerLogs.install(cli.out());
         try (AsgServer server = AsgServer.listen(options)) {
             warnIfOpen(options);
             cli.err().println("asg: listening on " + server.uri() + ", loading the model");
             try (Engine engine = Engine.open(engineOptions);
                     StopSignals signals = new StopSignals()) {
-                server.serve(engine);
+                server.serve(engine, further);
+                if (!further.isEmpty()) {
+                    cli.err()
+                            .println("asg: further models: " + String.join(", ", further.keySet()));
+                }
                 cli.err().println("asg: ready, open " + server.uri());
                 signals.awaitFirst();
                 cli.err()
@@ -162,6 +188,54 @@ final class ServeCommand implements Callable<Integer> {
                 return signals.wasSecond() ? ExitCode.CANCELLED : ExitCode.DONE;
             }
         }
+    }
+
+    /**
+     * The models of a folder but the first, by the names of their files and folders.
+     *
+     * @param first options of the model that is loaded at the start
+     */
+    private static Map<String, EngineOptions> furtherModels(Path folder, EngineOptions first) {
+        Map<String, EngineOptions> models = new LinkedHashMap<>();
+        EngineOptions common =
+                first.withVae(null).withTextEncoders(List.of()); // those are for --model alone
+        try {
+            for (ModelFolder.Entry entry : ModelFolder.list(folder, false)) {
+                Path place = entry.path();
+                boolean own = first.model() != null && Files.isSameFile(place, first.model());
+                if (own || !entry.refusal().isEmpty()) {
+                    continue;
+                }
+                String name = name(place);
+                EngineOptions other = models.put(name, common.withModel(place));
+                if (other != null) {
+                    throw new BadRequestException(
+                            other.model()
+                                    + " and "
+                                    + place
+                                    + " would both be named \""
+                                    + name
+                                    + "\": rename one");
+                }
+            }
+        } catch (IOException e) {
+            throw new BadRequestException(
+                    "--model-folder " + folder + " cannot be read (" + e + "): name a folder", e);
+        }
+        if (models.isEmpty()) {
+            throw new BadRequestException(
+                    "--model-folder "
+                            + folder
+                            + " holds no further model to draw with: asg models "
+                            + folder
+                            + " tells what is there, and why it cannot be taken");
+        }
+        return models;
+    }
+
+    private static String name(Path place) {
+        String name = String.valueOf(place.toAbsolutePath().normalize().getFileName());
+        return Files.isDirectory(place) ? name : name.replaceFirst("\\.[^.]+$", "");
     }
 
     private void warnIfOpen(ServerOptions options) {

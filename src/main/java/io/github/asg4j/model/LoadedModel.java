@@ -43,6 +43,7 @@ public final class LoadedModel implements AutoCloseable {
 
     private final Map<PlacedUpscaler, Upscaler> upscalers = new HashMap<>();
     private final Map<PlacedControl, ControlNetwork> controls = new HashMap<>();
+    private boolean unloaded;
     private boolean closed;
 
     private record PlacedControl(String sha256, Place place) {}
@@ -81,7 +82,9 @@ public final class LoadedModel implements AutoCloseable {
     public synchronized void moveFront(int worker) {
         requireOpen();
         Place place = placements.get(worker).front();
-        networks.moveTextEncoders(place);
+        if (!unloaded) {
+            networks.moveTextEncoders(place);
+        }
         front = place;
     }
 
@@ -146,6 +149,12 @@ public final class LoadedModel implements AutoCloseable {
      */
     public synchronized void use(List<Lora> loras) {
         requireOpen();
+        if (unloaded) {
+            LoraSet changes = loras.isEmpty() ? null : bundle.loras(loras);
+            networks = Networks.load(bundle, changes, front, loops(placements));
+            unloaded = false;
+            return;
+        }
         if (networks.isOf(loras.isEmpty() ? List.of() : Bundle.loraKeys(loras))) {
             return;
         }
@@ -399,17 +408,36 @@ public final class LoadedModel implements AutoCloseable {
     }
 
     /**
+     * Frees all networks until {@link #use} loads them again; shapes of the text encoders stay known.
+     * Nobody may run a network. Idempotent.
+     */
+    public synchronized void unload() {
+        requireOpen();
+        unloadVae();
+        closeNetworks();
+    }
+
+    private void closeNetworks() {
+        upscalers.values().forEach(Upscaler::close);
+        upscalers.clear();
+        controls.values().forEach(ControlNetwork::close);
+        controls.clear();
+        if (!unloaded) {
+            networks.close();
+            unloaded = true;
+        }
+    }
+
+    /**
      * Frees the networks and closes their bundle; what is still bound to one keeps it until it is
      * closed. Idempotent.
      */
     @Override
     public synchronized void close() {
         closed = true;
-        upscalers.values().forEach(Upscaler::close);
-        controls.values().forEach(ControlNetwork::close);
         vaeDecoders.values().forEach(VaeDecoder::close);
         vaeEncoders.values().forEach(VaeEncoder::close);
-        networks.close();
+        closeNetworks();
         bundle.close();
     }
 }

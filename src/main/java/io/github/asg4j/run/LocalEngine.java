@@ -212,6 +212,11 @@ public final class LocalEngine implements AutoCloseable {
         return planned;
     }
 
+    /** Frees the networks until they are next used; see {@code Engine.unload}. */
+    public void unload() {
+        queue.between(model::unload);
+    }
+
     /** Devices, kernels, model and versions; see {@code Engine.describe}. */
     public EngineInfo describe() {
         List<EngineInfo.SelfTest> tests = new ArrayList<>();

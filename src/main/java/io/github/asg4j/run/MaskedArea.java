@@ -35,7 +35,8 @@ record MaskedArea(Span y, Span x, Kernels kernels) {
         static Span about(double middle, double length, int pixels, int drawn) {
             double first =
                     length < pixels
-                            ? Math.clamp((double) Math.round(middle - length / 2), 0, pixels - length)
+                            ? Math.clamp(
+                                    (double) Math.round(middle - length / 2), 0, pixels - length)
                             : (pixels - length) / 2;
             return new Span(pixels, first, length, drawn);
         }

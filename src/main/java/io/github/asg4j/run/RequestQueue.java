@@ -107,6 +107,31 @@ final class RequestQueue {
         }
     }
 
+    /**
+     * Runs something behind the requests that were submitted before; waits for it, unless the
+     * caller is a listener, which would wait for itself.
+     *
+     * @throws RejectedExecutionException when the queue is closed
+     */
+    void between(Runnable action) {
+        CompletableFuture<Void> done;
+        try {
+            done = CompletableFuture.runAsync(action, dispatcher);
+        } catch (RejectedExecutionException e) {
+            throw new RejectedExecutionException("the engine is closed", e);
+        }
+        if (!inRequestsThread()) {
+            try {
+                done.join();
+            } catch (CompletionException e) {
+                if (e.getCause() instanceof AsgException cause) {
+                    throw cause;
+                }
+                throw e;
+            }
+        }
+    }
+
     private boolean inRequestsThread() {
         return Thread.currentThread() == requests;
     }

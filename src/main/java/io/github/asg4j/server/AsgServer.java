@@ -2,6 +2,7 @@
 package io.github.asg4j.server;
 
 import io.github.asg4j.Engine;
+import io.github.asg4j.EngineOptions;
 import io.github.asg4j.OutputException;
 
 import org.eclipse.jetty.server.HttpConfiguration;
@@ -17,6 +18,8 @@ import org.jspecify.annotations.Nullable;
 import java.net.URI;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
+import java.util.function.Function;
 
 /**
  * An engine behind HTTP. Thread-safe.
@@ -121,14 +124,40 @@ public final class AsgServer implements AutoCloseable {
      *
      * @throws IllegalStateException if there is one already or the server is closed
      */
-    public synchronized void serve(Engine engine) {
+    public void serve(Engine engine) {
+        serve(engine, Map.of());
+    }
+
+    /**
+     * Begins to draw with an engine and further models, of which each is opened when a request first
+     * names it and closed with the server; once. Where the networks of all do not fit into the
+     * engine's limit of memory, those that were used longest ago are freed until they are needed again.
+     *
+     * @param further models by the names that requests give, in the order in which they are listed
+     * @throws IllegalStateException if there is an engine already or the server is closed
+     * @throws io.github.asg4j.BadRequestException if a further model has the name of the engine's
+     */
+    public void serve(Engine engine, Map<String, EngineOptions> further) {
+        serve(engine, further, Engine::open);
+    }
+
+    /**
+     * The same.
+     *
+     * @param opener opens a further model
+     */
+    synchronized void serve(
+            Engine engine,
+            Map<String, EngineOptions> further,
+            Function<EngineOptions, Engine> opener) {
         if (closed || studio != null) {
             throw new IllegalStateException(
                     closed ? "the server is closed" : "the server has an engine already");
         }
-        Jobs jobs = new Jobs(engine, options.queueCapacity(), metrics);
-        metrics.watch(engine, jobs);
-        studio = Studio.of(engine, jobs);
+        Models models = new Models(engine, further, opener);
+        Jobs jobs = new Jobs(models, options.queueCapacity(), metrics);
+        metrics.watch(models, jobs);
+        studio = new Studio(models, jobs);
     }
 
     private Studio studio() {
@@ -179,6 +208,7 @@ public final class AsgServer implements AutoCloseable {
         Studio there = studio;
         if (there != null) {
             there.jobs().close();
+            there.models().close();
         }
         try {
             jetty.stop();

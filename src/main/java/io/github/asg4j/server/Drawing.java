@@ -14,11 +14,12 @@ import java.util.List;
 import java.util.function.UnaryOperator;
 
 /**
- * One picture on its way, for all jobs that ask for the same: same request, same bytes. Told about
+ * One picture on its way, for all jobs that ask for the same: same model, same request, same bytes. Told about
  * progress by the engine. Thread-safe.
  */
 final class Drawing implements GenerationListener {
     private final String owner;
+    private final Model model;
     private final GenerationRequest request;
     private final Work work;
     private final List<Job> jobs = new ArrayList<>();
@@ -31,14 +32,19 @@ final class Drawing implements GenerationListener {
     /**
      * @param owner whose turn it takes in the queue
      */
-    Drawing(String owner, GenerationRequest request, Work work) {
+    Drawing(String owner, Model model, GenerationRequest request, Work work) {
         this.owner = owner;
+        this.model = model;
         this.request = request;
         this.work = work;
     }
 
     String owner() {
         return owner;
+    }
+
+    Model model() {
+        return model;
     }
 
     GenerationRequest request() {
@@ -108,8 +114,13 @@ final class Drawing implements GenerationListener {
 
     /** Ends it for all its jobs. */
     synchronized void end(Progress.Status status, @Nullable Refusal why) {
-        double seconds = startedNanos == 0 ? 0 : (System.nanoTime() - startedNanos) / 1e9;
+        double seconds = seconds();
         change(p -> p.ended(status, seconds, why));
+    }
+
+    /** Since it had its turn; 0 before. */
+    synchronized double seconds() {
+        return startedNanos == 0 ? 0 : (System.nanoTime() - startedNanos) / 1e9;
     }
 
     private void change(UnaryOperator<Progress> how) {

@@ -9,6 +9,8 @@ import io.github.asg4j.EngineActivity;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.util.List;
+import java.util.SortedSet;
+import java.util.TreeSet;
 
 /** For balancers and supervisors: draws nothing. */
 final class HealthApi {
@@ -50,15 +52,22 @@ final class HealthApi {
             return;
         }
         Jobs jobs = studio.jobs();
-        Check model = new Check("model", true, studio.model());
-        EngineActivity activity = studio.engine().activity();
+        List<String> loaded =
+                studio.models().states().stream()
+                        .filter(Models.State::loaded)
+                        .map(Models.State::name)
+                        .toList();
+        Check model = new Check("model", true, String.join(", ", loaded));
+        List<EngineActivity> activities = studio.models().activities();
+        SortedSet<String> lost = new TreeSet<>();
+        activities.forEach(activity -> lost.addAll(activity.lost()));
         Check devices =
                 new Check(
                         "devices",
-                        activity.canDraw(),
-                        activity.lost().isEmpty()
-                                ? String.join(", ", activity.busy().keySet())
-                                : "lost: " + String.join(", ", activity.lost()));
+                        activities.stream().allMatch(EngineActivity::canDraw),
+                        lost.isEmpty()
+                                ? String.join(", ", activities.getFirst().busy().keySet())
+                                : "lost: " + String.join(", ", lost));
         Check queue =
                 new Check(
                         "queue",

@@ -62,6 +62,10 @@ final class Job {
         return drawing.request();
     }
 
+    Model model() {
+        return drawing.model();
+    }
+
     Drawing drawing() {
         return drawing;
     }

@@ -3,7 +3,6 @@ package io.github.asg4j.server;
 
 import io.github.asg4j.CancelledException;
 import io.github.asg4j.Content;
-import io.github.asg4j.Engine;
 import io.github.asg4j.GeneratedImage;
 import io.github.asg4j.Generation;
 import io.github.asg4j.GenerationRequest;
@@ -24,11 +23,16 @@ import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Queue;
+import java.util.concurrent.Callable;
+import java.util.concurrent.CancellationException;
 import java.util.concurrent.CompletionException;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.FutureTask;
 
 /**
  * The pictures that clients asked for: those that wait, the one that is drawn and the last that were.
- * The engine is given one after the other; which comes next is decided when its turn has come.
+ * Engines are given one after the other; which comes next is decided when its turn has come.
  * Thread-safe.
  */
 final class Jobs implements AutoCloseable {
@@ -40,7 +44,7 @@ final class Jobs implements AutoCloseable {
 
     private static final System.Logger LOG = System.getLogger(Jobs.class.getName());
 
-    private final Engine engine;
+    private final Models models;
     private final int capacity;
     private final Metrics metrics;
     private final SecureRandom random = new SecureRandom();
@@ -50,8 +54,18 @@ final class Jobs implements AutoCloseable {
     // All that follows is guarded by this.
     private final FairQueue<Drawing> queue = new FairQueue<>();
 
+    /** What is done before the next picture. */
+    private final Queue<FutureTask<?>> errands = new ArrayDeque<>();
+
     /** Waiting or drawn, in no order. */
-    private final Map<GenerationRequest, Drawing> open = new HashMap<>();
+    private final Map<Asked, Drawing> open = new HashMap<>();
+
+    /** What two jobs have to have in common to share a picture. */
+    private record Asked(String model, GenerationRequest request) {
+        static Asked of(Drawing drawing) {
+            return new Asked(drawing.model().name(), drawing.request());
+        }
+    }
 
     private final Map<String, Job> jobs = new LinkedHashMap<>();
     private final Deque<Job> kept = new ArrayDeque<>();
@@ -63,8 +77,8 @@ final class Jobs implements AutoCloseable {
     /** Seconds of the last picture: how long it may take until there is a place again. */
     private double lastSeconds = 5;
 
-    Jobs(Engine engine, int capacity, Metrics metrics) {
-        this.engine = engine;
+    Jobs(Models models, int capacity, Metrics metrics) {
+        this.models = models;
         this.capacity = capacity;
         this.metrics = metrics;
         drawer.start();
@@ -76,7 +90,7 @@ final class Jobs implements AutoCloseable {
      * @throws Refusal if it is not
      * @throws io.github.asg4j.AsgException if it cannot be drawn
      */
-    Work plan(Client client, GenerationRequest request) {
+    static Work plan(Client client, Model model, GenerationRequest request) {
         Limits limits = client.limits();
         if (limits.steps() > 0 && request.steps().orElse(0) > limits.steps()) {
             throw tooManySteps(request.steps().getAsInt(), limits);
@@ -85,7 +99,7 @@ final class Jobs implements AutoCloseable {
         if (limits.pixels() > 0 && asked > limits.pixels()) {
             throw tooManyPixels(request.width(), request.height(), limits);
         }
-        Work work = new Work(engine.plan(request));
+        Work work = new Work(model.engine().plan(request));
         if (limits.pixels() > 0 && work.pixels() > limits.pixels()) {
             throw tooManyPixels(work.width(), work.height(), limits);
         }
@@ -136,20 +150,20 @@ final class Jobs implements AutoCloseable {
      * @throws Refusal if there is no place for them, or the server takes no more
      * @throws io.github.asg4j.AsgException if one of them cannot be drawn
      */
-    List<Job> create(Client client, List<GenerationRequest> requests, Output output, int previews) {
-        List<Work> works = requests.stream().map(request -> plan(client, request)).toList();
+    List<Job> create(
+            Client client,
+            Model model,
+            List<GenerationRequest> requests,
+            Output output,
+            int previews) {
+        List<Work> works = requests.stream().map(each -> plan(client, model, each)).toList();
         synchronized (this) {
-            if (draining) {
-                throw Refusal.later(
-                        503,
-                        "shutting_down",
-                        retrySeconds(),
-                        "the server is being stopped and takes no more requests");
-            }
-            checkPlaces(client, requests);
+            requireOpen();
+            checkPlaces(client, model, requests);
             List<Job> created = new ArrayList<>();
             for (int i = 0; i < requests.size(); i++) {
-                created.add(create(client, requests.get(i), works.get(i), output, previews));
+                Drawing drawing = new Drawing(client.name(), model, requests.get(i), works.get(i));
+                created.add(create(client, drawing, output, previews));
             }
             number();
             notifyAll();
@@ -157,7 +171,21 @@ final class Jobs implements AutoCloseable {
         }
     }
 
-    private void checkPlaces(Client client, List<GenerationRequest> requests) {
+    private void requireOpen() {
+        if (draining) {
+            throw stopping();
+        }
+    }
+
+    private Refusal stopping() {
+        return Refusal.later(
+                503,
+                "shutting_down",
+                retrySeconds(),
+                "the server is being stopped and takes no more requests");
+    }
+
+    private void checkPlaces(Client client, Model model, List<GenerationRequest> requests) {
         int most = client.limits().pictures();
         long own =
                 jobs.values().stream()
@@ -177,7 +205,10 @@ final class Jobs implements AutoCloseable {
                             + most
                             + " are allowed at the same time");
         }
-        long news = requests.stream().filter(request -> !open.containsKey(request)).count();
+        long news =
+                requests.stream()
+                        .filter(request -> !open.containsKey(new Asked(model.name(), request)))
+                        .count();
         int idle = current == null ? 1 : 0;
         if (queue.size() + news > capacity + idle) {
             throw Refusal.later(
@@ -196,18 +227,20 @@ final class Jobs implements AutoCloseable {
         return (int) Math.clamp(Math.ceil(lastSeconds), 1, 60);
     }
 
-    private Job create(
-            Client client, GenerationRequest request, Work work, Output output, int previews) {
+    /**
+     * @param wanted what is drawn unless the same waits or is drawn already
+     */
+    private Job create(Client client, Drawing wanted, Output output, int previews) {
         byte[] bytes = new byte[16];
         random.nextBytes(bytes);
         String id = "job_" + Base64.getUrlEncoder().withoutPadding().encodeToString(bytes);
-        Drawing drawing = open.get(request);
+        Drawing drawing = open.get(Asked.of(wanted));
         Job job = drawing == null ? null : new Job(id, client, output, previews, drawing);
         if (drawing == null || job == null || !drawing.add(job)) {
-            drawing = new Drawing(client.name(), request, work);
+            drawing = wanted;
             job = new Job(id, client, output, previews, drawing);
             drawing.add(job);
-            open.put(request, drawing);
+            open.put(Asked.of(drawing), drawing);
             queue.add(client.name(), drawing);
             metrics.waits(drawing);
         }
@@ -266,10 +299,10 @@ final class Jobs implements AutoCloseable {
         Drawing drawing = job.drawing();
         if (drawing.jobs().stream().allMatch(Job::isCancelled)) {
             drawing.cancel();
-            open.remove(drawing.request(), drawing);
+            open.remove(Asked.of(drawing), drawing);
             if (queue.remove(drawing.owner(), drawing)) {
-                drawing.end(Progress.Status.CANCELLED, null);
                 metrics.ended(drawing, Progress.Status.CANCELLED);
+                drawing.end(Progress.Status.CANCELLED, null);
                 number();
             }
             notifyAll();
@@ -308,37 +341,66 @@ final class Jobs implements AutoCloseable {
 
     private void draw() {
         try {
-            while (true) {
-                Drawing next = next();
-                if (next == null) {
-                    return;
-                }
-                draw(next);
+            for (Runnable next = next(); next != null; next = next()) {
+                next.run();
             }
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
         }
     }
 
-    private synchronized @Nullable Drawing next() throws InterruptedException {
-        Drawing next = queue.poll();
-        while (next == null && !closed) {
+    /** What comes next, an errand or a picture; null: nothing any more. */
+    private synchronized @Nullable Runnable next() throws InterruptedException {
+        while (true) {
+            Runnable errand = errands.poll();
+            if (errand != null) {
+                return errand;
+            }
+            Drawing drawing = queue.poll();
+            if (drawing != null) {
+                current = drawing;
+                drawing.began();
+                number();
+                return () -> draw(drawing);
+            }
+            if (closed) {
+                return null;
+            }
             wait();
-            next = queue.poll();
         }
-        if (next != null) {
-            current = next;
-            next.began();
-            number();
+    }
+
+    /**
+     * Lets the thread that draws do something before the next picture, and waits for it.
+     *
+     * @throws Refusal if the server takes no more, or as the errand does
+     */
+    <T> T between(Callable<T> errand) {
+        FutureTask<T> task = new FutureTask<>(errand);
+        synchronized (this) {
+            requireOpen();
+            errands.add(task);
+            notifyAll();
         }
-        return next;
+        try {
+            return task.get();
+        } catch (ExecutionException e) {
+            throw Refusal.of(e.getCause() == null ? e : e.getCause());
+        } catch (CancellationException e) {
+            throw stopping();
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            throw Refusal.of(e);
+        }
     }
 
     private void draw(Drawing drawing) {
         metrics.began(drawing);
         GeneratedImage image;
         try {
-            Generation generation = engine.submit(drawing.request(), drawing);
+            Model model = drawing.model();
+            models.use(model, drawing.work().plan());
+            Generation generation = model.engine().submit(drawing.request(), drawing);
             drawing.watch(generation);
             image = generation.join();
         } catch (Throwable e) { // whatever it is, the next one has its turn
@@ -394,24 +456,22 @@ final class Jobs implements AutoCloseable {
         }
     }
 
-    private void end(Drawing drawing, Progress.Status status, @Nullable Refusal why) {
-        synchronized (this) {
-            open.remove(drawing.request(), drawing);
-            for (Job job : drawing.jobs()) {
-                if (!job.isCancelled()) {
-                    if (status != Progress.Status.COMPLETED) {
-                        job.fail();
-                    }
-                    keep(job);
+    private synchronized void end(Drawing drawing, Progress.Status status, @Nullable Refusal why) {
+        open.remove(Asked.of(drawing), drawing);
+        for (Job job : drawing.jobs()) {
+            if (!job.isCancelled()) {
+                if (status != Progress.Status.COMPLETED) {
+                    job.fail();
                 }
+                keep(job);
             }
-            drawing.end(status, why);
-            if (status == Progress.Status.COMPLETED) {
-                lastSeconds = drawing.progress().seconds();
-            }
-            notifyAll();
         }
         metrics.ended(drawing, status);
+        drawing.end(status, why);
+        if (status == Progress.Status.COMPLETED) {
+            lastSeconds = drawing.progress().seconds();
+        }
+        notifyAll();
     }
 
     // The end.
@@ -435,6 +495,7 @@ final class Jobs implements AutoCloseable {
     /** Cancels everything. */
     synchronized void cancelAll() {
         draining = true;
+        errands.forEach(errand -> errand.cancel(false));
         List.copyOf(jobs.values()).forEach(this::cancel);
     }
 

@@ -72,16 +72,21 @@ final class JobsApi {
 
     private void capabilities(Exchange exchange) throws IOException {
         Studio studio = door.studio();
+        Model model = studio.model(exchange.query("model"));
         ObjectNode answer = Json.object().put("version", Engine.version());
         answer.putObject("model")
-                .put("name", studio.model())
-                .put("sha256", studio.modelHash())
-                .put("native_width", studio.nativeWidth())
-                .put("native_height", studio.nativeHeight())
-                .put("size_multiple", studio.sizeMultiple());
+                .put("name", model.name())
+                .put("sha256", model.hash())
+                .put("native_width", model.nativeWidth())
+                .put("native_height", model.nativeHeight())
+                .put("size_multiple", model.sizeMultiple());
+        ArrayNode models = answer.putArray("models");
+        for (Models.State each : studio.models().states()) {
+            models.addObject().put("name", each.name()).put("loaded", each.loaded());
+        }
         answer.putObject("defaults")
                 .put("method", GenerationRequest.builder("any").build().method())
-                .put("steps", studio.steps());
+                .put("steps", model.steps());
         ArrayNode methods = answer.putArray("methods");
         Engine.methods().forEach(methods::add);
         ArrayNode formats = answer.putArray("output_formats");
@@ -111,7 +116,8 @@ final class JobsApi {
     private void plan(Exchange exchange) throws IOException {
         Studio studio = door.studio();
         ObjectNode body = exchange.json(MAX_JSON_BYTES);
-        Work work = studio.jobs().plan(exchange.client(), reader.read(body, null, 1).get(0));
+        Model model = studio.takeModel(body);
+        Work work = Jobs.plan(exchange.client(), model, reader.read(body, null, 1).get(0));
         exchange.answer(Json.MAPPER.<JsonNode>valueToTree(ReportJson.map(work.plan())));
     }
 
@@ -125,13 +131,14 @@ final class JobsApi {
             exchange.answer(200, view(known));
             return;
         }
+        Model model = studio.takeModel(body);
         JsonNode format = body.remove("output_format");
         JsonNode previews = body.remove("previews");
         Output output = Output.of(format == null || format.isNull() ? null : format.asText(), null);
         int most = previews == null || previews.isNull() ? 0 : previews(previews);
         Job job =
                 studio.jobs()
-                        .create(exchange.client(), reader.read(body, null, 1), output, most)
+                        .create(exchange.client(), model, reader.read(body, null, 1), output, most)
                         .get(0);
         if (key != null) {
             synchronized (idempotent) {
@@ -300,7 +307,7 @@ final class JobsApi {
                         .put("height", work.height())
                         .put("output_format", job.output().format().word());
         json.putPOJO("seed", Seed.number(job.request().seed()));
-        json.set("request", RequestReader.json(job.request()));
+        json.set("request", RequestReader.json(job.request()).put("model", job.model().name()));
         Instant ended = job.ended();
         if (ended != null) {
             json.put("ended", ended.getEpochSecond());

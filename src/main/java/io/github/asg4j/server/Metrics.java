@@ -2,6 +2,7 @@
 package io.github.asg4j.server;
 
 import io.github.asg4j.Engine;
+import io.github.asg4j.EngineActivity;
 import io.github.asg4j.PictureReport;
 import io.micrometer.core.instrument.Counter;
 import io.micrometer.core.instrument.FunctionCounter;
@@ -31,11 +32,22 @@ final class Metrics {
     private final Map<Drawing, Long> queued = new ConcurrentHashMap<>();
 
     /** Adds what is read when it is asked for. */
-    void watch(Engine engine, Jobs jobs) {
-        for (String device : engine.activity().busy().keySet()) {
-            FunctionCounter.builder("asg.busy.seconds", engine, e -> seconds(e, device))
+    void watch(Models models, Jobs jobs) {
+        for (String device : models.first().engine().activity().busy().keySet()) {
+            FunctionCounter.builder("asg.busy.seconds", models, m -> seconds(m, device))
                     .description("time that a device spent in the denoiser, kernels and exchange")
                     .tag("device", device)
+                    .register(registry);
+        }
+        for (Models.State model : models.states()) {
+            String name = model.name();
+            Gauge.builder("asg.model.loaded", models, m -> m.state(name).loaded() ? 1 : 0)
+                    .description("whether the networks of a model are in memory")
+                    .tag("model", name)
+                    .register(registry);
+            FunctionCounter.builder("asg.model.loads", models, m -> m.state(name).loads())
+                    .description("how often the networks of a model were loaded")
+                    .tag("model", name)
                     .register(registry);
         }
         gauge("asg.queue.length", "pictures that wait", jobs, j -> j.waiting());
@@ -44,8 +56,12 @@ final class Metrics {
         gauge("asg.native.bytes", "off-heap memory", jobs, j -> Engine.nativeBytesInUse());
     }
 
-    private static double seconds(Engine engine, String device) {
-        return engine.activity().busy().getOrDefault(device, Duration.ZERO).toNanos() / 1e9;
+    private static double seconds(Models models, String device) {
+        return models.activities().stream()
+                        .map(EngineActivity::busy)
+                        .mapToLong(busy -> busy.getOrDefault(device, Duration.ZERO).toNanos())
+                        .sum()
+                / 1e9;
     }
 
     private void gauge(String name, String what, Jobs jobs, ToDoubleFunction<Jobs> value) {
@@ -69,12 +85,20 @@ final class Metrics {
         }
     }
 
-    /** A picture is finished, has failed or was given up. */
+    /** A picture is finished, has failed or was given up, before anybody hears of it. */
     void ended(Drawing drawing, Progress.Status status) {
         queued.remove(drawing);
         String method = drawing.request().method();
         String outcome = status.name().toLowerCase(Locale.ROOT);
-        counter("asg.pictures", "pictures that ended", "method", method, "outcome", outcome)
+        counter(
+                        "asg.pictures",
+                        "pictures that ended",
+                        "model",
+                        drawing.model().name(),
+                        "method",
+                        method,
+                        "outcome",
+                        outcome)
                 .increment();
         if (status == Progress.Status.COMPLETED) {
             Work work = drawing.work();
@@ -83,7 +107,7 @@ final class Metrics {
                     .tag("method", method)
                     .serviceLevelObjectives(BUCKETS)
                     .register(registry)
-                    .record(Duration.ofNanos((long) (drawing.progress().seconds() * 1e9)));
+                    .record(Duration.ofNanos((long) (drawing.seconds() * 1e9)));
             counter("asg.pixels", "pixels of completed pictures").increment((double) work.pixels());
             counter("asg.views", "views evaluated for completed pictures")
                     .increment((double) work.views());

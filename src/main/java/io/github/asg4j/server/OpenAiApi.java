@@ -74,22 +74,22 @@ final class OpenAiApi {
 
     private void models(Exchange exchange) throws IOException {
         ObjectNode answer = Json.object().put("object", "list");
-        answer.putArray("data").add(describe(door.studio()));
+        ArrayNode data = answer.putArray("data");
+        door.studio().models().states().forEach(model -> data.add(describe(model)));
         exchange.answer(answer);
     }
 
     private void model(Exchange exchange) throws IOException {
-        Studio studio = door.studio();
-        studio.requireModel(exchange.pathValue("id"));
-        exchange.answer(describe(studio));
+        exchange.answer(describe(door.studio().models().state(exchange.pathValue("id"))));
     }
 
-    private ObjectNode describe(Studio studio) {
+    private ObjectNode describe(Models.State model) {
         return Json.object()
-                .put("id", studio.model())
+                .put("id", model.name())
                 .put("object", "model")
                 .put("created", started.getEpochSecond())
-                .put("owned_by", "asg4j");
+                .put("owned_by", "asg4j")
+                .put("loaded", model.loaded());
     }
 
     private void generate(Exchange exchange) throws Exception {
@@ -206,7 +206,6 @@ final class OpenAiApi {
     private void draw(Exchange exchange, Call call, ObjectNode body, byte @Nullable [] picture)
             throws Exception {
         Studio studio = door.studio();
-        studio.requireModel(call.model);
         if (call.url && !urls) {
             throw Refusal.invalidValue(
                     "response_format",
@@ -225,6 +224,7 @@ final class OpenAiApi {
                 studio.jobs()
                         .create(
                                 exchange.client(),
+                                studio.model(call.model),
                                 reader.read(fields, picture, call.pictures),
                                 call.output,
                                 call.previews);
@@ -255,6 +255,7 @@ final class OpenAiApi {
     private void note(Exchange exchange, List<Job> jobs) {
         Job first = jobs.get(0);
         Work work = first.drawing().work();
+        exchange.note("model", first.model().name());
         exchange.note("drawn_by", first.request().method());
         exchange.note("size", work.width() + "x" + work.height());
         exchange.note("steps", work.steps());

@@ -75,6 +75,16 @@ final class Refusal extends RuntimeException {
         return new Refusal(status, type, code, null, seconds, message, null);
     }
 
+    /** A model that its engine does not take, for reasons that only the log tells. */
+    static Refusal unusableModel(String name, Throwable cause) {
+        return failed(
+                500,
+                "server_error",
+                cause instanceof OutOfMemoryException ? "out_of_memory" : "bad_bundle",
+                "model \"" + name + "\" cannot be opened; the server's log says why",
+                cause);
+    }
+
     static Refusal of(Throwable failure) {
         String message = String.valueOf(failure.getMessage());
         return switch (failure) {

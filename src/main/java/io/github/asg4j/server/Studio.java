@@ -1,34 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.github.asg4j.server;
 
-import io.github.asg4j.Engine;
-import io.github.asg4j.EngineInfo;
-import io.github.asg4j.GenerationRequest;
-import io.github.asg4j.PlanReport;
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.node.ObjectNode;
 
 import org.jspecify.annotations.Nullable;
 
 import java.util.Set;
 
-/**
- * What the APIs work with: the engine, its model and its jobs.
- *
- * @param model name of the bundle
- * @param modelHash SHA-256 of the bundle
- * @param nativeWidth pixels that the model was trained for
- * @param nativeHeight pixels that the model was trained for
- * @param sizeMultiple what the sides of a picture are multiples of, pixels
- * @param steps denoising steps where none are asked for
- */
-record Studio(
-        Engine engine,
-        Jobs jobs,
-        String model,
-        String modelHash,
-        int nativeWidth,
-        int nativeHeight,
-        int sizeMultiple,
-        int steps) {
+/** What the APIs work with: models and jobs. */
+record Studio(Models models, Jobs jobs) {
     /** Names that clients send when their user has named none. */
     private static final Set<String> OTHERS_DEFAULTS =
             Set.of(
@@ -39,33 +20,35 @@ record Studio(
                     "gpt-image-1.5",
                     "gpt-image-2");
 
-    static Studio of(Engine engine, Jobs jobs) {
-        EngineInfo facts = engine.describe();
-        PlanReport plan = engine.plan(GenerationRequest.builder("a picture").build());
-        return new Studio(
-                engine,
-                jobs,
-                facts.model(),
-                facts.bundleSha256(),
-                facts.nativeSize().width(),
-                facts.nativeSize().height(),
-                plan.canvasPixels().width() / plan.canvasLatents().width(),
-                plan.steps());
+    /**
+     * The model that a request names, which is opened if nobody has asked for it before: that may wait
+     * for the picture that is drawn.
+     *
+     * @param name null: the first
+     * @throws Refusal if it is not here, or cannot be opened
+     */
+    Model model(@Nullable String name) {
+        if (name == null || OTHERS_DEFAULTS.contains(name)) {
+            return models.first();
+        }
+        Model known = models.state(name).model();
+        return known != null ? known : jobs.between(() -> models.opened(name));
     }
 
     /**
-     * Accepts the name of a model that a request names.
+     * The model that a request names under "model", which is taken out of it.
      *
-     * @throws Refusal if it is not here
+     * @throws Refusal if that is no name, or as {@link #model} does
      */
-    void requireModel(@Nullable String name) {
-        if (name != null && !name.equals(model) && !OTHERS_DEFAULTS.contains(name)) {
-            throw Refusal.invalid(
-                    404,
-                    "model_not_found",
-                    "model",
-                    "there is no model \"" + name + "\" here: use \"" + model + "\", or name none");
+    Model takeModel(ObjectNode body) {
+        JsonNode name = body.remove("model");
+        if (name == null || name.isNull()) {
+            return models.first();
         }
+        if (!name.isTextual()) {
+            throw Refusal.invalidValue("model", "\"model\" is " + name + ", not a name");
+        }
+        return model(name.asText());
     }
 
     /** Waits until there is a studio: the server listens before its model is loaded. */

@@ -6,13 +6,12 @@ import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 
 import io.github.asg4j.Engine;
+import io.github.asg4j.GenerationRequest;
 import io.github.asg4j.image.PictureTexts;
 import io.github.asg4j.image.PngParameters;
 import io.github.asg4j.schedule.Sampler;
 import io.github.asg4j.schedule.Solver;
 import io.github.asg4j.schedule.Spacing;
-
-import org.jspecify.annotations.Nullable;
 
 import java.io.IOException;
 import java.nio.file.Path;
@@ -35,10 +34,12 @@ final class WebUiApi {
 
     private final Studio.Door door;
     private final RequestReader reader;
+    private final WebUiModels models;
 
     WebUiApi(Studio.Door door, RequestReader reader) {
         this.door = door;
         this.reader = reader;
+        models = new WebUiModels(door);
     }
 
     List<Route> routes() {
@@ -51,9 +52,9 @@ final class WebUiApi {
                                 Route.get(BASE + "/progress", this::progress),
                                 Route.post(BASE + "/interrupt", this::interrupt),
                                 Route.post(BASE + "/skip", this::interrupt),
-                                Route.get(BASE + "/options", this::options),
-                                Route.post(BASE + "/options", this::setOptions),
-                                Route.get(BASE + "/sd-models", this::models),
+                                Route.get(BASE + "/options", models::options),
+                                Route.post(BASE + "/options", models::setOptions),
+                                Route.get(BASE + "/sd-models", models::list),
                                 Route.get(BASE + "/samplers", this::samplers),
                                 Route.get(BASE + "/schedulers", this::schedulers),
                                 Route.get(BASE + "/upscalers", this::upscalers),
@@ -110,7 +111,8 @@ final class WebUiApi {
     private void draw(Exchange exchange, boolean fromPicture) throws Exception {
         ObjectNode body = exchange.json(JobsApi.MAX_JSON_BYTES);
         Studio studio = door.studio();
-        requireCheckpoint(studio, body.path("override_settings").path("sd_model_checkpoint"));
+        JsonNode checkpoint = body.path("override_settings").path("sd_model_checkpoint");
+        Model model = studio.model(models.named(exchange, checkpoint));
         ObjectNode fields = Json.object();
         for (var field : body.properties()) {
             String key = field.getKey();
@@ -153,29 +155,21 @@ final class WebUiApi {
                             + MAX_PICTURES
                             + " at a time");
         }
-        List<Job> jobs = create(exchange, studio, fields, picture, count);
+        List<GenerationRequest> requests = reader.read(fields, picture, count);
+        List<Job> jobs = create(exchange, studio.jobs(), model, requests);
         try {
-            answer(exchange, studio, jobs, body);
+            answer(exchange, jobs, body);
         } finally {
             jobs.forEach(studio.jobs()::cancel);
             jobs.forEach(studio.jobs()::forget);
         }
     }
 
-    private List<Job> create(
-            Exchange exchange,
-            Studio studio,
-            ObjectNode fields,
-            byte @Nullable [] picture,
-            int count) {
-        List<Job> jobs =
-                studio.jobs()
-                        .create(
-                                exchange.client(),
-                                reader.read(fields, picture, count),
-                                Output.PNG,
-                                PREVIEWS);
-        exchange.whenLost(() -> jobs.forEach(studio.jobs()::cancel));
+    private static List<Job> create(
+            Exchange exchange, Jobs all, Model model, List<GenerationRequest> requests) {
+        List<Job> jobs = all.create(exchange.client(), model, requests, Output.PNG, PREVIEWS);
+        exchange.whenLost(() -> jobs.forEach(all::cancel));
+        exchange.note("model", model.name());
         exchange.note("drawn_by", jobs.get(0).request().method());
         exchange.note("n", jobs.size());
         return jobs;
@@ -318,7 +312,7 @@ final class WebUiApi {
         return value.asInt();
     }
 
-    private static void answer(Exchange exchange, Studio studio, List<Job> jobs, ObjectNode body)
+    private static void answer(Exchange exchange, List<Job> jobs, ObjectNode body)
             throws Exception {
         List<Job> done = new ArrayList<>();
         ArrayNode images = Json.MAPPER.createArrayNode();
@@ -341,7 +335,7 @@ final class WebUiApi {
         ObjectNode answer = Json.object();
         answer.set("images", images);
         answer.set("parameters", parameters);
-        ObjectNode info = WebUiInfo.of(studio, jobs.get(0), done);
+        ObjectNode info = WebUiInfo.of(jobs.get(0), done);
         answer.put("info", Json.MAPPER.writeValueAsString(info));
         exchange.answer(answer);
     }
@@ -349,6 +343,7 @@ final class WebUiApi {
     private void enlarge(Exchange exchange) throws Exception {
         ObjectNode body = exchange.json(JobsApi.MAX_JSON_BYTES);
         Studio studio = door.studio();
+        Model model = studio.model(models.chosen(exchange));
         byte[] picture = RequestReader.decode("image", body.path("image").asText());
         ObjectNode fields = Json.object();
         String upscaler = body.path("upscaler_1").asText("");
@@ -362,8 +357,9 @@ final class WebUiApi {
                         .get("Prompt");
         fields.put("prompt", prompt == null || prompt.isBlank() ? "a detailed picture" : prompt);
         fields.put("prompt_syntax", "a1111"); // in which the text of a picture is written
-        fields.put("size", enlarged(body, picture, studio.sizeMultiple()));
-        List<Job> jobs = create(exchange, studio, fields, picture, 1);
+        fields.put("size", enlarged(body, picture, model.sizeMultiple()));
+        List<GenerationRequest> requests = reader.read(fields, picture, 1);
+        List<Job> jobs = create(exchange, studio.jobs(), model, requests);
         try {
             ObjectNode answer = Json.object().put("html_info", "");
             answer.put("image", jobs.get(0).join().file());
@@ -436,56 +432,6 @@ final class WebUiApi {
 
     // What there is.
 
-    private static String title(Studio studio) {
-        return studio.model() + " [" + hash(studio) + "]";
-    }
-
-    private static String hash(Studio studio) {
-        return studio.modelHash().substring(0, Math.min(10, studio.modelHash().length()));
-    }
-
-    private void options(Exchange exchange) throws IOException {
-        Studio studio = door.studio();
-        exchange.answer(
-                Json.object()
-                        .put("sd_model_checkpoint", title(studio))
-                        .put("sd_checkpoint_hash", studio.modelHash())
-                        .put("samples_format", "png"));
-    }
-
-    private void setOptions(Exchange exchange) throws IOException {
-        ObjectNode body = exchange.json(1 << 20);
-        requireCheckpoint(door.studio(), body.path("sd_model_checkpoint"));
-        exchange.answer(Json.MAPPER.nullNode());
-    }
-
-    private static void requireCheckpoint(Studio studio, JsonNode named) {
-        String name = named.asText("");
-        if (!name.isEmpty()
-                && !name.equals("null")
-                && !name.equals(title(studio))
-                && !name.equals(studio.model())) {
-            throw Refusal.invalid(
-                    404,
-                    "model_not_found",
-                    "sd_model_checkpoint",
-                    "there is no model \"" + name + "\" here: use \"" + title(studio) + "\"");
-        }
-    }
-
-    private void models(Exchange exchange) throws IOException {
-        Studio studio = door.studio();
-        ArrayNode answer = Json.MAPPER.createArrayNode();
-        answer.addObject()
-                .put("title", title(studio))
-                .put("model_name", studio.model())
-                .put("hash", hash(studio))
-                .put("sha256", studio.modelHash())
-                .put("filename", studio.model())
-                .putNull("config");
-        exchange.answer(answer);
-    }
-
     private void samplers(Exchange exchange) throws IOException {
         ArrayNode answer = Json.MAPPER.createArrayNode();
         for (Solver solver : Solver.values()) {
@@ -535,7 +481,7 @@ final class WebUiApi {
     /** Paths are those below the folder: where that is, is nobody's business. */
     private void loras(Exchange exchange) throws IOException {
         ArrayNode answer = Json.MAPPER.createArrayNode();
-        for (Path file : door.studio().engine().promptLoras()) {
+        for (Path file : door.studio().models().first().engine().promptLoras()) {
             String name = file.getFileName().toString();
             name = name.substring(0, name.lastIndexOf('.'));
             answer.addObject()

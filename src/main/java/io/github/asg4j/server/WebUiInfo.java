@@ -40,7 +40,7 @@ final class WebUiInfo {
      * @param first of those that were asked for
      * @param done those of which there is a picture
      */
-    static ObjectNode of(Studio studio, Job first, List<Job> done) {
+    static ObjectNode of(Job first, List<Job> done) {
         ObjectNode info = Json.object();
         Work work = first.drawing().work();
         info.put("prompt", first.request().prompt());
@@ -75,10 +75,8 @@ final class WebUiInfo {
         return info.put("batch_size", 1)
                 .put("restore_faces", false)
                 .putNull("face_restoration_model")
-                .put("sd_model_name", studio.model())
-                .put(
-                        "sd_model_hash",
-                        studio.modelHash().substring(0, Math.min(10, studio.modelHash().length())))
+                .put("sd_model_name", first.model().name())
+                .put("sd_model_hash", first.model().shortHash())
                 .putNull("sd_vae_name")
                 .putNull("sd_vae_hash")
                 .put("seed_resize_from_w", -1)

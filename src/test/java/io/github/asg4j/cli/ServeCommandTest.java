@@ -114,7 +114,16 @@ class ServeCommandTest {
     void endsInOrderAndHasLoggedWithoutPrompts(@TempDir Path folder) throws Exception {
         Path keys = folder.resolve("keys.txt");
         Files.writeString(keys, "# for the test\nsecret-of-ann name=ann\n");
-        try (Serving serving = new Serving(folder, "--api-key-file", keys.toString())) {
+        Path models = Files.createDirectory(folder.resolve("models"));
+        Tiny.changed("tiny-stepless", Files.createDirectory(models.resolve("still")), m -> {});
+        Files.writeString(models.resolve("broken.safetensors"), "no header");
+        try (Serving serving =
+                new Serving(
+                        folder,
+                        "--api-key-file",
+                        keys.toString(),
+                        "--model-folder",
+                        models.toString())) {
             HttpResponse<String> refused = serving.post("/v1/images/generations", "{}");
             assertEquals(401, refused.statusCode());
             HttpResponse<String> drawn =
@@ -124,7 +133,8 @@ class ServeCommandTest {
                                     .header("Authorization", "Bearer secret-of-ann")
                                     .POST(
                                             HttpRequest.BodyPublishers.ofString(
-                                                    "{\"prompt\":\"a red ball\",\"steps\":1}"))
+                                                    "{\"prompt\":\"a red ball\",\"steps\":1,"
+                                                            + "\"model\":\"still\"}"))
                                     .build(),
                             HttpResponse.BodyHandlers.ofString());
             assertEquals(200, drawn.statusCode(), drawn::body);
@@ -132,6 +142,7 @@ class ServeCommandTest {
             assertEquals(ExitCode.DONE, serving.end());
             String log = Files.readString(serving.log);
             assertTrue(log.contains("\"client\":\"ann\""), log);
+            assertTrue(log.contains("\"model\":\"still\""), log);
             assertTrue(log.contains(drawn.headers().firstValue("X-Request-Id").orElseThrow()), log);
             assertTrue(!log.contains("red ball"), log);
         }

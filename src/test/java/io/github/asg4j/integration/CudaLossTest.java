@@ -87,6 +87,22 @@ class CudaLossTest {
         assertEquals(before, Memory.bytesInUse(), "host memory that nobody freed");
     }
 
+    /** The text encoders and the VAE were on the GPU that is lost, but are in no memory when it is. */
+    @Test
+    void freedNetworksAreLoadedOnTheGpuThatIsLeft() {
+        String expected = Tiny.hash(Tiny.drawOnCpu(Tiny.options(1), Tiny.request().build()));
+        EmulatedGpus gpus = new EmulatedGpus();
+        try (Engine engine = gpus.open("cuda:0,cuda:1")) {
+            assertEquals(expected, Tiny.hash(engine.draw(Tiny.request().build())));
+            engine.unload();
+            assertEquals(expected, Tiny.hash(engine.draw(Tiny.request().build())));
+            engine.unload();
+            gpus.lose(0);
+            assertEquals(expected, Tiny.hash(engine.draw(Tiny.request().build())));
+            assertEquals(List.of("cuda:0"), engine.activity().lost());
+        }
+    }
+
     @Test
     void requestsFailOnceTheOnlyGpuIsLost() {
         try (Engine engine = new EmulatedGpus().open("cuda:0")) {

@@ -72,6 +72,35 @@ class EngineTest {
     }
 
     @Test
+    void networksThatWereFreedAreLoadedForTheNextPicture() {
+        GenerationRequest request = Tiny.request().build();
+        Engine engine = Engine.open(Tiny.options(2));
+        String hash = Tiny.hash(engine.draw(request));
+        long unetRuns = engine.plan(request).unetRuns();
+        for (int i = 0; i < 2; i++) {
+            engine.unload();
+            engine.unload();
+            assertEquals(unetRuns, engine.plan(request).unetRuns());
+            assertEquals(hash, Tiny.hash(engine.draw(request)));
+        }
+        List<String> seen = Collections.synchronizedList(new ArrayList<>());
+        Generation listened =
+                engine.submit(
+                        request,
+                        event -> {
+                            if (seen.isEmpty()) {
+                                seen.add(event.stage());
+                                engine.unload(); // takes effect behind this picture
+                            }
+                        });
+        assertEquals(hash, Tiny.hash(listened.join()));
+        assertEquals(hash, Tiny.hash(engine.draw(request)));
+        engine.unload();
+        engine.close();
+        assertThrows(RejectedExecutionException.class, engine::unload);
+    }
+
+    @Test
     void memoryIsFreedAfterFailuresToo() {
         try (Engine engine =
                 TestEngines.open(

@@ -193,7 +193,9 @@ class JobsApiTest {
         assertEquals("cancelled", show(first).path("status").asText());
         String metrics = server.get("/metrics").body();
         assertTrue(
-                metrics.contains("asg_pictures_total{method=\"asg\",outcome=\"completed\"} 2.0"),
+                metrics.contains(
+                        "asg_pictures_total{method=\"asg\",model=\"tiny\",outcome=\"completed\"}"
+                                + " 2.0"),
                 metrics);
         HttpResponse<byte[]> jpeg =
                 server.send(
@@ -279,7 +281,9 @@ class JobsApiTest {
         assertTrue(
                 server.get("/metrics")
                         .body()
-                        .contains("asg_pictures_total{method=\"asg\",outcome=\"cancelled\"} 2.0"));
+                        .contains(
+                                "asg_pictures_total{method=\"asg\",model=\"tiny\",outcome=\"cancelled\"}"
+                                    + " 2.0"));
     }
 
     @Test

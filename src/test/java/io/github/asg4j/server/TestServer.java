@@ -5,6 +5,7 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 
 import io.github.asg4j.Engine;
+import io.github.asg4j.EngineOptions;
 import io.github.asg4j.TestEngines;
 import io.github.asg4j.Tiny;
 import io.github.asg4j.run.worker.WorkerHook;
@@ -14,6 +15,7 @@ import java.net.URI;
 import java.net.http.HttpClient;
 import java.net.http.HttpRequest;
 import java.net.http.HttpResponse;
+import java.util.Map;
 import java.util.concurrent.Semaphore;
 
 /** A server with the tiny bundle, whose UNet calls can be held up, and a client of it. */
@@ -27,18 +29,30 @@ final class TestServer implements AutoCloseable {
     final HttpClient http = HttpClient.newHttpClient();
 
     TestServer(ServerOptions options) {
-        engine =
-                TestEngines.open(
-                        Tiny.options(1),
-                        new WorkerHook() {
-                            @Override
-                            public void before(Point point) {
-                                if (held) {
-                                    calls.acquireUninterruptibly();
-                                }
-                            }
-                        });
-        server = AsgServer.start(engine, options);
+        this(options, Tiny.options(1), Map.of());
+    }
+
+    /**
+     * @param first of the model that is open from the start
+     * @param further models by name
+     */
+    TestServer(ServerOptions options, EngineOptions first, Map<String, EngineOptions> further) {
+        engine = open(first);
+        server = AsgServer.listen(options);
+        server.serve(engine, further, this::open);
+    }
+
+    private Engine open(EngineOptions options) {
+        return TestEngines.open(
+                options,
+                new WorkerHook() {
+                    @Override
+                    public void before(Point point) {
+                        if (held) {
+                            calls.acquireUninterruptibly();
+                        }
+                    }
+                });
     }
 
     /** On a free port. */

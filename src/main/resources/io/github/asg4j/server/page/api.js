@@ -38,7 +38,8 @@ async function request(path, options = {}) {
 const post = (path, body, signal) =>
   request(path, {method: 'POST', headers: {'Content-Type': 'application/json'}, body: JSON.stringify(body), signal});
 
-export const capabilities = async () => (await request(`${BASE}/capabilities`)).json();
+export const capabilities = async model =>
+  (await request(`${BASE}/capabilities${model ? `?model=${encodeURIComponent(model)}` : ''}`)).json();
 export const plan = async (body, signal) => (await post(`${BASE}/plan`, body, signal)).json();
 export const create = async body => (await post(`${BASE}/jobs`, body)).json();
 export const jobs = async () => (await (await request(`${BASE}/jobs`)).json()).jobs;

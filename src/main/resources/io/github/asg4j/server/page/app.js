@@ -59,6 +59,7 @@ function request() {
   const fields = {
     ...options.given($('options')),
     prompt: $('prompt').value,
+    model: server.model.name,
     method: $('method').value,
     size: `${$('width').value}x${$('height').value}`,
   };
@@ -70,8 +71,31 @@ function request() {
   return fields;
 }
 
+function describeModel() {
+  const {name, native_width: width, native_height: height, size_multiple: multiple} = server.model;
+  $('model').textContent = `${name}, native ${width} × ${height}`;
+  $('model-name').value = name;
+  for (const side of ['width', 'height']) $(side).step = $(side).min = multiple;
+}
+
+/** Makes the form one for another model, which the server opens if nobody has asked for it before. */
+async function choose(name) {
+  if (name === server.model.name) return;
+  $('model').textContent = `opening ${name}…`;
+  try {
+    server = await api.capabilities(name);
+    fail('');
+  } catch (e) {
+    fail(e.message);
+  }
+  describeModel();
+  setSize();
+  method();
+}
+
 /** Fills the form with a request, or with what a file says. */
-function use(settings) {
+async function use(settings) {
+  if (server.models.some(model => model.name === settings.model)) await choose(settings.model);
   $('prompt').value = settings.prompt ?? '';
   $('negative_prompt').value = settings.negative_prompt ?? '';
   const name = String(settings.method ?? '').toLowerCase();
@@ -221,7 +245,7 @@ async function done(job) {
   const blob = await api.blob(job.picture);
   const milliseconds = job.report.times_ms?.total ?? Object.values(job.report.times_ms ?? {}).reduce((a, b) => a + b, 0);
   const calls = job.report.unet_runs ?? 0;
-  if (calls && milliseconds) localStorage.setItem(`rate ${server.model.sha256}`, milliseconds / 1000 / calls);
+  if (calls && milliseconds && job.request.model === server.model.name) localStorage.setItem(`rate ${server.model.sha256}`, milliseconds / 1000 / calls);
   const entry = {
     id: job.id, created: job.created * 1000 + (Date.now() % 1000), request: job.request, seed: String(job.seed), width: job.width, height: job.height,
     seconds: milliseconds / 1000, blob, thumbnail: await history.thumbnail(blob),
@@ -328,7 +352,7 @@ async function startFrom(blob) {
 async function readSettings(file) {
   const found = png.settings((await png.texts(await file.arrayBuffer())).parameters);
   if (found) {
-    use(found);
+    await use(found);
     notice(`Settings of ${file.name} are in the form.`);
   } else {
     notice(`${file.name} holds no settings; drop it on the start picture to draw from it.`);
@@ -347,6 +371,7 @@ function clearStart() {
 $('form').addEventListener('submit', e => { e.preventDefault(); draw(); });
 $('form').addEventListener('input', e => { if (e.target.id !== 'seed' && e.target.id !== 'count') planSoon(); });
 $('method').addEventListener('change', method);
+$('model-name').addEventListener('change', () => choose($('model-name').value));
 $('scale').addEventListener('change', setSize);
 $('aspect').addEventListener('change', setSize);
 $('swap').addEventListener('click', () => { [$('width').value, $('height').value] = [$('height').value, $('width').value]; planSoon(); });
@@ -355,7 +380,7 @@ $('keep').addEventListener('click', () => { if (shown) $('seed').value = shown.s
 $('cancel').addEventListener('click', () => { const now = drawn(); if (now) cancel(now.job.id); });
 $('fit').addEventListener('click', viewer.fit);
 $('actual').addEventListener('click', viewer.actual);
-$('reuse').addEventListener('click', () => { if (shown) { use({...shown.request, seed: shown.seed}); notice('The settings are in the form.'); } });
+$('reuse').addEventListener('click', async () => { if (shown) { await use({...shown.request, seed: shown.seed}); notice('The settings are in the form.'); } });
 $('enlarge').addEventListener('click', () => {
   if (!shown) return;
   $('prompt').value = shown.request.prompt;
@@ -409,13 +434,14 @@ async function open() {
       await new Promise(resolve => setTimeout(resolve, 1000));
     }
   }
-  $('model').textContent = `${server.model.name}, native ${server.model.native_width} × ${server.model.native_height}`;
+  for (const {name} of server.models) $('model-name').add(new Option(name, name));
+  $('models').hidden = server.models.length < 2;
+  describeModel();
   for (const name of server.methods) $('method').add(new Option(name, name));
   $('method').value = server.defaults.method;
   for (const name of ASPECTS) $('aspect').add(new Option(name, name));
   for (const n of SCALES) $('scale').add(new Option(`${n} ×`, n));
   $('scale').value = 2;
-  for (const side of ['width', 'height']) $(side).step = $(side).min = server.model.size_multiple;
   setSize();
   method();
   entries = await history.all();
