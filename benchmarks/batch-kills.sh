@@ -32,7 +32,7 @@ records() {
 hit=0 kill=0
 while [ "$kill" -lt "$kills" ]; do
     before=$(records)
-    until=$((before + RANDOM % (2 * pictures / kills)))
+    until=$((before + RANDOM % (pictures / kills)))
     (run "$work/killed") > /dev/null 2> "$work/err" &
     process=$!
     while kill -0 $process 2> /dev/null && [ "$(records)" -lt "$until" ]; do

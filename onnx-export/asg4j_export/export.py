@@ -116,7 +116,7 @@ def build(checkpoint: Checkpoint, folder: Path, vae_precision: str, write: Write
         "licence": "",
         "made_by": f"asg4j_export {__version__}",
         "latent": {
-            "channels": family.config["in_channels"],
+            "channels": family.config["out_channels"],
             "native_size": family.native_size,
             **vae_latent,
             "unet_multiple": family.multiple,
@@ -164,7 +164,7 @@ def _denoiser(checkpoint: Checkpoint, folder: Path, text: TextPlan, prediction: 
     model = checkpoint.load(family.part)
     denoiser = family.network(model)
     masks = family.masks(denoiser)
-    plain = denoiser_graph(denoiser, family.config["in_channels"], family.native_size[0], family.multiple, text, masks, checkpoint.precision)
+    plain = denoiser_graph(denoiser, family.config["out_channels"], family.native_size[0], family.multiple, text, masks, checkpoint.precision)
     lost = storage.too_large(model)
     write(plain, folder)
     dilation: dict[str, object] = {"dilated_file": None}
@@ -250,6 +250,8 @@ def denoiser_graph(
     axes = {name: {0: "batch"} for name in denoiser.input_names + denoiser.output_names}
     axes["sample"] |= {2: "height", 3: "width"}
     axes["noise"] |= {2: "height", 3: "width"}
+    if denoiser.inpaint_channels:
+        axes["inpaint"] |= {2: "height", 3: "width"}
     axes["encoder_hidden_states"][1] = axes["token_weights"][1] = "tokens"
     for mask in masks:
         axes[mask["output"]] |= {1: f"height/{mask['scale']}", 2: f"width/{mask['scale']}"}
@@ -262,6 +264,7 @@ def denoiser_graph(
             "text_embeds": torch.randn(batch, text.pooled),
             "time_ids": torch.rand(batch, 6) * 8 * native,
             **({"timestep_cond": torch.randn(batch, denoiser.guidance_width)} if denoiser.guidance_width else {}),
+            "inpaint": torch.randn(batch, denoiser.inpaint_channels, height, width),
             "token_weights": torch.rand(batch, text.tokens),
         }
         return tuple(inputs[name] for name in denoiser.input_names)

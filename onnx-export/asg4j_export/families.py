@@ -119,7 +119,8 @@ class UNetFamily(Family):
 
     def require_known(self, vae: Mapping[str, Any]) -> None:
         channels, latents = self.config["in_channels"], vae["latent_channels"]
-        if channels != latents or self.config["out_channels"] != latents:
+        # A network for inpainting takes a mask and the latents of the masked picture, too.
+        if channels not in (latents, 2 * latents + 1) or self.config["out_channels"] != latents:
             purpose = PURPOSES.get(channels)
             raise ExportError(
                 f"the UNet takes {channels} channels and gives {self.config['out_channels']}, the autoencoder's latents have {latents}"

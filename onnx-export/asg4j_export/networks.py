@@ -59,6 +59,8 @@ class Denoiser(torch.nn.Module):
         self.text_time = unet.config.addition_embed_type == "text_time"
         #: width of the embedded guidance scale that a network distilled to it takes (LCM); None: it takes none
         self.guidance_width = unet.config.time_cond_proj_dim
+        #: channels that a network for inpainting takes beside the latents, a mask and the latents of the masked picture; 0: it takes none
+        self.inpaint_channels = unet.config.in_channels - unet.config.out_channels
         self._weights = TokenWeights()
         levels = len(unet.config.block_out_channels)
         self._processors: dict[int, list[PlainAttention | FusedAttention]] = {}
@@ -81,7 +83,8 @@ class Denoiser(torch.nn.Module):
     def input_names(self) -> list[str]:
         extra = ["text_embeds", "time_ids"] if self.text_time else []
         guidance = ["timestep_cond"] if self.guidance_width else []
-        return ["sample", "timestep", "encoder_hidden_states", *extra, *guidance, "token_weights"]
+        inpaint = ["inpaint"] if self.inpaint_channels else []
+        return ["sample", "timestep", "encoder_hidden_states", *extra, *guidance, *inpaint, "token_weights"]
 
     @property
     def output_names(self) -> list[str]:
@@ -90,6 +93,8 @@ class Denoiser(torch.nn.Module):
     def forward(self, sample, timestep, encoder_hidden_states, *rest):
         *extra, token_weights = rest
         self._weights.set(token_weights)
+        if self.inpaint_channels:
+            sample = torch.cat([sample, extra.pop()], 1)
         added = {"text_embeds": extra[0], "time_ids": extra[1]} if self.text_time else None
         own, states = narrow(self.unet, sample, encoder_hidden_states)
         guidance = narrow(self.unet, extra[-1])[0] if self.guidance_width else None
@@ -107,6 +112,7 @@ class JointDenoiser(torch.nn.Module):
 
     input_names = ["sample", "timestep", "encoder_hidden_states", "text_embeds", "token_weights"]
     guidance_width = None
+    inpaint_channels = 0
     groups = 3
 
     def __init__(self, transformer: SD3Transformer2DModel):

@@ -29,7 +29,7 @@ public final class Tiny {
     /** Inputs of the denoisers of these bundles. */
     public static final List<Manifest.Input> DENOISER_INPUTS =
             Stream.of(InputRole.values())
-                    .filter(role -> role != InputRole.GUIDANCE)
+                    .filter(role -> role != InputRole.GUIDANCE && role != InputRole.INPAINT)
                     .map(Manifest.Input::usual)
                     .toList();
 

@@ -311,25 +311,28 @@ sealed interface BundleFiles {
                 ChangedWeights changes,
                 ExternalLookup external)
                 throws IOException {
-            AssembledGraph graph =
-                    AssembledGraph.of(
-                            read(name), recipe(name), read(recipe(name)), checkpoint, changes);
+            Recipe recipe = recipe(name);
+            AssembledGraph graph = AssembledGraph.of(read(name), recipe, checkpoint, changes);
             MemorySegment copy = memory.allocate(graph.model().length, place(name));
             MemorySegment.copy(
                     graph.model(), 0, copy, ValueLayout.JAVA_BYTE, 0, graph.model().length);
-            return new ModelFile.Assembled(name, copy, graph.weights());
+            ModelFile assembled = new ModelFile.Assembled(name, copy, graph.weights());
+            int inpaint = checkpoint.recognition().inpaintChannels();
+            return inpaint > 0 && recipe.part() == Part.UNET
+                    ? assembled.changed(changed -> InpaintInput.apply(changed, inpaint), memory)
+                    : assembled;
         }
 
         /** Bytes that a graph's weights take in the checkpoint. */
         long weightBytes(String graph) throws IOException {
-            return AssembledGraph.weightBytes(recipe(graph), read(recipe(graph)), checkpoint);
+            return AssembledGraph.weightBytes(recipe(graph), checkpoint);
         }
 
         /** Names in diffusers of the weights that graphs read, by part. */
         Map<Part, Set<String>> weights(List<String> graphs) throws IOException {
             Map<Part, Set<String>> names = new EnumMap<>(Part.class);
             for (String graph : graphs) {
-                Recipe recipe = Recipe.parse(recipe(graph), read(recipe(graph)));
+                Recipe recipe = recipe(graph);
                 Set<String> ofPart = names.computeIfAbsent(recipe.part(), p -> new HashSet<>());
                 recipe.values().forEach(value -> ofPart.addAll(value.weights()));
             }
@@ -341,7 +344,7 @@ sealed interface BundleFiles {
             Set<WeightName> matrices = new HashSet<>();
             Set<WeightName> others = new HashSet<>();
             for (String graph : graphs) {
-                Recipe recipe = Recipe.parse(recipe(graph), read(recipe(graph)));
+                Recipe recipe = recipe(graph);
                 for (Recipe.Value value : recipe.values()) {
                     Set<WeightName> kind = Recipe.isMatrix(value) ? matrices : others;
                     value.weights().forEach(w -> kind.add(new WeightName(recipe.part(), w)));
@@ -358,8 +361,11 @@ sealed interface BundleFiles {
             }
         }
 
-        private static String recipe(String graph) {
-            return graph.replaceFirst("\\.onnx$", ".weights.json");
+        /** What a graph's values are made of in this checkpoint. */
+        private Recipe recipe(String graph) throws IOException {
+            String file = graph.replaceFirst("\\.onnx$", ".weights.json");
+            return Recipe.parse(file, read(file))
+                    .takingMore(checkpoint.recognition().inpaintChannels());
         }
     }
 

@@ -12,6 +12,8 @@ import java.util.List;
  * first join reads from below. No weight is touched, so every exported UNet can be changed so.
  */
 final class ControlInputs {
+    private static final String SAMPLE = InputRole.SAMPLE.usualName();
+
     private ControlInputs() {}
 
     /** Name of the input that takes a residual. */
@@ -33,6 +35,8 @@ final class ControlInputs {
                                 node ->
                                         node.type().equals("Concat")
                                                 && node.inputs().size() == 2
+                                                // what a network for inpainting reads
+                                                && !node.inputs().contains(SAMPLE)
                                                 && node.integer("axis", 0) == 1)
                         .toList();
         int skips = residuals.size() - 1;

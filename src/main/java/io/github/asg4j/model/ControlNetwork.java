@@ -58,7 +58,7 @@ public final class ControlNetwork implements AutoCloseable {
             case TEXT -> new long[] {rows, tokens, manifest.textWidth()};
             case POOLED -> new long[] {rows, manifest.pooledWidth()};
             case PLACE -> new long[] {rows, PLACE_WIDTH};
-            case TOKEN_WEIGHTS, GUIDANCE ->
+            case TOKEN_WEIGHTS, GUIDANCE, INPAINT ->
                     throw new IllegalArgumentException(role + " is no input of a control network");
         };
     }

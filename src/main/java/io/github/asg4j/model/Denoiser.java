@@ -102,10 +102,19 @@ public final class Denoiser {
                             + in
                             + " channels and gives "
                             + out
-                            + ": what it takes beside the latents is a mask or a picture, as models"
-                            + " for inpainting, editing and depth maps do. They are not supported:"
-                            + " use the plain text-to-image model");
+                            + (in == 2 * out + 1
+                                    ? ": it is a network for inpainting, whose mask and masked"
+                                            + " picture have to be the input \"inpaint\": export it"
+                                            + " with asg4j-export"
+                                    : ": what it takes beside the latents is a picture, as models"
+                                            + " for editing and depth maps do. They are not"
+                                            + " supported: use the plain text-to-image model"));
         }
+    }
+
+    /** Whether it takes a mask and a masked picture. */
+    public boolean inpaints() {
+        return entry.takes(InputRole.INPAINT);
     }
 
     /** C of the latents. */
@@ -132,6 +141,7 @@ public final class Denoiser {
     private long[] dims(Manifest.Input input, long rows, long tokens, long h, long w) {
         return switch (input.role()) {
             case SAMPLE -> new long[] {rows, channels, h, w};
+            case INPAINT -> new long[] {rows, 1L + channels, h, w};
             case TIMESTEP -> new long[] {rows};
             case TEXT -> new long[] {rows, tokens, hiddenWidth};
             case POOLED, PLACE, GUIDANCE -> new long[] {rows, rowWidth(input)};
@@ -146,7 +156,7 @@ public final class Denoiser {
             case POOLED -> pooledWidth;
             case PLACE -> PLACE_WIDTH;
             case GUIDANCE -> input.width();
-            case SAMPLE, TEXT, TOKEN_WEIGHTS ->
+            case SAMPLE, INPAINT, TEXT, TOKEN_WEIGHTS ->
                     throw new IllegalArgumentException(input + " is no vector per row");
         };
     }

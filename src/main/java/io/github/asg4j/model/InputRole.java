@@ -32,7 +32,13 @@ public enum InputRole {
      * Guidance scale, embedded as sines and cosines: [B, width]; constant. The network was distilled
      * to take it (latent consistency models, arXiv 2310.04378), so no unconditional row is run.
      */
-    GUIDANCE("timestep_cond");
+    GUIDANCE("timestep_cond"),
+
+    /**
+     * For a network that was trained to inpaint: where it draws (1, else 0), and the latents of the
+     * picture without what it draws: [B, 1 + C, h, w]; the view's part, written before every call.
+     */
+    INPAINT("inpaint");
 
     private final String usualName;
 

@@ -3,6 +3,7 @@ package io.github.asg4j.model;
 
 import io.github.asg4j.BadBundleException;
 import io.github.asg4j.model.checkpoint.Checkpoint;
+import io.github.asg4j.model.checkpoint.Recognition;
 import io.github.asg4j.schedule.NoiseLevels;
 import io.github.asg4j.schedule.Sampler;
 import io.github.asg4j.schedule.Solver;
@@ -123,7 +124,7 @@ public record Manifest(
                 madeBy,
                 said == null ? sized : sized.scaledBy(said.scaling(), said.shift()),
                 encoders,
-                denoiser.predicting(checkpoint.prediction()),
+                denoiser.filled(checkpoint.recognition(), checkpoint.prediction()),
                 vae,
                 upscalers,
                 said == null
@@ -285,15 +286,19 @@ public record Manifest(
             masks = List.copyOf(masks);
         }
 
-        /** The same with another prediction. */
-        Denoiser predicting(String predicted) {
+        /** A template's as that of a model. */
+        private Denoiser filled(Recognition model, String predicted) {
+            List<Input> all = new ArrayList<>(inputs);
+            if (model.inpaintChannels() > 0) {
+                all.add(Input.usual(InputRole.INPAINT));
+            }
             return new Denoiser(
                     file,
                     dilatedFile,
                     dilationGroups,
                     predicted,
                     precision,
-                    inputs,
+                    all,
                     masks,
                     fusedAttention,
                     width,
@@ -560,6 +565,10 @@ public record Manifest(
             textEncoders.add(textEncoder(encoder, files));
         }
         Scheduler scheduler = scheduler(root.get("scheduler"), denoiser);
+        Vae vae = vae(root.get("vae"), files);
+        if (denoiser.takes(InputRole.INPAINT) && vae.encoder() == null) {
+            throw root.get("vae").expected("an encoder: the denoiser takes a masked picture");
+        }
         return new Manifest(
                 formatVersion,
                 root.get("name").name(),
@@ -568,7 +577,7 @@ public record Manifest(
                 latent(root.get("latent")),
                 textEncoders,
                 denoiser,
-                vae(root.get("vae"), files),
+                vae,
                 upscalers(root.optional("upscalers"), files),
                 scheduler,
                 conditioning(root.get("conditioning"), denoiser, textEncoders),
@@ -700,7 +709,7 @@ public record Manifest(
         // A width cannot be said by a name alone.
         List<String> names = new ArrayList<>(InputRole.usualNames());
         names.remove(InputRole.GUIDANCE.usualName());
-        return Input.usual(InputRole.values()[names.indexOf(json.oneOf(names))]);
+        return Input.usual(InputRole.values()[InputRole.usualNames().indexOf(json.oneOf(names))]);
     }
 
     private static Input input(Json json) {

@@ -147,7 +147,7 @@ public final class ModelFolder {
                     form.equals("file") ? PublishedModel.of(bytes, () -> remembered(place)) : null;
             return new Entry(
                     place,
-                    found.family().title(),
+                    found.title(),
                     form,
                     bytes,
                     open.precision(),

@@ -26,6 +26,8 @@ final class OnnxGraph {
     private static final int NODE_ATTRIBUTE = 5;
     private static final int ATTRIBUTE_NAME = 1;
     private static final int ATTRIBUTE_INTEGER = 3;
+    private static final int ATTRIBUTE_TYPE = 20;
+    private static final int ATTRIBUTE_TYPE_INTEGER = 2;
 
     /** First byte of the field with a node's name. */
     private static final byte NAME_TAG = (3 << 3) | 2;
@@ -53,6 +55,23 @@ final class OnnxGraph {
         static Node of(String type, List<String> inputs, String output) {
             byte[] name = new Writer().text(NODE_TYPE, type).out.toByteArray();
             return new Node(type, inputs, List.of(output), List.of(MemorySegment.ofArray(name)));
+        }
+
+        /** A node that joins values along an axis. */
+        static Node concat(List<String> inputs, String output, int axis) {
+            Writer attribute =
+                    new Writer()
+                            .text(ATTRIBUTE_NAME, "axis")
+                            .number(ATTRIBUTE_INTEGER, axis)
+                            .number(ATTRIBUTE_TYPE, ATTRIBUTE_TYPE_INTEGER);
+            byte[] others =
+                    new Writer()
+                            .text(NODE_TYPE, "Concat")
+                            .message(NODE_ATTRIBUTE, attribute)
+                            .out
+                            .toByteArray();
+            return new Node(
+                    "Concat", inputs, List.of(output), List.of(MemorySegment.ofArray(others)));
         }
 
         /** Another node that does the same; names of nodes are theirs alone. */

@@ -28,10 +28,12 @@ import java.util.Objects;
  *
  * @param kept float32 [C, H, W] of the canvas: 1 in the latent cells of which no pixel is drawn, 0 in
  *     others
+ * @param share float32 [H * f, W * f] of the canvas in pixels: how much of a pixel is drawn, 0..1
  * @param margins about the start picture
  * @param pixels that the finished picture keeps
  */
-record InpaintMask(MemorySegment kept, Margins margins, KeptPixels pixels) {
+record InpaintMask(
+        MemorySegment kept, MemorySegment share, Margins margins, KeptPixels pixels) {
     /** Shares this near to 0 and 1 are meant to be 0 and 1: half a level of an 8-bit mask. */
     private static final float HALF_LEVEL = 0.5f / 255;
 
@@ -87,6 +89,7 @@ record InpaintMask(MemorySegment kept, Margins margins, KeptPixels pixels) {
         colours(context, given, margins, picture, reading);
         return new InpaintMask(
                 kept(context, share),
+                share,
                 margins,
                 new KeptPixels(share, picture, width, Crop.of(canvas), null));
     }
@@ -112,10 +115,12 @@ record InpaintMask(MemorySegment kept, Margins margins, KeptPixels pixels) {
                         context.kernels());
         MemorySegment onCanvas =
                 GivenPicture.onCanvas(context, share, height, width, area.margins(), reading);
-        MemorySegment clear = reading.floats(onCanvas.byteSize() / Float.BYTES, "drawn share");
+        MemorySegment clear =
+                context.memory().floats(onCanvas.byteSize() / Float.BYTES, "drawn share");
         clear(clear, onCanvas);
         return new InpaintMask(
                 kept(context, clear),
+                clear,
                 area.margins(),
                 new KeptPixels(share, given.rgb(), width, new Crop(0, 0, height, width), area));
     }

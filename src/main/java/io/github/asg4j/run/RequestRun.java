@@ -27,6 +27,7 @@ import io.github.asg4j.run.denoise.Controls;
 import io.github.asg4j.run.denoise.Keep;
 import io.github.asg4j.run.denoise.KeptPicture;
 import io.github.asg4j.run.denoise.ScheduleTable;
+import io.github.asg4j.run.denoise.ShownPicture;
 import io.github.asg4j.run.denoise.StageContext;
 import io.github.asg4j.run.denoise.StageRun;
 import io.github.asg4j.run.picture.LatentsDecoder;
@@ -208,8 +209,14 @@ final class RequestRun implements AutoCloseable {
                 times.text(() -> devices.onFront(() -> TextConditioning.encode(context, prompts)));
         progress.event("text", 1, 1);
         StartLatents start = StartLatents.of(context, given, noised);
+        boolean inpaints = context.model().denoiser().inpaints();
         StageContext stage =
-                stageContext(text.embeddings(), margins, mask == null ? null : kept(start, mask));
+                stageContext(
+                        text.embeddings(),
+                        margins,
+                        // A network for inpainting is shown what is kept, as diffusers has it.
+                        mask == null || inpaints ? null : kept(start, mask),
+                        inpaints ? masked(mask) : null);
         StageFactory.Stages stages = StageFactory.stages(context, stage, scheduler, start);
         progress.begin(stages.runs());
         LatentsRefresh refresh =
@@ -290,7 +297,7 @@ final class RequestRun implements AutoCloseable {
                                     lane -> context.model().controlNetwork(each.network(), lane)),
                             (float) each.control().weight(),
                             each.activeIn(),
-                            picture::frame));
+                            new ShownPicture(3, plan.canvas().y().factor(), picture::frame)));
         }
         return new Controls(nets);
     }
@@ -301,9 +308,35 @@ final class RequestRun implements AutoCloseable {
                 : context.model().controlledDenoiser(lane, residuals());
     }
 
+    /** What a network for inpainting is shown. */
+    private ShownPicture masked(@Nullable InpaintMask mask) {
+        MaskedPicture picture =
+                new MaskedPicture(
+                        context,
+                        mask,
+                        (pixels, h, w, latents) ->
+                                times.vae(
+                                        () -> {
+                                            encode(pixels, h, w, latents);
+                                            return latents;
+                                        }));
+        return new ShownPicture(1 + plan.canvas().channels(), 1, picture::frame);
+    }
+
+    private void encode(MemorySegment pixels, int h, int w, MemorySegment latents) {
+        devices.onFront(
+                () -> {
+                    StartLatents.encode(context, pixels, h, w, latents);
+                    return latents;
+                });
+    }
+
     /** What the stages are made with. */
     private StageContext stageContext(
-            Embeddings texts, Margins margins, @Nullable KeptPicture kept) {
+            Embeddings texts,
+            Margins margins,
+            @Nullable KeptPicture kept,
+            @Nullable ShownPicture masked) {
         Workers team = context.workers();
         Conditioning conditioning =
                 new Conditioning(
@@ -317,6 +350,7 @@ final class RequestRun implements AutoCloseable {
                         texts.segmentOfStep(),
                         planned.guidanceScale(),
                         controls(margins),
+                        masked,
                         new CallBuffers.Pool(team.size()));
         return new StageContext(
                 conditioning,

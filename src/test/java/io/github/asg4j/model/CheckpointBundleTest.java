@@ -51,6 +51,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Random;
 import java.util.Set;
+import java.util.TreeMap;
 import java.util.function.Predicate;
 
 /**
@@ -59,6 +60,8 @@ import java.util.function.Predicate;
  */
 class CheckpointBundleTest {
     private static final Path FILE = Path.of("src/test/resources/checkpoint/sd15.safetensors");
+    private static final Path INPAINT =
+            Path.of("src/test/resources/checkpoint/sd15-inpaint.safetensors");
     private static final Path TINY = Path.of("src/test/resources/tiny");
     private static final Path EXPORTED = Path.of("src/test/resources/families/sd15");
     private static final Path SD35 = Path.of("src/test/resources/checkpoint/sd35.safetensors");
@@ -81,18 +84,30 @@ class CheckpointBundleTest {
         return filled(vae, "epsilon");
     }
 
+    private static Bundle filledAs(String family) {
+        return switch (family) {
+            case "sd35" -> filled35(SD35, parts35());
+            case "sd15-inpaint" -> filled(INPAINT, 9, null, "epsilon");
+            default -> filled();
+        };
+    }
+
     private static Bundle filled(Path vae, String prediction) {
+        return filled(FILE, 4, vae, prediction);
+    }
+
+    private static Bundle filled(Path file, int channels, Path vae, String prediction) {
         Recognition known =
                 new Recognition(
                         Family.SD1,
                         EnumSet.of(Part.UNET, Part.TEXT_ENCODER, Part.VAE),
                         prediction,
                         false,
-                        4,
+                        channels,
                         false,
                         0);
         return Bundle.filled(
-                Checkpoint.openAs(FILE, known, new ModelParts(vae, List.of())),
+                Checkpoint.openAs(file, known, new ModelParts(vae, List.of())),
                 List.of("checkpoint/templates/sd15/"),
                 vae,
                 new VerifiedFiles(null),
@@ -234,6 +249,7 @@ class CheckpointBundleTest {
         "sd15, text_encoder.onnx, last_hidden_state",
         "sd15, denoiser.onnx, noise",
         "sd15, vae_decoder.onnx, image",
+        "sd15-inpaint, denoiser.onnx, noise",
         "sd35, text_encoder.onnx, penultimate_hidden_state",
         "sd35, text_encoder_2.onnx, text_embeds",
         "sd35, text_encoder_3.onnx, last_hidden_state",
@@ -244,7 +260,7 @@ class CheckpointBundleTest {
         Path bundle = EXPORTED.resolveSibling(family);
         Bundle exported = Bundle.openFolder(bundle, new VerifiedFiles(null), false);
         try (Memory memory = new Memory("test");
-                Bundle filled = family.equals("sd35") ? filled35(SD35, parts35()) : filled();
+                Bundle filled = filledAs(family);
                 OrtSession expected = LoadedModel.session(exported, graph, Place.cpu(1));
                 OrtSession actual = LoadedModel.session(filled, graph, Place.cpu(1))) {
             String shown = expected.outputs().containsKey(output) ? output : null;
@@ -363,7 +379,8 @@ class CheckpointBundleTest {
     private static float[] run(OrtSession session, String output, Memory memory) {
         Random random = new Random(3);
         Map<String, Tensor> in = new LinkedHashMap<>();
-        session.inputs().forEach((name, info) -> in.put(name, input(info, random, memory)));
+        new TreeMap<>(session.inputs())
+                .forEach((name, info) -> in.put(name, input(info, random, memory)));
         TensorInfo info = session.outputs().get(output);
         long[] shape = info.dims().stream().mapToLong(Long::longValue).toArray();
         int scale = output.equals("image") ? 8 : 1;
@@ -426,7 +443,7 @@ class CheckpointBundleTest {
 
     @ParameterizedTest
     @CsvSource({
-        "9, false, false, epsilon, 9 input channels",
+        "8, false, false, epsilon, 8 input channels",
         "4, true, false, epsilon, LCM",
         "4, false, true, v, zero terminal SNR",
         "4, false, false, , does not say what its network predicts"

@@ -329,15 +329,13 @@ class LoadedModelTest {
         assertTrue(e.getMessage().contains(expected), e.getMessage());
     }
 
-    /** To export such a model again would not help, so nothing says so. */
     @Test
-    void aDenoiserThatTakesMoreThanLatentsIsRefusedForWhatItIs() {
+    void aDenoiserForInpaintingThatTakesAllAsOneInputIsRefused() {
         Path bundle = Tiny.withDenoiser(folder, Tiny.resource("ort/inpainting.onnx"));
         String message =
                 assertThrows(BadBundleException.class, () -> open(bundle).close()).getMessage();
         assertTrue(message.contains("inpainting.onnx takes 9 channels and gives 4"), message);
-        assertTrue(message.contains("use the plain text-to-image model"), message);
-        assertFalse(message.contains("again"), message);
+        assertTrue(message.contains("have to be the input \"inpaint\": export it"), message);
     }
 
     private static void decode(

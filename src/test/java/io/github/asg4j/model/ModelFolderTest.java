@@ -94,7 +94,8 @@ class ModelFolderTest {
         file("merged.safetensors", one("unet.conv_in.weight", 2L), "unet.");
         file("width.safetensors", unet(500, 4), "text of width 500");
         file("refiner.safetensors", unet(1280, 4), "no template");
-        file("inpainting.safetensors", unet(768, 9), "9 input channels");
+        file("editing.safetensors", unet(768, 8), "8 input channels");
+        file("inpainting.safetensors", unet(768, 9), "1.x without its [text_encoder, vae]");
         file("sd2.safetensors", unet(1024, 4), "SHA-256");
         file("parts.safetensors", unet(768, 4), "without its [text_encoder, vae]");
     }

@@ -34,18 +34,12 @@ public record AssembledGraph(byte[] model, List<Weight> weights) {
      * Assembles a graph.
      *
      * @param template bytes of the graph without its weights
-     * @param recipeFile name of the recipe, for messages
-     * @param recipeText what the graph's values are made of
+     * @param recipe what the graph's values are made of
      * @param changes weights that take the place of the checkpoint's own
      * @throws BadBundleException if the checkpoint lacks a weight, or has it in another shape
      */
     public static AssembledGraph of(
-            byte[] template,
-            String recipeFile,
-            byte[] recipeText,
-            Checkpoint checkpoint,
-            ChangedWeights changes) {
-        Recipe recipe = Recipe.parse(recipeFile, recipeText);
+            byte[] template, Recipe recipe, Checkpoint checkpoint, ChangedWeights changes) {
         Assembly assembly = new Assembly(recipe, checkpoint, changes);
         recipe.values().forEach(assembly::add);
         byte[] casts = Protobuf.model(assembly.casts);
@@ -63,8 +57,7 @@ public record AssembledGraph(byte[] model, List<Weight> weights) {
      *
      * @throws BadBundleException if the checkpoint lacks a weight, or has it in another shape
      */
-    public static long weightBytes(String recipeFile, byte[] recipeText, Checkpoint checkpoint) {
-        Recipe recipe = Recipe.parse(recipeFile, recipeText);
+    public static long weightBytes(Recipe recipe, Checkpoint checkpoint) {
         Map<String, Long> extents = recipe.extents();
         long bytes = 0;
         for (Recipe.Value value : recipe.values()) {

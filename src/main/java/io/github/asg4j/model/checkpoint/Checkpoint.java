@@ -351,15 +351,18 @@ public final class Checkpoint implements AutoCloseable {
                             + " has no modelspec.prediction_type, and it is no published file that"
                             + " is known by its SHA-256; add it, or export the model as a bundle");
         }
-        if (found.inputChannels() != 4 && found.inputChannels() != 16) {
+        int latents = found.family().latentChannels();
+        boolean inpaints =
+                found.family().denoiser() == Part.UNET && found.inputChannels() == 2 * latents + 1;
+        if (found.inputChannels() != latents && !inpaints) {
             throw new BadBundleException(
                     path
                             + " is "
                             + title
                             + " with "
                             + found.inputChannels()
-                            + " input channels, for inpainting, editing or depth maps, which is not"
-                            + " supported: use the plain model");
+                            + " input channels, for editing or depth maps, which is not supported:"
+                            + " use the plain model");
         }
         if (found.guidanceEmbedding()) {
             throw new BadBundleException(

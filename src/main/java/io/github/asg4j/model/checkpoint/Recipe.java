@@ -40,10 +40,30 @@ public record Recipe(Part part, List<Value> values) {
             shape = List.copyOf(shape);
         }
 
+        private Value wider(int channels) {
+            if (!weights.equals(List.of("conv_in.weight"))) {
+                return this;
+            }
+            List<Long> extents = new ArrayList<>(shape);
+            extents.set(1, extents.get(1) + channels);
+            return new Value(name, weights, at, extents);
+        }
+
         /** Elements. */
         public long count() {
             return shape.stream().reduce(1L, Math::multiplyExact);
         }
+    }
+
+    /**
+     * The same for a UNet that takes more channels than the template's, as those for inpainting do.
+     *
+     * @param channels beside the latents'
+     */
+    public Recipe takingMore(int channels) {
+        return part != Part.UNET || channels == 0
+                ? this
+                : new Recipe(part, values.stream().map(value -> value.wider(channels)).toList());
     }
 
     /** Elements that each weight has to have: those up to the last one that a value is made of. */

@@ -150,6 +150,16 @@ public record Recognition(
         return new Recognition(family, parts, null, false, channels, false, blocks);
     }
 
+    /** What it is, for people. */
+    public String title() {
+        return family.title() + (inpaintChannels() > 0 ? " inpainting" : "");
+    }
+
+    /** Channels that the denoiser takes beside the latents: a mask and a masked picture's, or none. */
+    public int inpaintChannels() {
+        return inputChannels - family.latentChannels();
+    }
+
     /** The same with what the denoiser predicts. */
     Recognition predicting(String predicted) {
         return new Recognition(

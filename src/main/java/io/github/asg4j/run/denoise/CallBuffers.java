@@ -33,6 +33,12 @@ public final class CallBuffers implements AutoCloseable {
     /** Null: the network is not controlled. */
     private final @Nullable ControlBuffers controls;
 
+    /** [rows, 1 + C, h, w] of a network for inpainting; null: it is none. */
+    private final @Nullable MemorySegment masked;
+
+    /** Index of what {@link #masked} holds in {@link Conditioning#shown}. */
+    private final int maskedPicture;
+
     /** [rows, C, h, w] */
     final MemorySegment sample;
 
@@ -116,10 +122,16 @@ public final class CallBuffers implements AutoCloseable {
         Map<InputRole, MemorySegment> inputs = new EnumMap<>(InputRole.class);
         Map<InputRole, Span> spans = new EnumMap<>(InputRole.class);
         long bytes = 0;
+        masked =
+                denoiser.inpaints()
+                        ? worker.floats(rows * (plane + (long) h * w), "mask and masked picture")
+                        : null;
+        maskedPicture = c.controls().nets().size();
         for (Manifest.Input input : denoiser.inputs()) {
             InputRole role = input.role();
             switch (role) {
                 case SAMPLE -> inputs.put(role, sample);
+                case INPAINT -> inputs.put(role, Objects.requireNonNull(masked));
                 case TEXT, POOLED, TOKEN_WEIGHTS -> {
                     MemorySegment all = rows(c.rows(role), input.name());
                     promptRows.put(role, all);
@@ -290,12 +302,16 @@ public final class CallBuffers implements AutoCloseable {
      *
      * @param t step of the schedule
      * @param k step of the stage
-     * @param shown what control networks see; null: there are none
+     * @param shown what networks are shown beside the latents; null: nothing
      */
-    public void run(int t, int k, Controls.@Nullable Views shown) {
+    public void run(int t, int k, ShownPicture.@Nullable Views shown) {
         worker.queue().upload(small, staged[worker.calls().slot()], small.byteSize());
         worker.beginNetworks();
         try {
+            if (masked != null) {
+                Objects.requireNonNull(shown, "masked picture")
+                        .show(maskedPicture, k, masked, copies);
+            }
             if (controls != null) {
                 controls.run(t, k, Objects.requireNonNull(shown, "views of controls"), copies);
             }

@@ -9,6 +9,7 @@ import io.github.asg4j.run.worker.Worker;
 
 import org.jspecify.annotations.Nullable;
 
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Objects;
 
@@ -27,6 +28,7 @@ import java.util.Objects;
  * @param segmentOfStep the segment of every step of the schedule
  * @param guidanceScale for networks that take it as an input
  * @param controls networks that hold the picture to other ones
+ * @param masked what a network for inpainting is shown; null: it is none
  * @param buffers of the calls
  */
 public record Conditioning(
@@ -40,6 +42,7 @@ public record Conditioning(
         List<Integer> segmentOfStep,
         double guidanceScale,
         Controls controls,
+        @Nullable ShownPicture masked,
         CallBuffers.Pool buffers) {
 
     public Conditioning {
@@ -60,6 +63,16 @@ public record Conditioning(
             case TOKEN_WEIGHTS -> tokenWeights;
             default -> throw new IllegalArgumentException(role + " is not made of rows");
         };
+    }
+
+    /** What networks are shown beside the latents: pictures of controls in their order, then the masked one. */
+    List<ShownPicture> shown() {
+        List<ShownPicture> shown = new ArrayList<>();
+        controls.nets().forEach(net -> shown.add(net.picture()));
+        if (masked != null) {
+            shown.add(masked);
+        }
+        return shown;
     }
 
     /** The worker's. */
@@ -85,6 +98,7 @@ public record Conditioning(
                 segmentOfStep,
                 guidanceScale,
                 Controls.NONE,
+                masked,
                 buffers);
     }
 

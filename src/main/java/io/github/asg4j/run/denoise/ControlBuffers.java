@@ -63,9 +63,8 @@ final class ControlBuffers implements AutoCloseable {
         bindings = new Binding[count];
         for (int net = 0; net < count; net++) {
             ControlNetwork network = controls.nets().get(net).on(worker);
-            long factor = network.manifest().vaeFactor();
-            conditions[net] =
-                    worker.floats(rows * 3L * h * factor * w * factor, "picture of a control");
+            ShownPicture picture = controls.nets().get(net).picture();
+            conditions[net] = worker.floats(rows * picture.floats(h, w), "picture of a control");
             bindings[net] =
                     network.bind(
                             rows,
@@ -115,7 +114,7 @@ final class ControlBuffers implements AutoCloseable {
      * @param k step of the stage
      * @param rows per view
      */
-    void run(int t, int k, Controls.Views views, int rows) {
+    void run(int t, int k, ShownPicture.Views views, int rows) {
         boolean first = true;
         for (int net = 0; net < bindings.length; net++) {
             if (!controls.nets().get(net).activeIn().get(t)) {

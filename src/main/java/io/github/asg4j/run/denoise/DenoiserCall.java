@@ -45,8 +45,8 @@ public final class DenoiserCall {
     /** Step of the stage. */
     private int step;
 
-    /** What control networks see of the views; null: there are none. */
-    private Controls.@Nullable Views shown;
+    /** What networks are shown of the views beside latents; null: nothing. */
+    private ShownPicture.@Nullable Views shown;
 
     /**
      * @param call whose views they are
@@ -77,8 +77,8 @@ public final class DenoiserCall {
         buffers = buffers(0);
     }
 
-    /** Says what control networks see of the views; before the first call, where there are any. */
-    void show(Controls.Views views) {
+    /** Says what networks are shown of the views; before the first call, where they are shown anything. */
+    void show(ShownPicture.Views views) {
         shown = views;
     }
 

@@ -35,7 +35,7 @@ public final class DilatedViews {
     private final SharedTensor latents;
 
     private final SharedTensor noise;
-    private final @Nullable ControlPhases controls;
+    private final @Nullable ShownPhases shown;
     private final PerCall<Prepared> prepared;
     private final PerWorker<GuidedStep> steps;
 
@@ -57,11 +57,17 @@ public final class DilatedViews {
                 workers.inParts(
                         "noise of dilated views",
                         calls.stream().mapToLong(call -> call.count() * plane).toArray());
-        controls =
-                context.conditioning().controls().isEmpty()
+        shown =
+                context.conditioning().shown().isEmpty()
                         ? null
-                        : new ControlPhases(
-                                context, phase.number(), phase.number(), height, width, k -> false);
+                        : new ShownPhases(
+                                context,
+                                phase,
+                                phase.number(),
+                                phase.number(),
+                                height,
+                                width,
+                                k -> false);
         prepared =
                 new PerCall<>(
                         workers.size(),
@@ -80,8 +86,8 @@ public final class DilatedViews {
             call =
                     new DenoiserCall(
                             worker, context, phase, views, phase::dilatedRows, height, width);
-            if (controls != null) {
-                call.show(controls.of(worker, views));
+            if (shown != null) {
+                call.show(shown.of(worker, views));
             }
             long from = views.first() * plane * Float.BYTES;
             long size = views.count() * plane * Float.BYTES;

@@ -51,7 +51,7 @@ public final class PatchRun extends StageRun {
     private final Memory memory;
     private final MemorySegment previewScratch;
     private final MemorySegment previewOut;
-    private final @Nullable ControlPhases controls;
+    private final @Nullable ShownPhases shown;
     private final PerCall<Prepared> prepared;
 
     /** In the frame of their step. */
@@ -112,11 +112,12 @@ public final class PatchRun extends StageRun {
                         k -> false,
                         () -> workers.inParts("past prediction of all patches", parts));
         gathered = new PerWorker<>(workers.size(), this::gathered);
-        controls =
-                context.conditioning().controls().isEmpty()
+        shown =
+                context.conditioning().shown().isEmpty()
                         ? null
-                        : new ControlPhases(
+                        : new ShownPhases(
                                 context,
+                                patches,
                                 canvas.y().patches(),
                                 canvas.x().patches(),
                                 canvas.y().patch(),
@@ -176,8 +177,8 @@ public final class PatchRun extends StageRun {
                             patches::rows,
                             patches.viewHeight(),
                             patches.viewWidth());
-            if (controls != null) {
-                call.show(controls.of(worker, views));
+            if (shown != null) {
+                call.show(shown.of(worker, views));
             }
             guide = keyPatch.reader(worker, call, views);
             slots = new MemorySegment[latents.length];

@@ -13,6 +13,8 @@ import io.github.asg4j.run.worker.SharedTensor;
 import io.github.asg4j.run.worker.Worker;
 import io.github.asg4j.run.worker.Workers;
 
+import org.jspecify.annotations.Nullable;
+
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.function.IntUnaryOperator;
@@ -58,6 +60,7 @@ public final class ScaleCrafterRun extends StageRun {
     private final PerCall<DenoiserCall> prepared;
     private final PerWorker<WindowStep> steps;
     private final Predictions predictions;
+    private final @Nullable ShownPhases shown;
 
     /**
      * @param context with the dilated denoiser
@@ -92,6 +95,17 @@ public final class ScaleCrafterRun extends StageRun {
         boolean stochastic = table.stochastic(0, dilated.steps());
         stepNoise = workers.floats(stochastic ? plane : 0, "step noise");
         preview = workers.floats(context.keep().previews() ? plane : 0, "preview");
+        shown =
+                context.conditioning().shown().isEmpty()
+                        ? null
+                        : new ShownPhases(
+                                context,
+                                dilated,
+                                1,
+                                1,
+                                canvas.height(),
+                                canvas.width(),
+                                k -> false);
         prepared = new PerCall<>(workers.size(), calls().size(), this::call);
         steps = new PerWorker<>(workers.size(), worker -> new WindowStep());
         predictions =
@@ -178,8 +192,14 @@ public final class ScaleCrafterRun extends StageRun {
 
     private DenoiserCall call(Worker worker, int unit) {
         IntUnaryOperator rows = unit == MAIN ? dilated::rows : k -> 1;
-        return new DenoiserCall(
-                worker, context, dilated, calls().get(unit), rows, canvas.height(), canvas.width());
+        Stage.Call whole = calls().get(unit);
+        DenoiserCall call =
+                new DenoiserCall(
+                        worker, context, dilated, whole, rows, canvas.height(), canvas.width());
+        if (shown != null) {
+            call.show(shown.of(worker, whole));
+        }
+        return call;
     }
 
     private void run(Worker worker, DenoiserCall call, int k, int prompt, MemorySegment dilation) {

@@ -68,7 +68,7 @@ public final class WindowViews {
     private final SharedTensor weightY;
     private final SharedTensor weightX;
     private final SharedTensor stepNoise;
-    private final @Nullable ControlWindows controls;
+    private final @Nullable ShownWindows shown;
     private final PerCall<Prepared> prepared;
     private final PerWorker<Stepping> stepping;
 
@@ -132,10 +132,10 @@ public final class WindowViews {
         for (int c = 0; c < calls.size(); c++) {
             callStarts[c] = slices(starts, calls.get(c).first(), calls.get(c).count());
         }
-        controls =
-                context.conditioning().controls().isEmpty()
+        shown =
+                context.conditioning().shown().isEmpty()
                         ? null
-                        : new ControlWindows(windows, calls, context, starts);
+                        : new ShownWindows(windows, calls, context, starts);
         prepared = new PerCall<>(workers.size(), calls.size(), Prepared::new);
         stepping = new PerWorker<>(workers.size(), Stepping::new);
     }
@@ -180,8 +180,8 @@ public final class WindowViews {
                             rows,
                             windows.viewHeight(),
                             windows.viewWidth());
-            if (controls != null) {
-                call.show(controls.of(worker, c));
+            if (shown != null) {
+                call.show(shown.of(worker, c));
             }
             long bytes = viewPlane * Float.BYTES;
             MemorySegment all = WindowViews.this.noise.on(worker);

@@ -151,8 +151,7 @@ class AssembledGraphTest {
             AssembledGraph graph =
                     AssembledGraph.of(
                             Files.readAllBytes(VALUES),
-                            "values",
-                            extra,
+                            Recipe.parse("values", extra),
                             checkpoint,
                             ChangedWeights.NONE);
             // What is large lies where it lay; 8 bits become halves.
@@ -203,8 +202,7 @@ class AssembledGraphTest {
             AssembledGraph graph =
                     AssembledGraph.of(
                             Files.readAllBytes(VALUES),
-                            "values",
-                            extra,
+                            Recipe.parse("values", extra),
                             checkpoint,
                             (part, weight) -> changed.get(weight));
             assertEquals(Weight.Type.FLOAT32, graph.weights().getFirst().type());
@@ -238,7 +236,10 @@ class AssembledGraphTest {
             byte[] recipe = recipe("text_encoder", entry("w", "text_projection.weight", "[3,2]"));
             AssembledGraph graph =
                     AssembledGraph.of(
-                            new byte[0], "values", recipe, checkpoint, ChangedWeights.NONE);
+                            new byte[0],
+                            Recipe.parse("values", recipe),
+                            checkpoint,
+                            ChangedWeights.NONE);
             assertTrue(graph.weights().isEmpty());
             ByteBuffer model = ByteBuffer.wrap(graph.model()).order(ByteOrder.LITTLE_ENDIAN);
             float[] last = floatsAt(model, graph.model().length - 6 * Float.BYTES, 6);
@@ -256,7 +257,10 @@ class AssembledGraphTest {
             byte[] recipe = recipe("text_encoder", entry("w", "text_projection.weight", "[2,2]"));
             AssembledGraph graph =
                     AssembledGraph.of(
-                            new byte[0], "values", recipe, checkpoint, ChangedWeights.NONE);
+                            new byte[0],
+                            Recipe.parse("values", recipe),
+                            checkpoint,
+                            ChangedWeights.NONE);
             ByteBuffer model = ByteBuffer.wrap(graph.model()).order(ByteOrder.LITTLE_ENDIAN);
             float[] last = floatsAt(model, graph.model().length - 4 * Float.BYTES, 4);
             assertArrayEquals(new float[] {1, 0, 0, 1}, last);
@@ -292,8 +296,7 @@ class AssembledGraphTest {
                         () ->
                                 AssembledGraph.of(
                                         new byte[0],
-                                        "values",
-                                        recipe,
+                                        Recipe.parse("values", recipe),
                                         checkpoint,
                                         ChangedWeights.NONE))
                 .getMessage();
