@@ -319,6 +319,25 @@ def test_lcm_takes_the_guidance_scale(tmp_path):
     assert np.allclose(session.run(["noise"], inputs)[0], expected, rtol=0, atol=1e-4 * np.abs(expected).max())
 
 
+def test_inpainting_has_its_mask_as_an_input(tmp_path):
+    """The channels beside the latents are an input of their own, as the engine's InputRole.INPAINT has it; the noise is the whole network's."""
+    written = []
+    checkpoint = Checkpoint.configured(families.write("sd15", tmp_path / "inpaint", unet=dict(in_channels=9)))
+    entry = exporter._denoiser(checkpoint, tmp_path, checkpoint.text(), "epsilon", lambda graph, folder: written.append(graph))
+    exporter.write_graph(written[0], tmp_path)
+    assert written[1].input_names == ["sample", "timestep", "encoder_hidden_states", "inpaint", "token_weights", "dilation"]
+    assert entry["inputs"] == ["sample", "timestep", "encoder_hidden_states", "inpaint", "token_weights"]
+    torch.manual_seed(2)
+    sample, shown, text = torch.randn(2, 4, 16, 24), torch.randn(2, 5, 16, 24), torch.randn(2, 77, 32)
+    given = {"sample": sample, "timestep": torch.full((2,), 401.0), "encoder_hidden_states": text, "inpaint": shown, "token_weights": torch.zeros(2, 77)}
+    session = onnxruntime.InferenceSession(str(tmp_path / "denoiser.onnx"), providers=["CPUExecutionProvider"])
+    noise = session.run(["noise"], {name: value.numpy() for name, value in given.items()})[0]
+    network = UNet2DConditionModel.from_pretrained(tmp_path / "inpaint" / "unet", torch_dtype=torch.float32).eval()
+    with torch.no_grad():
+        expected = network(torch.cat([sample, shown], 1), given["timestep"], text).sample.numpy()
+    assert np.allclose(noise, expected, rtol=0, atol=1e-4 * np.abs(expected).max())
+
+
 # --------------------------------------------------------------------------------------------------- bad input
 
 

@@ -47,7 +47,6 @@ INDEX, UNET, VAE, SCHEDULER, TRANSFORMER = (
 
 
 @pytest.mark.parametrize("family,file,values,said", [
-    ("sd15", UNET, dict(in_channels=9), "the UNet takes 9 channels and gives 4, the autoencoder's latents have 4: it is an inpainting model"),
     ("sd15", UNET, dict(in_channels=8), "it is a model that edits pictures, whose further inputs the engine does not have"),
     ("sd15", UNET, dict(in_channels=7, num_class_embeds=1000), "it is an upscaler or a depth-guided model"),
     ("sd15", UNET, dict(num_class_embeds=10), "the UNet has num_class_embeds = 10: it takes a class or noise level as an input"),
