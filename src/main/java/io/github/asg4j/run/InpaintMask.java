@@ -32,8 +32,7 @@ import java.util.Objects;
  * @param margins about the start picture
  * @param pixels that the finished picture keeps
  */
-record InpaintMask(
-        MemorySegment kept, MemorySegment share, Margins margins, KeptPixels pixels) {
+record InpaintMask(MemorySegment kept, MemorySegment share, Margins margins, KeptPixels pixels) {
     /** Shares this near to 0 and 1 are meant to be 0 and 1: half a level of an 8-bit mask. */
     private static final float HALF_LEVEL = 0.5f / 255;
 

@@ -92,8 +92,7 @@ final class MaskedPicture {
     /** The start picture float32 [3, H * f, W * f] in [-1, 1]. */
     private MemorySegment planes(InpaintMask of, Memory work) {
         Content image = Objects.requireNonNull(context.request().image());
-        return GivenPicture.read(
-                context, image, Extent.CANVAS, of.margins(), Values.SIGNED, work);
+        return GivenPicture.read(context, image, Extent.CANVAS, of.margins(), Values.SIGNED, work);
     }
 
     /** Makes grey what is drawn. */
