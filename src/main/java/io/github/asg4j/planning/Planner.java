@@ -513,7 +513,7 @@ public final class Planner {
     }
 
     /** Latent cells of the largest picture that is encoded; null: none is. */
-    private static @Nullable Size encodedCells(Work work) {
+    private @Nullable Size encodedCells(Work work) {
         Canvas canvas = work.canvas();
         Size most = null;
         if (strength(work.request()).isPresent()) {
@@ -521,15 +521,29 @@ public final class Planner {
         } else if (work.request().image() != null && !work.stages().isEmpty()) {
             most = new Size(canvas.x().patch(), canvas.y().patch());
         }
+        boolean shown = manifest.denoiser().takes(InputRole.INPAINT);
         for (Stage stage : work.stages()) {
-            if (stage instanceof Stage.Leg leg
-                    && leg.refresh() != null
-                    && leg.refresh().inPixels()) {
-                Size own = new Size(leg.windows().x().canvas(), leg.windows().y().canvas());
+            boolean refreshed =
+                    stage instanceof Stage.Leg leg
+                            && leg.refresh() != null
+                            && leg.refresh().inPixels();
+            if (shown || refreshed) {
+                Size own = frame(stage, canvas);
                 most = most == null || area(own) > area(most) ? own : most;
             }
         }
         return most;
+    }
+
+    /** Latent cells of the whole picture where a stage draws it. */
+    private static Size frame(Stage stage, Canvas canvas) {
+        return switch (stage) {
+            case Stage.Windows w -> new Size(w.x().canvas(), w.y().canvas());
+            case Stage.Leg l -> new Size(l.windows().x().canvas(), l.windows().y().canvas());
+            case Stage.Phase p -> new Size(p.local().x().canvas(), p.local().y().canvas());
+            case Stage.Patches p -> new Size(p.viewWidth(), p.viewHeight());
+            case Stage.Dilated d -> new Size(canvas.width(), canvas.height());
+        };
     }
 
     private static long area(Size size) {

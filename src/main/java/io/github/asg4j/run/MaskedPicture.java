@@ -7,6 +7,7 @@ import io.github.asg4j.kernel.ResampleAxis;
 import io.github.asg4j.kernel.Resize;
 import io.github.asg4j.plan.Axis;
 import io.github.asg4j.plan.Canvas;
+import io.github.asg4j.run.picture.PictureEncoder;
 import io.github.asg4j.run.start.GivenPicture;
 import io.github.asg4j.run.start.GivenPicture.Extent;
 import io.github.asg4j.run.start.GivenPicture.Values;
@@ -26,17 +27,12 @@ final class MaskedPicture {
     private final RequestContext context;
     private final Canvas canvas;
     private final @Nullable InpaintMask mask;
-    private final Encoder encoder;
-
-    /** Encodes a picture float32 [3, h * f, w * f] in [-1, 1] to latents [C, h, w] of the denoiser. */
-    interface Encoder {
-        void encode(MemorySegment picture, int h, int w, MemorySegment latents);
-    }
+    private final PictureEncoder encoder;
 
     /**
      * @param mask null: all is drawn
      */
-    MaskedPicture(RequestContext context, @Nullable InpaintMask mask, Encoder encoder) {
+    MaskedPicture(RequestContext context, @Nullable InpaintMask mask, PictureEncoder encoder) {
         this.context = context;
         this.mask = mask;
         this.encoder = encoder;

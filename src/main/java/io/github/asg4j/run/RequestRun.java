@@ -216,7 +216,7 @@ final class RequestRun implements AutoCloseable {
                         margins,
                         // A network for inpainting is shown what is kept, as diffusers has it.
                         mask == null || inpaints ? null : kept(start, mask),
-                        inpaints ? masked(mask) : null);
+                        inpaints ? masked(mask, encoder) : null);
         StageFactory.Stages stages = StageFactory.stages(context, stage, scheduler, start);
         progress.begin(stages.runs());
         LatentsRefresh refresh =
@@ -309,26 +309,13 @@ final class RequestRun implements AutoCloseable {
     }
 
     /** What a network for inpainting is shown. */
-    private ShownPicture masked(@Nullable InpaintMask mask) {
-        MaskedPicture picture =
-                new MaskedPicture(
-                        context,
-                        mask,
-                        (pixels, h, w, latents) ->
-                                times.vae(
-                                        () -> {
-                                            encode(pixels, h, w, latents);
-                                            return latents;
-                                        }));
-        return new ShownPicture(1 + plan.canvas().channels(), 1, picture::frame);
-    }
-
-    private void encode(MemorySegment pixels, int h, int w, MemorySegment latents) {
-        devices.onFront(
-                () -> {
-                    StartLatents.encode(context, pixels, h, w, latents);
-                    return latents;
-                });
+    private ShownPicture masked(@Nullable InpaintMask mask, PictureEncoder encoder) {
+        MaskedPicture picture = new MaskedPicture(context, mask, encoder);
+        return new ShownPicture(
+                1 + plan.canvas().channels(),
+                1,
+                (rows, columns, down, right) ->
+                        times.vae(() -> picture.frame(rows, columns, down, right)));
     }
 
     /** What the stages are made with. */
