@@ -61,8 +61,10 @@ final class ShownPhases {
                     workers.memory().floats(frames * picture.floats(h, w), "pictures for networks");
             for (int view = 0; view < frames; view++) {
                 boolean mean = view == views;
-                double below = mean ? 0 : (view / right - (down - 1) / 2.0) * rows;
-                double beside = mean ? 0 : (view % right - (right - 1) / 2.0) * columns;
+                int line = view / right;
+                int column = view % right;
+                double below = mean ? 0 : (line - (down - 1) / 2.0) * rows;
+                double beside = mean ? 0 : (column - (right - 1) / 2.0) * columns;
                 part(all, picture, view)
                         .copyFrom(picture.frames().frame(h * samples, w * samples, below, beside));
             }
