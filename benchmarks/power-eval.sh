@@ -2,10 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 # What fewer evaluations cost on the demo model, with enough pictures to tell: 200 a row at 2x, 60 at 4x and at 2x1 and 3x2, 50 of the
 # slowest methods, seeds that no default was chosen with. Hours on two cores; stopped or killed, the same command goes on where it was.
-#   benchmarks/power-eval.sh FOLDER       then benchmarks/results/power-eval.json is FOLDER's eval.json
+#   benchmarks/power-eval.sh FOLDER
+# Then benchmarks/results/power-eval.json is FOLDER's eval.json, and power-eval.svg its pareto.svg: quality against evaluations.
 set -eu
 here=$(cd "$(dirname "$0")/.." && pwd -P)
-[ $# -eq 1 ] || { sed -n '3,5p' "$0" >&2; exit 2; }
+[ $# -eq 1 ] || { sed -n '3,6p' "$0" >&2; exit 2; }
 folder=$1
 run() { "$here/asg" eval --out "$folder" --seeds 4 --seed 5000 "$@" > /dev/null; }
 interval="--guidance-interval 0.28..5.42" fast="--scheduler dpmpp_2m_karras --steps 25"

@@ -32,6 +32,9 @@ import java.util.Map;
  * @param barriers moments at which all workers wait for each other
  * @param guidedEvaluations evaluations of the denoiser: one per view and step, a conditional and an
  *     unconditional row together
+ * @param nativeEvaluations latent cells of all rows, over those of the two rows of a guided evaluation
+ *     of native size: what methods whose views differ in size are compared by. A lower bound of the
+ *     work for views larger than native, as attention grows faster than their cells
  * @param unetRuns calls of the denoiser
  * @param unetRows rows of all those calls: two for a view with classifier-free guidance, one without
  * @param memory bytes of host memory
@@ -56,6 +59,7 @@ public record PlanReport(
         @Nullable Upscaling upscaling,
         int barriers,
         long guidedEvaluations,
+        double nativeEvaluations,
         long unetRuns,
         long unetRows,
         Memory memory,

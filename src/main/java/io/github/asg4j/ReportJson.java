@@ -143,6 +143,7 @@ public final class ReportJson {
         }
         map.put("barriers", plan.barriers());
         map.put("guided_evaluations", plan.guidedEvaluations());
+        map.put("native_evaluations", plan.nativeEvaluations());
         map.put("unet_runs", plan.unetRuns());
         map.put("unet_rows", plan.unetRows());
         map.put("bytes", map(plan.memory()));

@@ -156,8 +156,9 @@ final class EvalCommand implements Callable<Integer> {
                 required = true,
                 order = HelpSections.OUTPUT + 80,
                 description =
-                        "pictures, pictures.jsonl (a line a picture), eval.json and index.html;"
-                                + " made if it is not there")
+                        "pictures, pictures.jsonl (a line a picture), eval.json, pareto.svg"
+                            + " (quality against evaluations) and index.html; made if it is not"
+                            + " there")
         @SuppressWarnings("NullAway.Init") // required
         Path out;
 
@@ -287,15 +288,22 @@ final class EvalCommand implements Callable<Integer> {
 
     private void print(Evaluation evaluation, Summary summary) {
         Path page = evaluation.page(summary);
+        Path chart = evaluation.chart(summary);
         if (commonArgs.json) {
             Map<String, Object> report = new LinkedHashMap<>();
             report.put("folder", evalArgs.out.toString());
             report.put("page", page.toString());
+            if (chart != null) {
+                report.put("chart", chart.toString());
+            }
             report.putAll(summary.toMap());
             cli.out().println(Json.write(report));
         } else {
             cli.out().println(SummaryTable.text(summary));
             cli.out().println(page);
+            if (chart != null) {
+                cli.out().println(chart);
+            }
         }
     }
 

@@ -23,6 +23,8 @@ import java.util.Map;
  * @param patchNoise of {@link PatchMeasure}
  * @param clipScore of {@link ClipScore}
  * @param guidedEvaluations one per latent and step
+ * @param nativeEvaluations the same by latent cells, {@link
+ *     io.github.asg4j.PlanReport#nativeEvaluations}
  * @param seconds from request to picture
  * @param pixelsSha256 of its RGB8
  */
@@ -39,6 +41,7 @@ record DrawnPicture(
         double patchNoise,
         double clipScore,
         long guidedEvaluations,
+        double nativeEvaluations,
         double seconds,
         String pixelsSha256) {
 
@@ -57,6 +60,7 @@ record DrawnPicture(
                 patchNoise,
                 clipScore,
                 guidedEvaluations,
+                nativeEvaluations,
                 seconds,
                 pixelsSha256);
     }
@@ -83,6 +87,7 @@ record DrawnPicture(
         put(map, "patch_noise", patchNoise);
         put(map, "clip_score", clipScore);
         map.put("guided_evaluations", guidedEvaluations);
+        put(map, "native_evaluations", nativeEvaluations);
         map.put("seconds", seconds);
         map.put("pixels_sha256", pixelsSha256);
         return map;
@@ -131,6 +136,7 @@ record DrawnPicture(
                 number(line, "patch_noise"),
                 number(line, "clip_score"),
                 line.required("guided_evaluations").longValue(),
+                number(line, "native_evaluations"),
                 line.required("seconds").doubleValue(),
                 line.required("pixels_sha256").asText());
     }

@@ -12,12 +12,14 @@ import io.github.asg4j.PlanReport;
 import io.github.asg4j.ReportJson;
 import io.github.asg4j.device.Memory;
 import io.github.asg4j.image.Npy;
+import io.github.asg4j.image.OutputFile;
 
 import org.jspecify.annotations.Nullable;
 
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -108,7 +110,8 @@ public final class Evaluation implements AutoCloseable {
 
     private void begin(EvaluationRow row, PlanReport plan, boolean redo) {
         Map<String, Object> stages = new TreeMap<>(ReportJson.map(plan));
-        stages.remove("bytes"); // what it takes, not what it does
+        // What it takes, not what it does.
+        stages.keySet().removeAll(Set.of("bytes", "native_evaluations"));
         String how =
                 row.requests().of("a picture", 0)
                         + " as "
@@ -261,6 +264,7 @@ public final class Evaluation implements AutoCloseable {
                 patches == null ? Double.NaN : patches.noise(),
                 clip == null ? Double.NaN : clip.of(picture, prompt),
                 said.plan().guidedEvaluations(),
+                said.plan().nativeEvaluations(),
                 said.times().total() / 1000,
                 said.pixelsSha256());
     }
@@ -335,6 +339,27 @@ public final class Evaluation implements AutoCloseable {
         Summary summary = Summary.of(results.pictures(), features, instruments);
         results.write("eval.json", summary.toMap());
         return summary;
+    }
+
+    /**
+     * Writes the chart of quality against evaluations, {@code pareto.svg}.
+     *
+     * @return null: no row of the folder says how many evaluations its pictures took
+     */
+    public @Nullable Path chart(Summary summary) {
+        Html chart = ParetoChart.of(summary);
+        if (chart == null) {
+            return null;
+        }
+        Path file = results.folder().resolve("pareto.svg");
+        OutputFile.write(
+                file,
+                out -> {
+                    StringBuilder text = new StringBuilder();
+                    chart.writeTo(text);
+                    out.write(text.append('\n').toString().getBytes(StandardCharsets.UTF_8));
+                });
+        return file;
     }
 
     /** Writes the page of the results, {@code index.html}. */

@@ -45,7 +45,7 @@ public sealed interface Html {
     /** A tag with attributes, in the order in which they were given, and content. */
     record Element(String tag, Map<String, String> attributes, List<Html> children)
             implements Html {
-        private static final Pattern NAME = Pattern.compile("[a-z][a-z0-9-]*");
+        private static final Pattern NAME = Pattern.compile("[a-z][a-zA-Z0-9-]*");
         private static final Set<String> VOID = Set.of("meta", "br", "hr", "img", "input", "col");
 
         public Element {

@@ -18,6 +18,9 @@ final class Measures {
     /** Of pictures that are not square: how much wider objects are than in square ones. */
     static final String ASPECT_TO_SQUARE = "aspect_to_square";
 
+    /** What a picture takes, whatever the size of the views. */
+    static final String NATIVE_EVALUATIONS = "native_evaluations";
+
     /** The names of all measures, in the order of table and JSON. */
     static final List<String> NAMES =
             List.of(
@@ -37,6 +40,7 @@ final class Measures {
                     "patch_iou",
                     "patch_noise",
                     "guided_evaluations",
+                    NATIVE_EVALUATIONS,
                     "seconds");
 
     private final int n;
@@ -45,7 +49,8 @@ final class Measures {
     private final Map<String, ToDoubleFunction<int[]>> statistics = new LinkedHashMap<>();
 
     /** Measures of which no differences are computed: constant, or (FID) said by KID better and quicker. */
-    private static final Set<String> NOT_COMPARED = Set.of("guided_evaluations", "fid", "fid_crop");
+    private static final Set<String> NOT_COMPARED =
+            Set.of("guided_evaluations", NATIVE_EVALUATIONS, "fid", "fid_crop");
 
     /** Hits and misses of each measure that is a share, for Wilson's interval. */
     private final Map<String, double[]> hits = new LinkedHashMap<>();
@@ -85,6 +90,7 @@ final class Measures {
         mean("patch_iou", pictures, DrawnPicture::patchIou);
         mean("patch_noise", pictures, DrawnPicture::patchNoise);
         mean("guided_evaluations", pictures, DrawnPicture::guidedEvaluations);
+        mean(NATIVE_EVALUATIONS, pictures, DrawnPicture::nativeEvaluations);
         mean("seconds", pictures, DrawnPicture::seconds);
     }
 

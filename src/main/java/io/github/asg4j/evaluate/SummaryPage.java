@@ -47,6 +47,12 @@ final class SummaryPage {
                                         + " n; values of different sizes cannot be compared.")
                         .classed("lede"));
         body.add(table(summary.rows(), false));
+        Html chart = ParetoChart.of(summary);
+        if (chart != null) {
+            body.add(element("h2", "Quality against evaluations"));
+            body.add(element("p", ParetoChart.CAPTION).classed("note"));
+            body.add(element("div", chart).classed("scroll"));
+        }
         body.add(element("h2", "Against the first row of each size"));
         body.add(
                 element(

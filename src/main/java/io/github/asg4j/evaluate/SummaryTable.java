@@ -68,6 +68,7 @@ public final class SummaryTable {
                     new Column("patch IoU", "patch_iou", "%.2f", 1),
                     new Column("patch noise", "patch_noise", "%.2f", 1),
                     new Column("evaluations", "guided_evaluations", "%.0f", 1),
+                    new Column("native", Measures.NATIVE_EVALUATIONS, "%.0f", 1),
                     new Column("seconds", "seconds", "%.2f", 1));
 
     private SummaryTable() {}

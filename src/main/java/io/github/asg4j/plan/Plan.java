@@ -52,6 +52,15 @@ public record Plan(
     }
 
     /**
+     * What the denoiser is given, in guided evaluations of native size: a conditional and an
+     * unconditional row of native size together are 1, a view of four times the cells is 4.
+     */
+    public double nativeEvaluations() {
+        long cells = stages.stream().mapToLong(Stage::denoiserCells).sum();
+        return cells / (2.0 * canvas.nativeHeight() * canvas.nativeWidth());
+    }
+
+    /**
      * Refuses work that needs more memory than there is.
      *
      * @param limit bytes there are
@@ -142,6 +151,7 @@ public record Plan(
                 upscaling == null ? null : upscaling.report(),
                 barriers(),
                 guidedEvaluations(),
+                nativeEvaluations(),
                 unetRuns(),
                 stages.stream().mapToLong(Stage::denoiserRows).sum(),
                 memory.report(),

@@ -92,6 +92,11 @@ public sealed interface Stage {
         return IntStream.range(0, steps()).mapToLong(this::rowsOf).sum();
     }
 
+    /** Latent cells of all those rows. */
+    default long denoiserCells() {
+        return denoiserRows() * viewHeight() * viewWidth();
+    }
+
     /** Name in events and messages. */
     String name();
 
@@ -390,6 +395,15 @@ public sealed interface Stage {
         @Override
         public long rowsOf(int k) {
             return local.rowsOf(k) + (long) dilatedViews() * dilatedRows(k);
+        }
+
+        @Override
+        public long denoiserCells() {
+            long dilatedRows =
+                    IntStream.range(0, steps())
+                            .mapToLong(k -> (long) dilatedViews() * dilatedRows(k))
+                            .sum();
+            return local.denoiserCells() + dilatedRows * dilatedHeight() * dilatedWidth();
         }
 
         /** Latent rows of a dilated view. */

@@ -161,6 +161,7 @@ class EvalCommandTest {
         assertEquals(0, result.code(), result.err());
         assertTrue(result.out().startsWith("method"), result.out());
         assertTrue(result.out().contains("index.html"), result.out());
+        assertTrue(result.out().endsWith("pareto.svg" + System.lineSeparator()), result.out());
         assertTrue(result.err().contains("eval: 0 of 2"), result.err());
         assertEquals(0, engines.open, "engine closed");
     }

@@ -124,7 +124,21 @@ class AspectTest {
         EvaluationRow.Key key = new EvaluationRow.Key("asg", width, 256, "default");
         pictures.add(
                 new DrawnPicture(
-                        key, i, "a " + finding.shape(), i, "", finding, 1, 1, 1, 1, 1, 1, 1, ""));
+                        key,
+                        i,
+                        "a " + finding.shape(),
+                        i,
+                        "",
+                        finding,
+                        1,
+                        1,
+                        1,
+                        1,
+                        1,
+                        1,
+                        1,
+                        1,
+                        ""));
     }
 
     private static void add(
@@ -146,6 +160,7 @@ class AspectTest {
                             i,
                             "",
                             finding,
+                            1,
                             1,
                             1,
                             1,

@@ -34,6 +34,7 @@ import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.function.UnaryOperator;
 
 /** What is drawn is kept, paired, never mixed, and drawn once. */
@@ -284,8 +285,30 @@ class EvaluationTest {
             String page = Files.readString(evaluation.page(summary));
             assertTrue(page.contains("data:image/png;base64,"));
             assertTrue(page.contains("a red ball on grass"));
+            assertTrue(page.contains("<svg xmlns="));
+            String chart = Files.readString(Objects.requireNonNull(evaluation.chart(summary)));
+            assertTrue(chart.startsWith("<svg ") && chart.endsWith("</svg>\n"), chart);
+            assertTrue(chart.contains("direct: 15 evaluations, n = 2"), chart);
         }
         assertTrue(Files.readString(folder.resolve("eval.json")).contains("\"kid\""));
+    }
+
+    /** What is derived from the stages is no part of how a row is drawn: older folders stay open. */
+    @Test
+    void picturesSayWhatTheyTookAndOlderOnesAreKeptWithoutIt() throws IOException {
+        draw(row("asg", "default", 1));
+        assertTrue(lines().contains("\"native_evaluations\":15.0"), lines());
+        assertFalse(lines().contains("native_evaluations="), lines());
+        Files.writeString(
+                folder.resolve(ResultFolder.RESULTS),
+                lines().replace("\"native_evaluations\":15.0,", ""));
+        try (Evaluation evaluation = open(false, row("asg", "default", 1))) {
+            assertEquals(1, evaluation.done());
+            Summary summary = evaluation.summary();
+            assertFalse(summary.rows().getFirst().measures().containsKey("native_evaluations"));
+            assertNull(evaluation.chart(summary));
+            assertFalse(Files.exists(folder.resolve("pareto.svg")));
+        }
     }
 
     @Test
@@ -341,6 +364,7 @@ class EvaluationTest {
                     missing);
             assertEquals(1, measures.get("seam").value(), 1, "of two steps: little but a ratio");
             assertEquals(13, measures.get("guided_evaluations").value());
+            assertEquals(13, measures.get("native_evaluations").value());
         }
     }
 

@@ -90,6 +90,10 @@ class DemoFusionTest {
         assertEquals(5 * 4 + 9, last.views());
         assertEquals(10 + 5, last.calls(), "no call has views of both kinds");
         assertEquals(4L * (1 + (3 * 2 + 4) + (5 * 4 + 9)), plan.guidedEvaluations());
+        // Dilated views of 8 x 6 latents are three quarters of a native one, as is the first
+        // phase's.
+        assertEquals(
+                4 * (0.75 + (3 * 2 + 4 * 0.75) + (5 * 4 + 9 * 0.75)), plan.nativeEvaluations());
         assertEquals(2 * 4, plan.barriers(), "one a step but in the first phase, windows");
     }
 

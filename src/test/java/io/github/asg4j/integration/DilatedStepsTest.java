@@ -12,6 +12,7 @@ import io.github.asg4j.GeneratedImage;
 import io.github.asg4j.GenerationRequest;
 import io.github.asg4j.MethodOptions.ScaleCrafterOptions;
 import io.github.asg4j.ReportJson;
+import io.github.asg4j.Size;
 import io.github.asg4j.TestEngines;
 import io.github.asg4j.Tiny;
 import io.github.asg4j.kernel.KernelChoice;
@@ -141,6 +142,10 @@ class DilatedStepsTest {
             // 3 dilated steps and a half more in two of them, 1 plain one; 5 calls and 1
             assertEquals(5L, first.report().plan().guidedEvaluations());
             assertEquals(6L, first.report().plan().unetRuns());
+            Size view = first.report().plan().stages().getFirst().viewLatents();
+            assertEquals(
+                    (4 * 2 + 2) / 2.0 * view.width() * view.height() / 64,
+                    first.report().plan().nativeEvaluations());
             assertEquals(expected, Tiny.hash(draw(engine, request())));
             assertNotEquals(expected, Tiny.hash(draw(engine, request().seed(4))));
         }

@@ -114,6 +114,7 @@ class GuidanceIntervalTest {
         PlanReport some = plan(request.guidanceInterval(PAPER));
         assertEquals(87, some.unetRows());
         assertEquals(plain.guidedEvaluations(), some.guidedEvaluations());
+        assertEquals(0.87 * plain.nativeEvaluations(), some.nativeEvaluations(), 1e-9);
         StageReport.Steps guided = some.stages().getFirst().guidedSteps();
         assertEquals("9-45", String.valueOf(guided));
         assertEquals(37, guided.count());

@@ -79,10 +79,23 @@ class RelayTest {
         PlanReport windows =
                 plan(request(legs.withViews(Views.WINDOWS)).size(size, size).steps(50));
         assertEquals(evaluations, windows.guidedEvaluations());
+        assertEquals(evaluations, windows.nativeEvaluations(), "views are of native size");
         assertEquals(
                 whole.stages().stream().mapToLong(StageReport::steps).sum(),
                 whole.guidedEvaluations(),
                 "one view a step where the latents are whole");
+        assertTrue(whole.nativeEvaluations() > whole.guidedEvaluations(), "larger views");
+        assertEquals(
+                whole.stages().stream()
+                        .mapToDouble(
+                                s ->
+                                        s.steps()
+                                                * s.viewLatents().width()
+                                                * s.viewLatents().height()
+                                                / 64.0)
+                        .sum(),
+                whole.nativeEvaluations(),
+                1e-9);
     }
 
     @Test
