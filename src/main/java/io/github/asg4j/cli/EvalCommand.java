@@ -157,8 +157,8 @@ final class EvalCommand implements Callable<Integer> {
                 order = HelpSections.OUTPUT + 80,
                 description =
                         "pictures, pictures.jsonl (a line a picture), eval.json, pareto.svg"
-                            + " (quality against evaluations) and index.html; made if it is not"
-                            + " there")
+                                + " (quality against evaluations) and index.html; made if it is not"
+                                + " there")
         @SuppressWarnings("NullAway.Init") // required
         Path out;
 

@@ -307,7 +307,7 @@ final class ParetoChart {
         mark = mark.add(inside ? dot(x, y, colour, front) : triangle(x, y, colour));
         String text = point.number() + (inside ? "" : ": " + number(value));
         return mark.with("data-row", Integer.toString(point.number()))
-                .add(labels.place(x, y, text));
+                .add(labels.place(x, inside ? y : y + 12, text));
     }
 
     /** A row of the legend is filled as well. */

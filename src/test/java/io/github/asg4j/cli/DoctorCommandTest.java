@@ -147,6 +147,7 @@ class DoctorCommandTest {
                   at once      1
                 barriers            8
                 guided evaluations  10
+                native evaluations  15.0
                 unet runs           9
                 unet rows           20
                 bytes:
