@@ -214,7 +214,8 @@ final class ParetoChart {
     /** The points that are better than all with as few evaluations or fewer, by ascending evaluations. */
     static List<Point> front(Panel panel, List<Point> points) {
         Comparator<Point> order =
-                Comparator.comparingDouble(Point::evaluations).thenComparing(p -> -score(panel, p));
+                Comparator.comparingDouble(Point::evaluations)
+                        .thenComparingDouble(p -> -score(panel, p));
         List<Point> front = new ArrayList<>();
         for (Point point : points.stream().sorted(order).toList()) {
             if (front.isEmpty() || score(panel, point) > score(panel, front.getLast())) {

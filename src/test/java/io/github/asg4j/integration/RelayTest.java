@@ -79,7 +79,7 @@ class RelayTest {
         PlanReport windows =
                 plan(request(legs.withViews(Views.WINDOWS)).size(size, size).steps(50));
         assertEquals(evaluations, windows.guidedEvaluations());
-        assertEquals(evaluations, windows.nativeEvaluations(), "views are of native size");
+        assertEquals((double) evaluations, windows.nativeEvaluations(), "views are of native size");
         assertEquals(
                 whole.stages().stream().mapToLong(StageReport::steps).sum(),
                 whole.guidedEvaluations(),
