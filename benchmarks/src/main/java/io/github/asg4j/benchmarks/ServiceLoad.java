@@ -39,8 +39,20 @@ public final class ServiceLoad {
     private static final int SEEDS = 50;
     private static final int LEAVERS = 100;
     private static final int ALONE = 300;
+
+    /** Of a picture whose UNet calls take long beside everything else. */
+    private static final String LARGE = "\"1024x1024\",\"view_batch\":64";
+
+    /**
+     * For so many connections to be found closed on a machine that is busy. That a picture ends within one
+     * call of the denoiser is told by ManyClientsTest, which counts calls.
+     */
+    private static final double SLACK_MILLIS = 2000;
+
     private static final Pattern FILE = Pattern.compile("\"b64_json\":\"([^\"]+)\"");
     private static final Pattern SEED = Pattern.compile("\"seed\":([0-9]+)");
+    private static final Pattern CALLS = Pattern.compile("\"unet_runs\":([0-9]+)");
+    private static final Pattern UNET = Pattern.compile("\"unet\":([0-9.]+)");
     private static final Pattern TOTAL = Pattern.compile("\"total\":([0-9.]+)");
 
     private final Path bundle;
@@ -84,7 +96,7 @@ public final class ServiceLoad {
      */
     private double start(boolean full) throws Exception {
         long begin = System.nanoTime();
-        server =
+        ProcessBuilder builder =
                 new ProcessBuilder(
                                 "./asg",
                                 "serve",
@@ -96,8 +108,10 @@ public final class ServiceLoad {
                                 "0",
                                 "--queue",
                                 "1000")
-                        .redirectOutput(new File(full ? "/dev/full" : "/dev/null"))
-                        .start();
+                        .redirectOutput(new File(full ? "/dev/full" : "/dev/null"));
+        // a heap that is there from the start: what grows then is a leak
+        builder.environment().put("ASG_JAVA_OPTS", "-Xms192m -Xmx192m -XX:+AlwaysPreTouch");
+        server = builder.start();
         BufferedReader lines = server.errorReader();
         String line = lines.readLine();
         while (line != null && !line.contains("ready, open ")) {
@@ -107,11 +121,22 @@ public final class ServiceLoad {
             throw new IOException("the server did not start");
         }
         address = URI.create(line.substring(line.indexOf("http")).strip());
-        Thread.ofVirtual().start(() -> lines.lines().forEach(rest -> {}));
+        Thread.ofVirtual().start(() -> drop(lines));
         try (HttpClient client = HttpClient.newHttpClient()) {
             draw(client, 0);
         }
         return (System.nanoTime() - begin) / 1e9;
+    }
+
+    /** Reads what a process prints, so that it never waits for a reader. */
+    private static void drop(BufferedReader lines) {
+        try {
+            while (lines.readLine() != null) {
+                // of no interest
+            }
+        } catch (IOException e) {
+            // the process was killed
+        }
     }
 
     private HttpRequest.Builder request(String path) {
@@ -120,7 +145,13 @@ public final class ServiceLoad {
     }
 
     private static String ball(int seed, int steps) {
-        return "{\"prompt\":\"a red ball\",\"size\":\"64x64\",\"steps\":"
+        return ball("\"64x64\"", seed, steps);
+    }
+
+    private static String ball(String size, int seed, int steps) {
+        return "{\"prompt\":\"a red ball\",\"size\":"
+                + size
+                + ",\"steps\":"
                 + steps
                 + ",\"seed\":"
                 + seed
@@ -312,8 +343,9 @@ public final class ServiceLoad {
     private void leavers() throws Exception {
         List<Socket> sockets = new ArrayList<>();
         try (HttpClient watcher = HttpClient.newHttpClient()) {
+            double call = millisOfCall(watcher);
             for (int i = 0; i < LEAVERS; i++) {
-                String body = ball(1000 + i, 900);
+                String body = ball(LARGE, 1000 + i, 900);
                 Socket socket = new Socket(address.getHost(), address.getPort());
                 socket.getOutputStream()
                         .write(
@@ -330,24 +362,51 @@ public final class ServiceLoad {
             while (metric(watcher, "asg_queue_length") < LEAVERS - 2) {
                 Thread.sleep(5);
             }
+            double busy = metric(watcher, "asg_busy_seconds_total");
             long begin = System.nanoTime();
             for (Socket socket : sockets) {
                 socket.close();
             }
-            double closed = (System.nanoTime() - begin) / 1e6;
+            long left = System.nanoTime();
+            double closed = (left - begin) / 1e6;
             while (metric(watcher, "asg_drawing") + metric(watcher, "asg_queue_length") > 0) {
                 if (System.nanoTime() - begin > 30_000_000_000L) {
                     fault("the engine went on drawing for clients that had left");
                     return;
                 }
             }
+            double idle = (System.nanoTime() - left) / 1e6;
             System.out.printf(
                     Locale.ROOT,
-                    "%d clients left: closed in %.1f ms, the engine idle %.1f ms after the first%n",
+                    "%d clients left in mid-picture: closed in %.1f ms, the engine idle %.1f ms"
+                            + " after the last; devices worked %.1f ms of it, a UNet call takes"
+                            + " %.1f ms%n",
                     LEAVERS,
                     closed,
-                    (System.nanoTime() - begin) / 1e6);
+                    idle,
+                    1000 * (metric(watcher, "asg_busy_seconds_total") - busy),
+                    call);
+            if (idle > call + SLACK_MILLIS) {
+                fault("the engine went on drawing for clients that had left");
+            }
         }
+    }
+
+    /** Mean time of a call of the denoiser in a picture of {@link #LARGE}. */
+    private double millisOfCall(HttpClient client) throws IOException, InterruptedException {
+        String body =
+                client.send(
+                                request("/v1/images/generations")
+                                        .POST(BodyPublishers.ofString(ball(LARGE, 1, 2)))
+                                        .build(),
+                                HttpResponse.BodyHandlers.ofString())
+                        .body();
+        Matcher calls = CALLS.matcher(body);
+        Matcher time = UNET.matcher(body);
+        if (!calls.find() || !time.find()) {
+            throw new IOException("no report: " + body);
+        }
+        return Double.parseDouble(time.group(1)) / Integer.parseInt(calls.group(1));
     }
 
     private void killed() throws Exception {
