@@ -5,12 +5,17 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
+import com.fasterxml.jackson.databind.JsonNode;
+
+import io.github.asg4j.Tiny;
+
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Base64;
 import java.util.List;
@@ -31,7 +36,11 @@ class BrowserTest {
     static void open() throws Exception {
         String program = System.getProperty("asg.browser");
         assumeTrue(program != null, "-Dasg.browser names no chromium");
-        server = new TestServer(TestServer.options());
+        server =
+                new TestServer(
+                        TestServer.options(),
+                        Tiny.options(1),
+                        Map.of("stepless", Tiny.options(Tiny.stepless(), 1)));
         browser = new Browser(program, profile);
     }
 
@@ -142,6 +151,97 @@ class BrowserTest {
                     browser.evaluate("document.getElementById('" + field.getKey() + "').value")
                             .asText(),
                     field.getKey());
+        }
+        assertEquals(List.of(), browser.errors);
+    }
+
+    @Test
+    void anotherModelIsChosenAndComesBackWithThePicturesSettings() throws Exception {
+        browser.evaluate(
+                "(() => { const list = document.getElementById('model-name'); list.value ="
+                        + " 'stepless'; list.dispatchEvent(new Event('change', {bubbles: true}));"
+                        + " })()");
+        String header = "(document.getElementById('model')?.textContent ?? '')";
+        browser.await(header + ".startsWith('stepless, native')");
+        server.go();
+        submit("a still cone", 3);
+        browser.await("document.getElementById('view').ariaLabel === 'a still cone'");
+        assertTrue(server.get("/asg/v1/jobs").body().contains("\"model\":\"stepless\""));
+        browser.open(server.uri("/"));
+        browser.await(header + ".startsWith('tiny, native')");
+        browser.await("document.getElementById('view')?.ariaLabel === 'a still cone'");
+        browser.evaluate("document.getElementById('reuse').click()");
+        browser.await(header + ".startsWith('stepless, native')");
+        assertEquals(
+                "a still cone",
+                browser.evaluate("document.getElementById('prompt').value").asText());
+        assertEquals(List.of(), browser.errors);
+    }
+
+    /** What axe finds wrong with the page as it is now: rules with the elements that break them. */
+    private static List<String> violations() throws Exception {
+        return browser.evaluate(
+                        // what is changing its colour is looked at afterwards
+                        "Promise.all(document.getAnimations().map(each => each.finished))"
+                                + ".then(() => new Promise(requestAnimationFrame)).then(() =>"
+                                + " axe.run(document, {resultTypes: ['violations']})).then(found =>"
+                                + " found.violations.map(each => each.id + ': ' +"
+                                + " each.nodes.map(node => node.target.join(' ') + ' ' +"
+                                + " node.any.map(check => check.message)).join(', ')))")
+                .valueStream()
+                .map(JsonNode::asText)
+                .toList();
+    }
+
+    /** {@code npm pack axe-core} brings axe.min.js, which {@code -Dasg.axe=FILE} names. */
+    @Test
+    void axeFindsNothing() throws Exception {
+        String axe = System.getProperty("asg.axe");
+        assumeTrue(axe != null, "-Dasg.axe names no axe.min.js");
+        for (String scheme : List.of("light", "dark")) {
+            browser.send(
+                    "Emulation.setEmulatedMedia",
+                    Map.of(
+                            "features",
+                            List.of(Map.of("name", "prefers-color-scheme", "value", scheme))));
+            for (int width : List.of(1200, 380)) {
+                browser.send(
+                        "Emulation.setDeviceMetricsOverride",
+                        Map.of(
+                                "width",
+                                width,
+                                "height",
+                                900,
+                                "deviceScaleFactor",
+                                1,
+                                "mobile",
+                                false));
+                browser.open(server.uri("/"));
+                browser.await("document.querySelector('#method option') !== null");
+                browser.evaluate(Files.readString(Path.of(axe)) + ";0");
+                String where = scheme + ", " + width + " pixels: ";
+                assertEquals(List.of(), violations(), where + "the form");
+                browser.evaluate("document.getElementById('more').open = true");
+                assertEquals(List.of(), violations(), where + "all options");
+                server.hold();
+                submit("a red ball", 50);
+                browser.await("!document.getElementById('progress').hidden");
+                assertEquals(List.of(), violations(), where + "in the middle of a picture");
+                server.go();
+                browser.await("!document.getElementById('tools').hidden");
+                browser.await("document.getElementById('queue').hidden");
+                assertEquals(List.of(), violations(), where + "a picture");
+                submit("a blue cube", 2);
+                browser.await("document.querySelectorAll('#history li').length > 1");
+                browser.await("document.getElementById('queue').hidden");
+                browser.evaluate("document.getElementById('compare').click()");
+                browser.evaluate("document.querySelector('#history li:last-child button').click()");
+                browser.await("!document.getElementById('slider').hidden");
+                browser.screenshot(SCREENSHOTS.resolve("compared-" + scheme + ".png"));
+                assertEquals(List.of(), violations(), where + "two pictures compared");
+                browser.evaluate("document.getElementById('login').showModal()");
+                assertEquals(List.of(), violations(), where + "the question for a key");
+            }
         }
         assertEquals(List.of(), browser.errors);
     }

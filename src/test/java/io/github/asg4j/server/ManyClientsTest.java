@@ -2,6 +2,7 @@
 package io.github.asg4j.server;
 
 import static io.github.asg4j.server.TestServer.json;
+import static io.github.asg4j.server.TestServer.until;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
@@ -12,8 +13,10 @@ import io.github.asg4j.Engine;
 
 import org.junit.jupiter.api.Test;
 
+import java.net.Socket;
 import java.net.http.HttpRequest.BodyPublishers;
 import java.net.http.HttpResponse;
+import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
@@ -59,5 +62,43 @@ class ManyClientsTest {
             assertEquals(idle, Engine.nativeBytesInUse());
             assertTrue(json(server.get("/asg/v1/jobs")).path("jobs").isEmpty());
         }
+    }
+
+    /** The call that is being made is the last one: another would wait here for ever. */
+    @Test
+    void engineIsIdleWithinOneCallWhenAllClientsLeave() throws Exception {
+        try (TestServer server = new TestServer(TestServer.options().withQueue(CLIENTS))) {
+            server.hold();
+            List<Socket> clients = new ArrayList<>();
+            for (int i = 0; i < CLIENTS; i++) {
+                String body = "{\"prompt\":\"a red ball\",\"steps\":50,\"seed\":" + i + "}";
+                Socket client = new Socket(server.uri("/").getHost(), server.uri("/").getPort());
+                client.getOutputStream()
+                        .write(
+                                ("POST /v1/images/generations HTTP/1.1\r\nHost: localhost\r\n"
+                                                + "Content-Type: application/json\r\n"
+                                                + "Content-Length: "
+                                                + body.length()
+                                                + "\r\n\r\n"
+                                                + body)
+                                        .getBytes(StandardCharsets.US_ASCII));
+                clients.add(client);
+            }
+            until(() -> jobs(server).size() == CLIENTS);
+            until(() -> server.engine.activity().running() == 1);
+            server.step();
+            server.step();
+            for (Socket client : clients) {
+                client.close();
+            }
+            until(() -> jobs(server).isEmpty());
+            server.step();
+            until(() -> server.engine.activity().running() == 0);
+            assertTrue(server.get("/metrics").body().contains("asg_drawing 0.0"));
+        }
+    }
+
+    private static JsonNode jobs(TestServer server) {
+        return json(server.get("/asg/v1/jobs")).path("jobs");
     }
 }

@@ -62,6 +62,7 @@ final class TestServer implements AutoCloseable {
 
     /** Lets no UNet call begin from now on. */
     void hold() {
+        calls.drainPermits();
         held = true;
     }
 
