@@ -64,7 +64,7 @@ ASG_FN void guided_step(float* out, float* guide_out, asg_u64* found, float* cle
                         e = space == 1 ? asg_pull_noise(e, gs[k], wm) : asg_pull_latent(s, e, xs[k], gs[k], wm);
                     }
                     if (N == 1 && clean) {
-                        clean[at] = asg_clean_of(s, e, xs[k]);
+                        clean[at] = asg_kept_of(s, e, xs[k]);
                     }
                     float next = asg_next(s, e, xs[k]);
                     if (N == 1) {

@@ -73,7 +73,7 @@ ASG_KERNEL asg_window_step_f32(float* out, float* clean, const float* x, const f
             const float cell = x[at];
             const float e = asg_noise_of(step, covering == 1 ? single : sum / total, cell);
             if (clean) {
-                clean[at] = asg_clean_of(step, e, cell);
+                clean[at] = asg_kept_of(step, e, cell);
             }
             float next = asg_next(step, e, cell);
             next = asg_with_past(next, step.step_past[0], past1, at);

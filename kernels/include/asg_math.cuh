@@ -233,6 +233,9 @@ ASG_FN float asg_noise_of(const asg_step& s, float m, float x) { return s.pred_m
 // Predicted clean latent.
 ASG_FN float asg_clean_of(const asg_step& s, float e, float x) { return (x - s.sigma * e) * s.inv_alpha; }
 
+// What later steps take of this one.
+ASG_FN float asg_kept_of(const asg_step& s, float e, float x) { return s.keep_e != 0.0f ? e : asg_clean_of(s, e, x); }
+
 // Eq. 3/4 on noise estimates; wm = weight * mask.
 ASG_FN float asg_pull_noise(float e, float guide, float wm) { return e + wm * (guide - e); }
 

@@ -22,7 +22,7 @@
 #define ASG_CPU_API
 #endif
 
-#define ASG_CPU_ABI_VERSION 6
+#define ASG_CPU_ABI_VERSION 7
 
 #ifdef __cplusplus
 extern "C" {

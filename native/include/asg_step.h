@@ -16,8 +16,9 @@ typedef struct asg_step {
     float step_n;
     float inv_alpha;  // 1 / alpha; of a flow, whose estimate is of the velocity, 1
     float kappa;      // alpha / sigma; of a flow 1 / sigma
-    float step_past[3];  // of the clean latents D_j predicted j + 1 steps before
-    float reserved[2];
+    float step_past[3];  // of the clean latents D_j predicted j + 1 steps before, or of their estimates
+    float keep_e;        // not 0: what a later step takes for D_0 is the estimate e itself
+    float reserved;
 } asg_step;
 
 #endif

@@ -264,7 +264,7 @@ asg_u32 history_step(float* out, const float* x, const float* e, const float* no
     if (history.clean) {
         ASG_INDEPENDENT
         for (int64_t i = 0; i < n; ++i) {
-            history.clean[i] = asg_clean_of(s, e[i], x[i]);
+            history.clean[i] = asg_kept_of(s, e[i], x[i]);
         }
     }
     ASG_INDEPENDENT

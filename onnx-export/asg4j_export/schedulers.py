@@ -19,18 +19,21 @@ from .errors import ExportError
 _FLOW = "FlowMatchEulerDiscreteScheduler"
 #: the classes that the engine has itself, by its solver
 _OWN = {"EulerDiscreteScheduler": "euler", "DDIMScheduler": "ddim", "EulerAncestralDiscreteScheduler": "euler_a", "DDPMScheduler": "ddpm",
-        "LCMScheduler": "lcm"}
+        "LCMScheduler": "lcm", "TCDScheduler": "tcd", "LMSDiscreteScheduler": "lms"}
 #: options of those classes whose other values the engine does not have, and the value that it has
 _REQUIRED: dict[str, dict[str, object]] = {
     "DDPMScheduler": {"variance_type": "fixed_small"}, "LCMScheduler": {"original_inference_steps": 50, "timestep_scaling": 10.0},
+    "TCDScheduler": {"original_inference_steps": 50},
 }
-#: options of UniPC as the engine has it
-_SECOND_ORDER: dict[str, object] = {"solver_order": 2, "solver_type": "bh2", "predict_x0": True}
+#: options of classes that are the engine's own only where they have these values
+_OWN_WHERE: dict[str, dict[str, object]] = {
+    "UniPCMultistepScheduler": {"solver_order": 2, "solver_type": "bh2", "predict_x0": True}, "DEISMultistepScheduler": {"solver_order": 3},
+}
 #: the classes whose noise levels suffice, and the engine's solver that takes their place
 _OTHERS = {
-    "PNDMScheduler": "ddim", "TCDScheduler": "ddim",
+    "PNDMScheduler": "ddim",
     "DPMSolverMultistepScheduler": "dpmpp_2m", "DPMSolverSinglestepScheduler": "euler", "DPMSolverSDEScheduler": "euler",
-    "UniPCMultistepScheduler": "unipc", "DEISMultistepScheduler": "euler", "LMSDiscreteScheduler": "euler", "HeunDiscreteScheduler": "euler",
+    "UniPCMultistepScheduler": "unipc", "DEISMultistepScheduler": "deis", "HeunDiscreteScheduler": "euler",
     "KDPM2DiscreteScheduler": "euler", "KDPM2AncestralDiscreteScheduler": "euler", "SASolverScheduler": "euler",
 }
 #: classes for distilled networks: every k-th of the timesteps that were distilled, from the noisy end, whatever timestep_spacing says
@@ -43,7 +46,7 @@ _TRAIN_STEPS = (2, 100_000)
 
 #: options that change levels or steps, and the only value besides null that leaves them as the engine has them
 _NEUTRAL: dict[str, object] = {
-    "rescale_betas_zero_snr": False, "use_flow_sigmas": False, "use_lu_lambdas": False, "use_dynamic_shifting": False,
+    "use_flow_sigmas": False, "use_lu_lambdas": False, "use_dynamic_shifting": False,
     "thresholding": False, "clip_sample": False, "final_sigmas_type": "zero", "timestep_type": "discrete", "interpolation_type": "linear",
     "trained_betas": None, "sigma_min": None, "sigma_max": None, "shift_terminal": None, "flow_shift": 1.0,
 }
@@ -57,7 +60,7 @@ _KNOWN = frozenset((
     "use_exponential_sigmas", "use_beta_sigmas", "set_alpha_to_one", "skip_prk_steps", "sample_max_value", "clip_sample_range", "dynamic_thresholding_ratio",
     "variance_type", "algorithm_type", "solver_type", "solver_order", "solver_p", "lower_order_final", "euler_at_final", "lambda_min_clipped",
     "predict_x0", "disable_corrector", "noise_sampler_seed", "use_noise_sampler", "time_shift_type", "predictor_order",
-    "corrector_order", "original_inference_steps", "timestep_scaling",
+    "corrector_order", "original_inference_steps", "timestep_scaling", "rescale_betas_zero_snr",
 ))
 _FLOW_KNOWN = frozenset(("num_train_timesteps", "shift", "base_shift", "max_shift", "base_image_seq_len", "max_image_seq_len", "time_shift_type"))
 
@@ -86,6 +89,9 @@ def manifest_entry(config: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
         solver = "euler"  # they step from trained timestep to trained timestep
     if solver == "dpmpp_2m" and options["algorithm_type"] == "sde-dpmsolver++":
         solver = "dpmpp_2m_sde"
+    zero_snr = options["rescale_betas_zero_snr"] is True
+    if zero_snr and prediction != "v":
+        raise options.refused("rescale_betas_zero_snr", "false unless prediction_type is v_prediction")
     start = options.number("beta_start", 1e-9, 0.999)
     steps = options.whole("num_train_timesteps", *_TRAIN_STEPS)
     return prediction, {
@@ -96,15 +102,16 @@ def manifest_entry(config: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
         "train_steps": steps,
         "spacing": spacing,
         "steps_offset": options.whole("steps_offset", 0, steps - 1),
+        **({"rescale_betas_zero_snr": True} if zero_snr else {}),
     }
 
 
 def is_replaced(config: Mapping[str, Any]) -> bool:
     """Whether a solver of the engine takes the place of the configuration's."""
     name = config.get("_class_name")
-    if name == "UniPCMultistepScheduler":
+    if name in _OWN_WHERE:
         options = _Options(name, config)
-        return any(options[option] != value for option, value in _SECOND_ORDER.items())
+        return any(options[option] != value for option, value in _OWN_WHERE[name].items())
     return name in _OTHERS
 
 
@@ -134,7 +141,7 @@ class _Options:
 
     def spacing(self) -> str:
         if self._name in _DISTILLED:
-            return "distilled" if self._name == "LCMScheduler" else "trailing"
+            return "distilled"
         sigmas = [spacing for spacing in _OF_SIGMAS if self[f"use_{spacing}_sigmas"] is True]
         if len(sigmas) > 1:
             raise self.refused(f"use_{sigmas[1]}_sigmas", f"false beside use_{sigmas[0]}_sigmas")

@@ -7,7 +7,7 @@ import numpy as np
 
 from . import background, operations, philox, plan
 from . import mask as masks
-from .sampler import Past, clean, noise_estimate, step, step_noise
+from .sampler import Past, kept, noise_estimate, step, step_noise
 
 
 def shuffle(x, p):
@@ -92,7 +92,7 @@ def stage1(sampler, x, t1):
             e_guided[i] = guided(row, s.guide_space, x[i], e[i], guides[i], wM)
         shape = x.shape
         before = [shuffle(d, p) for d in past.predictions] if interacts else past.predictions
-        prediction = clean(row, x, e_guided)
+        prediction = kept(row, x, e_guided)
         x = step(row, x, e_guided, lambda: step_noise(s.seed, k, shape).astype(real), before)
         if interacts:
             x, prediction = unshuffle(x, p), unshuffle(prediction, p)

@@ -41,7 +41,7 @@ def structure_stage(initial, table, steps, seed, estimate, shuffled_steps, guide
         stepped = row.stepX * x + row.stepE * back(e)
         for j, weight in enumerate(row.stepPast):
             stepped = stepped + weight * predicted[-1 - j]
-        predicted.append((x - row.sigma * back(e)) / row.cleanScale)
+        predicted.append(back(e) if row.keepsEstimate else (x - row.sigma * back(e)) / row.cleanScale)
         if row.stepN != 0:
             stepped = stepped + row.stepN * back(step_noise(seed, k, x.shape).reshape(n, -1).astype(e.dtype))
         x = put_back(stepped, k)

@@ -12,7 +12,7 @@ from PIL import Image
 
 from . import asg, background, checks, cutdiffusion, demofusion, methods, multidiffusion, philox, plan, relay, scalecrafter, schedule, superres
 from .model import Bundle
-from .sampler import ENLARGING, Settings, clean, noise_estimate, step
+from .sampler import ENLARGING, Settings, kept, noise_estimate, step
 
 SEED = 7
 
@@ -124,7 +124,7 @@ def step_by_table(table, x, outputs, noise):
     for k in range(len(table.rows)):
         row = table.row(k, min(k, table.history))
         e = noise_estimate(row, outputs[k], x)
-        past = [clean(row, x, e), *past]
+        past = [kept(row, x, e), *past]
         x = step(row, x, e, lambda: noise[k], past[1:])
     return x
 
@@ -193,11 +193,12 @@ OTHER_SOLVERS = {
     "euler_a": ("EulerAncestralDiscreteScheduler", {}), "lcm": ("LCMScheduler", {"set_alpha_to_one": True}),
     "ddpm": ("DDPMScheduler", {"clip_sample": False}),
     "dpmpp_2m_sde": ("DPMSolverMultistepScheduler", {"algorithm_type": "sde-dpmsolver++", "lower_order_final": False}),
-    "unipc": ("UniPCMultistepScheduler", {"solver_order": 2}),
+    "unipc": ("UniPCMultistepScheduler", {"solver_order": 2}), "tcd": ("TCDScheduler", {}), "lms": ("LMSDiscreteScheduler", {}),
+    "deis": ("DEISMultistepScheduler", {"solver_order": 3, "lower_order_final": False}),
 }
 
 
-def diffusers_other(scheduler, steps, spacing, x, outputs, noise):
+def diffusers_other(scheduler, steps, spacing, x, outputs, noise, eta):
     """x after all steps of one of OTHER_SOLVERS, with alphas_cumprod in float64."""
     import importlib
 
@@ -209,15 +210,16 @@ def diffusers_other(scheduler, steps, spacing, x, outputs, noise):
     s = getattr(diffusers, name)(beta_schedule="scaled_linear", beta_start=0.00085, beta_end=0.012, steps_offset=1, **of_diffusers, **options)
     s.alphas_cumprod = abar = torch.from_numpy(schedule.alphas_cumprod())
     s.set_timesteps(steps)
-    on_sigma = scheduler != "ddpm"
+    on_sigma = scheduler not in ("ddpm", "tcd")
     levels = schedule.on_sigma(steps, spacing).rows if on_sigma else None
-    if scheduler in ("dpmpp_2m_sde", "unipc", "euler_a"):
+    if scheduler in ("dpmpp_2m_sde", "unipc", "euler_a", "lms", "deis"):
         s.sigmas = torch.from_numpy(np.append([r.sigma for r in levels], 0.0))
     if scheduler == "lcm":
         s.final_alpha_cumprod = abar[-1] * 0 + 1
         assert spacing == "distilled" and s.timesteps.tolist() == [r.timestep for r in levels]
     # their latents are those of DDIM, x0 * alpha + n * sigma, but of Euler's
-    scaled = on_sigma and scheduler != "euler_a"
+    scaled = on_sigma and scheduler not in ("euler_a", "lms")
+    options_of_step = {"eta": eta} if scheduler == "tcd" else {}
     def tensor(values):  # some classes want a batch of pictures
         return torch.from_numpy(values).reshape(1, -1, 1, 1)
     x = tensor(x / np.hypot(1, levels[0].sigma) if scaled else x)
@@ -229,9 +231,13 @@ def diffusers_other(scheduler, steps, spacing, x, outputs, noise):
     drawing, module.randn_tensor = getattr(module, "randn_tensor", None), injected
     try:
         for k, t in enumerate(s.timesteps):
-            if scheduler == "euler_a":
+            if scheduler in ("euler_a", "lms"):
                 s.scale_model_input(x, t)
-            x = s.step(tensor(outputs[k]), t, x).prev_sample
+            if scheduler == "deis" and k + 1 == steps:  # its formulas have ln sigma of where a step leads; x0 by hand
+                at = levels[k].sigma
+                x = np.hypot(1, at) * x - at * tensor(outputs[k])
+            else:
+                x = s.step(tensor(outputs[k]), t, x, **options_of_step).prev_sample
     finally:
         if drawing is None:
             del module.randn_tensor
@@ -246,7 +252,8 @@ def solver_vectors():
     cases, worst = [], 0.0
     grids = [("euler_a", "linspace", 1.0), ("euler_a", "karras", 0.5), ("dpmpp_2m_sde", "karras", 1.0), ("unipc", "karras", 0.0),
              ("unipc", "linspace", 0.0), ("lcm", "distilled", 0.0), ("ddpm", "leading", 0.0), ("ddpm", "trailing", 0.0),
-             ("dpmpp_3m_sde", "karras", 1.0), ("dpmpp_3m_sde", "exponential", 0.4), ("res_multistep", "karras", 0.0),
+             ("lms", "karras", 0.0), ("lms", "linspace", 0.0), ("ipndm", "karras", 0.0), ("deis", "karras", 0.0), ("deis", "trailing", 0.0),
+             ("tcd", "distilled", 0.3), ("tcd", "distilled", 1.0), ("dpmpp_3m_sde", "karras", 1.0), ("dpmpp_3m_sde", "exponential", 0.4), ("res_multistep", "karras", 0.0),
              ("euler", "beta", 0.0), ("euler", "simple", 0.0), ("euler", "ays", 0.0), ("euler", "ays_sd1", 0.0), ("euler", "sgm_uniform", 0.0)]
     for scheduler, spacing, eta in grids:
         for steps in (4, 10):
@@ -255,13 +262,48 @@ def solver_vectors():
             case = {"scheduler": scheduler, "spacing": spacing, "prediction": "epsilon", "steps": steps, "eta": eta,
                     "initScale": float(table.initScale), "end": {"alpha": float(table.end_alpha), "sigma": float(table.end_sigma)},
                     "rows": rows_of(table, schedule.COLUMNS), "result": ours.tolist()}
-            if scheduler in OTHER_SOLVERS and eta in (0.0, 1.0):
-                theirs = diffusers_other(scheduler, steps, spacing, x0, outputs, noise)
+            if scheduler in OTHER_SOLVERS and (eta in (0.0, 1.0) or scheduler == "tcd"):
+                theirs = diffusers_other(scheduler, steps, spacing, x0, outputs, noise, eta)
                 assert relative(ours, theirs) < 1e-6, (scheduler, spacing, steps, ours, theirs)
                 worst = max(worst, relative(ours, theirs))
                 case["diffusers"] = theirs.tolist()
             cases.append(case)
+    for scheduler in ("euler", "ddim"):
+        for steps in (4, 10):
+            table = schedule.table(scheduler, steps, "trailing", "v", zero_snr=True)
+            ours = step_by_table(table, x0, outputs, noise)
+            theirs = diffusers_without_signal(scheduler, steps, x0, outputs)
+            assert relative(ours, theirs) < 1e-6, (scheduler, steps, ours, theirs)
+            cases.append({"scheduler": scheduler, "spacing": "trailing", "prediction": "v", "steps": steps, "eta": 0.0, "zero_snr": True,
+                          "initScale": float(table.initScale), "end": {"alpha": float(table.end_alpha), "sigma": float(table.end_sigma)},
+                          "rows": rows_of(table, [*schedule.COLUMNS, "cleanScale"]), "result": ours.tolist(), "diffusers": theirs.tolist()})
     return {"difference_to_diffusers": f"{worst:.1e}", "cases": cases}
+
+
+def diffusers_without_signal(scheduler, steps, x, outputs):
+    """x after all steps from a last level without signal (rescale_betas_zero_snr), with alphas_cumprod in float64."""
+    import torch
+    from diffusers import DDIMScheduler, EulerDiscreteScheduler
+
+    common = {"beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012, "timestep_spacing": "trailing",
+              "prediction_type": "v_prediction", "rescale_betas_zero_snr": True}
+    abar = schedule.zero_terminal_snr(schedule.alphas_cumprod())
+    if scheduler == "euler":
+        s = EulerDiscreteScheduler(**common)
+        s.alphas_cumprod = torch.from_numpy(schedule.little_signal(abar))
+        s.set_timesteps(steps)
+        s.sigmas = torch.from_numpy(np.append([r.sigma for r in schedule.table("euler", steps, "trailing", "v", zero_snr=True).rows], 0.0))
+    else:
+        s = DDIMScheduler(set_alpha_to_one=False, clip_sample=False, **common)
+        s.alphas_cumprod = torch.from_numpy(abar)
+        s.final_alpha_cumprod = s.alphas_cumprod[0]
+        s.set_timesteps(steps)
+    x = torch.from_numpy(x)
+    for k, t in enumerate(s.timesteps):
+        if scheduler == "euler":
+            s.scale_model_input(x, t)
+        x = s.step(torch.from_numpy(outputs[k]), t, x).prev_sample
+    return x.numpy()
 
 
 def relative(a, b):
@@ -565,6 +607,11 @@ def method_cases():
     variant("scalecrafter-2x1-unipc", **wide | {"scheduler": "unipc"})
     variant("relay-2x-unipc", preset=None, scheduler="unipc")
     variant("relay-2x-frecas-ddpm", preset="frecas", scheduler="ddpm", guidance_scale=2.0)
+    variant("asg-2x1-lms-karras", **wide | karras | {"scheduler": "lms"})
+    variant("cutdiffusion-2x1-ipndm", **wide | {"scheduler": "ipndm"})
+    variant("demofusion-2x1-deis-karras", **wide | karras | {"scheduler": "deis"})
+    variant("relay-2x-lms", preset=None, scheduler="lms")
+    variant("multidiffusion-2x1-tcd", **wide | {"spacing": "distilled", "scheduler": "tcd", "eta": 0.3, "steps": 4})
     variant("multidiffusion-2x1-res-multistep-ays", **wide | {"spacing": "ays", "scheduler": "res_multistep"})
     interval = {"guidance_interval": (0.3, 4.0), "steps": 8}
     variant("direct-2x-interval", **interval)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from . import demofusion, operations, philox, schedule, superres
-from .sampler import Past, clean, noise_estimate, step, step_noise
+from .sampler import Past, clean, kept, noise_estimate, step, step_noise
 
 DEFAULTS = {"method": "relay", "patch_aspect": "picture", "window_weight": "feather", "window_conditioning": "crop"}
 SHARPEN_BLUR = 1.05
@@ -255,7 +255,7 @@ def run_stage(sampler, stage, number, x, first, held, before):
             d = d + low(held - d)
             e = (x - row.cleanScale * d) / row.sigma
         after = step(row, x, e, lambda c=first + k: step_noise(settings.seed, c, x.shape).astype(real), past.predictions)
-        past.keep(clean(row, x, e))
+        past.keep(kept(row, x, e))
         x = after
         steps.append(x)
     sampler.s = asked

@@ -138,8 +138,13 @@ def clean(row, x, e):
     return (x - row.sigma * e) / row.cleanScale
 
 
+def kept(row, x, e):
+    """What later steps take of this one."""
+    return e if row.keepsEstimate else clean(row, x, e)
+
+
 def step(row, x, e, noise, past=()):
-    """One step of the scheduler; noise() is drawn only if the row asks for it. past: the clean latents predicted before."""
+    """One step of the scheduler; noise() is drawn only if the row asks for it. past: what was kept of the steps before."""
     x = row.stepX * x + row.stepE * e
     for weight, d in zip(row.stepPast, past):
         if weight != 0:
@@ -150,7 +155,7 @@ def step(row, x, e, noise, past=()):
 
 
 class Past:
-    """The clean latents that a solver with a memory has predicted since its history began, the latest first."""
+    """What a solver with a memory has kept since its history began, the latest first: predicted clean latents, or estimates."""
 
     def __init__(self, table, guides):
         self.table, self.guides, self.predictions = table, guides, []
@@ -351,7 +356,7 @@ class Sampler:
         row = past.row(k)
         e = noise_estimate(row, m, x)
         after = step(row, x, e, lambda: step_noise(self.s.seed, counter, x.shape).astype(self.real), past.predictions)
-        past.keep(clean(row, x, e))
+        past.keep(kept(row, x, e))
         return after
 
     def canvas_noise(self):

@@ -2,6 +2,7 @@
 """SPEC.md section 2: a scheduler is a table of coefficients, one row per step."""
 
 from dataclasses import astuple, dataclass, fields, replace
+from functools import partial
 
 import numpy as np
 import scipy.stats
@@ -19,7 +20,8 @@ ALIGNED = {
 class Row:
     """x = alpha * x0 + sigma * noise; e = predM * m + predX * x; x' = stepX * x + stepE * e + stepN * n + sum stepPast[j] * D_j.
 
-    D_j is the clean latent that was predicted j + 1 steps before. e estimates the noise, or of a flow the velocity: x = cleanScale * x0 + sigma * e.
+    D_j is the clean latent that was predicted j + 1 steps before, with keepsEstimate the estimate e that was made there.
+    e estimates the noise, or of a flow the velocity: x = cleanScale * x0 + sigma * e.
     """
 
     timestep: float
@@ -33,6 +35,7 @@ class Row:
     stepN: float
     cleanScale: float | None = None  # alpha; of a flow 1
     stepPast: tuple = ()
+    keepsEstimate: bool = False
 
     def __post_init__(self):
         if self.cleanScale is None:
@@ -40,11 +43,11 @@ class Row:
 
     def rounded(self, real):
         """The same row in another floating-point type."""
-        *scalars, past = astuple(self)
-        return Row(*(real(v) for v in scalars), tuple(real(v) for v in past))
+        *scalars, past, keeps = astuple(self)
+        return Row(*(real(v) for v in scalars), tuple(real(v) for v in past), keeps)
 
 
-COLUMNS = [f.name for f in fields(Row) if f.name not in ("cleanScale", "stepPast")]
+COLUMNS = [f.name for f in fields(Row) if f.name not in ("cleanScale", "stepPast", "keepsEstimate")]
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,17 @@ def alphas_cumprod(beta_start=0.00085, beta_end=0.012, train=1000):
     """Scaled-linear betas (SPEC.md names them by the bundle; methods.md section 8.1)."""
     betas = np.linspace(beta_start**0.5, beta_end**0.5, train, dtype=np.float64) ** 2
     return np.cumprod(1.0 - betas)
+
+
+def zero_terminal_snr(abar):
+    """Rescaled so that the last timestep has no signal (arXiv 2305.08891, Algorithm 1)."""
+    root = np.sqrt(abar)
+    return ((root - root[-1]) * root[0] / (root[0] - root[-1])) ** 2
+
+
+def little_signal(abar):
+    """For latents x0 + sigma * n, whose last sigma would be infinite: as diffusers."""
+    return np.append(abar[:-1], 2.0**-24) if abar[-1] == 0 else abar
 
 
 def timesteps(steps, spacing, offset=1, train=1000, integers=False):
@@ -266,9 +280,59 @@ def lcm_row(levels, k, past, eta):
     return on_clean(r, skip * r.inScale, levels[k + 1].sigma if k + 1 < len(levels) else 0.0, out)
 
 
+def multistep(levels, k, past, integral):
+    """x' = x + sum c_j e_j: the estimates of this step and those before, whose weights are integrals of Lagrange's polynomials."""
+    c = [integral(j) for j in range(past + 1)]
+    return replace(levels[k], stepX=1.0, stepE=c[0], stepN=0.0, stepPast=tuple(c[1:]), keepsEstimate=True)
+
+
+def to_zero(levels, k, past):
+    return multistep(levels, k, past, lambda j: 0.0 if j else -levels[k].sigma)
+
+
+def lms_row(levels, k, past, eta, cut=False):
+    """k-diffusion's LMS: Lagrange's polynomials in sigma, integrated as polynomials."""
+    if cut and k + 1 == len(levels):
+        return to_zero(levels, k, past)
+    nodes = [levels[k - j].sigma for j in range(past + 1)]
+    after = levels[k + 1].sigma if k + 1 < len(levels) else 0.0
+
+    def integral(j):
+        others = nodes[:j] + nodes[j + 1:]
+        whole = np.poly1d(np.poly(others) if others else [1.0]).integ()
+        return (whole(after) - whole(nodes[0])) / np.prod([nodes[j] - o for o in others])
+    return multistep(levels, k, past, integral)
+
+
+def ipndm_row(levels, k, past, eta):
+    """ComfyUI's iPNDM: Adams-Bashforth with the weights of equal steps."""
+    if k + 1 == len(levels):
+        return to_zero(levels, k, past)
+    weights = ([1], [3 / 2, -1 / 2], [23 / 12, -16 / 12, 5 / 12], [55 / 24, -59 / 24, 37 / 24, -9 / 24])[past]
+    return multistep(levels, k, past, lambda j: (levels[k + 1].sigma - levels[k].sigma) * weights[j])
+
+
+def deis_row(levels, k, past, eta):
+    """DEIS (arXiv 2204.13902), polynomials in ln sigma; integrals as diffusers writes them."""
+    if k + 1 == len(levels):
+        return to_zero(levels, k, past)
+    sigma, after = levels[k].sigma, levels[k + 1].sigma
+    if past == 0:
+        return multistep(levels, k, past, lambda j: after - sigma)
+    logs = [np.log(levels[k - j].sigma) for j in range(past + 1)]
+
+    def primitive(s, j):
+        t, (b, c, *d) = np.log(s), [logs[(j + i) % len(logs)] for i in range(len(logs))]
+        if not d:
+            return s * (t - c - 1) / (b - c)
+        return s * (c * (d[0] - t + 1) - d[0] * t + d[0] + t**2 - 2 * t + 2) / ((b - c) * (b - d[0]))
+    return multistep(levels, k, past, lambda j: primitive(after, j) - primitive(sigma, j))
+
+
 SOLVERS = {  # on latents x0 + sigma * n: the row of a step, and how many past predictions it takes
     "euler_a": (euler_a_row, 0), "dpmpp_2m_sde": (dpmpp_2m_sde_row, 1), "unipc": (unipc_row, 2), "lcm": (lcm_row, 0),
     "dpmpp_3m_sde": (dpmpp_3m_sde_row, 2), "res_multistep": (res_multistep_row, 1),
+    "lms": (lms_row, 3), "ipndm": (ipndm_row, 3), "deis": (deis_row, 2),
 }
 
 
@@ -280,6 +344,9 @@ def dpmpp_2m(table):
 
 def ddim_row(abar, t, a_p, prediction, eta):
     a = abar[int(t)]
+    if a == 0:  # without signal x is the noise and v is -x0: e = x + v, x0 = x - e
+        s = eta * np.sqrt(1.0 - a_p)
+        return Row(t, 0.0, 1.0, 1.0, 1.0, 1.0, np.sqrt(1.0 - a_p - s * s) + np.sqrt(a_p), -np.sqrt(a_p), s, 1.0)
     alpha, sigma = np.sqrt(a), np.sqrt(1.0 - a)
     s = eta * np.sqrt((1.0 - a_p) / (1.0 - a) * (1.0 - a / a_p))
     step_x = np.sqrt(a_p / a)
@@ -307,22 +374,47 @@ def ddim(steps, spacing="leading", prediction="epsilon", eta=0.0, offset=1, abar
     return Table(rows, np.sqrt(targets[-1]), np.sqrt(1.0 - targets[-1]), 1.0)
 
 
+def tcd_rows(abar, t, prediction, eta, cut=False):
+    """arXiv 2402.19159, Algorithm 4, as diffusers: DDIM to floor((1 - eta) t') and noise up to the next timestep t'; the last is 0."""
+    rows = []
+    for v, after in zip(t, [*t[1:], 0]):
+        row = ddim_row(abar, v, 1.0, prediction, 0.0)
+        a_p, a_s = (1.0, 1.0) if cut and len(rows) + 1 == len(t) else (abar[int(after)], abar[int((1 - eta) * after)])
+        # x0 = (x - sigma e) / cleanScale, noise = (x - alpha x0) / sigma
+        of_x0, of_noise = np.sqrt(a_p), np.sqrt(a_p / a_s * (1.0 - a_s))
+        of_x0 = of_x0 - of_noise * row.alpha / row.sigma
+        rows.append(on_clean(row, of_noise / row.sigma, np.sqrt(max(0.0, 1.0 - a_p / a_s)), of_x0))
+    return tuple(rows)
+
+
+def tcd(steps, spacing="distilled", prediction="epsilon", eta=0.3, offset=1, abar=None):
+    abar = alphas_cumprod() if abar is None else abar
+    t = timesteps(steps, spacing, offset, len(abar), integers=True)
+    return Table(tcd_rows(abar, t, prediction, eta), np.sqrt(abar[0]), np.sqrt(1.0 - abar[0]), 1.0)
+
+
 def part(scheduler, of, first, end, spacing="leading", prediction="epsilon", eta=0.0):
     """Steps first .. end - 1 of `of`; before the last of them they end with the clean latents that they predict."""
     whole = table(scheduler, of, spacing, prediction, eta)
+    if scheduler == "tcd":
+        t = np.array([r.timestep for r in whole.rows])
+        last = whole.rows[end - 1:end] if end == of else tcd_rows(alphas_cumprod(), t[end - 1:end], prediction, eta, cut=True)
+        return replace(whole, rows=(*whole.rows[first:end - 1], *last))
     if scheduler in ("ddim", "ddpm"):
         rows = list(whole.rows[first:end])
         if end < of:
             rows[-1] = ddim_row(alphas_cumprod(), rows[-1].timestep, 1.0, prediction, 1.0 if scheduler == "ddpm" else eta)
         return replace(whole, rows=tuple(rows))
     levels = on_sigma(of, spacing, prediction)
-    return stepping(scheduler, replace(levels, rows=levels.rows[first:end]), eta)
+    return stepping(scheduler, replace(levels, rows=levels.rows[first:end]), eta, cut=end < of)
 
 
 def between(scheduler, start, end, steps, prediction="epsilon", eta=0.0):
     """FreCaS: timesteps at equal distances, rounded down; DDIM by the strides of its code."""
     abar = alphas_cumprod()
     t = np.floor(np.linspace(start, end, steps))
+    if scheduler == "tcd":
+        return Table(tcd_rows(abar, t, prediction, eta, cut=end > 0), np.sqrt(abar[0]), np.sqrt(1.0 - abar[0]), 1.0)
     if scheduler in ("ddim", "ddpm"):
         strides = int(1000 / (start - end) * (steps - 1))
         targets_of, eta = (ddpm_targets, 1.0) if scheduler == "ddpm" else (ddim_targets, eta)
@@ -332,13 +424,15 @@ def between(scheduler, start, end, steps, prediction="epsilon", eta=0.0):
         rows = tuple(ddim_row(abar, v, a_p, prediction, eta) for v, a_p in zip(t, targets))
         return Table(rows, np.sqrt(targets[-1]), np.sqrt(1.0 - targets[-1]), 1.0)
     sigma = np.sqrt((1.0 - abar) / abar)[t.astype(int)]
-    return stepping(scheduler, Table(sigma_rows(t, sigma, prediction), 1.0, 0.0, np.sqrt(sigma[0] ** 2 + 1.0)), eta)
+    return stepping(scheduler, Table(sigma_rows(t, sigma, prediction), 1.0, 0.0, np.sqrt(sigma[0] ** 2 + 1.0)), eta, cut=end > 0)
 
 
-def stepping(scheduler, levels, eta=0.0):
-    """Levels of latents x0 + sigma * n with the steps of a solver."""
+def stepping(scheduler, levels, eta=0.0, cut=False):
+    """Levels of latents x0 + sigma * n with the steps of a solver; cut: they end above the last level, with the clean latents predicted there."""
     if scheduler in SOLVERS:
         row, history = SOLVERS[scheduler]
+        if scheduler == "lms":
+            row = partial(lms_row, cut=cut)
         rows, *later = (tuple(row(levels.rows, k, min(past, k), eta) for k in range(len(levels.rows))) for past in range(history + 1))
         return replace(levels, rows=rows, later=tuple(later))
     return replace(levels, rows=euler_rows(levels.rows)) if scheduler == "euler" else dpmpp_2m(levels)
@@ -353,15 +447,18 @@ def flow_euler(steps, shift=3.0, train=1000):
     return Table(tuple(rows), 1.0, 0.0, 1.0)
 
 
-def table(scheduler, steps, spacing="leading", prediction="epsilon", eta=0.0):
+def table(scheduler, steps, spacing="leading", prediction="epsilon", eta=0.0, zero_snr=False):
+    abar = zero_terminal_snr(alphas_cumprod()) if zero_snr else alphas_cumprod()
     if scheduler == "euler":
-        return euler(steps, spacing, prediction)
+        return euler(steps, spacing, prediction, abar=little_signal(abar))
     if scheduler == "ddim":
-        return ddim(steps, spacing, prediction, eta)
+        return ddim(steps, spacing, prediction, eta, abar=abar)
     if scheduler == "dpmpp_2m":
-        return dpmpp_2m(on_sigma(steps, spacing, prediction))
+        return dpmpp_2m(on_sigma(steps, spacing, prediction, abar=little_signal(abar)))
     if scheduler == "ddpm":
-        return ddim(steps, spacing, prediction, 1.0, targets_of=ddpm_targets)
+        return ddim(steps, spacing, prediction, 1.0, abar=abar, targets_of=ddpm_targets)
+    if scheduler == "tcd":
+        return tcd(steps, spacing, prediction, eta, abar=abar)
     if scheduler in SOLVERS:
-        return stepping(scheduler, on_sigma(steps, spacing, prediction), eta)
+        return stepping(scheduler, on_sigma(steps, spacing, prediction, abar=little_signal(abar)), eta)
     raise ValueError(scheduler)

@@ -44,7 +44,7 @@ def test_published(config, prediction, expected):
 
 PLAIN = ("linear", 0.0001, 0.02)
 FEWER = ("linear", 0.00085, 0.012)
-OWN = ("EulerDiscreteScheduler", "EulerAncestralDiscreteScheduler", "UniPCMultistepScheduler", "LCMScheduler")
+OWN = ("EulerDiscreteScheduler", "EulerAncestralDiscreteScheduler", "UniPCMultistepScheduler", "LCMScheduler", "LMSDiscreteScheduler", "TCDScheduler")
 
 
 @pytest.mark.parametrize("name,solver,spacing,betas", [
@@ -54,15 +54,15 @@ OWN = ("EulerDiscreteScheduler", "EulerAncestralDiscreteScheduler", "UniPCMultis
     ("DPMSolverSinglestepScheduler", "euler", "linspace", PLAIN),
     ("DPMSolverSDEScheduler", "euler", "linspace", FEWER),
     ("UniPCMultistepScheduler", "unipc", "linspace", PLAIN),
-    ("DEISMultistepScheduler", "euler", "linspace", PLAIN),
-    ("LMSDiscreteScheduler", "euler", "linspace", PLAIN),
+    ("DEISMultistepScheduler", "deis", "linspace", PLAIN),
+    ("LMSDiscreteScheduler", "lms", "linspace", PLAIN),
     ("HeunDiscreteScheduler", "euler", "linspace", FEWER),
     ("KDPM2DiscreteScheduler", "euler", "linspace", FEWER),
     ("KDPM2AncestralDiscreteScheduler", "euler", "linspace", FEWER),
     ("PNDMScheduler", "ddim", "leading", PLAIN),
     ("SASolverScheduler", "euler", "linspace", PLAIN),
     ("LCMScheduler", "lcm", "distilled", ("scaled_linear", 0.00085, 0.012)),
-    ("TCDScheduler", "ddim", "trailing", ("scaled_linear", 0.00085, 0.012)),
+    ("TCDScheduler", "tcd", "distilled", ("scaled_linear", 0.00085, 0.012)),
 ])
 def test_what_is_left_out_has_the_class_s_own_default(name, solver, spacing, betas):
     assert manifest_entry({"_class_name": name}) == ("epsilon", entry(solver, spacing, betas, offset=0))
@@ -72,6 +72,18 @@ def test_what_is_left_out_has_the_class_s_own_default(name, solver, spacing, bet
         warnings.simplefilter("ignore")
         written = json.loads(getattr(diffusers, name)().to_json_string()) if name != "DPMSolverSDEScheduler" else {"_class_name": name}
     assert manifest_entry(written) == ("epsilon", entry(solver, spacing, betas, offset=0))
+
+
+def test_levels_without_signal():
+    config = SDXL | {"rescale_betas_zero_snr": True, "prediction_type": "v_prediction"}
+    assert manifest_entry(config) == ("v", entry("euler", "leading") | {"rescale_betas_zero_snr": True})
+    with pytest.raises(ExportError, match="rescale_betas_zero_snr is true, supported is false unless prediction_type is v_prediction"):
+        manifest_entry(SDXL | {"rescale_betas_zero_snr": True})
+
+
+def test_deis_of_second_order_is_replaced():
+    deis = {"_class_name": "DEISMultistepScheduler"}
+    assert is_replaced(deis) and not is_replaced(deis | {"solver_order": 3})
 
 
 def test_unipc_of_another_order_is_replaced():
@@ -100,7 +112,7 @@ def test_honoured(config, changes, expected):
 
 
 @pytest.mark.parametrize("config,changes,said", [
-    (SDXL, {"rescale_betas_zero_snr": True}, "rescale_betas_zero_snr is true, supported is false"),
+    (SDXL, {"rescale_betas_zero_snr": True}, "rescale_betas_zero_snr is true, supported is false unless"),
     (SDXL, {"trained_betas": [0.1]}, r"trained_betas is \[0.1\], supported is null"),
     (SDXL, {"use_karras_sigmas": True, "use_beta_sigmas": True}, "use_beta_sigmas is true, supported is false beside use_karras_sigmas"),
     (OWL, {"variance_type": "learned"}, "variance_type is learned, supported is fixed_small"),

@@ -193,15 +193,15 @@ public final class RequestOptions {
                             "spacing",
                             OptionType.text("NAME"),
                             "spacing of the noise levels: {names}",
-                            "the bundle's; lcm: distilled",
+                            "the bundle's; lcm, tcd: distilled",
                             r -> r.spacing(),
                             GenerationRequest.Builder::spacing),
                     picture(
                             Section.PICTURE,
                             "eta",
                             OptionType.decimal().within(Range.SHARE),
-                            "stochasticity of ddim, euler_a, dpmpp_2m_sde and dpmpp_3m_sde",
-                            "ddim: 0; the others: 1",
+                            "stochasticity of ddim, euler_a, dpmpp_2m_sde, dpmpp_3m_sde and tcd",
+                            "ddim: 0; tcd: 0.3; the others: 1",
                             r -> boxed(r.eta()),
                             GenerationRequest.Builder::eta),
                     picture(

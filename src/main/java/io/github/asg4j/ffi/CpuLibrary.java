@@ -29,7 +29,7 @@ public final class CpuLibrary {
     public static final int AVX512 = 2;
 
     /** ASG_CPU_ABI_VERSION of the header that this class was written for. */
-    static final int ABI_VERSION = 6;
+    static final int ABI_VERSION = 7;
 
     private static final long STATUS_NAME_BYTES = 64;
 

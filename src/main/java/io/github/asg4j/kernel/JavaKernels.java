@@ -187,6 +187,7 @@ public final class JavaKernels implements Kernels {
         boolean searches = !KernelChecks.isNull(found);
         boolean leaves = !KernelChecks.isNull(clean);
         boolean remembers = StepRow.remembers(s.row);
+        boolean keepsE = StepRow.get(s.row, StepRow.KEEP_E) != 0;
         int space = s.space;
         float guidanceScale = s.guidanceScale;
         float weight = s.weight;
@@ -225,7 +226,7 @@ public final class JavaKernels implements Kernels {
                         }
                     }
                     if (leaves) {
-                        set(clean, at + i, (x - sigma * e) * invAlpha);
+                        set(clean, at + i, keepsE ? e : (x - sigma * e) * invAlpha);
                     }
                     float next = stepX * x + stepE * e;
                     if (remembers) {
@@ -501,6 +502,7 @@ public final class JavaKernels implements Kernels {
         MemorySegment clean = s.history.clean();
         boolean leaves = !KernelChecks.isNull(clean);
         boolean remembers = StepRow.remembers(s.row);
+        boolean keepsE = StepRow.get(s.row, StepRow.KEEP_E) != 0;
         float predM = StepRow.get(s.row, StepRow.PRED_M);
         float predX = StepRow.get(s.row, StepRow.PRED_X);
         float sigma = StepRow.get(s.row, StepRow.SIGMA);
@@ -518,7 +520,7 @@ public final class JavaKernels implements Kernels {
             float x = get(latents, at + i);
             float e = predM * m + predX * x;
             if (leaves) {
-                set(clean, at + i, (x - sigma * e) * invAlpha);
+                set(clean, at + i, keepsE ? e : (x - sigma * e) * invAlpha);
             }
             float next = stepX * x + stepE * e;
             if (remembers) {

@@ -7,7 +7,8 @@ import java.lang.foreign.ValueLayout;
 /**
  * One row of a schedule as the kernels read it (§2, §4): 16 float32, the C struct {@code asg_step}.
  * x = alpha * x0 + sigma * noise; network input inScale * x; noise estimate predM * m + predX * x;
- * step stepX * x + stepE * e + stepN * n + the sum of stepPast[j] * D_j over past predictions.
+ * step stepX * x + stepE * e + stepN * n + the sum of stepPast[j] * D_j over past predictions, of the
+ * clean latents or of e.
  */
 public final class StepRow {
     public static final int TIMESTEP = 0;
@@ -26,11 +27,14 @@ public final class StepRow {
     /** alpha/sigma. */
     public static final int KAPPA = 10;
 
-    /** Weights of past predictions of the clean latents, the latest first. */
+    /** Weights of past predictions, the latest first. */
     public static final int STEP_PAST = 11;
 
     /** How many past predictions a step can take. */
     public static final int MAX_PAST = 3;
+
+    /** Not 0: what later steps take of this one is its estimate e, in place of the clean latents. */
+    public static final int KEEP_E = 14;
 
     public static final int FLOATS = 16;
     public static final long BYTES = FLOATS * 4L;

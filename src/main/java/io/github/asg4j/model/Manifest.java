@@ -73,6 +73,8 @@ public record Manifest(
     private static final List<String> VAE_ATTENTIONS = List.of("none", PLAIN, FUSED);
     private static final String FLOW = "flow";
 
+    private static final String ZERO_SNR = "rescale_betas_zero_snr";
+
     private static final String INSIDE =
             "a path inside the bundle, relative and with / between folders";
 
@@ -858,7 +860,16 @@ public record Manifest(
                 "beta_end",
                 "train_steps",
                 "spacing",
-                "steps_offset");
+                "steps_offset",
+                ZERO_SNR);
+        Json zero = json.optional(ZERO_SNR);
+        boolean zeroSnr = zero != null && zero.bool();
+        if (zero != null && zeroSnr && !denoiser.prediction().equals("v")) {
+            throw zero.expected(
+                    "false, as denoiser.prediction is "
+                            + denoiser.prediction()
+                            + ": without signal only v says something of the picture");
+        }
         Json place = json.get("spacing");
         Spacing spacing = Sampler.spacingNamed(place.oneOf(Spacing.ids()));
         if (!solver.spacings().contains(spacing)) {
@@ -873,7 +884,8 @@ public record Manifest(
                         betaStart,
                         json.get("beta_end").number(betaStart, 0.999),
                         trainSteps,
-                        json.get("steps_offset").integer(0, trainSteps - 1)),
+                        json.get("steps_offset").integer(0, trainSteps - 1),
+                        zeroSnr),
                 solver,
                 spacing);
     }

@@ -4,11 +4,12 @@ package io.github.asg4j.schedule;
 /**
  * A noise level and how a network is asked there: x = alpha * x0 + sigma * noise; the network's
  * input is inScale * x; its output m gives the estimate e = predM * m + predX * x. The estimate is
- * of the noise, of a flow of the velocity: x = cleanScale * x0 + sigma * e.
+ * of the noise, of a flow of the velocity: x = cleanScale * x0 + sigma * e; see also {@link
+ * #withoutSignal(double)}.
  *
  * @param timestep given to the network, perhaps between two that it was trained on
  * @param alphaSquared alpha * alpha, without the rounding of a root
- * @param cleanScale alpha; of a flow 1, whatever alpha is
+ * @param cleanScale alpha; of a flow, and where there is no signal, 1
  */
 public record Level(
         double timestep,
@@ -27,7 +28,20 @@ public record Level(
      * its own sigma, 0..1.
      */
     public double noise() {
-        return sigma / cleanScale;
+        return withoutSignal() ? Double.POSITIVE_INFINITY : sigma / cleanScale;
+    }
+
+    /**
+     * The level without signal of a model that predicts v, x = noise, where v is -x0: what is estimated is
+     * e = x + v = noise - x0, so that x0 = x - e as in a flow.
+     */
+    static Level withoutSignal(double timestep) {
+        return new Level(timestep, 0, 0, 1, 1, 1, 1, 1);
+    }
+
+    /** Whether it is such a level; a flow's first is none. */
+    boolean withoutSignal() {
+        return alpha == 0 && predX != 0;
     }
 
     /** Logarithm of alpha / sigma, half the log signal-to-noise ratio; infinite without noise. */

@@ -50,6 +50,8 @@ public sealed interface NoiseLevels {
      * @param betaEnd variance added by the last training step
      * @param trainSteps length of the training schedule
      * @param stepsOffset added to every timestep of leading spacing
+     * @param zeroTerminalSnr whether the betas are rescaled so that the last level has no signal (Lin et al.
+     *     2024, arXiv 2305.08891, Algorithm 1)
      */
     record Betas(
             String prediction,
@@ -57,9 +59,16 @@ public sealed interface NoiseLevels {
             double betaStart,
             double betaEnd,
             int trainSteps,
-            int stepsOffset)
+            int stepsOffset,
+            boolean zeroTerminalSnr)
             implements NoiseLevels {
         public static final List<String> BETA_SCHEDULES = List.of("scaled_linear", "linear");
+
+        /**
+         * Share of the signal's variance at the last level, where there is none, for latents x0 + sigma *
+         * noise: as diffusers has it, so that sigma is 4096 and not infinite.
+         */
+        private static final double LITTLE_SIGNAL = 0x1p-24;
 
         /** How many timesteps consistency models are distilled on. */
         private static final int DISTILLED = 50;
@@ -81,16 +90,41 @@ public sealed interface NoiseLevels {
                                 + "\": this release has "
                                 + String.join(" and ", BETA_SCHEDULES));
             }
+            if (zeroTerminalSnr && !prediction.equals("v")) {
+                throw new BadBundleException(
+                        "the model's noise levels end without signal (rescale_betas_zero_snr),"
+                            + " where a network that predicts "
+                                + prediction
+                                + " says nothing of the picture: such models predict v");
+            }
+        }
+
+        /** Levels that end with a little signal, as those of most models do. */
+        public Betas(
+                String prediction,
+                String betaSchedule,
+                double betaStart,
+                double betaEnd,
+                int trainSteps,
+                int stepsOffset) {
+            this(prediction, betaSchedule, betaStart, betaEnd, trainSteps, stepsOffset, false);
         }
 
         /** The same with another prediction. */
         public Betas predicting(String predicted) {
-            return new Betas(predicted, betaSchedule, betaStart, betaEnd, trainSteps, stepsOffset);
+            return new Betas(
+                    predicted,
+                    betaSchedule,
+                    betaStart,
+                    betaEnd,
+                    trainSteps,
+                    stepsOffset,
+                    zeroTerminalSnr);
         }
 
         @Override
         public Grid grid(Solver solver, Spacing spacing, int steps) {
-            double[] abar = alphasCumprod();
+            double[] abar = alphasCumprod(solver);
             return solver.stepsBetweenTimesteps()
                     ? betweenTimesteps(solver, abar, timesteps(steps, spacing), trainSteps / steps)
                     : onSigma(abar, spacing, steps);
@@ -98,7 +132,7 @@ public sealed interface NoiseLevels {
 
         @Override
         public Grid grid(Solver solver, double[] timesteps, int stride) {
-            double[] abar = alphasCumprod();
+            double[] abar = alphasCumprod(solver);
             if (solver.stepsBetweenTimesteps()) {
                 return betweenTimesteps(solver, abar, timesteps, stride);
             }
@@ -106,7 +140,7 @@ public sealed interface NoiseLevels {
             for (int k = 0; k < sigmas.length; k++) {
                 sigmas[k] = sigma(abar[(int) timesteps[k]]);
             }
-            return Grid.toClean(levels(timesteps, sigmas), Math.hypot(1, sigmas[0]));
+            return onSigma(abar, timesteps, sigmas, Math.hypot(1, sigmas[0]));
         }
 
         @Override
@@ -121,6 +155,14 @@ public sealed interface NoiseLevels {
             return first;
         }
 
+        private double[] alphasCumprod(Solver solver) {
+            double[] abar = alphasCumprod();
+            if (zeroTerminalSnr && !solver.stepsBetweenTimesteps()) {
+                abar[abar.length - 1] = LITTLE_SIGNAL;
+            }
+            return abar;
+        }
+
         /** Share of the signal's variance that is left at each training timestep. */
         private double[] alphasCumprod() {
             boolean scaled = betaSchedule.equals("scaled_linear");
@@ -132,6 +174,14 @@ public sealed interface NoiseLevels {
                 double root = start + t * ((end - start) / (abar.length - 1));
                 product *= 1 - (scaled ? root * root : root);
                 abar[t] = product;
+            }
+            if (zeroTerminalSnr) {
+                double first = Math.sqrt(abar[0]);
+                double last = Math.sqrt(abar[abar.length - 1]);
+                for (int t = 0; t < abar.length; t++) {
+                    double root = (Math.sqrt(abar[t]) - last) * (first / (first - last));
+                    abar[t] = root * root;
+                }
             }
             return abar;
         }
@@ -235,9 +285,18 @@ public sealed interface NoiseLevels {
             // Leading spacing begins below the noisiest level, where latents have their own
             // variance beside that of the noise.
             double first = sigmas[0];
+            return onSigma(
+                    abar,
+                    timesteps,
+                    sigmas,
+                    spacing == Spacing.LEADING ? Math.sqrt(first * first + 1) : first);
+        }
+
+        private Grid onSigma(double[] abar, double[] timesteps, double[] sigmas, double initScale) {
             return Grid.toClean(
                     levels(timesteps, sigmas),
-                    spacing == Spacing.LEADING ? Math.sqrt(first * first + 1) : first);
+                    initScale,
+                    t -> levels(new double[] {t}, new double[] {sigma(abar[t])}).getFirst());
         }
 
         /** Levels of latents x0 + sigma * noise. */
@@ -292,17 +351,24 @@ public sealed interface NoiseLevels {
         private Grid betweenTimesteps(Solver solver, double[] abar, double[] places, int stride) {
             List<Level> levels = new ArrayList<>();
             List<Level> targets = new ArrayList<>();
-            for (double place : places) {
-                int timestep = (int) Math.rint(place);
+            for (int k = 0; k < places.length; k++) {
+                int timestep = (int) Math.rint(places[k]);
                 levels.add(trained(abar, timestep));
-                // DDIM's last step leads to timestep 0, which still has some noise.
+                // TCD leads from place to place, the others over strides; but for DDPM, the last
+                // step
+                // leads to timestep 0, which still has some noise.
+                int next = k + 1 < places.length ? (int) Math.rint(places[k + 1]) : 0;
+                int to = solver == Solver.TCD ? next : Math.max(timestep - stride, 0);
                 boolean ends = solver == Solver.DDPM && timestep < stride;
-                targets.add(ends ? Level.CLEAN : trained(abar, Math.max(timestep - stride, 0)));
+                targets.add(ends ? Level.CLEAN : trained(abar, to));
             }
-            return new Grid(levels, targets, 1);
+            return new Grid(levels, targets, 1, false, t -> trained(abar, t));
         }
 
         private Level trained(double[] abar, int timestep) {
+            if (abar[timestep] == 0) {
+                return Level.withoutSignal(timestep);
+            }
             double alpha = Math.sqrt(abar[timestep]);
             double sigma = Math.sqrt(1 - abar[timestep]);
             boolean v = prediction.equals("v");
@@ -332,18 +398,22 @@ public sealed interface NoiseLevels {
                 double alpha = 1 - sigma;
                 levels.add(new Level(train * sigma, alpha, alpha * alpha, sigma, 1, 1, 0, 1));
             }
-            return Grid.toClean(levels, 1);
+            return Grid.toClean(levels, 1, this::trained);
         }
 
         @Override
         public Grid grid(Solver solver, double[] timesteps, int stride) {
             List<Level> levels = new ArrayList<>();
             for (double timestep : timesteps) {
-                double sigma = timestep / trainSteps;
-                double alpha = 1 - sigma;
-                levels.add(new Level(timestep, alpha, alpha * alpha, sigma, 1, 1, 0, 1));
+                levels.add(trained(timestep));
             }
-            return Grid.toClean(levels, 1);
+            return Grid.toClean(levels, 1, this::trained);
+        }
+
+        private Level trained(double timestep) {
+            double sigma = timestep / trainSteps;
+            double alpha = 1 - sigma;
+            return new Level(timestep, alpha, alpha * alpha, sigma, 1, 1, 0, 1);
         }
 
         @Override

@@ -181,6 +181,7 @@ public record Schedule(
             StepRow.set(out, StepRow.INV_ALPHA, (float) (1 / level.cleanScale()));
             float kappa = level.sigma() == 0 ? 0 : (float) (level.cleanScale() / level.sigma());
             StepRow.set(out, StepRow.KAPPA, kappa);
+            StepRow.set(out, StepRow.KEEP_E, solver.keepsEstimates() ? 1 : 0);
             for (int j = 0; j < step.past().size(); j++) {
                 StepRow.set(out, StepRow.STEP_PAST + j, (float) (double) step.past().get(j));
             }

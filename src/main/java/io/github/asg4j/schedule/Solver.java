@@ -13,7 +13,7 @@ import java.util.stream.Stream;
 /**
  * The solvers of the denoising equation, by the names that users give them. A solver is a row of
  * coefficients per step; what it remembers is the clean latents that it predicted in the steps
- * before, which mean the same at every noise level.
+ * before, which mean the same at every noise level, or {@linkplain #keepsEstimates estimates} of the noise.
  */
 public enum Solver {
     /** Euler's method on sigma (Karras et al. 2022, Algorithm 2 without churn). */
@@ -36,6 +36,11 @@ public enum Solver {
             Level to = grid.targets().get(k);
             double current = from.alphaSquared();
             double previous = to.alphaSquared();
+            if (from.withoutSignal()) { // x is the noise
+                double added = eta * to.sigma();
+                double kept = Math.sqrt(1 - previous - added * added);
+                return onClean(from, kept, added, to.alpha());
+            }
             double noise =
                     eta * Math.sqrt((1 - previous) / (1 - current) * (1 - current / previous));
             double stepX = Math.sqrt(previous / current);
@@ -203,6 +208,52 @@ public enum Solver {
                     from, kept, noise, latest + first / r0, second / r1 - first / r0, -second / r1);
         }
     },
+    /** Linear multistep of fourth order in sigma (k-diffusion's {@code sample_lms}). */
+    LMS("lms", "LMS", 3, EnumSet.allOf(Spacing.class), "LMSDiscreteScheduler") {
+        @Override
+        Step step(Grid grid, int k, int past, double eta) {
+            return AdamsBashforth.inSigma(grid, k, past);
+        }
+    },
+    /** Linear multistep of fourth order with the weights of equal steps, as ComfyUI has it. */
+    IPNDM("ipndm", "iPNDM", 3, EnumSet.allOf(Spacing.class)) {
+        @Override
+        Step step(Grid grid, int k, int past, double eta) {
+            return AdamsBashforth.equal(grid, k, past);
+        }
+    },
+    /** DEIS of third order in the logarithm of sigma (Zhang and Chen 2023, arXiv 2204.13902). */
+    DEIS("deis", "DEIS", 2, EnumSet.allOf(Spacing.class), "DEISMultistepScheduler") {
+        @Override
+        Step step(Grid grid, int k, int past, double eta) {
+            return AdamsBashforth.inLogarithm(grid, k, past);
+        }
+    },
+    /**
+     * Sampling of trajectory consistency distillation (Zheng et al. 2024, arXiv 2402.19159, Algorithm 4):
+     * DDIM to a timestep below the next one, eta (the paper's gamma) of the way, and noise up to the next.
+     */
+    TCD(
+            "tcd",
+            "TCD",
+            0,
+            EnumSet.of(Spacing.LEADING, Spacing.TRAILING, Spacing.LINSPACE, Spacing.DISTILLED),
+            "TCDScheduler") {
+        @Override
+        Step step(Grid grid, int k, int past, double eta) {
+            Level from = grid.levels().get(k);
+            Level to = grid.targets().get(k);
+            Level below =
+                    to.sigma() == 0
+                            ? to
+                            : grid.trained().apply((int) Math.floor((1 - eta) * to.timestep()));
+            double scale = to.alpha() / below.alpha();
+            double noise = Math.sqrt(Math.max(0, 1 - to.alphaSquared() / below.alphaSquared()));
+            // The noise in x is (x - alpha * x0) / sigma.
+            double kept = scale * below.sigma() / from.sigma();
+            return onClean(from, kept, noise, to.alpha() - kept * from.alpha());
+        }
+    },
     /** Exponential multistep of second order (RES, Zhang et al. 2023, arXiv 2308.02157), as ComfyUI has it. */
     RES_MULTISTEP("res_multistep", "Res Multistep", 1, EnumSet.allOf(Spacing.class)) {
         @Override
@@ -243,7 +294,7 @@ public enum Solver {
     /**
      * Coefficients of step k.
      *
-     * @param past past predictions that there are, 0 to {@link #history()} and at most k; with none
+     * @param past past predictions that there are, of what it {@linkplain #keepsEstimates remembers}, 0 to {@link #history()} and at most k; with none
      *     it is a step of first order
      * @param eta stochasticity, of those that {@linkplain #takesEta take} it
      */
@@ -295,7 +346,12 @@ public enum Solver {
 
     /** Whether it steps from trained timestep to trained timestep, as DDPM and DDIM were published. */
     boolean stepsBetweenTimesteps() {
-        return this == DDIM || this == DDPM;
+        return this == DDIM || this == DDPM || this == TCD;
+    }
+
+    /** Whether what it remembers are its estimates e, in place of the clean latents. */
+    public boolean keepsEstimates() {
+        return this == LMS || this == IPNDM || this == DEIS;
     }
 
     /** Whether a stochasticity may be chosen. */
@@ -303,17 +359,29 @@ public enum Solver {
         return this == DDIM || usualEta() > 0;
     }
 
-    /** The stochasticity where none is chosen: 1 of those that are stochastic by name, else 0. */
+    /** The stochasticity where none is chosen: of those that are stochastic by name as published, else 0. */
     public double usualEta() {
         return switch (this) {
             case EULER_A, DPMPP_2M_SDE, DPMPP_3M_SDE -> 1;
-            case EULER, DDIM, FLOW_EULER, DPMPP_2M, UNIPC, LCM, DDPM, RES_MULTISTEP -> 0;
+            case TCD -> 0.3;
+            case EULER,
+                    DDIM,
+                    FLOW_EULER,
+                    DPMPP_2M,
+                    UNIPC,
+                    LCM,
+                    DDPM,
+                    LMS,
+                    IPNDM,
+                    DEIS,
+                    RES_MULTISTEP ->
+                    0;
         };
     }
 
     /** The spacing where none is chosen; null: the bundle's. */
     public @Nullable Spacing usualSpacing() {
-        return this == LCM ? Spacing.DISTILLED : null;
+        return this == LCM || this == TCD ? Spacing.DISTILLED : null;
     }
 
     /** The spacings that it can follow. */

@@ -6,7 +6,8 @@ import java.util.List;
 /**
  * Coefficients of one step of a solver: x' = stepX * x + stepE * e + stepN * n + the sum of past[j] *
  * D_j. Here e is the estimate made at x (see {@link Level}), n is of N(0, 1), and D_j is the clean
- * latents that were predicted j + 1 steps before.
+ * latents that were predicted j + 1 steps before, or the estimate that was made there ({@link
+ * Solver#keepsEstimates}).
  */
 public record Step(double stepX, double stepE, double stepN, List<Double> past) {
     /** No step: the row of the finished latents. */

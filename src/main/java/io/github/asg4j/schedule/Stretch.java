@@ -3,9 +3,6 @@ package io.github.asg4j.schedule;
 
 import io.github.asg4j.BadRequestException;
 
-import java.util.ArrayList;
-import java.util.List;
-
 /**
  * Noise levels from noisy to clean that one stage visits. A schedule is one stretch or several: where
  * one begins after another, the latents are noised anew (SPEC §11). A stretch that ends above the last
@@ -57,15 +54,7 @@ public sealed interface Stretch {
 
         @Override
         public Grid grid(NoiseLevels model, Solver solver, Spacing spacing) {
-            Grid all = model.grid(solver, spacing, of);
-            if (first == 0 && end == of) {
-                return all;
-            }
-            List<Level> targets = new ArrayList<>(all.targets().subList(first, end));
-            if (end < of) {
-                targets.set(targets.size() - 1, Level.CLEAN);
-            }
-            return new Grid(all.levels().subList(first, end), targets, all.initScale());
+            return model.grid(solver, spacing, of).steps(first, end);
         }
     }
 
@@ -109,12 +98,7 @@ public sealed interface Stretch {
             }
             int strides = (int) ((double) train / (from - to) * (steps - 1));
             Grid grid = model.grid(solver, timesteps, strides == 0 ? train : train / strides);
-            if (to == 0) {
-                return grid;
-            }
-            List<Level> targets = new ArrayList<>(grid.targets());
-            targets.set(steps - 1, Level.CLEAN);
-            return new Grid(grid.levels(), targets, grid.initScale());
+            return to == 0 ? grid : grid.cutOff();
         }
     }
 }

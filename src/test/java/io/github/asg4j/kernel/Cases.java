@@ -105,6 +105,11 @@ final class Cases {
         return of(x).minus(of(s[StepRow.SIGMA]).times(e)).times(of(s[StepRow.INV_ALPHA]));
     }
 
+    /** What a later step takes of this one. */
+    private static Bound keptOf(float[] s, Bound e, float x) {
+        return s[StepRow.KEEP_E] != 0 ? e : cleanOf(s, e, x);
+    }
+
     private static Bound next(float[] s, Bound e, float x, Past past, float[] noise, int i) {
         Bound next = of(s[StepRow.STEP_X]).times(of(x)).plus(of(s[StepRow.STEP_E]).times(e));
         for (int j = 0; j < StepRow.MAX_PAST; j++) {
@@ -146,6 +151,8 @@ final class Cases {
                 predictions[j] = gaussians(count);
             }
         }
+        // Every other kind of row keeps its estimate.
+        s[StepRow.KEEP_E] = leaves && which % 2 == 1 ? 1 : 0;
         return new Past(leaves, predictions);
     }
 
@@ -568,7 +575,7 @@ final class Cases {
                 };
         c.expect("out", i -> next(s, guided.at(i), x[i], past, noise, i));
         if (leaves) {
-            c.expect("clean", i -> cleanOf(s, guided.at(i), x[i]));
+            c.expect("clean", i -> keptOf(s, guided.at(i), x[i]));
         }
     }
 
@@ -1021,7 +1028,7 @@ final class Cases {
             float[] untouched = garbage(count);
             c.expect(
                     "clean",
-                    i -> stepped.test(i) ? cleanOf(s, estimate.at(i), x[i]) : of(untouched[i]));
+                    i -> stepped.test(i) ? keptOf(s, estimate.at(i), x[i]) : of(untouched[i]));
         }
     }
 

@@ -131,6 +131,21 @@ class ManifestTest {
     }
 
     @Test
+    void levelsWithoutSignalAreOfNetworksThatPredictV() throws IOException {
+        String json =
+                new FakeBundle()
+                        .manifest()
+                        .replace(
+                                "\"steps_offset\": 1",
+                                "\"steps_offset\": 1, \"rescale_betas_zero_snr\": true");
+        assertTrue(
+                refusal(json).contains("scheduler.rescale_betas_zero_snr: found true"),
+                refusal(json));
+        Manifest v = parse(json.replace("\"prediction\": \"epsilon\"", "\"prediction\": \"v\""));
+        assertTrue(((NoiseLevels.Betas) v.scheduler().levels()).zeroTerminalSnr());
+    }
+
+    @Test
     void theTiledEncoderIsRead() throws IOException {
         FakeBundle fake = new FakeBundle();
         fake.files.put("front.onnx", new byte[1]);

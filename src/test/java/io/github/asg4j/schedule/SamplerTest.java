@@ -50,6 +50,14 @@ class SamplerTest {
         "LCMScheduler, LCM,",
         "DDPM, DDPM,",
         "res_multistep, RES_MULTISTEP,",
+        "LMS, LMS,",
+        "LMS Karras, LMS, KARRAS",
+        "LMSDiscreteScheduler, LMS,",
+        "ipndm, IPNDM,",
+        "DEIS Karras, DEIS, KARRAS",
+        "DEISMultistepScheduler, DEIS,",
+        "TCD, TCD,",
+        "TCDScheduler, TCD,",
     })
     void namesOfOtherProgramsAreUnderstood(String name, Solver solver, Spacing spacing) {
         Sampler sampler = new Sampler(solver, spacing);

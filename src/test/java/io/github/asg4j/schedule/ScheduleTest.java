@@ -16,6 +16,7 @@ import io.github.asg4j.kernel.StepRow;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.TestInstance;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.MethodSource;
 
 import java.io.IOException;
@@ -36,7 +37,11 @@ class ScheduleTest {
     private static final NoiseLevels FLOW = new NoiseLevels.Flow(1000, 3);
 
     private static NoiseLevels betas(String prediction) {
-        return new NoiseLevels.Betas(prediction, "scaled_linear", 0.00085, 0.012, 1000, 1);
+        return betas(prediction, false);
+    }
+
+    private static NoiseLevels betas(String prediction, boolean zeroSnr) {
+        return new NoiseLevels.Betas(prediction, "scaled_linear", 0.00085, 0.012, 1000, 1, zeroSnr);
     }
 
     private static Schedule of(NoiseLevels model, int steps, Solver solver, Spacing spacing) {
@@ -67,7 +72,7 @@ class ScheduleTest {
 
     private static Schedule schedule(JsonNode c) {
         return Schedule.of(
-                betas(c.get("prediction").asText()),
+                betas(c.get("prediction").asText(), c.path("zero_snr").asBoolean()),
                 c.get("steps").asInt(),
                 Sampler.named(c.get("scheduler").asText()).solver(),
                 Sampler.spacingNamed(c.get("spacing").asText()),
@@ -153,7 +158,8 @@ class ScheduleTest {
             Step step = s.step(k, Math.min(k, s.solver().history()));
             double m = inputs.get("model_outputs").get(k).get(i).asDouble();
             double e = level.predM() * m + level.predX() * x;
-            past.addFirst((x - level.sigma() * e) / level.cleanScale());
+            past.addFirst(
+                    s.solver().keepsEstimates() ? e : (x - level.sigma() * e) / level.cleanScale());
             x = step.stepX() * x + step.stepE() * e;
             if (step.stepN() != 0) {
                 x += step.stepN() * inputs.get("noise").get(k).get(i).asDouble();
@@ -204,6 +210,56 @@ class ScheduleTest {
                         (float) (row.alpha() / row.sigma()), StepRow.get(written, StepRow.KAPPA));
             }
         }
+    }
+
+    /** What a solver remembers is the kernels' to know. */
+    @ParameterizedTest
+    @EnumSource
+    void rowsSayWhatIsKept(Solver solver) {
+        NoiseLevels levels = solver.suits(false) ? SDXL : FLOW;
+        Schedule s =
+                of(levels, 4, solver, solver.suits(false) ? Spacing.TRAILING : Spacing.LINSPACE);
+        boolean estimates = List.of(Solver.LMS, Solver.IPNDM, Solver.DEIS).contains(solver);
+        try (Memory memory = new Memory("test")) {
+            MemorySegment table = memory.allocate(s.bytes(), "table");
+            s.write(table, 0);
+            assertEquals(estimates ? 1 : 0, StepRow.get(table, StepRow.KEEP_E));
+        }
+    }
+
+    /**
+     * A model without signal at its last level: DDIM starts there, from noise alone, with what v says of
+     * the picture; sigma of latents x0 + sigma * noise is 4096, as diffusers has it.
+     */
+    @Test
+    void levelsMayEndWithoutSignal() {
+        NoiseLevels zero = betas("v", true);
+        Schedule ddim = of(zero, 10, Solver.DDIM, Spacing.TRAILING);
+        Level first = ddim.levels().getFirst();
+        assertEquals(0, first.alpha());
+        assertEquals(1, first.sigma());
+        assertEquals(Double.POSITIVE_INFINITY, first.noise());
+        Level second = ddim.levels().get(1);
+        double v = 0.7;
+        double x = 0.3; // x0 = -v
+        double e = first.predM() * v + first.predX() * x;
+        Step step = ddim.step(0, 0);
+        assertEquals(
+                second.alpha() * -v + second.sigma() * x,
+                step.stepX() * x + step.stepE() * e,
+                1e-12);
+        assertEquals(
+                Math.sqrt(0x1p24 - 1),
+                of(zero, 10, Solver.EULER, Spacing.TRAILING).levels().getFirst().sigma(),
+                1e-9);
+        // The first level is as it was.
+        assertEquals(
+                of(betas("v"), 10, Solver.DDIM, Spacing.TRAILING).levels().getLast().alpha(),
+                ddim.levels().getLast().alpha(),
+                1e-12);
+        BadBundleException refused =
+                assertThrows(BadBundleException.class, () -> betas("epsilon", true));
+        assertTrue(refused.getMessage().contains("rescale_betas_zero_snr"), refused.getMessage());
     }
 
     @Test

@@ -9,6 +9,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.TestFactory;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.EnumSource;
 
 import java.util.ArrayList;
 import java.util.List;
@@ -64,6 +65,82 @@ class SolverTest {
     void stepsAreThoseOfOtherPrograms(
             Solver solver, int k, double a, double b0, double b1, double b2, double c) {
         assertRow(solver, k, new double[] {a, b0, b1, b2, c}, 6e-9);
+    }
+
+    /** Rows on estimates of the noise, of k-diffusion's and diffusers' code in float64; the last ones by hand. */
+    @ParameterizedTest
+    @CsvSource({
+        "LMS, 1, -4.81629469, 1.19175854, 0, 0",
+        "LMS, 2, -3.46178189, 1.42556995, -.27357697, 0",
+        "LMS, 9, -.0422, .0155, -.0027, .0002",
+        "DEIS, 2, -4.42920704, 3.17828070, -1.05886257, 0",
+        "DEIS, 9, -.0291672, 0, 0, 0",
+        "IPNDM, 1, -5.436804, 1.812268, 0, 0",
+        "IPNDM, 9, -.0291672, 0, 0, 0",
+    })
+    void stepsOnEstimatesAreThoseOfOtherPrograms(
+            Solver solver, int k, double c0, double c1, double c2, double c3) {
+        Step step = karras(solver, 10).step(k, Math.min(k, solver.history()));
+        double tolerance = k == 9 || solver == Solver.IPNDM ? 6e-5 : 6e-9;
+        assertEquals(1, step.stepX());
+        assertEquals(c0, step.stepE(), tolerance);
+        double[] before = {c1, c2, c3};
+        for (int j = 0; j < 3; j++) {
+            double found = j < step.past().size() ? step.past().get(j) : 0;
+            assertEquals(before[j], found, tolerance, "past " + j);
+        }
+    }
+
+    /** TCD without its noise is DDIM over the same timesteps; with all of it, LCM's on clean latents. */
+    @Test
+    void tcdIsBetweenDdimAndLcm() {
+        Schedule none = Schedule.of(BETAS, 4, Solver.TCD, Spacing.DISTILLED, 0);
+        Schedule full = Schedule.of(BETAS, 4, Solver.TCD, Spacing.DISTILLED, 1);
+        for (int k = 0; k < 4; k++) {
+            Level from = none.levels().get(k);
+            Level to = none.levels().get(k + 1);
+            double stepX = to.alpha() / from.alpha();
+            assertEquals(stepX, none.step(k, 0).stepX(), 1e-12);
+            assertEquals(to.sigma() - stepX * from.sigma(), none.step(k, 0).stepE(), 1e-12);
+            assertEquals(0, none.step(k, 0).stepN());
+            // To timestep 0, which has little noise, and from there by noise alone.
+            double least = none.levels().getLast().alpha();
+            double kept = to.alpha() / least * Math.sqrt(1 - least * least);
+            assertEquals(
+                    kept / from.sigma()
+                            + (to.alpha() - kept * from.alpha() / from.sigma()) / from.alpha(),
+                    full.step(k, 0).stepX(),
+                    1e-9);
+        }
+        assertEquals(0, full.step(3, 0).stepN());
+        assertEquals(
+                Schedule.of(BETAS, 4, Solver.TCD, Spacing.DISTILLED, 0.3).step(3, 0),
+                full.step(3, 0));
+    }
+
+    /** Where a stage ends above the last level, all solvers hand over the clean latents that they predict there. */
+    @ParameterizedTest
+    @EnumSource
+    void cutStretchesEndWithCleanLatents(Solver solver) {
+        if (!solver.suits(false) || solver == Solver.LCM) {
+            return;
+        }
+        Schedule s =
+                Schedule.of(
+                        BETAS,
+                        10,
+                        List.of(new Stretch.Part(10, 0, 5), new Stretch.Part(10, 5, 10)),
+                        solver,
+                        Spacing.TRAILING,
+                        solver.usualEta());
+        Level last = s.levels().get(4);
+        for (int past = 0; past <= solver.history(); past++) {
+            Step step = s.step(4, past);
+            assertEquals(1 / last.cleanScale(), step.stepX(), 1e-9);
+            assertEquals(-last.sigma() / last.cleanScale(), step.stepE(), 1e-9);
+            assertEquals(0, step.past().stream().mapToDouble(Math::abs).sum(), 1e-12);
+            assertEquals(0, step.stepN(), 1e-12);
+        }
     }
 
     private static void assertRow(Solver solver, int k, double[] expected, double tolerance) {
@@ -211,11 +288,14 @@ class SolverTest {
                 Step step = s.step(k, past);
                 // x = c x0 + sigma e: from x = alpha x0 without noise, e = (alpha - c) / sigma x0.
                 double e = (from.alpha() - from.cleanScale()) / from.sigma();
-                double ofPast = step.past().stream().mapToDouble(v -> v).sum();
-                double clean = step.stepX() * from.alpha() + step.stepE() * e + ofPast;
+                // Of estimates that were kept, all are e: 0, and of no clean latents x / sigma.
+                double sum = step.past().stream().mapToDouble(v -> v).sum();
+                boolean estimates = s.solver().keepsEstimates();
+                double clean =
+                        step.stepX() * from.alpha() + step.stepE() * e + (estimates ? 0 : sum);
                 assertEquals(to.alpha(), clean, 1e-12, "clean latents at step " + k);
                 // Without clean latents e is x / sigma; x has the variance sigma squared.
-                double kept = step.stepX() * from.sigma() + step.stepE();
+                double kept = step.stepX() * from.sigma() + step.stepE() + (estimates ? sum : 0);
                 assertEquals(
                         to.sigma() * to.sigma(),
                         kept * kept + step.stepN() * step.stepN(),
@@ -243,12 +323,13 @@ class SolverTest {
         for (int k = 0; k < s.steps(); k++) {
             double sigma = s.levels().get(k).sigma();
             double clean = x * d2 / (d2 + sigma * sigma);
+            double estimate = (x - clean) / sigma;
             Step step = s.step(k, Math.min(k, s.solver().history()));
-            x = step.stepX() * x + step.stepE() * (x - clean) / sigma;
+            x = step.stepX() * x + step.stepE() * estimate;
             for (int j = 0; j < step.past().size(); j++) {
                 x += step.past().get(j) * before.get(j);
             }
-            before.addFirst(clean);
+            before.addFirst(s.solver().keepsEstimates() ? estimate : clean);
         }
         return Math.abs(x / DEVIATION - 1);
     }
@@ -268,6 +349,11 @@ class SolverTest {
         "UNIPC, 15, .016",
         "UNIPC, 20, .0053",
         "UNIPC, 25, .0017",
+        "LMS, 8, .11",
+        "LMS, 10, .06",
+        "LMS, 15, .019",
+        "LMS, 20, .0074",
+        "LMS, 25, .0035",
     })
     void errorOnAGaussianIsKnown(Solver solver, int steps, double expected) {
         assertEquals(expected, error(karras(solver, steps)), 0.05 * expected);

@@ -28,6 +28,8 @@ record SchedulerConfig(
     private static final String DPMPP_2M = "dpmpp_2m";
 
     private static final String UNIPC = "UniPCMultistepScheduler";
+    private static final String DEIS = "DEISMultistepScheduler";
+    private static final String ZERO_SNR = "rescale_betas_zero_snr";
     private static final String FLOW_EULER = "FlowMatchEulerDiscreteScheduler";
 
     /** Options of a flow's scheduler that count where its shift depends on the size, which is refused. */
@@ -46,7 +48,11 @@ record SchedulerConfig(
                     "DDPMScheduler",
                     "ddpm",
                     "LCMScheduler",
-                    "lcm");
+                    "lcm",
+                    "TCDScheduler",
+                    "tcd",
+                    "LMSDiscreteScheduler",
+                    "lms");
 
     /** Options of those classes whose other values the engine does not have, and the value that it has. */
     private static final Map<String, Map<String, Object>> REQUIRED =
@@ -54,24 +60,31 @@ record SchedulerConfig(
                     "DDPMScheduler",
                     Map.of("variance_type", "fixed_small"),
                     "LCMScheduler",
-                    Map.of("original_inference_steps", 50, "timestep_scaling", 10.0));
+                    Map.of("original_inference_steps", 50, "timestep_scaling", 10.0),
+                    "TCDScheduler",
+                    Map.of("original_inference_steps", 50));
 
-    /** Options of UniPC as the engine has it. */
-    private static final Map<String, Object> SECOND_ORDER =
-            Map.of("solver_order", 2, "solver_type", "bh2", "predict_x0", true);
+    /** Options of classes that are the engine's own only where they have these values. */
+    private static final Map<String, Map<String, Object>> OWN_WHERE =
+            Map.of(
+                    UNIPC,
+                    Map.of("solver_order", 2, "solver_type", "bh2", "predict_x0", true),
+                    DEIS,
+                    Map.of("solver_order", 3));
+
+    /** What those options are where nothing is said. */
+    private static final Map<String, Integer> USUAL_ORDER = Map.of(UNIPC, 2, DEIS, 2);
 
     /** Classes whose noise levels suffice, and the engine's solver that draws on them. */
     private static final Map<String, String> OTHERS =
             Map.ofEntries(
                     Map.entry("PNDMScheduler", DDIM),
-                    Map.entry("TCDScheduler", DDIM),
                     Map.entry("SASolverScheduler", EULER),
                     Map.entry("DPMSolverMultistepScheduler", DPMPP_2M),
                     Map.entry("DPMSolverSinglestepScheduler", EULER),
                     Map.entry("DPMSolverSDEScheduler", EULER),
                     Map.entry(UNIPC, "unipc"),
-                    Map.entry("DEISMultistepScheduler", EULER),
-                    Map.entry("LMSDiscreteScheduler", EULER),
+                    Map.entry(DEIS, "deis"),
                     Map.entry("HeunDiscreteScheduler", EULER),
                     Map.entry("KDPM2DiscreteScheduler", EULER),
                     Map.entry("KDPM2AncestralDiscreteScheduler", EULER));
@@ -100,7 +113,6 @@ record SchedulerConfig(
     private static final Map<String, List<Object>> NEUTRAL =
             new TreeMap<>(
                     Map.ofEntries(
-                            Map.entry("rescale_betas_zero_snr", List.of(false)),
                             Map.entry("use_flow_sigmas", List.of(false)),
                             Map.entry("use_lu_lambdas", List.of(false)),
                             Map.entry("use_dynamic_shifting", List.of(false)),
@@ -151,7 +163,8 @@ record SchedulerConfig(
                     "predictor_order",
                     "corrector_order",
                     "original_inference_steps",
-                    "timestep_scaling");
+                    "timestep_scaling",
+                    ZERO_SNR);
 
     /**
      * Reads one.
@@ -208,16 +221,17 @@ record SchedulerConfig(
                         start,
                         end,
                         train,
-                        whole(config, "steps_offset", 0, 0, train - 1));
+                        whole(config, "steps_offset", 0, 0, train - 1),
+                        zeroSnr(config, prediction));
         Spacing spacing =
                 distilled
-                        ? name.equals("LCMScheduler") ? Spacing.DISTILLED : Spacing.TRAILING
+                        ? Spacing.DISTILLED
                         : spacing(config, LEADING.contains(name) ? "leading" : "linspace");
         boolean own =
                 OWN.containsKey(name)
-                        || (name.equals(UNIPC)
-                                && SECOND_ORDER.entrySet().stream()
-                                        .allMatch(e -> has(config, e.getKey(), e.getValue())));
+                        || (OWN_WHERE.containsKey(name)
+                                && OWN_WHERE.get(name).entrySet().stream()
+                                        .allMatch(e -> is(config, name, e.getKey(), e.getValue())));
         return new SchedulerConfig(
                 prediction, levels, solver(solver, spacing, config), spacing, own ? "" : name);
     }
@@ -254,6 +268,20 @@ record SchedulerConfig(
         }
         // DDIM and DDPM step from trained timestep to trained timestep.
         return named.spacings().contains(spacing) ? named : Solver.EULER;
+    }
+
+    /** Whether the last noise level has no signal; only a network that predicts v can be drawn from it. */
+    private static boolean zeroSnr(FolderJson config, String prediction) {
+        boolean zero = Boolean.TRUE.equals(config.get(ZERO_SNR, false));
+        if (zero && !prediction.equals("v")) {
+            throw config.refused(ZERO_SNR, "false unless prediction_type is v_prediction");
+        }
+        return zero;
+    }
+
+    private static boolean is(FolderJson config, String name, String option, Object value) {
+        boolean order = option.equals("solver_order") && config.values().get(option) == null;
+        return order ? value.equals(USUAL_ORDER.get(name)) : has(config, option, value);
     }
 
     private static boolean has(FolderJson config, String option, Object value) {

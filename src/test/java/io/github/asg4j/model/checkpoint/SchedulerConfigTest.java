@@ -2,6 +2,7 @@
 package io.github.asg4j.model.checkpoint;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -66,7 +67,9 @@ class SchedulerConfigTest {
         "PNDMScheduler, DDIM, LEADING, 0.0001, PNDMScheduler",
         "SASolverScheduler, EULER, LINSPACE, 0.0001, SASolverScheduler",
         "LCMScheduler, LCM, DISTILLED, 0.00085, ''",
-        "TCDScheduler, DDIM, TRAILING, 0.00085, TCDScheduler",
+        "TCDScheduler, TCD, DISTILLED, 0.00085, ''",
+        "LMSDiscreteScheduler, LMS, LINSPACE, 0.0001, ''",
+        "DEISMultistepScheduler, DEIS, LINSPACE, 0.0001, DEISMultistepScheduler",
     })
     void whatIsLeftOutHasTheClasssOwnDefault(
             String name, Solver solver, Spacing spacing, double start, String replaced) {
@@ -123,6 +126,9 @@ class SchedulerConfigTest {
                         + " true | UNIPC | BETA | ##",
                 "'_class_name': 'UniPCMultistepScheduler', 'solver_order': 3 | UNIPC | LINSPACE |"
                         + " UniPCMultistepScheduler",
+                "'_class_name': 'DEISMultistepScheduler', 'solver_order': 3 | DEIS | LINSPACE | ##",
+                "'_class_name': 'DEISMultistepScheduler', 'solver_order': 2 | DEIS | LINSPACE |"
+                        + " DEISMultistepScheduler",
                 "'_class_name': 'LCMScheduler', 'original_inference_steps': 50 | LCM | DISTILLED |"
                         + " ##"
             })
@@ -146,6 +152,19 @@ class SchedulerConfigTest {
     void whatTheSolverHasOtherwiseIsRefused(String fields, String message) {
         BadBundleException refused = assertThrows(BadBundleException.class, () -> read(fields));
         assertTrue(refused.getMessage().contains(message), refused.getMessage());
+    }
+
+    /** As checkpoints that predict v and were trained without signal at the end have it. */
+    @Test
+    void levelsWithoutSignalAreHonoured() {
+        SchedulerConfig config =
+                read(
+                        "'_class_name': 'EulerDiscreteScheduler', 'prediction_type':"
+                            + " 'v_prediction', 'rescale_betas_zero_snr': true, 'timestep_spacing':"
+                            + " 'trailing'");
+        assertTrue(((NoiseLevels.Betas) config.levels()).zeroTerminalSnr());
+        SchedulerConfig usual = read(SD15 + ", 'rescale_betas_zero_snr': null");
+        assertFalse(((NoiseLevels.Betas) usual.levels()).zeroTerminalSnr());
     }
 
     @Test
@@ -189,7 +208,7 @@ class SchedulerConfigTest {
             quoteCharacter = '#',
             value = {
                 "'rescale_betas_zero_snr': true | rescale_betas_zero_snr is true, supported is"
-                        + " false",
+                        + " false unless prediction_type is v_prediction",
                 "'trained_betas': [0.1] | trained_betas is [0.1], supported is null",
                 "'use_karras_sigmas': true, 'use_beta_sigmas': true | use_beta_sigmas is true,"
                         + " supported is false beside use_karras_sigmas",
