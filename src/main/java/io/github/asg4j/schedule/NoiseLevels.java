@@ -93,7 +93,7 @@ public sealed interface NoiseLevels {
             if (zeroTerminalSnr && !prediction.equals("v")) {
                 throw new BadBundleException(
                         "the model's noise levels end without signal (rescale_betas_zero_snr),"
-                            + " where a network that predicts "
+                                + " where a network that predicts "
                                 + prediction
                                 + " says nothing of the picture: such models predict v");
             }
