@@ -39,7 +39,7 @@ import java.util.stream.Stream;
  * @param imageFit what becomes of a picture of another aspect than the one to draw
  * @param strength share of the schedule that is drawn from a picture, of a relay in the stage after its
  *     first one; empty: {@link #USUAL_STRENGTH}, of a relay what its table says
- * @param inpaint which parts of the start picture are drawn anew; not of demofusion, relay and superres
+ * @param inpaint which parts of the start picture are drawn anew; not of demofusion and superres
  * @param controls pictures that control networks hold the drawing to; their outputs are added
  * @param loras LoRA files to draw with, added to the model's weights in this order
  * @param paperDefaults what is not asked for is as the method's paper and code have it, not as the

@@ -24,6 +24,7 @@ import java.util.Map;
  * @param provider what computes it, with its version
  * @param compiledShapes shapes of calls that the denoiser is compiled for; 0: it is not compiled
  * @param stages in the order in which they are drawn
+ * @param text that the denoiser is conditioned on; null: nothing is drawn
  * @param controls control networks, in the order in which their outputs are added
  * @param decoding of the latents; null: there are none, a picture is given
  * @param encoded how the largest picture becomes latents, a start picture or one between a relay's
@@ -53,6 +54,7 @@ public record PlanReport(
         String provider,
         int compiledShapes,
         List<StageReport> stages,
+        @Nullable Text text,
         List<ControlNetwork> controls,
         @Nullable Decoding decoding,
         @Nullable String encoded,
@@ -69,6 +71,16 @@ public record PlanReport(
         controls = List.copyOf(controls);
         deviceMemory = Collections.unmodifiableMap(new LinkedHashMap<>(deviceMemory));
     }
+
+    /**
+     * What prompts come to.
+     *
+     * @param chunks of tokens that the longest prompt has
+     * @param tokens that each call of the denoiser attends to
+     * @param prompts that are encoded: negative prompt, prompt, background and regions, once more for
+     *     each time that they change from step to step
+     */
+    public record Text(int chunks, int tokens, int prompts) {}
 
     /**
      * What a control network does.
@@ -177,7 +189,7 @@ public record PlanReport(
      *
      * @param weights of all networks, and what is compiled of them
      * @param latents latents, guides, masks and outputs of windows
-     * @param workers inputs and outputs of the networks
+     * @param workers inputs and outputs of the networks, and text embeddings
      * @param workspace working memory of the denoiser and of upscalers
      * @param vae working memory of the VAE's decoder
      * @param picture decoded picture, its tiles, and RGB8

@@ -123,6 +123,14 @@ public final class ReportJson {
             map.put("compiled_shapes", plan.compiledShapes());
         }
         map.put("stages", plan.stages().stream().map(ReportJson::map).toList());
+        PlanReport.Text text = plan.text();
+        if (text != null) {
+            Map<String, Object> said = new LinkedHashMap<>();
+            said.put("chunks", text.chunks());
+            said.put("tokens", text.tokens());
+            said.put("prompts", text.prompts());
+            map.put("text", said);
+        }
         if (!plan.controls().isEmpty()) {
             map.put("controls", plan.controls().stream().map(ReportJson::map).toList());
         }

@@ -656,7 +656,7 @@ public final class RequestOptions {
                 type,
                 help,
                 otherwise,
-                methodsBut("demofusion", "relay", "superres"),
+                methodsBut("demofusion", "superres"),
                 request -> get.of(request.inpaint()),
                 (builder, value) -> builder.inpaint(set.apply(builder.inpaint(), value)));
     }

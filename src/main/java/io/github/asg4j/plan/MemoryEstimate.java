@@ -21,7 +21,7 @@ import java.util.stream.Collectors;
  *
  * @param weights of all networks, and what is compiled of them, shared by the workers
  * @param latents board: latents, guides, masks, window outputs
- * @param workers inputs and outputs of the networks that all workers run
+ * @param workers inputs and outputs of the networks that all workers run, and the text embeddings
  * @param workspace working memory of UNet calls and of upscalers, one per worker
  * @param vae lower bound of the working memory of the VAE's decoder, of all that run at once
  * @param picture decoded float picture, its tiles and their sums, enlarged pictures, RGB8
@@ -35,8 +35,8 @@ public record MemoryEstimate(
     /** Canvases that the low band of a relay's stage takes. */
     private static final double FILTER_CANVASES = 6;
 
-    /** Canvases that a kept start picture takes: latents, noise and mask, once more by patches. */
-    private static final double KEPT_CANVASES = 6;
+    /** Canvases that a kept start picture takes: latents, noise and mask; by patches once more. */
+    private static final double KEPT_CANVASES = 3;
 
     /** Canvases that a worker needs to put kept cells back. */
     private static final double KEEPING_CANVASES = 4;
@@ -101,9 +101,10 @@ public record MemoryEstimate(
             Manifest.Denoiser denoiser,
             boolean gpu) {
         int predictions = history == 0 ? 0 : history + 1;
-        double latents = (inpaints ? 2 + KEPT_CANVASES : 2) * canvas.plane() * 4;
+        double latents = 2.0 * canvas.plane() * 4;
         double buffers = 0;
         double guides = 0;
+        double legs = 0;
         double predicted = 0;
         double workspace = 0;
         for (Stage s : stages) {
@@ -142,6 +143,10 @@ public record MemoryEstimate(
             if (s instanceof Stage.Patches p && p.upsampled()) {
                 guides = 2.0 * canvas.plane() * 4 + Math.min(viewBatch, p.views()) * view;
             }
+            if (s instanceof Stage.Leg leg) {
+                Stage.Windows w = leg.windows();
+                legs += (double) canvas.channels() * w.y().canvas() * w.x().canvas() * 4;
+            }
             double cells = (double) s.viewHeight() * s.viewWidth();
             if (s instanceof Stage.Phase) {
                 cells = Math.max(cells, canvas.patchPlane() / (double) canvas.channels());
@@ -150,7 +155,10 @@ public record MemoryEstimate(
             workspace = Math.max(workspace, denoising + ControlWork.workspace(controls, denoising));
         }
         if (inpaints) {
-            guides += KEEPING_CANVASES * canvas.plane() * 4;
+            boolean relay = legs > 0; // whose stages keep each their own, whole
+            double kept = relay ? legs : canvas.plane() * 4.0;
+            latents += (relay || canvas.patches() == 1 ? 1 : 2) * KEPT_CANVASES * kept;
+            guides += KEEPING_CANVASES * kept;
         }
         double pixels = (double) canvas.heightPixels() * canvas.widthPixels();
         double decoded = pixels;
@@ -238,6 +246,17 @@ public record MemoryEstimate(
     public MemoryEstimate withVae(long networks, long host) {
         return new MemoryEstimate(
                 weights, latents, workers, workspace, vae + networks, picture + host);
+    }
+
+    /**
+     * With what prompts take.
+     *
+     * @param changed weights of changed text encoders
+     * @param embeddings and copies of them
+     */
+    MemoryEstimate withText(long changed, long embeddings) {
+        return new MemoryEstimate(
+                weights + changed, latents, workers + embeddings, workspace, vae, picture);
     }
 
     /** What of it lies on a GPU of its own: all but the picture, which the host puts together. */

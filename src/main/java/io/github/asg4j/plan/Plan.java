@@ -17,6 +17,7 @@ import java.util.SequencedMap;
  * @param method name of the method
  * @param canvas what is drawn on
  * @param stages in order
+ * @param text that conditions the stages; null: there is none, or it has not been looked at
  * @param controls control networks, in the order in which their outputs are added
  * @param decoding of the latents; null: there are none, a picture is given
  * @param encoding of the largest picture that becomes latents; null: none does
@@ -32,6 +33,7 @@ public record Plan(
         String method,
         Canvas canvas,
         List<Stage> stages,
+        @Nullable TextWork text,
         List<ControlWork> controls,
         @Nullable Decoding decoding,
         @Nullable Encoding encoding,
@@ -80,6 +82,39 @@ public record Plan(
         if (own != null) {
             own.require(limit, "on " + device, this);
         }
+    }
+
+    /** The same with the prompts, whose embeddings and encoders its memory then has. */
+    public Plan withText(@Nullable TextWork prompts) {
+        if (prompts == null) {
+            return this;
+        }
+        long calls = prompts.workerBytes(stages, viewBatch);
+        SequencedMap<String, MemoryEstimate> each = new LinkedHashMap<>();
+        for (var device : devices.entrySet()) {
+            long changed = each.isEmpty() ? prompts.changedBytes() : 0; // where the encoders are
+            MemoryEstimate own = device.getValue().withText(changed, prompts.bytes() + calls);
+            each.put(device.getKey(), own);
+        }
+        MemoryEstimate host =
+                devices.isEmpty()
+                        ? memory.withText(
+                                prompts.changedBytes(), prompts.bytes() + workers * calls)
+                        : memory.withText(0, prompts.bytes());
+        return new Plan(
+                method,
+                canvas,
+                stages,
+                prompts,
+                controls,
+                decoding,
+                upscaling,
+                steps,
+                viewBatch,
+                workers,
+                arithmetic,
+                host,
+                each);
     }
 
     /** Whether the canvas of a stage comes from the stage before, or from a given picture, by a refresh. */
@@ -145,6 +180,7 @@ public record Plan(
                 arithmetic.provider(),
                 arithmetic.compiles() ? callShapes(false).size() + callShapes(true).size() : 0,
                 stages.stream().map(stage -> stage.report(viewBatch)).toList(),
+                text == null ? null : text.report(),
                 controls.stream().map(control -> control.report(stages)).toList(),
                 decoding == null ? null : decoding.report(canvas),
                 encoding == null ? null : encoding.summary(),

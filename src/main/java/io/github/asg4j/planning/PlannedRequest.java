@@ -5,7 +5,10 @@ import io.github.asg4j.GenerationRequest;
 import io.github.asg4j.Lora;
 import io.github.asg4j.model.ControlFiles;
 import io.github.asg4j.plan.Plan;
+import io.github.asg4j.plan.TextWork;
 import io.github.asg4j.schedule.Schedule;
+
+import org.jspecify.annotations.Nullable;
 
 import java.util.List;
 import java.util.OptionalDouble;
@@ -49,6 +52,20 @@ public record PlannedRequest(
                 guidanceScale,
                 strength,
                 files,
+                controls,
+                promptSteps,
+                maskBlocks);
+    }
+
+    /** The same with what its prompts take. */
+    public PlannedRequest withText(@Nullable TextWork text) {
+        return new PlannedRequest(
+                request,
+                plan.withText(text),
+                schedule,
+                guidanceScale,
+                strength,
+                loras,
                 controls,
                 promptSteps,
                 maskBlocks);

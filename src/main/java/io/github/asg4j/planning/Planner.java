@@ -253,12 +253,12 @@ public final class Planner {
                             + " says which parts beside or of a start picture are drawn anew: give"
                             + " one with --image");
         }
-        if (method.enlargesPicture()) {
+        if (method.enlargesPicture() && !method.equals(Method.of("relay"))) {
             throw new BadRequestException(
                     "the method "
                             + request.method()
-                            + " enlarges a start picture and paints in none: use --method asg or"
-                            + " direct");
+                            + " enlarges a start picture and paints in none: use --method asg,"
+                            + " relay or direct");
         }
     }
 
@@ -454,6 +454,7 @@ public final class Planner {
                 work.request().method(),
                 canvas,
                 stages,
+                null,
                 work.controls(),
                 decoding,
                 encoding,

@@ -26,13 +26,12 @@ import java.util.Objects;
 /**
  * Which parts of a start picture are drawn anew, in host memory of the request.
  *
- * @param kept float32 [C, H, W] of the canvas: 1 in the latent cells of which no pixel is drawn, 0 in
- *     others
+ * @param canvas that is drawn
  * @param share float32 [H * f, W * f] of the canvas in pixels: how much of a pixel is drawn, 0..1
  * @param margins about the start picture
  * @param pixels that the finished picture keeps
  */
-record InpaintMask(MemorySegment kept, MemorySegment share, Margins margins, KeptPixels pixels) {
+record InpaintMask(Canvas canvas, MemorySegment share, Margins margins, KeptPixels pixels) {
     /** Shares this near to 0 and 1 are meant to be 0 and 1: half a level of an 8-bit mask. */
     private static final float HALF_LEVEL = 0.5f / 255;
 
@@ -85,9 +84,10 @@ record InpaintMask(MemorySegment kept, MemorySegment share, Margins margins, Kep
                                 reading);
         addBorders(canvas, borders, sharp);
         soften(context, share, sharp, height, width, reading);
+        requireDrawn(context, share);
         colours(context, given, margins, picture, reading);
         return new InpaintMask(
-                kept(context, share),
+                canvas,
                 share,
                 margins,
                 new KeptPixels(share, picture, width, Crop.of(canvas), null));
@@ -103,7 +103,7 @@ record InpaintMask(MemorySegment kept, MemorySegment share, Margins margins, Kep
                 context.memory().floats((long) height * width, "inpaint mask of a part");
         MemorySegment planes = sameSize(mask, given, reading).planes(reading, 1 / 255f, 0);
         soften(context, share, grey(context, planes, reading), height, width, reading);
-        requireDrawn(context, draws(share));
+        requireDrawn(context, share);
         MaskedArea area =
                 MaskedArea.about(
                         share,
@@ -115,10 +115,11 @@ record InpaintMask(MemorySegment kept, MemorySegment share, Margins margins, Kep
         MemorySegment onCanvas =
                 GivenPicture.onCanvas(context, share, height, width, area.margins(), reading);
         MemorySegment clear =
-                context.memory().floats(onCanvas.byteSize() / Float.BYTES, "drawn share");
+                context.memory().floats(onCanvas.byteSize() / Float.BYTES, "inpaint mask");
         clear(clear, onCanvas);
+        requireDrawn(context, clear);
         return new InpaintMask(
-                kept(context, clear),
+                context.canvas(),
                 clear,
                 area.margins(),
                 new KeptPixels(share, given.rgb(), width, new Crop(0, 0, height, width), area));
@@ -231,53 +232,46 @@ record InpaintMask(MemorySegment kept, MemorySegment share, Margins margins, Kep
         }
     }
 
+    private static void requireDrawn(RequestContext context, MemorySegment share) {
+        for (long i = 0; i < share.byteSize() / Float.BYTES; i++) {
+            if (share.getAtIndex(ValueLayout.JAVA_FLOAT, i) > 0) {
+                return;
+            }
+        }
+        throw new BadRequestException(
+                "the mask '"
+                        + context.request().inpaint().mask()
+                        + "' leaves nothing to draw: what is white in it is drawn (or what is"
+                        + " black, with --inpaint-inverted)");
+    }
+
     /**
-     * The latent cells that are kept.
+     * The latent cells that are kept, at any resolution of the whole canvas.
      *
-     * @param share float32 [H * f, W * f]
+     * @param memory owns them
+     * @return float32 [C, height, width]: 1 in cells of which no pixel is drawn, 0 in others
      */
-    private static MemorySegment kept(RequestContext context, MemorySegment share) {
-        Canvas canvas = context.canvas();
-        int factor = canvas.y().factor();
-        long cells = (long) canvas.height() * canvas.width();
-        MemorySegment kept = context.memory().floats(canvas.plane(), "kept latents");
-        requireDrawn(context, draws(share));
-        for (int y = 0; y < canvas.height(); y++) {
-            for (int x = 0; x < canvas.width(); x++) {
-                boolean drawn = drawn(share, canvas.widthPixels(), y * factor, x * factor, factor);
+    MemorySegment kept(int height, int width, Memory memory) {
+        long cells = (long) height * width;
+        MemorySegment kept = memory.floats(canvas.channels() * cells, "kept latents");
+        for (int y = 0; y < height; y++) {
+            for (int x = 0; x < width; x++) {
+                boolean drawn = drawn(y, height, x, width);
                 for (int c = 0; c < canvas.channels() && !drawn; c++) {
-                    long at = c * cells + (long) y * canvas.width() + x;
-                    kept.setAtIndex(ValueLayout.JAVA_FLOAT, at, 1);
+                    kept.setAtIndex(ValueLayout.JAVA_FLOAT, c * cells + (long) y * width + x, 1);
                 }
             }
         }
         return kept;
     }
 
-    private static boolean draws(MemorySegment share) {
-        for (long i = 0; i < share.byteSize() / Float.BYTES; i++) {
-            if (share.getAtIndex(ValueLayout.JAVA_FLOAT, i) > 0) {
-                return true;
-            }
-        }
-        return false;
-    }
-
-    private static void requireDrawn(RequestContext context, boolean draws) {
-        if (!draws) {
-            throw new BadRequestException(
-                    "the mask '"
-                            + context.request().inpaint().mask()
-                            + "' leaves nothing to draw: what is white in it is drawn (or what is"
-                            + " black, with --inpaint-inverted)");
-        }
-    }
-
-    /** Whether any pixel of a cell is drawn. */
-    private static boolean drawn(MemorySegment share, int width, int top, int left, int factor) {
-        for (int y = top; y < top + factor; y++) {
-            for (int x = left; x < left + factor; x++) {
-                if (share.getAtIndex(ValueLayout.JAVA_FLOAT, (long) y * width + x) > 0) {
+    /** Whether any pixel is drawn that lies in cell y, x of so many, or partly in it. */
+    private boolean drawn(int y, int height, int x, int width) {
+        long rows = canvas.heightPixels();
+        long columns = canvas.widthPixels();
+        for (long row = y * rows / height; row * height < (y + 1) * rows; row++) {
+            for (long column = x * columns / width; column * width < (x + 1) * columns; column++) {
+                if (share.getAtIndex(ValueLayout.JAVA_FLOAT, row * columns + column) > 0) {
                     return true;
                 }
             }

@@ -3,6 +3,7 @@ package io.github.asg4j.run;
 
 import io.github.asg4j.Content;
 import io.github.asg4j.RelayStage;
+import io.github.asg4j.Size;
 import io.github.asg4j.device.Memory;
 import io.github.asg4j.kernel.Kernels;
 import io.github.asg4j.kernel.ResampleAxis;
@@ -10,6 +11,7 @@ import io.github.asg4j.kernel.Resize;
 import io.github.asg4j.plan.Canvas;
 import io.github.asg4j.plan.Stage;
 import io.github.asg4j.plan.Upscaling;
+import io.github.asg4j.run.denoise.KeptPicture;
 import io.github.asg4j.run.picture.LatentsDecoder;
 import io.github.asg4j.run.picture.PictureEncoder;
 import io.github.asg4j.run.picture.PictureEnlarger;
@@ -20,6 +22,8 @@ import io.github.asg4j.run.start.GivenPicture.Values;
 import io.github.asg4j.run.start.Margins;
 import io.github.asg4j.run.worker.RequestContext;
 import io.github.asg4j.schedule.Level;
+
+import org.jspecify.annotations.Nullable;
 
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
@@ -69,8 +73,13 @@ final class LatentsRefresh {
      * @param leg the next stage
      * @param clean float32 [C, H, W] for the enlarged latents
      * @param noised float32 [C, H, W] for the stage's canvas
+     * @param kept what inpainting keeps of the start picture, for its latents and noise; null: nothing
      */
-    record Handover(Stage.Leg leg, MemorySegment clean, MemorySegment noised) {
+    record Handover(
+            Stage.Leg leg,
+            MemorySegment clean,
+            MemorySegment noised,
+            KeptPicture.@Nullable Cells kept) {
         Stage.Refresh refresh() {
             return Objects.requireNonNull(leg.refresh());
         }
@@ -96,7 +105,7 @@ final class LatentsRefresh {
             if (refresh.inPixels()) {
                 MemorySegment picture =
                         decoder.decode(latents, refresh.height(), refresh.width(), workers::accept);
-                encode(enlarged(picture, next, work), next);
+                encode(enlarged(picture, next, work), next, next.clean());
             } else {
                 new Resize(
                                 work,
@@ -106,7 +115,7 @@ final class LatentsRefresh {
                         .run(kernels, next.clean(), latents);
             }
         }
-        return noise(next);
+        return begin(next);
     }
 
     /**
@@ -118,9 +127,9 @@ final class LatentsRefresh {
         try (Memory work = new Memory("the start picture")) {
             MemorySegment picture =
                     GivenPicture.read(context, given, Extent.PATCH, margins, Values.SIGNED, work);
-            encode(enlarged(picture, next, work), next);
+            encode(enlarged(picture, next, work), next, next.clean());
         }
-        return noise(next);
+        return begin(next);
     }
 
     /** A picture [3, h, w] in [-1, 1] at the size of the next stage, in the same range. */
@@ -178,19 +187,41 @@ final class LatentsRefresh {
         }
     }
 
-    private void encode(MemorySegment picture, Handover next) {
-        encoder.encode(picture, next.height(), next.width(), next.clean());
+    private void encode(MemorySegment picture, Handover next, MemorySegment clean) {
+        encoder.encode(picture, next.height(), next.width(), clean);
     }
 
-    /** The enlarged latents with fresh noise of the stage's first level. */
-    private MemorySegment noise(Handover next) {
+    /** The enlarged latents, in kept cells the start picture's, with fresh noise of the first level. */
+    private MemorySegment begin(Handover next) {
         Level level = context.planned().schedule().levels().get(next.leg().firstStep());
         MemorySegment noised = next.noised();
+        KeptPicture.Cells kept = next.kept();
+        if (kept != null) {
+            keep(next, kept);
+        }
+        MemorySegment noise = kept == null ? noised : kept.noise();
         long n = noised.byteSize() / 4;
         long seed = context.request().seed();
-        kernels.normal(noised, n, seed, 0, next.leg().number(), Kernels.PHASE_NOISE, 1);
-        kernels.blend(
-                noised, next.clean(), noised, n, (float) level.alpha(), (float) level.sigma());
+        kernels.normal(noise, n, seed, 0, next.leg().number(), Kernels.PHASE_NOISE, 1);
+        kernels.blend(noised, next.clean(), noise, n, (float) level.alpha(), (float) level.sigma());
         return noised;
+    }
+
+    /** Encodes the start picture at the size of the stage, and takes its latents in kept cells. */
+    private void keep(Handover next, KeptPicture.Cells kept) {
+        Content image = Objects.requireNonNull(context.request().image());
+        int factor = canvas.y().factor();
+        Size size = new Size(next.width() * factor, next.height() * factor);
+        try (Memory work = new Memory("the start picture")) {
+            MemorySegment pixels =
+                    GivenPicture.readAt(context, image, size, margins, Values.SIGNED, work);
+            encode(pixels, next, kept.clean());
+        }
+        for (long i = 0; i < kept.kept().byteSize() / 4; i++) {
+            if (kept.kept().getAtIndex(ValueLayout.JAVA_FLOAT, i) == 1) {
+                float own = kept.clean().getAtIndex(ValueLayout.JAVA_FLOAT, i);
+                next.clean().setAtIndex(ValueLayout.JAVA_FLOAT, i, own);
+            }
+        }
     }
 }

@@ -208,8 +208,10 @@ public final class LocalEngine implements AutoCloseable {
         List<ControlFiles> networks =
                 controls.of(request.controls(), bundle.manifest(), model.textEncoder());
         PlannedRequest planned = planner.planned(request, networks).withLoras(loras);
-        PromptTokens.of(planned, parts);
-        return planned;
+        PromptTokens tokens = PromptTokens.of(planned, parts);
+        return planned.plan().stages().isEmpty()
+                ? planned
+                : planned.withText(tokens.work(parts, request));
     }
 
     /** Frees the networks until they are next used; see {@code Engine.unload}. */

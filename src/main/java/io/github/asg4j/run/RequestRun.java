@@ -209,15 +209,18 @@ final class RequestRun implements AutoCloseable {
                 times.text(() -> devices.onFront(() -> TextConditioning.encode(context, prompts)));
         progress.event("text", 1, 1);
         StartLatents start = StartLatents.of(context, given, noised);
+        // A network for inpainting is shown what is kept, as diffusers has it.
         boolean inpaints = context.model().denoiser().inpaints();
+        InpaintMask setBack = inpaints ? null : mask;
         StageContext stage =
                 stageContext(
                         text.embeddings(),
                         margins,
-                        // A network for inpainting is shown what is kept, as diffusers has it.
-                        mask == null || inpaints ? null : kept(start, mask),
+                        // stages of a relay keep each their own
+                        setBack == null || refreshed ? null : kept(start, setBack),
                         inpaints ? masked(mask, encoder) : null);
-        StageFactory.Stages stages = StageFactory.stages(context, stage, scheduler, start);
+        StageFactory.Stages stages =
+                StageFactory.stages(context, stage, scheduler, start, setBack);
         progress.begin(stages.runs());
         LatentsRefresh refresh =
                 new LatentsRefresh(
@@ -264,14 +267,16 @@ final class RequestRun implements AutoCloseable {
 
     /** What inpainting keeps of the start picture. */
     private KeptPicture kept(StartLatents start, InpaintMask mask) {
+        Canvas canvas = plan.canvas();
         return new KeptPicture(
-                plan.canvas(),
-                planned.schedule(),
+                canvas,
+                t -> planned.schedule().levels().get(t + 1),
                 request.seed(),
                 context.workers(),
-                start.picture(),
-                start.noise(),
-                mask.kept(),
+                new KeptPicture.Cells(
+                        start.picture(),
+                        start.noise(),
+                        mask.kept(canvas.height(), canvas.width(), memory)),
                 context.kernels());
     }
 

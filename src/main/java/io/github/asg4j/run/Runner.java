@@ -100,7 +100,8 @@ public final class Runner {
                         planner.planned(
                                         current.request().toBuilder().viewBatch(half).build(),
                                         current.controlFiles())
-                                .withLoras(current.loras());
+                                .withLoras(current.loras())
+                                .withText(plan.text());
             }
         }
     }

@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.github.asg4j.run;
 
+import io.github.asg4j.device.Memory;
 import io.github.asg4j.model.LoadedModel;
+import io.github.asg4j.plan.Axis;
 import io.github.asg4j.plan.Canvas;
 import io.github.asg4j.plan.RegionWindows;
 import io.github.asg4j.plan.Stage;
 import io.github.asg4j.run.denoise.Conditioning;
 import io.github.asg4j.run.denoise.DemoFusionPhaseRun;
+import io.github.asg4j.run.denoise.KeptPicture;
 import io.github.asg4j.run.denoise.ObjectMask;
 import io.github.asg4j.run.denoise.PatchRun;
 import io.github.asg4j.run.denoise.ScaleCrafterRun;
@@ -18,6 +21,7 @@ import io.github.asg4j.run.work.WorkScheduler;
 import io.github.asg4j.run.worker.RequestContext;
 import io.github.asg4j.run.worker.SharedTensor;
 import io.github.asg4j.run.worker.Workers;
+import io.github.asg4j.schedule.Level;
 
 import org.jspecify.annotations.Nullable;
 
@@ -39,6 +43,7 @@ final class StageFactory {
     private final StartLatents start;
     private final Canvas canvas;
     private final Workers workers;
+    private final @Nullable InpaintMask mask;
     private final Map<Integer, LatentsRefresh.Handover> handovers = new HashMap<>();
 
     /** Decided by stage 1, read by the windows after it; null: all windows are alike. */
@@ -48,11 +53,13 @@ final class StageFactory {
             RequestContext request,
             StageContext context,
             WorkScheduler scheduler,
-            StartLatents start) {
+            StartLatents start,
+            @Nullable InpaintMask mask) {
         this.request = request;
         this.context = context;
         this.scheduler = scheduler;
         this.start = start;
+        this.mask = mask;
         canvas = context.canvas();
         workers = context.workers();
     }
@@ -73,13 +80,18 @@ final class StageFactory {
         }
     }
 
-    /** Makes the stages and adds them to the scheduler. */
+    /**
+     * Makes the stages and adds them to the scheduler.
+     *
+     * @param mask of which the stages of a relay keep cells; null: all is drawn
+     */
     static Stages stages(
             RequestContext request,
             StageContext context,
             WorkScheduler scheduler,
-            StartLatents start) {
-        StageFactory factory = new StageFactory(request, context, scheduler, start);
+            StartLatents start,
+            @Nullable InpaintMask mask) {
+        StageFactory factory = new StageFactory(request, context, scheduler, start, mask);
         List<StageRun> runs = factory.runs();
         runs.forEach(scheduler::add);
         return new Stages(runs, factory.objectMask, Map.copyOf(factory.handovers));
@@ -164,16 +176,54 @@ final class StageFactory {
 
     /** A stage of a relay; the workers read what it is handed only once the refresh has written it. */
     private WindowRun leg(Stage.Leg leg, int index, SharedTensor current) {
-        StageContext own = context.telling(leg.told());
         if (leg.refresh() == null) {
+            StageContext own = context.ofLeg(leg.told(), null);
             return new WindowRun(leg, own, noise(leg.windows(), current), MemorySegment.NULL);
         }
         Stage.Windows windows = leg.windows();
         long plane = (long) canvas.channels() * windows.y().canvas() * windows.x().canvas();
         MemorySegment clean = workers.memory().floats(plane, "refreshed latents");
         MemorySegment noised = workers.memory().floats(plane, "refreshed canvas");
-        handovers.put(index, new LatentsRefresh.Handover(leg, clean, noised));
+        KeptPicture.Cells cells = mask == null ? null : cells(leg, mask);
+        handovers.put(index, new LatentsRefresh.Handover(leg, clean, noised, cells));
+        StageContext own = context.ofLeg(leg.told(), cells == null ? null : kept(leg, cells));
         return new WindowRun(leg, own, workers.of(noised, "refreshed canvas"), clean);
+    }
+
+    /** What a stage of a relay keeps; the refresh writes its latents and noise. */
+    private KeptPicture.Cells cells(Stage.Leg leg, InpaintMask mask) {
+        Memory memory = workers.memory();
+        int height = leg.windows().y().canvas();
+        int width = leg.windows().x().canvas();
+        long plane = (long) canvas.channels() * height * width;
+        return new KeptPicture.Cells(
+                memory.floats(plane, "latents of the start picture"),
+                memory.floats(plane, "noise of the start picture"),
+                mask.kept(height, width, memory));
+    }
+
+    /** The last step of a stage before the last leads to clean latents. */
+    private KeptPicture kept(Stage.Leg leg, KeptPicture.Cells cells) {
+        List<Level> levels = request.planned().schedule().levels();
+        int end = leg.firstStep() + leg.steps();
+        boolean last = end == levels.size() - 1;
+        int factor = canvas.y().factor();
+        int height = leg.windows().y().canvas();
+        int width = leg.windows().x().canvas();
+        Canvas own =
+                new Canvas(
+                        new Axis(height * factor, 1, height, factor),
+                        new Axis(width * factor, 1, width, factor),
+                        canvas.channels(),
+                        canvas.nativeHeight(),
+                        canvas.nativeWidth());
+        return new KeptPicture(
+                own,
+                t -> t + 1 == end && !last ? Level.CLEAN : levels.get(t + 1),
+                context.seed(),
+                workers,
+                cells,
+                request.kernels());
     }
 
     private ScaleCrafterRun dilated(Stage.Dilated stage, SharedTensor current) {

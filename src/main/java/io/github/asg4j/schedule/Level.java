@@ -21,7 +21,7 @@ public record Level(
         double predX,
         double cleanScale) {
     /** The finished latents of a schedule that ends without noise. */
-    static final Level CLEAN = new Level(0, 1, 1, 0, 1, 1, 0, 1);
+    public static final Level CLEAN = new Level(0, 1, 1, 0, 1, 1, 0, 1);
 
     /**
      * Standard deviation of the noise beside clean latents of weight 1, as k-diffusion's sigma; of a flow

@@ -169,7 +169,7 @@ class ImageToImageTest {
 
     /** Where the mask is black the bytes are those of the given picture; white parts are drawn. */
     @ParameterizedTest
-    @ValueSource(strings = {"asg", "cutdiffusion", "multidiffusion", "direct"})
+    @ValueSource(strings = {"asg", "cutdiffusion", "multidiffusion", "direct", "relay"})
     void whatIsNotMaskedKeepsItsBytes(String method) throws IOException {
         InpaintOptions inpaint = InpaintOptions.DEFAULT.withMask(picture("mask-2x.png"));
         byte[] drawn = rgb(draw(painted(method, inpaint)));
@@ -198,7 +198,7 @@ class ImageToImageTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"asg", "cutdiffusion", "multidiffusion"})
+    @ValueSource(strings = {"asg", "cutdiffusion", "multidiffusion", "relay"})
     void paintedBytesAreTheSameForAnyWorkers(String method) {
         InpaintOptions inpaint =
                 InpaintOptions.DEFAULT.withMask(picture("mask-2x.png")).withBlur(3);
@@ -274,7 +274,7 @@ class ImageToImageTest {
 
     /** A picture of just the pixels that the borders leave keeps them; what lies beside it is drawn. */
     @ParameterizedTest
-    @ValueSource(strings = {"asg", "direct", "multidiffusion", "cutdiffusion"})
+    @ValueSource(strings = {"asg", "direct", "multidiffusion", "cutdiffusion", "relay"})
     void whatLiesBesideThePictureIsDrawn(String method) throws IOException {
         InpaintOptions beside =
                 InpaintOptions.DEFAULT.withBorders(InpaintOptions.Borders.parse("40, 24,24,40"));

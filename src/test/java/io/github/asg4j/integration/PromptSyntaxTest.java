@@ -14,9 +14,12 @@ import io.github.asg4j.GenerationRequest;
 import io.github.asg4j.GuideOptions;
 import io.github.asg4j.MethodOptions;
 import io.github.asg4j.PictureReport;
+import io.github.asg4j.PlanReport;
 import io.github.asg4j.PromptFolders;
 import io.github.asg4j.PromptOptions;
+import io.github.asg4j.Region;
 import io.github.asg4j.Tiny;
+import io.github.asg4j.WindowOptions;
 import io.github.asg4j.image.Npy;
 
 import org.junit.jupiter.api.AfterAll;
@@ -233,5 +236,43 @@ class PromptSyntaxTest {
         assertThrows(
                 BadRequestException.class,
                 () -> engine.submit(request("cat").negativePrompt("(a:1.2.3)").build()));
+    }
+
+    /** Embeddings are kept once, and copied into each worker's inputs: two rows with guidance. */
+    @Test
+    void thePlanSaysWhatPromptsTake() throws IOException {
+        PlanReport one = plan("a red ball on grass");
+        PlanReport three = plan("a red ball BREAK on BREAK grass");
+        assertEquals(new PlanReport.Text(1, LENGTH, 3), one.text());
+        assertEquals(new PlanReport.Text(3, 3 * LENGTH, 3), three.text());
+        assertEquals(one.unetRuns(), three.unetRuns());
+        long chunk = 4L * LENGTH * (WIDTH + 1);
+        assertEquals(
+                (3 + 2 * 2) * 2 * chunk, three.memory().workers() - one.memory().workers());
+        assertEquals(new PlanReport.Text(1, LENGTH, 6), plan("a [red|blue] ball").text());
+        PlanReport region =
+                engine.plan(
+                        request("grass")
+                                .method("multidiffusion")
+                                .options(
+                                        MethodOptions.MultiDiffusionOptions.DEFAULT.withWindows(
+                                                WindowOptions.DEFAULT.withRegions(
+                                                        List.of(
+                                                                Region.parse(
+                                                                        "0,0,128,256: a ball")))))
+                                .build());
+        assertEquals(new PlanReport.Text(1, LENGTH, 4), region.text());
+        PromptOptions skip = PromptOptions.DEFAULT.withClipSkip(2);
+        try (Engine tiny = Engine.open(Tiny.options(1))) {
+            PlanReport skips = tiny.plan(Tiny.request().prompts(skip).build());
+            PlanReport usual = tiny.plan(Tiny.request().build());
+            assertEquals(
+                    Files.size(Tiny.bundle().resolve("text_encoder.onnx")),
+                    skips.memory().weights() - usual.memory().weights());
+        }
+    }
+
+    private static PlanReport plan(String prompt) {
+        return engine.plan(request(prompt).method("multidiffusion").build());
     }
 }

@@ -11,6 +11,7 @@ import io.github.asg4j.Content;
 import io.github.asg4j.Engine;
 import io.github.asg4j.GeneratedImage;
 import io.github.asg4j.GenerationRequest;
+import io.github.asg4j.InpaintOptions;
 import io.github.asg4j.LegOptions;
 import io.github.asg4j.LegOptions.Preset;
 import io.github.asg4j.LegOptions.Views;
@@ -22,6 +23,8 @@ import io.github.asg4j.StageReport;
 import io.github.asg4j.TestEngines;
 import io.github.asg4j.Tiny;
 import io.github.asg4j.WindowOptions;
+import io.github.asg4j.device.Memory;
+import io.github.asg4j.image.Npy;
 
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -29,10 +32,17 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.EnumSource;
 
+import java.awt.Color;
+import java.awt.Graphics2D;
+import java.awt.image.BufferedImage;
+import java.io.ByteArrayOutputStream;
 import java.io.IOException;
+import java.lang.foreign.ValueLayout;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+
+import javax.imageio.ImageIO;
 
 /** Relays of stages; the values of their latents are in {@link GoldenPipelineTest}. */
 class RelayTest {
@@ -268,5 +278,65 @@ class RelayTest {
         assertEquals(2, image.report().plan().guidedEvaluations());
         assertNotEquals(
                 Tiny.hash(image), Tiny.hash(draw(request(legs).image(picture).strength(0.8))));
+    }
+
+    /** In every stage, of any size, kept cells end as the start picture's own latents at that size. */
+    @ParameterizedTest
+    @CsvSource({"0", "0.5"})
+    void keptCellsAreTheStartPicturesAtTheSizeOfEachStage(double hold) throws IOException {
+        String table =
+                "1x 0..0.6; 1.5x 0.4..0.8 windows=0.5 hold=" + hold + "; full 0.6..1 hold=" + hold;
+        InpaintOptions left = InpaintOptions.DEFAULT.withMask(leftHalf());
+        Path painted = Files.createDirectory(folder.resolve("painted"));
+        draw(stages(table).size(128, 128).image(start()).inpaint(left).dumpDirectory(painted));
+        for (int size : new int[] {96, 128}) {
+            Path own = Files.createDirectory(folder.resolve("direct" + size));
+            draw(
+                    Tiny.request()
+                            .method("direct")
+                            .size(size, size)
+                            .steps(2)
+                            .image(start())
+                            .dumpDirectory(own));
+            float[] given = values(own.resolve("start.npy"));
+            Path stage =
+                    painted.resolve(
+                            size == 96 ? "relay2-001-latents.npy" : "relay3-001-latents.npy");
+            float[] drawn = values(stage);
+            int cells = size / 8;
+            int changed = 0;
+            for (int i = 0; i < given.length; i++) {
+                if (i % cells >= cells / 2) {
+                    assertEquals(given[i], drawn[i], 1e-6f * Math.max(1, Math.abs(given[i])));
+                } else {
+                    changed += given[i] == drawn[i] ? 0 : 1;
+                }
+            }
+            assertTrue(changed > given.length * 0.4, changed + " values changed");
+        }
+    }
+
+    private static Content start() {
+        return Content.file(Tiny.resource("goldens").resolve("start-2x.png"));
+    }
+
+    /** White in the left half of 128 x 128 pixels. */
+    private static Content leftHalf() throws IOException {
+        BufferedImage image = new BufferedImage(128, 128, BufferedImage.TYPE_INT_RGB);
+        Graphics2D graphics = image.createGraphics();
+        graphics.setColor(Color.WHITE);
+        graphics.fillRect(0, 0, 64, 128);
+        graphics.dispose();
+        ByteArrayOutputStream png = new ByteArrayOutputStream();
+        ImageIO.write(image, "png", png);
+        return Content.bytes(png.toByteArray());
+    }
+
+    private static float[] values(Path file) {
+        try (Memory memory = new Memory("test")) {
+            return Npy.read(Content.file(file), Npy.Type.FLOAT32, (b, a) -> memory.allocate(b, "npy"))
+                    .data()
+                    .toArray(ValueLayout.JAVA_FLOAT);
+        }
     }
 }

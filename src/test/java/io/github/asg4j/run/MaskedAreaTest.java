@@ -187,7 +187,7 @@ class MaskedAreaTest {
 
     /** The picture keeps its size, which no VAE could make, and its bytes; what is white is drawn. */
     @ParameterizedTest
-    @ValueSource(strings = {"asg", "multidiffusion", "cutdiffusion", "direct"})
+    @ValueSource(strings = {"asg", "multidiffusion", "cutdiffusion", "direct", "relay"})
     void whatIsNotMaskedKeepsItsBytes(String method) {
         GeneratedImage image = draw(request(method, 128));
         assertEquals(WIDTH, image.width());
@@ -257,7 +257,7 @@ class MaskedAreaTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"asg", "multidiffusion"})
+    @ValueSource(strings = {"asg", "multidiffusion", "relay"})
     void bytesAreTheSameForAnyWorkers(String method) {
         TestEngines.assertSameBytesForAnyWorkers(request(method, 128).viewBatch(2).build());
     }

@@ -10,19 +10,19 @@ import io.github.asg4j.run.worker.SharedTensor;
 import io.github.asg4j.run.worker.Worker;
 import io.github.asg4j.run.worker.Workers;
 import io.github.asg4j.schedule.Level;
-import io.github.asg4j.schedule.Schedule;
 
 import java.lang.foreign.MemorySegment;
+import java.util.function.IntFunction;
 
 /**
  * The start picture's latents in the cells that inpainting keeps: after every step these are the
  * picture's with the noise of the level that the step led to (RePaint's known region, arXiv 2201.09865,
  * with one noise for all levels, as diffusers has it). Tensors are [C, H, W] of the canvas, and [N, C, h,
- * w] cut into patches.
+ * w] cut into patches. A stage of a relay has one of its own, whose canvas is one patch.
  */
 public final class KeptPicture {
     private final Canvas canvas;
-    private final Schedule schedule;
+    private final IntFunction<Level> after;
     private final Tensors whole;
     private final Tensors patches;
     private final long seed;
@@ -49,38 +49,49 @@ public final class KeptPicture {
     }
 
     /**
-     * @param clean [C, H, W] latents of the picture, in host memory of the request
-     * @param noise [C, H, W] that it was noised with
-     * @param kept [C, H, W] 1 in the cells that are kept, 0 in others
+     * What is kept, in host memory of the request.
+     *
+     * @param clean float32 [C, H, W] latents of the picture
+     * @param noise float32 [C, H, W] that it is noised with
+     * @param kept float32 [C, H, W] 1 in the cells that are kept, 0 in others
+     */
+    public record Cells(MemorySegment clean, MemorySegment noise, MemorySegment kept) {}
+
+    /**
+     * @param after level that a step of the schedule leads to
+     * @param seed of the frames of pixel interaction
+     * @param cells of the canvas; where it is one patch, written before the first step
      * @param kernels of host memory
      */
     public KeptPicture(
             Canvas canvas,
-            Schedule schedule,
+            IntFunction<Level> after,
             long seed,
             Workers workers,
-            MemorySegment clean,
-            MemorySegment noise,
-            MemorySegment kept,
+            Cells cells,
             Kernels kernels) {
         this.canvas = canvas;
-        this.schedule = schedule;
+        this.after = after;
         this.seed = seed;
         Memory memory = workers.memory();
         whole =
                 new Tensors(
-                        workers.of(clean, "latents of the start picture"),
-                        workers.of(noise, "noise of the start picture"),
-                        workers.of(kept, "inpaint mask"));
-        patches =
-                new Tensors(
-                        workers.of(cut(kernels, memory, clean), "patches of the start picture"),
-                        workers.of(cut(kernels, memory, noise), "patches of its noise"),
-                        workers.of(cut(kernels, memory, kept), "patches of the inpaint mask"));
+                        workers.of(cells.clean, "latents of the start picture"),
+                        workers.of(cells.noise, "noise of the start picture"),
+                        workers.of(cells.kept, "inpaint mask"));
+        patches = canvas.patches() == 1 ? whole : cut(workers, cells, kernels);
         row = memory.allocate(StepRow.BYTES, "step that picks cells");
         StepRow.set(row, StepRow.PRED_M, 1);
         StepRow.set(row, StepRow.STEP_E, 1);
         scratch = new PerWorker<>(workers.size(), Scratch::new);
+    }
+
+    private Tensors cut(Workers workers, Cells cells, Kernels kernels) {
+        Memory memory = workers.memory();
+        return new Tensors(
+                workers.of(cut(kernels, memory, cells.clean), "patches of the start picture"),
+                workers.of(cut(kernels, memory, cells.noise), "patches of its noise"),
+                workers.of(cut(kernels, memory, cells.kept), "patches of the inpaint mask"));
     }
 
     private MemorySegment cut(Kernels kernels, Memory memory, MemorySegment of) {
@@ -171,7 +182,7 @@ public final class KeptPicture {
     /** The picture with the noise of the level that step {@code t} led to. */
     private void noise(
             Worker worker, MemorySegment out, MemorySegment clean, MemorySegment noise, int t) {
-        Level level = schedule.levels().get(t + 1);
+        Level level = after.apply(t);
         long n = out.byteSize() / Float.BYTES;
         float alpha = (float) level.alpha();
         worker.kernels().blend(out, clean, noise, n, alpha, (float) level.sigma());

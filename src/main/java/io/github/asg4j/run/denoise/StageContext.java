@@ -41,8 +41,8 @@ public record StageContext(
                 conditioning.with(denoisers), table, seed, workers, viewBatch, keep, kept, told);
     }
 
-    /** The same where the network is told of another size. */
-    public StageContext telling(Size pixels) {
-        return new StageContext(conditioning, table, seed, workers, viewBatch, keep, kept, pixels);
+    /** The same for a stage of a relay: the network is told of its size, and what it keeps is its own. */
+    public StageContext ofLeg(Size pixels, @Nullable KeptPicture own) {
+        return new StageContext(conditioning, table, seed, workers, viewBatch, keep, own, pixels);
     }
 }

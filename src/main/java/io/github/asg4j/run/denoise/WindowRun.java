@@ -215,17 +215,16 @@ public final class WindowRun extends StageRun {
         MemorySegment random = views.stepNoise(worker, strip, k);
         predictions.acquire(worker, k, strip);
         StepHistory history = predictions.history(worker, k);
+        MemorySegment out = kept == null ? next.on(worker) : kept.stepped(worker);
         if (lowBand == null) {
-            MemorySegment out = kept == null ? next.on(worker) : kept.stepped(worker);
             views.step(worker, strip, out, x, k, predictions.row(k), random, history);
-            if (kept != null) {
-                int t = windows.firstStep() + k;
-                int row = strips.firstRow(strip);
-                kept.putBack(worker, next.on(worker), out, row, strips.rows(strip), t);
-            }
         } else {
-            int past = predictions.past(k);
-            lowBand.step(worker, next.on(worker), x, k, past, random, history);
+            lowBand.step(worker, out, x, k, predictions.past(k), random, history);
+        }
+        if (kept != null) {
+            int t = windows.firstStep() + k;
+            int row = strips.firstRow(strip);
+            kept.putBack(worker, next.on(worker), out, row, strips.rows(strip), t);
         }
         predictions.publish(worker, k, strip);
         next.publish(worker, strip);

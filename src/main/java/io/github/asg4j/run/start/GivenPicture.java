@@ -4,6 +4,7 @@ package io.github.asg4j.run.start;
 import io.github.asg4j.BadRequestException;
 import io.github.asg4j.Content;
 import io.github.asg4j.ImageFit;
+import io.github.asg4j.Size;
 import io.github.asg4j.device.Memory;
 import io.github.asg4j.image.StartPicture;
 import io.github.asg4j.kernel.ResampleAxis;
@@ -74,6 +75,26 @@ public final class GivenPicture {
         StartPicture given = StartPicture.read(file, memory);
         requireAspect(context, file, given, margins);
         return resampled(context, given, extent, margins, values, memory);
+    }
+
+    /**
+     * The same at any resolution of the whole canvas.
+     *
+     * @param size pixels
+     * @return float32 [3, height, width]
+     */
+    public static MemorySegment readAt(
+            RequestContext context,
+            Content file,
+            Size size,
+            Margins margins,
+            Values values,
+            Memory memory) {
+        StartPicture given = StartPicture.read(file, memory);
+        requireAspect(context, file, given, margins);
+        MemorySegment planes = given.planes(memory, values.scale, values.shift);
+        Frame frame = new Frame(size.height(), size.width(), 0, 0);
+        return framed(context, planes, given.height(), given.width(), frame, margins, memory);
     }
 
     /** The same of a picture that was read already, and is of the right aspect. */

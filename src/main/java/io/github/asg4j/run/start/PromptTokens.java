@@ -6,7 +6,9 @@ import io.github.asg4j.GenerationRequest;
 import io.github.asg4j.PromptOptions;
 import io.github.asg4j.model.ClipTokenizer;
 import io.github.asg4j.model.Manifest;
+import io.github.asg4j.model.TextEncoder;
 import io.github.asg4j.model.Tokenizer;
+import io.github.asg4j.plan.TextWork;
 import io.github.asg4j.planning.PlannedRequest;
 import io.github.asg4j.prompt.PromptChunk;
 import io.github.asg4j.prompt.PromptLoras;
@@ -93,6 +95,21 @@ public record PromptTokens(
                 .flatMap(input -> input.byEncoder().stream())
                 .flatMap(List::stream)
                 .anyMatch(chunk -> !chunk.inversions().isEmpty());
+    }
+
+    /** What they take where they are encoded. */
+    public TextWork work(EngineParts engine, GenerationRequest request) {
+        Manifest manifest = engine.bundle().manifest();
+        TextEncoder encoder = engine.model().textEncoder();
+        int tokens = encoder.length(chunks);
+        long pooled = manifest.conditioning().pooled() ? encoder.pooledBytes() : 0;
+        long row = encoder.hiddenBytes(chunks) + pooled + (long) Float.BYTES * tokens;
+        boolean changed = request.prompts().clipSkip().isPresent() || hasInversions();
+        long again =
+                manifest.textEncoders().stream()
+                        .mapToLong(each -> manifest.graphBytes(each.file()))
+                        .sum();
+        return new TextWork(chunks, tokens, rows() * segments.size(), row, changed ? again : 0);
     }
 
     /** Prompts of a segment: R. */
