@@ -104,6 +104,8 @@ class Source:
         else:
             given = read_json(config) if config is not None else _published(place)
         kind = given.get("_class_name", ControlNetModel.__name__)
+        if kind in ("T2IAdapter", "MultiAdapter"):
+            raise ExportError(_t2i(place))
         if kind != ControlNetModel.__name__:
             raise ExportError(f"{place} is a {kind}; only a {ControlNetModel.__name__} of Stable Diffusion 1, 2 and XL can be exported")
         source = Source(place, complete(ControlNetModel, given))
@@ -142,11 +144,25 @@ class Source:
         return network.to(dtype).eval().requires_grad_(False)
 
 
+def _t2i(place: Path) -> str:
+    return (
+        f"{place} is a T2I-Adapter: it adds to the states between the denoiser's inner blocks, where the engine's denoisers take nothing, and is not "
+        "supported; ControlNets are"
+    )
+
+
 def _published(file: Path) -> dict[str, Any]:
     """The configuration of a published family, told from the shapes in a single file."""
     if file.suffix in (".ckpt", ".pt", ".bin", ".pth"):
         raise ExportError(f"{file} is a pickle, which can run code when it is loaded and is not read: get the .safetensors file of the same network")
     entries = header(file)
+    if any(name.startswith(("image_proj.", "ip_adapter.")) for name in entries):
+        raise ExportError(
+            f"{file} is an IP-Adapter: it adds keys and values of a picture to every cross-attention, which takes another denoiser and an encoder "
+            "of pictures, and is not supported; ControlNets are"
+        )
+    if any(name.startswith(("adapter.body.", "body.0.block1.")) for name in entries):
+        raise ExportError(_t2i(file))
     if not any(name in entries for name in (*_LDM, _DIFFUSERS)):
         names = [name for name in entries if name != "__metadata__"]
         raise ExportError(f"{file} holds no ControlNet in the names of its publisher or of diffusers; its first tensors are {', '.join(names[:3])}")

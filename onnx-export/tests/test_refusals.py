@@ -95,6 +95,25 @@ def test_weights_that_git_has_not_fetched(fails, checkpoints, tmp_path):
     assert "model.safetensors is a Git LFS pointer" in fails(tmp_path / "model.safetensors", "--config", checkpoints("sd15"))
 
 
+@pytest.mark.parametrize(("tensors", "said"), [
+    (["image_proj.proj.weight", "ip_adapter.1.to_k_ip.weight"], "is an IP-Adapter: it adds keys and values"),
+    (["adapter.body.0.resnets.0.block1.weight"], "is a T2I-Adapter: it adds to the states between"),
+    (["body.0.block1.weight", "conv_in.weight"], "is a T2I-Adapter: it adds to the states between"),
+    (["unet.weight"], "holds no ControlNet in the names of its publisher"),
+])
+def test_adapters_are_no_control_networks(tensors, said, tmp_path, capsys):
+    file = tmp_path / "adapter.safetensors"
+    save_file({name: torch.zeros(1) for name in tensors}, file)
+    assert main(["controlnet", str(file), "--out", str(tmp_path / "control")]) == 1
+    assert f"{file} {said}" in capsys.readouterr().err
+
+
+def test_adapters_of_diffusers_are_no_control_networks(tmp_path, capsys):
+    (tmp_path / "config.json").write_text(json.dumps({"_class_name": "T2IAdapter"}))
+    assert main(["controlnet", str(tmp_path), "--out", str(tmp_path / "control")]) == 1
+    assert f"{tmp_path} is a T2I-Adapter" in capsys.readouterr().err
+
+
 # ----------------------------------------------------------------------------------------------- places
 
 

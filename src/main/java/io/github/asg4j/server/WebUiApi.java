@@ -59,6 +59,12 @@ final class WebUiApi {
                                 Route.get(BASE + "/schedulers", this::schedulers),
                                 Route.get(BASE + "/upscalers", this::upscalers),
                                 Route.get(BASE + "/loras", this::loras),
+                                Route.get(
+                                        "/controlnet/model_list",
+                                        x -> x.answer(WebUiControls.models(door.studio()))),
+                                Route.get(
+                                        "/controlnet/module_list",
+                                        x -> x.answer(WebUiControls.modules())),
                                 Route.post(BASE + "/png-info", this::pngInfo)));
         for (String list :
                 List.of(
@@ -145,6 +151,7 @@ final class WebUiApi {
             mask(body, fields);
             fit(body, fields);
         }
+        WebUiControls.read(body, picture, fields);
         int count = count(body, "batch_size") * count(body, "n_iter");
         if (count > MAX_PICTURES) {
             throw Refusal.invalidValue(
@@ -327,7 +334,7 @@ final class WebUiApi {
             } // else interrupted: the answer has what there is
         }
         ObjectNode parameters = body.deepCopy();
-        for (String key : List.of("init_images", "mask")) {
+        for (String key : List.of("init_images", "mask", "alwayson_scripts")) {
             if (parameters.has(key)) {
                 parameters.putNull(key);
             }

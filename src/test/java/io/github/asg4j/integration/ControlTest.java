@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.github.asg4j.integration;
 
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNotEquals;
@@ -19,14 +20,19 @@ import io.github.asg4j.EngineOptions;
 import io.github.asg4j.GeneratedImage;
 import io.github.asg4j.GenerationRequest;
 import io.github.asg4j.GuideOptions;
+import io.github.asg4j.LegOptions;
 import io.github.asg4j.MethodOptions.AsgOptions;
 import io.github.asg4j.MethodOptions.CutDiffusionOptions;
+import io.github.asg4j.MethodOptions.RelayOptions;
 import io.github.asg4j.PlanReport;
+import io.github.asg4j.RelayStage;
 import io.github.asg4j.ReportJson;
 import io.github.asg4j.RequestJson;
+import io.github.asg4j.TestEngines;
 import io.github.asg4j.Tiny;
 import io.github.asg4j.image.Npy;
 import io.github.asg4j.image.PngParameters;
+import io.github.asg4j.run.worker.WorkerHook;
 
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -156,6 +162,10 @@ class ControlTest {
     }
 
     private Engine open(int workers) {
+        return Engine.open(options(workers));
+    }
+
+    private EngineOptions options(int workers) {
         Path folder = temp.resolve("bundle" + workers);
         try {
             Files.createDirectories(folder);
@@ -163,10 +173,9 @@ class ControlTest {
             throw new UncheckedIOException(e);
         }
         Path bundle = Tiny.withDenoiser(folder, "controls", denoiser -> {});
-        return Engine.open(
-                Tiny.options(workers)
-                        .withModel(bundle)
-                        .withControls(Tiny.resource("controls").resolve("networks")));
+        return Tiny.options(workers)
+                .withModel(bundle)
+                .withControls(Tiny.resource("controls").resolve("networks"));
     }
 
     private static GenerationRequest.Builder request(String method, int size) {
@@ -234,6 +243,68 @@ class ControlTest {
             double error = positionError(drawn, size / 8, 0);
             assertTrue(error < 1e-3, "position is off by " + error + " cells");
         }
+    }
+
+    /**
+     * Stages that begin from the one before draw noise and what that has left, which are the same without
+     * control. Their pictures are enlarged or hold every n-th cell, which at the border see less.
+     */
+    @ParameterizedTest
+    @CsvSource({
+        "demofusion, 128, phase2-000-latents.npy",
+        "demofusion, 256, phase4-000-latents.npy",
+        "relay, 128, relay2-000-latents.npy",
+        "relay, 256, relay3-000-latents.npy"
+    })
+    void laterStagesAreShownTheirPart(String method, int size, String file) {
+        try (Engine engine = open(2)) {
+            float[] drawn = ofLaterStage(engine, method, size, file);
+            double error = positionError(drawn, size / 8, 4);
+            assertTrue(error < 0.05, "position is off by " + error + " cells");
+        }
+    }
+
+    /** What a control adds to the latents of a stage that begins in the middle of the schedule. */
+    private float[] ofLaterStage(Engine engine, String method, int size, String file) {
+        // Of a relay only the last stage is controlled: the way there through pixels clips.
+        double start = method.equals("relay") ? 0.5 : 0;
+        Control late = new Control("where", ramp(size), 0.1, start, 1, Control.Preprocess.NONE);
+        GenerationRequest.Builder request = request(method, size).steps(4);
+        if (method.equals("relay")) {
+            String table = size == 128 ? "1x 0..0.5; full 0.5..1" : "1x 0..0.5; 2x 0.25..0.5; full 0.5..1";
+            request.options(
+                    RelayOptions.DEFAULT.withLegs(
+                            LegOptions.DEFAULT.withStages(
+                                    RelayStage.table(table + " windows=0.5"))));
+        } else {
+            request.steps(1);
+        }
+        float[] with = latents(engine, request.controls(List.of(late)), file);
+        float[] without = latents(engine, request.controls(List.of()), file);
+        for (int i = 0; i < with.length; i++) {
+            with[i] -= without[i];
+        }
+        return with;
+    }
+
+    /** On GPUs, where pictures of controls lie on the device, these are the same bits. */
+    @ParameterizedTest
+    @CsvSource({
+        "multidiffusion, 128, denoise-000-latents.npy",
+        "demofusion, 128, phase2-000-latents.npy",
+        "relay, 128, relay2-000-latents.npy"
+    })
+    void emulatedGpusAreShownTheSame(String method, int size, String file) {
+        float[] onCpu;
+        try (Engine engine = open(2)) {
+            onCpu = ofLaterStage(engine, method, size, file);
+        }
+        EmulatedGpus gpus = new EmulatedGpus();
+        EngineOptions options = options(1).withDevices("cuda:0,cuda:1");
+        try (Engine engine = TestEngines.open(options, WorkerHook.NONE, gpus)) {
+            assertArrayEquals(onCpu, ofLaterStage(engine, method, size, file));
+        }
+        assertFalse(gpus.checked().failed());
     }
 
     /** Patches hold every second cell, each from another one on: so do their pictures. */

@@ -104,7 +104,8 @@ class CudaParityTest {
                 Tiny.request().method("demofusion").scheduler("dpmpp_2m_karras").build(),
                 painted("asg").viewBatch(2).build(),
                 painted("cutdiffusion").scheduler("dpmpp_2m").viewBatch(1).build(),
-                painted("multidiffusion").scheduler("ddim").eta(1).viewBatch(1).build());
+                painted("multidiffusion").scheduler("ddim").eta(1).viewBatch(1).build(),
+                painted("relay").size(192, 192).viewBatch(2).build());
     }
 
     private static GenerationRequest.Builder painted(String method) {
