@@ -98,8 +98,7 @@ public record Plan(
         }
         MemoryEstimate host =
                 devices.isEmpty()
-                        ? memory.withText(
-                                prompts.changedBytes(), prompts.bytes() + workers * calls)
+                        ? memory.withText(prompts.changedBytes(), prompts.bytes() + workers * calls)
                         : memory.withText(0, prompts.bytes());
         return new Plan(
                 method,

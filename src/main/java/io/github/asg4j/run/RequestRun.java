@@ -219,8 +219,7 @@ final class RequestRun implements AutoCloseable {
                         // stages of a relay keep each their own
                         setBack == null || refreshed ? null : kept(start, setBack),
                         inpaints ? masked(mask, encoder) : null);
-        StageFactory.Stages stages =
-                StageFactory.stages(context, stage, scheduler, start, setBack);
+        StageFactory.Stages stages = StageFactory.stages(context, stage, scheduler, start, setBack);
         progress.begin(stages.runs());
         LatentsRefresh refresh =
                 new LatentsRefresh(

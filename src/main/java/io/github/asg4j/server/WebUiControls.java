@@ -147,7 +147,8 @@ final class WebUiControls {
             throw refused(
                     "\"resize_mode\" of a unit is "
                             + mode
-                            + ": there are Just Resize, Crop and Resize, Resize and Fill, or 0 to 2");
+                            + ": there are Just Resize, Crop and Resize, Resize and Fill, or 0 to"
+                            + " 2");
         }
         String fit = FITS.get(index);
         if (!fields.has("image_fit")) {
@@ -178,7 +179,8 @@ final class WebUiControls {
     static ObjectNode models(Studio studio) {
         ObjectNode answer = Json.object();
         ArrayNode list = answer.putArray("model_list");
-        for (EngineInfo.ControlNetwork network : studio.models().first().engine().describe().controls()) {
+        for (EngineInfo.ControlNetwork network :
+                studio.models().first().engine().describe().controls()) {
             if (network.problem().isEmpty()) {
                 list.add(network.name() + " [" + network.sha256().substring(0, 8) + "]");
             }

@@ -271,7 +271,8 @@ class ControlTest {
         Control late = new Control("where", ramp(size), 0.1, start, 1, Control.Preprocess.NONE);
         GenerationRequest.Builder request = request(method, size).steps(4);
         if (method.equals("relay")) {
-            String table = size == 128 ? "1x 0..0.5; full 0.5..1" : "1x 0..0.5; 2x 0.25..0.5; full 0.5..1";
+            String table =
+                    size == 128 ? "1x 0..0.5; full 0.5..1" : "1x 0..0.5; 2x 0.25..0.5; full 0.5..1";
             request.options(
                     RelayOptions.DEFAULT.withLegs(
                             LegOptions.DEFAULT.withStages(

@@ -247,8 +247,7 @@ class PromptSyntaxTest {
         assertEquals(new PlanReport.Text(3, 3 * LENGTH, 3), three.text());
         assertEquals(one.unetRuns(), three.unetRuns());
         long chunk = 4L * LENGTH * (WIDTH + 1);
-        assertEquals(
-                (3 + 2 * 2) * 2 * chunk, three.memory().workers() - one.memory().workers());
+        assertEquals((3 + 2 * 2) * 2 * chunk, three.memory().workers() - one.memory().workers());
         assertEquals(new PlanReport.Text(1, LENGTH, 6), plan("a [red|blue] ball").text());
         PlanReport region =
                 engine.plan(

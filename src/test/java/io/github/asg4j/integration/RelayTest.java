@@ -334,7 +334,10 @@ class RelayTest {
 
     private static float[] values(Path file) {
         try (Memory memory = new Memory("test")) {
-            return Npy.read(Content.file(file), Npy.Type.FLOAT32, (b, a) -> memory.allocate(b, "npy"))
+            return Npy.read(
+                            Content.file(file),
+                            Npy.Type.FLOAT32,
+                            (b, a) -> memory.allocate(b, "npy"))
                     .data()
                     .toArray(ValueLayout.JAVA_FLOAT);
         }

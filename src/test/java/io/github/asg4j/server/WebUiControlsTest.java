@@ -129,7 +129,10 @@ class WebUiControlsTest {
     void picturesAreFittedAndTheStartPictureIsTheUsualOne() throws IOException {
         ObjectNode two = request();
         unit(two).withObject("/image").put("image", picture(96, 64));
-        unit(two).put("image", picture(64, 96)).put("resize_mode", 1).put("module", "Tile_Resample");
+        unit(two)
+                .put("image", picture(64, 96))
+                .put("resize_mode", 1)
+                .put("module", "Tile_Resample");
         JsonNode drawn = draw("txt2img", two);
         assertTrue(info(drawn).contains("ControlNet 1"), info(drawn));
         ObjectNode from = request().put("denoising_strength", 0.9);
