@@ -107,6 +107,7 @@ public record Plan(
                 prompts,
                 controls,
                 decoding,
+                encoding,
                 upscaling,
                 steps,
                 viewBatch,
