@@ -260,7 +260,9 @@ class ControlTest {
         try (Engine engine = open(2)) {
             float[] drawn = ofLaterStage(engine, method, size, file);
             double error = positionError(drawn, size / 8, 4);
-            assertTrue(error < (method.equals("relay") ? 0.05 : 0.1), "position is off by " + error + " cells");
+            assertTrue(
+                    error < (method.equals("relay") ? 0.05 : 0.1),
+                    "position is off by " + error + " cells");
         }
     }
 
