@@ -72,7 +72,6 @@ public final class ServiceLoad {
         } finally {
             load.server.destroyForcibly();
         }
-        load.faults.forEach(fault -> System.out.println("FAULT: " + fault));
         System.exit(load.faults.isEmpty() ? 0 : 1);
     }
 
@@ -189,6 +188,7 @@ public final class ServiceLoad {
     }
 
     private synchronized void fault(String what) {
+        System.out.println("FAULT: " + what);
         faults.add(what);
     }
 
@@ -359,7 +359,12 @@ public final class ServiceLoad {
                                         .getBytes(StandardCharsets.US_ASCII));
                 sockets.add(socket);
             }
+            long limit = System.nanoTime() + 120_000_000_000L;
             while (metric(watcher, "asg_queue_length") < LEAVERS - 2) {
+                if (System.nanoTime() > limit) {
+                    fault("not all clients that are to leave came into the queue");
+                    break;
+                }
                 Thread.sleep(5);
             }
             double busy = metric(watcher, "asg_busy_seconds_total");
