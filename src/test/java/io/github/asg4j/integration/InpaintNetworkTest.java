@@ -15,8 +15,10 @@ import io.github.asg4j.EngineOptions;
 import io.github.asg4j.GeneratedImage;
 import io.github.asg4j.GenerationRequest;
 import io.github.asg4j.InpaintOptions;
+import io.github.asg4j.TestEngines;
 import io.github.asg4j.Tiny;
 import io.github.asg4j.image.Npy;
+import io.github.asg4j.run.worker.WorkerHook;
 
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -101,20 +103,22 @@ class InpaintNetworkTest {
 
     // ------------------------------------------------------------------ who is shown what
 
-    /** The tiny bundle with the network that gives back what it is shown. */
     private Engine open(int workers) {
+        return Engine.open(Tiny.options(workers).withModel(bundle(workers)));
+    }
+
+    /** The tiny bundle with the network that gives back what it is shown. */
+    private Path bundle(int workers) {
         Path folder = temp.resolve("bundle" + workers);
         try {
             Files.createDirectories(folder);
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         }
-        Path bundle =
-                Tiny.withDenoiser(
-                        folder,
-                        "inpaint",
-                        denoiser -> ((ArrayNode) denoiser.get("inputs")).add("inpaint"));
-        return Engine.open(Tiny.options(workers).withModel(bundle));
+        return Tiny.withDenoiser(
+                folder,
+                "inpaint",
+                denoiser -> ((ArrayNode) denoiser.get("inputs")).add("inpaint"));
     }
 
     private static Content nothing(int cells) {
@@ -216,6 +220,20 @@ class InpaintNetworkTest {
         assertTrue(drawn > 100, drawn + " pixels drawn");
         try (Engine engine = open(3)) {
             assertEquals(image.report().pixelsSha256(), sha256(engine, painting(method).steps(4)));
+        }
+    }
+
+    /** Patches and windows of two GPUs are shown what those of the CPU are. */
+    @Test
+    void gpusAreShownTheSame() {
+        String expected;
+        try (Engine engine = open(1)) {
+            expected = sha256(engine, painting("asg").steps(4));
+        }
+        EngineOptions gpus =
+                Tiny.options(1).withModel(bundle(2)).withDevices("cuda:0,cuda:1");
+        try (Engine engine = TestEngines.open(gpus, WorkerHook.NONE, new EmulatedGpus())) {
+            assertEquals(expected, sha256(engine, painting("asg").steps(4)));
         }
     }
 }
