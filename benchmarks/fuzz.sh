@@ -3,7 +3,7 @@
 # Jazzer, which looks for input that reaches new code, over everything that reads what strangers send:
 #   benchmarks/fuzz.sh [SECONDS [TARGET...]]
 # SECONDS for each target of FuzzTarget (default: 600 for all: request_json, json_of_requests, json_bodies, multipart, picture_texts, start_pictures).
-# What it has learnt stays in target/fuzz and is gone on with. Input that is neither read nor refused ends it with 77; add it to FuzzTest.
+# Its hook on connections is off: the targets that go through a server ask it themselves. What it has learnt stays in target/fuzz and is gone on with. Input that is neither read nor refused ends it with 77; add it to FuzzTest.
 set -eu
 cd "$(dirname "$0")/.."
 seconds=${1:-600}
@@ -22,6 +22,6 @@ for target in "$@"; do
     "$jdk/bin/java" --enable-native-access=ALL-UNNAMED -Djava.awt.headless=true -Dorg.bytedeco.javacpp.nopointergc=true \
         "-Dasg.fuzz.target=$target" -cp "$classpath" com.code_intelligence.jazzer.Jazzer \
         "--target_class=io.github.asg4j.server.FuzzTarget\$Jazzer" "--instrumentation_includes=io.github.asg4j.**:com.fasterxml.jackson.**:org.eclipse.jetty.http.**" \
-        -max_total_time="$seconds" -artifact_prefix=target/fuzz/ "target/fuzz/corpus/$target" 2> "target/fuzz/$target.log" || { code=$?; tail -30 "target/fuzz/$target.log"; exit $code; }
+        --disabled_hooks=com.code_intelligence.jazzer.sanitizers.ServerSideRequestForgery -max_total_time="$seconds" -artifact_prefix=target/fuzz/ "target/fuzz/corpus/$target" 2> "target/fuzz/$target.log" || { code=$?; tail -30 "target/fuzz/$target.log"; exit $code; }
     tail -2 "target/fuzz/$target.log"
 done
