@@ -37,7 +37,12 @@ import java.util.function.Function;
 public final class AsgServer implements AutoCloseable {
     private static final int MAX_HEADER_BYTES = 16 << 10;
     private static final int MAX_CONNECTIONS = 2000;
-    private static final long IDLE_MILLIS = 30_000;
+
+    /**
+     * Longer than clients keep connections that nobody uses (30 s in the JDK's): a request is lost that is
+     * sent while the server closes its connection.
+     */
+    private static final long IDLE_MILLIS = 75_000;
 
     /** Time for answers on their way when the server stops; pictures are no longer drawn then. */
     private static final long STOP_MILLIS = 10_000;

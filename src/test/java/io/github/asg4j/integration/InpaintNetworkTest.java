@@ -116,9 +116,7 @@ class InpaintNetworkTest {
             throw new UncheckedIOException(e);
         }
         return Tiny.withDenoiser(
-                folder,
-                "inpaint",
-                denoiser -> ((ArrayNode) denoiser.get("inputs")).add("inpaint"));
+                folder, "inpaint", denoiser -> ((ArrayNode) denoiser.get("inputs")).add("inpaint"));
     }
 
     private static Content nothing(int cells) {
@@ -230,8 +228,7 @@ class InpaintNetworkTest {
         try (Engine engine = open(1)) {
             expected = sha256(engine, painting("asg").steps(4));
         }
-        EngineOptions gpus =
-                Tiny.options(1).withModel(bundle(2)).withDevices("cuda:0,cuda:1");
+        EngineOptions gpus = Tiny.options(1).withModel(bundle(2)).withDevices("cuda:0,cuda:1");
         try (Engine engine = TestEngines.open(gpus, WorkerHook.NONE, new EmulatedGpus())) {
             assertEquals(expected, sha256(engine, painting("asg").steps(4)));
         }
