@@ -94,7 +94,7 @@ class ManyClientsTest {
             until(() -> jobs(server).isEmpty());
             server.step();
             until(() -> server.engine.activity().running() == 0);
-            assertTrue(server.get("/metrics").body().contains("asg_drawing 0.0"));
+            until(() -> server.get("/metrics").body().contains("asg_drawing 0.0"));
         }
     }
 
