@@ -295,13 +295,21 @@ def test_weights_beside_the_graph(bundles, checkpoints, tmp_path, monkeypatch):
         assert np.allclose(ours, inline, rtol=0, atol=1e-6 * np.abs(inline).max())
 
 
+def written_denoiser(folder, **unet):
+    """A small SD 1.5 with another UNet: its checkpoint, the dilated graph's inputs, the manifest's entry, the exported graph and the network itself."""
+    written = []
+    checkpoint = Checkpoint.configured(families.write("sd15", folder / "checkpoint", unet=unet))
+    entry = exporter._denoiser(checkpoint, folder, checkpoint.text(), "epsilon", lambda graph, _: written.append(graph))
+    exporter.write_graph(written[0], folder)
+    session = onnxruntime.InferenceSession(str(folder / "denoiser.onnx"), providers=["CPUExecutionProvider"])
+    network = UNet2DConditionModel.from_pretrained(folder / "checkpoint" / "unet", torch_dtype=torch.float32).eval()
+    return checkpoint, written[1].input_names, entry, session, network
+
+
 def test_lcm_takes_the_guidance_scale(tmp_path):
     """The graph has the input, and the manifest says its role and width, as the engine's InputRole.GUIDANCE has it."""
-    written = []
-    checkpoint = Checkpoint.configured(families.write("sd15", tmp_path / "lcm", unet=dict(time_cond_proj_dim=12)))
-    entry = exporter._denoiser(checkpoint, tmp_path, checkpoint.text(), "epsilon", lambda graph, folder: written.append(graph))
-    exporter.write_graph(written[0], tmp_path)
-    assert written[1].input_names == ["sample", "timestep", "encoder_hidden_states", "timestep_cond", "token_weights", "dilation"]
+    checkpoint, dilated_inputs, entry, session, network = written_denoiser(tmp_path, time_cond_proj_dim=12)
+    assert dilated_inputs == ["sample", "timestep", "encoder_hidden_states", "timestep_cond", "token_weights", "dilation"]
     assert entry["inputs"] == ["sample", "timestep", "encoder_hidden_states", {"name": "timestep_cond", "role": "guidance", "width": 12}, "token_weights"]
     assert checkpoint.family.defaults == {"steps": 8, "guidance_scale": 8.5}
     rng = np.random.default_rng(0)
@@ -310,29 +318,22 @@ def test_lcm_takes_the_guidance_scale(tmp_path):
         "encoder_hidden_states": rng.standard_normal((1, 77, 32), np.float32), "timestep_cond": rng.standard_normal((1, 12), np.float32),
         "token_weights": np.ones((1, 77), np.float32),
     }
-    network = UNet2DConditionModel.from_pretrained(tmp_path / "lcm" / "unet", torch_dtype=torch.float32).eval()
     with torch.no_grad():
         expected = network(
             torch.from_numpy(inputs["sample"]), torch.tensor([500.0]), torch.from_numpy(inputs["encoder_hidden_states"]),
             timestep_cond=torch.from_numpy(inputs["timestep_cond"])).sample.numpy()
-    session = onnxruntime.InferenceSession(str(tmp_path / "denoiser.onnx"), providers=["CPUExecutionProvider"])
     assert np.allclose(session.run(["noise"], inputs)[0], expected, rtol=0, atol=1e-4 * np.abs(expected).max())
 
 
 def test_inpainting_has_its_mask_as_an_input(tmp_path):
     """The channels beside the latents are an input of their own, as the engine's InputRole.INPAINT has it; the noise is the whole network's."""
-    written = []
-    checkpoint = Checkpoint.configured(families.write("sd15", tmp_path / "inpaint", unet=dict(in_channels=9)))
-    entry = exporter._denoiser(checkpoint, tmp_path, checkpoint.text(), "epsilon", lambda graph, folder: written.append(graph))
-    exporter.write_graph(written[0], tmp_path)
-    assert written[1].input_names == ["sample", "timestep", "encoder_hidden_states", "inpaint", "token_weights", "dilation"]
+    _, dilated_inputs, entry, session, network = written_denoiser(tmp_path, in_channels=9)
+    assert dilated_inputs == ["sample", "timestep", "encoder_hidden_states", "inpaint", "token_weights", "dilation"]
     assert entry["inputs"] == ["sample", "timestep", "encoder_hidden_states", "inpaint", "token_weights"]
     torch.manual_seed(2)
     sample, shown, text = torch.randn(2, 4, 16, 24), torch.randn(2, 5, 16, 24), torch.randn(2, 77, 32)
     given = {"sample": sample, "timestep": torch.full((2,), 401.0), "encoder_hidden_states": text, "inpaint": shown, "token_weights": torch.zeros(2, 77)}
-    session = onnxruntime.InferenceSession(str(tmp_path / "denoiser.onnx"), providers=["CPUExecutionProvider"])
     noise = session.run(["noise"], {name: value.numpy() for name, value in given.items()})[0]
-    network = UNet2DConditionModel.from_pretrained(tmp_path / "inpaint" / "unet", torch_dtype=torch.float32).eval()
     with torch.no_grad():
         expected = network(torch.cat([sample, shown], 1), given["timestep"], text).sample.numpy()
     assert np.allclose(noise, expected, rtol=0, atol=1e-4 * np.abs(expected).max())

@@ -3,6 +3,7 @@ package io.github.asg4j.run;
 
 import io.github.asg4j.Content;
 import io.github.asg4j.device.Memory;
+import io.github.asg4j.image.StartPicture;
 import io.github.asg4j.kernel.ResampleAxis;
 import io.github.asg4j.kernel.Resize;
 import io.github.asg4j.plan.Axis;
@@ -27,6 +28,10 @@ final class MaskedPicture {
     private final RequestContext context;
     private final Canvas canvas;
     private final @Nullable InpaintMask mask;
+
+    /** The start picture, read once for all frames; null: there is no mask. */
+    private final @Nullable StartPicture given;
+
     private final PictureEncoder encoder;
 
     /**
@@ -37,6 +42,8 @@ final class MaskedPicture {
         this.mask = mask;
         this.encoder = encoder;
         canvas = context.canvas();
+        Content image = context.request().image();
+        given = mask == null || image == null ? null : StartPicture.read(image, context.memory());
     }
 
     /**
@@ -66,7 +73,15 @@ final class MaskedPicture {
                 ResampleAxis x = axis(work, canvas.x(), width, right);
                 MemorySegment share = work.floats((long) height * width, "inpaint mask");
                 new Resize(work, 1, y, x).run(context.kernels(), share, mask.share());
-                new Resize(work, 3, y, x).run(context.kernels(), picture, planes(mask, work));
+                MemorySegment planes =
+                        GivenPicture.resampled(
+                                context,
+                                Objects.requireNonNull(given),
+                                Extent.CANVAS,
+                                mask.margins(),
+                                Values.SIGNED,
+                                work);
+                new Resize(work, 3, y, x).run(context.kernels(), picture, planes);
                 cover(picture, share);
                 for (long i = 0; i < area; i++) {
                     // The pixel in a cell's corner, as diffusers resizes masks.
@@ -83,12 +98,6 @@ final class MaskedPicture {
     private static ResampleAxis axis(Memory work, Axis axis, int pixels, double shift) {
         int own = axis.canvas() * axis.factor();
         return ResampleAxis.antialiasedBicubic(work, own, pixels, shift * axis.factor(), own);
-    }
-
-    /** The start picture float32 [3, H * f, W * f] in [-1, 1]. */
-    private MemorySegment planes(InpaintMask of, Memory work) {
-        Content image = Objects.requireNonNull(context.request().image());
-        return GivenPicture.read(context, image, Extent.CANVAS, of.margins(), Values.SIGNED, work);
     }
 
     /** Makes grey what is drawn. */

@@ -10,8 +10,6 @@ import io.github.asg4j.plan.Tile;
 import io.github.asg4j.run.work.Progress;
 import io.github.asg4j.run.worker.NetworkThread;
 
-import org.jspecify.annotations.Nullable;
-
 import java.lang.foreign.MemorySegment;
 import java.util.function.IntFunction;
 
@@ -31,9 +29,6 @@ public final class EncodeRun extends VaeRun {
 
     /** Float32 [width, rows, columns], what the tiles are put together to. */
     private final MemorySegment features;
-
-    /** The buffers of each worker. */
-    private final NormPasses.@Nullable Buffers[] buffers;
 
     /**
      * What is encoded, and by whom.
@@ -66,8 +61,13 @@ public final class EncodeRun extends VaeRun {
         rows = job.encoding().height() * job.encoding().scale();
         columns = job.encoding().width() * job.encoding().scale();
         features = memory.floats((long) width * rows * columns, "features");
-        passes = new NormPasses(job.encoding().tiles(), front, job.encoding().pixels(), memory);
-        buffers = new NormPasses.Buffers[job.workers()];
+        passes =
+                new NormPasses(
+                        job.encoding().tiles(),
+                        front,
+                        job.encoding().pixels(),
+                        job.workers(),
+                        memory);
     }
 
     /**
@@ -109,11 +109,7 @@ public final class EncodeRun extends VaeRun {
             }
             return;
         }
-        NormPasses.Buffers b = buffers[worker];
-        if (b == null) {
-            b = passes.new Buffers(thread, encoder.front());
-            buffers[worker] = b;
-        }
+        NormPasses.Buffers b = passes.buffers(worker, thread, encoder.front());
         Tile tile = passes.tile(unit);
         int pixels = job.encoding().pixels();
         copy(
@@ -157,11 +153,7 @@ public final class EncodeRun extends VaeRun {
 
     @Override
     public void close() {
-        for (NormPasses.Buffers b : buffers) {
-            if (b != null) {
-                b.close();
-            }
-        }
+        passes.close();
         super.close();
     }
 }

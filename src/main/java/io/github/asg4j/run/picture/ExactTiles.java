@@ -9,8 +9,6 @@ import io.github.asg4j.plan.Tile;
 import io.github.asg4j.run.work.Progress;
 import io.github.asg4j.run.worker.NetworkThread;
 
-import org.jspecify.annotations.Nullable;
-
 import java.lang.foreign.MemorySegment;
 
 /**
@@ -26,17 +24,19 @@ public final class ExactTiles extends DecodeRun {
     /** Float32 [width, rows, columns], what the tiles are cut out of. */
     private final MemorySegment features;
 
-    /** The buffers of each worker. */
-    private final NormPasses.@Nullable Buffers[] buffers;
-
     public ExactTiles(Job job, TiledPart tail, Memory memory) {
         super(job, 1 + NormPasses.units(tail.norms(), job.decoding().tiles().size()), memory);
         width = tail.width();
         rows = job.decoding().height() * job.decoding().scale();
         columns = job.decoding().width() * job.decoding().scale();
         features = memory.floats((long) width * rows * columns, "features");
-        passes = new NormPasses(job.decoding().tiles(), tail, job.decoding().pixels(), memory);
-        buffers = new NormPasses.Buffers[job.workers()];
+        passes =
+                new NormPasses(
+                        job.decoding().tiles(),
+                        tail,
+                        job.decoding().pixels(),
+                        job.workers(),
+                        memory);
     }
 
     @Override
@@ -62,11 +62,7 @@ public final class ExactTiles extends DecodeRun {
             }
             return;
         }
-        NormPasses.Buffers b = buffers[worker];
-        if (b == null) {
-            b = passes.new Buffers(thread, decoder.tail());
-            buffers[worker] = b;
-        }
+        NormPasses.Buffers b = passes.buffers(worker, thread, decoder.tail());
         int of = unit - 1;
         Tile tile = passes.tile(of);
         copy(
@@ -113,11 +109,7 @@ public final class ExactTiles extends DecodeRun {
 
     @Override
     public void close() {
-        for (NormPasses.Buffers b : buffers) {
-            if (b != null) {
-                b.close();
-            }
-        }
+        passes.close();
         super.close();
     }
 }

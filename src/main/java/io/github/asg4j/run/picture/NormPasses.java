@@ -8,6 +8,8 @@ import io.github.asg4j.plan.Tile;
 import io.github.asg4j.run.work.Progress;
 import io.github.asg4j.run.worker.NetworkThread;
 
+import org.jspecify.annotations.Nullable;
+
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.List;
@@ -17,7 +19,7 @@ import java.util.List;
  * what it computes: the statistics of a norm are right once those of all before it are. Its units are the
  * tiles of the passes, one pass behind the other.
  */
-final class NormPasses {
+final class NormPasses implements AutoCloseable {
     private final List<Tile> tiles;
     private final TiledPart part;
     private final int pixels;
@@ -25,15 +27,19 @@ final class NormPasses {
     /** Float32 [norms, tiles, 2, groups]: mean and variance over the core of each tile. */
     private final MemorySegment moments;
 
+    private final @Nullable Buffers[] byWorker;
+
     /**
      * @param tiles in features, all of one shape
      * @param pixels per feature and axis
+     * @param workers how many there are
      * @param memory for the tiles' moments
      */
-    NormPasses(List<Tile> tiles, TiledPart part, int pixels, Memory memory) {
+    NormPasses(List<Tile> tiles, TiledPart part, int pixels, int workers, Memory memory) {
         this.tiles = tiles;
         this.part = part;
         this.pixels = pixels;
+        byWorker = new Buffers[workers];
         moments =
                 memory.floats(
                         (long) part.norms() * tiles.size() * 2 * part.groups(), "moments of tiles");
@@ -80,18 +86,38 @@ final class NormPasses {
         return ((long) norm * tiles.size() + tile) * 2 * part.groups();
     }
 
+    /**
+     * A worker's, made when it first asks and closed with the passes; on its thread.
+     *
+     * @param own the part where the worker is
+     */
+    Buffers buffers(int worker, NetworkThread thread, TiledPart own) {
+        Buffers known = byWorker[worker];
+        if (known == null) {
+            known = new Buffers(thread, own);
+            byWorker[worker] = known;
+        }
+        return known;
+    }
+
+    @Override
+    public void close() {
+        for (Buffers buffers : byWorker) {
+            if (buffers != null) {
+                buffers.binding.close();
+            }
+        }
+    }
+
     /** One worker's tile. */
-    final class Buffers implements AutoCloseable {
+    final class Buffers {
         private final TiledPart.TileMemory tile;
         private final Binding binding;
 
         /** Norms whose statistics are those of the whole picture. */
         private int gathered;
 
-        /**
-         * @param own the part where the worker is
-         */
-        Buffers(NetworkThread thread, TiledPart own) {
+        private Buffers(NetworkThread thread, TiledPart own) {
             int h = tiles.getFirst().seenHeight();
             int w = tiles.getFirst().seenWidth();
             long statistics = 2L * part.norms() * part.groups();
@@ -189,11 +215,6 @@ final class NormPasses {
             double mean = sum / cells;
             set(mean(norm, group), mean);
             set(variance(norm, group), Math.max(0, squares / cells - mean * mean));
-        }
-
-        @Override
-        public void close() {
-            binding.close();
         }
     }
 }

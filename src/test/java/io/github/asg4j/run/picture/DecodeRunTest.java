@@ -7,7 +7,6 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.asg4j.BadBundleException;
 import io.github.asg4j.Tiny;
-import io.github.asg4j.device.HostQueue;
 import io.github.asg4j.device.Memory;
 import io.github.asg4j.kernel.JavaKernels;
 import io.github.asg4j.model.Manifest;
@@ -35,14 +34,11 @@ import java.util.Random;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
-import java.util.concurrent.ForkJoinPool;
 import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
 import java.util.concurrent.atomic.AtomicInteger;
-import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.IntFunction;
-import java.util.stream.IntStream;
 
 /**
  * Whole against tiles, on a random AutoencoderKL with group normalisation (resources vae/) and on
@@ -146,44 +142,9 @@ class DecodeRunTest {
             MemorySegment latents = scene(29, 20);
             MemorySegment expected = decode(decoder, latents, 29, 20, tiling);
             MemorySegment image = memory.floats(expected.byteSize() / 4, "image");
-            Worker[] workers = new Worker[count];
-            for (int i = 0; i < count; i++) {
-                HostQueue queue = HostQueue.INSTANCE;
-                // The test's thread does the work of all of them.
-                ExecutorService unused = ForkJoinPool.commonPool();
-                DeviceLane lane =
-                        new DeviceLane(
-                                "cpu#" + i,
-                                queue,
-                                queue,
-                                new JavaKernels(),
-                                0,
-                                unused,
-                                unused,
-                                new AtomicLong());
-                workers[i] = new Worker(i, count, lane, WorkerHook.NONE, null);
-            }
-            Random random = new Random(count);
             try (DecodeRun run =
                     DecodeRun.of(job(decoder, latents, 29, 20, image, tiling, count))) {
-                int[] done = new int[run.units()];
-                for (int left = run.units(); left > 0; left--) {
-                    List<Integer> open =
-                            IntStream.range(0, run.units())
-                                    .filter(
-                                            unit ->
-                                                    done[unit] == 0
-                                                            && run.ready(unit, i -> done[i]))
-                                    .boxed()
-                                    .toList();
-                    int unit = open.get(random.nextInt(open.size()));
-                    assertTrue(run.execute(workers[random.nextInt(count)], unit, 0));
-                    done[unit] = 1;
-                }
-            } finally {
-                for (Worker worker : workers) {
-                    worker.close();
-                }
+                HostWorkers.inAnyOrder(run, count);
             }
             assertEquals(-1, expected.mismatch(image), "first byte");
         }
@@ -195,7 +156,6 @@ class DecodeRunTest {
         CountDownLatch first = new CountDownLatch(1);
         CountDownLatch go = new CountDownLatch(1);
         AtomicInteger inside = new AtomicInteger();
-        HostQueue queue = HostQueue.INSTANCE;
         try (VaeDecoder decoder = random(null);
                 ExecutorService threads = Executors.newFixedThreadPool(2)) {
             MemorySegment latents = scene(16, 16);
@@ -216,16 +176,7 @@ class DecodeRunTest {
             DecodeRun.Job job =
                     new DecodeRun.Job(
                             usual.decoding(), slow, -1, 2, 1, latents, image, new JavaKernels());
-            DeviceLane lane =
-                    new DeviceLane(
-                            "cpu",
-                            queue,
-                            queue,
-                            new JavaKernels(),
-                            0,
-                            threads,
-                            threads,
-                            new AtomicLong());
+            DeviceLane lane = HostWorkers.lane("cpu", threads);
             try (DecodeRun run = DecodeRun.of(job);
                     Worker one = new Worker(0, 2, lane, WorkerHook.NONE, null);
                     Worker two = new Worker(1, 2, lane, WorkerHook.NONE, null)) {

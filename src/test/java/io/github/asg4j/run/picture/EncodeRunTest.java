@@ -7,9 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.asg4j.BadBundleException;
 import io.github.asg4j.Tiny;
-import io.github.asg4j.device.HostQueue;
 import io.github.asg4j.device.Memory;
-import io.github.asg4j.kernel.JavaKernels;
 import io.github.asg4j.model.Manifest;
 import io.github.asg4j.model.VaeEncoder;
 import io.github.asg4j.ort.Binding;
@@ -17,10 +15,7 @@ import io.github.asg4j.ort.OrtSession;
 import io.github.asg4j.plan.Decoding;
 import io.github.asg4j.plan.Encoding;
 import io.github.asg4j.run.work.WorkUnits;
-import io.github.asg4j.run.worker.DeviceLane;
 import io.github.asg4j.run.worker.InterruptibleRuns;
-import io.github.asg4j.run.worker.Worker;
-import io.github.asg4j.run.worker.WorkerHook;
 
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
@@ -33,8 +28,6 @@ import java.lang.foreign.ValueLayout;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Random;
-import java.util.concurrent.ForkJoinPool;
-import java.util.concurrent.atomic.AtomicLong;
 import java.util.stream.IntStream;
 
 /** Whole against tiles, on the encoder of a random AutoencoderKL (resources vae/). */
@@ -103,43 +96,8 @@ class EncodeRunTest {
             try (EncodeRun run = EncodeRun.of(job(encoder, picture, 29, 20, expected, 8, 1))) {
                 run.carryOut(new InterruptibleRuns(), 0);
             }
-            Worker[] workers = new Worker[count];
-            for (int i = 0; i < count; i++) {
-                HostQueue queue = HostQueue.INSTANCE;
-                // The test's thread does the work of all of them.
-                var unused = ForkJoinPool.commonPool();
-                DeviceLane lane =
-                        new DeviceLane(
-                                "cpu#" + i,
-                                queue,
-                                queue,
-                                new JavaKernels(),
-                                0,
-                                unused,
-                                unused,
-                                new AtomicLong());
-                workers[i] = new Worker(i, count, lane, WorkerHook.NONE, null);
-            }
-            Random random = new Random(count);
             try (EncodeRun run = EncodeRun.of(job(encoder, picture, 29, 20, latents, 8, count))) {
-                int[] done = new int[run.units()];
-                for (int left = run.units(); left > 0; left--) {
-                    List<Integer> open =
-                            IntStream.range(0, run.units())
-                                    .filter(
-                                            unit ->
-                                                    done[unit] == 0
-                                                            && run.ready(unit, i -> done[i]))
-                                    .boxed()
-                                    .toList();
-                    int unit = open.get(random.nextInt(open.size()));
-                    assertTrue(run.execute(workers[random.nextInt(count)], unit, 0));
-                    done[unit] = 1;
-                }
-            } finally {
-                for (Worker worker : workers) {
-                    worker.close();
-                }
+                HostWorkers.inAnyOrder(run, count);
             }
             assertEquals(-1, expected.mismatch(latents), "first byte");
         }

@@ -10,7 +10,6 @@ import io.github.asg4j.BadBundleException;
 import io.github.asg4j.EngineOptions;
 import io.github.asg4j.ModelParts;
 import io.github.asg4j.Tiny;
-import io.github.asg4j.device.HostQueue;
 import io.github.asg4j.device.Memory;
 import io.github.asg4j.kernel.JavaKernels;
 import io.github.asg4j.model.Bundle;
@@ -20,9 +19,6 @@ import io.github.asg4j.ort.Binding;
 import io.github.asg4j.plan.Upscaling;
 import io.github.asg4j.run.work.Progress;
 import io.github.asg4j.run.work.WorkScheduler;
-import io.github.asg4j.run.worker.DeviceLane;
-import io.github.asg4j.run.worker.Worker;
-import io.github.asg4j.run.worker.WorkerHook;
 
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
@@ -35,9 +31,6 @@ import java.lang.foreign.ValueLayout;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Random;
-import java.util.concurrent.ExecutorService;
-import java.util.concurrent.ForkJoinPool;
-import java.util.concurrent.atomic.AtomicLong;
 import java.util.stream.IntStream;
 
 /** Tiles against the whole picture, on small RRDBNets that see less than 20 pixels around. */
@@ -189,23 +182,7 @@ class TileRunTest {
         List<String> names = IntStream.range(0, count).mapToObj(i -> "cpu#" + i).toList();
         WorkScheduler scheduler =
                 new WorkScheduler(names, names.stream().mapToDouble(name -> 1).toArray());
-        Worker[] workers = new Worker[count];
-        for (int i = 0; i < count; i++) {
-            HostQueue queue = HostQueue.INSTANCE;
-            // The test's thread does the work of all of them.
-            ExecutorService unused = ForkJoinPool.commonPool();
-            DeviceLane lane =
-                    new DeviceLane(
-                            names.get(i),
-                            queue,
-                            queue,
-                            new JavaKernels(),
-                            0,
-                            unused,
-                            unused,
-                            new AtomicLong());
-            workers[i] = new Worker(i, count, lane, WorkerHook.NONE, null);
-        }
+        HostWorkers workers = new HostWorkers(count);
         TileRun run =
                 new TileRun(
                         upscaling,
@@ -214,20 +191,18 @@ class TileRunTest {
                         new JavaKernels(),
                         count,
                         memory);
-        try (run) {
+        try (workers;
+                run) {
             scheduler.add(run);
             int unit;
             for (int turn = 0;
-                    (unit = scheduler.next(run, workers[turn % count])) != WorkScheduler.PART_DONE;
+                    (unit = scheduler.next(run, workers.get(turn % count)))
+                            != WorkScheduler.PART_DONE;
                     turn++) {
-                assertTrue(run.execute(workers[turn % count], unit, 0));
+                assertTrue(run.execute(workers.get(turn % count), unit, 0));
                 scheduler.complete(run, unit);
             }
             return run.enlarged();
-        } finally {
-            for (Worker worker : workers) {
-                worker.close();
-            }
         }
     }
 
