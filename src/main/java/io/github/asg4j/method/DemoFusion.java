@@ -72,6 +72,11 @@ final class DemoFusion implements Method {
         return true;
     }
 
+    @Override
+    public boolean noisesPicture() {
+        return false;
+    }
+
     /** Returns the settings of the examples in its code. */
     @Override
     public Sampling paper() {

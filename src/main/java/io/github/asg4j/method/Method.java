@@ -57,6 +57,14 @@ public interface Method {
         return false;
     }
 
+    /**
+     * Whether a start picture is drawn from with noise of a chosen level: then that has a strength, and
+     * parts of the picture can be kept.
+     */
+    default boolean noisesPicture() {
+        return true;
+    }
+
     /** How a picture that is not square is cut where the request says nothing. */
     GuideOptions.PatchAspect PATCH_ASPECT = GuideOptions.PatchAspect.PICTURE;
 

@@ -52,4 +52,9 @@ final class SuperRes implements Method {
     public boolean enlargesPicture() {
         return true;
     }
+
+    @Override
+    public boolean noisesPicture() {
+        return false;
+    }
 }

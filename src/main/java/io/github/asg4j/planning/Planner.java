@@ -209,7 +209,7 @@ public final class Planner {
         checkBorders(request.inpaint().borders(), canvas);
         checkVariation(request);
         if (method.enlargesPicture()) {
-            if (strong && !method.equals(Method.of("relay"))) {
+            if (strong && !method.noisesPicture()) {
                 throw new BadRequestException(
                         "the method "
                                 + request.method()
@@ -253,7 +253,7 @@ public final class Planner {
                             + " says which parts beside or of a start picture are drawn anew: give"
                             + " one with --image");
         }
-        if (method.enlargesPicture() && !method.equals(Method.of("relay"))) {
+        if (!method.noisesPicture()) {
             throw new BadRequestException(
                     "the method "
                             + request.method()
