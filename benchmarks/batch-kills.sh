@@ -5,7 +5,7 @@
 # A moment is a random number of records and then a random part of a second later: while the engine opens, while a picture is drawn, stored or recorded.
 set -eu
 cd "$(dirname "$0")/.."
-kills=${1:-20} pictures=${2:-100} format=${3:-png}
+kills=${1:-20} pictures=${2:-100} format=${3:-files}
 RANDOM=${4:-1}
 ./asg --version > /dev/null
 work=$(mktemp -d)
@@ -22,7 +22,7 @@ run() {
 }
 
 files=()
-[ "$format" = png ] || files=(--pictures-per-file 7)
+[ "$format" = files ] || files=(--pictures-per-file 7)
 
 records() {
     wc -l 2> /dev/null < "$work/killed/records.jsonl" || echo 0

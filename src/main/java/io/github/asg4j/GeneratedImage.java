@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.github.asg4j;
 
+import io.github.asg4j.image.PictureEncoding;
 import io.github.asg4j.image.PngParameters;
-import io.github.asg4j.image.PngWriter;
 
 import java.lang.foreign.MemorySegment;
 import java.nio.ByteBuffer;
@@ -36,8 +36,17 @@ public record GeneratedImage(int width, int height, ByteBuffer rgb, PictureRepor
 
     /** The picture as the content of a PNG file that carries its settings. */
     public byte[] png() {
-        return PngWriter.encode(
-                width, height, MemorySegment.ofBuffer(rgb()), PngParameters.text(report));
+        return encoded(PictureEncoding.PNG);
+    }
+
+    /**
+     * The picture as the content of a file that carries its settings.
+     *
+     * @throws OutputException as {@link PictureEncoding#check} does
+     */
+    public byte[] encoded(PictureEncoding encoding) {
+        MemorySegment pixels = MemorySegment.ofBuffer(rgb());
+        return encoding.encode(width, height, pixels, PngParameters.text(report));
     }
 
     /**
@@ -47,6 +56,17 @@ public record GeneratedImage(int width, int height, ByteBuffer rgb, PictureRepor
      * @throws OutputException if it cannot be written; no half of it stays
      */
     public void writePng(Path file) {
-        PngWriter.write(file, this, PngParameters.text(report));
+        write(file, PictureEncoding.PNG);
+    }
+
+    /**
+     * Writes a file that carries the picture's settings, as {@link #writePng} does.
+     *
+     * @throws OutputException if it cannot be written, or as {@link PictureEncoding#check} does
+     */
+    public void write(Path file, PictureEncoding encoding) {
+        MemorySegment pixels = MemorySegment.ofBuffer(rgb());
+        String parameters = PngParameters.text(report);
+        encoding.write(file, width, height, pixels, parameters, () -> false);
     }
 }

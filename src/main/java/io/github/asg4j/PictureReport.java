@@ -27,6 +27,7 @@ import java.util.OptionalInt;
  * @param model name of the bundle
  * @param vae the autoencoder's file, where it was given beside the model; else null
  * @param loras files that were merged into the model for this picture
+ * @param embeddings textual inversions that words of its prompts named, by name
  * @param controls pictures that it was held to, in the request's order
  * @param bundleSha256 of the bundle's manifest, 64 hexadecimal digits
  * @param version of this library
@@ -46,6 +47,7 @@ public record PictureReport(
         String model,
         EngineInfo.@Nullable VaeFile vae,
         List<AppliedLora> loras,
+        List<AppliedEmbedding> embeddings,
         List<AppliedControl> controls,
         String bundleSha256,
         String version,
@@ -54,6 +56,7 @@ public record PictureReport(
         Times times) {
     public PictureReport {
         loras = List.copyOf(loras);
+        embeddings = List.copyOf(embeddings);
         controls = List.copyOf(controls);
     }
 
@@ -64,6 +67,14 @@ public record PictureReport(
      * @param sha256 of the file, 64 hexadecimal digits
      */
     public record AppliedLora(Path file, double weight, String sha256) {}
+
+    /**
+     * A textual inversion.
+     *
+     * @param name its word in the prompts, which is its file's name without ending
+     * @param sha256 of the file, 64 hexadecimal digits
+     */
+    public record AppliedEmbedding(String name, String sha256) {}
 
     /**
      * A picture that a control network held this one to.

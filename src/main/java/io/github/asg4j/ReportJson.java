@@ -341,6 +341,9 @@ public final class ReportJson {
         if (!report.loras().isEmpty()) {
             map.put("loras", report.loras().stream().map(ReportJson::map).toList());
         }
+        if (!report.embeddings().isEmpty()) {
+            map.put("embeddings", report.embeddings().stream().map(ReportJson::map).toList());
+        }
         if (!report.controls().isEmpty()) {
             map.put("controls", report.controls().stream().map(ReportJson::map).toList());
         }
@@ -371,6 +374,13 @@ public final class ReportJson {
         map.put("picture", control.picture().toString());
         map.put("picture_sha256", applied.pictureSha256());
         control.putSettings(map);
+        return map;
+    }
+
+    private static Map<String, Object> map(PictureReport.AppliedEmbedding embedding) {
+        Map<String, Object> map = new LinkedHashMap<>();
+        map.put("name", embedding.name());
+        map.put("sha256", embedding.sha256());
         return map;
     }
 

@@ -139,6 +139,7 @@ public final class Reports {
                                                 l.file(), l.weight(), "ab".repeat(32)))
                         .toList(),
                 List.of(),
+                List.of(),
                 "0123456789abcdef",
                 "1.0",
                 "0".repeat(64),
@@ -191,11 +192,36 @@ public final class Reports {
                 r.model(),
                 vae,
                 r.loras(),
+                r.embeddings(),
                 r.controls(),
                 r.bundleSha256(),
                 r.version(),
                 r.pixelsSha256(),
                 memory,
+                r.times());
+    }
+
+    /** A picture of which words were textual inversions. */
+    public static PictureReport withEmbeddings(
+            PictureReport r, List<PictureReport.AppliedEmbedding> embeddings) {
+        return new PictureReport(
+                r.request(),
+                r.plan(),
+                r.size(),
+                r.sampling(),
+                r.cut(),
+                r.decoded(),
+                r.backgroundWindows(),
+                r.devices(),
+                r.model(),
+                r.vae(),
+                r.loras(),
+                embeddings,
+                r.controls(),
+                r.bundleSha256(),
+                r.version(),
+                r.pixelsSha256(),
+                r.memory(),
                 r.times());
     }
 

@@ -13,6 +13,7 @@ import io.github.asg4j.Generation;
 import io.github.asg4j.GenerationRequest;
 import io.github.asg4j.OutOfMemoryException;
 import io.github.asg4j.image.OutputFile;
+import io.github.asg4j.image.PictureEncoding;
 
 import org.jspecify.annotations.Nullable;
 
@@ -109,9 +110,9 @@ public final class Batch implements AutoCloseable {
             PictureFormat format = options.format();
             Optional<FileFormat> ofMany =
                     switch (format.kind()) {
-                        case PNG -> Optional.empty();
+                        case FILES -> Optional.empty();
                         case TAR -> Optional.of(new TarFormat());
-                        case PARQUET -> Optional.of(new ParquetFormat());
+                        case PARQUET -> Optional.of(new ParquetFormat(format.encoding()));
                     };
             if (ofMany.isPresent() && !BatchFile.isIn(options.folder())) {
                 FileStore.checkNew(options.folder(), ofMany.get());
@@ -122,7 +123,7 @@ public final class Batch implements AutoCloseable {
                     records.count());
             PictureStore store =
                     ofMany.isEmpty()
-                            ? PngStore.open(options.folder())
+                            ? FolderStore.open(options.folder())
                             : FileStore.open(
                                     options.folder(), ofMany.get(), format.pictures(), records);
             return new Batch(options, engine, records, store, input.rows());
@@ -300,9 +301,11 @@ public final class Batch implements AutoCloseable {
     }
 
     private void store(GeneratedImage image, Keys.Keyed keyed, Map<String, Object> record) {
-        byte[] png = image.png();
+        PictureEncoding encoding = options.format().encoding();
+        byte[] file = image.encoded(encoding);
         PictureStore.Picture picture =
-                new PictureStore.Picture(keyed, png, Sha256.of(png), image.report().pixelsSha256());
+                new PictureStore.Picture(
+                        keyed, encoding, file, Sha256.of(file), image.report().pixelsSha256());
         record.putAll(store.put(picture));
         record.putAll(picture.hashes());
     }

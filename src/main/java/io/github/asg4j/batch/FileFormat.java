@@ -14,14 +14,14 @@ interface FileFormat {
     byte[] begin();
 
     /**
-     * What a picture adds to the file. The PNG is the last part of it but for {@link #padding}.
+     * What a picture adds to the file. Its own file is the last part of it but for {@link #padding}.
      *
      * @param start where it is put, bytes
      */
     byte[] picture(long start, PictureStore.Picture picture);
 
-    /** Bytes between the end of a PNG of so many bytes and the end of what its picture adds. */
-    long padding(long pngBytes);
+    /** Bytes between the end of a picture's file of so many bytes and the end of what it adds. */
+    long padding(long pictureBytes);
 
     /** What a file ends with. */
     byte[] end();

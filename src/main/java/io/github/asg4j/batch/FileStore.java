@@ -106,7 +106,7 @@ final class FileStore implements PictureStore {
             }
             write(open, format.picture(open.position(), picture));
             long end = open.position();
-            int bytes = picture.png().length;
+            int bytes = picture.file().length;
             stored++;
             endIfFull();
             Map<String, Object> place = new LinkedHashMap<>();

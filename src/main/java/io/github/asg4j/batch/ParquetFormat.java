@@ -4,6 +4,7 @@ package io.github.asg4j.batch;
 import com.fasterxml.jackson.databind.JsonNode;
 
 import io.github.asg4j.BadRequestException;
+import io.github.asg4j.image.PictureEncoding;
 
 import java.io.ByteArrayOutputStream;
 import java.nio.ByteBuffer;
@@ -13,9 +14,10 @@ import java.util.ArrayList;
 import java.util.List;
 
 /**
- * Parquet files with the columns {@link #COLUMNS}, as a table of Spark has them too. Each picture is a row
- * group of its own, uncompressed, because a PNG cannot be compressed again and a file has to be as it was
- * after any of its pictures: what its end says of a row group follows from the picture's record.
+ * Parquet files with the columns key, request, bytes, sha256, pixels_sha256 and png (or jpeg, or webp), as
+ * a table of Spark has them too. Each picture is a row group of its own, uncompressed, because a picture
+ * cannot be compressed again and a file has to be as it was after any of its pictures: what its end says of
+ * a row group follows from the picture's record.
  *
  * @see <a href="https://parquet.apache.org/docs/file-format/">the format</a>, whose structures are numbered
  *     here as in its parquet.thrift
@@ -34,16 +36,6 @@ final class ParquetFormat implements FileFormat {
      */
     private record Column(String name, int type, boolean text) {}
 
-    /** The PNG is the last: what comes before it is there when its place is. */
-    private static final List<Column> COLUMNS =
-            List.of(
-                    new Column("key", BYTE_ARRAY, true),
-                    new Column("request", BYTE_ARRAY, true),
-                    new Column("bytes", INT32, false),
-                    new Column("sha256", BYTE_ARRAY, true),
-                    new Column("pixels_sha256", BYTE_ARRAY, true),
-                    new Column("png", BYTE_ARRAY, false));
-
     /**
      * What the file's end says of a row.
      *
@@ -56,7 +48,24 @@ final class ParquetFormat implements FileFormat {
         }
     }
 
+    /** The picture is the last: what comes before it is there when its place is. */
+    private final List<Column> columns;
+
     private final List<RowGroup> rows = new ArrayList<>();
+
+    /**
+     * @param encoding of the pictures, after which their column is named
+     */
+    ParquetFormat(PictureEncoding encoding) {
+        columns =
+                List.of(
+                        new Column("key", BYTE_ARRAY, true),
+                        new Column("request", BYTE_ARRAY, true),
+                        new Column("bytes", INT32, false),
+                        new Column("sha256", BYTE_ARRAY, true),
+                        new Column("pixels_sha256", BYTE_ARRAY, true),
+                        new Column(encoding.format().word(), BYTE_ARRAY, false));
+    }
 
     @Override
     public String ending() {
@@ -71,7 +80,7 @@ final class ParquetFormat implements FileFormat {
 
     @Override
     public byte[] picture(long start, PictureStore.Picture picture) {
-        ByteArrayOutputStream row = new ByteArrayOutputStream(picture.png().length + (1 << 11));
+        ByteArrayOutputStream row = new ByteArrayOutputStream(picture.file().length + (1 << 11));
         List<Integer> pages = new ArrayList<>();
         for (byte[] value : values(picture)) {
             int before = row.size();
@@ -88,10 +97,10 @@ final class ParquetFormat implements FileFormat {
         return List.of(
                 text(picture.named().key()),
                 text(JsonLines.text(picture.named().request())),
-                little(picture.png().length),
+                little(picture.file().length),
                 text(picture.sha256()),
                 text(picture.pixelsSha256()),
-                bytes(picture.png()));
+                bytes(picture.file()));
     }
 
     private static byte[] text(String text) {
@@ -130,7 +139,7 @@ final class ParquetFormat implements FileFormat {
     }
 
     @Override
-    public long padding(long pngBytes) {
+    public long padding(long pictureBytes) {
         return 0;
     }
 
@@ -139,14 +148,14 @@ final class ParquetFormat implements FileFormat {
         begin();
         long start = MAGIC.length;
         for (JsonNode record : records) {
-            int png = record.path("bytes").asInt();
+            int picture = record.path("bytes").asInt();
             int[] lengths = {
                 text(record.path("key").asText()).length,
                 text(JsonLines.text(record.path("request"))).length,
                 Integer.BYTES,
                 text(record.path("sha256").asText()).length,
                 text(record.path("pixels_sha256").asText()).length,
-                Integer.BYTES + png
+                Integer.BYTES + picture
             };
             List<Integer> pages = new ArrayList<>();
             for (int length : lengths) {
@@ -155,7 +164,7 @@ final class ParquetFormat implements FileFormat {
             RowGroup row = new RowGroup(start, pages);
             rows.add(row);
             start += row.bytes();
-            if (start != record.path("offset").asLong() + png) {
+            if (start != record.path("offset").asLong() + picture) {
                 throw new BadRequestException(
                         "the record of picture "
                                 + record.path("picture")
@@ -171,11 +180,11 @@ final class ParquetFormat implements FileFormat {
     public byte[] end() {
         ThriftWriter thrift = new ThriftWriter();
         thrift.i32(1, 1); // version
-        thrift.list(2, ThriftWriter.STRUCT, COLUMNS.size() + 1);
+        thrift.list(2, ThriftWriter.STRUCT, columns.size() + 1);
         thrift.binary(4, "schema");
-        thrift.i32(5, COLUMNS.size());
+        thrift.i32(5, columns.size());
         thrift.stop();
-        COLUMNS.forEach(column -> schema(thrift, column));
+        columns.forEach(column -> schema(thrift, column));
         thrift.i64(3, rows.size());
         thrift.list(4, ThriftWriter.STRUCT, rows.size());
         rows.forEach(row -> rowGroup(thrift, row));
@@ -205,19 +214,19 @@ final class ParquetFormat implements FileFormat {
         thrift.stop();
     }
 
-    private static void rowGroup(ThriftWriter thrift, RowGroup row) {
-        thrift.list(1, ThriftWriter.STRUCT, COLUMNS.size());
+    private void rowGroup(ThriftWriter thrift, RowGroup row) {
+        thrift.list(1, ThriftWriter.STRUCT, columns.size());
         long at = row.start;
-        for (int i = 0; i < COLUMNS.size(); i++) {
+        for (int i = 0; i < columns.size(); i++) {
             int page = row.pages.get(i);
             thrift.i64(2, at); // ColumnChunk.file_offset
             thrift.begin(3); // ColumnMetaData
-            thrift.i32(1, COLUMNS.get(i).type);
+            thrift.i32(1, columns.get(i).type);
             thrift.list(2, ThriftWriter.I32, 2);
             thrift.element(PLAIN);
             thrift.element(RLE);
             thrift.list(3, ThriftWriter.BINARY, 1);
-            thrift.element(COLUMNS.get(i).name);
+            thrift.element(columns.get(i).name);
             thrift.i32(4, 0); // uncompressed
             thrift.i64(5, 1); // values
             thrift.i64(6, page);

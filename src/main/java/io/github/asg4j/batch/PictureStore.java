@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.github.asg4j.batch;
 
+import io.github.asg4j.image.PictureEncoding;
+
 import java.util.LinkedHashMap;
 import java.util.Map;
 
@@ -9,14 +11,26 @@ interface PictureStore extends AutoCloseable {
     /**
      * A picture to be kept.
      *
-     * @param png its file
+     * @param encoding of the file
+     * @param file its bytes
+     * @param sha256 of the file
      * @param pixelsSha256 of the pixels alone
      */
-    record Picture(Keys.Keyed named, byte[] png, String sha256, String pixelsSha256) {
+    record Picture(
+            Keys.Keyed named,
+            PictureEncoding encoding,
+            byte[] file,
+            String sha256,
+            String pixelsSha256) {
+        /** The usual name of the file. */
+        String name() {
+            return named.key() + encoding.format().ending();
+        }
+
         /** As records have it. */
         Map<String, Object> hashes() {
             Map<String, Object> hashes = new LinkedHashMap<>();
-            hashes.put("bytes", png.length);
+            hashes.put("bytes", file.length);
             hashes.put("sha256", sha256);
             hashes.put("pixels_sha256", pixelsSha256);
             return hashes;

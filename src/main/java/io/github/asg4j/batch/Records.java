@@ -30,8 +30,8 @@ final class Records implements AutoCloseable {
      * Where a picture was stored.
      *
      * @param file in the batch's folder
-     * @param offset of the PNG in it, bytes
-     * @param bytes of the PNG
+     * @param offset of the picture in it, bytes
+     * @param bytes of the picture
      */
     record Place(String file, long offset, long bytes) {}
 

@@ -14,8 +14,9 @@ import java.util.List;
 import java.util.Map;
 
 /**
- * Tar files in the convention of WebDataset: KEY.json, KEY.txt (the prompt) and KEY.png one after the
- * other. Entries are of the first second of 1970, so that the same pictures give the same bytes.
+ * Tar files in the convention of WebDataset: KEY.json, KEY.txt (the prompt) and KEY.png (or KEY.jpg, or
+ * KEY.webp) one after the other. Entries are of the first second of 1970, so that the same pictures give
+ * the same bytes.
  */
 final class TarFormat implements FileFormat {
     private static final int BLOCK_BYTES = 512;
@@ -37,7 +38,7 @@ final class TarFormat implements FileFormat {
         Object prompt = picture.named().request().get("prompt");
         Map<String, Object> about = picture.named().about();
         about.putAll(picture.hashes());
-        ByteArrayOutputStream bytes = new ByteArrayOutputStream(picture.png().length + (1 << 13));
+        ByteArrayOutputStream bytes = new ByteArrayOutputStream(picture.file().length + (1 << 13));
         try (bytes) {
             // Not closed: that would write the end of a file.
             @SuppressWarnings("resource")
@@ -45,7 +46,7 @@ final class TarFormat implements FileFormat {
                     new TarArchiveOutputStream(bytes, BLOCK_BYTES, StandardCharsets.UTF_8.name());
             add(tar, key + ".json", JsonLines.text(about).getBytes(StandardCharsets.UTF_8));
             add(tar, key + ".txt", String.valueOf(prompt).getBytes(StandardCharsets.UTF_8));
-            add(tar, key + ".png", picture.png());
+            add(tar, picture.name(), picture.file());
         } catch (IOException e) {
             throw new UncheckedIOException("memory does not fail", e);
         }
@@ -66,8 +67,8 @@ final class TarFormat implements FileFormat {
     }
 
     @Override
-    public long padding(long pngBytes) {
-        return Math.ceilDiv(pngBytes, (long) BLOCK_BYTES) * BLOCK_BYTES - pngBytes;
+    public long padding(long pictureBytes) {
+        return Math.ceilDiv(pictureBytes, (long) BLOCK_BYTES) * BLOCK_BYTES - pictureBytes;
     }
 
     @Override

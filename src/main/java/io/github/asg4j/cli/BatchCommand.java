@@ -13,6 +13,7 @@ import io.github.asg4j.batch.BatchOptions;
 import io.github.asg4j.batch.PictureFormat;
 import io.github.asg4j.batch.Setting;
 import io.github.asg4j.batch.Shard;
+import io.github.asg4j.image.PictureEncoding;
 
 import org.jspecify.annotations.Nullable;
 
@@ -62,7 +63,8 @@ import java.util.logging.Logger;
         })
 final class BatchCommand implements Callable<Integer> {
     private static final int PICTURES_OF_FILE = 1000;
-    private static final List<String> FORMATS = List.of("png", "tar", "parquet");
+    private static final List<String> FORMATS = List.of("files", "tar", "parquet");
+    private static final List<String> ENCODINGS = List.of("png", "jpeg", "webp");
 
     /** The Parquet reader tells how it decodes; held here, because the log manager forgets loggers. */
     private static final Logger PARQUET = Logger.getLogger("dev.hardwood");
@@ -154,12 +156,21 @@ final class BatchCommand implements Callable<Integer> {
 
         @Option(
                 names = "--format",
-                paramLabel = "png|tar|parquet",
+                paramLabel = "files|tar|parquet",
                 order = HelpSections.OUTPUT + 81,
                 description =
                         "a file KEY.png for each picture, or files of many: tar in WebDataset's"
-                                + " convention, or Parquet (default: png)")
+                                + " convention, or Parquet (default: files)")
         @Nullable String format;
+
+        @Option(
+                names = "--encoding",
+                paramLabel = "png|jpeg|webp",
+                order = HelpSections.OUTPUT + 81,
+                description = "what each picture is written as (default: png)")
+        @Nullable String encoding;
+
+        @Mixin EncodingArgs encodingArgs = new EncodingArgs();
 
         @Option(
                 names = "--pictures-per-file",
@@ -277,23 +288,38 @@ final class BatchCommand implements Callable<Integer> {
     private PictureFormat format() {
         String name =
                 batchArgs.format == null
-                        ? "png"
+                        ? "files"
                         : Values.choice(command, "--format", batchArgs.format, FORMATS);
+        PictureEncoding encoding = encoding();
         Integer pictures = batchArgs.picturesPerFile;
-        if (name.equals("png")) {
+        PictureFormat.Kind kind = PictureFormat.Kind.valueOf(name.toUpperCase(Locale.ROOT));
+        if (kind == PictureFormat.Kind.FILES) {
             if (pictures != null) {
                 throw EvalCommand.misuse(
                         command, "--pictures-per-file goes with --format tar or parquet");
             }
-            return PictureFormat.PNG;
+            return new PictureFormat(kind, 1, encoding);
         }
         if (pictures != null && pictures < 1) {
             throw new BadRequestException(
                     "--pictures-per-file is " + pictures + ": it has to be at least 1");
         }
-        return new PictureFormat(
-                PictureFormat.Kind.valueOf(name.toUpperCase(Locale.ROOT)),
-                pictures == null ? PICTURES_OF_FILE : pictures);
+        return new PictureFormat(kind, pictures == null ? PICTURES_OF_FILE : pictures, encoding);
+    }
+
+    /** What pictures are written as, after a check that it can be done here. */
+    private PictureEncoding encoding() {
+        String name =
+                batchArgs.encoding == null
+                        ? "png"
+                        : Values.choice(command, "--encoding", batchArgs.encoding, ENCODINGS);
+        PictureEncoding encoding =
+                batchArgs.encodingArgs.of(
+                        command,
+                        PictureEncoding.Format.valueOf(name.toUpperCase(Locale.ROOT)),
+                        "--encoding " + name);
+        encoding.check(0, 0);
+        return encoding;
     }
 
     private void draw(Batch batch, EngineFactory.Handle engine, Path folder) {

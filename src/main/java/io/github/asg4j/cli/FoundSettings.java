@@ -79,7 +79,7 @@ record FoundSettings(String tool, Map<String, String> settings) {
                                 + (texts.isEmpty()
                                         ? "no text"
                                         : "the texts " + List.copyOf(texts.keySet()))
-                                + "; settings are read from PNG and JPEG files");
+                                + "; settings are read from PNG, JPEG and WebP files");
             }
             return found;
         } catch (IOException e) {

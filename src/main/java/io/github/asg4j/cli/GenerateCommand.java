@@ -5,10 +5,12 @@ import io.github.asg4j.EngineOptions;
 import io.github.asg4j.GeneratedImage;
 import io.github.asg4j.Generation;
 import io.github.asg4j.GenerationRequest;
+import io.github.asg4j.InpaintOptions;
 import io.github.asg4j.PictureReport;
 import io.github.asg4j.PromptOptions;
 import io.github.asg4j.ReportJson;
 import io.github.asg4j.Seed;
+import io.github.asg4j.Size;
 import io.github.asg4j.image.OutputFile;
 import io.github.asg4j.image.PngParameters;
 import io.github.asg4j.prompt.PromptLoras;
@@ -83,18 +85,13 @@ final class GenerateCommand implements Callable<Integer> {
                 paramLabel = "FILE",
                 order = HelpSections.OUTPUT + 80,
                 description =
-                        "the picture's file, .png or .jpg, in whose name {prompt}, {seed} and"
-                                + " {variation}, the variation's seed, are replaced; a folder:"
+                        "the picture's file, .png, .jpg or .webp, in whose name {prompt}, {seed}"
+                                + " and {variation}, the variation's seed, are replaced; a folder:"
                                 + " {prompt}-{seed}.png in it; -: standard output, as PNG (default:"
                                 + " ./{prompt}-{seed}.png; it is numbered where there is one)")
         @Nullable String out;
 
-        @Option(
-                names = "--quality",
-                paramLabel = "N",
-                order = HelpSections.OUTPUT + 80,
-                description = "of JPEG (0..100; default: 95)")
-        @Nullable Integer quality;
+        @Mixin EncodingArgs encoding = new EncodingArgs();
 
         @Option(
                 names = "--count",
@@ -117,9 +114,17 @@ final class GenerateCommand implements Callable<Integer> {
                 paramLabel = "FILE",
                 order = HelpSections.OUTPUT + 80,
                 description =
-                        "all pictures of --count or --seeds side by side in one file more, .png or"
-                                + " .jpg")
+                        "all pictures of --count or --seeds side by side in one file more, .png,"
+                                + " .jpg or .webp")
         @Nullable String grid;
+
+        @Option(
+                names = "--grid-labels",
+                order = HelpSections.OUTPUT + 80,
+                description =
+                        "above each picture of the grid its seed, or its variation's seed where"
+                                + " only that differs")
+        boolean gridLabels;
 
         @Option(
                 names = "--trace",
@@ -173,7 +178,7 @@ final class GenerateCommand implements Callable<Integer> {
 
     private Picture picture(GenerationRequest request) {
         return new Picture(
-                request, PictureFile.of(command, outputArgs.out, outputArgs.quality, request));
+                request, PictureFile.of(command, outputArgs.out, outputArgs.encoding, request));
     }
 
     private List<GenerationRequest> requests(GenerationRequest request, RequestArgs requestArgs) {
@@ -217,13 +222,34 @@ final class GenerateCommand implements Callable<Integer> {
         PictureFile grid = gridFile(first.request);
         if (grid != null) {
             checkGrid(grid, pictures);
+        } else if (outputArgs.gridLabels) {
+            throw new ParameterException(
+                    command.commandLine(), "--grid-labels are of a grid: name it with --grid");
         }
+    }
+
+    /** What is written above the pictures of a grid, in their order; nothing: no labels. */
+    private List<String> labels(List<Picture> pictures) {
+        if (!outputArgs.gridLabels) {
+            return List.of();
+        }
+        boolean varied =
+                pictures.stream().map(picture -> picture.request.seed()).distinct().count() == 1;
+        return pictures.stream()
+                .map(
+                        picture -> {
+                            Long variation = picture.request.variation().seed();
+                            return varied && variation != null
+                                    ? "variation " + Seed.number(variation)
+                                    : "seed " + Seed.number(picture.request.seed());
+                        })
+                .toList();
     }
 
     /** Where all pictures go together; null: nowhere. */
     private @Nullable PictureFile gridFile(GenerationRequest first) {
         String grid = outputArgs.grid;
-        return grid == null ? null : PictureFile.of(command, grid, null, first);
+        return grid == null ? null : PictureFile.of(command, grid, new EncodingArgs(), first);
     }
 
     private void checkGrid(PictureFile grid, List<Picture> pictures) {
@@ -247,7 +273,15 @@ final class GenerateCommand implements Callable<Integer> {
                                 + "': give the grid another");
             }
         }
-        grid.check(0, 0);
+        GenerationRequest first = pictures.getFirst().request;
+        boolean part =
+                first.inpaint().area() == InpaintOptions.Area.MASKED; // as large as its start
+        Size size =
+                part
+                        ? new Size(0, 0)
+                        : Grid.size(
+                                pictures.size(), labels(pictures), first.width(), first.height());
+        grid.check(size.width(), size.height());
     }
 
     private void checkSeveral(List<Picture> pictures) {
@@ -289,7 +323,7 @@ final class GenerateCommand implements Callable<Integer> {
         try (EngineFactory.Handle engine = cli.engines().open(options)) {
             long loading = System.nanoTime() - start;
             PictureFile gridFile = gridFile(first);
-            try (Grid grid = new Grid(pictures.size())) {
+            try (Grid grid = new Grid(pictures.size(), labels(pictures))) {
                 String text = "";
                 for (Picture picture : pictures) {
                     GeneratedImage image = draw(engine, picture.request, picture.file, loading);

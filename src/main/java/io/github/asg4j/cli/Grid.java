@@ -3,32 +3,57 @@ package io.github.asg4j.cli;
 
 import io.github.asg4j.BadRequestException;
 import io.github.asg4j.GeneratedImage;
+import io.github.asg4j.Size;
 
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.util.List;
 
 /**
  * Pictures of one size side by side and row below row, in their order, as many rows as columns or one
- * fewer. Owns its pixels; one thread.
+ * fewer, with labels above them if there are any. Owns its pixels; one thread.
  */
 final class Grid implements AutoCloseable {
     private static final long CHANNELS = 3;
     private static final long MAX_BYTES = Integer.MAX_VALUE;
+    private static final byte WHITE = (byte) 255;
 
     private final Arena arena = Arena.ofShared();
-    private final int columns;
-    private final int rows;
+    private final Layout layout;
+    private final List<String> labels;
     private int width;
     private int height;
     private int added;
     private MemorySegment rgb = MemorySegment.NULL;
 
+    /** How many pictures are beside and below each other. */
+    private record Layout(int columns, int rows) {
+        static Layout of(int pictures) {
+            int columns = (int) Math.ceil(Math.sqrt(pictures));
+            return new Layout(columns, Math.ceilDiv(pictures, columns));
+        }
+    }
+
     /**
      * @param pictures how many there will be, at least 1
+     * @param labels one for each; empty: none
      */
-    Grid(int pictures) {
-        columns = (int) Math.ceil(Math.sqrt(pictures));
-        rows = Math.ceilDiv(pictures, columns);
+    Grid(int pictures, List<String> labels) {
+        layout = Layout.of(pictures);
+        this.labels = List.copyOf(labels);
+    }
+
+    /**
+     * How large a grid will be.
+     *
+     * @param width of each picture, pixels
+     * @param height of each picture, pixels
+     */
+    static Size size(int pictures, List<String> labels, int width, int height) {
+        Layout layout = Layout.of(pictures);
+        int cell = height + LabelText.of(labels, width).height();
+        return new Size(
+                Math.multiplyExact(layout.columns, width), Math.multiplyExact(layout.rows, cell));
     }
 
     /**
@@ -37,31 +62,41 @@ final class Grid implements AutoCloseable {
      * @throws BadRequestException if all of them are too many pixels for one file
      */
     void add(GeneratedImage picture) {
+        LabelText text = LabelText.of(labels, picture.width());
         if (added == 0) {
-            width = picture.width();
-            height = picture.height();
-            long bytes = CHANNELS * width * columns * height * rows;
+            width = picture.width() * layout.columns;
+            height = (picture.height() + text.height()) * layout.rows;
+            long bytes = CHANNELS * width * height;
             if (bytes > MAX_BYTES) {
                 throw new BadRequestException(
                         "a grid of "
-                                + columns
+                                + layout.columns
                                 + "x"
-                                + rows
+                                + layout.rows
                                 + " pictures of "
-                                + width
+                                + picture.width()
                                 + "x"
-                                + height
+                                + picture.height()
                                 + " pixels is too large for one file: leave out --grid, or draw"
                                 + " fewer pictures");
             }
             rgb = arena.allocate(bytes);
         }
         MemorySegment from = MemorySegment.ofBuffer(picture.rgb());
-        long row = CHANNELS * width;
-        long left = added % columns * row;
-        long top = (long) (added / columns) * height;
-        for (int y = 0; y < height; y++) {
-            long to = (top + y) * row * columns + left;
+        long row = CHANNELS * picture.width();
+        long left = added % layout.columns * row;
+        long top = (long) (added / layout.columns) * (picture.height() + text.height());
+        for (int y = 0; y < text.height(); y++) {
+            MemorySegment line = rgb.asSlice((top + y) * CHANNELS * width + left, row);
+            line.fill(WHITE);
+            for (int x = 0; x < picture.width(); x++) {
+                if (text.isInk(labels.get(added), x, y)) {
+                    line.asSlice(CHANNELS * x, CHANNELS).fill((byte) 0);
+                }
+            }
+        }
+        for (int y = 0; y < picture.height(); y++) {
+            long to = (top + text.height() + y) * CHANNELS * width + left;
             MemorySegment.copy(from, y * row, rgb, to, row);
         }
         added++;
@@ -69,12 +104,12 @@ final class Grid implements AutoCloseable {
 
     /** Pixels. */
     int width() {
-        return width * columns;
+        return width;
     }
 
     /** Pixels. */
     int height() {
-        return height * rows;
+        return height;
     }
 
     /** RGB8, row by row. */

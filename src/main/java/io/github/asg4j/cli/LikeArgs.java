@@ -14,9 +14,9 @@ final class LikeArgs {
             paramLabel = "FILE",
             order = HelpSections.PICTURE,
             description =
-                    "draw what the settings in a PNG or JPEG file say, of this engine or of another"
-                            + " program; options that are given as well take precedence, and what"
-                            + " cannot be followed is said")
+                    "draw what the settings in a PNG, JPEG or WebP file say, of this engine or of"
+                            + " another program; options that are given as well take precedence,"
+                            + " and what cannot be followed is said")
     @Nullable Path like;
 
     /** What the file says; null: none is given. */

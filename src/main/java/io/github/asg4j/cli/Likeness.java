@@ -38,6 +38,7 @@ record Likeness(
         Map<String, Given> values,
         Map<String, String> files,
         List<String> unfollowed) {
+    private static final String TI_HASHES = "TI hashes";
     private static final String REQUEST = "Request";
 
     /** Options by the names of settings that other tools write. */
@@ -64,6 +65,7 @@ record Likeness(
                     "Schedule type",
                     "Version",
                     "Model hash",
+                    TI_HASHES,
                     // what Fooocus made of these is in its full prompts
                     "styles",
                     "prompt_expansion");
@@ -74,6 +76,7 @@ record Likeness(
                     "Model hash",
                     "VAE hash",
                     "Lora hashes",
+                    TI_HASHES,
                     "VAE",
                     "Threads per worker",
                     "Precision",
@@ -162,8 +165,7 @@ record Likeness(
         return switch (name) {
             case "Model" -> " (drawn with what --model says)";
             case "VAE" -> " (drawn with what --vae says)";
-            case "Lora hashes", "TI hashes" ->
-                    " (files are found by the names in the prompt, and not compared)";
+            case "Lora hashes" -> " (files are found by the names in the prompt, and not compared)";
             case FoundSettings.NODES -> " (not followed)";
             default -> " (no option of this name)";
         };
@@ -345,10 +347,11 @@ record Likeness(
 
     /** What decides pixels and is not as it was, for people. */
     List<String> differences(PictureReport report) {
-        if (!isOwn()) {
-            return List.of();
-        }
         Map<String, String> now = PngParameters.settings(PngParameters.text(report));
+        return isOwn() ? surroundings(now) : embeddings(now);
+    }
+
+    private List<String> surroundings(Map<String, String> now) {
         return SURROUNDINGS.stream()
                 .filter(name -> !settings.getOrDefault(name, "").equals(now.getOrDefault(name, "")))
                 .map(
@@ -362,5 +365,50 @@ record Likeness(
                                         + ", it was "
                                         + settings.getOrDefault(name, "none"))
                 .toList();
+    }
+
+    /** Textual inversions that are others here, or words only; they have the same hashes in the web UI. */
+    private List<String> embeddings(Map<String, String> now) {
+        Map<String, String> here = hashes(now.getOrDefault(TI_HASHES, ""));
+        List<String> said = new ArrayList<>();
+        hashes(settings.getOrDefault(TI_HASHES, ""))
+                .forEach(
+                        (name, hash) -> {
+                            String found = here.get(name);
+                            if (found == null) {
+                                said.add(
+                                        "not as in '"
+                                                + file
+                                                + "': "
+                                                + name
+                                                + " is a word here, and was a textual inversion"
+                                                + " there (SHA-256 "
+                                                + hash
+                                                + "): put its file into --embedding-folder");
+                            } else if (!found.startsWith(hash) && !hash.startsWith(found)) {
+                                said.add(
+                                        "not as in '"
+                                                + file
+                                                + "': the SHA-256 of the textual inversion "
+                                                + name
+                                                + " is "
+                                                + found
+                                                + ", it was "
+                                                + hash);
+                            }
+                        });
+        return said;
+    }
+
+    /** Hashes by names, as in "ti-a: 0123456789ab, ti-b: 456789abcdef". */
+    private static Map<String, String> hashes(String text) {
+        Map<String, String> hashes = new LinkedHashMap<>();
+        for (String pair : text.split(",")) {
+            int colon = pair.lastIndexOf(':');
+            if (colon > 0) {
+                hashes.put(pair.substring(0, colon).strip(), pair.substring(colon + 1).strip());
+            }
+        }
+        return hashes;
     }
 }

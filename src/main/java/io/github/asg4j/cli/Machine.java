@@ -2,6 +2,8 @@
 package io.github.asg4j.cli;
 
 import io.github.asg4j.AsgException;
+import io.github.asg4j.ffi.NativeLoadException;
+import io.github.asg4j.ffi.WebpLibrary;
 import io.github.asg4j.image.PngWriter;
 
 import java.io.File;
@@ -17,7 +19,7 @@ import java.util.Locale;
 import java.util.Optional;
 import java.util.stream.Stream;
 
-/** What doctor finds out about the machine by itself: nothing native is loaded here. */
+/** What doctor finds out about the machine by itself; of the engine nothing is loaded here. */
 final class Machine {
     /** Below it, the G1 collector may move pinned objects (JDK-8377811). */
     private static final Runtime.Version SOUND_JAVA = Runtime.Version.parse("25.0.3");
@@ -62,6 +64,7 @@ final class Machine {
                 memory(),
                 nativeCache(),
                 png(),
+                webp(),
                 gpu());
     }
 
@@ -189,6 +192,23 @@ final class Machine {
                             + "): check the disk of "
                             + System.getProperty("java.io.tmpdir")
                             + " and that the JDK has the module java.desktop");
+        }
+    }
+
+    /** WebP is written by a library that embedders may leave out. */
+    private static Finding webp() {
+        try {
+            WebpLibrary library = WebpLibrary.load();
+            return new Finding(
+                    Status.OK,
+                    "webp",
+                    "can be written (libwebp "
+                            + library.version()
+                            + " of "
+                            + library.origin()
+                            + ")");
+        } catch (NativeLoadException e) {
+            return new Finding(Status.WARN, "webp", "cannot be written: " + e.getMessage());
         }
     }
 

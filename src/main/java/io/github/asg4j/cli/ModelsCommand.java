@@ -17,13 +17,16 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Set;
 import java.util.concurrent.Callable;
 
 /** Lists the models in a folder. */
 @Command(
         name = "models",
         versionProvider = Cli.Version.class,
-        description = "Lists the models in a folder: files, diffusers folders and bundles.",
+        description =
+                "Lists the models in a folder: files, diffusers folders, bundles and control"
+                        + " networks.",
         synopsisHeading = "Usage: ",
         customSynopsis = "asg models [OPTIONS] [FOLDER]",
         descriptionHeading = "%n",
@@ -112,7 +115,7 @@ final class ModelsCommand implements Callable<Integer> {
                         within.isEmpty() ? entry.path().toString() : within,
                         readable(entry.bytes()),
                         entry.precision(),
-                        entry.refusal().isEmpty() ? what(entry) : "cannot be drawn with"
+                        entry.kind().isEmpty() ? "cannot be drawn with" : what(entry)
                     });
         }
         int[] widths = new int[3];
@@ -147,10 +150,10 @@ final class ModelsCommand implements Callable<Integer> {
     /** As "Stable Diffusion XL, predicts v; CreativeML Open RAIL++-M; published as ...". */
     private static String what(ModelFolder.Entry entry) {
         StringBuilder text = new StringBuilder(entry.kind());
-        if (!entry.form().equals("file")) {
+        if (!entry.form().equals("file") && !entry.kind().startsWith(entry.form())) {
             text.append(" (").append(entry.form()).append(')');
         }
-        if (!entry.prediction().equals("epsilon")) {
+        if (!Set.of("epsilon", "").contains(entry.prediction())) {
             text.append(", predicts ").append(entry.prediction());
         }
         if (!entry.licence().isEmpty()) {

@@ -4,7 +4,7 @@ package io.github.asg4j.cli;
 import io.github.asg4j.GeneratedImage;
 import io.github.asg4j.GenerationRequest;
 import io.github.asg4j.OutputException;
-import io.github.asg4j.image.JpegWriter;
+import io.github.asg4j.image.PictureEncoding;
 import io.github.asg4j.image.PngWriter;
 
 import org.jspecify.annotations.Nullable;
@@ -21,74 +21,49 @@ import java.util.Locale;
 import java.util.Set;
 import java.util.function.BooleanSupplier;
 
-/**
- * Where a picture goes: a PNG or JPEG file, by the ending of its name, or standard output.
- *
- * @param quality of JPEG, 0..100
- */
-record PictureFile(Path path, Kind kind, int quality) {
-    private static final int MAX_QUALITY = 100;
-    private static final String STANDARD_OUTPUT = "-";
-    private static final Set<String> JPEG = Set.of("jpg", "jpeg", "jpe", "jfif");
+/** Where a picture goes: a PNG, JPEG or WebP file, by the ending of its name, or standard output. */
+record PictureFile(Path path, PictureEncoding encoding) {
+    private static final Path STANDARD_OUTPUT = Path.of("-");
 
     /** Endings of formats that a picture cannot be written in. */
     private static final Set<String> OTHERS =
             Set.of(
-                    "webp", "gif", "bmp", "tif", "tiff", "avif", "heic", "heif", "jxl", "jp2",
-                    "svg", "pdf", "psd", "ico", "exr", "hdr", "ppm", "pgm", "tga", "qoi", "json",
-                    "txt", "html", "mp4", "webm");
-
-    enum Kind {
-        PNG,
-        JPEG,
-        STANDARD_OUTPUT
-    }
+                    "gif", "bmp", "tif", "tiff", "avif", "heic", "heif", "jxl", "jp2", "svg", "pdf",
+                    "psd", "ico", "exr", "hdr", "ppm", "pgm", "tga", "qoi", "json", "txt", "html",
+                    "mp4", "webm");
 
     /**
      * What an option --out means.
      *
      * @param given its value, in which {prompt} and {seed} stand for those of the request; null: a
      *     default name in the current folder
-     * @param asked quality of JPEG, 0..100; null: the usual one
+     * @param asked how well the picture is kept
      * @throws ParameterException if no picture can be written under that name
      */
     static PictureFile of(
             CommandSpec command,
             @Nullable String given,
-            @Nullable Integer asked,
+            EncodingArgs asked,
             GenerationRequest request) {
-        PictureFile file = of(command, given, request);
-        if (asked == null) {
-            return file;
-        }
-        if (file.kind != Kind.JPEG) {
-            throw new ParameterException(
-                    command.commandLine(),
-                    "--quality is of JPEG, and "
-                            + (file.isStandardOutput() ? "standard output" : "'" + file.path + "'")
-                            + " gets a PNG, which keeps everything: leave it out, or give --out a"
-                            + " name that ends in .jpg");
-        }
-        if (asked < 0 || asked > MAX_QUALITY) {
-            throw new ParameterException(
-                    command.commandLine(),
-                    "Invalid value for option '--quality': " + asked + " is not in 0..100");
-        }
-        return new PictureFile(file.path, Kind.JPEG, asked);
+        Path path = path(command, given, request);
+        boolean standardOutput = path.equals(STANDARD_OUTPUT);
+        String file = standardOutput ? "standard output" : "'" + path + "'";
+        PictureEncoding.Format format =
+                PictureEncoding.Format.ofEnding(ending(path)).orElse(PictureEncoding.Format.PNG);
+        return new PictureFile(path, asked.of(command, format, file));
     }
 
-    private static PictureFile png(Path path) {
-        return new PictureFile(path, Kind.PNG, JpegWriter.DEFAULT_QUALITY);
+    /** The ending of a file's name in lower case, without the full stop; empty without one. */
+    private static String ending(Path path) {
+        String name = String.valueOf(path.getFileName());
+        int dot = name.lastIndexOf('.');
+        return dot < 0 ? "" : name.substring(dot + 1).toLowerCase(Locale.ROOT);
     }
 
-    private static PictureFile of(
+    private static Path path(
             CommandSpec command, @Nullable String given, GenerationRequest request) {
         if (given == null) {
-            return png(DefaultFile.of(request, ".png"));
-        }
-        if (given.equals(STANDARD_OUTPUT)) {
-            return new PictureFile(
-                    Path.of(STANDARD_OUTPUT), Kind.STANDARD_OUTPUT, JpegWriter.DEFAULT_QUALITY);
+            return DefaultFile.of(request, ".png");
         }
         String out = DefaultFile.expanded(given, request);
         Path path;
@@ -103,26 +78,27 @@ record PictureFile(Path path, Kind kind, int quality) {
                             + e.getReason()
                             + "): choose another, or a UTF-8 locale, as in LC_ALL=C.UTF-8");
         }
-        if (out.endsWith("/") || Files.isDirectory(path)) {
-            return png(DefaultFile.in(path, request, ".png"));
+        if (path.equals(STANDARD_OUTPUT)) {
+            return path;
         }
-        String ending = out.substring(out.lastIndexOf('.') + 1).toLowerCase(Locale.ROOT);
-        if (OTHERS.contains(ending) && out.contains(".")) {
+        if (out.endsWith("/") || Files.isDirectory(path)) {
+            return DefaultFile.in(path, request, ".png");
+        }
+        if (OTHERS.contains(ending(path))) {
             throw new ParameterException(
                     command.commandLine(),
                     "Invalid value for option '--out': '"
                             + out
                             + "' ends in ."
-                            + ending
-                            + ", and pictures are written as PNG or JPEG: name it .png or .jpg");
+                            + ending(path)
+                            + ", and pictures are written as PNG, JPEG or WebP: name it .png, .jpg"
+                            + " or .webp");
         }
-        return JPEG.contains(ending)
-                ? new PictureFile(path, Kind.JPEG, JpegWriter.DEFAULT_QUALITY)
-                : png(path);
+        return path;
     }
 
     boolean isStandardOutput() {
-        return kind == Kind.STANDARD_OUTPUT;
+        return path.equals(STANDARD_OUTPUT);
     }
 
     /**
@@ -133,9 +109,7 @@ record PictureFile(Path path, Kind kind, int quality) {
      * @throws OutputException if not
      */
     void check(int width, int height) {
-        if (kind == Kind.JPEG) {
-            JpegWriter.checkSize(path, width, height);
-        }
+        encoding.check(width, height);
         if (!isStandardOutput()) {
             PngWriter.checkWritable(path, width, height);
         }
@@ -172,11 +146,10 @@ record PictureFile(Path path, Kind kind, int quality) {
             MemorySegment rgb,
             String parameters,
             BooleanSupplier cancelled) {
-        switch (kind) {
-            case PNG -> PngWriter.write(path, width, height, rgb, parameters, cancelled);
-            case JPEG -> JpegWriter.write(path, width, height, rgb, parameters, quality, cancelled);
-            case STANDARD_OUTPUT ->
-                    PngWriter.write(standardOutput, width, height, rgb, parameters, cancelled);
+        if (isStandardOutput()) {
+            PngWriter.write(standardOutput, width, height, rgb, parameters, cancelled);
+        } else {
+            encoding.write(path, width, height, rgb, parameters, cancelled);
         }
     }
 }

@@ -25,7 +25,7 @@ import java.util.concurrent.Callable;
 final class ShowCommand implements Callable<Integer> {
     private final Cli cli;
 
-    @Parameters(index = "0", paramLabel = "FILE", description = "a PNG or JPEG file")
+    @Parameters(index = "0", paramLabel = "FILE", description = "a PNG, JPEG or WebP file")
     @SuppressWarnings("NullAway.Init") // set by picocli
     private Path file;
 

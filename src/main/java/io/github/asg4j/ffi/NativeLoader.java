@@ -83,6 +83,18 @@ final class NativeLoader {
                             + PATH_PROPERTY,
                     null);
         }
+        return openCopy(library, resource, temporary);
+    }
+
+    /**
+     * Opens a copy of a resource that is a library, and deletes the copy.
+     *
+     * @param resource its name, for messages and for the copy's
+     * @param temporary folder
+     */
+    static SymbolLookup openCopy(URL library, String resource, Path temporary)
+            throws NativeLoadException {
+        String name = resource.substring(resource.lastIndexOf('/') + 1);
         Path folder = null;
         try {
             folder =
@@ -91,7 +103,7 @@ final class NativeLoader {
                             "asg4j-",
                             PosixFilePermissions.asFileAttribute(
                                     PosixFilePermissions.fromString("rwx------")));
-            Path file = folder.resolve(LIBRARY);
+            Path file = folder.resolve(name);
             try (InputStream in = library.openStream()) {
                 Files.copy(in, file, StandardCopyOption.REPLACE_EXISTING);
             }
@@ -115,16 +127,16 @@ final class NativeLoader {
                     e);
         } finally {
             // The open library keeps its mapping.
-            delete(folder);
+            delete(folder, name);
         }
     }
 
-    private static void delete(@Nullable Path folder) {
+    private static void delete(@Nullable Path folder, String name) {
         if (folder == null) {
             return;
         }
         try {
-            Files.deleteIfExists(folder.resolve(LIBRARY));
+            Files.deleteIfExists(folder.resolve(name));
             Files.deleteIfExists(folder);
         } catch (IOException e) {
             System.getLogger(NativeLoader.class.getName())
@@ -133,7 +145,7 @@ final class NativeLoader {
     }
 
     @SuppressWarnings("restricted")
-    private static SymbolLookup open(Path file, String what) throws NativeLoadException {
+    static SymbolLookup open(Path file, String what) throws NativeLoadException {
         if (!Files.isRegularFile(file)) {
             throw new NativeLoadException(file + " is not a file: " + what, null);
         }

@@ -2,6 +2,7 @@
 package io.github.asg4j.image;
 
 import java.io.ByteArrayInputStream;
+import java.io.EOFException;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.charset.Charset;
@@ -11,11 +12,9 @@ import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.zip.InflaterInputStream;
 
-/** Texts that a picture file carries: the text chunks of PNG, the user comment of a JPEG's EXIF data. */
+/** Texts that a picture file carries: the text chunks of PNG, those in the EXIF data of JPEG and WebP. */
 public final class PictureTexts {
     private static final long SIGNATURE = 0x89504E470D0A1A0AL;
-    private static final short JPEG = (short) 0xFFD8;
-    private static final String PARAMETERS = "parameters";
 
     /** Of all texts of a file together: a kilobyte may inflate to a megabyte. */
     private static final int MAX_TEXT_BYTES = 1 << 20;
@@ -23,8 +22,8 @@ public final class PictureTexts {
     private PictureTexts() {}
 
     /**
-     * Texts by their keywords; the comment of a JPEG is "parameters", as AUTOMATIC1111's web UI writes it.
-     * None of other files, and those before the fault of a broken one.
+     * Texts by their keywords; the user comment of EXIF data is "parameters", as AUTOMATIC1111's web UI
+     * writes it. None of other files, and those before the fault of a broken one.
      */
     public static Map<String, String> of(byte[] file) {
         Map<String, String> texts = new LinkedHashMap<>();
@@ -32,12 +31,14 @@ public final class PictureTexts {
         if (file.length < 8) {
             return texts;
         }
-        if (in.getShort(0) == JPEG) {
-            String comment = comment(in);
-            if (!comment.isEmpty()) {
-                texts.put(PARAMETERS, comment);
+        switch (PictureFormat.of(Arrays.copyOf(file, PictureFormat.START_BYTES))) {
+            case JPEG -> {
+                return ofJpeg(in);
             }
-            return texts;
+            case WEBP -> {
+                return ofWebp(file);
+            }
+            default -> {}
         }
         if (in.getLong() != SIGNATURE) {
             return texts;
@@ -62,26 +63,34 @@ public final class PictureTexts {
         return texts;
     }
 
-    /** The user comment: of a segment APP1 before the picture's data. */
-    private static String comment(ByteBuffer file) {
+    /** Those of the first segment APP1 that has some, before the picture's data. */
+    private static Map<String, String> ofJpeg(ByteBuffer file) {
         int at = 2;
         while (at + 4 <= file.capacity() && file.get(at) == (byte) 0xFF) {
             int marker = Byte.toUnsignedInt(file.get(at + 1));
             int length = Short.toUnsignedInt(file.getShort(at + 2));
             if (marker == 0xDA || length < 2 || at + 2 + length > file.capacity()) {
-                return "";
+                break;
             }
             if (marker == 0xE1) {
                 byte[] data = new byte[length - 2];
                 file.get(at + 4, data);
-                String found = Exif.userComment(data);
+                Map<String, String> found = Exif.hasPrefix(data) ? Exif.texts(data) : Map.of();
                 if (!found.isEmpty()) {
                     return found;
                 }
             }
             at += 2 + length;
         }
-        return "";
+        return Map.of();
+    }
+
+    private static Map<String, String> ofWebp(byte[] file) {
+        try {
+            return new WebpFile(file).texts();
+        } catch (EOFException e) {
+            return Map.of();
+        }
     }
 
     /**

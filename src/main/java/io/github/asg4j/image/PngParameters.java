@@ -47,6 +47,7 @@ public final class PngParameters {
                     "\\s*([\\w /-]+):\\s*(\"[^\\\\\"]*+(?:\\\\.[^\\\\\"]*+)*+\"|[^,]*)(?:,|$)");
 
     private static final int HASH_CHARACTERS = 10;
+    private static final int TI_HASH_CHARACTERS = 12;
 
     private PngParameters() {}
 
@@ -99,6 +100,14 @@ public final class PngParameters {
                 pairs,
                 "Lora hashes",
                 loras(report.loras(), lora -> lora.sha256().substring(0, HASH_CHARACTERS)));
+        if (!report.embeddings().isEmpty()) {
+            put(
+                    pairs,
+                    "TI hashes",
+                    report.embeddings().stream()
+                            .map(PngParameters::hash)
+                            .collect(Collectors.joining(", ")));
+        }
         for (int i = 0; i < report.controls().size(); i++) {
             put(pairs, "ControlNet " + i, control(report.controls().get(i)));
         }
@@ -195,6 +204,12 @@ public final class PngParameters {
         return loras.stream()
                 .map(lora -> loraName(lora.file()) + ": " + said.apply(lora))
                 .collect(Collectors.joining(", "));
+    }
+
+    /** As the web UI has it: a name that would break the list loses what breaks it. */
+    private static String hash(PictureReport.AppliedEmbedding embedding) {
+        String name = embedding.name().replaceAll("[:,]", "");
+        return name + ": " + embedding.sha256().substring(0, TI_HASH_CHARACTERS);
     }
 
     private static String loraName(Path file) {

@@ -133,8 +133,7 @@ public final class PngWriter {
         }
     }
 
-    private static RowImage rows(
-            int width, int height, MemorySegment rgb, BooleanSupplier cancelled) {
+    static RowImage rows(int width, int height, MemorySegment rgb, BooleanSupplier cancelled) {
         if (width < 1 || height < 1 || rgb.byteSize() != (long) width * height * CHANNELS) {
             throw new IllegalArgumentException(
                     rgb.byteSize() + " bytes are no RGB8 picture of " + width + "x" + height);
@@ -142,8 +141,7 @@ public final class PngWriter {
         return new RowImage(width, height, rgb, cancelled);
     }
 
-    private static void encode(RowImage image, String parameters, OutputStream out)
-            throws IOException {
+    static void encode(RowImage image, String parameters, OutputStream out) throws IOException {
         ImageWriter writer = writer();
         // This stream hands on and forgets what the writer will not seek back to: 32 KiB chunks.
         try (MemoryCacheImageOutputStream stream = new MemoryCacheImageOutputStream(out)) {

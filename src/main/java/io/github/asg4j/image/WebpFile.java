@@ -72,4 +72,10 @@ final class WebpFile {
         byte @Nullable [] exif = chunks.get("EXIF");
         return exif == null ? Exif.UPRIGHT : Exif.orientation(exif);
     }
+
+    /** Returns the texts; see {@link Exif#texts}. */
+    Map<String, String> texts() {
+        byte @Nullable [] exif = chunks.get("EXIF");
+        return exif == null ? Map.of() : Exif.texts(exif);
+    }
 }

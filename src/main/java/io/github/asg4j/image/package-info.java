@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/** Files that go in and out: pictures as PNG with their settings, tensors as .npy. */
+/** Files that go in and out: pictures with their settings, tensors as .npy. */
 @NullMarked
 package io.github.asg4j.image;
 

@@ -51,19 +51,34 @@ public final class ControlFolder {
                             + " is no folder: give the one in which every control network has a"
                             + " folder of its name");
         }
-        Path own = model == null ? null : model.resolve(IN_BUNDLE);
+        Path own = model == null ? null : of(model);
         return new ControlFolder(
                 given != null ? given : own != null && Files.isDirectory(own) ? own : null, verify);
     }
 
+    /** The folder of a bundle's own control networks, which may not be there. */
+    static Path of(Path bundle) {
+        return bundle.resolve(IN_BUNDLE);
+    }
+
     /** Names of all networks, sorted. */
     public List<String> names() {
-        if (folder == null) {
+        return folder == null
+                ? List.of()
+                : in(folder).stream().map(path -> String.valueOf(path.getFileName())).toList();
+    }
+
+    /**
+     * The networks in a folder, sorted; none where there is no such folder.
+     *
+     * @throws BadRequestException if it cannot be listed
+     */
+    static List<Path> in(Path folder) {
+        if (!Files.isDirectory(folder)) {
             return List.of();
         }
         try (Stream<Path> all = Files.list(folder)) {
             return all.filter(path -> Files.exists(path.resolve(ControlManifest.FILE_NAME)))
-                    .map(path -> String.valueOf(path.getFileName()))
                     .sorted()
                     .toList();
         } catch (IOException | UncheckedIOException e) {

@@ -25,8 +25,8 @@ import java.util.Objects;
 import java.util.Set;
 
 /**
- * The models in a folder: bundles, folders of diffusers, and files that hold weights. What they are is
- * told from manifests and headers; of the weights nothing is read.
+ * The models in a folder: bundles, folders of diffusers, control networks, and files that hold weights.
+ * What they are is told from manifests and headers; of the weights nothing is read.
  */
 public final class ModelFolder {
     /** Folders within folders that are looked into. */
@@ -50,9 +50,9 @@ public final class ModelFolder {
     /**
      * One of them. What is not known is empty.
      *
-     * @param kind a bundle's name, or the architecture, as in "Stable Diffusion XL"; empty: nothing to
-     *     draw with
-     * @param form "bundle", "diffusers folder" or "file"
+     * @param kind a bundle's name, the architecture, as in "Stable Diffusion XL", or what a control network
+     *     goes with; empty: nothing to draw with
+     * @param form "bundle", "diffusers folder", "control network" or "file"
      * @param bytes of its files
      * @param precision in which most of its weights are stored, as in "fp16"
      * @param prediction what its network predicts: "epsilon", "v" or "flow"
@@ -95,6 +95,13 @@ public final class ModelFolder {
         public FileVisitResult preVisitDirectory(Path folder, BasicFileAttributes attributes) {
             if (Files.exists(folder.resolve(Manifest.FILE_NAME))) {
                 entries.add(bundle(folder));
+                ControlFolder.in(ControlFolder.of(folder)).stream()
+                        .map(ModelFolder::control)
+                        .forEach(entries::add);
+                return FileVisitResult.SKIP_SUBTREE;
+            }
+            if (Files.exists(folder.resolve(ControlManifest.FILE_NAME))) {
+                entries.add(control(folder));
                 return FileVisitResult.SKIP_SUBTREE;
             }
             if (Checkpoint.isFolder(folder)) {
@@ -138,6 +145,44 @@ public final class ModelFolder {
         } catch (IOException | BadBundleException e) {
             return refused(folder, "bundle", size(folder), "", String.valueOf(e.getMessage()));
         }
+    }
+
+    private static Entry control(Path folder) {
+        String form = "control network";
+        Path file = folder.resolve(ControlManifest.FILE_NAME);
+        try {
+            ControlManifest manifest =
+                    ControlManifest.parse(
+                            file.toString(), "export it again", Files.readAllBytes(file));
+            return new Entry(
+                    folder,
+                    "control network for text of "
+                            + manifest.textWidth()
+                            + " channels"
+                            + of(manifest),
+                    form,
+                    manifest.bytes(),
+                    manifest.precision(),
+                    "",
+                    manifest.licence(),
+                    "",
+                    "goes with a model: --control "
+                            + folder.getFileName()
+                            + ":PICTURE --control-folder "
+                            + folder.toAbsolutePath().normalize().getParent());
+        } catch (IOException | BadBundleException e) {
+            return refused(folder, form, size(folder), "", String.valueOf(e.getMessage()));
+        }
+    }
+
+    /** The family that has such text, for people. */
+    private static String of(ControlManifest manifest) {
+        return switch (manifest.textWidth()) {
+            case 768 -> " (Stable Diffusion 1.x)";
+            case 1024 -> " (Stable Diffusion 2.x)";
+            case 2048 -> " (Stable Diffusion XL)";
+            default -> "";
+        };
     }
 
     private Entry checkpoint(Path place, String form, long bytes) {

@@ -3,6 +3,8 @@ package io.github.asg4j.prompt;
 
 import io.github.asg4j.BadBundleException;
 import io.github.asg4j.BadRequestException;
+import io.github.asg4j.Content;
+import io.github.asg4j.PictureReport;
 import io.github.asg4j.model.ClipTokenizer;
 import io.github.asg4j.model.checkpoint.Elements;
 import io.github.asg4j.model.checkpoint.SafeTensors;
@@ -10,13 +12,14 @@ import io.github.asg4j.model.checkpoint.Tensor;
 
 import org.jspecify.annotations.Nullable;
 
+import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Comparator;
-import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.TreeMap;
 
 /**
  * Textual inversions of a folder: vectors that take the place of the tokens of their name. Files are
@@ -34,7 +37,7 @@ public final class TextualInversions {
 
     private final @Nullable NamedFiles files;
     private final List<Integer> widths;
-    private final Map<String, List<float[]>> read = new HashMap<>();
+    private final Map<String, Read> read = new TreeMap<>();
 
     private TextualInversions(@Nullable NamedFiles files, List<Integer> widths) {
         this.files = files;
@@ -50,6 +53,9 @@ public final class TextualInversions {
     public static TextualInversions of(Path folder, List<Integer> widths) {
         return new TextualInversions(new NamedFiles(folder, "--embedding-folder"), widths);
     }
+
+    /** What a file holds: the vectors for each text encoder. */
+    private record Read(Path file, List<float[]> vectors) {}
 
     /** Names as a text encoder's tokens. */
     record Name(String name, int[] ids) {
@@ -80,10 +86,10 @@ public final class TextualInversions {
      * @throws BadRequestException it cannot be read, or is for another model
      */
     float[] vectors(String name, int encoder) {
-        return read.computeIfAbsent(name, this::read).get(encoder);
+        return read.computeIfAbsent(name, this::read).vectors().get(encoder);
     }
 
-    private List<float[]> read(String name) {
+    private Read read(String name) {
         if (files == null) {
             throw new IllegalStateException("there is no folder with " + name);
         }
@@ -101,10 +107,30 @@ public final class TextualInversions {
                 throw new BadRequestException(
                         "embedding " + file + " has not as many vectors for each text encoder");
             }
-            return vectors;
+            return new Read(file, vectors);
         } catch (BadBundleException e) {
             throw new BadRequestException("embedding " + e.getMessage(), e);
         }
+    }
+
+    /**
+     * The files that were read so far, because a prompt has their names; by name.
+     *
+     * @throws BadRequestException one of them cannot be read any more
+     */
+    public List<PictureReport.AppliedEmbedding> used() {
+        List<PictureReport.AppliedEmbedding> used = new ArrayList<>();
+        read.forEach(
+                (name, file) -> {
+                    try {
+                        String sha256 = Content.file(file.file()).sha256();
+                        used.add(new PictureReport.AppliedEmbedding(name, sha256));
+                    } catch (IOException e) {
+                        throw new BadRequestException(
+                                "embedding " + file.file() + " cannot be read (" + e + ")", e);
+                    }
+                });
+        return used;
     }
 
     private List<Tensor> tensors(Path file, Map<String, Tensor> all) {

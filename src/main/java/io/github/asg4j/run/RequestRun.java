@@ -181,7 +181,7 @@ final class RequestRun implements AutoCloseable {
     /** Draws the picture: the story of a request. */
     GeneratedImage draw() {
         LatentsDecoder decoder = new LatentsDecoder(context, loop.own());
-        ReportBuilder reports = new ReportBuilder(context, scheduler);
+        ReportBuilder reports = new ReportBuilder(context, scheduler, prompts.embeddings());
         ProgressReporter progress =
                 new ProgressReporter(context, scheduler, cancellation, audience, decoder);
         Content picture = request.image();

@@ -3,6 +3,7 @@ package io.github.asg4j.server;
 
 import io.github.asg4j.GeneratedImage;
 import io.github.asg4j.GenerationRequest;
+import io.github.asg4j.image.PictureEncoding;
 
 import org.jspecify.annotations.Nullable;
 
@@ -16,7 +17,7 @@ final class Job {
 
     private final String id;
     private final Client client;
-    private final Output output;
+    private final PictureEncoding output;
     private final int previews;
     private final Drawing drawing;
     private final Instant created = Instant.now();
@@ -34,7 +35,7 @@ final class Job {
     /**
      * @param previews at most so many pictures of what is there so far
      */
-    Job(String id, Client client, Output output, int previews, Drawing drawing) {
+    Job(String id, Client client, PictureEncoding output, int previews, Drawing drawing) {
         this.id = id;
         this.client = client;
         this.output = output;
@@ -50,7 +51,7 @@ final class Job {
         return client;
     }
 
-    Output output() {
+    PictureEncoding output() {
         return output;
     }
 

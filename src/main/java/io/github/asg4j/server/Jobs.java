@@ -7,6 +7,7 @@ import io.github.asg4j.GeneratedImage;
 import io.github.asg4j.Generation;
 import io.github.asg4j.GenerationRequest;
 import io.github.asg4j.InpaintOptions;
+import io.github.asg4j.image.PictureEncoding;
 import io.github.asg4j.image.PngParameters;
 
 import org.jspecify.annotations.Nullable;
@@ -154,9 +155,10 @@ final class Jobs implements AutoCloseable {
             Client client,
             Model model,
             List<GenerationRequest> requests,
-            Output output,
+            PictureEncoding output,
             int previews) {
         List<Work> works = requests.stream().map(each -> plan(client, model, each)).toList();
+        works.forEach(work -> Output.check(output, work.width(), work.height()));
         synchronized (this) {
             requireOpen();
             checkPlaces(client, model, requests);
@@ -230,7 +232,7 @@ final class Jobs implements AutoCloseable {
     /**
      * @param wanted what is drawn unless the same waits or is drawn already
      */
-    private Job create(Client client, Drawing wanted, Output output, int previews) {
+    private Job create(Client client, Drawing wanted, PictureEncoding output, int previews) {
         byte[] bytes = new byte[16];
         random.nextBytes(bytes);
         String id = "job_" + Base64.getUrlEncoder().withoutPadding().encodeToString(bytes);

@@ -6,10 +6,12 @@ import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 
 import io.github.asg4j.Engine;
+import io.github.asg4j.EngineInfo;
 import io.github.asg4j.GenerationRequest;
 import io.github.asg4j.ReportJson;
 import io.github.asg4j.RequestOption;
 import io.github.asg4j.Seed;
+import io.github.asg4j.image.PictureEncoding;
 
 import org.jspecify.annotations.Nullable;
 
@@ -84,15 +86,19 @@ final class JobsApi {
         for (Models.State each : studio.models().states()) {
             models.addObject().put("name", each.name()).put("loaded", each.loaded());
         }
+        ArrayNode controls = answer.putArray("controls");
+        for (EngineInfo.ControlNetwork each : model.engine().describe().controls()) {
+            if (each.problem().isEmpty()) {
+                controls.addObject().put("name", each.name()).put("sha256", each.sha256());
+            }
+        }
         answer.putObject("defaults")
                 .put("method", GenerationRequest.builder("any").build().method())
                 .put("steps", model.steps());
         ArrayNode methods = answer.putArray("methods");
         Engine.methods().forEach(methods::add);
         ArrayNode formats = answer.putArray("output_formats");
-        for (Output.Format format : Output.Format.values()) {
-            formats.add(format.word());
-        }
+        Output.formats().forEach(formats::add);
         Limits limits = exchange.client().limits();
         answer.putObject("limits")
                 .put("pixels", limits.pixels())
@@ -134,7 +140,8 @@ final class JobsApi {
         Model model = studio.takeModel(body);
         JsonNode format = body.remove("output_format");
         JsonNode previews = body.remove("previews");
-        Output output = Output.of(format == null || format.isNull() ? null : format.asText(), null);
+        PictureEncoding output =
+                Output.of(format == null || format.isNull() ? null : format.asText(), null);
         int most = previews == null || previews.isNull() ? 0 : previews(previews);
         Job job =
                 studio.jobs()

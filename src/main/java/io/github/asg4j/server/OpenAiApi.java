@@ -7,6 +7,7 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 
 import io.github.asg4j.ReportJson;
 import io.github.asg4j.Seed;
+import io.github.asg4j.image.PictureEncoding;
 
 import org.jspecify.annotations.Nullable;
 
@@ -128,7 +129,7 @@ final class OpenAiApi {
             String kind,
             @Nullable String model,
             int pictures,
-            Output output,
+            PictureEncoding output,
             boolean url,
             boolean stream,
             int previews) {

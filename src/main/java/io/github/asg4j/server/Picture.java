@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.github.asg4j.server;
 
-import io.github.asg4j.image.JpegWriter;
-import io.github.asg4j.image.PngWriter;
+import io.github.asg4j.image.PictureEncoding;
 
 import java.lang.foreign.MemorySegment;
 import java.nio.ByteBuffer;
@@ -15,7 +14,7 @@ final class Picture {
     private final int height;
     private final ByteBuffer rgb;
     private final String parameters;
-    private final Map<Output, byte[]> files = new HashMap<>();
+    private final Map<PictureEncoding, byte[]> files = new HashMap<>();
 
     /**
      * @param rgb RGB8, row-major
@@ -37,15 +36,12 @@ final class Picture {
     }
 
     /** The bytes of a file; not to be changed. */
-    synchronized byte[] as(Output output) {
+    synchronized byte[] as(PictureEncoding output) {
         return files.computeIfAbsent(output, this::encode);
     }
 
-    private byte[] encode(Output output) {
+    private byte[] encode(PictureEncoding output) {
         MemorySegment pixels = MemorySegment.ofBuffer(rgb);
-        return switch (output.format()) {
-            case PNG -> PngWriter.encode(width, height, pixels, parameters);
-            case JPEG -> JpegWriter.encode(width, height, pixels, parameters, output.quality());
-        };
+        return output.encode(width, height, pixels, parameters);
     }
 }

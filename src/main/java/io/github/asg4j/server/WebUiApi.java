@@ -7,6 +7,7 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 
 import io.github.asg4j.Engine;
 import io.github.asg4j.GenerationRequest;
+import io.github.asg4j.image.PictureEncoding;
 import io.github.asg4j.image.PictureTexts;
 import io.github.asg4j.image.PngParameters;
 import io.github.asg4j.schedule.Sampler;
@@ -174,7 +175,8 @@ final class WebUiApi {
 
     private static List<Job> create(
             Exchange exchange, Jobs all, Model model, List<GenerationRequest> requests) {
-        List<Job> jobs = all.create(exchange.client(), model, requests, Output.PNG, PREVIEWS);
+        List<Job> jobs =
+                all.create(exchange.client(), model, requests, PictureEncoding.PNG, PREVIEWS);
         exchange.whenLost(() -> jobs.forEach(all::cancel));
         exchange.note("model", model.name());
         exchange.note("drawn_by", jobs.get(0).request().method());

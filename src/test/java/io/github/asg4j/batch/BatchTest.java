@@ -19,6 +19,8 @@ import io.github.asg4j.OutputException;
 import io.github.asg4j.Reports;
 import io.github.asg4j.RequestJson;
 import io.github.asg4j.Size;
+import io.github.asg4j.image.PictureEncoding;
+import io.github.asg4j.image.PictureTexts;
 
 import org.apache.commons.compress.archivers.tar.TarArchiveEntry;
 import org.apache.commons.compress.archivers.tar.TarArchiveInputStream;
@@ -37,6 +39,7 @@ import java.util.Arrays;
 import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeMap;
@@ -54,14 +57,18 @@ class BatchTest {
 
     private static PictureFormat format(String text) {
         String[] words = text.split(" ");
+        PictureEncoding encoding =
+                words.length < 3
+                        ? PictureEncoding.PNG
+                        : PictureEncoding.of(PictureEncoding.Format.valueOf(words[2]));
         return words.length == 1
                 ? PictureFormat.PNG
                 : new PictureFormat(
-                        PictureFormat.Kind.valueOf(words[0]), Integer.parseInt(words[1]));
+                        PictureFormat.Kind.valueOf(words[0]), Integer.parseInt(words[1]), encoding);
     }
 
     /**
-     * @param format as in "PNG" and "TAR 2"
+     * @param format as in "PNG", "TAR 2" and "TAR 2 WEBP"
      */
     private BatchOptions options(String out, String format, String... rows) throws IOException {
         Path input = folder.resolve("rows.txt");
@@ -323,6 +330,64 @@ class BatchTest {
         String[] words = new String[count];
         Arrays.setAll(words, i -> "ball " + i + (i % 2 == 0 ? "" : " gr\u00fcn"));
         return words;
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"FILES 1 WEBP", "FILES 1 JPEG", "TAR 2 WEBP", "PARQUET 2 WEBP"})
+    void picturesAreWrittenAsAskedAndWithTheirSettings(String format) throws IOException {
+        BatchOptions options = options("out", format, "a red ball", "b");
+        draw(options);
+        String word = options.format().encoding().format().word();
+        for (JsonNode record : records(options.out())) {
+            byte[] all = Files.readAllBytes(options.out().resolve(record.get("file").asText()));
+            int offset = record.path("offset").asInt();
+            byte[] picture =
+                    Arrays.copyOfRange(all, offset, offset + record.get("bytes").intValue());
+            assertEquals(record.get("sha256").asText(), Sha256.of(picture));
+            assertTrue(PictureTexts.of(picture).get("parameters").contains("Steps: "));
+            String file = record.get("file").asText();
+            String ending = options.format().encoding().format().ending();
+            switch (options.format().kind()) {
+                case FILES -> assertTrue(file.endsWith(ending), file);
+                case TAR ->
+                        assertTrue(tarNames(options).contains(record.get("key").asText() + ending));
+                case PARQUET -> {
+                    try (ParquetFileReader parquet =
+                            ParquetFileReader.open(
+                                    InputFile.of(options.out().resolve("000000.parquet")))) {
+                        try (dev.hardwood.reader.RowReader rows = parquet.rowReader()) {
+                            rows.next();
+                            assertEquals(rows.getInt("bytes"), rows.getBinary(word).length);
+                        }
+                    }
+                }
+            }
+        }
+        Map<String, String> before = contents(options.out());
+        draw(options);
+        assertEquals(before, contents(options.out()));
+        assertTrue(
+                refusal(
+                                options(
+                                        "out",
+                                        format.replace(word.toUpperCase(Locale.ROOT), "PNG"),
+                                        "a red ball",
+                                        "b"))
+                        .contains("\"format\" is"));
+    }
+
+    private static List<String> tarNames(BatchOptions options) throws IOException {
+        List<String> names = new ArrayList<>();
+        try (TarArchiveInputStream tar =
+                new TarArchiveInputStream(
+                        Files.newInputStream(options.out().resolve("000000.tar")))) {
+            for (TarArchiveEntry entry = tar.getNextEntry();
+                    entry != null;
+                    entry = tar.getNextEntry()) {
+                names.add(entry.getName());
+            }
+        }
+        return names;
     }
 
     @Test

@@ -164,7 +164,10 @@ class BatchCommandTest {
                 "--shard | 2/2 | counted from 0",
                 "--seeds | 0 | between 1 and",
                 "--methods | asg,nope | 'nope' is not one of",
-                "--format | zip | 'zip' is not one of png, tar, parquet",
+                "--format | zip | 'zip' is not one of files, tar, parquet",
+                "--encoding | gif | 'gif' is not one of png, jpeg, webp",
+                "--quality | 5 | --encoding png gets a PNG",
+                "--lossless | | --encoding png gets a PNG",
                 "--pictures-per-file | 5 | goes with --format tar or parquet",
                 "--setting | nonsense | NAME: OPTIONS",
                 "--setting | a: --stale 1 | setting 'a': Unknown option",
@@ -180,7 +183,7 @@ class BatchCommandTest {
         FakeEngines.Result result =
                 option.equals("--in")
                         ? engines.run("batch", "--out", folder + "/out", "--in", value)
-                        : batch(option, value);
+                        : value == null ? batch(option) : batch(option, value);
         assertEquals(2, result.code(), result.err());
         assertTrue(result.err().contains(said), result.err());
         assertEquals(List.of(), engines.options);

@@ -28,7 +28,15 @@ class DoctorCommandTest {
         assertEquals(0, result.code(), result.out());
         assertEquals("", result.err());
         for (String name :
-                List.of("java", "platform", "cores", "memory", "native cache", "png", "gpu")) {
+                List.of(
+                        "java",
+                        "platform",
+                        "cores",
+                        "memory",
+                        "native cache",
+                        "png",
+                        "webp",
+                        "gpu")) {
             assertTrue(
                     result.out().lines().anyMatch(l -> l.matches("(OK  |WARN)  " + name + " .*")),
                     name + " not in " + result.out());

@@ -22,6 +22,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
 import java.io.IOException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -248,9 +249,49 @@ class GenerateCommandTest {
         assertEquals(0, draw(false, "--out", folder.resolve("a.jpg").toString()).code());
         assertEquals(0xFF, firstByte("a.jpg"));
         assertEquals(24, ImageIO.read(jpegOf24().toFile()).getWidth());
-        FakeEngines.Result webp = draw(false, "--out", folder.resolve("a.webp").toString());
-        assertEquals(2, webp.code());
-        assertTrue(webp.err().contains("name it .png or .jpg"), webp.err());
+        assertEquals(0, draw(false, "--out", folder.resolve("a.webp").toString()).code());
+        assertEquals('R', firstByte("a.webp"));
+        FakeEngines.Result gif = draw(false, "--out", folder.resolve("a.gif").toString());
+        assertEquals(2, gif.code());
+        assertTrue(gif.err().contains("name it .png, .jpg or .webp"), gif.err());
+    }
+
+    @Test
+    void losslessIsOfWebp() throws IOException {
+        draw(false, "--out", folder + "/a.webp");
+        draw(false, "--out", folder + "/b.webp", "--lossless");
+        byte[] lossless = Files.readAllBytes(folder.resolve("b.webp"));
+        assertEquals("VP8L", new String(lossless, 30, 4, StandardCharsets.US_ASCII));
+        byte[] usual = Files.readAllBytes(folder.resolve("a.webp"));
+        assertEquals("VP8 ", new String(usual, 30, 4, StandardCharsets.US_ASCII));
+        for (String[] wrong :
+                new String[][] {
+                    {"png", "gets a PNG, which keeps every pixel anyway"},
+                    {"jpg", "gets a JPEG, which never keeps every pixel"},
+                }) {
+            FakeEngines.Result result =
+                    draw(false, "--out", folder + "/c." + wrong[0], "--lossless");
+            assertEquals(2, result.code());
+            assertTrue(result.err().contains(wrong[1]), result.err());
+        }
+        assertTrue(
+                draw(false, "--out", folder + "/c.webp", "--lossless", "--quality", "9")
+                        .err()
+                        .contains("exclude each other"));
+    }
+
+    @Test
+    void aPictureThatWebpCannotHoldIsRefusedBeforeItIsDrawn() {
+        int before = engines.requests.size();
+        FakeEngines.Result result = draw(false, "--out", folder + "/a.webp", "--size", "16384x16");
+        assertEquals(5, result.code(), result.err());
+        assertTrue(
+                result.err()
+                        .contains(
+                                "16384x16 pixels cannot be written as webp, which has at most"
+                                        + " 16383"),
+                result.err());
+        assertEquals(before, engines.requests.size());
     }
 
     private Path jpegOf24() {
@@ -311,14 +352,17 @@ class GenerateCommandTest {
     }
 
     @Test
-    void qualityIsOfJpeg() throws IOException {
+    void qualityIsOfJpegAndWebp() throws IOException {
         draw(false, "--out", folder + "/10.jpg", "--quality", "10");
         draw(false, "--out", folder + "/usual.jpg");
         draw(false, "--out", folder + "/95.jpg", "--quality", "95");
         byte[] usual = Files.readAllBytes(folder.resolve("usual.jpg"));
         assertTrue(Files.size(folder.resolve("10.jpg")) < usual.length);
         assertArrayEquals(usual, Files.readAllBytes(folder.resolve("95.jpg")));
-        assertTrue(draw(false, "--quality", "90").err().contains("--quality is of JPEG"));
+        draw(false, "--out", folder + "/10.webp", "--quality", "10");
+        draw(false, "--out", folder + "/95.webp");
+        assertTrue(Files.size(folder.resolve("10.webp")) < Files.size(folder.resolve("95.webp")));
+        assertTrue(draw(false, "--quality", "90").err().contains("--quality is of JPEG and WebP"));
         assertEquals(2, draw(false, "--out", folder + "/a.jpg", "--quality", "101").code());
     }
 

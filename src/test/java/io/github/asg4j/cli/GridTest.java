@@ -17,10 +17,14 @@ import org.junit.jupiter.api.io.TempDir;
 
 import java.awt.image.BufferedImage;
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
 
 import javax.imageio.ImageIO;
 
@@ -42,7 +46,7 @@ class GridTest {
 
     @Test
     void picturesLieInTheirOrderRowByRow() {
-        try (Grid grid = new Grid(5)) {
+        try (Grid grid = new Grid(5, List.of())) {
             for (int i = 0; i < 5; i++) {
                 grid.add(picture(4, 2, 10 + i));
             }
@@ -57,6 +61,127 @@ class GridTest {
                 }
             }
         }
+    }
+
+    /** As it is seen: a hash sign is ink. */
+    private static String strip(LabelText text, String label, int from, int to) {
+        StringBuilder seen = new StringBuilder();
+        for (int y = 0; y < text.height(); y++) {
+            for (int x = from; x < to; x++) {
+                seen.append(text.isInk(label, x, y) ? '#' : '.');
+            }
+            seen.append('\n');
+        }
+        return seen.toString();
+    }
+
+    @Test
+    void labelsAreReadable() {
+        LabelText text = LabelText.of(List.of("seed 10"), 64);
+        assertEquals(11, text.height());
+        assertEquals(
+                """
+                ................................................
+                ................................................
+                .................#...............#....###.......
+                .................#..............##...#...#......
+                ..###...###...##.#...............#...#..##......
+                .#.....#...#.#..##...............#...#.#.#......
+                ..###..#####.#...#...............#...##..#......
+                .....#.#.....#...#...............#...#...#......
+                .####...###...####..............###...###.......
+                ................................................
+                ................................................
+                """,
+                strip(text, "sed  10", 1, 49));
+    }
+
+    /** Letters grow with the pictures, and the largest seed fits: in lines where it has to. */
+    @Test
+    void labelsFitTheirPictures() {
+        List<String> labels = List.of("seed 1", "seed 18446744073709551615");
+        for (int width : new int[] {8, 16, 64, 128, 256, 1024}) {
+            LabelText text = LabelText.of(labels, width);
+            int ink = 0;
+            for (int y = 0; y < text.height(); y++) {
+                for (int x = 0; x < width; x++) {
+                    ink += text.isInk(labels.get(1), x, y) ? 1 : 0;
+                }
+            }
+            assertEquals(340, ink / text.scale() / text.scale(), width + " pixels");
+        }
+        assertEquals(3, LabelText.of(labels, 64).lines());
+        assertEquals(new LabelText(1024, 6, 1), LabelText.of(labels, 1024));
+        assertEquals(0, LabelText.of(List.of(), 64).height());
+    }
+
+    @Test
+    void labelsSayWhatDiffers() throws IOException {
+        String[] common = {
+            "generate", "--prompt", "a ball", "--seed", "7", "--count", "3", "--grid-labels"
+        };
+        Map<String, String> expected = Map.of("seeds", "seed 8", "variations", "variation 6");
+        expected.forEach(
+                (name, label) -> {
+                    Path grid = folder.resolve(name + ".png");
+                    List<String> arguments = new ArrayList<>(List.of(common));
+                    arguments.addAll(List.of("--grid", grid.toString(), "--out"));
+                    if (name.equals("seeds")) {
+                        arguments.add(folder + "/{seed}.png");
+                    } else {
+                        arguments.addAll(
+                                List.of(
+                                        folder + "/{variation}.png",
+                                        "--variation-seed",
+                                        "5",
+                                        "--variation-strength",
+                                        "0.2"));
+                    }
+                    FakeEngines.Result result = engines.run(arguments.toArray(String[]::new));
+                    assertEquals(0, result.code(), result.err());
+                    BufferedImage image = read(grid);
+                    LabelText text = LabelText.of(List.of(label), 16);
+                    assertEquals(2 * (text.height() + 8), image.getHeight());
+                    for (int y = 0; y < text.height(); y++) {
+                        for (int x = 0; x < 16; x++) {
+                            int colour = text.isInk(label, x, y) ? 0xff000000 : 0xffffffff;
+                            assertEquals(colour, image.getRGB(16 + x, y), x + "," + y);
+                        }
+                    }
+                });
+        FakeEngines.Result alone = engines.run(common);
+        assertEquals(2, alone.code());
+        assertTrue(alone.err().contains("name it with --grid"), alone.err());
+    }
+
+    private static BufferedImage read(Path file) {
+        try {
+            return ImageIO.read(file.toFile());
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+
+    @Test
+    void gridThatItsFormatCannotHoldIsRefusedBeforeItsPicturesAreDrawn() {
+        String[] wide = {
+            "generate",
+            "--prompt",
+            "a ball",
+            "--seeds",
+            "1,2",
+            "--size",
+            "8192x16",
+            "--out",
+            folder + "/{seed}.png",
+            "--grid",
+            folder + "/grid.webp"
+        };
+        FakeEngines.Result result = engines.run(wide);
+        assertEquals(5, result.code());
+        assertTrue(
+                result.err().contains("16384x16 pixels cannot be written as webp"), result.err());
+        assertTrue(engines.requests.isEmpty());
     }
 
     @Test

@@ -13,12 +13,15 @@ import io.github.asg4j.Content;
 import io.github.asg4j.EngineInfo;
 import io.github.asg4j.GenerationRequest;
 import io.github.asg4j.MethodOptions;
+import io.github.asg4j.PictureReport;
 import io.github.asg4j.PromptOptions;
 import io.github.asg4j.Reports;
 import io.github.asg4j.image.PngWriter;
 
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
@@ -65,9 +68,10 @@ class LikeTest {
         return engines.requests.getLast();
     }
 
-    @Test
-    void ourOwnRequestComesBackWithEveryOption() {
-        Path first = file("first.png");
+    @ParameterizedTest
+    @ValueSource(strings = {"png", "jpg", "webp"})
+    void ourOwnRequestComesBackWithEveryOption(String ending) {
+        Path first = file("first." + ending);
         FakeEngines.Result result =
                 engines.run(
                         "generate",
@@ -262,6 +266,49 @@ class LikeTest {
         engines.change = report -> Reports.with(report, vae);
         FakeEngines.Result result = generate("--like", first.toString());
         assertTrue(result.err().contains("VAE hash is cdcdcdcdcd, it was none"), result.err());
+    }
+
+    private static final List<PictureReport.AppliedEmbedding> EASY =
+            List.of(new PictureReport.AppliedEmbedding("easy", "cd".repeat(32)));
+
+    /** The web UI says the first twelve digits, older ones of it fewer. */
+    @Test
+    void textualInversionsOfOtherToolsAreCompared() {
+        String settings = "a ball, easy, (neg:1.2)\nSteps: 5, Seed: 1, TI hashes: ";
+        Path same = foreign(settings + "\"easy: cdcdcdcdcd\"");
+        engines.change = report -> Reports.withEmbeddings(report, EASY);
+        FakeEngines.Result result = generate("--like", same.toString());
+        assertEquals(0, result.code(), result.err());
+        assertFalse(result.err().contains("easy"), result.err());
+
+        Path other = foreign(settings + "\"easy: ababababab12, neg: 0123456789ab\"");
+        result = generate("--like", other.toString());
+        assertTrue(
+                result.err()
+                        .contains(
+                                "the SHA-256 of the textual inversion easy is cdcdcdcdcdcd, it was"
+                                        + " ababababab12"),
+                result.err());
+        assertTrue(
+                result.err()
+                        .contains(
+                                "neg is a word here, and was a textual inversion there (SHA-256"
+                                        + " 0123456789ab): put its file into --embedding-folder"),
+                result.err());
+    }
+
+    @Test
+    void anotherTextualInversionThanOurOwnIsSaid() {
+        Path first = file("first.png");
+        engines.change = report -> Reports.withEmbeddings(report, EASY);
+        engines.run("generate", "--prompt", "easy", "--out", first.toString());
+        FakeEngines.Result result = generate("--like", first.toString());
+        assertFalse(result.err().contains("TI hashes"), result.err());
+        engines.change = report -> report;
+        result = generate("--like", first.toString());
+        assertTrue(
+                result.err().contains("TI hashes is none, it was easy: cdcdcdcdcdcd"),
+                result.err());
     }
 
     @Test

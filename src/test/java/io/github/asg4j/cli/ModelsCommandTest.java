@@ -7,12 +7,14 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 
+import io.github.asg4j.Tiny;
 import io.github.asg4j.model.checkpoint.SafeTensorsFile;
 
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
 import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 
@@ -49,6 +51,46 @@ class ModelsCommandTest {
         assertEquals("Stable Diffusion 1.x", models.get(0).path("kind").asText());
         assertEquals("", models.get(0).path("refusal").asText());
         assertTrue(models.get(1).path("refusal").asText().contains("LoRA"));
+    }
+
+    /** In folders of their own, and in a bundle's. */
+    @Test
+    void controlNetworksAreListedWithWhatTheyGoWith() throws IOException {
+        Path families = Tiny.resource("families");
+        FakeEngines.Result result =
+                engines.run("models", families.resolve("controlnets/sd15") + "");
+        List<String> lines = result.out().lines().toList();
+        assertTrue(
+                lines.get(0).matches("\\S+ .*fp32  control network for text of 32 channels.*"),
+                result.out());
+        assertTrue(
+                lines.get(1)
+                        .matches(
+                                "    goes with a model: --control \\S+:PICTURE --control-folder"
+                                        + " .*sd15"),
+                result.out());
+
+        Path inside = Files.createDirectories(folder.resolve("bundle/controlnets"));
+        Files.copy(Tiny.bundle().resolve("manifest.json"), folder.resolve("bundle/manifest.json"));
+        for (String name : List.of("whole", "broken")) {
+            Path network = Files.createDirectory(inside.resolve(name));
+            Files.copy(
+                    Tiny.resource("controls/networks/where/control.json"),
+                    network.resolve("control.json"));
+        }
+        Files.writeString(inside.resolve("broken/control.json"), "{}");
+        JsonNode models =
+                new ObjectMapper()
+                        .readTree(engines.run("models", folder.toString(), "--json").out())
+                        .path("models");
+        assertEquals(3, models.size());
+        assertEquals("bundle", models.get(0).path("form").asText());
+        assertEquals("control network", models.get(1).path("form").asText());
+        assertEquals("", models.get(1).path("kind").asText());
+        assertTrue(models.get(1).path("refusal").asText().contains("format_version"));
+        assertEquals("control network for text of 8 channels", models.get(2).path("kind").asText());
+        assertEquals("Apache-2.0", models.get(2).path("licence").asText());
+        assertTrue(models.get(2).path("bytes").asLong() > 0);
     }
 
     @Test

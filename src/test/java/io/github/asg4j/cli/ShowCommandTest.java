@@ -24,7 +24,7 @@ class ShowCommandTest {
     private final FakeEngines engines = new FakeEngines();
 
     @ParameterizedTest
-    @ValueSource(strings = {"png", "jpg"})
+    @ValueSource(strings = {"png", "jpg", "webp"})
     void ourOwnFilesSayHowTheyWereDrawn(String ending) throws IOException {
         Path file = folder.resolve("a." + ending);
         String[] generate = {

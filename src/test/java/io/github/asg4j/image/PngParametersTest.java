@@ -101,6 +101,30 @@ class PngParametersTest {
                 text);
     }
 
+    /** As AUTOMATIC1111's web UI writes them: twelve digits, names without what separates them. */
+    @Test
+    void textualInversionsAreNamedWithTheirHashes() {
+        PictureReport report =
+                Reports.withEmbeddings(
+                        report(request("a ball, easynegative")),
+                        List.of(
+                                new PictureReport.AppliedEmbedding("a:b,c", "0123456789abcdef"),
+                                new PictureReport.AppliedEmbedding(
+                                        "easynegative", "fedcba9876543210")));
+        String text = PngParameters.text(report);
+        assertTrue(
+                text.contains("TI hashes: \"abc: 0123456789ab, easynegative: fedcba987654\","),
+                text);
+        assertEquals(
+                "abc: 0123456789ab, easynegative: fedcba987654",
+                PngParameters.settings(text).get("TI hashes"));
+        assertEquals(
+                List.of(
+                        Map.of("name", "a:b,c", "sha256", "0123456789abcdef"),
+                        Map.of("name", "easynegative", "sha256", "fedcba9876543210")),
+                ReportJson.map(report).get("embeddings"));
+    }
+
     @Test
     void anotherAutoencoderIsNamedWithItsHash() {
         EngineInfo.VaeFile vae =

@@ -20,10 +20,13 @@ import io.github.asg4j.EngineOptions;
 import io.github.asg4j.GeneratedImage;
 import io.github.asg4j.GenerationRequest;
 import io.github.asg4j.GuideOptions;
+import io.github.asg4j.InpaintOptions;
 import io.github.asg4j.LegOptions;
 import io.github.asg4j.MethodOptions.AsgOptions;
 import io.github.asg4j.MethodOptions.CutDiffusionOptions;
+import io.github.asg4j.MethodOptions.DemoFusionOptions;
 import io.github.asg4j.MethodOptions.RelayOptions;
+import io.github.asg4j.PhaseOptions;
 import io.github.asg4j.PlanReport;
 import io.github.asg4j.RelayStage;
 import io.github.asg4j.ReportJson;
@@ -290,6 +293,107 @@ class ControlTest {
         return with;
     }
 
+    /** Waves over a picture of 256 pixels: red from left to right, green from the top down. */
+    private static Content waves(int periods) {
+        BufferedImage image = new BufferedImage(256, 256, BufferedImage.TYPE_INT_RGB);
+        int[] level = new int[256];
+        for (int i = 0; i < level.length; i++) {
+            double angle = 2 * Math.PI * periods * (i + 0.5) / level.length;
+            level[i] = (int) Math.round(127.5 + 127.5 * Math.cos(angle));
+        }
+        for (int y = 0; y < 256; y++) {
+            for (int x = 0; x < 256; x++) {
+                image.setRGB(x, y, level[x] << 16 | level[y] << 8);
+            }
+        }
+        return png(image);
+    }
+
+    /**
+     * How far the waves of some cells are from where they were shown to be, cells. Their height, and what is
+     * added to all cells, do not count.
+     *
+     * @param cells of the canvas, beside and below each other; their latents are [4, cells, cells]
+     * @param first row and column of the first of the cells that are looked at
+     * @param stride from one to the next
+     * @param count of them in a row and in a column, whole periods
+     */
+    private static double waveError(
+            float[] latents, int cells, int periods, int[] first, int stride, int count) {
+        double worst = 0;
+        for (int axis = 0; axis < 2; axis++) {
+            double cosine = 0;
+            double sine = 0;
+            for (int i = 0; i < count * count; i++) {
+                int y = first[0] + stride * (i / count);
+                int x = first[1] + stride * (i % count);
+                double angle = 2 * Math.PI * periods * ((axis == 0 ? x : y) + 0.5) / cells;
+                float value = latents[(axis * cells + y) * cells + x];
+                cosine += value * Math.cos(angle);
+                sine += value * Math.sin(angle);
+            }
+            double turned = Math.atan(sine / cosine); // the sign of the height does not count
+            worst = Math.max(worst, Math.abs(turned) * cells / (2 * Math.PI * periods));
+        }
+        return worst;
+    }
+
+    /** The worst of all blocks of one period a side. */
+    private static double waveError(float[] latents, int phase, int periods) {
+        int cells = 8 * phase;
+        int block = cells / periods;
+        double worst = 0;
+        for (int i = 0; i <= cells - block; i++) {
+            for (int j = 0; j <= cells - block; j++) {
+                int[] first = {i, j};
+                worst = Math.max(worst, waveError(latents, cells, periods, first, 1, block));
+            }
+        }
+        return worst;
+    }
+
+    /**
+     * Each phase of DemoFusion is brought to the moments of the first one, which scales what a control adds:
+     * a wave is found whatever its height. The exponent leaves the dilated views alone, or the windows. The
+     * phases before have a share in what is measured, which is where it was shown to be if that holds for
+     * each of them.
+     */
+    @ParameterizedTest
+    @CsvSource({"0", "100"})
+    void everyPhaseOfDemoFusionIsShownItsPart(double dilatedExponent) throws IOException {
+        int periods = 2;
+        Control control = new Control("where", waves(periods), 0.05, 0, 1, Control.Preprocess.NONE);
+        try (Engine engine = open(2)) {
+            GenerationRequest.Builder request =
+                    Tiny.request()
+                            .method("demofusion")
+                            .size(256, 256)
+                            .scheduler("euler")
+                            .steps(1)
+                            .seed(5)
+                            .options(
+                                    DemoFusionOptions.DEFAULT.withPhases(
+                                            PhaseOptions.DEFAULT.withDilatedExponent(
+                                                    dilatedExponent)));
+            Path[] drawn = {temp.resolve("with"), temp.resolve("without")};
+            for (int i = 0; i < 2; i++) {
+                Files.createDirectory(drawn[i]);
+                request.controls(i == 0 ? List.of(control) : List.of());
+                engine.submit(request.dumpDirectory(drawn[i]).build()).join();
+            }
+            for (int phase = 2; phase <= 4; phase++) {
+                String file = "phase" + phase + "-000-latents.npy";
+                float[] with = floats(drawn[0].resolve(file));
+                float[] without = floats(drawn[1].resolve(file));
+                for (int i = 0; i < with.length; i++) {
+                    with[i] -= without[i];
+                }
+                double error = waveError(with, phase, periods);
+                assertTrue(error < 0.05, "phase " + phase + " is off by " + error + " cells");
+            }
+        }
+    }
+
     /** On GPUs, where pictures of controls lie on the device, these are the same bits. */
     @ParameterizedTest
     @CsvSource({
@@ -345,6 +449,70 @@ class ControlTest {
             }
         }
         return canvas;
+    }
+
+    /**
+     * Where a part of a start picture is drawn, a control's picture lies as the start picture does: its
+     * cells show the part, enlarged as that is. The mask's padding decides which part it is.
+     */
+    @ParameterizedTest
+    @CsvSource({
+        // padding, first pixel of the part, its pixels
+        "direct, 64, 16, 16, 64",
+        "direct, 128, 16, 16, 64",
+        "multidiffusion, 128, 16, 16, 64",
+        "direct, 64, 0, 32, 32",
+        "multidiffusion, 128, 8, 24, 48",
+    })
+    void controlsLieAsTheStartPictureOfWhichAPartIsDrawn(
+            String method, int size, int padding, int first, int length) {
+        BufferedImage mask = new BufferedImage(128, 128, BufferedImage.TYPE_INT_RGB);
+        for (int y = 32; y < 64; y++) {
+            for (int x = 32; x < 64; x++) {
+                mask.setRGB(x, y, 0xffffff);
+            }
+        }
+        InpaintOptions part =
+                InpaintOptions.DEFAULT
+                        .withMask(png(mask))
+                        .withArea(InpaintOptions.Area.MASKED)
+                        .withPadding(padding);
+        GenerationRequest.Builder request =
+                Tiny.request()
+                        .method(method)
+                        .size(size, size)
+                        .scheduler("euler")
+                        .steps(1)
+                        .image(Content.file(Tiny.resource("goldens").resolve("start-2x.png")))
+                        .strength(1)
+                        .inpaint(part);
+        Control weak = new Control("where", ramp(128), 0.05, 0, 1, Control.Preprocess.NONE);
+        try (Engine engine = open(2)) {
+            String file = "denoise-000-latents.npy";
+            float[] with = latents(engine, request.controls(List.of(weak)), file);
+            float[] without = latents(engine, request.controls(List.of()), file);
+            int cells = size / 8;
+            // Of a cell that is not drawn nothing is left of what a control adds.
+            int from = (int) Math.ceil((32 - first) * (double) cells / length);
+            int end = (int) Math.floor((64 - first) * (double) cells / length);
+            double pixels = (double) length / cells;
+            double scale = 0;
+            for (int i = from; i < end; i++) {
+                int at = i * cells + i;
+                scale += (with[at] - without[at]) / (first + (i + 0.5) * pixels - 0.5);
+            }
+            scale /= end - from;
+            for (int y = from; y < end; y++) {
+                for (int x = from; x < end; x++) {
+                    int at = y * cells + x;
+                    double right = (with[at] - without[at]) / scale;
+                    int below = cells * cells + at;
+                    double down = (with[below] - without[below]) / scale;
+                    assertEquals(first + (x + 0.5) * pixels - 0.5, right, 0.05 * pixels);
+                    assertEquals(first + (y + 0.5) * pixels - 0.5, down, 0.05 * pixels);
+                }
+            }
+        }
     }
 
     // ------------------------------------------------------------------ what holds for all methods

@@ -15,6 +15,9 @@ import io.github.asg4j.EngineOptions;
 import io.github.asg4j.GeneratedImage;
 import io.github.asg4j.GenerationRequest;
 import io.github.asg4j.InpaintOptions;
+import io.github.asg4j.LegOptions;
+import io.github.asg4j.MethodOptions.RelayOptions;
+import io.github.asg4j.RelayStage;
 import io.github.asg4j.TestEngines;
 import io.github.asg4j.Tiny;
 import io.github.asg4j.image.Npy;
@@ -150,6 +153,30 @@ class InpaintNetworkTest {
         }
     }
 
+    /** Of every stage of a relay, whose canvases have sizes of their own. */
+    @Test
+    void windowsOfARelayAreShownTheirPart() {
+        try (Engine engine = open(2)) {
+            for (String stage : new String[] {"relay2-000", "relay3-000"}) {
+                float[][] drawn = new float[2][];
+                for (int i = 0; i < 2; i++) {
+                    String windows = i == 0 ? "" : " windows=0.5";
+                    String table = "1x 0..0.6; 1.5x 0.4..0.8" + windows + "; full 0.6..1" + windows;
+                    GenerationRequest.Builder request =
+                            painting("relay")
+                                    .steps(5)
+                                    .options(
+                                            RelayOptions.DEFAULT.withLegs(
+                                                    LegOptions.DEFAULT.withStages(
+                                                            RelayStage.table(table))));
+                    engine.submit(request.dumpDirectory(temp).build()).join();
+                    drawn[i] = floats(temp.resolve(stage + "-latents.npy"));
+                }
+                assertClose(drawn[0], drawn[1], 1e-5);
+            }
+        }
+    }
+
     /** The first channel of what was shown is the mask: of its pixels those in the cells' corners. */
     @Test
     void theMaskIsThatOfTheCellsCorners() throws IOException {
@@ -190,7 +217,7 @@ class InpaintNetworkTest {
 
     /** What is not masked keeps its bytes, for any number of workers; what is drawn is not noised back. */
     @ParameterizedTest
-    @CsvSource({"asg", "direct", "multidiffusion", "cutdiffusion"})
+    @CsvSource({"asg", "direct", "multidiffusion", "cutdiffusion", "relay"})
     void everyMethodPaintsWithinTheMask(String method) throws IOException {
         BufferedImage given =
                 ImageIO.read(Tiny.resource("goldens").resolve("start-2x.png").toFile());
@@ -221,16 +248,17 @@ class InpaintNetworkTest {
         }
     }
 
-    /** Patches and windows of two GPUs are shown what those of the CPU are. */
-    @Test
-    void gpusAreShownTheSame() {
+    /** Patches, windows and stages of two GPUs are shown what those of the CPU are. */
+    @ParameterizedTest
+    @ValueSource(strings = {"asg", "relay"})
+    void gpusAreShownTheSame(String method) {
         String expected;
         try (Engine engine = open(1)) {
-            expected = sha256(engine, painting("asg").steps(4));
+            expected = sha256(engine, painting(method).steps(4));
         }
         EngineOptions gpus = Tiny.options(1).withModel(bundle(2)).withDevices("cuda:0,cuda:1");
         try (Engine engine = TestEngines.open(gpus, WorkerHook.NONE, new EmulatedGpus())) {
-            assertEquals(expected, sha256(engine, painting("asg").steps(4)));
+            assertEquals(expected, sha256(engine, painting(method).steps(4)));
         }
     }
 }

@@ -8,6 +8,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.asg4j.BadRequestException;
+import io.github.asg4j.Content;
 import io.github.asg4j.Engine;
 import io.github.asg4j.EngineOptions;
 import io.github.asg4j.GenerationRequest;
@@ -21,6 +22,7 @@ import io.github.asg4j.Region;
 import io.github.asg4j.Tiny;
 import io.github.asg4j.WindowOptions;
 import io.github.asg4j.image.Npy;
+import io.github.asg4j.image.PngParameters;
 
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
@@ -198,7 +200,7 @@ class PromptSyntaxTest {
 
     /** The file holds the demo's own vector of "red". */
     @Test
-    void embeddingsAreWords() {
+    void embeddingsAreWords() throws IOException {
         EngineOptions options =
                 EngineOptions.DEFAULT
                         .withDevices("cpu:2")
@@ -207,7 +209,17 @@ class PromptSyntaxTest {
         assertNotEquals(expected, draw(request("a zzred ball on grass")));
         try (Engine other = Engine.open(options)) {
             GenerationRequest named = request("a ZZred ball on grass").build();
-            assertEquals(expected, other.submit(named).join().report().pixelsSha256());
+            PictureReport report = other.submit(named).join().report();
+            assertEquals(expected, report.pixelsSha256());
+            String sha256 = Content.file(Tiny.resource("prompts/zzred.safetensors")).sha256();
+            assertEquals(
+                    List.of(new PictureReport.AppliedEmbedding("zzred", sha256)),
+                    report.embeddings());
+            assertTrue(
+                    PngParameters.text(report)
+                            .contains("TI hashes: \"zzred: " + sha256.substring(0, 12) + "\""));
+            GenerationRequest none = request("a red ball on grass").build();
+            assertEquals(List.of(), other.submit(none).join().report().embeddings());
             GenerationRequest plain =
                     request("a zzred ball on grass").prompts(PromptOptions.DEFAULT).build();
             assertNotEquals(expected, other.submit(plain).join().report().pixelsSha256());

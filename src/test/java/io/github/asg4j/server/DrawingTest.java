@@ -10,6 +10,7 @@ import io.github.asg4j.GenerationRequest;
 import io.github.asg4j.Reports;
 import io.github.asg4j.Size;
 import io.github.asg4j.Tiny;
+import io.github.asg4j.image.PictureEncoding;
 
 import org.junit.jupiter.api.Test;
 
@@ -25,10 +26,10 @@ class DrawingTest {
             GenerationRequest request = GenerationRequest.builder("x").build();
             Drawing drawing = new Drawing("a", Model.of(engine), request, work);
             Client client = new Client("a", Limits.NONE);
-            Job early = new Job("1", client, Output.PNG, 0, drawing);
+            Job early = new Job("1", client, PictureEncoding.PNG, 0, drawing);
             assertTrue(drawing.add(early));
             drawing.seal();
-            assertFalse(drawing.add(new Job("2", client, Output.PNG, 0, drawing)));
+            assertFalse(drawing.add(new Job("2", client, PictureEncoding.PNG, 0, drawing)));
             assertEquals(List.of(early), drawing.jobs());
         }
     }

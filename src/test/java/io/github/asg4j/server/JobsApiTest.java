@@ -243,6 +243,7 @@ class JobsApiTest {
         JsonNode capabilities = json(server.get("/asg/v1/capabilities"));
         assertTrue(capabilities.path("methods").toString().contains("\"demofusion\""));
         assertFalse(capabilities.toString().contains("{names}"));
+        assertEquals("[\"png\",\"jpeg\",\"webp\"]", capabilities.path("output_formats").toString());
         List<String> keys = new ArrayList<>();
         capabilities.path("options").forEach(option -> keys.add(option.path("key").asText()));
         assertTrue(keys.containsAll(List.of("prompt", "steps", "guide_weight", "dilate")));

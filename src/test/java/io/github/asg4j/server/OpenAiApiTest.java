@@ -6,6 +6,7 @@ import static io.github.asg4j.server.TestServer.json;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.fasterxml.jackson.databind.JsonNode;
@@ -14,6 +15,7 @@ import io.github.asg4j.Content;
 import io.github.asg4j.GeneratedImage;
 import io.github.asg4j.GenerationRequest;
 import io.github.asg4j.Tiny;
+import io.github.asg4j.image.PictureEncoding;
 
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
@@ -82,21 +84,28 @@ class OpenAiApiTest {
         assertArrayEquals(picture(second.path("data").get(0)), picture(several.get(1)));
     }
 
-    @Test
-    void jpegIsOneOfItsQuality() throws IOException {
-        byte[] good =
-                picture(json(generate(BALL + ",\"output_format\":\"jpeg\"}")).path("data").get(0));
+    @ParameterizedTest
+    @CsvSource({"jpeg, 255", "webp, 82"})
+    void lossyFormatsAreOfTheirQuality(String format, int first) throws IOException {
+        String asked = BALL + ",\"output_format\":\"" + format + "\"";
+        JsonNode answer = json(generate(asked + "}"));
+        assertEquals(format, answer.path("output_format").asText());
+        byte[] good = picture(answer.path("data").get(0));
         byte[] poor =
-                picture(
-                        json(generate(
-                                        BALL
-                                                + ",\"output_format\":\"jpeg\","
-                                                + "\"output_compression\":10}"))
-                                .path("data")
-                                .get(0));
+                picture(json(generate(asked + ",\"output_compression\":10}")).path("data").get(0));
         assertEquals(128, ImageIO.read(new ByteArrayInputStream(good)).getWidth());
-        assertEquals((byte) 0xff, good[0]);
+        assertEquals((byte) first, good[0]);
         assertTrue(poor.length < good.length, poor.length + " and " + good.length + " bytes");
+    }
+
+    /** The server checks each picture's plan; the demo model draws none that is as large. */
+    @Test
+    void aPictureThatItsFormatCannotHoldIsRefused() {
+        PictureEncoding webp = Output.of("WebP", 80);
+        Output.check(webp, 16_383, 128);
+        Refusal refusal = assertThrows(Refusal.class, () -> Output.check(webp, 16_384, 128));
+        assertTrue(String.valueOf(refusal.getMessage()).contains("at most 16383"));
+        assertEquals(List.of("png", "jpeg", "webp"), Output.formats());
     }
 
     @Test
@@ -172,7 +181,7 @@ class OpenAiApiTest {
                 "{\"prompt\":\"x\",\"guide_weight\":1,\"method\":\"direct\"}|400|guide_weight|is an"
                         + " option of",
                 "{\"prompt\":\"x\",\"model\":\"sdxl\"}|404|model|there is no model",
-                "{\"prompt\":\"x\",\"output_format\":\"webp\"}|400|output_format|png and jpeg",
+                "{\"prompt\":\"x\",\"output_format\":\"gif\"}|400|output_format|png, jpeg and webp",
                 "{\"prompt\":\"x\",\"background\":\"transparent\"}|400|background|opaque",
                 "{\"prompt\":\"x\",\"latents\":{\"file\":\"/etc/passwd\"}}|400|latents|not allowed",
                 "{\"prompt\":\"x\",\"dump\":\"/tmp\"}|400|dump|not allowed",

@@ -184,6 +184,12 @@ class WebUiControlsTest {
     void listsNameNetworksAndModules() {
         JsonNode models = json(server.get("/controlnet/model_list")).path("model_list");
         assertTrue(models.get(0).asText().matches("where \\[[0-9a-f]{8}]"), models::toString);
+        JsonNode own = json(server.get("/asg/v1/capabilities")).path("controls");
+        assertEquals("where", own.get(0).path("name").asText());
+        assertTrue(
+                models.get(0)
+                        .asText()
+                        .contains(own.get(0).path("sha256").asText().substring(0, 8)));
         assertEquals(
                 "[\"none\",\"canny\",\"tile_resample\"]",
                 json(server.get("/controlnet/module_list")).path("module_list").toString());

@@ -40,13 +40,21 @@ import java.util.stream.Stream;
 public final class ReportBuilder {
     private final RequestContext context;
     private final WorkScheduler scheduler;
+    private final List<PictureReport.AppliedEmbedding> embeddings;
 
     /** Mean time that the workers waited in the stages, ms; negative: they are at it. */
     private double waitMillis = -1;
 
-    public ReportBuilder(RequestContext context, WorkScheduler scheduler) {
+    /**
+     * @param embeddings textual inversions of the prompts
+     */
+    public ReportBuilder(
+            RequestContext context,
+            WorkScheduler scheduler,
+            List<PictureReport.AppliedEmbedding> embeddings) {
         this.context = context;
         this.scheduler = scheduler;
+        this.embeddings = embeddings;
     }
 
     /** Holds on to how long the workers waited: what they wait for later is no part of it. */
@@ -92,6 +100,7 @@ public final class ReportBuilder {
                         context.manifest().name(),
                         context.engine().bundle().vae(),
                         loras(),
+                        embeddings,
                         controls(),
                         context.engine().bundle().bundleSha256(),
                         context.engine().version(),

@@ -3,6 +3,7 @@ package io.github.asg4j.run.start;
 
 import io.github.asg4j.BadRequestException;
 import io.github.asg4j.GenerationRequest;
+import io.github.asg4j.PictureReport;
 import io.github.asg4j.PromptOptions;
 import io.github.asg4j.model.ClipTokenizer;
 import io.github.asg4j.model.Manifest;
@@ -34,15 +35,20 @@ import java.util.stream.IntStream;
  * @param segments the prompts of a segment, in the order of the rows of a {@link Conditioning}
  * @param segmentOfStep the segment of every step of the schedule
  * @param chunks of encoders that take prompts in chunks: those of the longest prompt
+ * @param embeddings textual inversions in them
  */
 public record PromptTokens(
-        List<List<EncoderInput>> segments, List<Integer> segmentOfStep, int chunks) {
+        List<List<EncoderInput>> segments,
+        List<Integer> segmentOfStep,
+        int chunks,
+        List<PictureReport.AppliedEmbedding> embeddings) {
     /** More would make each call of the denoiser slow without saying more. */
     private static final int MOST_CHUNKS = 32;
 
     public PromptTokens {
         segments = segments.stream().map(List::copyOf).toList();
         segmentOfStep = List.copyOf(segmentOfStep);
+        embeddings = List.copyOf(embeddings);
     }
 
     /**
@@ -90,11 +96,7 @@ public record PromptTokens(
 
     /** Whether vectors take the place of tokens anywhere. */
     public boolean hasInversions() {
-        return segments.stream()
-                .flatMap(List::stream)
-                .flatMap(input -> input.byEncoder().stream())
-                .flatMap(List::stream)
-                .anyMatch(chunk -> !chunk.inversions().isEmpty());
+        return !embeddings.isEmpty();
     }
 
     /** What they take where they are encoded. */
@@ -185,7 +187,7 @@ public record PromptTokens(
                                 + MOST_CHUNKS
                                 + " are read: shorten it");
             }
-            return new PromptTokens(inputs, segmentOfStep, chunks);
+            return new PromptTokens(inputs, segmentOfStep, chunks, inversions.used());
         }
 
         /** The prompts, in the order of the rows of a {@link Conditioning}. */

@@ -11,10 +11,10 @@ import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.util.Map;
 
-/** Pictures as files KEY.png. */
-record PngStore(Path folder) implements PictureStore {
+/** Pictures as files KEY.png, or of another ending. */
+record FolderStore(Path folder) implements PictureStore {
     /** Opens the folder, and takes away the halves of files that a killed process left. */
-    static PngStore open(Path folder) {
+    static FolderStore open(Path folder) {
         try (DirectoryStream<Path> left = Files.newDirectoryStream(folder, ".asg-*.tmp")) {
             for (Path file : left) {
                 if (!inWork(file)) {
@@ -24,7 +24,7 @@ record PngStore(Path folder) implements PictureStore {
         } catch (IOException e) {
             throw OutputFile.failure(folder, e);
         }
-        return new PngStore(folder);
+        return new FolderStore(folder);
     }
 
     /** Whether another process, whose id the name has, may be writing a file. */
@@ -41,8 +41,8 @@ record PngStore(Path folder) implements PictureStore {
 
     @Override
     public Map<String, Object> put(Picture picture) {
-        Path file = folder.resolve(picture.named().key() + ".png");
-        OutputFile.write(file, out -> out.write(picture.png()));
+        Path file = folder.resolve(picture.name());
+        OutputFile.write(file, out -> out.write(picture.file()));
         try (FileChannel channel = FileChannel.open(file, StandardOpenOption.WRITE)) {
             channel.force(true);
         } catch (IOException e) {
