@@ -1,24 +1,31 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``python tests/lora_fixtures.py``: LoRA files of every form for the Java tests, and the weights that they make.
+"""``python tests/lora_fixtures.py [FAMILY...]``: LoRA files of every form for the Java tests, and the weights that they make.
 
-The files change the small checkpoint of checkpoint_resources.py. What is right is what others make of them: diffusers' ``fuse_lora``
-where it reads the form, else LyCORIS's own modules (``pip install peft lycoris-lora`` beside the exporter's requirements).
+The files change the small checkpoints of checkpoint_resources.py. What is right is what others make of them: diffusers' ``fuse_lora``
+where it reads the form, or the same change in a form that it reads, else LyCORIS's own modules (``pip install peft lycoris-lora`` beside the
+exporter's requirements).
 """
 
 from __future__ import annotations
 
 import json
-import shutil
+import re
+import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import torch
 from checkpoint_resources import RESOURCES
-from diffusers import StableDiffusionPipeline
+from diffusers import StableDiffusion3Pipeline, StableDiffusionPipeline
+from family_goldens import PROMPT, STEPS
 from lycoris.modules.locon import LoConModule
 from lycoris.modules.loha import LohaModule
 from lycoris.modules.lokr import LokrModule
-from safetensors.torch import load_file, save_file
+from peft import LoraConfig, inject_adapter_in_model
+from peft.tuners.lora import LoraLayer
+from safetensors.torch import save_file
 
 import families
 
@@ -33,18 +40,51 @@ TEXT_LAYERS = ("text_model.encoder.layers.0.self_attn.q_proj", "text_model.encod
 RANK = 3
 
 
-def main() -> None:
+#: of SD3.5's build, by what its publisher calls them: the layers in diffusers, one above the other; adaLN's have shift and scale exchanged there
+JOINT_LAYERS = {
+    "x_embedder.proj": ("pos_embed.proj",),
+    "context_embedder": ("context_embedder",),
+    "t_embedder.mlp.0": ("time_text_embed.timestep_embedder.linear_1",),
+    "y_embedder.mlp.2": ("time_text_embed.text_embedder.linear_2",),
+    "joint_blocks.0.x_block.attn.qkv": tuple(f"transformer_blocks.0.attn.to_{x}" for x in "qkv"),
+    "joint_blocks.0.x_block.attn2.qkv": tuple(f"transformer_blocks.0.attn2.to_{x}" for x in "qkv"),
+    "joint_blocks.1.context_block.attn.qkv": tuple(f"transformer_blocks.1.attn.add_{x}_proj" for x in "qkv"),
+    "joint_blocks.0.x_block.attn.proj": ("transformer_blocks.0.attn.to_out.0",),
+    "joint_blocks.1.context_block.attn.proj": ("transformer_blocks.1.attn.to_add_out",),
+    "joint_blocks.0.x_block.mlp.fc1": ("transformer_blocks.0.ff.net.0.proj",),
+    "joint_blocks.1.context_block.mlp.fc2": ("transformer_blocks.1.ff_context.net.2",),
+    "joint_blocks.0.x_block.adaLN_modulation.1": ("transformer_blocks.0.norm1.linear",),
+    "joint_blocks.0.context_block.adaLN_modulation.1": ("transformer_blocks.0.norm1_context.linear",),
+    "joint_blocks.5.context_block.adaLN_modulation.1": ("transformer_blocks.5.norm1_context.linear",),
+    "final_layer.adaLN_modulation.1": ("norm_out.linear",),
+    "final_layer.linear": ("proj_out",),
+}
+EXCHANGED = ("joint_blocks.5.context_block.adaLN_modulation.1", "final_layer.adaLN_modulation.1")
+T5_LAYERS = ("encoder.block.0.layer.0.SelfAttention.q", "encoder.block.1.layer.1.DenseReluDense.wo")
+
+
+def main(names: list[str]) -> None:
+    makers = {"sd15": (OUT, [_with_diffusers, _with_lycoris]), "sd35": (OUT / "sd35", [_joint])}
+    for family in names or makers:
+        out, made = makers[family]
+        _make(family, out, made)
+
+
+def _make(family: str, out: Path, makers: list[Callable[[Path, dict[str, torch.Tensor]], None]]) -> None:
     torch.manual_seed(0)
-    shutil.rmtree(OUT, ignore_errors=True)
-    OUT.mkdir(parents=True)
+    out.mkdir(parents=True, exist_ok=True)
+    for file in out.glob("*.safetensors"):
+        file.unlink()
     expected: dict[str, torch.Tensor] = {}
     with tempfile.TemporaryDirectory() as scratch:
-        checkpoint = families.write("sd15", Path(scratch) / "sd15")
-        _with_diffusers(checkpoint, expected)
-        _with_lycoris(checkpoint, expected)
-    save_file(expected, OUT / "expected.safetensors")
-    for file in OUT.iterdir():
-        file.chmod(0o644)
+        checkpoint = families.write(family, Path(scratch) / family)
+        for make in makers:
+            make(checkpoint, expected)
+    save_file(expected, out / "expected.safetensors")
+    for file in out.iterdir():
+        if file.is_file():
+            file.chmod(0o644)
+    print(f"{len(expected)} weights in {out}")
 
 
 def _pipeline(checkpoint: Path) -> StableDiffusionPipeline:
@@ -161,6 +201,121 @@ def _change(lora: torch.nn.Module) -> torch.Tensor:
     return lora.get_diff_weight(shape=shape)[0] if isinstance(lora, LoConModule) else lora.get_weight(shape)
 
 
+def _joint(checkpoint: Path, expected: dict[str, torch.Tensor]) -> None:
+    """The same change of a transformer and two text encoders in four forms, and one of T5, which diffusers does not change."""
+    base = StableDiffusion3Pipeline.from_pretrained(checkpoint, torch_dtype=torch.float32)
+    published: dict[str, tuple[torch.Tensor, torch.Tensor]] = {}
+    plain: dict[str, torch.Tensor] = {}
+    halves: dict[str, torch.Tensor] = {}
+    alpha = 2.0
+    for layer, parts in JOINT_LAYERS.items():
+        modules = [base.transformer.get_submodule(name) for name in parts]
+        down, up = (value.half().float() for value in _matrices(modules[0]))
+        up = torch.cat([up] + [_matrices(module)[1].half().float() for module in modules[1:]])
+        published[layer] = down, up
+        ordered = torch.cat(up.chunk(2)[::-1]) if layer in EXCHANGED else up
+        for name, share in zip(parts, ordered.chunk(len(parts)), strict=True):
+            plain[f"transformer.{name}.lora_A.weight"] = down
+            plain[f"transformer.{name}.lora_B.weight"] = share * (alpha / RANK)
+            halves |= {f"transformer.{name}.lora_A.weight": down.half(), f"transformer.{name}.lora_B.weight": share.half()}
+    text = {}
+    for part, encoder in (("text_encoder", base.text_encoder), ("text_encoder_2", base.text_encoder_2)):
+        for name in TEXT_LAYERS:
+            down, up = (value.half().float() for value in _matrices(encoder.get_submodule(name)))
+            text[part, name] = down, up
+            plain |= {f"{part}.{name}.lora_A.weight": down, f"{part}.{name}.lora_B.weight": up * (alpha / RANK)}
+            halves |= {f"{part}.{name}.lora_A.weight": down.half(), f"{part}.{name}.lora_B.weight": up.half()}
+    out = OUT / "sd35"
+    save_file({key: value.contiguous() for key, value in halves.items()}, out / "peft.safetensors")
+
+    kohya, comfy, trainer = {}, {}, {}
+    for layer, (down, up) in published.items():
+        stem = "lora_unet_" + layer.replace(".", "_")
+        kohya |= {f"{stem}.lora_down.weight": down, f"{stem}.lora_up.weight": up, f"{stem}.alpha": torch.tensor(alpha)}
+        stem = "diffusion_model." + layer
+        comfy |= {f"{stem}.lora_A.weight": down, f"{stem}.lora_B.weight": up, f"{stem}.alpha": torch.tensor(alpha)}
+    for (part, name), (down, up) in text.items():
+        stem = f"lora_te{1 if part == 'text_encoder' else 2}_" + name.replace(".", "_")
+        entry = {f"{stem}.lora_down.weight": down, f"{stem}.lora_up.weight": up, f"{stem}.alpha": torch.tensor(alpha)}
+        kohya |= entry
+        trainer |= entry
+        stem = f"text_encoders.clip_{'l' if part == 'text_encoder' else 'g'}.transformer.{name}"
+        comfy |= {f"{stem}.lora_A.weight": down, f"{stem}.lora_B.weight": up, f"{stem}.alpha": torch.tensor(alpha)}
+    for key, value in halves.items():
+        match = re.fullmatch(r"transformer\.(.*)\.lora_([AB])\.weight", key)
+        if match:
+            stem = "lora_transformer_" + match[1].replace(".", "_")
+            trainer |= {f"{stem}.lora_{'down' if match[2] == 'A' else 'up'}.weight": value, f"{stem}.alpha": torch.tensor(alpha)}
+    expected |= _t5_changed(base.text_encoder_3)
+    for name, tensors in {"kohya": kohya, "comfy": comfy, "onetrainer": trainer}.items():
+        save_file({key: value.half().contiguous() for key, value in tensors.items()}, out / f"{name}.safetensors")
+
+    scratch = checkpoint.parent
+    save_file({key: value.contiguous() for key, value in plain.items()}, scratch / "plain.safetensors")
+    for weight in (1.0, 0.5):
+        fused = _joint_fused(checkpoint, scratch / "plain.safetensors", weight)
+        for label in ("kohya", "comfy", "onetrainer"):
+            expected |= {f"{label}@{weight}/{key}": value.clone() for key, value in fused.items()}
+        expected |= {f"peft@{weight}/{key}": value for key, value in _joint_fused(checkpoint, out / "peft.safetensors", weight).items()}
+    pipeline = _joint_loaded(checkpoint, scratch / "plain.safetensors", 1.0)
+    _picture(pipeline)
+
+
+def _t5_changed(encoder: torch.nn.Module) -> dict[str, torch.Tensor]:
+    """PEFT's own merging."""
+    files: dict[str, torch.Tensor] = {}
+    for name in T5_LAYERS:
+        down, up = (value.half().float() for value in _matrices(encoder.get_submodule(name)))
+        stem = "lora_te3_" + name.replace(".", "_")
+        files |= {f"{stem}.lora_down.weight": down, f"{stem}.lora_up.weight": up, f"{stem}.alpha": torch.tensor(6.0)}
+    save_file({key: value.half().contiguous() for key, value in files.items()}, OUT / "sd35" / "t5.safetensors")
+    model = inject_adapter_in_model(LoraConfig(r=RANK, lora_alpha=6, target_modules=list(T5_LAYERS)), encoder)
+    found = {}
+    with torch.no_grad():
+        for name in T5_LAYERS:
+            layer = model.get_submodule(name)
+            assert isinstance(layer, LoraLayer)
+            stem = "lora_te3_" + name.replace(".", "_")
+            layer.lora_A["default"].weight.copy_(files[f"{stem}.lora_down.weight"])
+            layer.lora_B["default"].weight.copy_(files[f"{stem}.lora_up.weight"])
+            layer.merge()
+            found[f"t5@1.0/text_encoder_3/{name}"] = layer.base_layer.weight.detach().clone()
+    return found
+
+
+def _joint_loaded(checkpoint: Path, file: Path, weight: float) -> StableDiffusion3Pipeline:
+    pipeline = StableDiffusion3Pipeline.from_pretrained(checkpoint, torch_dtype=torch.float32)
+    pipeline.load_lora_weights(str(file.parent), weight_name=file.name, adapter_name="one")
+    pipeline.set_adapters(["one"], [weight])
+    pipeline.fuse_lora(components=["transformer", "text_encoder", "text_encoder_2"])
+    return pipeline
+
+
+def _joint_fused(checkpoint: Path, file: Path, weight: float) -> dict[str, torch.Tensor]:
+    pipeline = _joint_loaded(checkpoint, file, weight)
+    found = {}
+    for part, names in (
+        ("transformer", [name for parts in JOINT_LAYERS.values() for name in parts]), ("text_encoder", TEXT_LAYERS), ("text_encoder_2", TEXT_LAYERS),
+    ):
+        for name in names:
+            module = getattr(pipeline, part).get_submodule(name)
+            assert isinstance(module, LoraLayer), name
+            found[f"{part}/{name}"] = module.base_layer.weight.detach().contiguous()
+    return found
+
+
+@torch.no_grad()
+def _picture(pipeline: StableDiffusion3Pipeline) -> None:
+    """What the changed model draws from the noise of the family's golden picture."""
+    golden = RESOURCES.parent / "families" / "goldens"
+    pipeline.set_progress_bar_config(disable=True)
+    noise = torch.from_numpy(np.load(golden / "sd35" / "noise.npy"))
+    latents = pipeline(
+        PROMPT, height=128, width=128, num_inference_steps=STEPS, guidance_scale=7.0, latents=noise, output_type="latent").images
+    (golden / "sd35-lora").mkdir(exist_ok=True)
+    np.save(golden / "sd35-lora" / "latents.npy", latents.numpy())
+    print(f"latents up to {latents.abs().max():.2f}")
+
+
 if __name__ == "__main__":
-    main()
-    print(f"{len(load_file(OUT / 'expected.safetensors'))} weights in {OUT}")
+    main(sys.argv[1:])

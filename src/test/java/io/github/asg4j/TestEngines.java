@@ -3,9 +3,12 @@ package io.github.asg4j;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
+import io.github.asg4j.model.Bundle;
 import io.github.asg4j.run.LocalEngine;
 import io.github.asg4j.run.worker.Gpus;
 import io.github.asg4j.run.worker.WorkerHook;
+
+import java.util.function.Supplier;
 
 /**
  * Engines with a hook into their workers, or with other GPUs than those of the machine; in this package
@@ -29,6 +32,12 @@ public final class TestEngines {
                 assertEquals(first, hash, workers + " workers");
             }
         }
+    }
+
+    /** An engine over a model that is opened otherwise than by its place. */
+    public static Engine open(EngineOptions options, Supplier<Bundle> model) {
+        return new Engine(
+                LocalEngine.open(options, model, WorkerHook.NONE, Gpus.ofMachine()));
     }
 
     public static Engine open(EngineOptions options, WorkerHook hook, Gpus gpus) {

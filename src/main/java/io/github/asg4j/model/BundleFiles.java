@@ -8,6 +8,7 @@ import io.github.asg4j.model.checkpoint.ChangedWeights;
 import io.github.asg4j.model.checkpoint.Checkpoint;
 import io.github.asg4j.model.checkpoint.Part;
 import io.github.asg4j.model.checkpoint.Recipe;
+import io.github.asg4j.model.checkpoint.Recognition;
 import io.github.asg4j.model.checkpoint.WeightName;
 
 import org.jspecify.annotations.Nullable;
@@ -317,10 +318,20 @@ sealed interface BundleFiles {
             MemorySegment.copy(
                     graph.model(), 0, copy, ValueLayout.JAVA_BYTE, 0, graph.model().length);
             ModelFile assembled = new ModelFile.Assembled(name, copy, graph.weights());
-            int inpaint = checkpoint.recognition().inpaintChannels();
-            return inpaint > 0 && recipe.part() == Part.UNET
-                    ? assembled.changed(changed -> InpaintInput.apply(changed, inpaint), memory)
+            Recognition model = checkpoint.recognition();
+            return recipe.part() == Part.UNET && model.takesMore()
+                    ? assembled.changed(changed -> addInputs(changed, recipe, model), memory)
                     : assembled;
+        }
+
+        /** What the model's denoiser takes beside what the template's does. */
+        private static void addInputs(OnnxGraph graph, Recipe recipe, Recognition model) {
+            if (model.inpaintChannels() > 0) {
+                InpaintInput.apply(graph, model.inpaintChannels());
+            }
+            if (model.guidanceWidth() > 0) {
+                GuidanceInput.apply(graph, recipe, model.guidanceWidth());
+            }
         }
 
         /** Bytes that a graph's weights take in the checkpoint. */
@@ -364,8 +375,10 @@ sealed interface BundleFiles {
         /** What a graph's values are made of in this checkpoint. */
         private Recipe recipe(String graph) throws IOException {
             String file = graph.replaceFirst("\\.onnx$", ".weights.json");
+            Recognition model = checkpoint.recognition();
             return Recipe.parse(file, read(file))
-                    .takingMore(checkpoint.recognition().inpaintChannels());
+                    .takingMore(model.inpaintChannels())
+                    .takingGuidance(model.guidanceWidth());
         }
     }
 

@@ -130,10 +130,10 @@ public record Manifest(
                 vae,
                 upscalers,
                 said == null
-                        ? scheduler.predicting(checkpoint.prediction())
+                        ? scheduler.filled(checkpoint.recognition(), checkpoint.prediction())
                         : new Scheduler(said.levels(), said.solver(), said.spacing()),
                 conditioning.withZeroTokens(zeroTokens),
-                defaults,
+                checkpoint.recognition().guidanceWidth() > 0 ? Defaults.DISTILLED : defaults,
                 evaluation,
                 counted);
     }
@@ -294,6 +294,10 @@ public record Manifest(
             if (model.inpaintChannels() > 0) {
                 all.add(Input.usual(InputRole.INPAINT));
             }
+            if (model.guidanceWidth() > 0) {
+                InputRole role = InputRole.GUIDANCE;
+                all.add(new Input(role.usualName(), role, model.guidanceWidth()));
+            }
             return new Denoiser(
                     file,
                     dilatedFile,
@@ -405,11 +409,19 @@ public record Manifest(
      * The noise levels the model was trained on, and how it is sampled where a request leaves it open.
      */
     public record Scheduler(NoiseLevels levels, Solver solver, Spacing spacing) {
-        /** The same with another prediction. */
-        Scheduler predicting(String prediction) {
-            return levels instanceof NoiseLevels.Betas betas
-                    ? new Scheduler(betas.predicting(prediction), solver, spacing)
-                    : this;
+        /** A template's as that of a model in a single file. */
+        private Scheduler filled(Recognition model, String prediction) {
+            if (!(levels instanceof NoiseLevels.Betas betas)) {
+                return this;
+            }
+            boolean zeroSnr = model.zeroTerminalSnr();
+            NoiseLevels trained = betas.trained(prediction, zeroSnr);
+            if (model.guidanceWidth() > 0) {
+                return new Scheduler(trained, Solver.LCM, Spacing.DISTILLED);
+            }
+            // The level without signal is drawn from where steps begin at the last one (Lin et al.,
+            // arXiv 2305.08891, section 3.3).
+            return new Scheduler(trained, solver, zeroSnr ? Spacing.TRAILING : spacing);
         }
     }
 
@@ -449,7 +461,10 @@ public record Manifest(
      * @param steps denoising steps
      * @param guidanceScale classifier-free guidance scale
      */
-    public record Defaults(int steps, double guidanceScale) {}
+    public record Defaults(int steps, double guidanceScale) {
+        /** Of networks that take the guidance scale, which were distilled for few steps (LCM). */
+        private static final Defaults DISTILLED = new Defaults(8, 8.5);
+    }
 
     /**
      * @param features a network from pictures {@code [B, 3, h, w]} to features {@code [B, d]}; null:

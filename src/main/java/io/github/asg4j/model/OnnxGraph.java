@@ -57,21 +57,21 @@ final class OnnxGraph {
             return new Node(type, inputs, List.of(output), List.of(MemorySegment.ofArray(name)));
         }
 
-        /** A node that joins values along an axis. */
-        static Node concat(List<String> inputs, String output, int axis) {
-            Writer attribute =
+        /** A node of the standard operators with one attribute, a whole number. */
+        static Node of(
+                String type, List<String> inputs, String output, String attribute, long value) {
+            Writer written =
                     new Writer()
-                            .text(ATTRIBUTE_NAME, "axis")
-                            .number(ATTRIBUTE_INTEGER, axis)
+                            .text(ATTRIBUTE_NAME, attribute)
+                            .number(ATTRIBUTE_INTEGER, value)
                             .number(ATTRIBUTE_TYPE, ATTRIBUTE_TYPE_INTEGER);
             byte[] others =
                     new Writer()
-                            .text(NODE_TYPE, "Concat")
-                            .message(NODE_ATTRIBUTE, attribute)
+                            .text(NODE_TYPE, type)
+                            .message(NODE_ATTRIBUTE, written)
                             .out
                             .toByteArray();
-            return new Node(
-                    "Concat", inputs, List.of(output), List.of(MemorySegment.ofArray(others)));
+            return new Node(type, inputs, List.of(output), List.of(MemorySegment.ofArray(others)));
         }
 
         /** Another node that does the same; names of nodes are theirs alone. */

@@ -41,6 +41,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Properties;
 import java.util.Set;
+import java.util.function.Supplier;
 import java.util.stream.IntStream;
 
 /**
@@ -62,7 +63,8 @@ public final class LocalEngine implements AutoCloseable {
     private final Fleet fleet;
     private final RequestQueue queue;
 
-    private LocalEngine(EngineOptions options, WorkerHook hook, Gpus gpus) {
+    private LocalEngine(
+            EngineOptions options, Supplier<Bundle> opened, WorkerHook hook, Gpus gpus) {
         this.options = options;
         devices =
                 Devices.parse(
@@ -71,7 +73,7 @@ public final class LocalEngine implements AutoCloseable {
                         () -> gpus.driver().deviceCount());
         kernels = KernelChoice.choose(options.kernels());
         controls = ControlFolder.of(options.controls(), options.model(), options.verify());
-        bundle = Bundle.open(options.model(), options.parts(), options.verify());
+        bundle = opened.get();
         try {
             precision =
                     PrecisionChoice.choose(
@@ -132,7 +134,17 @@ public final class LocalEngine implements AutoCloseable {
      * The same with a hook into the workers, and with other GPUs than those of the machine; for tests.
      */
     public static LocalEngine open(EngineOptions options, WorkerHook hook, Gpus gpus) {
-        return new LocalEngine(options, hook, gpus);
+        return open(
+                options,
+                () -> Bundle.open(options.model(), options.parts(), options.verify()),
+                hook,
+                gpus);
+    }
+
+    /** The same over a model that was opened otherwise, which the engine takes over; for tests. */
+    public static LocalEngine open(
+            EngineOptions options, Supplier<Bundle> opened, WorkerHook hook, Gpus gpus) {
+        return new LocalEngine(options, opened, hook, gpus);
     }
 
     /** Version of this library, "unknown" outside of its build. */

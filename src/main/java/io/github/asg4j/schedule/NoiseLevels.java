@@ -110,16 +110,10 @@ public sealed interface NoiseLevels {
             this(prediction, betaSchedule, betaStart, betaEnd, trainSteps, stepsOffset, false);
         }
 
-        /** The same with another prediction. */
-        public Betas predicting(String predicted) {
+        /** The same levels of a network that was trained otherwise. */
+        public Betas trained(String predicted, boolean zeroSnr) {
             return new Betas(
-                    predicted,
-                    betaSchedule,
-                    betaStart,
-                    betaEnd,
-                    trainSteps,
-                    stepsOffset,
-                    zeroTerminalSnr);
+                    predicted, betaSchedule, betaStart, betaEnd, trainSteps, stepsOffset, zeroSnr);
         }
 
         @Override

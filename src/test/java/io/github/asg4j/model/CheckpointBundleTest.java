@@ -20,7 +20,6 @@ import io.github.asg4j.model.checkpoint.Family;
 import io.github.asg4j.model.checkpoint.Layout;
 import io.github.asg4j.model.checkpoint.Part;
 import io.github.asg4j.model.checkpoint.Recipe;
-import io.github.asg4j.model.checkpoint.Recognition;
 import io.github.asg4j.model.checkpoint.SafeTensors;
 import io.github.asg4j.model.checkpoint.SafeTensorsFile;
 import io.github.asg4j.model.checkpoint.Source;
@@ -59,13 +58,12 @@ import java.util.function.Predicate;
  * bundles that were exported of the same weights (onnx-export/tests/checkpoint_resources.py).
  */
 class CheckpointBundleTest {
-    private static final Path FILE = Path.of("src/test/resources/checkpoint/sd15.safetensors");
+    private static final Path FILE = SmallFiles.SD15;
     private static final Path INPAINT =
             Path.of("src/test/resources/checkpoint/sd15-inpaint.safetensors");
     private static final Path TINY = Path.of("src/test/resources/tiny");
     private static final Path EXPORTED = Path.of("src/test/resources/families/sd15");
-    private static final Path SD35 = Path.of("src/test/resources/checkpoint/sd35.safetensors");
-    private static final int SMALL_BLOCKS = 6;
+    private static final Path SD35 = SmallFiles.SD35;
     private static final String T5 = "text_encoders.t5xxl.transformer.";
     private static final String CLIP_L = "text_encoders.clip_l.transformer.";
     private static final int BATCH = 2;
@@ -97,21 +95,10 @@ class CheckpointBundleTest {
     }
 
     private static Bundle filled(Path file, int channels, Path vae, String prediction) {
-        Recognition known =
-                new Recognition(
-                        Family.SD1,
-                        EnumSet.of(Part.UNET, Part.TEXT_ENCODER, Part.VAE),
-                        prediction,
-                        false,
-                        channels,
-                        false,
-                        0);
-        return Bundle.filled(
-                Checkpoint.openAs(file, known, new ModelParts(vae, List.of())),
-                List.of("checkpoint/templates/sd15/"),
-                vae,
-                new VerifiedFiles(null),
-                false);
+        return SmallFiles.bundle(
+                file,
+                SmallFiles.sd15(prediction, false, channels, 0),
+                new ModelParts(vae, List.of()));
     }
 
     /** A file of SD3.5's build, with whatever of its networks it holds. */
@@ -120,20 +107,11 @@ class CheckpointBundleTest {
     }
 
     private static Bundle filled35(Path file, Set<Part> parts, ModelParts beside) {
-        Recognition known =
-                new Recognition(Family.SD35_MEDIUM, parts, "flow", false, 16, false, SMALL_BLOCKS);
-        return Bundle.filled(
-                Checkpoint.openAs(file, known, beside),
-                List.of("checkpoint/templates/sd35/"),
-                null,
-                new VerifiedFiles(null),
-                false);
+        return SmallFiles.bundle(file, SmallFiles.sd35(parts), beside);
     }
 
     private static Set<Part> parts35() {
-        Set<Part> parts = EnumSet.of(Part.TRANSFORMER, Part.VAE);
-        parts.addAll(Family.SD35_MEDIUM.textEncoders());
-        return parts;
+        return EnumSet.copyOf(SmallFiles.sd35().parts());
     }
 
     /** The small file's autoencoder in a file of its own, whose pictures are brighter. */
@@ -443,13 +421,13 @@ class CheckpointBundleTest {
 
     @ParameterizedTest
     @CsvSource({
-        "8, false, false, epsilon, 8 input channels",
-        "4, true, false, epsilon, LCM",
-        "4, false, true, v, zero terminal SNR",
-        "4, false, false, , does not say what its network predicts"
+        "8, '', epsilon, 8 input channels",
+        "4, ztsnr, epsilon, end without signal",
+        "4, edm_mean, epsilon, noise levels of its own",
+        "4, '', , does not say what its network predicts"
     })
     void saysWhyAFileCannotBeDrawnWith(
-            int channels, boolean lcm, boolean zeroSnr, String prediction, String what) {
+            int channels, String marker, String prediction, String what) {
         String base = "model.diffusion_model.";
         boolean two = prediction == null;
         SafeTensorsFile file =
@@ -463,11 +441,8 @@ class CheckpointBundleTest {
                                 "U8",
                                 List.of(1L, two ? 1024L : 768L),
                                 new byte[two ? 1024 : 768]);
-        if (lcm) {
-            file.floats(base + "time_embed.cond_proj.weight", List.of(1L), 0);
-        }
-        if (zeroSnr) {
-            file.floats("ztsnr", List.of(0L));
+        if (!marker.isEmpty()) {
+            file.floats(marker, List.of(0L));
         }
         Path path = file.write(temp.resolve("x.safetensors"));
         String message =

@@ -237,7 +237,7 @@ public final class Checkpoint implements AutoCloseable {
                             "epsilon",
                             false,
                             Family.SD1.latentChannels(),
-                            false,
+                            0,
                             0);
             StoredNetwork vae = StoredNetwork.vae(file, Family.SD1.latentChannels());
             return new Checkpoint(path, alone, Map.of(Part.VAE, vae), List.of(file));
@@ -364,17 +364,13 @@ public final class Checkpoint implements AutoCloseable {
                             + " input channels, for editing or depth maps, which is not supported:"
                             + " use the plain model");
         }
-        if (found.guidanceEmbedding()) {
+        if (found.zeroTerminalSnr() && "epsilon".equals(found.prediction())) {
             throw new BadBundleException(
                     path
-                            + " is an LCM model, which takes the guidance scale as an input: not"
-                            + " supported; use the plain model");
-        }
-        if (found.zeroTerminalSnr()) {
-            throw new BadBundleException(
-                    path
-                            + " was trained with a noise schedule of zero terminal SNR (its tensor"
-                            + " ztsnr says so), which is not supported");
+                            + " says that its noise levels end without signal (its tensor ztsnr),"
+                            + " but not that its network predicts v, as those of such models do:"
+                            + " there, noise says nothing of the picture. Add the tensor v_pred,"
+                            + " or \"modelspec.prediction_type\": \"v\" to its header");
         }
         if (!DRAWABLE.contains(found.family())) {
             throw new BadBundleException(

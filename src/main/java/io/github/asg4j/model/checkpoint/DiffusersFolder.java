@@ -36,6 +36,8 @@ final class DiffusersFolder {
     /** Text encoders of the pipelines whose networks there are templates of. */
     private static final Map<String, List<Part>> PIPELINES =
             Map.of(
+                    "LatentConsistencyModelPipeline", ONE,
+                    "LatentConsistencyModelImg2ImgPipeline", ONE,
                     "StableDiffusionPipeline", ONE,
                     "StableDiffusionImg2ImgPipeline", ONE,
                     "StableDiffusionXLPipeline", TWO,

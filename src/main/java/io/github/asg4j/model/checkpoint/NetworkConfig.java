@@ -76,6 +76,7 @@ final class NetworkConfig {
                     "num_attention_heads",
                     "projection_class_embeddings_input_dim",
                     "addition_embed_type_num_heads", // of the type "text" alone
+                    "time_cond_proj_dim",
                     // of autoencoders
                     "latent_channels",
                     "force_upcast",

@@ -22,6 +22,12 @@ import java.util.Map;
 public record Recipe(Part part, List<Value> values) {
     private static final JsonFactory JSON = new JsonFactory();
 
+    /** First matrix that a UNet's timestep goes through. */
+    private static final String TIMESTEP_MATRIX = "time_embedding.linear_1.weight";
+
+    /** Matrix that an embedding of the guidance scale goes through, before it is added to the timestep's. */
+    private static final String GUIDANCE_MATRIX = "time_embedding.cond_proj.weight";
+
     public Recipe {
         values = List.copyOf(values);
     }
@@ -64,6 +70,43 @@ public record Recipe(Part part, List<Value> values) {
         return part != Part.UNET || channels == 0
                 ? this
                 : new Recipe(part, values.stream().map(value -> value.wider(channels)).toList());
+    }
+
+    /**
+     * The same for a UNet that takes the guidance scale too, as latent consistency models do.
+     *
+     * @param width values of the scale's embedding; 0: it does not
+     */
+    public Recipe takingGuidance(int width) {
+        if (part != Part.UNET || width == 0) {
+            return this;
+        }
+        Value first = only(TIMESTEP_MATRIX);
+        List<Value> all = new ArrayList<>(values);
+        all.add(
+                new Value(
+                        GUIDANCE_MATRIX,
+                        List.of(GUIDANCE_MATRIX),
+                        0,
+                        List.of(first.shape().getLast(), (long) width)));
+        return new Recipe(part, all);
+    }
+
+    /** The graph's value of the first matrix that the timestep goes through. */
+    public String timestepMatrix() {
+        return only(TIMESTEP_MATRIX).name();
+    }
+
+    /** The graph's value of the matrix that an embedding of the guidance scale goes through. */
+    public String guidanceMatrix() {
+        return only(GUIDANCE_MATRIX).name();
+    }
+
+    private Value only(String weight) {
+        return values.stream()
+                .filter(value -> value.weights().equals(List.of(weight)))
+                .findFirst()
+                .orElseThrow();
     }
 
     /** Elements that each weight has to have: those up to the last one that a value is made of. */

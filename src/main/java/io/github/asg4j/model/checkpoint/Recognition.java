@@ -22,7 +22,8 @@ import java.util.TreeMap;
  * @param zeroTerminalSnr whether it was trained with a noise schedule that ends in pure noise
  * @param inputChannels channels of the denoiser's input: 4 or 16 for latents alone, 9 for inpainting,
  *     8 for editing by instruction, 5 with a depth map
- * @param guidanceEmbedding whether the denoiser takes the guidance scale as an input (LCM)
+ * @param guidanceWidth values of the guidance scale's embedding that the denoiser takes as an input
+ *     (LCM); 0: it takes none
  * @param jointBlocks transformer blocks of an SD3 model; 0 for a UNet
  */
 public record Recognition(
@@ -31,7 +32,7 @@ public record Recognition(
         @Nullable String prediction,
         boolean zeroTerminalSnr,
         int inputChannels,
-        boolean guidanceEmbedding,
+        int guidanceWidth,
         int jointBlocks) {
 
     private static final String DENOISER = "model.diffusion_model.";
@@ -65,6 +66,10 @@ public record Recognition(
                             Map.entry("conv_body.", "an upscaler"),
                             Map.entry("RDB1.", "an upscaler")));
 
+    /** Tensors that mark models whose noise levels are not those of Stable Diffusion. */
+    private static final List<String> OTHER_NOISE =
+            List.of("edm_mean", "edm_vpred.sigma_max", "edm_vpred.sigma_min");
+
     public Recognition {
         parts = Set.copyOf(parts);
     }
@@ -83,6 +88,7 @@ public record Recognition(
         if (prefix == null) {
             throw new BadBundleException(file + " " + other(shapes));
         }
+        refuseOtherNoise(file, shapes);
         int blocks = jointBlocks(prefix, shapes);
         String second = prefix + "joint_blocks.0.x_block.attn2.qkv.weight";
         Family family =
@@ -109,7 +115,7 @@ public record Recognition(
                 prediction(family, shapes, metadata),
                 shapes.containsKey("ztsnr"),
                 inputChannels(prefix, shapes, blocks),
-                shapes.containsKey(prefix + "time_embed.cond_proj.weight"),
+                guidanceWidth(shapes, prefix + "time_embed.cond_proj.weight"),
                 blocks);
     }
 
@@ -135,7 +141,7 @@ public record Recognition(
                 null,
                 false,
                 first.size() == 4 ? Math.toIntExact(first.get(1)) : 0,
-                shapes.containsKey("time_embedding.cond_proj.weight"),
+                guidanceWidth(shapes, "time_embedding.cond_proj.weight"),
                 0);
     }
 
@@ -147,17 +153,24 @@ public record Recognition(
         parts.addAll(family.textEncoders());
         List<Long> first = shapes.getOrDefault("pos_embed.proj.weight", List.of());
         int channels = first.size() == 4 ? Math.toIntExact(first.get(1)) : 0;
-        return new Recognition(family, parts, null, false, channels, false, blocks);
+        return new Recognition(family, parts, null, false, channels, 0, blocks);
     }
 
     /** What it is, for people. */
     public String title() {
-        return family.title() + (inpaintChannels() > 0 ? " inpainting" : "");
+        return family.title()
+                + (inpaintChannels() > 0 ? " inpainting" : "")
+                + (guidanceWidth > 0 ? " LCM" : "");
     }
 
     /** Channels that the denoiser takes beside the latents: a mask and a masked picture's, or none. */
     public int inpaintChannels() {
         return inputChannels - family.latentChannels();
+    }
+
+    /** Whether the denoiser takes what that of its family's plain model does not. */
+    public boolean takesMore() {
+        return inpaintChannels() > 0 || guidanceWidth > 0;
     }
 
     /** The same with what the denoiser predicts. */
@@ -168,7 +181,7 @@ public record Recognition(
                 predicted,
                 zeroTerminalSnr,
                 inputChannels,
-                guidanceEmbedding,
+                guidanceWidth,
                 jointBlocks);
     }
 
@@ -234,6 +247,25 @@ public record Recognition(
                         + " holds an SD3 transformer of "
                         + blocks
                         + " blocks; known are 24 (SD3 and SD3.5 medium) and 38 (SD3.5 large)");
+    }
+
+    /** Refuses what would be drawn with noise levels that the network was not trained on. */
+    private static void refuseOtherNoise(String file, Map<String, List<Long>> shapes) {
+        for (String marker : OTHER_NOISE) {
+            if (shapes.containsKey(marker)) {
+                throw new BadBundleException(
+                        file
+                                + " was trained on noise levels of its own (EDM; its tensor "
+                                + marker
+                                + " says so), which is not supported");
+            }
+        }
+    }
+
+    /** Columns of the matrix that an embedding of the guidance scale goes through; 0: there is none. */
+    private static int guidanceWidth(Map<String, List<Long>> shapes, String projection) {
+        List<Long> shape = shapes.getOrDefault(projection, List.of());
+        return shape.isEmpty() ? 0 : Math.toIntExact(shape.getLast());
     }
 
     private static int inputChannels(String prefix, Map<String, List<Long>> shapes, int blocks) {

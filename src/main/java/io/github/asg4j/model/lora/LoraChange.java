@@ -243,6 +243,12 @@ final class LoraChange {
         return tensors.containsKey(Role.MAGNITUDE) || tensors.containsKey(Role.DORA_SCALE);
     }
 
+    /** Whether it is DoRA that gives lengths to input channels. */
+    boolean isOfColumns() {
+        Tensor scale = tensors.get(Role.DORA_SCALE);
+        return scale != null && !byRow(scale);
+    }
+
     /** Lengths that DoRA gives rows, or input channels; null: it is no DoRA. */
     @Nullable Lengths lengths() {
         Tensor magnitude = tensors.get(Role.MAGNITUDE);

@@ -55,10 +55,16 @@ public final class LoraSet implements ChangedWeights, WeightMemory.Change, AutoC
     /**
      * What a file changes of a weight.
      *
-     * @param firstRow which of the change's rows is the weight's first
+     * @param firstRow which of the change's rows the weight's begin with
+     * @param swapped whether the second half of the weight's rows comes first
      * @param factor the request's weight of the file
      */
-    private record Change(LoraFile.Layer layer, int firstRow, float factor) {}
+    private record Change(LoraFile.Layer layer, int firstRow, boolean swapped, float factor) {
+        /** The row of the change that is of a row of a weight with so many. */
+        int row(int row, int rows) {
+            return firstRow + (swapped ? (row + rows / 2) % rows : row);
+        }
+    }
 
     private List<Key> keys = List.of();
 
@@ -158,9 +164,21 @@ public final class LoraSet implements ChangedWeights, WeightMemory.Change, AutoC
                             + columns
                             + advice(file));
         }
+        if (target.shares() > 1 && change.isOfColumns()) {
+            throw new BadRequestException(
+                    "LoRA "
+                            + file.path()
+                            + ": \""
+                            + change.layer()
+                            + "\" is DoRA with a length for each input channel of "
+                            + target.shares()
+                            + " weights together, which is not supported: train it with lengths of"
+                            + " outputs (wd_on_out)");
+        }
         if (weight != 0) {
+            int first = Math.toIntExact(target.share() * rows);
             changes.computeIfAbsent(new WeightName(target.part(), name), key -> new ArrayList<>())
-                    .add(new Change(layer, Math.toIntExact(target.share() * rows), weight));
+                    .add(new Change(layer, first, target.swapped(), weight));
         }
     }
 
@@ -234,9 +252,10 @@ public final class LoraSet implements ChangedWeights, WeightMemory.Change, AutoC
         float[] ofRows = lengths != null && lengths.byRow() ? lengths.values() : new float[0];
         matrix.eachRow(
                 (row, values) -> {
-                    delta.addRow(change.firstRow() + row, scale, values);
+                    int from = change.row(row, matrix.rows());
+                    delta.addRow(from, scale, values);
                     if (ofRows.length > 0) {
-                        rescale(values, ofRows[change.firstRow() + row] / norm(values));
+                        rescale(values, ofRows[from] / norm(values));
                     }
                 });
         if (lengths != null && !lengths.byRow()) {

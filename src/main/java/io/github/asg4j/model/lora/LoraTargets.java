@@ -48,8 +48,10 @@ public final class LoraTargets {
      *
      * @param weight its name in diffusers, without ".weight" and ".bias"
      * @param share which of {@code shares} equal shares of the change's rows is its
+     * @param swapped whether the second half of the change's rows is of the weight's first half: shift
+     *     and scale are the other way round in files that name layers as the publisher's code does
      */
-    record Target(Part part, String weight, int share, int shares) {}
+    record Target(Part part, String weight, int share, int shares, boolean swapped) {}
 
     private LoraTargets(Family family) {
         this.family = family;
@@ -93,16 +95,18 @@ public final class LoraTargets {
         String weight = name.substring(0, name.length() - ".weight".length());
         Map<String, List<Target>> names = byName.computeIfAbsent(part, p -> new HashMap<>());
         // What networks read comes first, by the names that they have for it.
-        names.putIfAbsent(plain(weight), List.of(new Target(part, weight, 0, 1)));
+        names.putIfAbsent(plain(weight), List.of(new Target(part, weight, 0, 1, false)));
         for (Source source : WeightNames.of(family.singleFile(), part, name, model.jointBlocks())) {
-            if (source.change() != Source.Change.NONE || !source.tensor().endsWith(".weight")) {
+            boolean swapped = source.change() == Source.Change.SWAP_HALVES;
+            if ((source.change() != Source.Change.NONE && !swapped)
+                    || !source.tensor().endsWith(".weight")) {
                 continue;
             }
             String stored =
                     source.tensor()
                             .replaceFirst("^model\\.diffusion_model\\.", "")
                             .replaceFirst("\\.weight$", "");
-            var target = new Target(part, weight, source.part(), source.parts());
+            var target = new Target(part, weight, source.part(), source.parts(), swapped);
             names.merge(
                     plain(stored),
                     List.of(target),

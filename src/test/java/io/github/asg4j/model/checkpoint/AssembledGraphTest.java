@@ -127,7 +127,7 @@ class AssembledGraphTest {
                 "flow",
                 false,
                 16,
-                false,
+                0,
                 24);
     }
 
@@ -231,7 +231,7 @@ class AssembledGraphTest {
                                 6)
                         .write(temp.resolve("x.safetensors"));
         Recognition sd2 =
-                new Recognition(Family.SD2, EnumSet.of(Part.TEXT_ENCODER), "v", false, 4, false, 0);
+                new Recognition(Family.SD2, EnumSet.of(Part.TEXT_ENCODER), "v", false, 4, 0, 0);
         try (Checkpoint checkpoint = Checkpoint.openAs(path, sd2, ModelParts.NONE)) {
             byte[] recipe = recipe("text_encoder", entry("w", "text_projection.weight", "[3,2]"));
             AssembledGraph graph =

@@ -33,7 +33,7 @@ class DiffusersFolderTest {
                     "epsilon",
                     false,
                     4,
-                    false,
+                    0,
                     0);
     private static final Map<String, String> GRAPHS =
             Map.of("denoiser", "unet", "text_encoder", "text_encoder", "vae_decoder", "vae");

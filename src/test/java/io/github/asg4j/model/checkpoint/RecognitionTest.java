@@ -11,6 +11,7 @@ import io.github.asg4j.BadBundleException;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 import java.util.EnumSet;
 import java.util.LinkedHashMap;
@@ -76,7 +77,8 @@ class RecognitionTest {
         shapes.put("model.diffusion_model.input_blocks.0.0.weight", List.of(320L, 9L, 3L, 3L));
         assertEquals(9, of(shapes).inputChannels());
         shapes.put("model.diffusion_model.time_embed.cond_proj.weight", List.of(320L, 256L));
-        assertTrue(of(shapes).guidanceEmbedding());
+        assertEquals(256, of(shapes).guidanceWidth());
+        assertEquals("Stable Diffusion 2.x inpainting LCM", of(shapes).title());
     }
 
     @ParameterizedTest
@@ -99,6 +101,16 @@ class RecognitionTest {
         Map<String, List<Long>> shapes = Map.of(name, List.of(1L));
         String message = assertThrows(BadBundleException.class, () -> of(shapes)).getMessage();
         assertTrue(message.contains(what), message);
+    }
+
+    /** The markers of Playground 2.5, and of fine-tuned models with EDM's levels and v. */
+    @ParameterizedTest
+    @ValueSource(strings = {"edm_mean", "edm_vpred.sigma_max"})
+    void refusesNoiseLevelsOfOtherKinds(String marker) {
+        Map<String, List<Long>> shapes = PublishedKeys.read("sdxl-sgm");
+        shapes.put(marker, List.of());
+        String message = assertThrows(BadBundleException.class, () -> of(shapes)).getMessage();
+        assertTrue(message.contains("noise levels of its own"), message);
     }
 
     @Test

@@ -50,11 +50,20 @@ final class ShippedTemplate {
     static LoraTargets targets(Family family, Set<String> stored) {
         Set<Part> parts = new HashSet<>(family.textEncoders());
         parts.add(family.denoiser());
+        int blocks = jointBlocks(family);
         return LoraTargets.of(
-                new Recognition(family, parts, "epsilon", false, 4, false, 0),
+                new Recognition(family, parts, "epsilon", false, 4, 0, blocks),
                 weights(family),
                 (part, weight) ->
-                        WeightNames.of(family.singleFile(), part, weight, 0).stream()
+                        WeightNames.of(family.singleFile(), part, weight, blocks).stream()
                                 .anyMatch(place -> stored.contains(place.tensor())));
+    }
+
+    private static int jointBlocks(Family family) {
+        return switch (family) {
+            case SD3_MEDIUM, SD35_MEDIUM -> 24;
+            case SD35_LARGE -> 38;
+            default -> 0;
+        };
     }
 }

@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.github.asg4j.integration;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+
+import io.github.asg4j.Content;
+import io.github.asg4j.Engine;
+import io.github.asg4j.EngineOptions;
+import io.github.asg4j.GeneratedImage;
+import io.github.asg4j.GenerationRequest;
+import io.github.asg4j.Lora;
+import io.github.asg4j.PictureReport;
+import io.github.asg4j.TestEngines;
+import io.github.asg4j.Tiny;
+import io.github.asg4j.image.Npy;
+import io.github.asg4j.model.SmallFiles;
+import io.github.asg4j.model.checkpoint.Recognition;
+import io.github.asg4j.model.checkpoint.SafeTensorsFile;
+
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+import java.io.IOException;
+import java.lang.foreign.Arena;
+import java.lang.foreign.ValueLayout;
+import java.nio.file.Path;
+import java.util.List;
+
+/**
+ * Whole pictures of small single files against what diffusers' pipelines draw with the same weights
+ * (onnx-export/tests/family_goldens.py, checkpoint_goldens.py and lora_fixtures.py).
+ */
+class CheckpointPictureTest {
+    private static final Path GOLDENS = Tiny.resource("families").resolve("goldens");
+    private static final Path CHECKPOINTS = Path.of("src/test/resources/checkpoint");
+    private static final int GUIDANCE_WIDTH = 256;
+
+    @TempDir Path temp;
+
+    private static float[] floats(Path npy) {
+        try (Arena arena = Arena.ofConfined()) {
+            return Npy.read(npy, Npy.Type.FLOAT32, arena).data().toArray(ValueLayout.JAVA_FLOAT);
+        }
+    }
+
+    private static JsonNode settings(String golden) {
+        try {
+            return new ObjectMapper().readTree(GOLDENS.resolve(golden + "/settings.json").toFile());
+        } catch (IOException e) {
+            throw new java.io.UncheckedIOException(e);
+        }
+    }
+
+    /** Draws with a file and compares the last latents with those of a golden picture. */
+    private GeneratedImage drawsLike(
+            String golden, Path file, Recognition known, GenerationRequest request) {
+        EngineOptions options = EngineOptions.DEFAULT.withModel(file).withDevices("cpu:1");
+        GeneratedImage image;
+        try (Engine engine = TestEngines.open(options, () -> SmallFiles.bundle(file, known))) {
+            image = engine.submit(request).join();
+        }
+        int steps = image.report().sampling().steps();
+        float[] expected = floats(GOLDENS.resolve(golden + "/latents.npy"));
+        float[] actual = floats(temp.resolve("denoise-%03d-latents.npy".formatted(steps - 1)));
+        double largest = 0;
+        double worst = 0;
+        for (int i = 0; i < expected.length; i++) {
+            largest = Math.max(largest, Math.abs(expected[i]));
+            worst = Math.max(worst, Math.abs((double) expected[i] - actual[i]));
+        }
+        assertEquals(expected.length, actual.length);
+        assertTrue(worst <= 1e-3 * largest, golden + " differs by " + worst + " of " + largest);
+        return image;
+    }
+
+    private GenerationRequest.Builder request(JsonNode s) {
+        return GenerationRequest.builder(s.get("prompt").asText())
+                .method("direct")
+                .size(s.get("size").asInt(), s.get("size").asInt())
+                .dumpDirectory(temp);
+    }
+
+    private GenerationRequest.Builder ofFamily(String golden) {
+        JsonNode s = settings(golden);
+        Path noise = GOLDENS.resolve(golden + "/noise.npy");
+        try (Arena arena = Arena.ofConfined()) {
+            Npy.Array array = Npy.read(noise, Npy.Type.FLOAT32, arena);
+            return request(s)
+                    .steps(s.get("steps").asInt())
+                    .guidanceScale(s.get("guidance_scale").asDouble())
+                    .latents(Content.floats(array.data(), array.shape()));
+        }
+    }
+
+    @Test
+    void aPlainFileDrawsWhatDiffusersDraws() {
+        drawsLike("sd15", SmallFiles.SD15, SmallFiles.sd15(), ofFamily("sd15").build());
+    }
+
+    /** In the names of kohya: joined projections, and layers whose shift and scale are exchanged. */
+    @Test
+    void aTransformerWithALoraDrawsWhatDiffusersDrawsWithItFused() {
+        Lora lora = new Lora(CHECKPOINTS.resolve("lora/sd35/kohya.safetensors"), 1);
+        GenerationRequest request = ofFamily("sd35").loras(List.of(lora)).build();
+        drawsLike("sd35-lora", SmallFiles.SD35, SmallFiles.sd35(), request);
+    }
+
+    /** Steps, guidance scale and solver are the model's own: those of LatentConsistencyModelPipeline. */
+    @Test
+    void aLatentConsistencyModelDrawsWhatDiffusersDraws() {
+        SafeTensorsFile lcm = SmallFiles.copy(SmallFiles.SD15, new SafeTensorsFile());
+        Path file =
+                SmallFiles.copy(CHECKPOINTS.resolve("lcm-matrix.safetensors"), lcm)
+                        .write(temp.resolve("lcm.safetensors"));
+        JsonNode s = settings("sd15-lcm");
+        GeneratedImage image =
+                drawsLike(
+                        "sd15-lcm",
+                        file,
+                        SmallFiles.sd15("epsilon", false, 4, GUIDANCE_WIDTH),
+                        request(s).seed(s.get("seed").asLong()).build());
+        PictureReport.Sampling sampling = image.report().sampling();
+        assertEquals(s.get("steps").asInt(), sampling.steps());
+        assertEquals(s.get("guidance_scale").asDouble(), sampling.guidanceScale());
+        assertEquals("lcm", sampling.scheduler());
+    }
+
+    /** Steps begin where there is no signal, without being asked to. */
+    @Test
+    void aModelWithoutSignalAtItsLastLevelDrawsWhatDiffusersDraws() {
+        JsonNode s = settings("sd15-zero-snr");
+        drawsLike(
+                "sd15-zero-snr",
+                SmallFiles.SD15,
+                SmallFiles.sd15("v", true, 4, 0),
+                request(s)
+                        .seed(s.get("seed").asLong())
+                        .steps(s.get("steps").asInt())
+                        .guidanceScale(s.get("guidance_scale").asDouble())
+                        .build());
+    }
+}
