@@ -146,7 +146,9 @@ class Checkpoint:
     @cached_property
     def family(self) -> Family:
         kind = Sd3Family if Sd3Family.part in self.index else UNetFamily
-        return kind(self.config(kind.part), fused=self.index.get("_class_name") in PIPELINES)
+        return kind(
+            self.config(kind.part), fused=self.index.get("_class_name") in PIPELINES, refines=bool(self.index.get("requires_aesthetics_score"))
+        )
 
     def text(self) -> TextPlan:
         """How what the text encoders give is joined; refuses encoders that do not fit."""

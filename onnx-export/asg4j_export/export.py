@@ -24,7 +24,7 @@ from .attention import CellAttention
 from .checkpoint import Checkpoint
 from .dilation import DilatedDenoiser
 from .errors import ExportError, readable
-from .families import T5_LENGTH, TextPlan
+from .families import AESTHETIC_SCORES, T5_LENGTH, Family, TextPlan
 from .networks import Denoiser, JointDenoiser, T5TextEncoder, TextEncoder, VaeDecoder, VaeEncoder
 from .tracing import Graph, fingerprint
 from .tracing import write as write_graph
@@ -183,15 +183,19 @@ def _denoiser(checkpoint: Checkpoint, folder: Path, text: TextPlan, prediction: 
         **dilation,
         "prediction": prediction,
         "precision": checkpoint.precision,
-        "inputs": [_input(denoiser, name) for name in denoiser.input_names],
+        "inputs": [_input(family, denoiser, name) for name in denoiser.input_names],
         "masks": masks,
         **family.memory,
     }
 
 
-def _input(denoiser: Denoiser | JointDenoiser, name: str) -> str | dict[str, object]:
+def _input(family: Family, denoiser: Denoiser | JointDenoiser, name: str) -> str | dict[str, object]:
     """An input in the manifest: its usual name, or what a name alone does not say."""
-    return {"name": name, "role": "guidance", "width": denoiser.guidance_width} if name == "timestep_cond" else name
+    if name == "timestep_cond":
+        return {"name": name, "role": "guidance", "width": denoiser.guidance_width}
+    if name == "time_ids" and family.refines:
+        return {"name": name, "role": "place", "aesthetic_scores": AESTHETIC_SCORES}
+    return name
 
 
 def _vae(checkpoint: Checkpoint, folder: Path, precision: str, write: Writer) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -262,7 +266,7 @@ def denoiser_graph(
             "timestep": torch.randint(0, 1000, (batch,)).float(),
             "encoder_hidden_states": torch.randn(batch, text.tokens, text.width),
             "text_embeds": torch.randn(batch, text.pooled),
-            "time_ids": torch.rand(batch, 6) * 8 * native,
+            "time_ids": torch.rand(batch, denoiser.time_ids(text.pooled)) * 8 * native,
             **({"timestep_cond": torch.randn(batch, denoiser.guidance_width)} if denoiser.guidance_width else {}),
             "inpaint": torch.randn(batch, denoiser.inpaint_channels, height, width),
             "token_weights": torch.rand(batch, text.tokens),

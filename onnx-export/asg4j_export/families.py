@@ -16,7 +16,10 @@ from .errors import ExportError
 from .networks import Denoiser, JointDenoiser
 
 T5_LENGTH = 256  # tokens that SD3's pipeline takes by default
-_TIME_IDS = 6  # numbers that SDXL's UNet takes beside the pooled text
+#: numbers that SDXL's UNet takes beside the pooled text: sizes and crop; the refiner's takes an aesthetic score in the place of the last two
+_TIME_IDS, _SCORED_TIME_IDS = 6, 5
+#: what the refiner's pipeline tells it of the picture and of the negative prompt's
+AESTHETIC_SCORES = [6.0, 2.5]
 #: whose text a UNet's cross-attention takes, by its width
 MADE_FOR = {768: "Stable Diffusion 1", 1024: "Stable Diffusion 2", 1280: "the SDXL refiner", 2048: "Stable Diffusion XL"}
 PURPOSES = {9: "an inpainting model", 8: "a model that edits pictures", 7: "an upscaler or a depth-guided model", 5: "a depth-guided model"}
@@ -43,9 +46,10 @@ class Family(ABC):
     model: ClassVar[type]
     dilates: ClassVar[bool]  # whether it has convolutions, which ScaleCrafter dilates
 
-    def __init__(self, config: Mapping[str, Any], fused: bool):
+    def __init__(self, config: Mapping[str, Any], fused: bool, refines: bool = False):
         self.config = complete(self.model, config)
         self.fused = fused  # whether attention is exported as ONNX Runtime's operator
+        self.refines = refines  # whether it was trained to finish pictures, and is told how good they are (SDXL's refiner)
 
     @abstractmethod
     def require_known(self, vae: Mapping[str, Any]) -> None:
@@ -111,6 +115,8 @@ class UNetFamily(Family):
     def defaults(self) -> dict[str, float]:
         if self.config["time_cond_proj_dim"] is not None:
             return {"steps": 8, "guidance_scale": 8.5}  # of LatentConsistencyModelPipeline, which was distilled for few steps
+        if self.refines:
+            return {"steps": 50, "guidance_scale": 5.0, "strength": 0.3}  # of StableDiffusionXLImg2ImgPipeline
         return {"steps": 50, "guidance_scale": 5.0 if self.text_time else 7.5}
 
     @property
@@ -146,12 +152,13 @@ class UNetFamily(Family):
         pooled = configs[-1]["projection_dim"] if self.text_time else 0
         if self.text_time:
             takes = self.config["projection_class_embeddings_input_dim"] - pooled
-            if takes != _TIME_IDS * self.config["addition_time_embed_dim"]:
+            numbers = self.config["addition_time_embed_dim"]
+            if takes != (_SCORED_TIME_IDS if self.refines else _TIME_IDS) * numbers:
                 raise ExportError(
-                    f"the UNet takes {takes} values beside the pooled text, SDXL's base has {_TIME_IDS * self.config['addition_time_embed_dim']}:"
-                    " a refiner, which is told an aesthetic score, cannot be exported"
+                    f"the UNet takes {takes} values beside the pooled text: SDXL's base has {_TIME_IDS * numbers}, and its refiner, whose"
+                    f" model_index.json has requires_aesthetics_score, {_SCORED_TIME_IDS * numbers}"
                 )
-        return TextPlan(width, configs[0]["max_position_embeddings"], pooled, len(configs) > 1, 0)
+        return TextPlan(width, configs[0]["max_position_embeddings"], pooled, len(configs) > 1 or self.refines, 0)
 
     def network(self, model: torch.nn.Module) -> Denoiser:
         return Denoiser(model, self.fused)

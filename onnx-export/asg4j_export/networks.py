@@ -79,6 +79,11 @@ class Denoiser(torch.nn.Module):
         #: (up block, latent size / map size), in the order of the outputs
         self.blocks = [(block, 2 ** (levels - 1 - block)) for block in sorted(self._processors)]
 
+    def time_ids(self, pooled: int) -> int:
+        """Numbers in a row of time_ids, which it takes beside ``pooled`` values of text; 0: it takes none."""
+        config = self.unet.config
+        return (config.projection_class_embeddings_input_dim - pooled) // config.addition_time_embed_dim if self.text_time else 0
+
     @property
     def input_names(self) -> list[str]:
         extra = ["text_embeds", "time_ids"] if self.text_time else []
@@ -130,6 +135,10 @@ class JointDenoiser(torch.nn.Module):
         cuts = [layers * group // self.groups for group in range(self.groups + 1)]
         #: (first layer, one past the last) of each group
         self.ranges = list(zip(cuts, cuts[1:]))
+
+    def time_ids(self, pooled: int) -> int:
+        """It takes none."""
+        return 0
 
     @property
     def output_names(self) -> list[str]:

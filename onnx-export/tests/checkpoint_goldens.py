@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``python tests/checkpoint_goldens.py [CASE...]``: what diffusers draws with variants of the small single file of Stable Diffusion 1.5's build.
+"""``python tests/checkpoint_goldens.py [CASE...]``: what diffusers draws with small single files that are opened in Java tests.
 
-The Java tests make the variants from checkpoint/sd15.safetensors. goldens/CASE holds latents.npy [1, 4, h, w] after the last step and
-settings.json; the noise is the engine's. A latent consistency model has one matrix more, which is checkpoint/lcm-matrix.safetensors.
+goldens/CASE holds latents.npy [1, 4, h, w] after the last step and settings.json; the noise is the engine's. The variants of Stable Diffusion
+1.5's build are made from checkpoint/sd15.safetensors; a latent consistency model has one matrix more, which is
+checkpoint/lcm-matrix.safetensors. SDXL's refiner begins with image.png, whose means are taken for the autoencoder's samples.
 """
 
 from __future__ import annotations
@@ -16,9 +17,19 @@ from pathlib import Path
 import numpy as np
 import torch
 from checkpoint_resources import RESOURCES
-from diffusers import DDIMScheduler, LatentConsistencyModelPipeline, LCMScheduler, StableDiffusionPipeline, UNet2DConditionModel
+from diffusers import (
+    DDIMScheduler,
+    LatentConsistencyModelPipeline,
+    LCMScheduler,
+    StableDiffusionPipeline,
+    StableDiffusionXLImg2ImgPipeline,
+    UNet2DConditionModel,
+)
+from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution
+from diffusers.pipelines.stable_diffusion_xl import pipeline_stable_diffusion_xl_img2img
 from diffusers.schedulers import scheduling_lcm
 from family_goldens import PROMPT
+from inpaint_goldens import pictures
 from safetensors.torch import save_file
 
 import families
@@ -58,23 +69,38 @@ def _zero_snr(checkpoint: Path) -> tuple[StableDiffusionPipeline, dict[str, floa
     return pipeline, {"steps": 8, "guidance_scale": 5.0}
 
 
-CASES = {"sd15-lcm": _lcm, "sd15-zero-snr": _zero_snr}
+def _refiner(checkpoint: Path) -> tuple[StableDiffusionXLImg2ImgPipeline, dict[str, float]]:
+    pipeline = StableDiffusionXLImg2ImgPipeline.from_pretrained(checkpoint, torch_dtype=torch.float32, add_watermarker=False)
+    cells = pipeline.unet.config.sample_size
+    pipeline_stable_diffusion_xl_img2img.randn_tensor = lambda *_, **__: noise(cells)
+    DiagonalGaussianDistribution.sample = lambda self, generator=None: self.mean
+    return pipeline, {"steps": 50, "guidance_scale": 5.0, "strength": 0.3}
+
+
+#: a family's checkpoint, and what draws with it
+CASES = {"sd15-lcm": ("sd15", _lcm), "sd15-zero-snr": ("sd15", _zero_snr), "sdxl-refiner": ("sdxl-refiner", _refiner)}
 
 
 @torch.no_grad()
 def main(names: list[str]) -> None:
     for case in names or CASES:
-        with tempfile.TemporaryDirectory() as scratch:
-            checkpoint = families.write("sd15", Path(scratch) / "sd15")
-            pipeline, settings = CASES[case](checkpoint)
-            pipeline.set_progress_bar_config(disable=True)
-            cells = pipeline.unet.config.sample_size
-            latents = pipeline(
-                PROMPT, height=8 * cells, width=8 * cells, num_inference_steps=settings["steps"], guidance_scale=settings["guidance_scale"],
-                latents=noise(cells), output_type="latent",
-            ).images
+        family, make = CASES[case]
         out = RESOURCES.parent / "families" / "goldens" / case
         out.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory() as scratch:
+            checkpoint = families.write(family, Path(scratch) / family)
+            pipeline, settings = make(checkpoint)
+            pipeline.set_progress_bar_config(disable=True)
+            cells = pipeline.unet.config.sample_size
+            if "strength" in settings:
+                image = pictures(8 * cells)[0]
+                image.save(out / "image.png")
+                begin = dict(image=image, strength=settings["strength"])
+            else:
+                begin = dict(height=8 * cells, width=8 * cells, latents=noise(cells))
+            latents = pipeline(
+                PROMPT, num_inference_steps=settings["steps"], guidance_scale=settings["guidance_scale"], output_type="latent", **begin,
+            ).images
         np.save(out / "latents.npy", latents.numpy())
         (out / "settings.json").write_text(json.dumps({"prompt": PROMPT, "seed": SEED, "size": 8 * cells} | settings, indent=1) + "\n")
         print(case, f"latents up to {latents.abs().max():.2f}")

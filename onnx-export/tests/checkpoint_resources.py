@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """``python tests/checkpoint_resources.py [FAMILY...]``: the Java tests' small single files, their templates, and a graph that gives weights back.
 
-The checkpoints are those of family_goldens.py (sd15 and sd35, seed 0), so that a filled template has to draw what the bundle draws.
+The checkpoints are those of family_goldens.py and checkpoint_goldens.py (seed 0), so that a filled template has to draw what bundle and pipeline draw.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 
 import onnx
 from onnx import TensorProto, helper
-from test_single_file import joint_file, single_file
+from test_single_file import joint_file, refiner_file, single_file
 
 import families
 from asg4j_export.templates import make
@@ -29,17 +29,20 @@ VALUES = {
 }
 
 
+WRITERS = {"sd15": single_file, "sd35": joint_file, "sdxl-refiner": refiner_file}
+
+
 def main(names: list[str]) -> None:
-    for family in names or ("sd15", "sd35"):
+    for family in names or WRITERS:
         template = RESOURCES / "templates" / family
         shutil.rmtree(template, ignore_errors=True)
         with tempfile.TemporaryDirectory() as scratch:
             checkpoint = families.write(family, Path(scratch) / family)
             file = RESOURCES / f"{family}.safetensors"
-            (joint_file if families.is_transformer(family) else single_file)(checkpoint, file)
+            WRITERS[family](checkpoint, file)
             file.chmod(0o644)
             make(checkpoint, template, family)
-        _drop_optional(template)
+        _drop_optional(template, encodes=family == "sdxl-refiner")
     nodes = [helper.make_node("Add", [name, "zero"], ["out_" + name]) for name in VALUES]
     outputs = [helper.make_tensor_value_info("out_" + name, TensorProto.FLOAT, shape) for name, shape in VALUES.items()]
     graph = helper.make_graph(nodes, "values", [helper.make_tensor_value_info("zero", TensorProto.FLOAT, [1])], outputs)
@@ -47,16 +50,19 @@ def main(names: list[str]) -> None:
     onnx.save(model, RESOURCES / "values.onnx")
 
 
-def _drop_optional(template: Path) -> None:
+def _drop_optional(template: Path, encodes: bool) -> None:
     """Leaves out the graphs that the test does without: they would be most of its bytes."""
-    for pattern in ("denoiser_dilated.*", "vae_front.*", "vae_tail.*", "vae_encoder.*"):
+    encoder = () if encodes else ("vae_encoder.*",)
+    for pattern in ("denoiser_dilated.*", "vae_front.*", "vae_tail.*", "vae_encoder_front.*", "vae_encoder_tail.*", *encoder):
         for file in template.glob(pattern):
             file.unlink()
     manifest = json.loads((template / "manifest.json").read_text())
     manifest["denoiser"]["dilated_file"] = None
     manifest["denoiser"].pop("dilation_groups", None)
-    manifest["vae"]["encoder"] = None
+    if not encodes:
+        manifest["vae"]["encoder"] = None
     manifest["vae"].pop("tiled_decoder")
+    manifest["vae"].pop("tiled_encoder")
     manifest["files"] = {file.name: fingerprint(file) for file in sorted(template.iterdir()) if file.name != "manifest.json"}
     (template / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
 

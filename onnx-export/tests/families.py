@@ -23,6 +23,7 @@ from diffusers import (
     SD3Transformer2DModel,
     StableDiffusion3Pipeline,
     StableDiffusionPipeline,
+    StableDiffusionXLImg2ImgPipeline,
     StableDiffusionXLPipeline,
     UNet2DConditionModel,
 )
@@ -35,7 +36,7 @@ from asg4j_demo.captions import ALL_SUBJECTS
 #: of the engine's tests
 RESOURCES = Path(__file__).resolve().parents[2] / "src" / "test" / "resources"
 
-FAMILIES = ("sd15", "sd21", "sd21-base", "sdxl", "sd3", "sd35")
+FAMILIES = ("sd15", "sd21", "sd21-base", "sdxl", "sdxl-refiner", "sd3", "sd35")
 
 _CROSS_DOWN, _CROSS_UP = "CrossAttnDownBlock2D", "CrossAttnUpBlock2D"
 
@@ -57,6 +58,11 @@ PUBLISHED_UNETS = {
         addition_time_embed_dim=256, projection_class_embeddings_input_dim=2816,
     ),
 }
+PUBLISHED_UNETS["sdxl-refiner"] = PUBLISHED_UNETS["sdxl"] | dict(
+    cross_attention_dim=1280, attention_head_dim=(6, 12, 24, 24), block_out_channels=(384, 768, 1536, 1536),
+    down_block_types=("DownBlock2D", _CROSS_DOWN, _CROSS_DOWN, "DownBlock2D"), up_block_types=("UpBlock2D", _CROSS_UP, _CROSS_UP, "UpBlock2D"),
+    transformer_layers_per_block=4, projection_class_embeddings_input_dim=2560,
+)
 PUBLISHED_UNETS["sd21-base"] = PUBLISHED_UNETS["sd21"] | dict(sample_size=64, upcast_attention=False)
 
 PUBLISHED_SD3 = dict(
@@ -75,6 +81,10 @@ SMALL_UNETS = {
         cross_attention_dim=32 + 48, addition_time_embed_dim=8, projection_class_embeddings_input_dim=6 * 8 + 40,
     ),
 }
+SMALL_UNETS["sdxl-refiner"] = PUBLISHED_UNETS["sdxl-refiner"] | _SMALL_UNET | dict(
+    sample_size=16, block_out_channels=(8, 16, 16, 16), attention_head_dim=(1, 2, 2, 2), transformer_layers_per_block=2, cross_attention_dim=48,
+    addition_time_embed_dim=8, projection_class_embeddings_input_dim=5 * 8 + 48,
+)
 SMALL_UNETS["sd21-base"] = SMALL_UNETS["sd21"] | dict(upcast_attention=False)
 
 SMALL_SD3 = PUBLISHED_SD3 | dict(
@@ -98,7 +108,7 @@ _BETAS = dict(num_train_timesteps=1000, beta_start=0.00085, beta_end=0.012, beta
 def scheduler(family: str):
     if is_transformer(family):
         return FlowMatchEulerDiscreteScheduler(shift=3.0)
-    if family == "sdxl":
+    if family.startswith("sdxl"):
         return EulerDiscreteScheduler(**_BETAS, timestep_spacing="leading")
     extra = dict(set_alpha_to_one=False, prediction_type="v_prediction" if family == "sd21" else "epsilon")
     if family == "sd21":
@@ -134,6 +144,12 @@ def write(family: str, folder: Path, seed: int = 0, t5: bool = True, unet: dict 
             text_encoder=_clip(32), tokenizer=_clip_tokenizer(),
             text_encoder_2=_clip(48, projects=40, activation="gelu"), tokenizer_2=_clip_tokenizer("!"),
         )
+    elif family == "sdxl-refiner":
+        pipeline = StableDiffusionXLImg2ImgPipeline(
+            unet=network, **parts, text_encoder=None, tokenizer=None,
+            text_encoder_2=_clip(48, projects=48, activation="gelu"), tokenizer_2=_clip_tokenizer("!"),
+            requires_aesthetics_score=True, force_zeros_for_empty_prompt=False,
+        )
     else:
         pipeline = StableDiffusionPipeline(
             unet=network, **parts, text_encoder=_clip(32, activation="gelu" if family.startswith("sd21") else "quick_gelu"),
@@ -161,8 +177,8 @@ def _vae(family: str) -> AutoencoderKL:
     return AutoencoderKL(
         down_block_types=("DownEncoderBlock2D",) * 4, up_block_types=("UpDecoderBlock2D",) * 4, block_out_channels=(8, 8, 8, 8),
         layers_per_block=1, norm_num_groups=4, latent_channels=16 if sd3 else 4, use_quant_conv=not sd3, use_post_quant_conv=not sd3,
-        scaling_factor=1.5305 if sd3 else 0.13025 if family == "sdxl" else 0.18215, shift_factor=0.0609 if sd3 else None,
-        force_upcast=family == "sdxl",
+        scaling_factor=1.5305 if sd3 else 0.13025 if family.startswith("sdxl") else 0.18215, shift_factor=0.0609 if sd3 else None,
+        force_upcast=family.startswith("sdxl"),
     )
 
 

@@ -4,12 +4,15 @@
 ``python tests/full_size.py checkpoint FAMILY FOLDER`` writes a checkpoint in halves, all networks in their published configurations; only the tokenizers
 are small, and SD3 is without T5. Then ``asg4j-export model FOLDER --out BUNDLE --precision fp16`` as for any other. ``python tests/full_size.py step BUNDLE`` loads
 the exported denoiser of SDXL without prepacking and does one guided step on the CPU, at native size. Both print the process's peak memory.
+
+``python tests/full_size.py refiner SDXL FOLDER`` writes the configurations of SDXL's refiner beside its base's, for ``asg4j-export template``: no weights.
 """
 
 from __future__ import annotations
 
 import json
 import resource
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -65,6 +68,20 @@ def checkpoint(family: str, folder: Path) -> None:
         print(f"{name}: {sum(p.numel() for p in network.parameters()):,} parameters")
 
 
+def refiner(base: Path, folder: Path) -> None:
+    import families
+
+    for part in ("text_encoder_2", "tokenizer_2", "vae", "scheduler"):
+        shutil.copytree(base / part, folder / part)
+    unet = json.loads((base / "unet" / "config.json").read_text()) | families.PUBLISHED_UNETS["sdxl-refiner"]
+    (folder / "unet").mkdir()
+    (folder / "unet" / "config.json").write_text(json.dumps(unet, indent=2))
+    index = json.loads((base / "model_index.json").read_text())
+    index |= dict(_class_name="StableDiffusionXLImg2ImgPipeline", force_zeros_for_empty_prompt=False, requires_aesthetics_score=True)
+    index |= dict.fromkeys(("text_encoder", "tokenizer"), [None, None])
+    (folder / "model_index.json").write_text(json.dumps(index, indent=2))
+
+
 def step(bundle: Path) -> None:
     import onnxruntime
 
@@ -101,5 +118,8 @@ def step(bundle: Path) -> None:
 
 if __name__ == "__main__":
     what, *arguments = sys.argv[1:]
-    {"checkpoint": lambda family, folder: checkpoint(family, Path(folder)), "step": lambda bundle: step(Path(bundle))}[what](*arguments)
+    {
+        "checkpoint": lambda family, folder: checkpoint(family, Path(folder)), "step": lambda bundle: step(Path(bundle)),
+        "refiner": lambda base, folder: refiner(Path(base), Path(folder)),
+    }[what](*arguments)
     print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f} GiB")

@@ -51,6 +51,8 @@ EXPECTED = {
                  masks=["up_blocks.1", "up_blocks.2", "up_blocks.3"], latent=(4, 8, 0.18215, 0.0)),
     "sdxl": dict(prediction="epsilon", scheduler="euler", encoders=2, time_ids=True, pooled=True, zero=True, guidance=5.0,
                  masks=["up_blocks.0", "up_blocks.1"], latent=(4, 4, 0.13025, 0.0)),
+    "sdxl-refiner": dict(prediction="epsilon", scheduler="euler", encoders=1, time_ids=True, pooled=True, zero=False, guidance=5.0,
+                         masks=["up_blocks.1", "up_blocks.2"], latent=(4, 8, 0.13025, 0.0)),
     "sd3": dict(prediction="flow", scheduler="flow_euler", encoders=3, time_ids=False, pooled=True, zero=False, guidance=7.0,
                 masks=["transformer_blocks.0-1", "transformer_blocks.2-3", "transformer_blocks.4-5"], latent=(16, 2, 1.5305, 0.0609)),
 }
@@ -154,7 +156,7 @@ def feed(bundle, batch, height, width, seed=0):
     if "text_embeds" in widths:
         inputs["text_embeds"] = rng.standard_normal((batch, widths["text_embeds"]), np.float32)
     if "time_ids" in widths:
-        inputs["time_ids"] = np.full((batch, 6), 128, np.float32)
+        inputs["time_ids"] = np.full((batch, widths["time_ids"]), 128, np.float32)
     return session, inputs
 
 

@@ -73,13 +73,10 @@ def test_configurations(fails, changed, family, file, values, said):
     assert said in fails(changed(family, file, **values))
 
 
-def test_refiner(fails, changed):
-    """Its index has no first text encoder, and its UNet is told an aesthetic score: five numbers beside the pooled text."""
-    folder = changed("sdxl", UNET, cross_attention_dim=48, projection_class_embeddings_input_dim=40 + 5 * 8)
-    index = json.loads((folder / INDEX).read_text())
-    (folder / INDEX).unlink()
-    (folder / INDEX).write_text(json.dumps(index | dict(_class_name="StableDiffusionXLImg2ImgPipeline", text_encoder=[None, None], tokenizer=[None, None])))
-    assert "a refiner, which is told an aesthetic score, cannot be exported" in fails(folder)
+def test_refiner_that_does_not_say_so(fails, changed):
+    """Its UNet is told an aesthetic score: five numbers beside the pooled text."""
+    folder = changed("sdxl-refiner", INDEX, requires_aesthetics_score=False)
+    assert "takes 40 values beside the pooled text: SDXL's base has 48, and its refiner" in fails(folder)
 
 
 def test_weights_that_git_has_not_fetched(fails, checkpoints, tmp_path):

@@ -20,7 +20,7 @@ from asg4j_export.single_file import SingleFile, unpacked, unpacked_vae
 _RESNET = {"norm1": "in_layers.0", "conv1": "in_layers.2", "time_emb_proj": "emb_layers.1", "norm2": "out_layers.0", "conv2": "out_layers.3",
            "conv_shortcut": "skip_connection"}
 _UNET = {"time_embedding.linear_1": "time_embed.0", "time_embedding.linear_2": "time_embed.2", "conv_in": "input_blocks.0.0",
-         "conv_norm_out": "out.0", "conv_out": "out.2"}
+         "add_embedding.linear_1": "label_emb.0.0", "add_embedding.linear_2": "label_emb.0.2", "conv_norm_out": "out.0", "conv_out": "out.2"}
 
 
 def unet_name(key):
@@ -58,15 +58,52 @@ def vae_name(key):
     return key
 
 
-def single_file(checkpoint, path, further=None, metadata=None, vae=True):
+def image_tensors(checkpoint):
+    """UNet and autoencoder in the names of single files."""
     tensors = {"model.diffusion_model." + unet_name(k): v for k, v in load_file(checkpoint / "unet" / "diffusion_pytorch_model.safetensors").items()}
     for key, value in load_file(checkpoint / "vae" / "diffusion_pytorch_model.safetensors").items():
         linear = "attentions" in key and value.ndim == 2  # 1 x 1 convolutions there
         tensors["first_stage_model." + vae_name(key)] = value[:, :, None, None].contiguous() if linear else value
+    return tensors
+
+
+def single_file(checkpoint, path, further=None, metadata=None, vae=True):
+    tensors = image_tensors(checkpoint)
     for key, value in load_file(checkpoint / "text_encoder" / "model.safetensors").items():
         tensors["cond_stage_model.transformer.text_model." + key.removeprefix("text_model.")] = value
     kept = {key: value for key, value in tensors.items() if vae or not key.startswith("first_stage_model.")}
     save_file(kept | (further or {}), path, metadata)
+
+
+_OPEN_CLIP = {
+    "embeddings.position_embedding.weight": "positional_embedding", "embeddings.token_embedding.weight": "token_embedding.weight",
+    "final_layer_norm.weight": "ln_final.weight", "final_layer_norm.bias": "ln_final.bias",
+}
+
+
+def open_clip(network):
+    """A text encoder in OpenCLIP's names, from those of transformers: three projections are one, that of the pooled state is transposed."""
+    tensors = {}
+    for key, value in network.items():
+        bare = key.removeprefix("text_model.")
+        match = re.match(r"encoder\.layers\.(\d+)\.(.*)\.(weight|bias)$", bare)
+        if bare == "text_projection.weight":
+            tensors["text_projection"] = value.T.contiguous()
+        elif not match:
+            tensors[_OPEN_CLIP[bare]] = value
+        elif match[2] == "self_attn.q_proj":
+            parts = [network[key.replace("q_proj", letter + "_proj")] for letter in "qkv"]
+            tensors[f"transformer.resblocks.{match[1]}.attn.in_proj_{match[3]}"] = torch.cat(parts)
+        elif match[2] not in ("self_attn.k_proj", "self_attn.v_proj"):
+            layer = match[2].replace("layer_norm", "ln_").replace("mlp.fc1", "mlp.c_fc").replace("mlp.fc2", "mlp.c_proj").replace("self_attn", "attn")
+            tensors[f"transformer.resblocks.{match[1]}.{layer}.{match[3]}"] = value
+    return tensors
+
+
+def refiner_file(checkpoint, path):
+    """A checkpoint of SDXL's refiner as a single file."""
+    text = open_clip(load_file(checkpoint / "text_encoder_2" / "model.safetensors"))
+    save_file(image_tensors(checkpoint) | {"conditioner.embedders.0.model." + key: value for key, value in text.items()}, path)
 
 
 _JOINT_ENDS = {

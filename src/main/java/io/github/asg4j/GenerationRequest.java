@@ -38,7 +38,7 @@ import java.util.stream.Stream;
  *     superres enlarge it, all other methods draw it anew from the noise level of {@code strength}
  * @param imageFit what becomes of a picture of another aspect than the one to draw
  * @param strength share of the schedule that is drawn from a picture, of a relay in the stage after its
- *     first one; empty: {@link #USUAL_STRENGTH}, of a relay what its table says
+ *     first one; empty: the model's, mostly {@link #USUAL_STRENGTH}, of a relay what its table says
  * @param inpaint which parts of the start picture are drawn anew; not of demofusion and superres
  * @param controls pictures that control networks hold the drawing to; their outputs are added
  * @param loras LoRA files to draw with, added to the model's weights in this order

@@ -270,7 +270,7 @@ public final class RequestOptions {
                             "how much of a start picture may change: share of the schedule that is"
                                     + " drawn; of a relay, share that the stage after the first"
                                     + " runs",
-                            "0.75; relay: by table",
+                            "0.75, SDXL's refiner 0.3; relay: by table",
                             methodsBut("demofusion", "superres"),
                             r -> boxed(r.strength()),
                             GenerationRequest.Builder::strength),

@@ -24,6 +24,7 @@ public final class Denoiser {
     private static final long ANY = GraphContract.ANY;
     private static final String DILATION = "dilation";
     private static final int PLACE_WIDTH = 6;
+    private static final int SCORED_PLACE_WIDTH = 5;
 
     private final OrtSession session;
     private final Manifest.Denoiser entry;
@@ -154,11 +155,17 @@ public final class Denoiser {
         return switch (input.role()) {
             case TIMESTEP -> 1;
             case POOLED -> pooledWidth;
-            case PLACE -> PLACE_WIDTH;
+            case PLACE -> input.scores() == null ? PLACE_WIDTH : SCORED_PLACE_WIDTH;
             case GUIDANCE -> input.width();
             case SAMPLE, INPAINT, TEXT, TOKEN_WEIGHTS ->
                     throw new IllegalArgumentException(input + " is no vector per row");
         };
+    }
+
+    /** The scores that its {@link InputRole#PLACE} ends with; null: it has none. */
+    public Manifest.@Nullable AestheticScores aestheticScores() {
+        Manifest.Input place = entry.input(InputRole.PLACE);
+        return place == null ? null : place.scores();
     }
 
     /** Whether it gives attention maps, and takes the token weights they are made with. */

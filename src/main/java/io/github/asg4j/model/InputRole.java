@@ -22,7 +22,10 @@ public enum InputRole {
     /** Pooled text embedding of the row's prompt: [B, P]; constant like {@link #TEXT}. */
     POOLED("text_embeds"),
 
-    /** Place of the view in the picture, SDXL's micro-conditioning: [B, 6]; set per view and call. */
+    /**
+     * Place of the view in the picture, SDXL's micro-conditioning: [B, 6]; set per view and call. That of
+     * the refiner ends with an aesthetic score in the place of the target size: [B, 5].
+     */
     PLACE("time_ids"),
 
     /** Weights of the prompt's tokens in the attention maps: [B, T]; constant. */

@@ -2,6 +2,7 @@
 package io.github.asg4j.model;
 
 import io.github.asg4j.BadBundleException;
+import io.github.asg4j.GenerationRequest;
 import io.github.asg4j.model.checkpoint.Checkpoint;
 import io.github.asg4j.model.checkpoint.Recognition;
 import io.github.asg4j.schedule.NoiseLevels;
@@ -295,8 +296,7 @@ public record Manifest(
                 all.add(Input.usual(InputRole.INPAINT));
             }
             if (model.guidanceWidth() > 0) {
-                InputRole role = InputRole.GUIDANCE;
-                all.add(new Input(role.usualName(), role, model.guidanceWidth()));
+                all.add(Input.guidance(model.guidanceWidth()));
             }
             return new Denoiser(
                     file,
@@ -316,6 +316,12 @@ public record Manifest(
             return inputs.stream().filter(input -> input.role() == role).findFirst().orElse(null);
         }
 
+        /** Whether it was trained to finish pictures, not to begin them (SDXL's refiner). */
+        public boolean refines() {
+            Input place = input(InputRole.PLACE);
+            return place != null && place.scores() != null;
+        }
+
         /** Whether the graph has an input of a role. */
         public boolean takes(InputRole role) {
             return input(role) != null;
@@ -333,13 +339,27 @@ public record Manifest(
      * @param name in the graph
      * @param width values per row, of a role that does not say it itself ({@link
      *     InputRole#GUIDANCE}); else 0
+     * @param scores that {@link InputRole#PLACE} ends with; null: it has none, as all other roles
      */
-    public record Input(String name, InputRole role, int width) {
+    public record Input(
+            String name, InputRole role, int width, @Nullable AestheticScores scores) {
         /** The input of a role as diffusers calls it. */
         public static Input usual(InputRole role) {
-            return new Input(role.usualName(), role, 0);
+            return new Input(role.usualName(), role, 0, null);
+        }
+
+        private static Input guidance(int width) {
+            return new Input(InputRole.GUIDANCE.usualName(), InputRole.GUIDANCE, width, null);
         }
     }
+
+    /**
+     * What a network that finishes pictures (SDXL's refiner) is told of how good they are to look.
+     *
+     * @param prompt of the picture that is wanted
+     * @param negative of the one that guidance leads away from
+     */
+    public record AestheticScores(double prompt, double negative) {}
 
     /**
      * @param output graph output {@code [B, h/scale, w/scale]}
@@ -460,10 +480,12 @@ public record Manifest(
     /**
      * @param steps denoising steps
      * @param guidanceScale classifier-free guidance scale
+     * @param strength share of the schedule that is drawn from a start picture
      */
-    public record Defaults(int steps, double guidanceScale) {
+    public record Defaults(int steps, double guidanceScale, double strength) {
         /** Of networks that take the guidance scale, which were distilled for few steps (LCM). */
-        private static final Defaults DISTILLED = new Defaults(8, 8.5);
+        private static final Defaults DISTILLED =
+                new Defaults(8, 8.5, GenerationRequest.USUAL_STRENGTH);
     }
 
     /**
@@ -730,7 +752,7 @@ public record Manifest(
     }
 
     private static Input input(Json json) {
-        json.onlyKeys("name", "role", "width");
+        json.onlyKeys("name", "role", "width", "aesthetic_scores");
         InputRole role =
                 InputRole.values()[
                         InputRole.ids().indexOf(json.get("role").oneOf(InputRole.ids()))];
@@ -738,8 +760,19 @@ public record Manifest(
         if ((width != null) != (role == InputRole.GUIDANCE)) {
             throw json.expected("a width if and only if the role is guidance");
         }
+        Json scores = json.optional("aesthetic_scores");
+        if (scores != null && role != InputRole.PLACE) {
+            throw scores.refused("belongs to an input whose role is place");
+        }
         return new Input(
-                json.get("name").name(), role, width == null ? 0 : width.integer(2, 1 << 16));
+                json.get("name").name(),
+                role,
+                width == null ? 0 : width.integer(2, 1 << 16),
+                scores == null ? null : aestheticScores(scores.items(2, 2)));
+    }
+
+    private static AestheticScores aestheticScores(List<Json> scores) {
+        return new AestheticScores(scores.get(0).number(0, 10), scores.get(1).number(0, 10));
     }
 
     private static List<String> dilationGroups(Json denoiser, boolean dilated) {
@@ -934,10 +967,12 @@ public record Manifest(
     }
 
     private static Defaults defaults(Json json, Scheduler scheduler) {
-        json.onlyKeys("steps", "guidance_scale");
+        json.onlyKeys("steps", "guidance_scale", "strength");
+        Json strength = json.optional("strength");
         return new Defaults(
                 json.get("steps").integer(1, Math.min(1000, scheduler.levels().trainSteps())),
-                json.get("guidance_scale").number(0, 100));
+                json.get("guidance_scale").number(0, 100),
+                strength == null ? GenerationRequest.USUAL_STRENGTH : strength.number(0.01, 1));
     }
 
     private static @Nullable Evaluation evaluation(

@@ -205,6 +205,12 @@ public final class Planner {
     private int skipped(GenerationRequest request, Method method, Canvas canvas, int all) {
         boolean given = request.image() != null;
         boolean strong = request.strength().isPresent();
+        if (!given && manifest.denoiser().refines()) {
+            throw new BadRequestException(
+                    manifest.name()
+                            + " is a refiner, which finishes pictures and was not trained to begin"
+                            + " them: give one with --image");
+        }
         checkInpainting(request, method);
         checkBorders(request.inpaint().borders(), canvas);
         checkVariation(request);
@@ -317,10 +323,10 @@ public final class Planner {
     }
 
     /** Share of the schedule that is drawn from the start picture; empty: the canvas begins as noise. */
-    private static OptionalDouble strength(GenerationRequest request) {
+    private OptionalDouble strength(GenerationRequest request) {
         boolean begins = request.image() != null && !Method.of(request.method()).enlargesPicture();
         return begins
-                ? OptionalDouble.of(request.strength().orElse(GenerationRequest.USUAL_STRENGTH))
+                ? OptionalDouble.of(request.strength().orElse(manifest.defaults().strength()))
                 : OptionalDouble.empty();
     }
 

@@ -2,11 +2,13 @@
 package io.github.asg4j.integration;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 
+import io.github.asg4j.BadRequestException;
 import io.github.asg4j.Content;
 import io.github.asg4j.Engine;
 import io.github.asg4j.EngineOptions;
@@ -25,8 +27,10 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.ValueLayout;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 
@@ -51,7 +55,7 @@ class CheckpointPictureTest {
         try {
             return new ObjectMapper().readTree(GOLDENS.resolve(golden + "/settings.json").toFile());
         } catch (IOException e) {
-            throw new java.io.UncheckedIOException(e);
+            throw new UncheckedIOException(e);
         }
     }
 
@@ -63,9 +67,8 @@ class CheckpointPictureTest {
         try (Engine engine = TestEngines.open(options, () -> SmallFiles.bundle(file, known))) {
             image = engine.submit(request).join();
         }
-        int steps = image.report().sampling().steps();
         float[] expected = floats(GOLDENS.resolve(golden + "/latents.npy"));
-        float[] actual = floats(temp.resolve("denoise-%03d-latents.npy".formatted(steps - 1)));
+        float[] actual = floats(step(steps() - 1));
         double largest = 0;
         double worst = 0;
         for (int i = 0; i < expected.length; i++) {
@@ -75,6 +78,19 @@ class CheckpointPictureTest {
         assertEquals(expected.length, actual.length);
         assertTrue(worst <= 1e-3 * largest, golden + " differs by " + worst + " of " + largest);
         return image;
+    }
+
+    private Path step(int step) {
+        return temp.resolve("denoise-%03d-latents.npy".formatted(step));
+    }
+
+    /** Steps that the last request ran. */
+    private int steps() {
+        int steps = 0;
+        while (Files.exists(step(steps))) {
+            steps++;
+        }
+        return steps;
     }
 
     private GenerationRequest.Builder request(JsonNode s) {
@@ -124,7 +140,7 @@ class CheckpointPictureTest {
                         SmallFiles.sd15("epsilon", false, 4, GUIDANCE_WIDTH),
                         request(s).seed(s.get("seed").asLong()).build());
         PictureReport.Sampling sampling = image.report().sampling();
-        assertEquals(s.get("steps").asInt(), sampling.steps());
+        assertEquals(s.get("steps").asInt(), steps());
         assertEquals(s.get("guidance_scale").asDouble(), sampling.guidanceScale());
         assertEquals("lcm", sampling.scheduler());
     }
@@ -142,5 +158,34 @@ class CheckpointPictureTest {
                         .steps(s.get("steps").asInt())
                         .guidanceScale(s.get("guidance_scale").asDouble())
                         .build());
+    }
+
+    /** Steps, guidance scale and strength are those of StableDiffusionXLImg2ImgPipeline. */
+    @Test
+    void aRefinerFinishesAPictureAsDiffusersDoes() {
+        JsonNode s = settings("sdxl-refiner");
+        Content picture = Content.file(GOLDENS.resolve("sdxl-refiner/image.png"));
+        GenerationRequest.Builder request = request(s).seed(s.get("seed").asLong());
+        GeneratedImage image =
+                drawsLike(
+                        "sdxl-refiner",
+                        SmallFiles.REFINER,
+                        SmallFiles.refiner(),
+                        request.image(picture).build());
+        assertEquals(
+                s.get("strength").asDouble(),
+                image.report().sampling().strength().getAsDouble());
+        EngineOptions options =
+                EngineOptions.DEFAULT.withModel(SmallFiles.REFINER).withDevices("cpu:1");
+        try (Engine engine =
+                TestEngines.open(
+                        options,
+                        () -> SmallFiles.bundle(SmallFiles.REFINER, SmallFiles.refiner()))) {
+            GenerationRequest alone = request.image(null).build();
+            String refused =
+                    assertThrows(BadRequestException.class, () -> engine.submit(alone))
+                            .getMessage();
+            assertTrue(refused.contains("give one with --image"), refused);
+        }
     }
 }

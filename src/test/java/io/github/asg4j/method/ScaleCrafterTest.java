@@ -124,7 +124,7 @@ class ScaleCrafterTest {
                         Solver.EULER,
                         Spacing.LEADING),
                 new Manifest.Conditioning(true, true, true, 0, 0),
-                new Manifest.Defaults(50, 5),
+                new Manifest.Defaults(50, 5, 0.75),
                 null,
                 Map.of());
     }

@@ -278,7 +278,7 @@ class CheckpointBundleTest {
 
     /** Files that families share are those that the manifests mean, and weights have their places. */
     @ParameterizedTest
-    @EnumSource(mode = EnumSource.Mode.EXCLUDE, names = "SDXL_REFINER")
+    @EnumSource
     void shippedTemplatesAreWhole(Family family) throws IOException {
         String templates = "io/github/asg4j/templates/";
         List<String> folders =

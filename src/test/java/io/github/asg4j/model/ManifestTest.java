@@ -85,7 +85,7 @@ class ManifestTest {
                         Spacing.LEADING),
                 m.scheduler());
         assertEquals(new Manifest.Conditioning(true, true, true, 0, 0), m.conditioning());
-        assertEquals(new Manifest.Defaults(50, 5.0), m.defaults());
+        assertEquals(new Manifest.Defaults(50, 5.0, 0.75), m.defaults());
         assertEquals(6, m.files().size());
         assertEquals(3, m.files().get("denoiser.weights").bytes());
         assertEquals(

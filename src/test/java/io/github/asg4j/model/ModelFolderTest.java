@@ -65,19 +65,19 @@ class ModelFolderTest {
         text("model.gguf", "GGUF\3\0\0\0", "GGUF");
         text("renamed.safetensors", "GGUF\3\0\0\0", "GGUF");
         text("config.safetensors", "{\"_class_name\": \"UNet2DConditionModel\"}", "JSON text");
-        text("noise.safetensors", "not a model at all, just text", "");
-        text("short.bin", "abc", "");
+        text("noise.safetensors", "not a model at all, just text", "names a header of");
+        text("short.bin", "abc", "fewer than its header's length");
         byte[] whole = one("a", 4L).toBytes();
-        bytes("cut.safetensors", java.util.Arrays.copyOf(whole, whole.length - 3), "");
-        bytes("longer.safetensors", java.util.Arrays.copyOf(whole, whole.length + 3), "");
+        bytes("cut.safetensors", java.util.Arrays.copyOf(whole, whole.length - 3), "incomplete");
+        bytes("longer.safetensors", java.util.Arrays.copyOf(whole, whole.length + 3), "was added");
         file("nothing.safetensors", new SafeTensorsFile(), "no denoiser");
         file("other.safetensors", one("layers.0.weight", 2L, 2L), "no denoiser");
-        file("overlap.safetensors", overlapping(), "");
+        file("overlap.safetensors", overlapping(), "they overlap");
         file(
                 "outside.safetensors",
                 new SafeTensorsFile().entry("a", "F32", List.of(4L), 0, 16),
-                "");
-        file("type.safetensors", one("a", 1L).entry("b", "Q4", List.of(1L), 0, 4), "");
+                "the file is incomplete");
+        file("type.safetensors", one("a", 1L).entry("b", "Q4", List.of(1L), 0, 4), "type Q4");
         file("lora.safetensors", one("lora_unet_mid_block.lora_down.weight", 4L, 8L), "--lora");
         file("peft.safetensors", one("unet.mid_block.lora_A.weight", 4L, 8L), "--lora");
         file("loha.safetensors", one("mid.hada_w1_a", 4L, 8L), "LoHa");
@@ -93,7 +93,7 @@ class ModelFolderTest {
         file("unet.safetensors", one("down_blocks.0.resnets.0.conv1.weight", 2L), "denoiser alone");
         file("merged.safetensors", one("unet.conv_in.weight", 2L), "unet.");
         file("width.safetensors", unet(500, 4), "text of width 500");
-        file("refiner.safetensors", unet(1280, 4), "no template");
+        file("refiner.safetensors", unet(1280, 4), "without its [text_encoder_2, vae]");
         file("editing.safetensors", unet(768, 8), "8 input channels");
         file("inpainting.safetensors", unet(768, 9), "1.x without its [text_encoder, vae]");
         file("sd2.safetensors", unet(1024, 4), "SHA-256");

@@ -25,6 +25,7 @@ public final class SmallFiles {
 
     public static final Path SD15 = RESOURCES.resolve("sd15.safetensors");
     public static final Path SD35 = RESOURCES.resolve("sd35.safetensors");
+    public static final Path REFINER = RESOURCES.resolve("sdxl-refiner.safetensors");
 
     private SmallFiles() {}
 
@@ -51,6 +52,11 @@ public final class SmallFiles {
         return new Recognition(Family.SD35_MEDIUM, parts, "flow", false, 16, 0, SD35_BLOCKS);
     }
 
+    public static Recognition refiner() {
+        Set<Part> parts = EnumSet.of(Part.UNET, Part.TEXT_ENCODER_2, Part.VAE);
+        return new Recognition(Family.SDXL_REFINER, parts, "epsilon", false, 4, 0, 0);
+    }
+
     /** Opens a file as what it is. */
     public static Checkpoint checkpoint(Path file, Recognition known, ModelParts parts) {
         return Checkpoint.openAs(file, known, parts);
@@ -62,7 +68,12 @@ public final class SmallFiles {
     }
 
     static Bundle bundle(Path file, Recognition known, ModelParts parts) {
-        String template = known.family() == Family.SD1 ? "sd15" : "sd35";
+        String template =
+                switch (known.family()) {
+                    case SD1 -> "sd15";
+                    case SDXL_REFINER -> "sdxl-refiner";
+                    default -> "sd35";
+                };
         return Bundle.filled(
                 checkpoint(file, known, parts),
                 List.of("checkpoint/templates/" + template + "/"),

@@ -30,10 +30,6 @@ import java.util.stream.Collectors;
  * closed.
  */
 public final class Checkpoint implements AutoCloseable {
-    /** Families that the jar has templates of. */
-    private static final Set<Family> DRAWABLE =
-            EnumSet.complementOf(EnumSet.of(Family.SDXL_REFINER));
-
     private final Path path;
     private Recognition recognition;
     private final Map<Part, StoredNetwork> networks;
@@ -274,7 +270,8 @@ public final class Checkpoint implements AutoCloseable {
      */
     public void requireTokenizer(int encoder, byte[] template) {
         if (settings != null) {
-            String name = encoder == 0 ? "tokenizer" : "tokenizer_" + (encoder + 1);
+            String name =
+                    textEncoders().get(encoder).folder().replace("text_encoder", "tokenizer");
             FolderTokenizer.require(path.resolve(name), template);
         }
     }
@@ -371,14 +368,6 @@ public final class Checkpoint implements AutoCloseable {
                             + " but not that its network predicts v, as those of such models do:"
                             + " there, noise says nothing of the picture. Add the tensor v_pred,"
                             + " or \"modelspec.prediction_type\": \"v\" to its header");
-        }
-        if (!DRAWABLE.contains(found.family())) {
-            throw new BadBundleException(
-                    path
-                            + " is "
-                            + title
-                            + ", for which this release has no template; it has those of "
-                            + DRAWABLE.stream().map(Family::title).sorted().toList());
         }
         Set<Part> needed = EnumSet.copyOf(found.family().textEncoders());
         needed.add(Part.VAE);

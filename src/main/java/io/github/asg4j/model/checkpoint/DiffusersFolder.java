@@ -85,13 +85,17 @@ final class DiffusersFolder {
                             + PIPELINES.keySet().stream().sorted().toList());
         }
         boolean transformer = text.size() == THREE.size();
-        if (text.size() == TWO.size()
-                && !Boolean.TRUE.equals(index.get("force_zeros_for_empty_prompt", true))) {
-            throw index.refused("force_zeros_for_empty_prompt", "true");
+        boolean refines = text.size() == TWO.size() && isLeftOut(index, Part.TEXT_ENCODER);
+        if (text.size() == TWO.size()) {
+            requireSaid(index, "force_zeros_for_empty_prompt", !refines);
+            requireSaid(index, "requires_aesthetics_score", refines);
         }
         DiffusersFolder opened = new DiffusersFolder(folder);
         try {
             Set<Part> parts = new LinkedHashSet<>(text);
+            if (refines) {
+                parts.remove(Part.TEXT_ENCODER);
+            }
             if (transformer && isLeftOut(index, Part.TEXT_ENCODER_3)) {
                 parts.remove(Part.TEXT_ENCODER_3);
             }
@@ -104,6 +108,14 @@ final class DiffusersFolder {
         } catch (RuntimeException e) {
             opened.files.forEach(SafeTensors::close);
             throw e;
+        }
+    }
+
+    /** Refuses what the pipelines of SDXL's base and refiner do not do; the base's are the defaults. */
+    private static void requireSaid(FolderJson index, String option, boolean wanted) {
+        boolean usual = option.startsWith("force_zeros");
+        if (!Boolean.valueOf(wanted).equals(index.get(option, usual))) {
+            throw index.refused(option, String.valueOf(wanted));
         }
     }
 

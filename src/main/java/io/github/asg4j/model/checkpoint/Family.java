@@ -8,7 +8,7 @@ public enum Family {
     SD1("sd1", "Stable Diffusion 1.x", Layout.SD1),
     SD2("sd2 sd1", "Stable Diffusion 2.x", Layout.SD2),
     SDXL("sdxl sd1", "Stable Diffusion XL", Layout.SDXL),
-    SDXL_REFINER("sdxl-refiner", "Stable Diffusion XL refiner", Layout.SDXL_REFINER),
+    SDXL_REFINER("sdxl-refiner sdxl sd1", "Stable Diffusion XL refiner", Layout.SDXL_REFINER),
     SD3_MEDIUM("sd3 sdxl sd1", "Stable Diffusion 3 medium", Layout.SD3),
     SD35_MEDIUM("sd35-medium sd3 sdxl sd1", "Stable Diffusion 3.5 medium", Layout.SD3),
     SD35_LARGE("sd35-large sd3 sdxl sd1", "Stable Diffusion 3.5 large", Layout.SD3);

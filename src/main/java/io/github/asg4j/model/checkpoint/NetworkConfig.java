@@ -130,10 +130,14 @@ final class NetworkConfig {
         boolean big = part == Part.TEXT_ENCODER_2;
         return switch (part) {
             case UNET ->
-                    family == Family.SDXL
+                    family == Family.SDXL || family == Family.SDXL_REFINER
                             ? Map.of(
                                     "attention_head_dim",
-                                            new Special(List.of(5.0, 10.0, 20.0), 8.0),
+                                            new Special(
+                                                    family == Family.SDXL
+                                                            ? List.of(5.0, 10.0, 20.0)
+                                                            : List.of(6.0, 12.0, 24.0, 24.0),
+                                                    8.0),
                                     "addition_embed_type", new Special("text_time", null),
                                     "addition_time_embed_dim", new Special(256.0, null))
                             : Map.of(

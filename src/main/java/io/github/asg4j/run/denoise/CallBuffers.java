@@ -82,6 +82,8 @@ public final class CallBuffers implements AutoCloseable {
 
     private final MemorySegment[] place;
 
+    private final Manifest.@Nullable AestheticScores scores;
+
     /** Factors of a denoiser with run-time dilation, in host memory: a run has read them when it returns. */
     private final MemorySegment dilation;
 
@@ -153,6 +155,7 @@ public final class CallBuffers implements AutoCloseable {
         }
         timestep = staged(spans.get(InputRole.TIMESTEP));
         place = staged(spans.get(InputRole.PLACE));
+        scores = denoiser.aestheticScores();
         for (MemorySegment guidance : staged(spans.get(InputRole.GUIDANCE))) {
             GuidanceEmbedding.write(guidance, rows, c.guidanceScale());
         }
@@ -280,20 +283,29 @@ public final class CallBuffers implements AutoCloseable {
         }
     }
 
-    /** SDXL's micro-conditioning of one view, in pixels: original = target = the size that is told. */
+    /**
+     * SDXL's micro-conditioning of one view, in pixels: original = target = the size that is told. The
+     * refiner is told an aesthetic score in the place of the target.
+     */
     public void timeIds(int view, int heightPixels, int widthPixels, int cropTop, int cropLeft) {
         MemorySegment out = place[worker.calls().slot()];
         if (out.byteSize() == 0) {
             return;
         }
         for (int copy = 0; copy < copies; copy++) {
-            long at = ((long) copy * views + view) * 6;
+            long at = ((long) copy * views + view) * (scores == null ? 6 : 5);
             out.setAtIndex(ValueLayout.JAVA_FLOAT, at, heightPixels);
             out.setAtIndex(ValueLayout.JAVA_FLOAT, at + 1, widthPixels);
             out.setAtIndex(ValueLayout.JAVA_FLOAT, at + 2, cropTop);
             out.setAtIndex(ValueLayout.JAVA_FLOAT, at + 3, cropLeft);
-            out.setAtIndex(ValueLayout.JAVA_FLOAT, at + 4, heightPixels);
-            out.setAtIndex(ValueLayout.JAVA_FLOAT, at + 5, widthPixels);
+            if (scores == null) {
+                out.setAtIndex(ValueLayout.JAVA_FLOAT, at + 4, heightPixels);
+                out.setAtIndex(ValueLayout.JAVA_FLOAT, at + 5, widthPixels);
+            } else {
+                boolean conditional = copy == copies - 1;
+                double score = conditional ? scores.prompt() : scores.negative();
+                out.setAtIndex(ValueLayout.JAVA_FLOAT, at + 4, (float) score);
+            }
         }
     }
 
