@@ -130,8 +130,8 @@ def on_sigma(steps, spacing="leading", prediction="epsilon", offset=1, abar=None
     """Latents x0 + sigma * n: rows without a step, and the sigma that each step leads to."""
     abar = alphas_cumprod() if abar is None else abar
     t, sigma = sigma_grid(steps, spacing, offset, abar)
-    # diffusers takes the largest sigma, which is the first
-    start = np.sqrt(sigma[0] ** 2 + 1.0) if spacing == "leading" else sigma[0]
+    # diffusers takes the largest sigma, which is the first; steps of distilled networks begin with noise of variance 1
+    start = np.sqrt(sigma[0] ** 2 + 1.0) if spacing in ("leading", "distilled") else sigma[0]
     return Table(sigma_rows(t, sigma, prediction), 1.0, 0.0, start)
 
 

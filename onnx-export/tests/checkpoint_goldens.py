@@ -52,7 +52,9 @@ def _lcm(checkpoint: Path) -> tuple[LatentConsistencyModelPipeline, dict[str, fl
     unet = UNet2DConditionModel(**families.SMALL_UNETS["sd15"] | dict(time_cond_proj_dim=WIDTH))
     torch.manual_seed(0)
     matrix = (torch.randn(unet.config.block_out_channels[0], WIDTH) / 8).half()
-    save_file({"model.diffusion_model.time_embed." + PROJECTION: matrix}, RESOURCES / "lcm-matrix.safetensors")
+    file = RESOURCES / "lcm-matrix.safetensors"
+    save_file({"model.diffusion_model.time_embed." + PROJECTION: matrix}, file)
+    file.chmod(0o644)
     unet.load_state_dict(plain.unet.state_dict() | {"time_embedding." + PROJECTION: matrix.float()})
     steps = count()
     scheduling_lcm.randn_tensor = lambda *_, **__: noise(unet.config.sample_size, next(steps))

@@ -226,7 +226,7 @@ def _joint(checkpoint: Path, expected: dict[str, torch.Tensor]) -> None:
             plain |= {f"{part}.{name}.lora_A.weight": down, f"{part}.{name}.lora_B.weight": up * (alpha / RANK)}
             halves |= {f"{part}.{name}.lora_A.weight": down.half(), f"{part}.{name}.lora_B.weight": up.half()}
     out = OUT / "sd35"
-    save_file({key: value.contiguous() for key, value in halves.items()}, out / "peft.safetensors")
+    save_file({key: value.clone() for key, value in halves.items()}, out / "peft.safetensors")
 
     kohya, comfy, trainer = {}, {}, {}
     for layer, (down, up) in published.items():
@@ -251,7 +251,7 @@ def _joint(checkpoint: Path, expected: dict[str, torch.Tensor]) -> None:
         save_file({key: value.half().contiguous() for key, value in tensors.items()}, out / f"{name}.safetensors")
 
     scratch = checkpoint.parent
-    save_file({key: value.contiguous() for key, value in plain.items()}, scratch / "plain.safetensors")
+    save_file({key: value.clone() for key, value in plain.items()}, scratch / "plain.safetensors")
     for weight in (1.0, 0.5):
         fused = _joint_fused(checkpoint, scratch / "plain.safetensors", weight)
         for label in ("kohya", "comfy", "onetrainer"):

@@ -277,13 +277,12 @@ public sealed interface NoiseLevels {
                 }
             }
             // Leading spacing begins below the noisiest level, where latents have their own
-            // variance beside that of the noise.
+            // variance beside that of the noise; networks that are distilled begin with noise of
+            // variance 1, before it is divided by the signal's share.
             double first = sigmas[0];
+            boolean whole = spacing == Spacing.LEADING || spacing == Spacing.DISTILLED;
             return onSigma(
-                    abar,
-                    timesteps,
-                    sigmas,
-                    spacing == Spacing.LEADING ? Math.sqrt(first * first + 1) : first);
+                    abar, timesteps, sigmas, whole ? Math.sqrt(first * first + 1) : first);
         }
 
         private Grid onSigma(double[] abar, double[] timesteps, double[] sigmas, double initScale) {

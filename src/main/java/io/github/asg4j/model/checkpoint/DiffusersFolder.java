@@ -40,8 +40,10 @@ final class DiffusersFolder {
                     "LatentConsistencyModelImg2ImgPipeline", ONE,
                     "StableDiffusionPipeline", ONE,
                     "StableDiffusionImg2ImgPipeline", ONE,
+                    "StableDiffusionInpaintPipeline", ONE,
                     "StableDiffusionXLPipeline", TWO,
                     "StableDiffusionXLImg2ImgPipeline", TWO,
+                    "StableDiffusionXLInpaintPipeline", TWO,
                     "StableDiffusion3Pipeline", THREE,
                     "StableDiffusion3Img2ImgPipeline", THREE);
 

@@ -143,12 +143,41 @@ class DiffusersFolderTest {
     @ParameterizedTest
     @CsvSource({
         "FluxPipeline, no template; it has those of",
-        "StableDiffusionInpaintPipeline, no template",
-        "LatentConsistencyModelPipeline, no template"
+        "StableDiffusionInstructPix2PixPipeline, no template",
+        "StableCascadePipeline, no template"
     })
     void aPipelineOfAnotherKindIsRefused(String pipeline, String message) throws IOException {
         String refused = refusal(folder(pipeline));
         assertTrue(refused.contains("is of a " + pipeline), refused);
+        assertTrue(refused.contains(message), refused);
+    }
+
+    /** The refiner has the second text encoder alone, and says that it is told an aesthetic score. */
+    @ParameterizedTest
+    @CsvSource(
+            delimiter = '|',
+            value = {
+                "[null, null] | true | false | text_encoder_2 has no model.safetensors",
+                "[null, null] | false | false | requires_aesthetics_score is false, supported is"
+                        + " true",
+                "[null, null] | true | true | force_zeros_for_empty_prompt is true, supported is"
+                        + " false",
+                "[\"transformers\", \"CLIPTextModel\"] | false | true | text_encoder has no",
+                "[\"transformers\", \"CLIPTextModel\"] | true | true | requires_aesthetics_score"
+                        + " is true, supported is false"
+            })
+    void aFolderOfSdxlSaysWhetherItRefines(
+            String first, boolean scored, boolean zeros, String message) throws IOException {
+        Files.writeString(
+                temp.resolve("model_index.json"),
+                "{\"_class_name\": \"StableDiffusionXLImg2ImgPipeline\", \"text_encoder\": "
+                        + first
+                        + ", \"requires_aesthetics_score\": "
+                        + scored
+                        + ", \"force_zeros_for_empty_prompt\": "
+                        + zeros
+                        + "}");
+        String refused = refusal(temp);
         assertTrue(refused.contains(message), refused);
     }
 
@@ -206,6 +235,10 @@ class DiffusersFolderTest {
                         + " | ",
                 "SD2 | UNET | 'sample_size': 96 | attention_head_dim is null (left out), supported"
                         + " is [5.0, 10.0, 20.0, 20.0] for Stable Diffusion 2.x",
+                "SDXL_REFINER | UNET | 'attention_head_dim': [6, 12, 24, 24],"
+                        + " 'addition_embed_type': 'text_time', 'addition_time_embed_dim': 256,"
+                        + " 'projection_class_embeddings_input_dim': 2560 | ",
+                "SD1 | UNET | 'attention_head_dim': 8, 'time_cond_proj_dim': 256 | ",
                 "SD1 | UNET | 'attention_head_dim': 4 | attention_head_dim is 4, supported is 8",
                 "SD1 | UNET | 'act_fn': 'gelu' | act_fn is \"gelu\", supported is \"silu\"",
                 "SD1 | UNET | 'resnet_skip_time_act': true | the option is not known",

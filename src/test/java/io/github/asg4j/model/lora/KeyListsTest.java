@@ -64,6 +64,8 @@ class KeyListsTest {
         assertTrue(!files.isEmpty());
         for (Path file : files) {
             Map<String, List<Long>> shapes = read(file, YAML);
+            // Markers of models that few files of the list are.
+            shapes.keySet().removeIf(key -> key.startsWith("edm_"));
             String name = file.getFileName().toString();
             try {
                 Recognition found = Recognition.of(name, shapes, Map.of());
