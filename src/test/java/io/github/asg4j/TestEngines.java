@@ -36,8 +36,7 @@ public final class TestEngines {
 
     /** An engine over a model that is opened otherwise than by its place. */
     public static Engine open(EngineOptions options, Supplier<Bundle> model) {
-        return new Engine(
-                LocalEngine.open(options, model, WorkerHook.NONE, Gpus.ofMachine()));
+        return new Engine(LocalEngine.open(options, model, WorkerHook.NONE, Gpus.ofMachine()));
     }
 
     public static Engine open(EngineOptions options, WorkerHook hook, Gpus gpus) {

@@ -22,7 +22,8 @@ final class InpaintInput {
      */
     static void apply(OnnxGraph graph, int channels) {
         String joined = SAMPLE + ".inpaint";
-        OnnxGraph.Node join = OnnxGraph.Node.of("Concat", List.of(SAMPLE, INPAINT), joined, "axis", 1);
+        OnnxGraph.Node join =
+                OnnxGraph.Node.of("Concat", List.of(SAMPLE, INPAINT), joined, "axis", 1);
         graph.redirect(SAMPLE, joined, join);
         graph.nodes().addFirst(join);
         graph.addInput(INPAINT, List.of("batch", channels, "height", "width"));

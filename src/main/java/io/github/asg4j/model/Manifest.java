@@ -341,8 +341,7 @@ public record Manifest(
      *     InputRole#GUIDANCE}); else 0
      * @param scores that {@link InputRole#PLACE} ends with; null: it has none, as all other roles
      */
-    public record Input(
-            String name, InputRole role, int width, @Nullable AestheticScores scores) {
+    public record Input(String name, InputRole role, int width, @Nullable AestheticScores scores) {
         /** The input of a role as diffusers calls it. */
         public static Input usual(InputRole role) {
             return new Input(role.usualName(), role, 0, null);

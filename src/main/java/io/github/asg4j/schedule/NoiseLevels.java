@@ -281,8 +281,7 @@ public sealed interface NoiseLevels {
             // variance 1, before it is divided by the signal's share.
             double first = sigmas[0];
             boolean whole = spacing == Spacing.LEADING || spacing == Spacing.DISTILLED;
-            return onSigma(
-                    abar, timesteps, sigmas, whole ? Math.sqrt(first * first + 1) : first);
+            return onSigma(abar, timesteps, sigmas, whole ? Math.sqrt(first * first + 1) : first);
         }
 
         private Grid onSigma(double[] abar, double[] timesteps, double[] sigmas, double initScale) {

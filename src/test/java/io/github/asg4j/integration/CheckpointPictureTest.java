@@ -173,8 +173,7 @@ class CheckpointPictureTest {
                         SmallFiles.refiner(),
                         request.image(picture).build());
         assertEquals(
-                s.get("strength").asDouble(),
-                image.report().sampling().strength().getAsDouble());
+                s.get("strength").asDouble(), image.report().sampling().strength().getAsDouble());
         EngineOptions options =
                 EngineOptions.DEFAULT.withModel(SmallFiles.REFINER).withDevices("cpu:1");
         try (Engine engine =

@@ -37,8 +37,7 @@ public final class SmallFiles {
     public static Recognition sd15(
             String prediction, boolean zeroSnr, int channels, int guidanceWidth) {
         Set<Part> parts = EnumSet.of(Part.UNET, Part.TEXT_ENCODER, Part.VAE);
-        return new Recognition(
-                Family.SD1, parts, prediction, zeroSnr, channels, guidanceWidth, 0);
+        return new Recognition(Family.SD1, parts, prediction, zeroSnr, channels, guidanceWidth, 0);
     }
 
     /** SD3.5's build with all of its networks. */

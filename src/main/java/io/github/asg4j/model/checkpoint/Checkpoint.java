@@ -270,8 +270,7 @@ public final class Checkpoint implements AutoCloseable {
      */
     public void requireTokenizer(int encoder, byte[] template) {
         if (settings != null) {
-            String name =
-                    textEncoders().get(encoder).folder().replace("text_encoder", "tokenizer");
+            String name = textEncoders().get(encoder).folder().replace("text_encoder", "tokenizer");
             FolderTokenizer.require(path.resolve(name), template);
         }
     }

@@ -51,8 +51,7 @@ class JointLoraTest {
         Map<String, Double> worst =
                 model.differences(FILES.resolve("expected.safetensors"), JointLoraTest::loras);
         assertEquals(9, worst.size(), worst.toString());
-        worst.forEach(
-                (name, found) -> assertTrue(found <= 1e-5, name + " differs by " + found));
+        worst.forEach((name, found) -> assertTrue(found <= 1e-5, name + " differs by " + found));
     }
 
     @Test
@@ -64,9 +63,7 @@ class JointLoraTest {
                         .floats(QKV + ".dora_scale", List.of(1L, 32L), new float[32]);
         Path path = file.write(temp.resolve("dora.safetensors"));
         String message =
-                assertThrows(
-                                BadRequestException.class,
-                                () -> model.open(new Lora(path, 1)).close())
+                assertThrows(BadRequestException.class, () -> model.open(new Lora(path, 1)).close())
                         .getMessage();
         assertTrue(message.contains("each input channel of 3 weights together"), message);
     }

@@ -196,11 +196,13 @@ class LoraSetTest {
         float[] before = new float[64];
         model.checkpoint.find(Part.UNET, TO_Q + ".weight").read(0, before);
         try (LoraSet set = open(new Lora(path, 1))) {
-            assertEquals(before[5] + 4, SmallModel.floats(set.of(Part.UNET, TO_Q + ".weight"))[5], 1e-5);
+            assertEquals(
+                    before[5] + 4, SmallModel.floats(set.of(Part.UNET, TO_Q + ".weight"))[5], 1e-5);
         }
         Files.writeString(temp.resolve("adapter_config.json"), "{\"r\": 4, \"lora_alpha\": 2}");
         try (LoraSet set = open(new Lora(path, 1))) {
-            assertEquals(before[5] + 2, SmallModel.floats(set.of(Part.UNET, TO_Q + ".weight"))[5], 1e-5);
+            assertEquals(
+                    before[5] + 2, SmallModel.floats(set.of(Part.UNET, TO_Q + ".weight"))[5], 1e-5);
         }
     }
 
