@@ -22,7 +22,7 @@ record LabelText(int width, int scale, int lines) {
     private static final int MARGIN = 2;
 
     /** A picture that is wider has larger letters, as long as they fit. */
-    private static final int PIXELS_OF_SCALE = 160;
+    private static final int PIXELS_OF_SCALE = 128;
 
     /** Rows from the top, of five bits each, the left dot first. */
     private static final Map<Character, int[]> GLYPHS =
