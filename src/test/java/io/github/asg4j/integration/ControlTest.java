@@ -448,8 +448,7 @@ class ControlTest {
     @CsvSource({"0", "100"})
     void everyPhaseOfDemoFusionIsShownItsPart(double dilatedExponent) throws IOException {
         int periods = 2;
-        Control control =
-                new Control("where", waves(periods), 0.05, 0, 1, Control.Preprocess.NONE);
+        Control control = new Control("where", waves(periods), 0.05, 0, 1, Control.Preprocess.NONE);
         PhaseOptions phases =
                 PhaseOptions.DEFAULT.withDilatedExponent(dilatedExponent).withBlur(0.01);
         GenerationRequest.Builder request =
