@@ -70,8 +70,9 @@ public final class WorkLoop {
             }
         }
         try {
+            long seen = 0;
             while (!scheduler.allFinished()) {
-                scheduler.awaitChange(POLL_MILLIS);
+                seen = scheduler.awaitChange(seen, POLL_MILLIS);
                 progress.run();
             }
             progress.run();
@@ -107,8 +108,9 @@ public final class WorkLoop {
 
     /** Their memory may only be freed once no worker uses it any more. */
     private void awaitWorkers() {
+        long seen = 0;
         while (!scheduler.allFinished()) {
-            scheduler.awaitChange(POLL_MILLIS);
+            seen = scheduler.awaitChange(seen, POLL_MILLIS);
         }
     }
 

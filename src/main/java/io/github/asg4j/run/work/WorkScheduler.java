@@ -31,6 +31,7 @@ public final class WorkScheduler {
     private final @Nullable Throwable[] lost;
     private int alive;
     private int finished;
+    private long changes;
     private @Nullable AsgException failure;
 
     /** Whether a worker's thread has ended, and of its failure nothing could be told. */
@@ -116,7 +117,7 @@ public final class WorkScheduler {
         public void publish(int step) {
             synchronized (WorkScheduler.this) {
                 published = Math.max(published, step + 1);
-                WorkScheduler.this.notifyAll();
+                changed();
             }
         }
 
@@ -218,7 +219,7 @@ public final class WorkScheduler {
         if (!units.sharedOut()) {
             part.owner[unit] = WorkUnits.NOBODY;
         }
-        notifyAll();
+        changed();
     }
 
     /** Moves the units of a lost worker to the others; the request has failed when none is left. */
@@ -226,13 +227,13 @@ public final class WorkScheduler {
         lost[worker.index()] = cause;
         alive--;
         if (alive == 0) {
-            notifyAll(); // there is no heir
+            changed(); // there is no heir
             return;
         }
         for (Part part : parts.values()) {
             inherit(part, worker.index());
         }
-        notifyAll();
+        changed();
     }
 
     /** Gives the units of a lost worker to the others in turn. */
@@ -255,7 +256,7 @@ public final class WorkScheduler {
         if (failure == null) {
             failure = cause;
         }
-        notifyAll();
+        changed();
     }
 
     /** Whether {@code e} is what {@link #check} throws: another worker's, or the caller's. */
@@ -271,7 +272,7 @@ public final class WorkScheduler {
     public synchronized void workerFinished(Worker worker, boolean told) {
         finished++;
         untold |= !told && lost[worker.index()] == null;
-        notifyAll();
+        changed();
     }
 
     public synchronized boolean allFinished() {
@@ -309,14 +310,28 @@ public final class WorkScheduler {
         return new DeviceException("all devices are lost: " + reasons, lost[lost.length - 1]);
     }
 
-    /** Waits up to {@code millis} for any change; the caller looks again what has changed. */
+    private void changed() {
+        changes++;
+        notifyAll();
+    }
+
+    /**
+     * Waits up to {@code millis} for a change that the caller has not seen yet, such as one that came after
+     * it had last looked; the caller looks again what has changed.
+     *
+     * @param seen what this returned to the caller last; 0 at first
+     * @return how many changes there were
+     */
     @SuppressWarnings("WaitNotInLoop") // every caller loops over its own condition
-    public synchronized void awaitChange(long millis) {
+    public synchronized long awaitChange(long seen, long millis) {
         try {
-            wait(millis);
+            if (changes == seen) {
+                wait(millis);
+            }
         } catch (InterruptedException e) {
             fail(new CancelledException("interrupted"));
         }
+        return changes;
     }
 
     @SuppressWarnings("WaitNotInLoop") // every caller loops over its own condition
