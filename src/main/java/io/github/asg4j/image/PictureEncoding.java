@@ -157,7 +157,7 @@ public record PictureEncoding(Format format, int quality) {
             String parameters,
             BooleanSupplier cancelled) {
         check(width, height);
-        RowImage image = PngWriter.rows(width, height, rgb, cancelled);
+        RowImage image = new RowImage(width, height, rgb, cancelled);
         OutputFile.write(file, out -> encode(image, parameters, out));
     }
 
@@ -172,7 +172,7 @@ public record PictureEncoding(Format format, int quality) {
         check(width, height);
         ByteArrayOutputStream out = new ByteArrayOutputStream();
         try {
-            encode(PngWriter.rows(width, height, rgb, () -> false), parameters, out);
+            encode(new RowImage(width, height, rgb, () -> false), parameters, out);
         } catch (IOException e) {
             throw new UncheckedIOException("an array cannot be written", e);
         }

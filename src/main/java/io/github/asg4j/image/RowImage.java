@@ -25,7 +25,7 @@ import java.util.function.BooleanSupplier;
 
 /**
  * RGB8 pixels in a memory segment as an image of one-row tiles, copied out one row at a time: what
- * ImageIO's PNG writer asks for. One thread.
+ * ImageIO's writers ask for. One thread.
  */
 final class RowImage implements RenderedImage {
     private static final int CHANNELS = 3;
@@ -39,7 +39,15 @@ final class RowImage implements RenderedImage {
     private final ColorModel colorModel;
     private final SampleModel sampleModel;
 
+    /**
+     * @param rgb RGB8, row-major, {@code width * height * 3} bytes; read by the calling thread only
+     * @param cancelled asked before each row
+     */
     RowImage(int width, int height, MemorySegment rgb, BooleanSupplier cancelled) {
+        if (width < 1 || height < 1 || rgb.byteSize() != (long) width * height * CHANNELS) {
+            throw new IllegalArgumentException(
+                    rgb.byteSize() + " bytes are no RGB8 picture of " + width + "x" + height);
+        }
         this.width = width;
         this.height = height;
         this.rgb = rgb;
@@ -57,17 +65,26 @@ final class RowImage implements RenderedImage {
                         DataBuffer.TYPE_BYTE, width, 1, CHANNELS, row.length, OFFSETS);
     }
 
+    /**
+     * Copies a row.
+     *
+     * @throws CancelledException if {@code cancelled} said so
+     */
+    void readRow(int y, byte[] to, int at) {
+        if (cancelled.getAsBoolean()) {
+            throw new CancelledException("cancelled while the picture was written");
+        }
+        long offset = (long) y * row.length;
+        MemorySegment.copy(rgb, ValueLayout.JAVA_BYTE, offset, to, at, row.length);
+    }
+
     /** One row; the raster's memory is reused by the next call. */
     @Override
     public Raster getData(Rectangle area) {
         if (area.x != 0 || area.width != width || area.height != 1) {
             throw new UnsupportedOperationException("whole single rows only, not " + area);
         }
-        if (cancelled.getAsBoolean()) {
-            throw new CancelledException("cancelled while the picture was written");
-        }
-        long offset = (long) area.y * row.length;
-        MemorySegment.copy(rgb, ValueLayout.JAVA_BYTE, offset, row, 0, row.length);
+        readRow(area.y, row, 0);
         return Raster.createInterleavedRaster(
                 new DataBufferByte(row, row.length),
                 width,

@@ -22,6 +22,8 @@ import org.w3c.dom.Element;
 import org.w3c.dom.NodeList;
 
 import java.awt.image.BufferedImage;
+import java.io.ByteArrayInputStream;
+import java.io.ByteArrayOutputStream;
 import java.io.File;
 import java.io.FilterOutputStream;
 import java.io.IOException;
@@ -133,6 +135,33 @@ class PngWriterTest {
                 image.png());
     }
 
+    /** Strips of both kinds of compression, more than are in memory at once, the last one lower. */
+    @Test
+    void stripsComeBackWhateverTheirNumberAtOnce() throws IOException {
+        int width = 1201;
+        int height = 709;
+        byte[] pixels = noise(width * height * 3);
+        for (int i = 0; i < pixels.length; i++) {
+            int grain = i < pixels.length / 2 ? pixels[i] & 15 : i / 100_000;
+            pixels[i] = (byte) (i / 3 % width / 5 + grain);
+        }
+        MemorySegment rgb = MemorySegment.ofArray(pixels);
+        byte[] file = PngWriter.encode(width, height, rgb, "");
+        BufferedImage image = ImageIO.read(new ByteArrayInputStream(file));
+        for (int i = 0; i < width * height; i++) {
+            int pixel =
+                    (pixels[3 * i] & 0xff) << 16
+                            | (pixels[3 * i + 1] & 0xff) << 8
+                            | pixels[3 * i + 2] & 0xff;
+            assertEquals(pixel, image.getRGB(i % width, i / width) & 0xffffff);
+        }
+        for (int strips : new int[] {1, 2, 3, 20}) {
+            ByteArrayOutputStream out = new ByteArrayOutputStream();
+            new PngEncoder(new RowImage(width, height, rgb, () -> false), strips).write("", "", out);
+            assertArrayEquals(file, out.toByteArray());
+        }
+    }
+
     @ParameterizedTest
     @ValueSource(
             strings = {"a ball\nNegative prompt: b\nSteps: 50, Seed: 7", "plain", "Grün, café"})
@@ -178,7 +207,7 @@ class PngWriterTest {
     void fullDiskLeavesNoFileAndKeepsTheOldOne() throws IOException {
         Path file = folder.resolve("a.png");
         Files.writeString(file, "old");
-        int rows = 600;
+        int rows = 8000;
         AtomicInteger rowsRead = new AtomicInteger();
         OutputException e =
                 assertThrows(
@@ -186,9 +215,9 @@ class PngWriterTest {
                         () ->
                                 PngWriter.write(
                                         file,
-                                        200,
+                                        1000,
                                         rows,
-                                        MemorySegment.ofArray(noise(200 * rows * 3)),
+                                        MemorySegment.ofArray(noise(1000 * rows * 3)),
                                         "",
                                         () -> {
                                             rowsRead.incrementAndGet();
@@ -200,7 +229,7 @@ class PngWriterTest {
         assertTrue(e.getMessage().contains(file.toString()), e.getMessage());
         assertEquals(List.of(file), files());
         assertEquals("old", Files.readString(file));
-        // Rows go to disk as they are read: the picture is not gathered first.
+        // Strips go to disk as they are compressed: the picture is not gathered first.
         assertTrue(rowsRead.get() < rows / 2, rowsRead + " rows read before the disk was full");
     }
 
