@@ -20,6 +20,7 @@ import java.io.IOException;
 import java.io.InputStream;
 import java.nio.ByteBuffer;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 
@@ -186,6 +187,19 @@ final class Exchange {
     /** Sets a header of the answer. */
     void header(String name, String value) {
         response.getHeaders().put(name, value);
+    }
+
+    /** Says what the pictures of the answer took, in the header that browsers show. */
+    void timing(List<Job.Result> results) {
+        double draw = 0;
+        double file = 0;
+        for (Job.Result result : results) {
+            draw += result.image().report().times().total();
+            file += result.fileMillis();
+        }
+        header(
+                "Server-Timing",
+                String.format(Locale.ROOT, "draw;dur=%.2f, file;dur=%.2f", draw, file));
     }
 
     int status() {

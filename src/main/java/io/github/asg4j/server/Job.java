@@ -29,8 +29,9 @@ final class Job {
      * The finished picture.
      *
      * @param file in the format asked for
+     * @param fileMillis what it took to write it
      */
-    record Result(byte[] file, GeneratedImage image) {}
+    record Result(byte[] file, double fileMillis, GeneratedImage image) {}
 
     /**
      * @param previews at most so many pictures of what is there so far

@@ -427,7 +427,10 @@ final class Jobs implements AutoCloseable {
             drawing.seal();
             for (Job job : drawing.jobs()) {
                 if (!job.isCancelled()) { // saves writing its file
-                    job.complete(new Job.Result(picture.as(job.output()), image));
+                    long begin = System.nanoTime();
+                    byte[] file = picture.as(job.output());
+                    double millis = (System.nanoTime() - begin) / 1e6;
+                    job.complete(new Job.Result(file, millis, image));
                 }
             }
         } catch (Throwable e) {

@@ -218,6 +218,7 @@ final class JobsApi {
                     "the job has no picture, it is " + word(job.progress().status()));
         }
         exchange.header("Cache-Control", "private, max-age=3600, immutable");
+        exchange.timing(List.of(result));
         exchange.answer(200, job.output().format().mediaType(), result.file());
     }
 

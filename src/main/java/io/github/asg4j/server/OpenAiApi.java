@@ -291,6 +291,7 @@ final class OpenAiApi {
         ObjectNode ours = answer.putObject("asg4j");
         ours.set("reports", reports);
         putIgnored(ours, ignored);
+        exchange.timing(results);
         exchange.answer(answer);
     }
 

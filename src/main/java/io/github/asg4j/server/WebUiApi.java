@@ -324,12 +324,14 @@ final class WebUiApi {
     private static void answer(Exchange exchange, List<Job> jobs, ObjectNode body)
             throws Exception {
         List<Job> done = new ArrayList<>();
+        List<Job.Result> results = new ArrayList<>();
         ArrayNode images = Json.MAPPER.createArrayNode();
         for (Job job : jobs) {
             Progress end = job.awaitEnd();
             Job.Result result = job.result();
             if (result != null) {
                 images.add(result.file());
+                results.add(result);
                 done.add(job);
             } else if (end.status() == Progress.Status.FAILED) {
                 throw Job.failure(end);
@@ -346,6 +348,7 @@ final class WebUiApi {
         answer.set("parameters", parameters);
         ObjectNode info = WebUiInfo.of(jobs.get(0), done);
         answer.put("info", Json.MAPPER.writeValueAsString(info));
+        exchange.timing(results);
         exchange.answer(answer);
     }
 
@@ -371,7 +374,9 @@ final class WebUiApi {
         List<Job> jobs = create(exchange, studio.jobs(), model, requests);
         try {
             ObjectNode answer = Json.object().put("html_info", "");
-            answer.put("image", jobs.get(0).join().file());
+            Job.Result result = jobs.get(0).join();
+            answer.put("image", result.file());
+            exchange.timing(List.of(result));
             exchange.answer(answer);
         } finally {
             jobs.forEach(studio.jobs()::cancel);

@@ -76,6 +76,17 @@ class OpenAiApiTest {
     }
 
     @Test
+    void answerSaysWhatItsPictureTook() {
+        HttpResponse<String> answer = generate(BALL + "}");
+        String timing = answer.headers().firstValue("Server-Timing").orElseThrow();
+        assertTrue(
+                timing.matches("draw;dur=[0-9]+\\.[0-9]{2}, file;dur=[0-9]+\\.[0-9]{2}"), timing);
+        JsonNode times = json(answer).path("asg4j").path("reports").get(0).path("times_ms");
+        double draw = Double.parseDouble(timing.replaceAll("draw;dur=([0-9.]+).*", "$1"));
+        assertEquals(times.path("total").asDouble(), draw, 0.2); // which is rounded
+    }
+
+    @Test
     void severalPicturesHaveTheSeedsThatFollow() {
         JsonNode several = json(generate(BALL + ",\"n\":2}")).path("data");
         assertEquals(2, several.size());

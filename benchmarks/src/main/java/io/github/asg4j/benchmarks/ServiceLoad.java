@@ -53,7 +53,8 @@ public final class ServiceLoad {
     private static final Pattern SEED = Pattern.compile("\"seed\":([0-9]+)");
     private static final Pattern CALLS = Pattern.compile("\"unet_runs\":([0-9]+)");
     private static final Pattern UNET = Pattern.compile("\"unet\":([0-9.]+)");
-    private static final Pattern TOTAL = Pattern.compile("\"total\":([0-9.]+)");
+    private static final Pattern TIMING =
+            Pattern.compile("draw;dur=([0-9.]+), file;dur=([0-9.]+)");
 
     private final Path bundle;
     private final Map<Integer, String> hashes = new ConcurrentHashMap<>();
@@ -243,34 +244,81 @@ public final class ServiceLoad {
         }
     }
 
-    /** One client at a time: what a request takes without a queue, and what of it is not the picture. */
+    /**
+     * One client at a time: what a request takes without a queue, and what of it is neither the picture nor its
+     * file; for a small picture and one that takes longer. Beside it what the machine itself makes of a
+     * loop that always does the same: no server can be steadier.
+     */
     private void alone() throws Exception {
-        double[] millis = new double[ALONE];
-        double[] added = new double[ALONE];
         try (HttpClient client = HttpClient.newHttpClient()) {
-            for (int i = -ALONE; i < ALONE; i++) { // the first half warms up
-                long begin = System.nanoTime();
-                String body = draw(client, i & 31);
-                double time = (System.nanoTime() - begin) / 1e6;
-                Matcher total = TOTAL.matcher(body);
-                if (i >= 0 && total.find()) {
-                    millis[i] = time;
-                    added[i] = time - Double.parseDouble(total.group(1));
+            alone(client, "64x64", 2, 5 * ALONE);
+            alone(client, "256x256", 10, ALONE / 3);
+        }
+        double[] loop = new double[ALONE];
+        double x = 1;
+        for (int i = -ALONE; i < ALONE; i++) {
+            long begin = System.nanoTime();
+            for (int k = 0; k < 20_000_000; k++) {
+                x = x * 1.0000001 + 1e-9;
+            }
+            if (i >= 0) {
+                loop[i] = (System.nanoTime() - begin) / 1e6;
+            }
+        }
+        Arrays.sort(loop);
+        System.out.printf(
+                Locale.ROOT,
+                "a loop beside nothing: p50 %.1f ms, p99 %.1f ms, p99/p50 %.2f%s%n",
+                loop[ALONE / 2],
+                loop[ALONE * 99 / 100],
+                loop[ALONE * 99 / 100] / loop[ALONE / 2],
+                x > 0 ? "" : " "); // it is used
+    }
+
+    private void alone(HttpClient client, String size, int steps, int warming) throws Exception {
+        double[] millis = new double[ALONE];
+        double[] drawn = new double[ALONE];
+        double[] added = new double[ALONE];
+        for (int i = -warming; i < ALONE; i++) {
+            HttpRequest request =
+                    request("/v1/images/generations")
+                            .POST(
+                                    BodyPublishers.ofString(
+                                            ball('"' + size + '"', i & 31, steps)))
+                            .build();
+            long begin = System.nanoTime();
+            HttpResponse<String> answer =
+                    client.send(request, HttpResponse.BodyHandlers.ofString());
+            double time = (System.nanoTime() - begin) / 1e6;
+            if (i >= 0) {
+                Matcher timing =
+                        TIMING.matcher(answer.headers().firstValue("Server-Timing").orElse(""));
+                if (!timing.matches()) {
+                    throw new IOException(answer.statusCode() + " " + answer.body());
                 }
+                millis[i] = time;
+                drawn[i] = Double.parseDouble(timing.group(1));
+                added[i] = time - drawn[i] - Double.parseDouble(timing.group(2));
             }
         }
         Arrays.sort(millis);
+        Arrays.sort(drawn);
         Arrays.sort(added);
+        int p50 = ALONE / 2;
+        int p99 = ALONE * 99 / 100;
         System.out.printf(
                 Locale.ROOT,
-                "alone, %d pictures: p50 %.1f ms, p99 %.1f ms, p99/p50 %.2f; added by HTTP p50 %.1f"
-                        + " ms, p99 %.1f ms%n",
+                "alone, %d pictures of %s: p50 %.1f ms, p99 %.1f ms, p99/p50 %.2f; the engine alone"
+                        + " p50 %.1f ms, p99/p50 %.2f; added by HTTP p50 %.1f ms, p99 %.1f ms%n",
                 ALONE,
-                millis[ALONE / 2],
-                millis[ALONE * 99 / 100],
-                millis[ALONE * 99 / 100] / millis[ALONE / 2],
-                added[ALONE / 2],
-                added[ALONE * 99 / 100]);
+                size,
+                millis[p50],
+                millis[p99],
+                millis[p99] / millis[p50],
+                drawn[p50],
+                drawn[p99] / drawn[p50],
+                added[p50],
+                added[p99]);
     }
 
     private void load(int clients, double minutes) throws Exception {
