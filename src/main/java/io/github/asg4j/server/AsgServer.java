@@ -38,6 +38,9 @@ public final class AsgServer implements AutoCloseable {
     private static final int MAX_HEADER_BYTES = 16 << 10;
     private static final int MAX_CONNECTIONS = 2000;
 
+    /** Clients that connect at once; Java's 50 make the kernel turn away some of 200. */
+    private static final int ACCEPT_QUEUE = 1024;
+
     /**
      * Longer than clients keep connections that nobody uses (30 s in the JDK's): a request is lost that is
      * sent while the server closes its connection.
@@ -68,6 +71,7 @@ public final class AsgServer implements AutoCloseable {
         connector.setHost(options.host());
         connector.setPort(options.port());
         connector.setIdleTimeout(IDLE_MILLIS);
+        connector.setAcceptQueueSize(ACCEPT_QUEUE);
         connector.addBean(new SlowHeaders(connector));
         jetty.addConnector(connector);
         jetty.addBean(new NetworkConnectionLimit(MAX_CONNECTIONS, connector));

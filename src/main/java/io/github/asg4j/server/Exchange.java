@@ -6,12 +6,11 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 
 import org.eclipse.jetty.http.HttpFields;
 import org.eclipse.jetty.http.HttpHeader;
+import org.eclipse.jetty.io.AbstractEndPoint;
 import org.eclipse.jetty.io.Content;
 import org.eclipse.jetty.io.EndPoint;
 import org.eclipse.jetty.server.Request;
 import org.eclipse.jetty.server.Response;
-import org.eclipse.jetty.util.BufferUtil;
-import org.eclipse.jetty.util.Callback;
 import org.eclipse.jetty.util.Fields;
 import org.jspecify.annotations.Nullable;
 
@@ -42,6 +41,7 @@ final class Exchange {
     private volatile boolean writing;
 
     private boolean bodyRead;
+    private @Nullable ClientWatch watch;
 
     /**
      * @param id that is in the answer and in the log
@@ -222,8 +222,9 @@ final class Exchange {
     void answer(int status, String mediaType, byte[] body) throws IOException {
         response.setStatus(status);
         HttpFields.Mutable headers = response.getHeaders();
-        if (!bodyRead && request.getLength() != 0) {
-            // What is not read stands in the way of the next request.
+        boolean usable = watch == null || watch.end();
+        if (!usable || (!bodyRead && request.getLength() != 0)) {
+            // What is not read, or was read here, stands in the way of the next request.
             headers.put(HttpHeader.CONNECTION, "close");
         }
         headers.put(HttpHeader.CONTENT_TYPE, mediaType);
@@ -234,6 +235,9 @@ final class Exchange {
     /** Begins a stream of server-sent events. */
     EventStream stream() throws IOException {
         response.setStatus(200);
+        if (watch != null) {
+            header("Connection", "close"); // the client is watched to the end
+        }
         header("Content-Type", "text/event-stream");
         header("Cache-Control", "no-cache");
         header("X-Accel-Buffering", "no"); // nginx
@@ -250,29 +254,11 @@ final class Exchange {
     }
 
     /**
-     * Calls {@code lost} when the client goes away while its answer is made. To be called when the
-     * body has been read; the connection is closed after the answer.
+     * Calls {@code lost} when the client goes away while its answer is made. To be called when the body
+     * has been read.
      */
     void whenLost(Runnable lost) {
-        response.getHeaders().put(HttpHeader.CONNECTION, "close");
         EndPoint endPoint = request.getConnectionMetaData().getConnection().getEndPoint();
-        endPoint.fillInterested(
-                new Callback() {
-                    @Override
-                    public void succeeded() {
-                        try {
-                            if (endPoint.fill(BufferUtil.allocate(1)) < 0) {
-                                lost.run();
-                            }
-                        } catch (IOException e) {
-                            lost.run();
-                        }
-                    }
-
-                    @Override
-                    public void failed(Throwable e) {
-                        // The answer was written, and nobody waits for more.
-                    }
-                });
+        watch = ClientWatch.begin((AbstractEndPoint) endPoint, lost);
     }
 }

@@ -7,6 +7,7 @@ import org.eclipse.jetty.server.ServerConnector;
 import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicBoolean;
 
 /**
  * Closes connections on which a request's header takes too long: one that sends a byte now and then
@@ -18,6 +19,7 @@ final class SlowHeaders implements Connection.Listener {
 
     private final ServerConnector connector;
     private final Map<Connection, State> connections = new ConcurrentHashMap<>();
+    private final AtomicBoolean sweeping = new AtomicBoolean();
 
     /**
      * @param messages that were read whole
@@ -33,7 +35,7 @@ final class SlowHeaders implements Connection.Listener {
     @Override
     public void onOpened(Connection connection) {
         connections.put(connection, new State(0, 0, 0));
-        sweepLater(connection);
+        sweepLater();
     }
 
     @Override
@@ -41,16 +43,23 @@ final class SlowHeaders implements Connection.Listener {
         connections.remove(connection);
     }
 
-    private void sweepLater(Connection connection) {
-        connector.getScheduler().schedule(() -> sweep(connection), SWEEP_SECONDS, TimeUnit.SECONDS);
+    /** One timer for all: one for each would hold connections that are closed long since. */
+    private void sweepLater() {
+        if (sweeping.compareAndSet(false, true)) {
+            connector.getScheduler().schedule(this::sweep, SWEEP_SECONDS, TimeUnit.SECONDS);
+        }
     }
 
-    private void sweep(Connection connection) {
-        State state = connections.get(connection);
-        if (state == null) {
-            return;
-        }
+    private void sweep() {
+        sweeping.set(false);
         long now = System.nanoTime();
+        connections.forEach((connection, state) -> look(connection, state, now));
+        if (!connections.isEmpty()) {
+            sweepLater();
+        }
+    }
+
+    private void look(Connection connection, State state, long now) {
         long messages = connection.getMessagesIn();
         boolean busy = messages != connection.getMessagesOut();
         if (busy || messages != state.messages) {
@@ -59,8 +68,6 @@ final class SlowHeaders implements Connection.Listener {
             connections.replace(connection, new State(messages, state.bytes, now));
         } else if (state.since != 0 && now - state.since > MAX_NANOS) {
             connection.getEndPoint().close();
-            return;
         }
-        sweepLater(connection);
     }
 }

@@ -121,18 +121,20 @@ public final class ServiceLoad {
             throw new IOException("the server did not start");
         }
         address = URI.create(line.substring(line.indexOf("http")).strip());
-        Thread.ofVirtual().start(() -> drop(lines));
+        Thread.ofVirtual().start(() -> read(lines));
         try (HttpClient client = HttpClient.newHttpClient()) {
             draw(client, 0);
         }
         return (System.nanoTime() - begin) / 1e9;
     }
 
-    /** Reads what a process prints, so that it never waits for a reader. */
-    private static void drop(BufferedReader lines) {
+    /** Reads what the server prints, so that it never waits for a reader. */
+    private static void read(BufferedReader lines) {
         try {
-            while (lines.readLine() != null) {
-                // of no interest
+            String line = lines.readLine();
+            while (line != null) {
+                System.out.println("  server: " + line);
+                line = lines.readLine();
             }
         } catch (IOException e) {
             // the process was killed
@@ -189,7 +191,7 @@ public final class ServiceLoad {
     }
 
     private synchronized void fault(String what) {
-        System.out.println("FAULT: " + what);
+        System.out.println("FAULT at " + java.time.LocalTime.now() + ": " + what);
         faults.add(what);
     }
 
