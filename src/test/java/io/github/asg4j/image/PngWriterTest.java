@@ -157,7 +157,8 @@ class PngWriterTest {
         }
         for (int strips : new int[] {1, 2, 3, 20}) {
             ByteArrayOutputStream out = new ByteArrayOutputStream();
-            new PngEncoder(new RowImage(width, height, rgb, () -> false), strips).write("", "", out);
+            new PngEncoder(new RowImage(width, height, rgb, () -> false), strips)
+                    .write("", "", out);
             assertArrayEquals(file, out.toByteArray());
         }
     }

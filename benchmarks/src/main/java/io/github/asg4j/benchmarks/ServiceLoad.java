@@ -53,8 +53,7 @@ public final class ServiceLoad {
     private static final Pattern SEED = Pattern.compile("\"seed\":([0-9]+)");
     private static final Pattern CALLS = Pattern.compile("\"unet_runs\":([0-9]+)");
     private static final Pattern UNET = Pattern.compile("\"unet\":([0-9.]+)");
-    private static final Pattern TIMING =
-            Pattern.compile("draw;dur=([0-9.]+), file;dur=([0-9.]+)");
+    private static final Pattern TIMING = Pattern.compile("draw;dur=([0-9.]+), file;dur=([0-9.]+)");
 
     private final Path bundle;
     private final Map<Integer, String> hashes = new ConcurrentHashMap<>();
@@ -284,9 +283,7 @@ public final class ServiceLoad {
         for (int i = -warming; i < ALONE; i++) {
             HttpRequest request =
                     request("/v1/images/generations")
-                            .POST(
-                                    BodyPublishers.ofString(
-                                            ball('"' + size + '"', i & 31, steps)))
+                            .POST(BodyPublishers.ofString(ball('"' + size + '"', i & 31, steps)))
                             .build();
             long begin = System.nanoTime();
             HttpResponse<String> answer =
