@@ -142,17 +142,17 @@ class PngWriterTest {
         int height = 709;
         byte[] pixels = noise(width * height * 3);
         for (int i = 0; i < pixels.length; i++) {
-            int grain = i < pixels.length / 2 ? pixels[i] & 15 : i / 100_000;
+            int grain = i < pixels.length / 2 ? (pixels[i] & 15) : i / 100_000;
             pixels[i] = (byte) (i / 3 % width / 5 + grain);
         }
         MemorySegment rgb = MemorySegment.ofArray(pixels);
         byte[] file = PngWriter.encode(width, height, rgb, "");
         BufferedImage image = ImageIO.read(new ByteArrayInputStream(file));
         for (int i = 0; i < width * height; i++) {
-            int pixel =
-                    (pixels[3 * i] & 0xff) << 16
-                            | (pixels[3 * i + 1] & 0xff) << 8
-                            | pixels[3 * i + 2] & 0xff;
+            int red = pixels[3 * i] & 0xff;
+            int green = pixels[3 * i + 1] & 0xff;
+            int blue = pixels[3 * i + 2] & 0xff;
+            int pixel = (red << 16) | (green << 8) | blue;
             assertEquals(pixel, image.getRGB(i % width, i / width) & 0xffffff);
         }
         for (int strips : new int[] {1, 2, 3, 20}) {

@@ -97,18 +97,18 @@ class ManyClientsTest {
     /** With a connection for each picture a busy server soon has more of them than it takes. */
     @Test
     void aConnectionTakesPictureAfterPicture() throws Exception {
-        try (TestServer server = new TestServer(TestServer.options());
-                Socket client = connect(server)) {
-            for (int i = 0; i < 5; i++) {
-                send(client, ball(i));
-                String answer = receive(client);
-                assertTrue(answer.startsWith("HTTP/1.1 200 "), answer);
-                assertFalse(answer.contains("Connection: close"), answer);
+        try (TestServer server = new TestServer(TestServer.options())) {
+            try (Socket client = connect(server)) {
+                for (int i = 0; i < 5; i++) {
+                    send(client, ball(i));
+                    String answer = receive(client);
+                    assertTrue(answer.startsWith("HTTP/1.1 200 "), answer);
+                    assertFalse(answer.contains("Connection: close"), answer);
+                }
+                server.hold();
+                send(client, ball(5));
+                until(() -> server.engine.activity().running() == 1);
             }
-            server.hold();
-            send(client, ball(5));
-            until(() -> server.engine.activity().running() == 1);
-            client.close();
             until(() -> jobs(server).isEmpty());
             server.step();
             until(() -> server.engine.activity().running() == 0);
