@@ -17,7 +17,8 @@ import java.util.Locale;
 /**
  * What another weight of a LoRA file costs an open engine, and whether anything is left behind by many: {@code
  * LoraChanges MODEL LORA CHANGES SIZE} draws one step with a new weight each time. Prints a line for a change: seconds of
- * the request, milliseconds in which weights were made, and the process's memory.
+ * the request, its processor time, milliseconds in which weights were made, and the process's memory. Without changes it
+ * tells what the model alone takes.
  */
 public final class LoraChanges {
     private static final int WEIGHTS = 50;
@@ -30,14 +31,16 @@ public final class LoraChanges {
         Size size = Size.parse(arguments[3]);
         EngineOptions options =
                 EngineOptions.DEFAULT.withModel(Path.of(arguments[0])).withDevices("cpu:1");
+        long begin = System.nanoTime();
         try (Engine engine = Engine.open(options)) {
-            line("open", 0, 0);
+            line("open", (System.nanoTime() - begin) / 1e9, processorSeconds(), 0);
             for (int change = 0; change <= changes; change++) {
                 // The same weight comes back after WEIGHTS changes: a picture's bytes have to come
                 // back too.
                 double weight = 0.5 + 0.01 * (change % WEIGHTS);
                 List<Lora> loras = change == 0 ? List.of() : List.of(new Lora(lora, weight));
                 long start = System.nanoTime();
+                double before = processorSeconds();
                 GeneratedImage image =
                         engine.submit(
                                         GenerationRequest.builder("a ball")
@@ -54,20 +57,33 @@ public final class LoraChanges {
                 line(
                         name + " " + image.report().pixelsSha256().substring(0, 8),
                         seconds,
+                        processorSeconds() - before,
                         image.report().times().load());
             }
         }
     }
 
-    private static void line(String what, double seconds, double load) throws IOException {
+    private static void line(String what, double seconds, double processor, double load)
+            throws IOException {
         System.out.printf(
                 Locale.ROOT,
-                "%s: %.2f s, weights %.0f ms, resident %d MiB, peak %d MiB%n",
+                "%s: %.2f s, %.2f s of processors, weights %.0f ms, resident %d MiB (anonymous %d),"
+                        + " peak %d MiB%n",
                 what,
                 seconds,
+                processor,
                 load,
                 kilobytes("VmRSS:") >> 10,
+                kilobytes("RssAnon:") >> 10,
                 kilobytes("VmHWM:") >> 10);
+    }
+
+    private static double processorSeconds() {
+        return ProcessHandle.current()
+                .info()
+                .totalCpuDuration()
+                .map(duration -> duration.toNanos() / 1e9)
+                .orElse(Double.NaN);
     }
 
     private static long kilobytes(String key) throws IOException {

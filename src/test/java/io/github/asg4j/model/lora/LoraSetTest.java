@@ -8,12 +8,15 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.asg4j.BadRequestException;
 import io.github.asg4j.Lora;
+import io.github.asg4j.model.checkpoint.Checkpoint;
 import io.github.asg4j.model.checkpoint.Part;
 import io.github.asg4j.model.checkpoint.SafeTensorsFile;
 
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 
 import java.io.IOException;
 import java.nio.file.Files;
@@ -203,6 +206,47 @@ class LoraSetTest {
         try (LoraSet set = open(new Lora(path, 1))) {
             assertEquals(
                     before[5] + 2, SmallModel.floats(set.of(Part.UNET, TO_Q + ".weight"))[5], 1e-5);
+        }
+    }
+
+    /**
+     * SDXL's names outside of blocks, and a text encoder whose three projections are one tensor of the
+     * file. A change of ones is added to each element.
+     */
+    @ParameterizedTest
+    @CsvSource({
+        "lora_unet_input_blocks_0_0, UNET, conv_in",
+        "lora_unet_time_embed_0, UNET, time_embedding.linear_1",
+        "lora_unet_label_emb_0_2, UNET, add_embedding.linear_2",
+        "lora_unet_out_2, UNET, conv_out",
+        "lora_te2_text_model_encoder_layers_0_self_attn_k_proj, TEXT_ENCODER_2,"
+                + " text_model.encoder.layers.0.self_attn.k_proj",
+        "lora_te2_text_model_encoder_layers_0_mlp_fc2, TEXT_ENCODER_2,"
+                + " text_model.encoder.layers.0.mlp.fc2"
+    })
+    void layersOfSdxlAreChangedWhereTheyLie(String key, Part part, String weight) {
+        try (SmallModel refiner = SmallModel.refiner()) {
+            Checkpoint.Located stored = refiner.checkpoint.find(part, weight + ".weight");
+            float[] before = new float[Math.toIntExact(stored.elements())];
+            stored.read(0, before);
+            int rows = Math.toIntExact(stored.rows());
+            int columns = before.length / rows;
+            float[] down = new float[columns];
+            float[] up = new float[rows];
+            Arrays.fill(down, 1);
+            Arrays.fill(up, 1);
+            Path path =
+                    new SafeTensorsFile()
+                            .floats(key + ".lora_down.weight", List.of(1L, (long) columns), down)
+                            .floats(key + ".lora_up.weight", List.of((long) rows, 1L), up)
+                            .write(temp.resolve("ones.safetensors"));
+            try (LoraSet set = refiner.open(new Lora(path, 1))) {
+                float[] after = SmallModel.floats(set.of(part, weight + ".weight"));
+                assertEquals(before.length, after.length);
+                for (int i = 0; i < after.length; i++) {
+                    assertEquals(before[i] + 1, after[i], 1e-6);
+                }
+            }
         }
     }
 

@@ -66,6 +66,10 @@ final class SmallModel implements AutoCloseable {
         return new SmallModel(SmallFiles.SD35, SmallFiles.sd35(), "sd35");
     }
 
+    static SmallModel refiner() {
+        return new SmallModel(SmallFiles.REFINER, SmallFiles.refiner(), "sdxl-refiner");
+    }
+
     LoraSet open(Lora... loras) {
         return LoraSet.open(List.of(loras), targets, checkpoint, files -> List.of());
     }
