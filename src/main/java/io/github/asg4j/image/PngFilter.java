@@ -87,7 +87,7 @@ final class PngFilter {
 
     /**
      * The neighbour that is nearest to left + up - upLeft; the first of these on a tie. Without branches, which
-     * no processor foretells in a picture with grain: a third of the time.
+     * no processor foretells in a picture with grain.
      */
     private static int paeth(int left, int up, int upLeft) {
         int byLeft = Math.abs(up - upLeft);
