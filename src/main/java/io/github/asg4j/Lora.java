@@ -24,7 +24,7 @@ public record Lora(Path file, double weight) {
      *
      * @throws BadRequestException if the weight is out of its range, or the name cannot be a file's
      */
-    static Lora parse(String text) {
+    public static Lora parse(String text) {
         int colon = text.lastIndexOf(':');
         if (colon > 0) {
             double weight;

@@ -159,6 +159,7 @@ record Cli(
         asg.addSubcommand(new CommandLine(new ShowCommand(this), factory));
         asg.addSubcommand(new CommandLine(new ServeCommand(this), factory));
         asg.addSubcommand(new CommandLine(new ModelsCommand(this), factory));
+        asg.addSubcommand(new CommandLine(new BundleCommand(this, interruption), factory));
         asg.addSubcommand(new CommandLine(new DoctorCommand(this), factory));
         asg.addSubcommand(new CommandLine(new CompletionCommand(this), factory));
         asg.getSubcommands().values().forEach(HelpSections::register);

@@ -36,23 +36,7 @@ final class EngineArgs {
                                 + " bundle (default: the demo bundle in the jar)")
         @Nullable Path model;
 
-        @Option(
-                names = "--vae",
-                paramLabel = "FILE",
-                order = HelpSections.MACHINE + 1,
-                description =
-                        "a .safetensors file of the autoencoder that decodes in the place of the"
-                                + " model's")
-        @Nullable Path vae;
-
-        @Option(
-                names = "--text-encoder",
-                paramLabel = "FILE",
-                order = HelpSections.MACHINE + 1,
-                description =
-                        "a .safetensors file of a text encoder, for a model without its own, as"
-                                + " SD3.5's single files are; may be given again")
-        List<Path> textEncoders = List.of();
+        @Mixin private PartsArgs parts = new PartsArgs();
 
         @Option(
                 names = "--lora-folder",
@@ -146,8 +130,8 @@ final class EngineArgs {
         EngineOptions options =
                 EngineOptions.DEFAULT
                         .withModel(given.model)
-                        .withVae(given.vae)
-                        .withTextEncoders(given.textEncoders)
+                        .withVae(given.parts.vae)
+                        .withTextEncoders(given.parts.textEncoders)
                         .withFolders(new PromptFolders(given.loraFolder, given.embeddingFolder))
                         .withControls(given.controlFolder);
         if (given.devices != null) {

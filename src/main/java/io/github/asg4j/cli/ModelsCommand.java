@@ -165,7 +165,8 @@ final class ModelsCommand implements Callable<Integer> {
         return text.toString();
     }
 
-    private static String readable(long bytes) {
+    /** As "2.0 GiB". */
+    static String readable(long bytes) {
         double value = bytes;
         int unit = 0;
         while (value >= 1024 && unit < UNITS.length - 1) {

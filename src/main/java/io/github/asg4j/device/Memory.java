@@ -3,8 +3,11 @@ package io.github.asg4j.device;
 
 import io.github.asg4j.OutOfMemoryException;
 
+import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.nio.channels.FileChannel;
+import java.nio.file.Path;
 import java.util.ArrayDeque;
 import java.util.Deque;
 import java.util.concurrent.atomic.AtomicLong;
@@ -90,6 +93,20 @@ public final class Memory implements AutoCloseable {
             IN_USE.addAndGet(size);
         }
         return segment.asSlice(0, size);
+    }
+
+    /**
+     * A file's bytes, mapped and not counted: they are to be read, and only while the region is open.
+     *
+     * @throws IllegalStateException if the region is not of host memory
+     */
+    public synchronized MemorySegment map(Path file) throws IOException {
+        if (closed || !(source instanceof Host host)) {
+            throw new IllegalStateException(owner + " maps no files");
+        }
+        try (FileChannel channel = FileChannel.open(file)) {
+            return channel.map(FileChannel.MapMode.READ_ONLY, 0, channel.size(), host.arena);
+        }
     }
 
     /** Zeroed float32 [count]. */

@@ -90,17 +90,7 @@ public final class OutputFile {
         if (name == null || name.toString().isEmpty()) {
             throw new OutputException("'" + file + "' names no file: give one, as in picture.png");
         }
-        int nameBytes = name.toString().getBytes(StandardCharsets.UTF_8).length;
-        if (nameBytes > MAX_NAME_BYTES) {
-            throw new OutputException(
-                    "the file name '"
-                            + name.toString().substring(0, 40)
-                            + "...' has "
-                            + nameBytes
-                            + " bytes, the limit is "
-                            + MAX_NAME_BYTES
-                            + ": choose a shorter one");
-        }
+        checkName(name);
         Path target = target(file);
         if (Files.isDirectory(target)) {
             throw new OutputException(
@@ -135,7 +125,22 @@ public final class OutputFile {
         }
     }
 
-    private static void checkFolder(Path folder) {
+    /** Refuses names that no file or folder can have. */
+    static void checkName(Path name) {
+        int nameBytes = name.toString().getBytes(StandardCharsets.UTF_8).length;
+        if (nameBytes > MAX_NAME_BYTES) {
+            throw new OutputException(
+                    "the file name '"
+                            + name.toString().substring(0, 40)
+                            + "...' has "
+                            + nameBytes
+                            + " bytes, the limit is "
+                            + MAX_NAME_BYTES
+                            + ": choose a shorter one");
+        }
+    }
+
+    static void checkFolder(Path folder) {
         if (!Files.exists(folder)) {
             throw new OutputException(
                     "the folder '"
@@ -157,7 +162,7 @@ public final class OutputFile {
         }
     }
 
-    private static void checkSpace(Path folder, long bytes) {
+    static void checkSpace(Path folder, long bytes) {
         long free;
         try {
             FileStore store = Files.getFileStore(folder);
@@ -172,9 +177,9 @@ public final class OutputFile {
                             + folder
                             + "' has "
                             + free
-                            + " bytes free, the file may need "
+                            + " bytes free, up to "
                             + bytes
-                            + ": free some space or choose another folder");
+                            + " are needed: free some space or choose another folder");
         }
     }
 
@@ -219,7 +224,7 @@ public final class OutputFile {
         return parent == null ? file.toAbsolutePath() : parent;
     }
 
-    private static Path temporaryFor(Path target) {
+    static Path temporaryFor(Path target) {
         String name =
                 ".asg-" + ProcessHandle.current().pid() + "-" + COUNTER.incrementAndGet() + ".tmp";
         Path temporary = target.resolveSibling(name);

@@ -24,8 +24,8 @@ public final class Encoders {
                             + Manifest.FILE_NAME
                             + "), "
                             + purpose
-                            + ": export it again from its checkpoint (onnx-export), which writes"
-                            + " vae_encoder.onnx, or "
+                            + ": give the checkpoint that it was made from (--model), or write a"
+                            + " bundle of it (asg bundle CHECKPOINT --out BUNDLE), or "
                             + instead);
         }
     }

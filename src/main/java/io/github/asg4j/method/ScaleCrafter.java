@@ -110,8 +110,9 @@ final class ScaleCrafter implements Method {
                     "the bundle \""
                             + setting.manifest().name()
                             + "\" has no denoiser_dilated.onnx (dilated_file in its manifest.json),"
-                            + " which scalecrafter draws with. Export the checkpoint again:"
-                            + " asg4j-export model CHECKPOINT --out BUNDLE");
+                            + " which scalecrafter draws with. Give the checkpoint that it was made"
+                            + " from (--model), or write a bundle of it: asg bundle CHECKPOINT"
+                            + " --out BUNDLE");
         }
         return denoiser.dilationGroups();
     }

@@ -73,8 +73,9 @@ public final class Bundle implements AutoCloseable {
     }
 
     /**
-     * Opens the bundle in the folder {@code place}, or the checkpoint in the .safetensors file or the
-     * diffusers folder {@code place}; null: the demo bundle. Checks that every file of a bundle is there with its
+     * Opens the bundle in the folder {@code place}, the checkpoint in the .safetensors file or the
+     * diffusers folder {@code place}, or the graphs that Optimum or Olive wrote there; null: the demo
+     * bundle. Checks that every file of a bundle is there with its
      * recorded size, and its SHA-256 unless that was done before and size and time of the file are
      * still the same.
      *
@@ -100,7 +101,9 @@ public final class Bundle implements AutoCloseable {
         Bundle bundle =
                 place == null
                         ? openDemo(Bundle.class.getClassLoader(), verified, verify)
-                        : openFolder(place, verified, verify);
+                        : OnnxFolder.is(place)
+                                ? openOnnx(place, verified, verify)
+                                : openFolder(place, verified, verify);
         return vae == null
                 ? bundle
                 : bundle.withVae(
@@ -114,10 +117,12 @@ public final class Bundle implements AutoCloseable {
                 .toList();
     }
 
-    /** A file, or a folder of diffusers that is no bundle. */
+    /** A file, or a folder of diffusers that is no bundle and holds weights. */
     private static boolean isCheckpoint(Path place) {
         return Files.isRegularFile(place)
-                || (Checkpoint.isFolder(place) && !Files.exists(place.resolve(Manifest.FILE_NAME)));
+                || (Checkpoint.isFolder(place)
+                        && !OnnxFolder.is(place)
+                        && !Files.exists(place.resolve(Manifest.FILE_NAME)));
     }
 
     /**
@@ -266,6 +271,17 @@ public final class Bundle implements AutoCloseable {
         }
     }
 
+    /** A folder of graphs that other exporters wrote. */
+    static Bundle openOnnx(Path folder, VerifiedFiles verified, boolean verify) {
+        OnnxFolder.Opened opened = OnnxFolder.open(folder, file -> hash(file, verified, verify));
+        Manifest manifest = opened.manifest();
+        // Without its name, which is the folder's.
+        String sha256 =
+                RecordedFiles.sha256(
+                        ManifestWriter.write(manifest.named("onnx")), manifest.files());
+        return new Bundle(opened.files(), manifest, sha256, null);
+    }
+
     static Bundle openResources(
             ClassLoader loader, List<String> prefixes, VerifiedFiles verified, boolean verify) {
         return open(new BundleFiles.Resources(loader, prefixes), verified, verify);
@@ -294,6 +310,11 @@ public final class Bundle implements AutoCloseable {
         if (checkpoint != null) {
             checkpoint.close();
         }
+    }
+
+    /** The checkpoint that gives all weights; null: the bundle's files hold them. */
+    @Nullable Checkpoint filledFrom() {
+        return files instanceof BundleFiles.Filled filled ? filled.checkpoint() : null;
     }
 
     /** Where the bundle lies, for messages. */
@@ -374,8 +395,8 @@ public final class Bundle implements AutoCloseable {
                     "LoRA files need the model as its publisher's file, as in --model"
                             + " MODEL.safetensors; "
                             + place()
-                            + " is a bundle. Give that file, or export a bundle with them:"
-                            + " asg4j-export model CHECKPOINT --lora FILE:WEIGHT --out BUNDLE");
+                            + " is a bundle. Give that file, or write a bundle with them: asg"
+                            + " bundle MODEL.safetensors --lora FILE:WEIGHT --out BUNDLE");
         }
         return LoraSet.open(loras, loraTargets(filled), filled.checkpoint(), Bundle::loraKeys);
     }

@@ -14,6 +14,7 @@ import io.github.asg4j.model.checkpoint.WeightName;
 import org.jspecify.annotations.Nullable;
 
 import java.io.BufferedInputStream;
+import java.io.ByteArrayInputStream;
 import java.io.FileNotFoundException;
 import java.io.IOException;
 import java.io.InputStream;
@@ -379,6 +380,70 @@ sealed interface BundleFiles {
             return Recipe.parse(file, read(file))
                     .takingMore(model.inpaintChannels())
                     .takingGuidance(model.guidanceWidth());
+        }
+    }
+
+    /**
+     * A folder of graphs that other exporters wrote, which get the inputs and outputs of a bundle's. Links
+     * are followed: download caches are made of them.
+     *
+     * @param made files that the folder has in another form, by name
+     * @param graphs what each graph needs, by name
+     */
+    record Onnx(Path root, Map<String, byte[]> made, Map<String, OnnxFolder.Adaptation> graphs)
+            implements BundleFiles {
+        public Onnx {
+            made = Map.copyOf(made);
+            graphs = Map.copyOf(graphs);
+        }
+
+        @Override
+        public String place() {
+            return root.toString();
+        }
+
+        @Override
+        public String place(String name) {
+            return root.resolve(name).toString();
+        }
+
+        @Override
+        public long size(String name) throws IOException {
+            byte[] bytes = made.get(name);
+            return bytes != null ? bytes.length : Files.size(root.resolve(name));
+        }
+
+        @Override
+        public InputStream open(String name) throws IOException {
+            byte[] bytes = made.get(name);
+            return bytes != null
+                    ? new ByteArrayInputStream(bytes)
+                    : Files.newInputStream(root.resolve(name));
+        }
+
+        @Override
+        public VerifiedFiles.@Nullable State state(String name) throws IOException {
+            return made.containsKey(name) ? null : stateOf(root.resolve(name).toRealPath(), "");
+        }
+
+        @Override
+        public ModelFile graph(
+                String name,
+                long bytes,
+                Memory memory,
+                ChangedWeights changes,
+                ExternalLookup external)
+                throws IOException {
+            Path path = root.resolve(name);
+            MemorySegment model = memory.map(path);
+            Map<String, MemorySegment> data = new LinkedHashMap<>();
+            for (String location : ExternalData.locations(place(name), model)) {
+                data.put(location, memory.map(root.resolve(external.of(location).name())));
+            }
+            OnnxFolder.Adaptation adaptation =
+                    Objects.requireNonNull(graphs.get(name), "a graph of the manifest");
+            return new ModelFile.Loaded(name, model, data)
+                    .changed(graph -> adaptation.apply(new OnnxEnds(graph, place(name))), memory);
         }
     }
 

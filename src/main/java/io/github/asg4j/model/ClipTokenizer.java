@@ -25,7 +25,9 @@ import java.util.PriorityQueue;
 public final class ClipTokenizer implements Tokenizer {
     private static final String SPLIT =
             "'s|'t|'re|'ve|'m|'ll|'d|[\\p{L}]+|[\\p{N}]|[^\\s\\p{L}\\p{N}]+";
-    private static final String SPLIT_WITH_MARKS = "<\\|startoftext\\|>|<\\|endoftext\\|>|" + SPLIT;
+
+    /** The same, of the original. */
+    static final String SPLIT_WITH_MARKS = "<\\|startoftext\\|>|<\\|endoftext\\|>|" + SPLIT;
 
     /** What SPLIT_WITH_MARKS names beside SPLIT, as the splitter of ByteLevel splits it again. */
     private static final List<List<String>> MARKS =

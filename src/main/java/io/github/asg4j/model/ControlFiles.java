@@ -19,13 +19,19 @@ public final class ControlFiles {
     private final String name;
     private final RecordedFiles files;
     private final ControlManifest manifest;
+    private final byte[] json;
     private final String sha256;
 
     private ControlFiles(
-            String name, RecordedFiles files, ControlManifest manifest, String sha256) {
+            String name,
+            RecordedFiles files,
+            ControlManifest manifest,
+            byte[] json,
+            String sha256) {
         this.name = name;
         this.files = files;
         this.manifest = manifest;
+        this.json = json;
         this.sha256 = sha256;
     }
 
@@ -51,7 +57,7 @@ public final class ControlFiles {
                 ControlManifest.parse(files.place(ControlManifest.FILE_NAME), maker.fix(), json);
         RecordedFiles recorded = new RecordedFiles(files, maker, manifest.files());
         recorded.check(verified, verify);
-        return new ControlFiles(name, recorded, manifest, recorded.sha256(json));
+        return new ControlFiles(name, recorded, manifest, json, recorded.sha256(json));
     }
 
     /** As requests call it. */
@@ -66,6 +72,16 @@ public final class ControlFiles {
     /** SHA-256 over control.json and the recorded hashes of all files, 64 hexadecimal digits. */
     public String sha256() {
         return sha256;
+    }
+
+    /** Bytes of its files. */
+    long bytes() {
+        return manifest.bytes() + json.length;
+    }
+
+    /** Copies its files into a folder, which is made. */
+    void copyTo(Path folder) throws IOException {
+        files.copyTo(folder, json);
     }
 
     /** Where the network lies, for messages. */

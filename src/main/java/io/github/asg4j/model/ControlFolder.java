@@ -88,6 +88,18 @@ public final class ControlFolder {
         }
     }
 
+    /** Bytes of all networks. */
+    long bytes() {
+        return names().stream().mapToLong(name -> named(name).bytes()).sum();
+    }
+
+    /** Copies all networks into the folder of a bundle. */
+    void copyTo(Path bundle) throws IOException {
+        for (String name : names()) {
+            named(name).copyTo(bundle.resolve(IN_BUNDLE).resolve(name));
+        }
+    }
+
     /** All networks with what is wrong with them, for {@code doctor}. */
     public List<EngineInfo.ControlNetwork> described() {
         List<EngineInfo.ControlNetwork> all = new ArrayList<>();

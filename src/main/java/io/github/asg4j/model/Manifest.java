@@ -41,6 +41,7 @@ import java.util.Set;
  * @param conditioning what the denoiser wants beside the text
  * @param defaults settings where a request gives none
  * @param evaluation what pictures of this model are measured by; null: nothing
+ * @param source what the weights were copied from; null: the bundle does not say it
  * @param files size and hash of every file, by path relative to the manifest
  */
 public record Manifest(
@@ -57,6 +58,7 @@ public record Manifest(
         Conditioning conditioning,
         Defaults defaults,
         @Nullable Evaluation evaluation,
+        @Nullable Provenance source,
         Map<String, FileEntry> files) {
 
     public static final String FILE_NAME = "manifest.json";
@@ -74,7 +76,7 @@ public record Manifest(
     private static final List<String> VAE_ATTENTIONS = List.of("none", PLAIN, FUSED);
     private static final String FLOW = "flow";
 
-    private static final String ZERO_SNR = "rescale_betas_zero_snr";
+    static final String ZERO_SNR = "rescale_betas_zero_snr";
 
     private static final String INSIDE =
             "a path inside the bundle, relative and with / between folders";
@@ -136,6 +138,7 @@ public record Manifest(
                 conditioning.withZeroTokens(zeroTokens),
                 checkpoint.recognition().guidanceWidth() > 0 ? Defaults.DISTILLED : defaults,
                 evaluation,
+                source,
                 counted);
     }
 
@@ -164,7 +167,58 @@ public record Manifest(
                 conditioning,
                 defaults,
                 evaluation,
+                source,
                 counted);
+    }
+
+    /**
+     * The same as that of a bundle that was written anew.
+     *
+     * @param maker program and version that writes it
+     * @param written its files, which are those of this manifest and such as hold weights
+     */
+    Manifest copied(
+            String title,
+            String rights,
+            String maker,
+            Provenance from,
+            Map<String, FileEntry> written) {
+        return new Manifest(
+                formatVersion,
+                title,
+                rights,
+                maker,
+                latent,
+                textEncoders,
+                denoiser,
+                vae,
+                upscalers,
+                scheduler,
+                conditioning,
+                defaults,
+                evaluation,
+                from,
+                written);
+    }
+
+    /** The same of another name. */
+    Manifest named(String title) {
+        return new Manifest(
+                formatVersion,
+                title,
+                licence,
+                madeBy,
+                latent,
+                textEncoders,
+                denoiser,
+                vae,
+                upscalers,
+                scheduler,
+                conditioning,
+                defaults,
+                evaluation,
+                source,
+                files);
     }
 
     private FileEntry entry(String file) {
@@ -595,6 +649,7 @@ public record Manifest(
                 "conditioning",
                 "defaults",
                 "evaluation",
+                "source",
                 "files");
         Map<String, FileEntry> files = files(root.get("files"));
         Denoiser denoiser = denoiser(root.get("denoiser"), files);
@@ -621,6 +676,7 @@ public record Manifest(
                 conditioning(root.get("conditioning"), denoiser, textEncoders),
                 defaults(root.get("defaults"), scheduler),
                 evaluation(root.optional("evaluation"), files),
+                Provenance.parse(root.optional("source")),
                 files);
     }
 
@@ -1024,15 +1080,21 @@ public record Manifest(
                 throw entry.refused("the path " + fault + ", expected " + INSIDE);
             }
             entry.onlyKeys("bytes", "sha256");
-            Json sha256 = entry.get("sha256");
-            if (!sha256.text().matches("[0-9a-f]{64}")) {
-                throw sha256.expected("64 lower-case hexadecimal digits");
-            }
             files.put(
                     name,
-                    new FileEntry(entry.get("bytes").integer(0, Long.MAX_VALUE), sha256.text()));
+                    new FileEntry(
+                            entry.get("bytes").integer(0, Long.MAX_VALUE),
+                            sha256(entry.get("sha256"))));
         }
         return files;
+    }
+
+    /** A hash, checked to look like one. */
+    static String sha256(Json json) {
+        if (!json.text().matches("[0-9a-f]{64}")) {
+            throw json.expected("64 lower-case hexadecimal digits");
+        }
+        return json.text();
     }
 
     /** A file name, checked to be one of {@code files}. */

@@ -6,10 +6,7 @@ import io.github.asg4j.device.Memory;
 import io.github.asg4j.ort.Weight;
 
 import java.io.IOException;
-import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
-import java.nio.channels.FileChannel;
-import java.nio.channels.FileChannel.MapMode;
 import java.nio.file.Path;
 import java.util.HashMap;
 import java.util.List;
@@ -24,7 +21,7 @@ public sealed interface ModelFile {
     /**
      * The same file with a changed graph, in memory.
      *
-     * @param memory receives its bytes, and those of external data
+     * @param memory receives its bytes, and maps external data
      */
     default ModelFile changed(Consumer<OnnxGraph> change, Memory memory) {
         return switch (this) {
@@ -67,10 +64,8 @@ public sealed interface ModelFile {
         }
 
         private static MemorySegment read(Path file, Memory memory) {
-            try (Arena arena = Arena.ofConfined();
-                    FileChannel channel = FileChannel.open(file)) {
-                MemorySegment mapped = channel.map(MapMode.READ_ONLY, 0, channel.size(), arena);
-                return memory.allocate(mapped.byteSize(), file.toString()).copyFrom(mapped);
+            try {
+                return memory.map(file);
             } catch (IOException e) {
                 throw new BadBundleException(file + " cannot be read: " + e, e);
             }

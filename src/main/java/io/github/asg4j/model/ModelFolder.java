@@ -4,6 +4,7 @@ package io.github.asg4j.model;
 import io.github.asg4j.BadBundleException;
 import io.github.asg4j.ModelParts;
 import io.github.asg4j.model.checkpoint.Checkpoint;
+import io.github.asg4j.model.checkpoint.ModelCard;
 import io.github.asg4j.model.checkpoint.PublishedModel;
 import io.github.asg4j.model.checkpoint.Recognition;
 import io.github.asg4j.model.checkpoint.SafeTensors;
@@ -25,8 +26,8 @@ import java.util.Objects;
 import java.util.Set;
 
 /**
- * The models in a folder: bundles, folders of diffusers, control networks, and files that hold weights.
- * What they are is told from manifests and headers; of the weights nothing is read.
+ * The models in a folder: bundles, folders of diffusers and of ONNX graphs, control networks, and files
+ * that hold weights. What they are is told from manifests and headers; of the weights nothing is read.
  */
 public final class ModelFolder {
     /** Folders within folders that are looked into. */
@@ -52,7 +53,7 @@ public final class ModelFolder {
      *
      * @param kind a bundle's name, the architecture, as in "Stable Diffusion XL", or what a control network
      *     goes with; empty: nothing to draw with
-     * @param form "bundle", "diffusers folder", "control network" or "file"
+     * @param form "bundle", "diffusers folder", "ONNX folder", "control network" or "file"
      * @param bytes of its files
      * @param precision in which most of its weights are stored, as in "fp16"
      * @param prediction what its network predicts: "epsilon", "v" or "flow"
@@ -104,6 +105,10 @@ public final class ModelFolder {
                 entries.add(control(folder));
                 return FileVisitResult.SKIP_SUBTREE;
             }
+            if (OnnxFolder.is(folder)) {
+                entries.add(onnx(folder));
+                return FileVisitResult.SKIP_SUBTREE;
+            }
             if (Checkpoint.isFolder(folder)) {
                 entries.add(checkpoint(folder, "diffusers folder", size(folder)));
                 return FileVisitResult.SKIP_SUBTREE;
@@ -140,10 +145,34 @@ public final class ModelFolder {
                     manifest.denoiser().precision(),
                     manifest.denoiser().prediction(),
                     manifest.licence(),
-                    "",
+                    published(manifest.source()),
                     "");
         } catch (IOException | BadBundleException e) {
             return refused(folder, "bundle", size(folder), "", String.valueOf(e.getMessage()));
+        }
+    }
+
+    private static String published(@Nullable Provenance source) {
+        return source == null ? "" : Objects.requireNonNullElse(source.published(), "");
+    }
+
+    private static Entry onnx(Path folder) {
+        String form = "ONNX folder";
+        try {
+            OnnxFolder.Opened opened = OnnxFolder.open(folder, file -> "");
+            Manifest manifest = opened.manifest();
+            return new Entry(
+                    folder,
+                    opened.title(),
+                    form,
+                    manifest.files().values().stream().mapToLong(Manifest.FileEntry::bytes).sum(),
+                    manifest.denoiser().precision(),
+                    manifest.denoiser().prediction(),
+                    ModelCard.licence(folder),
+                    "",
+                    "");
+        } catch (BadBundleException e) {
+            return refused(folder, form, size(folder), "", String.valueOf(e.getMessage()));
         }
     }
 

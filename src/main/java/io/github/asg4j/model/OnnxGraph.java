@@ -5,12 +5,11 @@ import io.github.asg4j.device.Memory;
 
 import org.jspecify.annotations.Nullable;
 
-import java.io.ByteArrayOutputStream;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
-import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 
 /**
  * An ONNX model whose nodes and inputs can be changed. All else, weights above all, stays where it is
@@ -19,7 +18,14 @@ import java.util.List;
 final class OnnxGraph {
     private static final int MODEL_GRAPH = 7;
     private static final int GRAPH_NODE = 1;
+    private static final int GRAPH_INITIALIZER = 5;
     private static final int GRAPH_INPUT = 11;
+    private static final int GRAPH_OUTPUT = 12;
+    private static final int MODEL_OPSET = 8;
+    private static final int OPSET_DOMAIN = 1;
+    private static final int OPSET_VERSION = 2;
+    private static final int TENSOR_NAME = 8;
+    private static final int TENSOR_EXTERNAL_DATA = 13;
     private static final int NODE_INPUT = 1;
     private static final int NODE_OUTPUT = 2;
     private static final int NODE_TYPE = 4;
@@ -32,8 +38,12 @@ final class OnnxGraph {
     /** First byte of the field with a node's name. */
     private static final byte NAME_TAG = (3 << 3) | 2;
 
-    private static final int BYTES = 2;
-    private static final int FLOAT = 1;
+    /** Types of elements, as ONNX numbers them. */
+    static final int FLOAT = 1;
+
+    static final int INT32 = 6;
+    static final int INT64 = 7;
+    static final int HALF = 10;
 
     private final List<Node> nodes = new ArrayList<>();
 
@@ -53,25 +63,38 @@ final class OnnxGraph {
 
         /** A node of the standard operators without attributes. */
         static Node of(String type, List<String> inputs, String output) {
-            byte[] name = new Writer().text(NODE_TYPE, type).out.toByteArray();
+            byte[] name = new ProtobufWriter().text(NODE_TYPE, type).out.toByteArray();
             return new Node(type, inputs, List.of(output), List.of(MemorySegment.ofArray(name)));
         }
 
         /** A node of the standard operators with one attribute, a whole number. */
         static Node of(
-                String type, List<String> inputs, String output, String attribute, long value) {
-            Writer written =
-                    new Writer()
-                            .text(ATTRIBUTE_NAME, attribute)
-                            .number(ATTRIBUTE_INTEGER, value)
-                            .number(ATTRIBUTE_TYPE, ATTRIBUTE_TYPE_INTEGER);
-            byte[] others =
-                    new Writer()
-                            .text(NODE_TYPE, type)
-                            .message(NODE_ATTRIBUTE, written)
-                            .out
-                            .toByteArray();
-            return new Node(type, inputs, List.of(output), List.of(MemorySegment.ofArray(others)));
+                String type, List<String> inputs, String output, String attribute, int value) {
+            return of(type, inputs, List.of(output), Map.of(attribute, value));
+        }
+
+        /** A node of the standard operators with attributes that are whole numbers. */
+        static Node of(
+                String type,
+                List<String> inputs,
+                List<String> outputs,
+                Map<String, Integer> attributes) {
+            List<MemorySegment> others = new ArrayList<>();
+            others.add(
+                    MemorySegment.ofArray(
+                            new ProtobufWriter().text(NODE_TYPE, type).out.toByteArray()));
+            attributes.forEach(
+                    (name, value) -> {
+                        ProtobufWriter attribute =
+                                new ProtobufWriter()
+                                        .text(ATTRIBUTE_NAME, name)
+                                        .number(ATTRIBUTE_INTEGER, value)
+                                        .number(ATTRIBUTE_TYPE, ATTRIBUTE_TYPE_INTEGER);
+                        ProtobufWriter field =
+                                new ProtobufWriter().message(NODE_ATTRIBUTE, attribute);
+                        others.add(MemorySegment.ofArray(field.out.toByteArray()));
+                    });
+            return new Node(type, inputs, outputs, others);
         }
 
         /** Another node that does the same; names of nodes are theirs alone. */
@@ -84,10 +107,10 @@ final class OnnxGraph {
         /** The value of an attribute that is a whole number; {@code otherwise}: there is none. */
         long integer(String attribute, long otherwise) {
             for (MemorySegment other : others) {
-                Reader field = new Reader(other);
+                ProtobufReader field = new ProtobufReader(other);
                 field.next();
                 if (field.field == NODE_ATTRIBUTE && field.content != null) {
-                    Reader parts = new Reader(field.content);
+                    ProtobufReader parts = new ProtobufReader(field.content);
                     String name = "";
                     long value = otherwise;
                     while (parts.next()) {
@@ -110,7 +133,7 @@ final class OnnxGraph {
 
     /** Reads the nodes of a model, which has been checked to be whole. */
     OnnxGraph(MemorySegment model) {
-        Reader fields = new Reader(model);
+        ProtobufReader fields = new ProtobufReader(model);
         while (fields.next()) {
             if (fields.field == MODEL_GRAPH && fields.content != null) {
                 addGraph(fields.content);
@@ -121,7 +144,7 @@ final class OnnxGraph {
     }
 
     private void addGraph(MemorySegment graph) {
-        Reader fields = new Reader(graph);
+        ProtobufReader fields = new ProtobufReader(graph);
         while (fields.next()) {
             if (fields.field == GRAPH_NODE && fields.content != null) {
                 nodes.add(node(fields.content));
@@ -136,7 +159,7 @@ final class OnnxGraph {
         List<String> outputs = new ArrayList<>();
         List<MemorySegment> others = new ArrayList<>();
         String type = "";
-        Reader fields = new Reader(message);
+        ProtobufReader fields = new ProtobufReader(message);
         while (fields.next()) {
             switch (fields.field) {
                 case NODE_INPUT -> inputs.add(fields.text());
@@ -163,40 +186,216 @@ final class OnnxGraph {
                 .orElse(null);
     }
 
+    /** Lets all nodes read {@code to} where they read {@code from}, or give it where they give that. */
+    void rename(String from, String to) {
+        nodes.replaceAll(
+                node ->
+                        node.inputs().contains(from) || node.outputs().contains(from)
+                                ? node.with(
+                                        renamed(node.inputs(), from, to),
+                                        renamed(node.outputs(), from, to))
+                                : node);
+    }
+
+    private static List<String> renamed(List<String> names, String from, String to) {
+        return names.stream().map(name -> name.equals(from) ? to : name).toList();
+    }
+
     /** Lets every node but {@code except} read {@code to} where it reads {@code from}. */
     void redirect(String from, String to, Node except) {
         nodes.replaceAll(
                 node ->
                         node.equals(except) || !node.inputs().contains(from)
                                 ? node
-                                : node.with(
-                                        node.inputs().stream()
-                                                .map(name -> name.equals(from) ? to : name)
-                                                .toList(),
-                                        node.outputs()));
+                                : node.with(renamed(node.inputs(), from, to), node.outputs()));
+    }
+
+    /**
+     * An input or output of the graph.
+     *
+     * @param type of its elements
+     * @param extents names of open ones, empty where they have none, and numbers
+     */
+    record Value(String name, int type, List<?> extents) {
+        Value {
+            extents = List.copyOf(extents);
+        }
+
+        /** A value of float32. */
+        static Value floats(String name, List<?> extents) {
+            return new Value(name, FLOAT, extents);
+        }
+
+        private ProtobufWriter message() {
+            ProtobufWriter shape = new ProtobufWriter();
+            for (Object extent : extents) {
+                ProtobufWriter axis = new ProtobufWriter();
+                if (extent instanceof Number fixed) {
+                    axis.number(1, fixed.longValue());
+                } else if (!extent.toString().isEmpty()) {
+                    axis.text(2, extent.toString());
+                }
+                shape.message(1, axis);
+            }
+            ProtobufWriter tensor = new ProtobufWriter().number(1, type).message(2, shape);
+            return new ProtobufWriter()
+                    .text(1, name)
+                    .message(2, new ProtobufWriter().message(1, tensor));
+        }
+
+        private static Value read(MemorySegment message) {
+            String name = "";
+            int type = 0;
+            List<Object> extents = new ArrayList<>();
+            ProtobufReader fields = new ProtobufReader(message);
+            while (fields.next()) {
+                name = fields.field == 1 ? fields.text() : name;
+                for (ProtobufReader kind = fields.within(2); kind.next(); ) {
+                    for (ProtobufReader tensor = kind.within(1); tensor.next(); ) {
+                        type = tensor.field == 1 ? (int) tensor.number : type;
+                        for (ProtobufReader shape = tensor.within(2); shape.next(); ) {
+                            extents.add(extent(shape.within(1)));
+                        }
+                    }
+                }
+            }
+            return new Value(name, type, extents);
+        }
+
+        private static Object extent(ProtobufReader fields) {
+            Object extent = "";
+            while (fields.next()) {
+                extent = fields.field == 1 ? (Object) fields.number : fields.text();
+            }
+            return extent;
+        }
     }
 
     /** Adds an input of float32; extents are names of open ones, and numbers. */
     void addInput(String name, List<?> extents) {
-        Writer shape = new Writer();
-        for (Object extent : extents) {
-            shape.message(
-                    1,
-                    extent instanceof Number fixed
-                            ? new Writer().number(1, fixed.longValue())
-                            : new Writer().text(2, extent.toString()));
+        addInput(Value.floats(name, extents));
+    }
+
+    /** Adds an input. */
+    void addInput(Value input) {
+        add(GRAPH_INPUT, input);
+    }
+
+    /** Adds an output, which a node gives. */
+    void addOutput(Value output) {
+        add(GRAPH_OUTPUT, output);
+    }
+
+    private void add(int field, Value value) {
+        ProtobufWriter message = new ProtobufWriter().message(field, value.message());
+        graphFields.add(MemorySegment.ofArray(message.out.toByteArray()));
+    }
+
+    /** Inputs; older files count their initializers among them. */
+    List<Value> inputs() {
+        return values(GRAPH_INPUT);
+    }
+
+    List<Value> outputs() {
+        return values(GRAPH_OUTPUT);
+    }
+
+    private List<Value> values(int number) {
+        List<Value> values = new ArrayList<>();
+        for (MemorySegment whole : graphFields) {
+            ProtobufReader field = new ProtobufReader(whole);
+            field.next();
+            if (field.field == number && field.content != null) {
+                values.add(Value.read(field.content));
+            }
         }
-        Writer tensor = new Writer().number(1, FLOAT).message(2, shape);
-        Writer input = new Writer().text(1, name).message(2, new Writer().message(1, tensor));
-        graphFields.add(
-                MemorySegment.ofArray(new Writer().message(GRAPH_INPUT, input).out.toByteArray()));
+        return values;
+    }
+
+    /** Takes an input away; nodes that read it have to read another value. */
+    void removeInput(String name) {
+        graphFields.removeIf(field -> isValue(field, GRAPH_INPUT, name));
+    }
+
+    /** Takes all outputs away; the nodes that give them stay. */
+    void removeOutputs() {
+        outputs().forEach(o -> graphFields.removeIf(f -> isValue(f, GRAPH_OUTPUT, o.name())));
+    }
+
+    private static boolean isValue(MemorySegment whole, int number, String name) {
+        ProtobufReader field = new ProtobufReader(whole);
+        field.next();
+        return field.field == number
+                && field.content != null
+                && Value.read(field.content).name().equals(name);
+    }
+
+    /** Version of the standard operators. */
+    int opset() {
+        int standard = 0;
+        for (MemorySegment whole : modelFields) {
+            ProtobufReader field = new ProtobufReader(whole);
+            field.next();
+            String domain = "";
+            int version = 0;
+            for (ProtobufReader parts = field.within(MODEL_OPSET); parts.next(); ) {
+                domain = parts.field == OPSET_DOMAIN ? parts.text() : domain;
+                version = parts.field == OPSET_VERSION ? (int) parts.number : version;
+            }
+            standard = domain.isEmpty() && version > 0 ? version : standard;
+        }
+        return standard;
+    }
+
+    /**
+     * Where the elements of a weight lie that the graph does not hold.
+     *
+     * @param file beside the graph's own
+     * @param offset of its first byte in the file
+     */
+    record Place(String file, long offset, long bytes) {}
+
+    /** Says of weights where they lie; those that are not named stay as they are. */
+    void place(Map<String, Place> places) {
+        graphFields.replaceAll(field -> placed(field, places));
+    }
+
+    private static MemorySegment placed(MemorySegment whole, Map<String, Place> places) {
+        ProtobufReader field = new ProtobufReader(whole);
+        field.next();
+        if (field.field != GRAPH_INITIALIZER || field.content == null) {
+            return whole;
+        }
+        Place place = null;
+        ProtobufWriter tensor = new ProtobufWriter();
+        ProtobufReader parts = new ProtobufReader(field.content);
+        while (parts.next()) {
+            if (parts.field == TENSOR_NAME) {
+                place = places.get(parts.text());
+            }
+            if (parts.field != TENSOR_EXTERNAL_DATA) {
+                tensor.out.writeBytes(parts.whole.toArray(ValueLayout.JAVA_BYTE));
+            }
+        }
+        if (place == null) {
+            return whole;
+        }
+        tensor.message(TENSOR_EXTERNAL_DATA, entry("location", place.file))
+                .message(TENSOR_EXTERNAL_DATA, entry("offset", Long.toString(place.offset)))
+                .message(TENSOR_EXTERNAL_DATA, entry("length", Long.toString(place.bytes)));
+        ProtobufWriter placed = new ProtobufWriter().message(GRAPH_INITIALIZER, tensor);
+        return MemorySegment.ofArray(placed.out.toByteArray());
+    }
+
+    private static ProtobufWriter entry(String key, String value) {
+        return new ProtobufWriter().text(1, key).text(2, value);
     }
 
     /** The bytes of the model, in {@code memory}. */
     MemorySegment write(String name, Memory memory) {
-        Writer written = new Writer();
+        ProtobufWriter written = new ProtobufWriter();
         for (Node node : nodes) {
-            Writer message = new Writer();
+            ProtobufWriter message = new ProtobufWriter();
             node.inputs().forEach(input -> message.text(NODE_INPUT, input));
             node.outputs().forEach(output -> message.text(NODE_OUTPUT, output));
             node.others()
@@ -205,7 +404,8 @@ final class OnnxGraph {
         }
         byte[] nodeBytes = written.out.toByteArray();
         long graph = nodeBytes.length + bytes(graphFields);
-        Writer head = new Writer().tag(MODEL_GRAPH, BYTES).varint(graph);
+        ProtobufWriter head =
+                new ProtobufWriter().tag(MODEL_GRAPH, ProtobufWriter.LENGTH).varint(graph);
         List<MemorySegment> all = new ArrayList<>(modelFields);
         all.add(MemorySegment.ofArray(head.out.toByteArray()));
         all.add(MemorySegment.ofArray(nodeBytes));
@@ -221,103 +421,5 @@ final class OnnxGraph {
 
     private static long bytes(List<MemorySegment> parts) {
         return parts.stream().mapToLong(MemorySegment::byteSize).sum();
-    }
-
-    /** The fields of a message, one after the other. */
-    private static final class Reader {
-        private final MemorySegment message;
-        private long at;
-
-        /** Number of the field. */
-        private int field;
-
-        /** With its tag. */
-        private MemorySegment whole = MemorySegment.NULL;
-
-        /** Null: it is a number. */
-        private @Nullable MemorySegment content;
-
-        /** Of a field that is a whole number. */
-        private long number;
-
-        Reader(MemorySegment message) {
-            this.message = message;
-        }
-
-        boolean next() {
-            if (at == message.byteSize()) {
-                return false;
-            }
-            long start = at;
-            long tag = varint();
-            field = (int) (tag >>> 3);
-            content = null;
-            switch ((int) (tag & 7)) {
-                case 0 -> number = varint();
-                case 1 -> at += 8;
-                case 5 -> at += 4;
-                default -> {
-                    long size = varint();
-                    content = message.asSlice(at, size);
-                    at += size;
-                }
-            }
-            whole = message.asSlice(start, at - start);
-            return true;
-        }
-
-        String text() {
-            return content == null
-                    ? ""
-                    : new String(content.toArray(ValueLayout.JAVA_BYTE), StandardCharsets.UTF_8);
-        }
-
-        private long varint() {
-            long value = 0;
-            for (int shift = 0; ; shift += 7) {
-                byte part = message.get(ValueLayout.JAVA_BYTE, at++);
-                value |= (part & 0x7FL) << shift;
-                if (part >= 0) {
-                    return value;
-                }
-            }
-        }
-    }
-
-    /** A message as it is written. */
-    private static final class Writer {
-        private final ByteArrayOutputStream out = new ByteArrayOutputStream();
-
-        Writer number(int field, long value) {
-            return tag(field, 0).varint(value);
-        }
-
-        Writer text(int field, String text) {
-            return bytes(field, text.getBytes(StandardCharsets.UTF_8));
-        }
-
-        Writer message(int field, Writer message) {
-            return bytes(field, message.out.toByteArray());
-        }
-
-        private Writer bytes(int field, byte[] bytes) {
-            tag(field, BYTES).varint(bytes.length);
-            out.writeBytes(bytes);
-            return this;
-        }
-
-        Writer tag(int field, int type) {
-            return varint(((long) field << 3) | type);
-        }
-
-        Writer varint(long value) {
-            long rest = value;
-            while ((rest & ~0x7FL) != 0) {
-                out.write((int) ((rest & 0x7F) | 0x80));
-                rest >>>= 7;
-            }
-            out.write((int) rest);
-            return this;
-        }
     }
 }

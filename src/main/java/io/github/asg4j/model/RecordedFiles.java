@@ -10,6 +10,8 @@ import org.jspecify.annotations.Nullable;
 import java.io.IOException;
 import java.io.InputStream;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
 import java.util.HexFormat;
@@ -122,6 +124,11 @@ record RecordedFiles(BundleFiles files, Maker maker, Map<String, Manifest.FileEn
 
     /** SHA-256 over a manifest and the recorded hashes, 64 hexadecimal digits. */
     String sha256(byte[] json) {
+        return sha256(json, entries);
+    }
+
+    /** The same of files that are not open. */
+    static String sha256(byte[] json, Map<String, Manifest.FileEntry> entries) {
         MessageDigest digest = newSha256();
         digest.update(json);
         new TreeMap<>(entries)
@@ -131,6 +138,24 @@ record RecordedFiles(BundleFiles files, Maker maker, Map<String, Manifest.FileEn
                                         (name + " " + entry.sha256() + "\n")
                                                 .getBytes(StandardCharsets.UTF_8)));
         return HexFormat.of().formatHex(digest.digest());
+    }
+
+    /**
+     * Copies the files with their manifest.
+     *
+     * @param json of the manifest
+     * @param folder is made
+     */
+    void copyTo(Path folder, byte[] json) throws IOException {
+        Files.createDirectories(folder);
+        for (String name : entries.keySet()) {
+            Path copy = folder.resolve(name);
+            Files.createDirectories(copy.toAbsolutePath().getParent());
+            try (InputStream in = files.open(name)) {
+                Files.copy(in, copy);
+            }
+        }
+        Files.write(folder.resolve(maker.manifest()), json);
     }
 
     /** The bytes of a file that is not a graph. */
@@ -264,6 +289,11 @@ record RecordedFiles(BundleFiles files, Maker maker, Map<String, Manifest.FileEn
             }
         }
         return HexFormat.of().formatHex(digest.digest());
+    }
+
+    /** The same of bytes in memory. */
+    static String hash(byte[] bytes) {
+        return HexFormat.of().formatHex(newSha256().digest(bytes));
     }
 
     static MessageDigest newSha256() {

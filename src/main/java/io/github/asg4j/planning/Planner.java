@@ -830,7 +830,8 @@ public final class Planner {
                     "the bundle \""
                             + manifest.name()
                             + "\" has no attention maps: use --mask none and --object-share 0, or"
-                            + " export it again with maps");
+                            + " give the checkpoint that it was made from (--model), which has"
+                            + " them");
         }
     }
 

@@ -208,8 +208,8 @@ class DemoFusionTest {
         try (Engine engine = Engine.open(Tiny.options(1).withModel(bundle))) {
             BadRequestException e =
                     assertThrows(BadRequestException.class, () -> engine.submit(request).join());
-            assertTrue(e.getMessage().contains("vae_encoder.onnx"), e.getMessage());
-            assertTrue(e.getMessage().contains("onnx-export"), e.getMessage());
+            assertTrue(e.getMessage().contains("vae.encoder"), e.getMessage());
+            assertTrue(e.getMessage().contains("asg bundle"), e.getMessage());
         }
     }
 }

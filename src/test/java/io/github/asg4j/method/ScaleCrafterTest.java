@@ -126,6 +126,7 @@ class ScaleCrafterTest {
                 new Manifest.Conditioning(true, true, true, 0, 0),
                 new Manifest.Defaults(50, 5, 0.75),
                 null,
+                null,
                 Map.of());
     }
 

@@ -42,8 +42,9 @@ import org.junit.jupiter.params.provider.ValueSource;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.EnumSet;
+import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -75,7 +76,7 @@ class CheckpointBundleTest {
     private static final float BRIGHTER = 0.25f;
 
     private static Bundle filled() {
-        return filled(null);
+        return SmallCheckpoints.open("sd15");
     }
 
     private static Bundle filled(Path vae) {
@@ -116,12 +117,10 @@ class CheckpointBundleTest {
 
     /** The small file's autoencoder in a file of its own, whose pictures are brighter. */
     private Path vaeFile(Layout layout, String prefix) throws IOException {
-        String recipe = "checkpoint/templates/sd15/vae_decoder.weights.json";
         SafeTensorsFile file = new SafeTensorsFile();
         Set<String> written = new HashSet<>();
-        try (SafeTensors stored = SafeTensors.open(FILE);
-                var in = getClass().getClassLoader().getResourceAsStream(recipe)) {
-            for (Recipe.Value value : Recipe.parse(recipe, in.readAllBytes()).values()) {
+        try (SafeTensors stored = SafeTensors.open(FILE)) {
+            for (Recipe.Value value : vaeValues()) {
                 for (String weight : value.weights()) {
                     Source source = WeightNames.of(Layout.SD1, Part.VAE, weight, 0).getFirst();
                     var tensor = stored.tensors().get(source.tensor());
@@ -142,6 +141,18 @@ class CheckpointBundleTest {
             }
         }
         return file.write(temp.resolve("vae.safetensors"));
+    }
+
+    private static List<Recipe.Value> vaeValues() throws IOException {
+        List<Recipe.Value> values = new ArrayList<>();
+        for (String graph : List.of("vae_decoder", "vae_encoder")) {
+            Path recipe =
+                    Path.of(
+                            "src/test/resources/checkpoint/templates/sd15",
+                            graph + ".weights.json");
+            values.addAll(Recipe.parse(graph, Files.readAllBytes(recipe)).values());
+        }
+        return values;
     }
 
     private static float[] image(Bundle bundle) {
@@ -176,7 +187,7 @@ class CheckpointBundleTest {
                 assertNotEquals(exported.bundleSha256(), other.bundleSha256());
             }
             assertTrue(bundle.manifest().files().containsKey("denoiser_dilated.onnx"));
-            assertFalse(bundle.manifest().files().containsKey("vae_tail.onnx"));
+            assertTrue(bundle.manifest().files().containsKey("vae_encoder_tail.onnx"));
         }
     }
 
@@ -263,7 +274,7 @@ class CheckpointBundleTest {
         Path without = part35("", name -> !name.startsWith(T5));
         Set<Part> parts = parts35();
         parts.remove(Part.TEXT_ENCODER_3);
-        try (Bundle filled = filled35(without, parts)) {
+        try (Bundle filled = filled35(without, parts, ModelParts.NONE)) {
             Manifest manifest = filled.manifest();
             assertEquals(2, manifest.textEncoders().size());
             assertEquals(256, manifest.conditioning().zeroTokens());
@@ -344,12 +355,20 @@ class CheckpointBundleTest {
             }
         }
         String twice =
-                assertThrows(BadBundleException.class, () -> filled35(SD35, parts35(), beside))
+                assertThrows(
+                                BadBundleException.class,
+                                () ->
+                                        filled35(
+                                                SD35,
+                                                parts35(),
+                                                beside))
                         .getMessage();
         assertTrue(twice.contains("which has one already: leave out --text-encoder"), twice);
         ModelParts wrong = new ModelParts(null, List.of(SD35));
         String other =
-                assertThrows(BadBundleException.class, () -> filled35(model, inside, wrong))
+                assertThrows(
+                                BadBundleException.class,
+                                () -> filled35(model, inside, wrong))
                         .getMessage();
         assertTrue(other.contains("--text-encoder takes a CLIP or T5 text encoder"), other);
     }
@@ -553,6 +572,6 @@ class CheckpointBundleTest {
         Bundle exported = Bundle.openFolder(EXPORTED, new VerifiedFiles(null), false);
         String message =
                 assertThrows(BadRequestException.class, () -> exported.loras(lora(1))).getMessage();
-        assertTrue(message.contains("asg4j-export model CHECKPOINT --lora"), message);
+        assertTrue(message.contains("asg bundle MODEL.safetensors --lora"), message);
     }
 }

@@ -70,6 +70,8 @@ public final class SmallFiles {
         String template =
                 switch (known.family()) {
                     case SD1 -> "sd15";
+                    case SD2 -> "sd21";
+                    case SDXL -> "sdxl";
                     case SDXL_REFINER -> "sdxl-refiner";
                     default -> "sd35";
                 };

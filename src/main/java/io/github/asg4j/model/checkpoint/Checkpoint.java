@@ -213,9 +213,11 @@ public final class Checkpoint implements AutoCloseable {
         }
     }
 
-    /** Opens a file as that of a model that is known already. */
+    /** Opens a file, or the weights of a folder, as those of a model that is known already. */
     public static Checkpoint openAs(Path path, Recognition known, ModelParts parts) {
-        return recognised(path, parts, file -> known);
+        return isFolder(path)
+                ? openFolderAs(path, parts, denoiser -> known)
+                : recognised(path, parts, file -> known);
     }
 
     /**
@@ -315,9 +317,11 @@ public final class Checkpoint implements AutoCloseable {
                 files.stream().flatMap(f -> f.tensors().values().stream()).toList());
     }
 
-    /** The licence of its weights, where its header says one; else empty. */
+    /** The licence of its weights, where its header or its folder's README.md says one; else empty. */
     public String licence() {
-        return files.getFirst().metadata().getOrDefault("modelspec.license", "");
+        return isFolder(path)
+                ? ModelCard.licence(path)
+                : files.getFirst().metadata().getOrDefault("modelspec.license", "");
     }
 
     /** What the denoiser predicts: "epsilon", "v" or "flow". */

@@ -21,14 +21,14 @@ import java.util.List;
 import java.util.Map;
 
 /** A JSON file of a diffusers folder: an object of maps, lists, strings, doubles, booleans and nulls. */
-record FolderJson(Path file, Map<String, @Nullable Object> values) {
+public record FolderJson(Path file, Map<String, @Nullable Object> values) {
     private static final long MAX_BYTES = 64L << 20;
 
     /** Python writes infinity as -Infinity, as in the lambda_min_clipped of diffusers' DPM-Solvers. */
     private static final JsonFactory JSON =
             JsonFactory.builder().enable(JsonReadFeature.ALLOW_NON_NUMERIC_NUMBERS).build();
 
-    FolderJson {
+    public FolderJson {
         values = Collections.unmodifiableMap(new LinkedHashMap<>(values));
     }
 
@@ -37,7 +37,7 @@ record FolderJson(Path file, Map<String, @Nullable Object> values) {
      *
      * @throws BadBundleException if it cannot be read, or holds no JSON object
      */
-    static FolderJson read(Path file) {
+    public static FolderJson read(Path file) {
         try {
             if (Files.size(file) > MAX_BYTES) {
                 throw new IOException("it has more than " + MAX_BYTES + " bytes");
@@ -97,12 +97,12 @@ record FolderJson(Path file, Map<String, @Nullable Object> values) {
     }
 
     /** A value, or {@code usual} where the file leaves it out. */
-    @Nullable Object get(String key, @Nullable Object usual) {
+    public @Nullable Object get(String key, @Nullable Object usual) {
         return values.containsKey(key) ? values.get(key) : usual;
     }
 
     /** A finite number. */
-    double number(String key, double usual) {
+    public double number(String key, double usual) {
         if (get(key, usual) instanceof Double number && Double.isFinite(number)) {
             return number;
         }
@@ -110,7 +110,7 @@ record FolderJson(Path file, Map<String, @Nullable Object> values) {
     }
 
     /** A text. */
-    String text(String key, String usual) {
+    public String text(String key, String usual) {
         if (get(key, usual) instanceof String text) {
             return text;
         }
@@ -118,7 +118,7 @@ record FolderJson(Path file, Map<String, @Nullable Object> values) {
     }
 
     /** A complaint about a value. */
-    BadBundleException refused(String key, String supported) {
+    public BadBundleException refused(String key, String supported) {
         return new BadBundleException(
                 file
                         + ": "

@@ -21,7 +21,7 @@ import java.util.TreeMap;
  * @param prediction "epsilon", "v" or "flow"
  * @param replaced the class whose place {@code solver} takes; empty: the solver is its own
  */
-record SchedulerConfig(
+public record SchedulerConfig(
         String prediction, NoiseLevels levels, Solver solver, Spacing spacing, String replaced) {
     private static final String EULER = "euler";
     private static final String DDIM = "ddim";
@@ -171,7 +171,7 @@ record SchedulerConfig(
      *
      * @throws BadBundleException if an option asks for what the engine does not do
      */
-    static SchedulerConfig of(FolderJson config) {
+    public static SchedulerConfig of(FolderJson config) {
         String name = config.text("_class_name", "");
         if (name.equals(FLOW_EULER)) {
             return flow(config);
