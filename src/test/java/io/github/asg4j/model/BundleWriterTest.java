@@ -34,7 +34,7 @@ import java.util.stream.Stream;
  * checkpoint. {@code integration.WrittenBundleTest} draws with them.
  */
 class BundleWriterTest {
-    private static final List<String> ALL = SmallCheckpoints.ALL;
+    static final List<String> ALL = SmallCheckpoints.ALL;
     private static final BundleWriter.Title TITLE =
             new BundleWriter.Title(null, null, "asg4j test");
 

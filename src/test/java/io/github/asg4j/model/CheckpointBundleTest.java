@@ -45,6 +45,7 @@ import java.lang.foreign.ValueLayout;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.EnumSet;
 import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -355,20 +356,12 @@ class CheckpointBundleTest {
             }
         }
         String twice =
-                assertThrows(
-                                BadBundleException.class,
-                                () ->
-                                        filled35(
-                                                SD35,
-                                                parts35(),
-                                                beside))
+                assertThrows(BadBundleException.class, () -> filled35(SD35, parts35(), beside))
                         .getMessage();
         assertTrue(twice.contains("which has one already: leave out --text-encoder"), twice);
         ModelParts wrong = new ModelParts(null, List.of(SD35));
         String other =
-                assertThrows(
-                                BadBundleException.class,
-                                () -> filled35(model, inside, wrong))
+                assertThrows(BadBundleException.class, () -> filled35(model, inside, wrong))
                         .getMessage();
         assertTrue(other.contains("--text-encoder takes a CLIP or T5 text encoder"), other);
     }
