@@ -263,7 +263,9 @@ class ImageToImageTest {
                         Files.createDirectory(folder.resolve("bundle")),
                         m -> m.withObject("vae").putNull("encoder"));
         try (Engine engine = Engine.open(Tiny.options(1).withModel(bundle))) {
-            refused("vae_encoder.onnx", () -> engine.plan(request("asg").build()));
+            refused(
+                    "asg bundle CHECKPOINT --out BUNDLE",
+                    () -> engine.plan(request("asg").build()));
         }
     }
 

@@ -222,7 +222,7 @@ class RelayTest {
                     assertThrows(
                             BadRequestException.class,
                             () -> engine.plan(request(LegOptions.DEFAULT).build()));
-            assertTrue(e.getMessage().contains("vae_encoder.onnx"), e.getMessage());
+            assertTrue(e.getMessage().contains("vae.encoder"), e.getMessage());
             assertTrue(e.getMessage().contains("--enlarge latent"), e.getMessage());
             LegOptions latent = LegOptions.DEFAULT.withEnlarge(RelayStage.Enlarge.LATENT);
             engine.submit(request(latent).build()).join();

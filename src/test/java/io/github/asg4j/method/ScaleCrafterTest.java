@@ -295,7 +295,7 @@ class ScaleCrafterTest {
                         .getMessage();
         assertTrue(message.contains("denoiser_dilated.onnx"), message);
         assertTrue(message.contains("dilated_file"), message);
-        assertTrue(message.contains("asg4j-export model CHECKPOINT --out BUNDLE"), message);
+        assertTrue(message.contains("asg bundle CHECKPOINT --out BUNDLE"), message);
     }
 
     private static String refusal(Model model, DilationOptions options) {
