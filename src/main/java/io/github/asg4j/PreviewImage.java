@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.github.asg4j;
 
-import io.github.asg4j.image.PngWriter;
+import io.github.asg4j.image.PictureEncoding;
 
 import java.lang.foreign.MemorySegment;
 import java.nio.ByteBuffer;
@@ -28,6 +28,6 @@ public record PreviewImage(int width, int height, ByteBuffer rgb, String stage, 
 
     /** The picture as the content of a PNG file. */
     public byte[] png() {
-        return PngWriter.encode(width, height, MemorySegment.ofBuffer(rgb()), "");
+        return PictureEncoding.PNG.encode(width, height, MemorySegment.ofBuffer(rgb()), "");
     }
 }

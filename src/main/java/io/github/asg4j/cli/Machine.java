@@ -4,7 +4,7 @@ package io.github.asg4j.cli;
 import io.github.asg4j.AsgException;
 import io.github.asg4j.ffi.NativeLoadException;
 import io.github.asg4j.ffi.WebpLibrary;
-import io.github.asg4j.image.PngWriter;
+import io.github.asg4j.image.PictureEncoding;
 
 import java.io.File;
 import java.io.IOException;
@@ -177,7 +177,8 @@ final class Machine {
             Path folder = Files.createTempDirectory("asg-doctor");
             Path file = folder.resolve("pixel.png");
             try {
-                PngWriter.write(file, 1, 1, MemorySegment.ofArray(new byte[3]), "", () -> false);
+                PictureEncoding.PNG.write(
+                        file, 1, 1, MemorySegment.ofArray(new byte[3]), "", () -> false);
                 return new Finding(Status.OK, "png", "can be written");
             } finally {
                 Files.deleteIfExists(file);

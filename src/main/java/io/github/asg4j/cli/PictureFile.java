@@ -5,7 +5,6 @@ import io.github.asg4j.GeneratedImage;
 import io.github.asg4j.GenerationRequest;
 import io.github.asg4j.OutputException;
 import io.github.asg4j.image.PictureEncoding;
-import io.github.asg4j.image.PngWriter;
 
 import org.jspecify.annotations.Nullable;
 
@@ -109,9 +108,10 @@ record PictureFile(Path path, PictureEncoding encoding) {
      * @throws OutputException if not
      */
     void check(int width, int height) {
-        encoding.check(width, height);
-        if (!isStandardOutput()) {
-            PngWriter.checkWritable(path, width, height);
+        if (isStandardOutput()) {
+            encoding.check(width, height);
+        } else {
+            encoding.check(path, width, height);
         }
     }
 
@@ -147,7 +147,7 @@ record PictureFile(Path path, PictureEncoding encoding) {
             String parameters,
             BooleanSupplier cancelled) {
         if (isStandardOutput()) {
-            PngWriter.write(standardOutput, width, height, rgb, parameters, cancelled);
+            encoding.write(standardOutput, width, height, rgb, parameters, cancelled);
         } else {
             encoding.write(path, width, height, rgb, parameters, cancelled);
         }

@@ -2,7 +2,7 @@
 package io.github.asg4j.evaluate;
 
 import io.github.asg4j.AttentionReport;
-import io.github.asg4j.image.PngWriter;
+import io.github.asg4j.image.PictureEncoding;
 
 import java.lang.foreign.MemorySegment;
 import java.nio.FloatBuffer;
@@ -64,7 +64,8 @@ final class HeatMap {
     }
 
     byte[] png() {
-        return PngWriter.encode(map.width(), map.height(), MemorySegment.ofArray(pixels()), "");
+        return PictureEncoding.PNG.encode(
+                map.width(), map.height(), MemorySegment.ofArray(pixels()), "");
     }
 
     private static void colour(float part, byte[] rgb, int at) {

@@ -3,7 +3,7 @@ package io.github.asg4j.evaluate;
 
 import static io.github.asg4j.evaluate.Html.element;
 
-import io.github.asg4j.image.PngWriter;
+import io.github.asg4j.image.PictureEncoding;
 
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
@@ -161,7 +161,7 @@ final class SummaryPage {
                         Math.max(1, (int) Math.round(whole.width() * shrink)),
                         Math.max(1, (int) Math.round(whole.height() * shrink)));
         byte[] png =
-                PngWriter.encode(
+                PictureEncoding.PNG.encode(
                         small.width(), small.height(), MemorySegment.ofArray(small.rgb8()), "");
         Finding finding = picture.finding();
         String counted = finding == null ? "" : ", " + finding.count() + " counted";

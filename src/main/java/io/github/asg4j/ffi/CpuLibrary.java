@@ -9,7 +9,6 @@ import static java.lang.foreign.ValueLayout.JAVA_LONG;
 import org.jspecify.annotations.Nullable;
 
 import java.lang.foreign.FunctionDescriptor;
-import java.lang.foreign.Linker;
 import java.lang.foreign.MemoryLayout;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.SymbolLookup;
@@ -157,23 +156,17 @@ public final class CpuLibrary {
      * @param result letter of its type
      * @param arguments a letter each, as in the header: p a pointer, i int32_t, j int64_t, f float
      */
-    @SuppressWarnings("restricted")
     private static MethodHandle function(
             SymbolLookup symbols, String name, String result, String arguments)
             throws NativeLoadException {
-        MemorySegment address =
-                symbols.find(name)
-                        .orElseThrow(
-                                () ->
-                                        new NativeLoadException(
-                                                "the native library has no "
-                                                        + name
-                                                        + "; use the library of the same build",
-                                                null));
         MemoryLayout[] layouts =
                 arguments.chars().mapToObj(CpuLibrary::layout).toArray(MemoryLayout[]::new);
-        return Linker.nativeLinker()
-                .downcallHandle(address, FunctionDescriptor.of(layout(result.charAt(0)), layouts));
+        return NativeLoader.link(
+                symbols,
+                "the native library",
+                name,
+                FunctionDescriptor.of(layout(result.charAt(0)), layouts),
+                "use the library of the same build");
     }
 
     private static MemoryLayout layout(int letter) {

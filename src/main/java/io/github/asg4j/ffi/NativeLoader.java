@@ -6,7 +6,11 @@ import org.jspecify.annotations.Nullable;
 import java.io.IOException;
 import java.io.InputStream;
 import java.lang.foreign.Arena;
+import java.lang.foreign.FunctionDescriptor;
+import java.lang.foreign.Linker;
+import java.lang.foreign.MemorySegment;
 import java.lang.foreign.SymbolLookup;
+import java.lang.invoke.MethodHandle;
 import java.net.URL;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -43,15 +47,7 @@ final class NativeLoader {
     static Library load() throws NativeLoadException {
         String path = System.getProperty(PATH_PROPERTY);
         if (path != null) {
-            return new Library(
-                    open(
-                            Path.of(path),
-                            "-D"
-                                    + PATH_PROPERTY
-                                    + "="
-                                    + path
-                                    + " (correct the path, or leave the property out)"),
-                    path);
+            return new Library(openNamed(PATH_PROPERTY, path), path);
         }
         String resource = FOLDER + platform() + "/" + LIBRARY;
         return new Library(
@@ -60,6 +56,41 @@ final class NativeLoader {
                         resource,
                         Path.of(System.getProperty("java.io.tmpdir"))),
                 "the jar");
+    }
+
+    /**
+     * Opens the library that a system property names.
+     *
+     * @param path value of the property
+     */
+    static SymbolLookup openNamed(String property, String path) throws NativeLoadException {
+        return open(
+                Path.of(path),
+                "-D" + property + "=" + path + " (correct the path, or leave the property out)");
+    }
+
+    /**
+     * Links a function.
+     *
+     * @param library for messages, as in "NVRTC"
+     * @param otherwise what to do where the library lacks it, as in "use CUDA 13's"
+     */
+    @SuppressWarnings("restricted")
+    static MethodHandle link(
+            SymbolLookup symbols,
+            String library,
+            String name,
+            FunctionDescriptor descriptor,
+            String otherwise)
+            throws NativeLoadException {
+        MemorySegment address =
+                symbols.find(name)
+                        .orElseThrow(
+                                () ->
+                                        new NativeLoadException(
+                                                library + " has no " + name + "; " + otherwise,
+                                                null));
+        return Linker.nativeLinker().downcallHandle(address, descriptor);
     }
 
     /** Returns the platform as resources are named by it: linux-x86_64. */

@@ -8,7 +8,6 @@ import static java.lang.foreign.ValueLayout.JAVA_LONG;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.FunctionDescriptor;
-import java.lang.foreign.Linker;
 import java.lang.foreign.MemoryLayout;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.SymbolLookup;
@@ -118,17 +117,10 @@ public final class Nvrtc {
         return link(symbols, name, FunctionDescriptor.of(JAVA_INT, arguments));
     }
 
-    @SuppressWarnings("restricted")
     private static MethodHandle link(
             SymbolLookup symbols, String name, FunctionDescriptor descriptor)
             throws NativeLoadException {
-        MemorySegment address =
-                symbols.find(name)
-                        .orElseThrow(
-                                () ->
-                                        new NativeLoadException(
-                                                "NVRTC has no " + name + "; use CUDA 13's", null));
-        return Linker.nativeLinker().downcallHandle(address, descriptor);
+        return NativeLoader.link(symbols, "NVRTC", name, descriptor, "use CUDA 13's");
     }
 
     public Path path() {

@@ -12,7 +12,6 @@ import org.jspecify.annotations.Nullable;
 
 import java.lang.foreign.Arena;
 import java.lang.foreign.FunctionDescriptor;
-import java.lang.foreign.Linker;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.SymbolLookup;
 import java.lang.invoke.MethodHandle;
@@ -93,15 +92,7 @@ public final class WebpLibrary {
      */
     static WebpLibrary load(String path, @Nullable URL resource) throws NativeLoadException {
         if (!path.isEmpty()) {
-            return new WebpLibrary(
-                    NativeLoader.open(
-                            Path.of(path),
-                            "-D"
-                                    + PATH_PROPERTY
-                                    + "="
-                                    + path
-                                    + " (correct the path, or leave the property out)"),
-                    path);
+            return new WebpLibrary(NativeLoader.openNamed(PATH_PROPERTY, path), path);
         }
         if (resource == null) {
             throw new NativeLoadException(
@@ -118,20 +109,10 @@ public final class WebpLibrary {
                 NativeLoader.openCopy(resource, RESOURCE, temporary), "the artifact leptonica");
     }
 
-    @SuppressWarnings("restricted")
     private static MethodHandle function(
             SymbolLookup symbols, String name, FunctionDescriptor descriptor)
             throws NativeLoadException {
-        MemorySegment address =
-                symbols.find(name)
-                        .orElseThrow(
-                                () ->
-                                        new NativeLoadException(
-                                                "the library has no "
-                                                        + name
-                                                        + "; name a libwebp.so.7",
-                                                null));
-        return Linker.nativeLinker().downcallHandle(address, descriptor);
+        return NativeLoader.link(symbols, "the library", name, descriptor, "name a libwebp.so.7");
     }
 
     /** Where the library came from. */

@@ -16,8 +16,8 @@ import java.util.OptionalInt;
 import java.util.function.BooleanSupplier;
 
 /**
- * How a picture becomes a file. All forms carry the settings as text: PNG as the text {@value
- * PngWriter#KEYWORD}, JPEG and WebP as the user comment of EXIF data. Thread-safe.
+ * How a picture becomes a file. All forms carry the settings as text: PNG as the text
+ * {@code parameters}, JPEG and WebP as the user comment of EXIF data. Thread-safe.
  *
  * <p>WebP is encoded by libwebp, which is an artifact of its own: {@code org.bytedeco:leptonica} with the
  * classifier {@code linux-x86_64}, or a file that {@code -Dasg.webp.path} names.
@@ -35,6 +35,8 @@ public record PictureEncoding(Format format, int quality) {
     /** WebP that keeps every pixel. */
     public static final PictureEncoding LOSSLESS_WEBP =
             new PictureEncoding(Format.LOSSLESS_WEBP, 100);
+
+    private static final int CHANNELS = 3;
 
     /** Formats of files. */
     public enum Format {
@@ -139,6 +141,23 @@ public record PictureEncoding(Format format, int quality) {
     }
 
     /**
+     * Says before the work whether a picture could be written to a file.
+     *
+     * @param file where the picture shall go
+     * @param width pixels; 0: not known yet
+     * @param height pixels; 0: not known yet
+     * @throws OutputException as {@link #check(int, int)} does, or if the folder is missing or not
+     *     writable, the name is too long or not that of a regular file, or the disk has less space than
+     *     the pixels take uncompressed
+     */
+    public void check(Path file, int width, int height) {
+        check(width, height);
+        long pixels = (long) width * height;
+        boolean countable = pixels <= Long.MAX_VALUE / CHANNELS;
+        OutputFile.check(file, countable ? pixels * CHANNELS : Long.MAX_VALUE);
+    }
+
+    /**
      * Writes a picture under a temporary name and moves it into place; an existing file is replaced
      * only then.
      *
@@ -156,9 +175,46 @@ public record PictureEncoding(Format format, int quality) {
             MemorySegment rgb,
             String parameters,
             BooleanSupplier cancelled) {
+        write(file, width, height, rgb, parameters, cancelled, OutputFile::open);
+    }
+
+    void write(
+            Path file,
+            int width,
+            int height,
+            MemorySegment rgb,
+            String parameters,
+            BooleanSupplier cancelled,
+            OutputFile.Opener opener) {
         check(width, height);
         RowImage image = new RowImage(width, height, rgb, cancelled);
-        OutputFile.write(file, out -> encode(image, parameters, out));
+        OutputFile.write(file, opener, out -> encode(image, parameters, out));
+    }
+
+    /**
+     * Writes a picture to a stream as it is encoded; the stream stays open.
+     *
+     * @param rgb RGB8, row-major, {@code width * height * 3} bytes
+     * @param parameters settings; empty: none
+     * @param cancelled as for a file
+     * @throws OutputException if the stream takes no more, or as {@link #check} does
+     * @throws CancelledException if {@code cancelled} said so
+     */
+    public void write(
+            OutputStream out,
+            int width,
+            int height,
+            MemorySegment rgb,
+            String parameters,
+            BooleanSupplier cancelled) {
+        check(width, height);
+        try {
+            encode(new RowImage(width, height, rgb, cancelled), parameters, out);
+            out.flush();
+        } catch (IOException e) {
+            throw new OutputException(
+                    "cannot write the picture (" + e.getMessage() + "): check where it goes", e);
+        }
     }
 
     /**
@@ -181,7 +237,7 @@ public record PictureEncoding(Format format, int quality) {
 
     private void encode(RowImage image, String parameters, OutputStream out) throws IOException {
         switch (format) {
-            case PNG -> PngWriter.encode(image, parameters, out);
+            case PNG -> new PngEncoder(image).write(parameters, out);
             case JPEG -> JpegWriter.encode(image, parameters, quality, out);
             case WEBP -> WebpWriter.encode(image, parameters, OptionalInt.of(quality), out);
             case LOSSLESS_WEBP -> WebpWriter.encode(image, parameters, OptionalInt.empty(), out);

@@ -17,9 +17,13 @@ import java.util.zip.Deflater;
 /**
  * RGB8 pixels as a PNG stream, in strips of rows that are filtered and compressed side by side: a strip
  * begins with what the one before it ended with as its dictionary, as in pigz. Strips are the same on
- * every machine, so the bytes are as well. The pixels are read by the calling thread only.
+ * every machine, so the bytes are as well. The pixels are read by the calling thread only. Besides
+ * them it needs about 1 MiB per core (16 at most), however large the picture.
  */
 final class PngEncoder {
+    /** Of the text chunk under which other tools look for the settings of a picture. */
+    private static final String KEYWORD = "parameters";
+
     private static final int CHANNELS = 3;
 
     /** Large enough that what a strip costs more is below a tenth of a percent of a picture. */
@@ -68,11 +72,10 @@ final class PngEncoder {
     /**
      * Writes all of the file.
      *
-     * @param keyword of the text
-     * @param text without control characters but line feeds; empty: none
+     * @param parameters text of the chunk {@link #KEYWORD}; empty: none
      * @throws CancelledException if {@code cancelled} said so
      */
-    void write(String keyword, String text, OutputStream out) throws IOException {
+    void write(String parameters, OutputStream out) throws IOException {
         out.write(SIGNATURE);
         byte[] header =
                 ByteBuffer.allocate(13)
@@ -84,25 +87,34 @@ final class PngEncoder {
                                 }) // bits, RGB, deflate, filters, no interlace
                         .array();
         chunk(out, "IHDR", header);
-        if (!text.isEmpty()) {
-            writeText(keyword, text, out);
+        if (!parameters.isEmpty()) {
+            writeText(printable(parameters), out);
         }
         writePixels(out);
         chunk(out, "IEND");
     }
 
     /** Latin-1 goes into the chunk that every reader knows, else UTF-8 into the one for it. */
-    private static void writeText(String keyword, String text, OutputStream out)
-            throws IOException {
+    private static void writeText(String text, OutputStream out) throws IOException {
         boolean latin1 = text.chars().allMatch(c -> c < 0x7f || (c >= 0xa0 && c <= 0xff));
         if (latin1) {
-            byte[] data = (keyword + '\0' + text).getBytes(StandardCharsets.ISO_8859_1);
+            byte[] data = (KEYWORD + '\0' + text).getBytes(StandardCharsets.ISO_8859_1);
             chunk(out, "tEXt", data);
         } else {
             // not compressed, in no language, keyword not translated
-            byte[] data = (keyword + "\0\0\0\0\0" + text).getBytes(StandardCharsets.UTF_8);
+            byte[] data = (KEYWORD + "\0\0\0\0\0" + text).getBytes(StandardCharsets.UTF_8);
             chunk(out, "iTXt", data);
         }
+    }
+
+    /** The PNG specification allows no control characters but the line feed; NUL ends a chunk. */
+    private static String printable(String text) {
+        StringBuilder result = new StringBuilder(text.length());
+        text.replace("\r\n", "\n")
+                .codePoints()
+                .map(c -> c != '\n' && Character.isISOControl(c) ? ' ' : c)
+                .forEach(result::appendCodePoint);
+        return result.toString();
     }
 
     private void writePixels(OutputStream out) throws IOException {

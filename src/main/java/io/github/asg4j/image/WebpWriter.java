@@ -5,7 +5,6 @@ import io.github.asg4j.OutputException;
 import io.github.asg4j.ffi.NativeLoadException;
 import io.github.asg4j.ffi.WebpLibrary;
 
-import java.awt.image.DataBufferByte;
 import java.io.IOException;
 import java.io.OutputStream;
 import java.lang.foreign.Arena;
@@ -75,10 +74,11 @@ final class WebpWriter {
     }
 
     private static MemorySegment pixels(RowImage image, Arena arena) {
-        long row = 3L * image.getWidth();
+        byte[] samples = new byte[Math.multiplyExact(3, image.getWidth())];
+        long row = samples.length;
         MemorySegment pixels = arena.allocate(row * image.getHeight());
         for (int y = 0; y < image.getHeight(); y++) {
-            byte[] samples = ((DataBufferByte) image.getTile(0, y).getDataBuffer()).getData();
+            image.readRow(y, samples, 0);
             MemorySegment.copy(samples, 0, pixels, ValueLayout.JAVA_BYTE, y * row, samples.length);
         }
         return pixels;

@@ -375,7 +375,7 @@ sealed interface BundleFiles {
 
         /** What a graph's values are made of in this checkpoint. */
         private Recipe recipe(String graph) throws IOException {
-            String file = graph.replaceFirst("\\.onnx$", ".weights.json");
+            String file = graph.replaceFirst("\\.onnx$", Recipe.FILE_END);
             Recognition model = checkpoint.recognition();
             return Recipe.parse(file, read(file))
                     .takingMore(model.inpaintChannels())

@@ -7,6 +7,7 @@ import io.github.asg4j.device.Memory;
 import io.github.asg4j.model.checkpoint.ChangedWeights;
 import io.github.asg4j.model.checkpoint.Checkpoint;
 import io.github.asg4j.model.checkpoint.PublishedModel;
+import io.github.asg4j.model.checkpoint.Recipe;
 import io.github.asg4j.model.lora.LoraSet;
 import io.github.asg4j.ort.Weight;
 
@@ -32,9 +33,6 @@ import java.util.function.BooleanSupplier;
  * are computed. The bundle so draws what the checkpoint draws. Not thread-safe.
  */
 public final class BundleWriter implements AutoCloseable {
-    /** Beside a template's graphs: what their weights are called. */
-    private static final String RECIPE_END = ".weights.json";
-
     private final Bundle bundle;
     private final Checkpoint checkpoint;
     private final @Nullable LoraSet loras;
@@ -78,7 +76,7 @@ public final class BundleWriter implements AutoCloseable {
             for (String name : bundle.manifest().files().keySet()) {
                 if (name.endsWith(".onnx")) {
                     graphs.put(name, graph(name));
-                } else if (!name.endsWith(RECIPE_END)) {
+                } else if (!name.endsWith(Recipe.FILE_END)) {
                     others.put(name, bundle.read(name));
                 }
             }
@@ -160,9 +158,10 @@ public final class BundleWriter implements AutoCloseable {
                                 files);
         byte[] json = ManifestWriter.write(manifest);
         write(folder, Manifest.FILE_NAME, json);
-        long all = files.values().stream().mapToLong(Manifest.FileEntry::bytes).sum();
         return new Written(
-                manifest, all + json.length + controls.bytes(), RecordedFiles.sha256(json, files));
+                manifest,
+                manifest.bytes() + json.length + controls.bytes(),
+                RecordedFiles.sha256(json, files));
     }
 
     private static Manifest.FileEntry write(Path folder, String name, byte[] bytes)

@@ -181,7 +181,7 @@ public record Manifest(
             String title,
             String rights,
             String maker,
-            Provenance from,
+            @Nullable Provenance from,
             Map<String, FileEntry> written) {
         return new Manifest(
                 formatVersion,
@@ -203,22 +203,12 @@ public record Manifest(
 
     /** The same of another name. */
     Manifest named(String title) {
-        return new Manifest(
-                formatVersion,
-                title,
-                licence,
-                madeBy,
-                latent,
-                textEncoders,
-                denoiser,
-                vae,
-                upscalers,
-                scheduler,
-                conditioning,
-                defaults,
-                evaluation,
-                source,
-                files);
+        return copied(title, licence, madeBy, source, files);
+    }
+
+    /** Bytes of all files that it names. */
+    public long bytes() {
+        return files.values().stream().mapToLong(FileEntry::bytes).sum();
     }
 
     private FileEntry entry(String file) {

@@ -4,6 +4,7 @@ package io.github.asg4j.model;
 import io.github.asg4j.BadBundleException;
 import io.github.asg4j.ModelParts;
 import io.github.asg4j.model.checkpoint.Checkpoint;
+import io.github.asg4j.model.checkpoint.Family;
 import io.github.asg4j.model.checkpoint.ModelCard;
 import io.github.asg4j.model.checkpoint.PublishedModel;
 import io.github.asg4j.model.checkpoint.Recognition;
@@ -141,7 +142,7 @@ public final class ModelFolder {
                     folder,
                     manifest.name(),
                     "bundle",
-                    manifest.files().values().stream().mapToLong(Manifest.FileEntry::bytes).sum(),
+                    manifest.bytes(),
                     manifest.denoiser().precision(),
                     manifest.denoiser().prediction(),
                     manifest.licence(),
@@ -165,7 +166,7 @@ public final class ModelFolder {
                     folder,
                     opened.title(),
                     form,
-                    manifest.files().values().stream().mapToLong(Manifest.FileEntry::bytes).sum(),
+                    manifest.bytes(),
                     manifest.denoiser().precision(),
                     manifest.denoiser().prediction(),
                     ModelCard.licence(folder),
@@ -206,12 +207,9 @@ public final class ModelFolder {
 
     /** The family that has such text, for people. */
     private static String of(ControlManifest manifest) {
-        return switch (manifest.textWidth()) {
-            case 768 -> " (Stable Diffusion 1.x)";
-            case 1024 -> " (Stable Diffusion 2.x)";
-            case 2048 -> " (Stable Diffusion XL)";
-            default -> "";
-        };
+        return Family.ofTextWidth(manifest.textWidth())
+                .map(family -> " (" + family.title() + ")")
+                .orElse("");
     }
 
     private Entry checkpoint(Path place, String form, long bytes) {

@@ -37,6 +37,9 @@ final class OnnxFolder {
     private static final String TOKENIZER_END = "/tokenizer.json";
     private static final int TOKENS = 77;
 
+    /** What a model is called whose text is as wide as no family's. */
+    private static final String UNKNOWN = "Stable Diffusion";
+
     /** Of the latents of Stable Diffusion 1.x and 2.x, and of XL, where no configuration says it. */
     private static final double SCALING = 0.18215;
 
@@ -161,7 +164,7 @@ final class OnnxFolder {
                         String.valueOf(folder.toAbsolutePath().normalize().getFileName()),
                         licence(),
                         "another exporter",
-                        latent(unet, large),
+                        latent(unet, decoder, large),
                         encoders,
                         denoiser(unet, scheduler.prediction(), large),
                         vae(decoder, encoder),
@@ -188,15 +191,12 @@ final class OnnxFolder {
     private static String title(Looked unet) {
         for (OnnxGraph.Value input : unet.inputs) {
             if (input.name().equals(InputRole.TEXT.usualName())) {
-                return switch (String.valueOf(input.extents().getLast())) {
-                    case "768" -> Family.SD1.title();
-                    case "1024" -> Family.SD2.title();
-                    case "2048" -> Family.SDXL.title();
-                    default -> "Stable Diffusion";
-                };
+                return input.extents().getLast() instanceof Long width
+                        ? Family.ofTextWidth(width).map(Family::title).orElse(UNKNOWN)
+                        : UNKNOWN;
             }
         }
-        return "Stable Diffusion";
+        return UNKNOWN;
     }
 
     private String licence() {
@@ -287,22 +287,16 @@ final class OnnxFolder {
         }
     }
 
-    private Manifest.Latent latent(Looked unet, boolean large) throws IOException {
-        Path config = folder.resolve(DECODER).resolve(CONFIG);
-        FolderJson vae = Files.isRegularFile(config) ? FolderJson.read(config) : null;
+    private static Manifest.Latent latent(Looked unet, Looked decoder, boolean large) {
         double usual = large ? SCALING_XL : SCALING;
         int levels = unet.levels(large ? 3 : 4);
-        int vaeLevels =
-                vae != null && vae.get("block_out_channels", null) instanceof List<?> list
-                        ? list.size()
-                        : 4;
         int cells = unet.option("sample_size", large ? 128 : 64);
         return new Manifest.Latent(
                 4,
                 cells,
                 cells,
-                1 << (vaeLevels - 1),
-                vae == null ? usual : vae.number("scaling_factor", usual),
+                1 << (decoder.levels(4) - 1),
+                decoder.config == null ? usual : decoder.config.number("scaling_factor", usual),
                 0,
                 1 << (levels - 1),
                 Manifest.Latent.UNLIMITED);

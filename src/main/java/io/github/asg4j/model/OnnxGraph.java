@@ -10,6 +10,7 @@ import java.lang.foreign.ValueLayout;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 
 /**
  * An ONNX model whose nodes and inputs can be changed. All else, weights above all, stays where it is
@@ -63,8 +64,7 @@ final class OnnxGraph {
 
         /** A node of the standard operators without attributes. */
         static Node of(String type, List<String> inputs, String output) {
-            byte[] name = new ProtobufWriter().text(NODE_TYPE, type).out.toByteArray();
-            return new Node(type, inputs, List.of(output), List.of(MemorySegment.ofArray(name)));
+            return of(type, inputs, List.of(output), Map.of());
         }
 
         /** A node of the standard operators with one attribute, a whole number. */
@@ -301,33 +301,31 @@ final class OnnxGraph {
     }
 
     private List<Value> values(int number) {
-        List<Value> values = new ArrayList<>();
-        for (MemorySegment whole : graphFields) {
-            ProtobufReader field = new ProtobufReader(whole);
-            field.next();
-            if (field.field == number && field.content != null) {
-                values.add(Value.read(field.content));
-            }
-        }
-        return values;
+        return graphFields.stream()
+                .map(field -> value(field, number))
+                .filter(Objects::nonNull)
+                .toList();
+    }
+
+    /** What a field of the graph holds; null: it has another number. */
+    private static @Nullable Value value(MemorySegment whole, int number) {
+        ProtobufReader field = new ProtobufReader(whole);
+        field.next();
+        return field.field == number && field.content != null ? Value.read(field.content) : null;
     }
 
     /** Takes an input away; nodes that read it have to read another value. */
     void removeInput(String name) {
-        graphFields.removeIf(field -> isValue(field, GRAPH_INPUT, name));
+        graphFields.removeIf(
+                field -> {
+                    Value input = value(field, GRAPH_INPUT);
+                    return input != null && input.name().equals(name);
+                });
     }
 
     /** Takes all outputs away; the nodes that give them stay. */
     void removeOutputs() {
-        outputs().forEach(o -> graphFields.removeIf(f -> isValue(f, GRAPH_OUTPUT, o.name())));
-    }
-
-    private static boolean isValue(MemorySegment whole, int number, String name) {
-        ProtobufReader field = new ProtobufReader(whole);
-        field.next();
-        return field.field == number
-                && field.content != null
-                && Value.read(field.content).name().equals(name);
+        graphFields.removeIf(field -> value(field, GRAPH_OUTPUT) != null);
     }
 
     /** Version of the standard operators. */

@@ -81,8 +81,7 @@ public final class Planner {
         this.arithmetic = arithmetic;
         this.gpus = new LinkedHashMap<>(gpus);
         this.memoryLimit = memoryLimit;
-        this.weightBytes =
-                manifest.files().values().stream().mapToLong(Manifest.FileEntry::bytes).sum();
+        this.weightBytes = manifest.bytes();
     }
 
     /** Decides all that can be decided before any work, for a request without controls. */

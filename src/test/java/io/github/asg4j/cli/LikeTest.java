@@ -16,7 +16,7 @@ import io.github.asg4j.MethodOptions;
 import io.github.asg4j.PictureReport;
 import io.github.asg4j.PromptOptions;
 import io.github.asg4j.Reports;
-import io.github.asg4j.image.PngWriter;
+import io.github.asg4j.image.PictureEncoding;
 
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -45,7 +45,7 @@ class LikeTest {
     private Path foreign(String parameters) {
         Path file = file("foreign.png");
         MemorySegment rgb = MemorySegment.ofArray(new byte[12]);
-        PngWriter.write(file, 2, 2, rgb, parameters, () -> false);
+        PictureEncoding.PNG.write(file, 2, 2, rgb, parameters, () -> false);
         return file;
     }
 

@@ -11,7 +11,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import io.github.asg4j.BadBundleException;
 import io.github.asg4j.BadRequestException;
 import io.github.asg4j.ModelParts;
-import io.github.asg4j.image.PngWriter;
+import io.github.asg4j.image.PictureEncoding;
 
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -69,7 +69,7 @@ class MetricNetworksTest {
         Path own = Files.createDirectory(folder.resolve("20x12"));
         for (int i = 0; i < 3; i++) {
             Picture picture = flat(20, 12, 0.2f * i, 0.4f, 0.6f);
-            PngWriter.write(
+            PictureEncoding.PNG.write(
                     own.resolve(i + ".png"),
                     20,
                     12,

@@ -69,14 +69,7 @@ class CheckpointPictureTest {
         }
         float[] expected = floats(GOLDENS.resolve(golden + "/latents.npy"));
         float[] actual = floats(step(steps() - 1));
-        double largest = 0;
-        double worst = 0;
-        for (int i = 0; i < expected.length; i++) {
-            largest = Math.max(largest, Math.abs(expected[i]));
-            worst = Math.max(worst, Math.abs((double) expected[i] - actual[i]));
-        }
-        assertEquals(expected.length, actual.length);
-        assertTrue(worst <= 1e-3 * largest, golden + " differs by " + worst + " of " + largest);
+        Closeness.assertClose(golden, expected, actual, 1e-3);
         return image;
     }
 

@@ -63,17 +63,6 @@ class InpaintNetworkTest {
         }
     }
 
-    private static void assertClose(float[] expected, float[] actual, double share) {
-        double largest = 0;
-        double worst = 0;
-        for (int i = 0; i < expected.length; i++) {
-            largest = Math.max(largest, Math.abs(expected[i]));
-            worst = Math.max(worst, Math.abs((double) expected[i] - actual[i]));
-        }
-        assertEquals(expected.length, actual.length);
-        assertTrue(worst <= share * largest, "differs by " + worst + " of " + largest);
-    }
-
     @Test
     void drawsWhatThePipelineOfDiffusersDraws() throws IOException {
         Path golden = FAMILIES.resolve("goldens").resolve("sd15-inpaint");
@@ -100,7 +89,8 @@ class InpaintNetworkTest {
                     .join();
             int last = (int) (s.get("steps").asInt() * s.get("strength").asDouble()) - 1;
             Path drawn = temp.resolve("denoise-%03d-latents.npy".formatted(last));
-            assertClose(floats(golden.resolve("latents.npy")), floats(drawn), 1e-3);
+            Closeness.assertClose(
+                    "the latents", floats(golden.resolve("latents.npy")), floats(drawn), 1e-3);
         }
     }
 
@@ -148,7 +138,7 @@ class InpaintNetworkTest {
         try (Engine engine = open(2)) {
             float[] whole = latents(engine, painting("direct"));
             float[] windows = latents(engine, painting("multidiffusion"));
-            assertClose(whole, windows, 1e-5);
+            Closeness.assertClose("the latents", whole, windows, 1e-5);
             assertNotEquals(whole[0], whole[8 * 16 + 8], "a mask has two values");
         }
     }
@@ -172,7 +162,7 @@ class InpaintNetworkTest {
                     engine.submit(request.dumpDirectory(temp).build()).join();
                     drawn[i] = floats(temp.resolve(stage + "-latents.npy"));
                 }
-                assertClose(drawn[0], drawn[1], 1e-5);
+                Closeness.assertClose("the latents", drawn[0], drawn[1], 1e-5);
             }
         }
     }

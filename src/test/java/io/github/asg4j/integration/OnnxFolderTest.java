@@ -57,16 +57,6 @@ class OnnxFolderTest {
         return GenerationRequest.builder(PROMPT).method(method).size(size, size).steps(4).seed(3);
     }
 
-    /** Levels of 255 by which the worst of all samples differ. */
-    private static int difference(GeneratedImage one, GeneratedImage other) {
-        int worst = 0;
-        for (int i = 0; i < one.rgb().remaining(); i++) {
-            int a = one.rgb().get(i) & 0xFF;
-            worst = Math.max(worst, Math.abs(a - (other.rgb().get(i) & 0xFF)));
-        }
-        return worst;
-    }
-
     /** The mean of all differences says more where halves round. */
     private static double mean(GeneratedImage one, GeneratedImage other) {
         double sum = 0;
@@ -91,7 +81,9 @@ class OnnxFolderTest {
         GeneratedImage expected = draw(exported(family), request);
         GeneratedImage drawn = draw(folder(family), request);
         if (family.equals("sd15")) {
-            assertTrue(difference(expected, drawn) <= 1, () -> "" + difference(expected, drawn));
+            assertTrue(
+                    Closeness.levels(expected, drawn) <= 1,
+                    () -> "" + Closeness.levels(expected, drawn));
         } else {
             assertTrue(mean(expected, drawn) < 1, () -> "" + mean(expected, drawn));
         }
@@ -142,7 +134,7 @@ class OnnxFolderTest {
                         WindowOptions.DEFAULT.withObjectShare(0.0));
         GenerationRequest request = request("asg", 192).options(options).build();
         GeneratedImage expected = draw(exported("sd15"), request);
-        assertTrue(difference(expected, draw(folder("sd15"), request)) <= 1);
+        assertTrue(Closeness.levels(expected, draw(folder("sd15"), request)) <= 1);
     }
 
     @ParameterizedTest

@@ -18,7 +18,7 @@ import io.github.asg4j.PlanReport;
 import io.github.asg4j.Size;
 import io.github.asg4j.TestEngines;
 import io.github.asg4j.Tiny;
-import io.github.asg4j.image.PngWriter;
+import io.github.asg4j.image.PictureEncoding;
 import io.github.asg4j.kernel.KernelChoice;
 import io.github.asg4j.run.worker.WorkerHook;
 
@@ -204,7 +204,7 @@ class SuperResTest {
             for (long i = 0; i < rgb.byteSize(); i++) {
                 rgb.set(ValueLayout.JAVA_BYTE, i, (byte) (i * 7 % 251));
             }
-            PngWriter.write(file, width, height, rgb, "", () -> false);
+            PictureEncoding.PNG.write(file, width, height, rgb, "", () -> false);
         }
         return file;
     }

@@ -7,9 +7,9 @@ import io.github.asg4j.AsgException;
 import io.github.asg4j.Content;
 import io.github.asg4j.RequestJson;
 import io.github.asg4j.device.Memory;
+import io.github.asg4j.image.PictureEncoding;
 import io.github.asg4j.image.PictureTexts;
 import io.github.asg4j.image.PngParameters;
-import io.github.asg4j.image.PngWriter;
 import io.github.asg4j.image.StartPicture;
 
 import org.jspecify.annotations.Nullable;
@@ -226,7 +226,7 @@ enum FuzzTarget {
     private static List<byte[]> pictures() throws IOException {
         List<byte[]> files = new ArrayList<>();
         files.add(
-                PngWriter.encode(
+                PictureEncoding.PNG.encode(
                         8,
                         8,
                         MemorySegment.ofArray(new byte[8 * 8 * 3]),

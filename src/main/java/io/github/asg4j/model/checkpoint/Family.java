@@ -2,6 +2,7 @@
 package io.github.asg4j.model.checkpoint;
 
 import java.util.List;
+import java.util.Optional;
 
 /** Architecture of a published model, as far as the shapes of its weights tell it. */
 public enum Family {
@@ -34,6 +35,20 @@ public enum Family {
     /** Name for people. */
     public String title() {
         return title;
+    }
+
+    /**
+     * The family whose denoiser reads text of so many channels, of those that have one width each; empty:
+     * none of them.
+     */
+    public static Optional<Family> ofTextWidth(long channels) {
+        return Optional.ofNullable(
+                switch ((int) channels) {
+                    case 768 -> SD1;
+                    case 1024 -> SD2;
+                    case 2048 -> SDXL;
+                    default -> null;
+                });
     }
 
     /** Layout of its single files. */

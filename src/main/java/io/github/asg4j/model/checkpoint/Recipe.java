@@ -20,6 +20,9 @@ import java.util.Map;
  * @param values one for each value that the graph lacks
  */
 public record Recipe(Part part, List<Value> values) {
+    /** What takes the place of ".onnx" in the name of the graph's recipe. */
+    public static final String FILE_END = ".weights.json";
+
     private static final JsonFactory JSON = new JsonFactory();
 
     /** First matrix that a UNet's timestep goes through. */

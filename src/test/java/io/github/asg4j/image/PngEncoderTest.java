@@ -50,7 +50,7 @@ import javax.imageio.stream.ImageInputStream;
  * A picture file appears complete or not at all, holds exactly the pixels and the text, and is
  * written without the memory of a second picture.
  */
-class PngWriterTest {
+class PngEncoderTest {
     private static final int WIDTH = 67;
     private static final int HEIGHT = 41;
 
@@ -94,7 +94,7 @@ class PngWriterTest {
         Path file = folder.resolve("a.png");
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment rgb = arena.allocateFrom(ValueLayout.JAVA_BYTE, pixels);
-            PngWriter.write(file, WIDTH, HEIGHT, rgb, "", () -> false);
+            PictureEncoding.PNG.write(file, WIDTH, HEIGHT, rgb, "", () -> false);
         }
         BufferedImage image = ImageIO.read(file.toFile());
         assertEquals(WIDTH, image.getWidth());
@@ -120,17 +120,24 @@ class PngWriterTest {
         GeneratedImage image = new GeneratedImage(WIDTH, HEIGHT, ByteBuffer.wrap(pixels), report);
         Path first = folder.resolve("1.png");
         Path second = folder.resolve("2.png");
-        PngWriter.write(first, image, "some text");
-        PngWriter.write(
+        PictureEncoding.PNG.write(
+                first,
+                WIDTH,
+                HEIGHT,
+                MemorySegment.ofBuffer(image.rgb()),
+                "some text",
+                () -> false);
+        PictureEncoding.PNG.write(
                 second, WIDTH, HEIGHT, MemorySegment.ofArray(pixels), "some text", () -> false);
         assertEquals(-1, Files.mismatch(first, second));
         assertArrayEquals(
                 Files.readAllBytes(first),
-                PngWriter.encode(WIDTH, HEIGHT, MemorySegment.ofArray(pixels), "some text"));
+                PictureEncoding.PNG.encode(
+                        WIDTH, HEIGHT, MemorySegment.ofArray(pixels), "some text"));
         image.writePng(first);
         assertArrayEquals(Files.readAllBytes(first), image.png());
         assertArrayEquals(
-                PngWriter.encode(
+                PictureEncoding.PNG.encode(
                         WIDTH, HEIGHT, MemorySegment.ofArray(pixels), PngParameters.text(report)),
                 image.png());
     }
@@ -146,7 +153,7 @@ class PngWriterTest {
             pixels[i] = (byte) (i / 3 % width / 5 + grain);
         }
         MemorySegment rgb = MemorySegment.ofArray(pixels);
-        byte[] file = PngWriter.encode(width, height, rgb, "");
+        byte[] file = PictureEncoding.PNG.encode(width, height, rgb, "");
         BufferedImage image = ImageIO.read(new ByteArrayInputStream(file));
         for (int i = 0; i < width * height; i++) {
             int red = pixels[3 * i] & 0xff;
@@ -157,8 +164,7 @@ class PngWriterTest {
         }
         for (int strips : new int[] {1, 2, 3, 20}) {
             ByteArrayOutputStream out = new ByteArrayOutputStream();
-            new PngEncoder(new RowImage(width, height, rgb, () -> false), strips)
-                    .write("", "", out);
+            new PngEncoder(new RowImage(width, height, rgb, () -> false), strips).write("", out);
             assertArrayEquals(file, out.toByteArray());
         }
     }
@@ -168,7 +174,8 @@ class PngWriterTest {
             strings = {"a ball\nNegative prompt: b\nSteps: 50, Seed: 7", "plain", "Grün, café"})
     void latinTextIsTextChunk(String parameters) throws IOException {
         Path file = folder.resolve("a.png");
-        PngWriter.write(file, 1, 1, MemorySegment.ofArray(new byte[3]), parameters, () -> false);
+        PictureEncoding.PNG.write(
+                file, 1, 1, MemorySegment.ofArray(new byte[3]), parameters, () -> false);
         assertEquals(parameters, text(file, "tEXt", "value"));
     }
 
@@ -176,7 +183,8 @@ class PngWriterTest {
     @ValueSource(strings = {"红球 on grass", "a ball \uD83C\uDFC0\nSteps: 50", "“quoted”"})
     void otherTextIsInternationalTextChunk(String parameters) throws IOException {
         Path file = folder.resolve("a.png");
-        PngWriter.write(file, 1, 1, MemorySegment.ofArray(new byte[3]), parameters, () -> false);
+        PictureEncoding.PNG.write(
+                file, 1, 1, MemorySegment.ofArray(new byte[3]), parameters, () -> false);
         assertEquals(parameters, text(file, "iTXt", "text"));
     }
 
@@ -184,7 +192,8 @@ class PngWriterTest {
     void controlCharactersDoNotBreakTheChunk() throws IOException {
         Path file = folder.resolve("a.png");
         String parameters = "a\0b\tc\r\nd\u007fe";
-        PngWriter.write(file, 1, 1, MemorySegment.ofArray(new byte[3]), parameters, () -> false);
+        PictureEncoding.PNG.write(
+                file, 1, 1, MemorySegment.ofArray(new byte[3]), parameters, () -> false);
         assertEquals("a b c\nd e", text(file, "tEXt", "value"));
     }
 
@@ -214,7 +223,7 @@ class PngWriterTest {
                 assertThrows(
                         OutputException.class,
                         () ->
-                                PngWriter.write(
+                                PictureEncoding.PNG.write(
                                         file,
                                         1000,
                                         rows,
@@ -240,7 +249,7 @@ class PngWriterTest {
         assertThrows(
                 CancelledException.class,
                 () ->
-                        PngWriter.write(
+                        PictureEncoding.PNG.write(
                                 folder.resolve("a.png"),
                                 WIDTH,
                                 HEIGHT,
@@ -257,7 +266,7 @@ class PngWriterTest {
                 assertThrows(
                         OutputException.class,
                         () ->
-                                PngWriter.write(
+                                PictureEncoding.PNG.write(
                                         folder.resolve("gone/a.png"),
                                         1,
                                         1,
@@ -269,7 +278,7 @@ class PngWriterTest {
 
     private String refusal(Path file) {
         OutputException e =
-                assertThrows(OutputException.class, () -> PngWriter.checkWritable(file, 16, 16));
+                assertThrows(OutputException.class, () -> PictureEncoding.PNG.check(file, 16, 16));
         return e.getMessage();
     }
 
@@ -305,7 +314,7 @@ class PngWriterTest {
                 assertThrows(
                         OutputException.class,
                         () ->
-                                PngWriter.checkWritable(
+                                PictureEncoding.PNG.check(
                                         folder.resolve("a.png"),
                                         Integer.MAX_VALUE,
                                         Integer.MAX_VALUE));
@@ -315,7 +324,7 @@ class PngWriterTest {
     @Test
     void checkLeavesExistingFileAlone() throws IOException {
         Path file = Files.writeString(folder.resolve("a.png"), "old");
-        PngWriter.checkWritable(file, 16, 16);
+        PictureEncoding.PNG.check(file, 16, 16);
         assertEquals("old", Files.readString(file));
         assertEquals(List.of(file), files());
     }
@@ -324,7 +333,7 @@ class PngWriterTest {
     void linkIsKeptAndItsTargetReplaced() throws IOException {
         Path target = Files.writeString(folder.resolve("target.png"), "old");
         Path link = Files.createSymbolicLink(folder.resolve("link.png"), target);
-        PngWriter.write(link, 1, 1, MemorySegment.ofArray(new byte[3]), "", () -> false);
+        PictureEncoding.PNG.write(link, 1, 1, MemorySegment.ofArray(new byte[3]), "", () -> false);
         assertTrue(Files.isSymbolicLink(link));
         assertEquals(1, ImageIO.read(new File(target.toString())).getWidth());
     }
@@ -335,7 +344,7 @@ class PngWriterTest {
                 assertThrows(
                         IllegalArgumentException.class,
                         () ->
-                                PngWriter.write(
+                                PictureEncoding.PNG.write(
                                         folder.resolve("a.png"),
                                         2,
                                         2,
@@ -348,7 +357,8 @@ class PngWriterTest {
     @Test
     void asciiTextIsFoundInTheBytes() throws IOException {
         Path file = folder.resolve("a.png");
-        PngWriter.write(file, 1, 1, MemorySegment.ofArray(new byte[3]), "red ball", () -> false);
+        PictureEncoding.PNG.write(
+                file, 1, 1, MemorySegment.ofArray(new byte[3]), "red ball", () -> false);
         String bytes = new String(Files.readAllBytes(file), StandardCharsets.ISO_8859_1);
         assertTrue(bytes.contains("tEXtparameters\0red ball"));
     }
