@@ -223,13 +223,18 @@ final class Exchange {
         response.setStatus(status);
         HttpFields.Mutable headers = response.getHeaders();
         boolean usable = watch == null || watch.end();
-        if (!usable || (!bodyRead && request.getLength() != 0)) {
+        if (!usable || (!bodyRead && hasBody())) {
             // What is not read, or was read here, stands in the way of the next request.
             headers.put(HttpHeader.CONNECTION, "close");
         }
         headers.put(HttpHeader.CONTENT_TYPE, mediaType);
         headers.put(HttpHeader.CONTENT_LENGTH, body.length);
         write(true, ByteBuffer.wrap(body));
+    }
+
+    private boolean hasBody() {
+        return request.getLength() > 0
+                || request.getHeaders().contains(HttpHeader.TRANSFER_ENCODING);
     }
 
     /** Begins a stream of server-sent events. */

@@ -13,10 +13,12 @@ import org.eclipse.jetty.http.MultiPart;
 import org.eclipse.jetty.http.MultiPartConfig;
 import org.eclipse.jetty.http.MultiPartFormData;
 import org.eclipse.jetty.io.Content;
+import org.eclipse.jetty.util.Attributes;
 import org.jspecify.annotations.Nullable;
 
 import java.io.IOException;
 import java.io.InputStream;
+import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.List;
@@ -58,9 +60,8 @@ record FormData(ObjectNode fields, List<byte[]> pictures, byte @Nullable [] mask
                     null,
                     "send a form with Content-Type: multipart/form-data");
         }
-        if (exchange.request().getLength() > limit) {
-            throw Exchange.tooLarge(limit);
-        }
+        // All of it first: a parser that stops in the middle would end the connection.
+        ByteBuffer body = ByteBuffer.wrap(exchange.body(limit));
         MultiPartConfig config =
                 new MultiPartConfig.Builder()
                         .maxParts(MAX_PARTS)
@@ -69,7 +70,8 @@ record FormData(ObjectNode fields, List<byte[]> pictures, byte @Nullable [] mask
                         .maxMemoryPartSize(limit)
                         .build();
         try (MultiPartFormData.Parts parts =
-                MultiPartFormData.getParts(exchange.request(), exchange.request(), type, config)) {
+                MultiPartFormData.getParts(
+                        Content.Source.from(body), new Attributes.Mapped(), type, config)) {
             ObjectNode fields = Json.object();
             List<byte[]> pictures = new ArrayList<>();
             byte[] mask = null;

@@ -331,6 +331,33 @@ class AttackTest {
         }
     }
 
+    /** What is no form is refused, and the connection goes on with the next request. */
+    @ParameterizedTest
+    @ValueSource(
+            strings = {
+                "",
+                "x",
+                "--b",
+                "--b\r\n\r\n",
+                "--b\r\nContent-Disposition: form-data; name=\"prompt\"\r\n\r\na ball",
+                "--b\r\nContent-Disposition: form-data\r\n\r\na ball\r\n--b--\r\n",
+                "--b\r\nno header\r\n\r\na ball\r\n--b--\r\n"
+            })
+    void afterABadFormTheConnectionServes(String form) throws IOException {
+        String answers =
+                raw(
+                        "POST /v1/images/edits HTTP/1.1\r\nHost: localhost\r\n"
+                                + "Content-Type: multipart/form-data; boundary=b\r\n"
+                                + "Content-Length: "
+                                + form.length()
+                                + "\r\n\r\n"
+                                + form
+                                + "GET /health/live HTTP/1.1\r\nHost: localhost\r\n"
+                                + "Connection: close\r\n\r\n");
+        assertTrue(answers.startsWith("HTTP/1.1 400 "), answers);
+        assertTrue(answers.contains("HTTP/1.1 200 "), answers);
+    }
+
     @Test
     void controlCharactersInAPromptAreNoHarm() {
         HttpResponse<String> response =

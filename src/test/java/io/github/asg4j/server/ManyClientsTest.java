@@ -115,6 +115,23 @@ class ManyClientsTest {
         }
     }
 
+    /** A page that looks every second, and a monitor, keep theirs. */
+    @Test
+    void aConnectionTakesQuestionAfterQuestion() throws Exception {
+        try (TestServer server = new TestServer(TestServer.options());
+                Socket client = connect(server)) {
+            for (String path : List.of("/health/live", "/nothing", "/asg/v1/jobs", "/metrics")) {
+                client.getOutputStream()
+                        .write(
+                                ("GET " + path + " HTTP/1.1\r\nHost: localhost\r\n\r\n")
+                                        .getBytes(StandardCharsets.US_ASCII));
+                String answer = receive(client);
+                assertTrue(answer.startsWith("HTTP/1.1 "), path);
+                assertFalse(answer.contains("Connection: close"), answer);
+            }
+        }
+    }
+
     /** Looking for the client's end has read what the next request begins with. */
     @Test
     void aRequestBeforeTheAnswerToTheLastOneIsToldToComeAgain() throws Exception {

@@ -38,7 +38,7 @@ import java.util.regex.Pattern;
 public final class ServiceLoad {
     private static final int SEEDS = 50;
     private static final int LEAVERS = 100;
-    private static final int ALONE = 300;
+    private static final int ALONE = 1000;
 
     /** Of a picture whose UNet calls take long beside everything else. */
     private static final String LARGE = "\"1024x1024\",\"view_batch\":64";
@@ -58,6 +58,7 @@ public final class ServiceLoad {
     private final Path bundle;
     private final Map<Integer, String> hashes = new ConcurrentHashMap<>();
     private final List<String> faults = new ArrayList<>();
+    private final float[] loopValues = new float[8192];
     private Process server;
     private URI address;
 
@@ -247,39 +248,23 @@ public final class ServiceLoad {
 
     /**
      * One client at a time: what a request takes without a queue, and what of it is neither the picture nor its
-     * file; for a small picture and one that takes longer. Beside it what the machine itself makes of a
-     * loop that always does the same: no server can be steadier.
+     * file; for a small picture and one that takes longer, after as many as the compiler of the server's JVM needs
+     * to come to rest. After each picture a loop that always does the same, for about as long: what the machine
+     * itself makes of it in the same minutes. No server can be steadier than that.
      */
     private void alone() throws Exception {
         try (HttpClient client = HttpClient.newHttpClient()) {
-            alone(client, "64x64", 2, 5 * ALONE);
-            alone(client, "256x256", 10, ALONE / 3);
+            alone(client, "64x64", 2, 2000);
+            alone(client, "256x256", 10, 800);
         }
-        double[] loop = new double[ALONE];
-        double x = 1;
-        for (int i = -ALONE; i < ALONE; i++) {
-            long begin = System.nanoTime();
-            for (int k = 0; k < 20_000_000; k++) {
-                x = x * 1.0000001 + 1e-9;
-            }
-            if (i >= 0) {
-                loop[i] = (System.nanoTime() - begin) / 1e6;
-            }
-        }
-        Arrays.sort(loop);
-        System.out.printf(
-                Locale.ROOT,
-                "a loop beside nothing: p50 %.1f ms, p99 %.1f ms, p99/p50 %.2f%s%n",
-                loop[ALONE / 2],
-                loop[ALONE * 99 / 100],
-                loop[ALONE * 99 / 100] / loop[ALONE / 2],
-                x > 0 ? "" : " "); // it is used
     }
 
     private void alone(HttpClient client, String size, int steps, int warming) throws Exception {
         double[] millis = new double[ALONE];
         double[] drawn = new double[ALONE];
         double[] added = new double[ALONE];
+        double[] loops = new double[ALONE];
+        double recent = 0;
         for (int i = -warming; i < ALONE; i++) {
             HttpRequest request =
                     request("/v1/images/generations")
@@ -289,6 +274,8 @@ public final class ServiceLoad {
             HttpResponse<String> answer =
                     client.send(request, HttpResponse.BodyHandlers.ofString());
             double time = (System.nanoTime() - begin) / 1e6;
+            recent = i < 0 ? 0.9 * recent + 0.1 * time : recent;
+            double loop = i < -1000 ? 0 : loopMillis(recent);
             if (i >= 0) {
                 Matcher timing =
                         TIMING.matcher(answer.headers().firstValue("Server-Timing").orElse(""));
@@ -298,26 +285,37 @@ public final class ServiceLoad {
                 millis[i] = time;
                 drawn[i] = Double.parseDouble(timing.group(1));
                 added[i] = time - drawn[i] - Double.parseDouble(timing.group(2));
+                loops[i] = loop;
             }
         }
-        Arrays.sort(millis);
-        Arrays.sort(drawn);
-        Arrays.sort(added);
-        int p50 = ALONE / 2;
-        int p99 = ALONE * 99 / 100;
         System.out.printf(
-                Locale.ROOT,
-                "alone, %d pictures of %s: p50 %.1f ms, p99 %.1f ms, p99/p50 %.2f; the engine alone"
-                        + " p50 %.1f ms, p99/p50 %.2f; added by HTTP p50 %.1f ms, p99 %.1f ms%n",
-                ALONE,
-                size,
-                millis[p50],
-                millis[p99],
-                millis[p99] / millis[p50],
-                drawn[p50],
-                drawn[p99] / drawn[p50],
-                added[p50],
-                added[p99]);
+                "alone, %d pictures of %s: %s; the engine alone %s; a loop of vector arithmetic between them %s; added"
+                        + " by HTTP %s%n",
+                ALONE, size, spread(millis), spread(drawn), spread(loops), spread(added));
+    }
+
+    /**
+     * Milliseconds of vector arithmetic in one thread's cache, as the networks' is: so much that it takes about
+     * {@code aim} on this project's machines.
+     */
+    private double loopMillis(double aim) {
+        long begin = System.nanoTime();
+        int turns = (int) (aim * 820);
+        for (int k = 0; k < turns; k++) {
+            for (int i = 0; i < loopValues.length; i++) {
+                loopValues[i] = loopValues[i] * 0.999f + i * 1e-3f;
+            }
+        }
+        return (System.nanoTime() - begin) / 1e6;
+    }
+
+    private static String spread(double[] millis) {
+        double[] sorted = millis.clone();
+        Arrays.sort(sorted);
+        double p50 = sorted[sorted.length / 2];
+        double p99 = sorted[sorted.length * 99 / 100];
+        return String.format(
+                Locale.ROOT, "p50 %.1f ms, p99 %.1f ms, p99/p50 %.2f", p50, p99, p99 / p50);
     }
 
     private void load(int clients, double minutes) throws Exception {
