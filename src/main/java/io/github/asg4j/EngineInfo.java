@@ -23,6 +23,8 @@ import java.util.TreeMap;
  * @param precision of the denoiser: "fp32", "fp16" or "bf16"
  * @param precisionReason why this
  * @param provider what computes the denoiser, with its version
+ * @param weights where networks read theirs: "packed" and "mapped" on CPUs, or "device"
+ * @param weightsReason why there
  * @param selfTests the kernels of the CPU, then those of each GPU worker
  * @param model name of the bundle
  * @param licence of the bundle, an SPDX expression
@@ -44,6 +46,8 @@ public record EngineInfo(
         String precision,
         String precisionReason,
         String provider,
+        String weights,
+        String weightsReason,
         List<SelfTest> selfTests,
         String model,
         String licence,

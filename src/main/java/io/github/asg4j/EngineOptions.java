@@ -8,8 +8,8 @@ import java.util.List;
 import java.util.OptionalInt;
 
 /**
- * How an {@link Engine} runs; none of it but {@code threadsPerWorker}, {@code precision} and the kind
- * of device changes the bytes of a picture.
+ * How an {@link Engine} runs; none of it but {@code threadsPerWorker}, {@code precision}, {@code
+ * weights} and the kind of device changes the bytes of a picture.
  *
  * @param model folder of a model bundle, a publisher's .safetensors file, or a diffusers folder; null:
  *     the demo bundle in the jar
@@ -24,6 +24,9 @@ import java.util.OptionalInt;
  * @param kernels "auto", "java", "scalar", "avx2" or "avx512"
  * @param precision of the denoiser on CPUs: "fp32", "bf16" (needs OpenVINO's plug-in and a CPU with
  *     bf16), or "auto"
+ * @param weights of the networks on CPUs: "packed" (copies in float32, laid out for speed), "mapped" (read
+ *     where they lie in their files: least memory), or "auto" (packed, where that takes at most half of the
+ *     memory limit)
  * @param maxMemoryBytes refuse work that needs more; 0: what the machine has
  * @param queueCapacity requests that may wait, besides the one being drawn
  * @param whenFull what {@code submit} does when the queue is full
@@ -39,6 +42,7 @@ public record EngineOptions(
         OptionalInt threadsPerWorker,
         String kernels,
         String precision,
+        String weights,
         long maxMemoryBytes,
         int queueCapacity,
         WhenFull whenFull,
@@ -53,6 +57,7 @@ public record EngineOptions(
                     null,
                     "auto",
                     OptionalInt.empty(),
+                    "auto",
                     "auto",
                     "auto",
                     0,
@@ -138,6 +143,12 @@ public record EngineOptions(
         return copy.build();
     }
 
+    public EngineOptions withWeights(String name) {
+        Copy copy = new Copy(this);
+        copy.weights = name;
+        return copy.build();
+    }
+
     public EngineOptions withMaxMemoryBytes(long bytes) {
         Copy copy = new Copy(this);
         copy.maxMemoryBytes = bytes;
@@ -168,6 +179,7 @@ public record EngineOptions(
         private OptionalInt threadsPerWorker;
         private String kernels;
         private String precision;
+        private String weights;
         private long maxMemoryBytes;
         private int queueCapacity;
         private WhenFull whenFull;
@@ -183,6 +195,7 @@ public record EngineOptions(
             threadsPerWorker = from.threadsPerWorker;
             kernels = from.kernels;
             precision = from.precision;
+            weights = from.weights;
             maxMemoryBytes = from.maxMemoryBytes;
             queueCapacity = from.queueCapacity;
             whenFull = from.whenFull;
@@ -200,6 +213,7 @@ public record EngineOptions(
                     threadsPerWorker,
                     kernels,
                     precision,
+                    weights,
                     maxMemoryBytes,
                     queueCapacity,
                     whenFull,

@@ -22,6 +22,7 @@ import java.util.Map;
  * @param viewBatch views in one call of the denoiser at most
  * @param precision of the denoiser: "fp32", "fp16" or "bf16"
  * @param provider what computes it, with its version
+ * @param weights where networks read theirs: "packed" and "mapped" on CPUs, or "device"
  * @param compiledShapes shapes of calls that the denoiser is compiled for; 0: it is not compiled
  * @param stages in the order in which they are drawn
  * @param text that the denoiser is conditioned on; null: nothing is drawn
@@ -52,6 +53,7 @@ public record PlanReport(
         int viewBatch,
         String precision,
         String provider,
+        String weights,
         int compiledShapes,
         List<StageReport> stages,
         @Nullable Text text,

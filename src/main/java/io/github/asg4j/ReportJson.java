@@ -70,6 +70,8 @@ public final class ReportJson {
         map.put("precision", engine.precision());
         map.put("precision_reason", engine.precisionReason());
         map.put("provider", engine.provider());
+        map.put("weights", engine.weights());
+        map.put("weights_reason", engine.weightsReason());
         engine.selfTests().forEach(test -> map.put(key(test), map(test)));
         map.put("model", engine.model());
         map.put("licence", engine.licence());
@@ -119,6 +121,7 @@ public final class ReportJson {
         map.put("view_batch", plan.viewBatch());
         map.put("precision", plan.precision());
         map.put("provider", plan.provider());
+        map.put("weights", plan.weights());
         if (plan.compiledShapes() > 0) {
             map.put("compiled_shapes", plan.compiledShapes());
         }
@@ -333,6 +336,7 @@ public final class ReportJson {
         map.put("kernels", report.devices().kernels());
         map.put("precision", plan.precision());
         map.put("provider", plan.provider());
+        map.put("weights", plan.weights());
         map.put("barriers", plan.barriers());
         map.put("guided_evaluations", plan.guidedEvaluations());
         map.put("unet_runs", plan.unetRuns());

@@ -87,6 +87,9 @@ final class Keys {
             map.put("precision", engine.precision());
             map.put("provider", engine.provider());
         }
+        if (engine.weights().equals("mapped")) {
+            map.put("weights", engine.weights());
+        }
         map.put("version", Engine.version());
         return map;
     }

@@ -17,6 +17,7 @@ import java.util.List;
 /** What becomes {@link EngineOptions}. */
 final class EngineArgs {
     static final List<String> PRECISIONS = List.of("auto", "fp32", "bf16");
+    private static final List<String> WEIGHTS = List.of("auto", "packed", "mapped");
     static final List<String> KERNELS = List.of("auto", "java", "scalar", "avx2", "avx512");
 
     @Spec(Spec.Target.MIXEE)
@@ -102,9 +103,20 @@ final class EngineArgs {
         @Nullable String precision;
 
         @Option(
+                names = "--weights",
+                paramLabel = "auto|packed|mapped",
+                order = HelpSections.MACHINE + 6,
+                description =
+                        "of the networks on CPUs: packed: copies, laid out for speed; mapped: read"
+                                + " where they lie in their files, least memory; may change the last"
+                                + " bits of the picture; auto: packed, where that takes at most half"
+                                + " of --max-memory (default: ${DEFAULT-VALUE})")
+        @Nullable String weights;
+
+        @Option(
                 names = "--max-memory",
                 paramLabel = "BYTES",
-                order = HelpSections.MACHINE + 6,
+                order = HelpSections.MACHINE + 7,
                 description =
                         "refuse work that needs more, as in 8G (default: what the machine has)")
         @Nullable String maxMemory;
@@ -149,6 +161,11 @@ final class EngineArgs {
             options =
                     options.withPrecision(
                             Values.choice(command, "--precision", given.precision, PRECISIONS));
+        }
+        if (given.weights != null) {
+            options =
+                    options.withWeights(
+                            Values.choice(command, "--weights", given.weights, WEIGHTS));
         }
         if (given.maxMemory != null) {
             options =

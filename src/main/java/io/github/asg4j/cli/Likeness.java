@@ -81,6 +81,7 @@ record Likeness(
                     "Threads per worker",
                     "Precision",
                     "Provider",
+                    "Weights",
                     "Version");
 
     /**
@@ -336,6 +337,9 @@ record Likeness(
         }
         if (isOwn() && !given.test("--precision")) {
             like = like.withPrecision(settings.getOrDefault("Precision", "fp32"));
+        }
+        if (isOwn() && settings.containsKey("Weights") && !given.test("--weights")) {
+            like = like.withWeights(settings.get("Weights"));
         }
         return like;
     }

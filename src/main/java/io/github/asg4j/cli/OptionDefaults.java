@@ -22,6 +22,7 @@ final class OptionDefaults implements IDefaultValueProvider {
             case "--devices" -> EngineOptions.DEFAULT.devices();
             case "--kernels" -> EngineOptions.DEFAULT.kernels();
             case "--precision" -> EngineOptions.DEFAULT.precision();
+            case "--weights" -> EngineOptions.DEFAULT.weights();
             case "--host" -> ServerOptions.DEFAULT.host();
             case "--port" -> Integer.toString(ServerOptions.DEFAULT.port());
             case "--queue" -> Integer.toString(ServerOptions.DEFAULT.queueCapacity());

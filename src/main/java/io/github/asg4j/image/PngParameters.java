@@ -127,6 +127,9 @@ public final class PngParameters {
             put(pairs, "Precision", plan.precision());
             put(pairs, "Provider", plan.provider());
         }
+        if (plan.weights().equals("mapped")) {
+            put(pairs, "Weights", plan.weights());
+        }
         if (report.sampling().eta() != 0) {
             put(pairs, "Eta", report.sampling().eta());
         }

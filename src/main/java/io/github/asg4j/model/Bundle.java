@@ -312,6 +312,18 @@ public final class Bundle implements AutoCloseable {
         }
     }
 
+    /**
+     * Type that most weights are stored in, as in "fp16". A bundle that was copied from a checkpoint does not
+     * say: "fp16", since halves take the most beside what is stored.
+     */
+    public String weightPrecision() {
+        Checkpoint checkpoint = filledFrom();
+        if (checkpoint != null) {
+            return checkpoint.precision();
+        }
+        return manifest.source() == null ? manifest.denoiser().precision() : "fp16";
+    }
+
     /** The checkpoint that gives all weights; null: the bundle's files hold them. */
     @Nullable Checkpoint filledFrom() {
         return files instanceof BundleFiles.Filled filled ? filled.checkpoint() : null;

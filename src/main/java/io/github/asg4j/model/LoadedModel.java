@@ -191,7 +191,8 @@ public final class LoadedModel implements AutoCloseable {
      * that the bytes do not depend on it.
      */
     private static Place withAllCores(Place place) {
-        return new Place(Runtime.getRuntime().availableProcessors(), place.provider());
+        return new Place(
+                Runtime.getRuntime().availableProcessors(), place.provider(), place.mapsWeights());
     }
 
     static CompletableFuture<OrtSession> load(

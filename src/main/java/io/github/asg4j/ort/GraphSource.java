@@ -35,15 +35,11 @@ sealed interface GraphSource {
      * Lets a session on the CPU read weights where they lie; its optimizations know them as they are when
      * it is opened.
      *
+     * @param all whether also those that nobody changes
      * @return what has to be released after the session
      */
-    default List<OrtValue> leaveInPlace(SessionOptions options) {
+    default List<OrtValue> leaveInPlace(SessionOptions options, boolean all) {
         return List.of();
-    }
-
-    /** Whether its weights are so large that ONNX Runtime had better leave them where they are. */
-    default boolean mapsWeights() {
-        return false;
     }
 
     /** The same graph, with copies of what may be freed once a session is open. */
@@ -55,9 +51,6 @@ sealed interface GraphSource {
      * @param externalBytes size of the files that its weights lie in beside it
      */
     record Stored(Path path, long graphBytes, long externalBytes) implements GraphSource {
-        /** Size from which weights beside a graph stay mapped from their file. */
-        private static final long MAPPED_WEIGHTS = 1L << 30;
-
         @Override
         public Session open(SessionOptions options) {
             try (BytePointer file = new BytePointer(path.toAbsolutePath().toString())) {
@@ -68,11 +61,6 @@ sealed interface GraphSource {
         @Override
         public long bytes() {
             return graphBytes + externalBytes;
-        }
-
-        @Override
-        public boolean mapsWeights() {
-            return externalBytes >= MAPPED_WEIGHTS;
         }
 
         @Override
@@ -122,10 +110,10 @@ sealed interface GraphSource {
         }
 
         @Override
-        public List<OrtValue> leaveInPlace(SessionOptions options) {
+        public List<OrtValue> leaveInPlace(SessionOptions options, boolean all) {
             List<OrtValue> values = new ArrayList<>();
             for (Weight weight : weights) {
-                if (weight.inPlace()) {
+                if (all || weight.inPlace()) {
                     OrtValue value = value(weight);
                     values.add(value);
                     OrtRuntime.check(

@@ -95,9 +95,9 @@ public final class OrtSession implements AutoCloseable {
      * Loads a model file. Tensors that are bound to it have to lie where the place wants them; whether
      * {@link Binding#run} waits is the place's affair too.
      *
-     * <p>On the CPU ONNX Runtime usually keeps copies of the weights in float32 and in layouts of its
-     * own, of which SDXL's UNet takes 13.7 GiB. From 1 GiB on they stay mapped instead, and halves
-     * are widened when a run needs them.
+     * <p>On the CPU ONNX Runtime keeps copies of the weights in float32 and in layouts of its own, of
+     * which SDXL's UNet takes 13.7 GiB, unless the place maps them: then those that lie beside the graph stay
+     * in their file, and halves are widened when a run needs them.
      *
      * @param externalBytes size of the files that the graph's weights lie in beside it
      * @throws BadBundleException no such file, or not a model that ONNX Runtime can run
@@ -176,10 +176,11 @@ public final class OrtSession implements AutoCloseable {
         try (SessionOptions options = options(place)) {
             if (provider != null) {
                 provider.configure(options);
-            } else if (source.mapsWeights()) {
-                leaveWeights(options);
             } else {
-                inPlace = source.leaveInPlace(options);
+                if (place.mapsWeights()) {
+                    leaveWeights(options);
+                }
+                inPlace = source.leaveInPlace(options, place.mapsWeights());
             }
             session = source.open(options);
         } catch (AsgException e) {

@@ -9,10 +9,13 @@ import org.jspecify.annotations.Nullable;
  *
  * @param threads of each run, at least 1
  * @param provider null: the CPU
+ * @param mapsWeights whether the CPU reads weights that lie in files where they are; else ONNX Runtime
+ *     makes copies in float32 and in layouts of its own, which is faster and takes more memory
  */
-public record Place(int threads, @Nullable Provider provider) {
+public record Place(int threads, @Nullable Provider provider, boolean mapsWeights) {
+    /** The CPU, with weights in layouts of its own. */
     public static Place cpu(int threads) {
-        return new Place(threads, null);
+        return new Place(threads, null, false);
     }
 
     /** Whether tensors lie in a memory other than the host's. */
@@ -21,6 +24,6 @@ public record Place(int threads, @Nullable Provider provider) {
     }
 
     public static Place on(Provider provider) {
-        return new Place(1, provider);
+        return new Place(1, provider, false);
     }
 }

@@ -1,22 +1,62 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.github.asg4j.plan;
 
+import java.util.Locale;
+
 /**
- * How the denoiser is computed.
+ * How networks are computed.
  *
- * @param precision "fp32", "fp16" or "bf16"
- * @param provider what computes it, with its version
- * @param compiles whether it is compiled for every shape of its calls
+ * @param precision of the denoiser: "fp32", "fp16" or "bf16"
+ * @param provider what computes the denoiser, with its version
+ * @param compiles whether the denoiser is compiled for every shape of its calls
+ * @param stored type of the weights as they are stored, as in "fp16"
+ * @param holding where the weights are read
  */
-public record Arithmetic(String precision, String provider, boolean compiles) {
+public record Arithmetic(
+        String precision, String provider, boolean compiles, String stored, Holding holding) {
+    /** Where networks read their weights. */
+    public enum Holding {
+        /** Copies in float32 in ONNX Runtime's own layouts; on the CPU. */
+        PACKED,
+        /** The files that they lie in; on the CPU. */
+        MAPPED,
+        /** The device's memory, as they are stored. */
+        DEVICE;
+
+        /** Name of the option's value, and in reports. */
+        public String word() {
+            return name().toLowerCase(Locale.ROOT);
+        }
+    }
+
+    /** Bytes of host memory that networks take whose weights are stored in {@code bytes}. */
+    public long heldBytes(long bytes) {
+        return holding == Holding.PACKED ? packedBytes(stored, bytes) : bytes;
+    }
+
+    /**
+     * Bytes that packed weights take: five a weight, a little more than float32, as was measured
+     * (benchmarks/NOTES.md).
+     *
+     * @param stored type of the weights
+     * @param bytes that are stored
+     */
+    public static long packedBytes(String stored, long bytes) {
+        return weights(stored, bytes) * 5;
+    }
+
+    private static long weights(String stored, long bytes) {
+        return stored.equals("fp32") ? bytes / 4 : stored.equals("fp8") ? bytes : bytes / 2;
+    }
+
     /**
      * Bytes that a compiled network takes beside the stored one: eight a weight, as they were measured
      * (benchmarks/NOTES.md). OpenVINO keeps the weights in fp32 beside those in bf16.
      *
-     * @param stored precision of the weights, "fp32" or "fp16"
+     * @param stored type of the weights
      * @param bytes of the network with its weights
      */
     public static long compiledBytes(String stored, long bytes) {
-        return (stored.equals("fp16") ? 4 : 2) * bytes;
+        return weights(stored, bytes) * 8;
     }
 }

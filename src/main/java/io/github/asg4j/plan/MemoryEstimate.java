@@ -15,8 +15,8 @@ import java.util.Map;
 import java.util.stream.Collectors;
 
 /**
- * Bytes a request takes, by part. Our own buffers are exact; weights are as they are stored (the CPU
- * makes float32 of halves). A network's working memory is a lower bound, measured as benchmarks/NOTES.md
+ * Bytes a request takes, by part. Our own buffers are exact; weights are as they are held ({@link
+ * Arithmetic#heldBytes}). A network's working memory is a lower bound, measured as benchmarks/NOTES.md
  * tells: ONNX Runtime's arena may hold up to half more.
  *
  * @param weights of all networks, and what is compiled of them, shared by the workers
@@ -319,12 +319,16 @@ public record MemoryEstimate(
     }
 
     private String advice(long limit, Plan plan) {
-        if (weights > limit && !plan.arithmetic().compiles()) {
+        boolean packed = plan.arithmetic().holding() == Arithmetic.Holding.PACKED;
+        if (weights > limit && !packed && !plan.arithmetic().compiles()) {
             return "The model's weights alone do not fit: allow more (--max-memory), or use a"
                     + " smaller model";
         }
         List<String> ways = new ArrayList<>();
         ways.add("draw a smaller picture");
+        if (packed) {
+            ways.add("read weights where they lie in files (--weights mapped)");
+        }
         if (plan.workers() > 1) {
             ways.add("use fewer workers than " + plan.workers() + " (--devices cpu:1)");
         }

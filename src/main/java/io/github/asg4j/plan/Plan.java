@@ -178,6 +178,7 @@ public record Plan(
                 viewBatch,
                 arithmetic.precision(),
                 arithmetic.provider(),
+                arithmetic.holding().word(),
                 arithmetic.compiles() ? callShapes(false).size() + callShapes(true).size() : 0,
                 stages.stream().map(stage -> stage.report(viewBatch)).toList(),
                 text == null ? null : text.report(),

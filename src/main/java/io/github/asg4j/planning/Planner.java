@@ -662,8 +662,12 @@ public final class Planner {
 
     /** Returns the bytes of all weights; the dilated network holds the denoiser's a second time. */
     private long weights(List<Stage> stages) {
-        return weightBytes
-                + (dilated(stages) ? manifest.graphBytes(manifest.denoiser().file()) : 0);
+        long denoiser = manifest.graphBytes(manifest.denoiser().file());
+        if (arithmetic.compiles()) { // reads those of the denoiser where they are
+            return arithmetic.heldBytes(weightBytes - denoiser)
+                    + (dilated(stages) ? 2 : 1) * denoiser;
+        }
+        return arithmetic.heldBytes(weightBytes + (dilated(stages) ? denoiser : 0));
     }
 
     /**
@@ -676,7 +680,7 @@ public final class Planner {
         Manifest.Denoiser denoiser = manifest.denoiser();
         long once =
                 Arithmetic.compiledBytes(
-                        denoiser.precision(), manifest.graphBytes(denoiser.file()));
+                        arithmetic.stored(), manifest.graphBytes(denoiser.file()));
         return once
                 * (Plan.callShapes(stages, viewBatch, false).size()
                         + Plan.callShapes(stages, viewBatch, true).size());

@@ -21,9 +21,11 @@ import io.github.asg4j.model.Bundle;
 import io.github.asg4j.model.ControlFiles;
 import io.github.asg4j.model.ControlFolder;
 import io.github.asg4j.model.LoadedModel;
+import io.github.asg4j.model.Manifest;
 import io.github.asg4j.model.Tokenizer;
 import io.github.asg4j.ort.OrtRuntime;
 import io.github.asg4j.planning.PlannedRequest;
+import io.github.asg4j.plan.Arithmetic;
 import io.github.asg4j.planning.Planner;
 import io.github.asg4j.prompt.PromptLoras;
 import io.github.asg4j.run.start.PromptTokens;
@@ -55,6 +57,7 @@ public final class LocalEngine implements AutoCloseable {
     private final Devices devices;
     private final KernelChoice kernels;
     private final PrecisionChoice precision;
+    private final WeightsChoice weights;
     private final Bundle bundle;
     private final LoadedModel model;
     private final ControlFolder controls;
@@ -77,7 +80,14 @@ public final class LocalEngine implements AutoCloseable {
         try {
             precision =
                     PrecisionChoice.choose(
-                            options.precision(), devices, bundle.manifest(), memoryLimit(options));
+                            options.precision(), devices, bundle, memoryLimit(options));
+            weights =
+                    WeightsChoice.choose(
+                            options.weights(),
+                            devices.onGpus(),
+                            bundle.weightPrecision(),
+                            packable(bundle.manifest(), precision),
+                            memoryLimit(options));
             fleet =
                     devices.onGpus()
                             ? Fleet.ofGpus(devices.names(), devices.gpus(), gpus)
@@ -85,6 +95,7 @@ public final class LocalEngine implements AutoCloseable {
                                     devices.names(),
                                     devices.threadsPerWorker(),
                                     precision.provider(),
+                                    weights.holding() == Arithmetic.Holding.MAPPED,
                                     kernels.kernels());
         } catch (Throwable e) {
             bundle.close();
@@ -100,7 +111,12 @@ public final class LocalEngine implements AutoCloseable {
                     new Planner(
                             bundle.manifest(),
                             devices.workers(),
-                            precision.arithmetic(),
+                            new Arithmetic(
+                                    precision.precision(),
+                                    precision.computedBy(),
+                                    precision.provider() != null,
+                                    bundle.weightPrecision(),
+                                    weights.holding()),
                             fleet.gpuMemory(),
                             memoryLimit(options));
             model = LoadedModel.open(bundle, fleet.placements(), options.loras());
@@ -249,9 +265,11 @@ public final class LocalEngine implements AutoCloseable {
                 kernels.kernels().name(),
                 kernels.reason(),
                 KernelChoice.usable(),
-                precision.arithmetic().precision(),
+                precision.precision(),
                 precision.reason(),
-                precision.arithmetic().provider(),
+                precision.computedBy(),
+                weights.holding().word(),
+                weights.reason(),
                 tests,
                 bundle.manifest().name(),
                 bundle.manifest().licence(),
@@ -278,6 +296,14 @@ public final class LocalEngine implements AutoCloseable {
         } finally {
             fleet.close();
         }
+    }
+
+    /** Bytes of the weights that ONNX Runtime's own kernels read. */
+    private static long packable(Manifest manifest, PrecisionChoice precision) {
+        return manifest.bytes()
+                - (precision.provider() == null
+                        ? 0
+                        : manifest.graphBytes(manifest.denoiser().file()));
     }
 
     private static long memoryLimit(EngineOptions options) {

@@ -4,6 +4,7 @@ package io.github.asg4j.run;
 import io.github.asg4j.BadRequestException;
 import io.github.asg4j.DeviceException;
 import io.github.asg4j.ffi.OpenVinoLibraries;
+import io.github.asg4j.model.Bundle;
 import io.github.asg4j.model.Manifest;
 import io.github.asg4j.ort.OpenVinoProvider;
 import io.github.asg4j.ort.OrtRuntime;
@@ -22,10 +23,13 @@ import java.util.stream.Stream;
 /**
  * In which precision the denoiser is computed, and why.
  *
- * @param provider of the denoiser on the CPU; null: ONNX Runtime's own kernels, or GPUs
+ * @param provider that compiles the denoiser on the CPU; null: ONNX Runtime's own kernels, or GPUs
+ * @param precision "fp32", "fp16" or "bf16"
+ * @param computedBy what computes it, with its version
  * @param reason one line for logs and {@code doctor}
  */
-record PrecisionChoice(@Nullable Provider provider, Arithmetic arithmetic, String reason) {
+record PrecisionChoice(
+        @Nullable Provider provider, String precision, String computedBy, String reason) {
     private static final System.Logger LOG = System.getLogger(PrecisionChoice.class.getName());
 
     /**
@@ -48,10 +52,14 @@ record PrecisionChoice(@Nullable Provider provider, Arithmetic arithmetic, Strin
      * @throws DeviceException if bf16 was asked for and cannot be had; only auto falls back
      */
     static PrecisionChoice choose(
-            String name, Devices devices, Manifest manifest, long memoryLimit) {
-        Manifest.Denoiser denoiser = manifest.denoiser();
+            String name, Devices devices, Bundle bundle, long memoryLimit) {
+        Manifest.Denoiser denoiser = bundle.manifest().denoiser();
         Stored stored =
-                new Stored(denoiser.precision(), manifest.graphBytes(denoiser.file()), memoryLimit);
+                new Stored(
+                        denoiser.precision(),
+                        bundle.weightPrecision(),
+                        bundle.manifest().graphBytes(denoiser.file()),
+                        memoryLimit);
         PrecisionChoice choice =
                 choose(name, devices, stored, new OpenVinoLibraries(), instructions());
         LOG.log(Level.INFO, "precision: {0}", choice.reason);
@@ -61,13 +69,15 @@ record PrecisionChoice(@Nullable Provider provider, Arithmetic arithmetic, Strin
     /**
      * The denoiser in the bundle.
      *
+     * @param precision that its graph computes in
+     * @param weights type of its weights as they are stored
      * @param bytes with its weights
      * @param memory bytes that a request may take
      */
-    record Stored(String precision, long bytes, long memory) {
+    record Stored(String precision, String weights, long bytes, long memory) {
         /** Bytes that it takes where it is compiled for two shapes, as most requests have at most. */
         private long compiledTwice() {
-            return bytes + 2 * Arithmetic.compiledBytes(precision, bytes);
+            return bytes + 2 * Arithmetic.compiledBytes(weights, bytes);
         }
     }
 
@@ -115,9 +125,11 @@ record PrecisionChoice(@Nullable Provider provider, Arithmetic arithmetic, Strin
                             + stored
                             + " here; leave --precision out");
         }
-        Arithmetic arithmetic =
-                new Arithmetic(stored, "ONNX Runtime " + OrtRuntime.version() + " CUDA", false);
-        return new PrecisionChoice(null, arithmetic, stored + ": as the networks are stored");
+        return new PrecisionChoice(
+                null,
+                stored,
+                "ONNX Runtime " + OrtRuntime.version() + " CUDA",
+                stored + ": as the networks are stored");
     }
 
     private static PrecisionChoice auto(
@@ -148,9 +160,7 @@ record PrecisionChoice(@Nullable Provider provider, Arithmetic arithmetic, Strin
     }
 
     private static PrecisionChoice fp32(String reason) {
-        Arithmetic arithmetic =
-                new Arithmetic("fp32", "ONNX Runtime " + OrtRuntime.version(), false);
-        return new PrecisionChoice(null, arithmetic, reason);
+        return new PrecisionChoice(null, "fp32", "ONNX Runtime " + OrtRuntime.version(), reason);
     }
 
     private static PrecisionChoice bf16(
@@ -158,9 +168,8 @@ record PrecisionChoice(@Nullable Provider provider, Arithmetic arithmetic, Strin
         OpenVinoProvider provider =
                 OpenVinoProvider.open(
                         libraries.find(), devices.workers(), devices.threadsPerWorker());
-        Arithmetic arithmetic =
-                new Arithmetic("bf16", "OpenVINO plug-in " + provider.version(), true);
-        return new PrecisionChoice(provider, arithmetic, reason);
+        return new PrecisionChoice(
+                provider, "bf16", "OpenVINO plug-in " + provider.version(), reason);
     }
 
     /** What the CPU can do, as Linux names it; empty where that cannot be read. */

@@ -25,6 +25,8 @@ import io.github.asg4j.model.checkpoint.SafeTensorsFile;
 
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 import java.io.IOException;
 import java.io.UncheckedIOException;
@@ -45,6 +47,8 @@ class CheckpointPictureTest {
 
     @TempDir Path temp;
 
+    private EngineOptions options = EngineOptions.DEFAULT.withDevices("cpu:1");
+
     private static float[] floats(Path npy) {
         try (Arena arena = Arena.ofConfined()) {
             return Npy.read(npy, Npy.Type.FLOAT32, arena).data().toArray(ValueLayout.JAVA_FLOAT);
@@ -62,9 +66,9 @@ class CheckpointPictureTest {
     /** Draws with a file and compares the last latents with those of a golden picture. */
     private GeneratedImage drawsLike(
             String golden, Path file, Recognition known, GenerationRequest request) {
-        EngineOptions options = EngineOptions.DEFAULT.withModel(file).withDevices("cpu:1");
         GeneratedImage image;
-        try (Engine engine = TestEngines.open(options, () -> SmallFiles.bundle(file, known))) {
+        try (Engine engine =
+                TestEngines.open(options.withModel(file), () -> SmallFiles.bundle(file, known))) {
             image = engine.submit(request).join();
         }
         float[] expected = floats(GOLDENS.resolve(golden + "/latents.npy"));
@@ -105,14 +109,18 @@ class CheckpointPictureTest {
         }
     }
 
-    @Test
-    void aPlainFileDrawsWhatDiffusersDraws() {
+    @ParameterizedTest
+    @ValueSource(strings = {"packed", "mapped"})
+    void aPlainFileDrawsWhatDiffusersDraws(String weights) {
+        options = options.withWeights(weights);
         drawsLike("sd15", SmallFiles.SD15, SmallFiles.sd15(), ofFamily("sd15").build());
     }
 
     /** In the names of kohya: joined projections, and layers whose shift and scale are exchanged. */
-    @Test
-    void aTransformerWithALoraDrawsWhatDiffusersDrawsWithItFused() {
+    @ParameterizedTest
+    @ValueSource(strings = {"packed", "mapped"})
+    void aTransformerWithALoraDrawsWhatDiffusersDrawsWithItFused(String weights) {
+        options = options.withWeights(weights);
         Lora lora = new Lora(CHECKPOINTS.resolve("lora/sd35/kohya.safetensors"), 1);
         GenerationRequest request = ofFamily("sd35").loras(List.of(lora)).build();
         drawsLike("sd35-lora", SmallFiles.SD35, SmallFiles.sd35(), request);

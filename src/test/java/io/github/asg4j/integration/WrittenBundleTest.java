@@ -2,6 +2,8 @@
 package io.github.asg4j.integration;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.asg4j.Content;
@@ -11,6 +13,7 @@ import io.github.asg4j.GenerationRequest;
 import io.github.asg4j.InpaintOptions;
 import io.github.asg4j.Lora;
 import io.github.asg4j.Tiny;
+import io.github.asg4j.image.PngParameters;
 import io.github.asg4j.model.Bundle;
 import io.github.asg4j.model.BundleWriter;
 import io.github.asg4j.model.ControlFolder;
@@ -27,6 +30,7 @@ import org.junit.jupiter.params.provider.CsvSource;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 
 /** A bundle that was written of a checkpoint draws what the checkpoint draws. */
@@ -48,19 +52,26 @@ class WrittenBundleTest {
     }
 
     private static GeneratedImage ofCheckpoint(String family, GenerationRequest request) {
-        try (LocalEngine engine =
-                LocalEngine.open(
-                        Tiny.options(1),
-                        () -> SmallCheckpoints.open(family),
-                        WorkerHook.NONE,
-                        Gpus.ofMachine())) {
+        try (LocalEngine engine = ofCheckpoint(family, Tiny.options(1))) {
             return draw(engine, request);
         }
     }
 
+    private static LocalEngine ofCheckpoint(String family, EngineOptions options) {
+        return LocalEngine.open(
+                options,
+                () -> SmallCheckpoints.open(family),
+                WorkerHook.NONE,
+                Gpus.ofMachine());
+    }
+
     private static GeneratedImage ofBundle(Path bundle, GenerationRequest request) {
-        EngineOptions options = Tiny.options(1).withModel(bundle);
-        try (LocalEngine engine = LocalEngine.open(options)) {
+        return ofBundle(bundle, Tiny.options(1), request);
+    }
+
+    private static GeneratedImage ofBundle(
+            Path bundle, EngineOptions options, GenerationRequest request) {
+        try (LocalEngine engine = LocalEngine.open(options.withModel(bundle))) {
             return draw(engine, request);
         }
     }
@@ -91,6 +102,39 @@ class WrittenBundleTest {
         Path bundle = written(family, List.of());
         assertEquals(
                 Tiny.hash(ofCheckpoint(family, request)), Tiny.hash(ofBundle(bundle, request)));
+    }
+
+    /** As on machines whose memory does not suffice for copies of the weights. */
+    @Test
+    void drawsTheSameWithWeightsInTheirFiles() throws IOException {
+        String family = "sd15";
+        GenerationRequest plain = request("asg", 192).build();
+        GenerationRequest half =
+                request("asg", 192).loras(List.of(new Lora(LORA, 0.5))).build();
+        GenerationRequest whole =
+                request("asg", 192).loras(List.of(new Lora(LORA, 1))).build();
+        List<GenerationRequest> requests = List.of(plain, half, whole, half, plain);
+        List<GeneratedImage> packed = new ArrayList<>();
+        List<GeneratedImage> mapped = new ArrayList<>();
+        try (LocalEngine engine = ofCheckpoint(family, Tiny.options(1).withWeights("packed"))) {
+            requests.forEach(request -> packed.add(draw(engine, request)));
+        }
+        try (LocalEngine engine = ofCheckpoint(family, Tiny.options(1).withWeights("mapped"))) {
+            requests.forEach(request -> mapped.add(draw(engine, request)));
+        }
+        for (int i = 0; i < requests.size(); i++) {
+            int levels = Closeness.levels(packed.get(i), mapped.get(i));
+            assertTrue(levels <= 1, i + " differs by " + levels);
+        }
+        assertEquals(Tiny.hash(mapped.get(0)), Tiny.hash(mapped.get(4)));
+        assertEquals(Tiny.hash(mapped.get(1)), Tiny.hash(mapped.get(3)));
+        assertNotEquals(Tiny.hash(mapped.get(1)), Tiny.hash(mapped.get(2)));
+        Path bundle = written(family, List.of());
+        GeneratedImage ofBundle = ofBundle(bundle, Tiny.options(1).withWeights("mapped"), plain);
+        assertTrue(Closeness.levels(packed.get(0), ofBundle) <= 1);
+        assertEquals("mapped", ofBundle.report().plan().weights());
+        assertTrue(PngParameters.text(ofBundle.report()).contains(", Weights: mapped, "));
+        assertFalse(PngParameters.text(packed.get(0).report()).contains("Weights"));
     }
 
     @Test

@@ -156,7 +156,7 @@ class OrtSessionTest {
         Files.createDirectory(folder.resolve("folder"));
         Files.write(folder.resolve("folder").resolve("w.bin"), weights.array());
         MemorySegment y = memory.floats(3, "y");
-        try (OrtSession session = OrtSession.open(file, 2L << 30, Place.cpu(1));
+        try (OrtSession session = OrtSession.open(file, 20, new Place(1, null, true));
                 Binding binding =
                         session.bind(
                                 Map.of("x", Tensor.floats(floats(1, 2, 3), 3)),

@@ -27,7 +27,12 @@ class CallShapesTest {
                     new Planner(
                             bundle.manifest(),
                             2,
-                            new Arithmetic(compiles ? "bf16" : "fp32", "any", compiles),
+                            new Arithmetic(
+                                    compiles ? "bf16" : "fp32",
+                                    "any",
+                                    compiles,
+                                    "fp32",
+                                    Arithmetic.Holding.PACKED),
                             new LinkedHashMap<>(),
                             Long.MAX_VALUE);
             return planner.planned(request).plan();

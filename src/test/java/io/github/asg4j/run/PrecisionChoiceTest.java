@@ -36,7 +36,7 @@ class PrecisionChoiceTest {
         return PrecisionChoice.choose(
                 name,
                 Devices.parse(devices, OptionalInt.empty(), () -> 1),
-                new PrecisionChoice.Stored("fp16", bytes, 16L << 30),
+                new PrecisionChoice.Stored("fp16", "fp16", bytes, 16L << 30),
                 new OpenVinoLibraries(),
                 cpu);
     }
@@ -48,8 +48,7 @@ class PrecisionChoiceTest {
 
     private static void isFp32(String reason, PrecisionChoice choice) {
         assertNull(choice.provider());
-        assertEquals("fp32", choice.arithmetic().precision());
-        assertFalse(choice.arithmetic().compiles());
+        assertEquals("fp32", choice.precision());
         assertTrue(choice.reason().startsWith(reason), choice.reason());
     }
 
@@ -104,8 +103,8 @@ class PrecisionChoiceTest {
     @Test
     void gpusComputeAsTheNetworksAreStored() {
         PrecisionChoice choice = choose("auto", "cuda:0", 1L << 30, AMX);
-        assertEquals("fp16", choice.arithmetic().precision());
-        assertTrue(choice.arithmetic().provider().endsWith(" CUDA"));
+        assertEquals("fp16", choice.precision());
+        assertTrue(choice.computedBy().endsWith(" CUDA"));
         refused(
                 BadRequestException.class,
                 "leave --precision out",

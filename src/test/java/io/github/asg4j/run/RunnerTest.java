@@ -30,14 +30,19 @@ class RunnerTest {
         long before = Memory.bytesInUse();
         Bundle bundle = Bundle.open(Tiny.bundle(), ModelParts.NONE, false);
         JavaKernels kernels = new JavaKernels();
-        try (Fleet fleet = Fleet.ofCpu(List.of("cpu#0", "cpu#1"), 1, null, kernels);
+        try (Fleet fleet = Fleet.ofCpu(List.of("cpu#0", "cpu#1"), 1, null, false, kernels);
                 LoadedModel model = LoadedModel.open(bundle, fleet.placements(), List.of())) {
             fleet.lanes().get(1).thread().shutdown();
             Planner planner =
                     new Planner(
                             bundle.manifest(),
                             2,
-                            new Arithmetic("fp32", "ONNX Runtime", false),
+                            new Arithmetic(
+                                    "fp32",
+                                    "ONNX Runtime",
+                                    false,
+                                    "fp32",
+                                    Arithmetic.Holding.PACKED),
                             fleet.gpuMemory(),
                             Long.MAX_VALUE);
             Runner runner =

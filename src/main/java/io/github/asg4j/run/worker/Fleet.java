@@ -55,14 +55,21 @@ public final class Fleet implements AutoCloseable {
      * @param names of the workers
      * @param threads of each run of a network
      * @param provider of the denoiser; null: ONNX Runtime's own kernels
+     * @param mapsWeights whether weights are read where they lie in files
      */
     public static Fleet ofCpu(
-            List<String> names, int threads, @Nullable Provider provider, Kernels kernels) {
+            List<String> names,
+            int threads,
+            @Nullable Provider provider,
+            boolean mapsWeights,
+            Kernels kernels) {
+        Place loop = new Place(threads, provider, mapsWeights);
+        Place front = new Place(threads, null, mapsWeights);
         Fleet fleet = new Fleet();
         for (String name : names) {
             HostQueue queue = HostQueue.INSTANCE;
             fleet.lanes.add(fleet.lane(name, queue, queue, kernels, Long.MAX_VALUE));
-            fleet.placements.add(new Placement(new Place(threads, provider), Place.cpu(threads)));
+            fleet.placements.add(new Placement(loop, front));
         }
         return fleet;
     }

@@ -22,7 +22,7 @@ class FleetTest {
     /** Else who waits for work that has not begun waits for ever. */
     @Test
     void closingDoesAllWorkInterruptedOrNot() throws Exception {
-        Fleet fleet = Fleet.ofCpu(List.of("cpu"), 1, null, new JavaKernels());
+        Fleet fleet = Fleet.ofCpu(List.of("cpu"), 1, null, false, new JavaKernels());
         DeviceLane lane = fleet.lanes().getFirst();
         CountDownLatch begun = new CountDownLatch(1);
         CountDownLatch release = new CountDownLatch(1);
