@@ -108,9 +108,9 @@ final class EngineArgs {
                 order = HelpSections.MACHINE + 6,
                 description =
                         "of the networks on CPUs: packed: copies, laid out for speed; mapped: read"
-                                + " where they lie in their files, least memory; may change the last"
-                                + " bits of the picture; auto: packed, where that takes at most half"
-                                + " of --max-memory (default: ${DEFAULT-VALUE})")
+                            + " where they lie in their files, least memory; may change the last"
+                            + " bits of the picture; auto: packed, where that takes at most half of"
+                            + " --max-memory (default: ${DEFAULT-VALUE})")
         @Nullable String weights;
 
         @Option(

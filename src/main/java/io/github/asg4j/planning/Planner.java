@@ -679,8 +679,7 @@ public final class Planner {
         }
         Manifest.Denoiser denoiser = manifest.denoiser();
         long once =
-                Arithmetic.compiledBytes(
-                        arithmetic.stored(), manifest.graphBytes(denoiser.file()));
+                Arithmetic.compiledBytes(arithmetic.stored(), manifest.graphBytes(denoiser.file()));
         return once
                 * (Plan.callShapes(stages, viewBatch, false).size()
                         + Plan.callShapes(stages, viewBatch, true).size());

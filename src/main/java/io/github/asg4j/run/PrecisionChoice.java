@@ -51,8 +51,7 @@ record PrecisionChoice(
      * @throws BadRequestException for another name, or on GPUs for any but "auto"
      * @throws DeviceException if bf16 was asked for and cannot be had; only auto falls back
      */
-    static PrecisionChoice choose(
-            String name, Devices devices, Bundle bundle, long memoryLimit) {
+    static PrecisionChoice choose(String name, Devices devices, Bundle bundle, long memoryLimit) {
         Manifest.Denoiser denoiser = bundle.manifest().denoiser();
         Stored stored =
                 new Stored(

@@ -28,7 +28,9 @@ record WeightsChoice(Holding holding, String reason) {
     static WeightsChoice choose(
             String name, boolean onGpus, String stored, long bytes, long memoryLimit) {
         WeightsChoice choice =
-                onGpus ? onGpus(name) : onCpu(name, Arithmetic.packedBytes(stored, bytes), memoryLimit);
+                onGpus
+                        ? onGpus(name)
+                        : onCpu(name, Arithmetic.packedBytes(stored, bytes), memoryLimit);
         LOG.log(Level.INFO, "weights: {0}", choice.reason);
         return choice;
     }
@@ -38,8 +40,8 @@ record WeightsChoice(Holding holding, String reason) {
             throw new BadRequestException(
                     "weights \""
                             + name
-                            + "\" is for CPUs: GPUs have them in their own memory as they are stored;"
-                            + " leave --weights out");
+                            + "\" is for CPUs: GPUs have them in their own memory as they are"
+                            + " stored; leave --weights out");
         }
         return new WeightsChoice(Holding.DEVICE, "in the device's memory, as they are stored");
     }

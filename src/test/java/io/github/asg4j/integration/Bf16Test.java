@@ -146,7 +146,8 @@ class Bf16Test {
             try (OrtSession session = LoadedModel.session(bundle, file, Place.cpu(1))) {
                 run(session, timestep, exact, arena);
             }
-            try (OrtSession session = LoadedModel.session(bundle, file, new Place(1, provider, false))) {
+            try (OrtSession session =
+                    LoadedModel.session(bundle, file, new Place(1, provider, false))) {
                 run(session, timestep, noise, arena);
             }
             double error = 0;

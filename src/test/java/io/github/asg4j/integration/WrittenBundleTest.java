@@ -59,10 +59,7 @@ class WrittenBundleTest {
 
     private static LocalEngine ofCheckpoint(String family, EngineOptions options) {
         return LocalEngine.open(
-                options,
-                () -> SmallCheckpoints.open(family),
-                WorkerHook.NONE,
-                Gpus.ofMachine());
+                options, () -> SmallCheckpoints.open(family), WorkerHook.NONE, Gpus.ofMachine());
     }
 
     private static GeneratedImage ofBundle(Path bundle, GenerationRequest request) {
@@ -109,10 +106,8 @@ class WrittenBundleTest {
     void drawsTheSameWithWeightsInTheirFiles() throws IOException {
         String family = "sd15";
         GenerationRequest plain = request("asg", 192).build();
-        GenerationRequest half =
-                request("asg", 192).loras(List.of(new Lora(LORA, 0.5))).build();
-        GenerationRequest whole =
-                request("asg", 192).loras(List.of(new Lora(LORA, 1))).build();
+        GenerationRequest half = request("asg", 192).loras(List.of(new Lora(LORA, 0.5))).build();
+        GenerationRequest whole = request("asg", 192).loras(List.of(new Lora(LORA, 1))).build();
         List<GenerationRequest> requests = List.of(plain, half, whole, half, plain);
         List<GeneratedImage> packed = new ArrayList<>();
         List<GeneratedImage> mapped = new ArrayList<>();

@@ -26,8 +26,7 @@ class WeightsChoiceTest {
         "fp8, 1001, 10000, MAPPED"
     })
     void autoPacksWhatFits(String stored, long bytes, long limit, Holding expected) {
-        assertEquals(
-                expected, WeightsChoice.choose("auto", false, stored, bytes, limit).holding());
+        assertEquals(expected, WeightsChoice.choose("auto", false, stored, bytes, limit).holding());
     }
 
     @Test
@@ -42,8 +41,7 @@ class WeightsChoiceTest {
     void othersAreRefused() {
         refused("weights \"disk\" is unknown: one of auto, packed, mapped", "disk", false);
         refused("weights \"mapped\" is for CPUs", "mapped", true);
-        assertEquals(
-                Holding.DEVICE, WeightsChoice.choose("auto", true, "fp16", 1, 1).holding());
+        assertEquals(Holding.DEVICE, WeightsChoice.choose("auto", true, "fp16", 1, 1).holding());
     }
 
     private static void refused(String text, String name, boolean onGpus) {
