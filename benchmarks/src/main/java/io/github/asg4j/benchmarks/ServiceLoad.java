@@ -290,7 +290,7 @@ public final class ServiceLoad {
         }
         System.out.printf(
                 "alone, %d pictures of %s: %s; the engine alone %s; a loop of vector arithmetic"
-                    + " between them %s; added by HTTP %s%n",
+                        + " between them %s; added by HTTP %s%n",
                 ALONE, size, spread(millis), spread(drawn), spread(loops), spread(added));
     }
 
