@@ -23,6 +23,9 @@ import java.util.stream.Stream;
  * @param guidanceScale classifier-free guidance scale, at least 0; up to 1 there is no guidance and no
  *     unconditional row, so the negative prompt has no effect
  * @param guidanceInterval noise levels with classifier-free guidance; null: all
+ * @param cacheInterval the whole denoiser runs in every so many-th step; in those between its outermost
+ *     layers alone, which take what the deeper ones gave last (DeepCache, arXiv 2312.00858). 1: in every
+ *     step; more is for windows of UNets, not of demofusion and scalecrafter
  * @param seed key of all random numbers
  * @param variation other noise that the initial noise is turned towards
  * @param scheduler a solver by its name in this engine, diffusers, AUTOMATIC1111's web UI or ComfyUI,
@@ -58,6 +61,7 @@ public record GenerationRequest(
         OptionalInt steps,
         OptionalDouble guidanceScale,
         @Nullable GuidanceInterval guidanceInterval,
+        int cacheInterval,
         long seed,
         Variation variation,
         @Nullable String scheduler,
@@ -89,6 +93,9 @@ public record GenerationRequest(
 
     /** Of every guidance scale. */
     public static final Range GUIDANCE_SCALE_RANGE = new Range(0, 100);
+
+    /** Of {@code cacheInterval}. */
+    public static final Range CACHE_INTERVAL_RANGE = new Range(1, MAX_STEPS);
 
     /** Of {@code viewBatch} where it is not {@link #BY_MEMORY}. */
     public static final Range VIEW_BATCH_RANGE = new Range(1, 1024);
@@ -129,6 +136,7 @@ public record GenerationRequest(
         }
         STEPS_RANGE.check("steps", steps);
         GUIDANCE_SCALE_RANGE.check("guidance scale", guidanceScale);
+        CACHE_INTERVAL_RANGE.check("cache interval", OptionalInt.of(cacheInterval));
         Range.SHARE.check("eta", eta);
         if (viewBatch.orElse(1) != BY_MEMORY) {
             VIEW_BATCH_RANGE.check("view batch", viewBatch);
@@ -206,6 +214,7 @@ public record GenerationRequest(
         b.steps = steps;
         b.guidanceScale = guidanceScale;
         b.guidanceInterval = guidanceInterval;
+        b.cacheInterval = cacheInterval;
         b.seed = seed;
         b.variation = variation;
         b.scheduler = scheduler;
@@ -236,6 +245,7 @@ public record GenerationRequest(
         private OptionalInt steps = OptionalInt.empty();
         private OptionalDouble guidanceScale = OptionalDouble.empty();
         private @Nullable GuidanceInterval guidanceInterval;
+        private int cacheInterval = 1;
         private long seed;
         private Variation variation = Variation.NONE;
         private @Nullable String scheduler;
@@ -316,6 +326,11 @@ public record GenerationRequest(
 
         public Builder guidanceInterval(@Nullable GuidanceInterval sigmas) {
             guidanceInterval = sigmas;
+            return this;
+        }
+
+        public Builder cacheInterval(int steps) {
+            cacheInterval = steps;
             return this;
         }
 
@@ -429,6 +444,7 @@ public record GenerationRequest(
                     steps,
                     guidanceScale,
                     guidanceInterval,
+                    cacheInterval,
                     seed,
                     variation,
                     scheduler,

@@ -37,8 +37,10 @@ import java.util.Map;
  * @param nativeEvaluations latent cells of all rows, over those of the two rows of a guided evaluation
  *     of native size: what methods whose views differ in size are compared by. A lower bound of the
  *     work for views larger than native, as attention grows faster than their cells
- * @param unetRuns calls of the denoiser
- * @param unetRows rows of all those calls: two for a view with classifier-free guidance, one without
+ * @param shallowEvaluations evaluations of the denoiser's outermost layers alone, which take the features
+ *     of an earlier one (DeepCache, arXiv 2312.00858); no other number of evaluations and rows counts them
+ * @param unetRuns calls of the denoiser, shallow ones too
+ * @param unetRows rows of all whole calls: two for a view with classifier-free guidance, one without
  * @param memory bytes of host memory
  * @param deviceMemory bytes of each GPU worker's memory by the worker's name; empty on the CPU
  */
@@ -64,6 +66,7 @@ public record PlanReport(
         int barriers,
         long guidedEvaluations,
         double nativeEvaluations,
+        long shallowEvaluations,
         long unetRuns,
         long unetRows,
         Memory memory,

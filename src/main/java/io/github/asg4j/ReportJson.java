@@ -155,6 +155,9 @@ public final class ReportJson {
         map.put("barriers", plan.barriers());
         map.put("guided_evaluations", plan.guidedEvaluations());
         map.put("native_evaluations", plan.nativeEvaluations());
+        if (plan.shallowEvaluations() > 0) {
+            map.put("shallow_evaluations", plan.shallowEvaluations());
+        }
         map.put("unet_runs", plan.unetRuns());
         map.put("unet_rows", plan.unetRows());
         map.put("bytes", map(plan.memory()));
@@ -192,6 +195,11 @@ public final class ReportJson {
         if (windows != null) {
             map.put("canvas_latents", pair(windows.canvasLatents()));
             map.put("grid", pair(windows.grid()));
+            StageReport.Cache cache = windows.cache();
+            if (cache != null) {
+                map.put("whole_steps", cache.wholeSteps());
+                map.put("shallow_steps", cache.shallowSteps());
+            }
         }
         if (stage.settings() instanceof StageReport.Phase phase) {
             map.put("dilated_views", phase.dilatedViews());
@@ -302,6 +310,9 @@ public final class ReportJson {
         if (request.guidanceInterval() != null) {
             map.put("guidance_interval", request.guidanceInterval().toString());
         }
+        if (request.cacheInterval() > 1) {
+            map.put("cache_interval", request.cacheInterval());
+        }
         map.putAll(decided(report));
         map.put("paper_defaults", request.paperDefaults());
         if (request.image() != null) {
@@ -339,6 +350,9 @@ public final class ReportJson {
         map.put("weights", plan.weights());
         map.put("barriers", plan.barriers());
         map.put("guided_evaluations", plan.guidedEvaluations());
+        if (plan.shallowEvaluations() > 0) {
+            map.put("shallow_evaluations", plan.shallowEvaluations());
+        }
         map.put("unet_runs", plan.unetRuns());
         map.put("model", report.model());
         putVae(map, report.vae());

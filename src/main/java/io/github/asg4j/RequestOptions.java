@@ -154,6 +154,17 @@ public final class RequestOptions {
                             "all",
                             r -> r.guidanceInterval(),
                             GenerationRequest.Builder::guidanceInterval),
+                    new RequestOption<>(
+                            "cache-interval",
+                            Section.PICTURE,
+                            OptionType.integer().within(GenerationRequest.CACHE_INTERVAL_RANGE),
+                            "run the whole UNet in every N-th step of windows only, and in those"
+                                    + " between its outermost layers with the deeper ones' last"
+                                    + " features (DeepCache)",
+                            "1: in every step",
+                            methodsBut("demofusion", "scalecrafter"),
+                            r -> r.cacheInterval() == 1 ? null : r.cacheInterval(),
+                            GenerationRequest.Builder::cacheInterval),
                     picture(
                             Section.PICTURE,
                             "seed",

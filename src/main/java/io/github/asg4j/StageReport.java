@@ -95,19 +95,31 @@ public record StageReport(
      * @param guidanceScale of classifier-free guidance in the windows; 1: none
      * @param overlap null: there is one window
      * @param background what windows without an object get instead; null: all windows are alike
+     * @param cache in which steps the whole denoiser runs; null: in all
      */
     public record Windows(
             Size canvasLatents,
             Size grid,
             double guidanceScale,
             @Nullable Overlap overlap,
-            @Nullable Background background)
+            @Nullable Background background,
+            @Nullable Cache cache)
             implements Settings {
         @Override
         public Windows windowed() {
             return this;
         }
     }
+
+    /**
+     * Which steps run the whole denoiser; in the others its outermost layers take the features of the last
+     * such step (DeepCache, arXiv 2312.00858).
+     *
+     * @param interval steps from one to the next at most
+     * @param wholeSteps that run the whole denoiser
+     * @param shallowSteps the others
+     */
+    public record Cache(int interval, int wholeSteps, int shallowSteps) {}
 
     /**
      * How windows overlap.

@@ -95,7 +95,7 @@ public final class Reports {
                         2,
                         null,
                         0,
-                        new StageReport.Windows(cells, new Size(1, 1), 5, null, null));
+                        new StageReport.Windows(cells, new Size(1, 1), 5, null, null, null));
         return new PlanReport(
                 method,
                 pixels,
@@ -118,6 +118,7 @@ public final class Reports {
                 8,
                 10,
                 15,
+                0,
                 9,
                 20,
                 new PlanReport.Memory(0, 0, 0, 0, 0, bytes),
@@ -254,6 +255,7 @@ public final class Reports {
                 p.barriers(),
                 p.guidedEvaluations(),
                 p.nativeEvaluations(),
+                p.shallowEvaluations(),
                 p.unetRuns(),
                 p.unetRows(),
                 p.memory(),

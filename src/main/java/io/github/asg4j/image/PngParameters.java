@@ -134,6 +134,9 @@ public final class PngParameters {
             put(pairs, "Eta", report.sampling().eta());
         }
         put(pairs, "Guidance interval", request.guidanceInterval());
+        if (request.cacheInterval() > 1) {
+            put(pairs, "Cache interval", request.cacheInterval());
+        }
         if (saysSpacing(request)) {
             put(pairs, "Spacing", report.sampling().spacing());
         }

@@ -37,6 +37,7 @@ final class Direct implements Method {
                 WindowOptions.Conditioning.WHOLE,
                 Guidance.always(setting.guidanceScale()),
                 null,
+                1,
                 name);
     }
 }

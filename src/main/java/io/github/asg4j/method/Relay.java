@@ -200,6 +200,7 @@ final class Relay implements Method {
                                 : options.conditioning(),
                         Guidance.always(scale),
                         null,
+                        1,
                         "relay" + number);
         boolean fresh = before == null && !given(setting);
         int fromHeight = before == null ? canvas.y().patch() : before.y().canvas();

@@ -70,6 +70,7 @@ final class Stages {
                 options.conditioning() == null ? usual.conditioning() : options.conditioning(),
                 Guidance.always(guidanceScale),
                 background(options, usual, guidanceScale, first),
+                1,
                 name);
     }
 

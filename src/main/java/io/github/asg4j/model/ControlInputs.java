@@ -30,15 +30,7 @@ final class ControlInputs {
      */
     static void apply(OnnxGraph graph, String file, List<ControlManifest.Residual> residuals) {
         List<OnnxGraph.Node> joins =
-                graph.nodes().stream()
-                        .filter(
-                                node ->
-                                        node.type().equals("Concat")
-                                                && node.inputs().size() == 2
-                                                // what a network for inpainting reads
-                                                && !node.inputs().contains(SAMPLE)
-                                                && node.integer("axis", 0) == 1)
-                        .toList();
+                graph.nodes().stream().filter(ControlInputs::joinsChannels).toList();
         int skips = residuals.size() - 1;
         if (joins.size() != skips) {
             throw new BadRequestException(
@@ -68,6 +60,15 @@ final class ControlInputs {
                     name(i),
                     List.of("batch", residuals.get(i).channels(), extents + "h", extents + "w"));
         }
+    }
+
+    /** Whether a node joins two values by their channels, as a UNet's up blocks do with skip connections. */
+    static boolean joinsChannels(OnnxGraph.Node node) {
+        return node.type().equals("Concat")
+                && node.inputs().size() == 2
+                // what a network for inpainting reads
+                && !node.inputs().contains(SAMPLE)
+                && node.integer("axis", 0) == 1;
     }
 
     /** The sum of a value and a residual, in the precision of the value. */

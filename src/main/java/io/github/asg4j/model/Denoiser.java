@@ -34,9 +34,13 @@ public final class Denoiser {
     private final List<String> dilationGroups;
     private final List<ControlManifest.Residual> residuals;
 
+    /** What goes on from this one's features ({@link FeatureCut}); null: it gives none. */
+    private final @Nullable OrtSession shallow;
+
     /**
      * @param dilationGroups G groups of the dilated graph, empty for the plain one
      * @param residuals of control networks that the graph takes ({@link ControlInputs}); empty: none
+     * @param shallow graph that takes the features which {@code session} gives; null: it gives none
      * @param hiddenWidth D of the text encoders
      * @param pooledWidth P of the text encoders, 0 without
      */
@@ -45,6 +49,7 @@ public final class Denoiser {
             Manifest.Denoiser entry,
             List<String> dilationGroups,
             List<ControlManifest.Residual> residuals,
+            @Nullable OrtSession shallow,
             int channels,
             int hiddenWidth,
             int pooledWidth) {
@@ -55,6 +60,7 @@ public final class Denoiser {
         this.pooledWidth = pooledWidth;
         this.dilationGroups = List.copyOf(dilationGroups);
         this.residuals = List.copyOf(residuals);
+        this.shallow = shallow;
         GraphContract graph = new GraphContract(session);
         requirePlain();
         List<String> all =
@@ -75,6 +81,12 @@ public final class Denoiser {
         graph.output("noise", "float32", ANY, channels, ANY, ANY);
         for (Manifest.Mask mask : entry.masks()) {
             graph.output(mask.output(), "float32", ANY, ANY, ANY);
+        }
+        if (shallow != null) {
+            graph.output(FeatureCut.FEATURE, "float32", ANY, entry.width(), ANY, ANY);
+            GraphContract rest = new GraphContract(shallow);
+            rest.input(FeatureCut.FEATURE, "float32", ANY, entry.width(), ANY, ANY);
+            rest.output("noise", "float32", ANY, channels, ANY, ANY);
         }
     }
 
@@ -126,6 +138,11 @@ public final class Denoiser {
     /** Groups of convolutions whose dilation is an input; empty for the plain graph. */
     public List<String> dilationGroups() {
         return dilationGroups;
+    }
+
+    /** Channels of the features that it gives, {@code [B, channels, h, w]}; 0: it gives none. */
+    public int featureChannels() {
+        return shallow == null ? 0 : entry.width();
     }
 
     /** What it takes of control networks; empty: it is not controlled. */
@@ -233,15 +250,25 @@ public final class Denoiser {
             List<MemorySegment> controls,
             MemorySegment noise,
             List<MemorySegment> maps) {
-        MemorySegment text = Objects.requireNonNull(inputs.get(InputRole.TEXT), "text embedding");
-        long tokens = text.byteSize() / (4L * rows * hiddenWidth);
-        Map<String, Tensor> bound = new LinkedHashMap<>();
-        for (Manifest.Input input : entry.inputs()) {
-            MemorySegment data = inputs.get(input.role());
-            if (data != null) {
-                bound.put(input.name(), Tensor.floats(data, dims(input, rows, tokens, h, w)));
-            }
-        }
+        return bind(rows, h, w, inputs, dilation, controls, noise, maps, MemorySegment.NULL);
+    }
+
+    /**
+     * The same.
+     *
+     * @param feature [B, {@link #featureChannels}, h, w], written; NULL: it is not wanted
+     */
+    public Binding bind(
+            int rows,
+            int h,
+            int w,
+            Map<InputRole, MemorySegment> inputs,
+            @Nullable MemorySegment dilation,
+            List<MemorySegment> controls,
+            MemorySegment noise,
+            List<MemorySegment> maps,
+            MemorySegment feature) {
+        Map<String, Tensor> bound = bound(session, rows, h, w, inputs);
         if (dilation != null) {
             bound.put(DILATION, Tensor.hostFloats(dilation, dilationGroups.size()));
         }
@@ -262,6 +289,49 @@ public final class Denoiser {
                     entry.masks().get(block).output(),
                     Tensor.floats(maps.get(block), rows, mapSize(block, h), mapSize(block, w)));
         }
+        if (feature.address() != 0) {
+            outputs.put(
+                    FeatureCut.FEATURE, Tensor.floats(feature, rows, featureChannels(), h, w));
+        }
         return session.bind(bound, outputs);
+    }
+
+    /**
+     * Binds buffers for calls that take the features of an earlier one in the place of all but the
+     * outermost layers; as {@link #bind}.
+     *
+     * @param inputs a buffer per input of the whole graph; what the shallow one does not take is left out
+     * @param feature [B, {@link #featureChannels}, h, w], read
+     * @throws IllegalStateException this one gives no features
+     */
+    public Binding bindShallow(
+            int rows,
+            int h,
+            int w,
+            Map<InputRole, MemorySegment> inputs,
+            MemorySegment feature,
+            MemorySegment noise) {
+        if (shallow == null) {
+            throw new IllegalStateException(session.name() + " gives no features");
+        }
+        Map<String, Tensor> bound = bound(shallow, rows, h, w, inputs);
+        bound.put(FeatureCut.FEATURE, Tensor.floats(feature, rows, featureChannels(), h, w));
+        return shallow.bind(
+                bound, Map.of("noise", Tensor.floats(noise, rows, channels, h, w)));
+    }
+
+    /** Those of the inputs that a graph has. */
+    private Map<String, Tensor> bound(
+            OrtSession graph, int rows, int h, int w, Map<InputRole, MemorySegment> inputs) {
+        MemorySegment text = Objects.requireNonNull(inputs.get(InputRole.TEXT), "text embedding");
+        long tokens = text.byteSize() / (4L * rows * hiddenWidth);
+        Map<String, Tensor> bound = new LinkedHashMap<>();
+        for (Manifest.Input input : entry.inputs()) {
+            MemorySegment data = inputs.get(input.role());
+            if (data != null && (graph != shallow || graph.inputs().containsKey(input.name()))) {
+                bound.put(input.name(), Tensor.floats(data, dims(input, rows, tokens, h, w)));
+            }
+        }
+        return bound;
     }
 }

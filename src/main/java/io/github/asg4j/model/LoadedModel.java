@@ -327,6 +327,16 @@ public final class LoadedModel implements AutoCloseable {
     }
 
     /**
+     * A worker's denoiser that gives its features and goes on from them: loaded at the first call and kept.
+     *
+     * @throws io.github.asg4j.BadRequestException it is no UNet that can be cut
+     */
+    public synchronized Denoiser cachedDenoiser(int worker) {
+        requireOpen();
+        return networks.cachedDenoiser(placements.get(worker).loop());
+    }
+
+    /**
      * A control network for a worker, loaded when it is first asked for.
      *
      * @throws BadBundleException the graph cannot be loaded, or is not what control.json says

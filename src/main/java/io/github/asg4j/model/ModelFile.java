@@ -11,6 +11,7 @@ import java.nio.file.Path;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.function.Consumer;
 
 /** A graph, ready for ONNX Runtime to open: its external data has been checked. */
@@ -26,24 +27,26 @@ public sealed interface ModelFile {
     default ModelFile changed(Consumer<OnnxGraph> change, Memory memory) {
         return switch (this) {
             case Stored stored -> stored.loaded(memory).changed(change, memory);
-            case Loaded loaded ->
-                    new Loaded(
-                            name(),
-                            rewritten(loaded.bytes(), change, memory),
-                            loaded.externalData());
-            case Assembled assembled ->
-                    new Assembled(
-                            name(),
-                            rewritten(assembled.bytes(), change, memory),
-                            assembled.weights());
+            case Loaded loaded -> {
+                OnnxGraph graph = changed(loaded.bytes(), change);
+                yield new Loaded(name(), graph.write(name(), memory), loaded.externalData());
+            }
+            case Assembled assembled -> {
+                OnnxGraph graph = changed(assembled.bytes(), change);
+                // ONNX Runtime takes no weights that a graph does not name.
+                Set<String> named = graph.weights();
+                yield new Assembled(
+                        name(),
+                        graph.write(name(), memory),
+                        assembled.weights().stream().filter(w -> named.contains(w.name())).toList());
+            }
         };
     }
 
-    private MemorySegment rewritten(
-            MemorySegment bytes, Consumer<OnnxGraph> change, Memory memory) {
+    private static OnnxGraph changed(MemorySegment bytes, Consumer<OnnxGraph> change) {
         OnnxGraph graph = new OnnxGraph(bytes);
         change.accept(graph);
-        return graph.write(name(), memory);
+        return graph;
     }
 
     /**

@@ -21,6 +21,7 @@ import java.util.Objects;
 import java.util.OptionalInt;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
+import java.util.function.Consumer;
 
 /**
  * The networks that LoRA files change, text encoders and denoisers, with the weights of one set of files.
@@ -43,6 +44,9 @@ final class Networks implements AutoCloseable {
 
     /** With inputs for what control networks give, of the same weights; those that were asked for. */
     private final Map<Place, Denoiser> controlled = new HashMap<>();
+
+    /** Cut at their features, of the same weights; those that were asked for. */
+    private final Map<Place, Denoiser> cached = new HashMap<>();
 
     private volatile TextEncoder textEncoder;
 
@@ -68,7 +72,7 @@ final class Networks implements AutoCloseable {
         textEncoder = textEncoder(bundle, sessions.subList(0, encoders));
         int next = encoders;
         for (Place place : denoiserPlaces) {
-            denoisers.put(place, denoiser(sessions.get(next++), List.of(), List.of()));
+            denoisers.put(place, denoiser(sessions.get(next++), List.of(), List.of(), null));
         }
     }
 
@@ -205,12 +209,14 @@ final class Networks implements AutoCloseable {
     private Denoiser denoiser(
             OrtSession session,
             List<String> dilationGroups,
-            List<ControlManifest.Residual> residuals) {
+            List<ControlManifest.Residual> residuals,
+            @Nullable OrtSession shallow) {
         return new Denoiser(
                 session,
                 bundle.manifest().denoiser(),
                 dilationGroups,
                 residuals,
+                shallow,
                 bundle.manifest().latent().channels(),
                 textEncoder.hiddenWidth(),
                 textEncoder.pooledWidth());
@@ -312,7 +318,7 @@ final class Networks implements AutoCloseable {
             }
             OrtSession session = session(file, place);
             try {
-                known = denoiser(session, entry.dilationGroups(), List.of());
+                known = denoiser(session, entry.dilationGroups(), List.of(), null);
             } catch (RuntimeException e) {
                 session.close();
                 throw e;
@@ -340,7 +346,7 @@ final class Networks implements AutoCloseable {
                             changes(loras, memory),
                             graph -> ControlInputs.apply(graph, file, residuals));
             try {
-                known = denoiser(session, List.of(), residuals);
+                known = denoiser(session, List.of(), residuals, null);
             } catch (RuntimeException e) {
                 session.close();
                 throw e;
@@ -349,6 +355,33 @@ final class Networks implements AutoCloseable {
             controlled.put(place, known);
         }
         return known;
+    }
+
+    /**
+     * The denoiser that gives its features, with the shallow one that takes them: loaded at the first call
+     * and kept. Those of requests without a cache stay as they are, whose bytes another output might change.
+     *
+     * @throws io.github.asg4j.BadRequestException it is no UNet that can be cut
+     */
+    Denoiser cachedDenoiser(Place place) {
+        Denoiser known = cached.get(place);
+        if (known == null) {
+            Manifest.Denoiser entry = bundle.manifest().denoiser();
+            OrtSession whole =
+                    changed(place, graph -> FeatureCut.expose(graph, entry.file(), entry.width()));
+            sessions.add(whole);
+            OrtSession shallow =
+                    changed(place, graph -> FeatureCut.shallow(graph, entry.file(), entry.width()));
+            sessions.add(shallow);
+            known = denoiser(whole, List.of(), List.of(), shallow);
+            cached.put(place, known);
+        }
+        return known;
+    }
+
+    private OrtSession changed(Place place, Consumer<OnnxGraph> change) {
+        String file = bundle.manifest().denoiser().file();
+        return LoadedModel.session(bundle, file, place, changes(loras, memory), change);
     }
 
     /** Frees them; what is still bound to one keeps it until it is closed. */

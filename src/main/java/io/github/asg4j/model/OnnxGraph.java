@@ -8,9 +8,12 @@ import org.jspecify.annotations.Nullable;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.ArrayList;
+import java.util.Collections;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.Set;
 
 /**
  * An ONNX model whose nodes and inputs can be changed. All else, weights above all, stays where it is
@@ -22,6 +25,7 @@ final class OnnxGraph {
     private static final int GRAPH_INITIALIZER = 5;
     private static final int GRAPH_INPUT = 11;
     private static final int GRAPH_OUTPUT = 12;
+    private static final int GRAPH_VALUE_INFO = 13;
     private static final int MODEL_OPSET = 8;
     private static final int OPSET_DOMAIN = 1;
     private static final int OPSET_VERSION = 2;
@@ -326,6 +330,57 @@ final class OnnxGraph {
     /** Takes all outputs away; the nodes that give them stay. */
     void removeOutputs() {
         graphFields.removeIf(field -> value(field, GRAPH_OUTPUT) != null);
+    }
+
+    /**
+     * Leaves only what one output is computed from: no other output, and no node, input or weight that
+     * nothing reads any more.
+     */
+    void reduceTo(String output) {
+        Set<String> read = new HashSet<>(Set.of(output));
+        List<Node> kept = new ArrayList<>();
+        for (Node node : nodes.reversed()) {
+            if (!Collections.disjoint(node.outputs(), read)) {
+                kept.addFirst(node);
+                read.addAll(node.inputs());
+            }
+        }
+        nodes.clear();
+        nodes.addAll(kept);
+        graphFields.removeIf(field -> !isRead(field, read));
+    }
+
+    /** Whether one of {@code read} is what a field of the graph is about; what is said of others is not. */
+    private static boolean isRead(MemorySegment whole, Set<String> read) {
+        ProtobufReader field = new ProtobufReader(whole);
+        field.next();
+        return switch (field.field) {
+            case GRAPH_INITIALIZER -> read.contains(name(field.within(GRAPH_INITIALIZER)));
+            case GRAPH_INPUT, GRAPH_OUTPUT, GRAPH_VALUE_INFO ->
+                    field.content != null && read.contains(Value.read(field.content).name());
+            default -> true;
+        };
+    }
+
+    private static String name(ProtobufReader tensor) {
+        String name = "";
+        while (tensor.next()) {
+            name = tensor.field == TENSOR_NAME ? tensor.text() : name;
+        }
+        return name;
+    }
+
+    /** Names of the weights. */
+    Set<String> weights() {
+        Set<String> names = new HashSet<>();
+        for (MemorySegment whole : graphFields) {
+            ProtobufReader field = new ProtobufReader(whole);
+            field.next();
+            if (field.field == GRAPH_INITIALIZER) {
+                names.add(name(field.within(GRAPH_INITIALIZER)));
+            }
+        }
+        return names;
     }
 
     /** Version of the standard operators. */

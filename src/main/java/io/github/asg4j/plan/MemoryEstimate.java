@@ -12,6 +12,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Objects;
 import java.util.stream.Collectors;
 
 /**
@@ -107,6 +108,7 @@ public record MemoryEstimate(
         double legs = 0;
         double predicted = 0;
         double workspace = 0;
+        double features = 0;
         for (Stage s : stages) {
             double view = (double) canvas.channels() * s.viewHeight() * s.viewWidth() * 4;
             int views = Math.min(viewBatch, s.views());
@@ -146,6 +148,11 @@ public record MemoryEstimate(
             if (s instanceof Stage.Leg leg) {
                 Stage.Windows w = leg.windows();
                 legs += (double) canvas.channels() * w.y().canvas() * w.x().canvas() * 4;
+            }
+            if (s.caches()) {
+                double feature = (double) denoiser.width() * s.viewHeight() * s.viewWidth() * 4;
+                features = Math.max(features, bound * feature);
+                latents += features(s, denoiser.width());
             }
             double cells = (double) s.viewHeight() * s.viewWidth();
             if (s instanceof Stage.Phase) {
@@ -189,7 +196,7 @@ public record MemoryEstimate(
         return new MemoryEstimate(
                 weights,
                 (long) latents,
-                (long) ((buffers + guides + predicted) * workers),
+                (long) ((buffers + guides + predicted + features) * workers),
                 (long) (workspace * workers),
                 0,
                 (long)
@@ -201,6 +208,15 @@ public record MemoryEstimate(
     private static double windows(Stage.Windows w, Canvas canvas, double view, int predictions) {
         double cells = (double) w.y().canvas() * w.x().canvas();
         return view * w.views() + 4.0 * (1 + predictions) * canvas.channels() * cells;
+    }
+
+    /** Features of all windows, and of the canvas, of each row. */
+    private static double features(Stage s, int channels) {
+        Stage.Windows w = Objects.requireNonNull(s.canvasWindows());
+        double cells =
+                (double) w.views() * w.viewHeight() * w.viewWidth()
+                        + (double) w.y().canvas() * w.x().canvas();
+        return 4.0 * s.rows() * channels * cells;
     }
 
     /** What a stage of a relay has beside its windows: its start, and what its low band takes. */

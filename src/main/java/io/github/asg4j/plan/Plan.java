@@ -53,6 +53,16 @@ public record Plan(
         return stages.stream().mapToLong(Stage::evaluations).sum();
     }
 
+    /** Evaluations of its outermost layers alone. */
+    public long shallowEvaluations() {
+        return stages.stream().mapToLong(Stage::shallowEvaluations).sum();
+    }
+
+    /** Whether a stage keeps features from step to step. */
+    public boolean caches() {
+        return stages.stream().anyMatch(Stage::caches);
+    }
+
     /**
      * What the denoiser is given, in guided evaluations of native size: a conditional and an
      * unconditional row of native size together are 1, a view of four times the cells is 4.
@@ -189,6 +199,7 @@ public record Plan(
                 barriers(),
                 guidedEvaluations(),
                 nativeEvaluations(),
+                shallowEvaluations(),
                 unetRuns(),
                 stages.stream().mapToLong(Stage::denoiserRows).sum(),
                 memory.report(),

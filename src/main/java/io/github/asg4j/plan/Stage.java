@@ -53,6 +53,26 @@ public sealed interface Stage {
     /** Returns the same stage that is guided in its steps {@code first} to {@code end}, the latter excluded. */
     Stage guidedDuring(int first, int end);
 
+    /** Returns the same stage that runs the whole denoiser in every {@code interval}-th step, if it can. */
+    default Stage cachedBy(int interval) {
+        return this;
+    }
+
+    /** Whether it keeps features of the denoiser from step to step. */
+    default boolean caches() {
+        return false;
+    }
+
+    /** Whether step {@code k} runs the whole denoiser, not its outermost layers alone. */
+    default boolean wholeAt(int k) {
+        return true;
+    }
+
+    /** Steps that run the whole denoiser. */
+    default int wholeSteps() {
+        return (int) IntStream.range(0, steps()).filter(this::wholeAt).count();
+    }
+
     /** Whether the output of any view is mixed of a conditional and an unconditional row. */
     default boolean mixes() {
         return guidanceScale() > 1;
@@ -87,9 +107,9 @@ public sealed interface Stage {
         return (long) views() * rows(k);
     }
 
-    /** Rows of the network's input for all views in all steps. */
+    /** Rows of the whole network's input for all views in all steps. */
     default long denoiserRows() {
-        return IntStream.range(0, steps()).mapToLong(this::rowsOf).sum();
+        return IntStream.range(0, steps()).filter(this::wholeAt).mapToLong(this::rowsOf).sum();
     }
 
     /** Latent cells of all those rows. */
@@ -132,9 +152,14 @@ public sealed interface Stage {
                 : new StageReport.Steps(count == 0 ? 0 : guidance().first(), count);
     }
 
-    /** UNet evaluations of all steps; a pair of a conditional and an unconditional row is one. */
+    /** Whole UNet evaluations of all steps; a pair of a conditional and an unconditional row is one. */
     default long evaluations() {
-        return (long) views() * steps();
+        return (long) views() * wholeSteps();
+    }
+
+    /** Evaluations of the UNet's outermost layers alone, counted alike. */
+    default long shallowEvaluations() {
+        return (long) views() * (steps() - wholeSteps());
     }
 
     /** Shapes of the UNet's calls on the CPU; one may come several times. */
@@ -254,6 +279,8 @@ public sealed interface Stage {
      * @param y the canvas of this stage and its windows, rows
      * @param x columns
      * @param background what windows without an object get instead; null: all windows are alike
+     * @param cacheInterval the whole denoiser runs in every so many-th step, and where guidance sets in or
+     *     ends; 1: in all steps
      */
     record Windows(
             int firstStep,
@@ -264,8 +291,35 @@ public sealed interface Stage {
             WindowOptions.Conditioning conditioning,
             Guidance guidance,
             @Nullable Background background,
+            int cacheInterval,
             String name)
             implements Stage {
+        @Override
+        public Windows cachedBy(int interval) {
+            return new Windows(
+                    firstStep,
+                    steps,
+                    y,
+                    x,
+                    weight,
+                    conditioning,
+                    guidance,
+                    background,
+                    interval,
+                    name);
+        }
+
+        @Override
+        public boolean caches() {
+            return cacheInterval > 1;
+        }
+
+        /** Features of rows that the last whole evaluation did not have are not there. */
+        @Override
+        public boolean wholeAt(int k) {
+            return k % cacheInterval == 0 || guidance.holds(k) != guidance.holds(k - 1);
+        }
+
         @Override
         public Windows guidedDuring(int first, int end) {
             return new Windows(
@@ -277,6 +331,7 @@ public sealed interface Stage {
                     conditioning,
                     guidance.during(first, end),
                     background,
+                    cacheInterval,
                     name);
         }
 
@@ -319,7 +374,11 @@ public sealed interface Stage {
                                     new Size(x.jitter(), y.jitter()),
                                     weight,
                                     conditioning),
-                    background == null ? null : background.report());
+                    background == null ? null : background.report(),
+                    caches()
+                            ? new StageReport.Cache(
+                                    cacheInterval, wholeSteps(), steps - wholeSteps())
+                            : null);
         }
 
         @Override
@@ -530,6 +589,21 @@ public sealed interface Stage {
         @Override
         public Leg guidedDuring(int first, int end) {
             return new Leg(number, row, windows.guidedDuring(first, end), refresh, told, lowBand);
+        }
+
+        @Override
+        public Leg cachedBy(int interval) {
+            return new Leg(number, row, windows.cachedBy(interval), refresh, told, lowBand);
+        }
+
+        @Override
+        public boolean caches() {
+            return windows.caches();
+        }
+
+        @Override
+        public boolean wholeAt(int k) {
+            return windows.wholeAt(k);
         }
 
         @Override

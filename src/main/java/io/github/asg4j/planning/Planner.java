@@ -97,7 +97,7 @@ public final class Planner {
      */
     public PlannedRequest planned(GenerationRequest request, List<ControlFiles> networks) {
         Setting setting = setting(request);
-        List<Stage> stages = stages(setting);
+        List<Stage> stages = cached(request, stages(setting));
         Schedule schedule = schedule(setting);
         List<PlannedControl> controls = controls(request, networks, stages, promptSteps(setting));
         return new PlannedRequest(
@@ -339,6 +339,51 @@ public final class Planner {
         checkMasks(request, stages);
         checkViews(request, stages);
         return stages;
+    }
+
+    /** The stages with the whole denoiser in the steps that the request's interval has. */
+    private List<Stage> cached(GenerationRequest request, List<Stage> stages) {
+        int interval = request.cacheInterval();
+        if (interval == 1) {
+            return stages;
+        }
+        List<Stage> cached =
+                stages.stream().<Stage>map(stage -> stage.cachedBy(interval)).toList();
+        String fault = null;
+        if (stages.stream().anyMatch(Planner::cannotCache)
+                || cached.stream().noneMatch(Stage::caches)) {
+            fault =
+                    "the method "
+                            + request.method()
+                            + (stages.isEmpty() ? " draws nothing" : " has no stage of plain windows")
+                            + " here: use --method asg, relay, multidiffusion or direct";
+        } else if (manifest.denoiser().transformer()) {
+            fault =
+                    "the bundle \""
+                            + manifest.name()
+                            + "\" has a transformer, not a UNet with skip connections";
+        } else if (!request.controls().isEmpty()) {
+            fault = "control networks change what the outermost layers read";
+        } else if (arithmetic.compiles()) {
+            fault =
+                    "the denoiser is not taken apart for "
+                            + arithmetic.precision()
+                            + ": draw with --precision fp32";
+        }
+        if (fault != null) {
+            throw new BadRequestException(
+                    "a cache interval of "
+                            + interval
+                            + " keeps features of a UNet from step to step, and "
+                            + fault
+                            + "; or leave out --cache-interval");
+        }
+        return cached;
+    }
+
+    /** Whether a stage's views are others from step to step, or its network is. */
+    private static boolean cannotCache(Stage stage) {
+        return stage instanceof Stage.Phase || stage instanceof Stage.Dilated;
     }
 
     /** The stages with guidance in the steps that the request's interval has, or that of a relay's row. */
@@ -660,14 +705,17 @@ public final class Planner {
                 && gpus.values().stream().allMatch(gpu -> device <= gpu.total());
     }
 
-    /** Returns the bytes of all weights; the dilated network holds the denoiser's a second time. */
+    /**
+     * Returns the bytes of all weights; the dilated network and that which gives its features hold the
+     * denoiser's a second time.
+     */
     private long weights(List<Stage> stages) {
         long denoiser = manifest.graphBytes(manifest.denoiser().file());
         if (arithmetic.compiles()) { // reads those of the denoiser where they are
             return arithmetic.heldBytes(weightBytes - denoiser)
-                    + (dilated(stages) ? 2 : 1) * denoiser;
+                    + (loadedTwice(stages) ? 2 : 1) * denoiser;
         }
-        return arithmetic.heldBytes(weightBytes + (dilated(stages) ? denoiser : 0));
+        return arithmetic.heldBytes(weightBytes + (loadedTwice(stages) ? denoiser : 0));
     }
 
     /**
@@ -691,7 +739,7 @@ public final class Planner {
      */
     private long otherWeights(
             List<Stage> stages, @Nullable Decoding decoding, @Nullable Encoding encoding) {
-        long weights = manifest.graphBytes(manifest.denoiser().file()) * (dilated(stages) ? 2 : 1);
+        long weights = manifest.graphBytes(manifest.denoiser().file()) * (loadedTwice(stages) ? 2 : 1);
         if (decoding != null && !decoding.whole()) {
             Manifest.TiledNetwork exact = manifest.vae().tiledDecoder();
             weights += manifest.graphBytes(exact == null ? manifest.vae().decoder() : exact.tail());
@@ -719,8 +767,8 @@ public final class Planner {
                         .sum();
     }
 
-    private static boolean dilated(List<Stage> stages) {
-        return stages.stream().anyMatch(Stage.Dilated.class::isInstance);
+    private static boolean loadedTwice(List<Stage> stages) {
+        return stages.stream().anyMatch(s -> s.dilatesNetwork() || s.caches());
     }
 
     private static int pixels(int wanted, int nativePixels) {

@@ -142,6 +142,9 @@ final class RequestRun implements AutoCloseable {
         if (plan.stages().stream().anyMatch(Stage::dilatesNetwork)) {
             lanes.forEach(lane -> model.dilatedDenoiser(devices.indexOf(lane)));
         }
+        if (plan.caches()) {
+            lanes.forEach(lane -> model.cachedDenoiser(devices.indexOf(lane)));
+        }
         if (plan.arithmetic().compiles()) {
             compile(model);
         }

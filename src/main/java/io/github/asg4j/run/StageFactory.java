@@ -150,10 +150,18 @@ final class StageFactory {
     private WindowRun windows(Stage.Windows stage, SharedTensor current) {
         return new WindowRun(
                 stage,
-                context,
+                context(stage),
                 noise(stage, current),
                 stage.background() == null ? null : objectMask,
                 prompts(stage));
+    }
+
+    /** What a stage of windows is made with. */
+    private StageContext context(Stage stage) {
+        LoadedModel model = request.model();
+        return stage.caches()
+                ? context.with(request.ofEachWorker(model::cachedDenoiser))
+                : context;
     }
 
     /** Row of the conditioning that each window has where it holds an object. */
@@ -177,7 +185,7 @@ final class StageFactory {
     /** A stage of a relay; the workers read what it is handed only once the refresh has written it. */
     private WindowRun leg(Stage.Leg leg, int index, SharedTensor current) {
         if (leg.refresh() == null) {
-            StageContext own = context.ofLeg(leg.told(), null);
+            StageContext own = context(leg).ofLeg(leg.told(), null);
             return new WindowRun(leg, own, noise(leg.windows(), current), MemorySegment.NULL);
         }
         Stage.Windows windows = leg.windows();
@@ -186,7 +194,7 @@ final class StageFactory {
         MemorySegment noised = workers.memory().floats(plane, "refreshed canvas");
         KeptPicture.Cells cells = mask == null ? null : cells(leg, mask);
         handovers.put(index, new LatentsRefresh.Handover(leg, clean, noised, cells));
-        StageContext own = context.ofLeg(leg.told(), cells == null ? null : kept(leg, cells));
+        StageContext own = context(leg).ofLeg(leg.told(), cells == null ? null : kept(leg, cells));
         return new WindowRun(leg, own, workers.of(noised, "refreshed canvas"), clean);
     }
 

@@ -141,7 +141,8 @@ class ComparisonPageTest {
                         new Size(1, 1),
                         5,
                         null,
-                        new StageReport.Background(0.5, 1, EVIL));
+                        new StageReport.Background(0.5, 1, EVIL),
+                        null);
         engine.change =
                 r ->
                         Reports.with(

@@ -57,7 +57,8 @@ class PngParametersTest {
                                 jitter,
                                 WindowOptions.Weight.FEATHER,
                                 WindowOptions.Conditioning.CROP),
-                        new StageReport.Background(0.02, 1.5, background)));
+                        new StageReport.Background(0.02, 1.5, background),
+                        null));
     }
 
     @Test

@@ -30,6 +30,9 @@ import java.util.Objects;
 public final class CallBuffers implements AutoCloseable {
     private final Binding binding;
 
+    /** The outermost layers alone, which read {@link #features}; null: it is never run so. */
+    private final @Nullable Binding shallow;
+
     /** Null: the network is not controlled. */
     private final @Nullable ControlBuffers controls;
 
@@ -55,6 +58,9 @@ public final class CallBuffers implements AutoCloseable {
 
     /** [rows, C, h, w] */
     final MemorySegment noise;
+
+    /** Features [views, F, h, w] by row of a view: written by the whole network, read by its outermost layers; or none. */
+    final MemorySegment[] features;
 
     /** Per mask block [views, h_b, w_b] of the conditional rows. */
     final List<MemorySegment> maps;
@@ -116,6 +122,15 @@ public final class CallBuffers implements AutoCloseable {
         long plane = (long) denoiser.channels() * h * w;
         sample = worker.floats(rows * plane, "sample");
         noise = worker.floats(rows * plane, "noise");
+        long featurePlane = (long) denoiser.featureChannels() * h * w;
+        boolean cut = featurePlane > 0;
+        MemorySegment feature =
+                cut ? worker.floats(rows * featurePlane, "features") : MemorySegment.NULL;
+        features = new MemorySegment[cut ? copies : 0];
+        for (int copy = 0; copy < features.length; copy++) {
+            long bytes = views * featurePlane * Float.BYTES;
+            features[copy] = feature.asSlice(copy * bytes, bytes);
+        }
         latents = worker.floats(views * plane, "latents");
         scratch = worker.floats(views * plane, "scratch");
         prompts = new int[views];
@@ -191,7 +206,9 @@ public final class CallBuffers implements AutoCloseable {
                         denoiser.dilationGroups().isEmpty() ? null : dilation,
                         controls == null ? List.of() : controls.residuals(),
                         noise,
-                        allMaps);
+                        allMaps,
+                        feature);
+        shallow = cut ? denoiser.bindShallow(rows, h, w, inputs, feature, noise) : null;
     }
 
     /** Where an input lies in the block of {@link #small}. */
@@ -314,9 +331,10 @@ public final class CallBuffers implements AutoCloseable {
      *
      * @param t step of the schedule
      * @param k step of the stage
+     * @param whole whether the whole network is run, not its outermost layers alone
      * @param shown what networks are shown beside the latents; null: nothing
      */
-    public void run(int t, int k, ShownPicture.@Nullable Views shown) {
+    public void run(int t, int k, boolean whole, ShownPicture.@Nullable Views shown) {
         worker.queue().upload(small, staged[worker.calls().slot()], small.byteSize());
         worker.beginNetworks();
         try {
@@ -327,8 +345,12 @@ public final class CallBuffers implements AutoCloseable {
             if (controls != null) {
                 controls.run(t, k, Objects.requireNonNull(shown, "views of controls"), copies);
             }
-            worker.run(binding);
-            worker.countViews(views);
+            if (whole) {
+                worker.run(binding);
+                worker.countViews(views);
+            } else {
+                worker.run(Objects.requireNonNull(shallow, "outermost layers"));
+            }
         } finally {
             worker.endNetworks();
         }
@@ -337,6 +359,9 @@ public final class CallBuffers implements AutoCloseable {
     @Override
     public void close() {
         binding.close();
+        if (shallow != null) {
+            shallow.close();
+        }
         if (controls != null) {
             controls.close();
         }

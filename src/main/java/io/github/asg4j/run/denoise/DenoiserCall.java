@@ -136,10 +136,10 @@ public final class DenoiserCall {
         buffers.dilation(factors);
     }
 
-    /** Runs the network. */
+    /** Runs the network, or its outermost layers where the stage's step asks for no more. */
     public void run() {
         worker.endKernels();
-        buffers.run(stage.firstStep() + step, step, shown);
+        buffers.run(stage.firstStep() + step, step, stage.wholeAt(step), shown);
         worker.beginKernels();
     }
 

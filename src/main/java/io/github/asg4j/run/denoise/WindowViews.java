@@ -21,6 +21,7 @@ import java.lang.foreign.ValueLayout;
 import java.util.Arrays;
 import java.util.List;
 import java.util.function.IntUnaryOperator;
+import java.util.stream.IntStream;
 
 /**
  * Overlapping windows over a canvas (SPEC §6): where they lie in every step, the noise of those of a
@@ -69,6 +70,10 @@ public final class WindowViews {
     private final SharedTensor weightX;
     private final SharedTensor stepNoise;
     private final @Nullable ShownWindows shown;
+
+    /** Null: the whole network runs in every step. */
+    private final @Nullable FeatureCache features;
+
     private final PerCall<Prepared> prepared;
     private final PerWorker<Stepping> stepping;
 
@@ -136,6 +141,16 @@ public final class WindowViews {
                 context.conditioning().shown().isEmpty()
                         ? null
                         : new ShownWindows(windows, calls, context, starts);
+        features =
+                windows.caches()
+                        ? new FeatureCache(
+                                windows,
+                                calls,
+                                strips,
+                                workers,
+                                context.conditioning().denoiser().featureChannels(),
+                                IntStream.range(0, windows.steps()).map(rows).max().orElse(1))
+                        : null;
         prepared = new PerCall<>(workers.size(), calls.size(), Prepared::new);
         stepping = new PerWorker<>(workers.size(), Stepping::new);
     }
@@ -309,7 +324,14 @@ public final class WindowViews {
             int prompt = holdsObject(view) ? prompts[view] : Conditioning.BACKGROUND;
             condition(call, i, prompt, callStarts[c][k]);
         }
+        boolean whole = windows.wholeAt(k);
+        if (features != null && !whole) {
+            features.cut(worker, c, k, p.starts[k], call.buffers());
+        }
         call.run();
+        if (features != null && whole) {
+            features.keep(worker, c, call.buffers());
+        }
         if (objectMask == null) {
             call.combine(p.noise, guidanceScale);
             if (guidesApart()) {
@@ -366,7 +388,10 @@ public final class WindowViews {
         return stepNoise.on(worker);
     }
 
-    /** Brings the noise of the windows that meet a strip to the worker; before its {@link #step}. */
+    /**
+     * Brings the noise of the windows that meet a strip to the worker, and joins features that are kept
+     * for later steps; before its {@link #step}.
+     */
     public void gather(Worker worker, int strip, int k) {
         for (int c = strips.firstCall(strip); c <= strips.lastCall(strip); c++) {
             if (strips.meets(k, c, strip)) {
@@ -375,6 +400,12 @@ public final class WindowViews {
                     lowNoise.acquire(worker, c);
                 }
             }
+        }
+        if (features != null && windows.wholeAt(k)) {
+            MemorySegment starts = stepping.of(worker).starts[k];
+            MemorySegment y = weightY.on(worker);
+            MemorySegment x = weightX.on(worker);
+            features.join(worker, strip, k, starts, y, x, rows.applyAsInt(k));
         }
     }
 

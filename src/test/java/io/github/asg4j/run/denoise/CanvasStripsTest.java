@@ -35,6 +35,7 @@ class CanvasStripsTest {
                 WindowOptions.Conditioning.CROP,
                 Guidance.always(5),
                 null,
+                1,
                 "stage2");
     }
 
