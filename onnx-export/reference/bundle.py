@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Three analytic model bundles that take milliseconds: `tiny`, `tiny-stepless` and `tiny-methods`.
+"""Four analytic model bundles that take milliseconds: `tiny`, `tiny-stepless`, `tiny-methods` and `tiny-skip`.
 
-They have the interface of real checkpoints (text encoder, denoiser with mask outputs, VAE; the last also a denoiser
-with run-time dilation and an upscaler), are written node by node with onnx.helper and need no training. Weights are
+They have the interface of real checkpoints (text encoder, denoiser with mask outputs, VAE; `tiny-methods` also a denoiser
+with run-time dilation and an upscaler, `tiny-skip` a skip connection), are written node by node with onnx.helper and need no training. Weights are
 drawn from our own Philox, so the files are the same bytes wherever they are generated.
 """
 
@@ -241,9 +241,13 @@ def dilated_convolution(g, x, kernel, group):
     return resize(x, size)
 
 
-def denoiser(path, content=one_convolution, inputs=DENOISER_INPUTS):
-    """A noise estimate near the sample itself, so that trajectories contract, bent by everything a UNet listens to."""
+def denoiser(path, content=one_convolution, inputs=DENOISER_INPUTS, skip=False):
+    """A noise estimate near the sample itself, so that trajectories contract, bent by everything a UNet listens to.
+
+    skip: it is what comes from below, and is joined with a first convolution, as in a UNet's last block.
+    """
     g = Graph()
+    first = g.op("Conv", "sample", drawn(210, CHANNELS, CHANNELS, 3, 3, scale=0.15), pads=[1, 1, 1, 1]) if skip else None
     local = content(g)
     text = text_vector(g)
 
@@ -266,7 +270,13 @@ def denoiser(path, content=one_convolution, inputs=DENOISER_INPUTS):
     # the prompt: a shift that varies over the picture, and a little gain
     shift = g.op("Mul", g.op("Mul", text, g.op("Add", g.op("Mul", waves, 0.25), 1.0)), 0.12)
     gain = g.op("Add", g.op("Mul", text, 0.03), 1.0)
-    g.op("Add", g.op("Mul", bounded, gain), shift, out="noise")
+    g.op("Add", g.op("Mul", bounded, gain), shift, out=FEATURE if skip else "noise")
+    if skip:
+        kernel = drawn(211, CHANNELS, 2 * CHANNELS, 3, 3, scale=0.06)
+        for c in range(CHANNELS):
+            kernel[c, c, 1, 1] += np.float32(0.8)
+        joined = g.op("Concat", FEATURE, first, axis=1)
+        g.op("Add", g.op("Conv", joined, kernel, pads=[1, 1, 1, 1]), g.op("Mul", time, 0.2), out="noise")
     masks(g, g.op("Tanh", local), place)
     g.save(path, inputs, DENOISER_OUTPUTS)
 
@@ -319,6 +329,8 @@ def upscaler(path):
     g.save(path, [("image", F32, ["B", 3, "h", "w"])], [("upscaled", F32, ["B", 3, "H", "W"])])
 
 
+#: of tiny-skip, what its last join reads from below
+FEATURE = "feature_of_below"
 DILATION_GROUPS = ["mid_block", "up_blocks.0"]
 
 
@@ -349,10 +361,12 @@ def manifest(folder, name):
     if name == "tiny-methods":
         content["denoiser"] |= {"dilated_file": "denoiser_dilated.onnx", "dilation_groups": DILATION_GROUPS}
         content["upscalers"] = [{"file": "upscaler_x2.onnx", "scale": 2, "overlap": 4}]
+    if name == "tiny-skip":
+        content["denoiser"]["width"] = CHANNELS
     (folder / "manifest.json").write_text(json.dumps(content, indent=2) + "\n")
 
 
-NAMES = ("tiny", "tiny-stepless", "tiny-methods")
+NAMES = ("tiny", "tiny-stepless", "tiny-methods", "tiny-skip")
 
 
 def write(folder, name="tiny"):
@@ -364,6 +378,8 @@ def write(folder, name="tiny"):
         denoiser(folder / "denoiser.onnx")
     elif name == "tiny-stepless":
         stepless_denoiser(folder / "denoiser.onnx")
+    elif name == "tiny-skip":
+        denoiser(folder / "denoiser.onnx", skip=True)
     else:
         denoiser(folder / "denoiser.onnx", lambda g: two_convolutions(g, plain_convolution))
         denoiser(folder / "denoiser_dilated.onnx", lambda g: two_convolutions(g, dilated_convolution),

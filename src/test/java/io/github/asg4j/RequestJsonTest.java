@@ -30,6 +30,7 @@ class RequestJsonTest {
                     Map.entry(
                             "seed", List.of("0", "-5", "18446744073709551615", "9007199254740993")),
                     Map.entry("guidance-interval", List.of("0.28..5.42", "0..1")),
+                    Map.entry("cache-interval", List.of("2", "1000")),
                     Map.entry("scheduler", List.of("euler", "ddim", "flow_euler")),
                     Map.entry("prompt-syntax", List.of("plain", "a1111")),
                     Map.entry("clip-skip", List.of("1", "12")),

@@ -62,7 +62,7 @@ final class FeatureCut {
     /** The last join, which has to be that with what the first convolution gives. */
     private static OnnxGraph.Node outermostJoin(OnnxGraph graph, String file) {
         OnnxGraph.Node join =
-                graph.nodes().reversed().stream()
+                graph.leadingTo(NOISE).reversed().stream()
                         .filter(ControlInputs::joinsChannels)
                         .findFirst()
                         .orElse(null);

@@ -337,17 +337,25 @@ final class OnnxGraph {
      * nothing reads any more.
      */
     void reduceTo(String output) {
+        List<Node> kept = leadingTo(output);
         Set<String> read = new HashSet<>(Set.of(output));
-        List<Node> kept = new ArrayList<>();
-        for (Node node : nodes.reversed()) {
-            if (!Collections.disjoint(node.outputs(), read)) {
-                kept.addFirst(node);
-                read.addAll(node.inputs());
-            }
-        }
+        kept.forEach(node -> read.addAll(node.inputs()));
         nodes.clear();
         nodes.addAll(kept);
         graphFields.removeIf(field -> !isRead(field, read));
+    }
+
+    /** The nodes that a value is computed by, in their order. */
+    List<Node> leadingTo(String value) {
+        Set<String> read = new HashSet<>(Set.of(value));
+        List<Node> leading = new ArrayList<>();
+        for (Node node : nodes.reversed()) {
+            if (!Collections.disjoint(node.outputs(), read)) {
+                leading.addFirst(node);
+                read.addAll(node.inputs());
+            }
+        }
+        return leading;
     }
 
     /** Whether one of {@code read} is what a field of the graph is about; what is said of others is not. */

@@ -355,8 +355,8 @@ public final class Planner {
             fault =
                     "the method "
                             + request.method()
-                            + (stages.isEmpty() ? " draws nothing" : " has no stage of plain windows")
-                            + " here: use --method asg, relay, multidiffusion or direct";
+                            + " has no stage of plain windows here, as those of relay,"
+                            + " multidiffusion and direct are, and stage 2 of asg and cutdiffusion";
         } else if (manifest.denoiser().transformer()) {
             fault =
                     "the bundle \""

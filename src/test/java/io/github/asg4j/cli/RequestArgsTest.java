@@ -95,6 +95,7 @@ class RequestArgsTest {
                         "--guidance-interval",
                         "0.28..5.42",
                         b -> b.guidanceInterval(new GuidanceInterval(0.28, 5.42))),
+                request("--cache-interval", "3", b -> b.cacheInterval(3)),
                 request("--seed", "-9223372036854775808", b -> b.seed(Long.MIN_VALUE)),
                 request("--seed", "18446744073709551615", b -> b.seed(-1)),
                 request("--seed", "9223372036854775808", b -> b.seed(Long.MIN_VALUE)),
