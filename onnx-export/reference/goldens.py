@@ -648,6 +648,25 @@ def method_cases():
 
 
 METHOD_CASES = method_cases()
+
+
+def skip_cases():
+    """On tiny-skip, whose network can be cut: features that are kept from step to step."""
+    wide = {"width": 128, "height": 64, "steps": 6}
+    bands = (relay.Stage(1, (0.0, 0.6, 1.0)), relay.Stage(None, (0.4, 1.0, 1.0), windows=0.5, guidance=2.0, low=0.5))
+    windows = multidiffusion.DEFAULTS | {"window_weight": "feather", "window_conditioning": "crop", "jitter": 2}
+    return {
+        "direct-2x1-cached-dpmpp-2m": Settings(method="direct", scheduler="dpmpp_2m", cache_interval=2, **wide),
+        "multidiffusion-2x1-cached": Settings(cache_interval=3, **windows | wide),
+        "asg-2x-cached-background": Settings(cache_interval=2, steps=8, seed=2, object_share=0.35,
+                                             background_guidance_scale=2.0),
+        "cutdiffusion-2x1-cached-interval": Settings(cache_interval=3, guidance_interval=(0.3, 4.0),
+                                                     **cutdiffusion.DEFAULTS | wide | {"steps": 12}),
+        "relay-2x1-cached-bands": Settings(cache_interval=2, stages=bands, **relay.DEFAULTS | wide | {"steps": 10}),
+    }
+
+
+SKIP_CASES = skip_cases()
 ONLY_RGB8 = ("superres-3x", "superres-16x1-tiles", "superres-2x-image-enlarged")  # the floats would be most of all golden data
 
 PROMPTS = ["a red ball on grass", "", "blue grass", "A  Blue\nball's end,   über 12 it's grün", "日本 ball 🟥!?", "the",
@@ -687,6 +706,8 @@ def describe(settings):
     for field in ("image", "inpaint"):
         d[field] = next((name for name, image in IMAGES.items() if image is getattr(settings, field)), None)
     d["regions"] = ["{},{},{},{}: {}".format(*region) for region in settings.regions]
+    if settings.cache_interval == 1:
+        del d["cache_interval"]
     d["stages"] = "; ".join(str(stage) for stage in settings.stages)
     d["dilation"], d["damped_dilation"] = dict(settings.dilation), dict(settings.damped_dilation)
     return d
@@ -753,12 +774,14 @@ def write_case(folder, bundle, name, settings):
 
 
 def write_cases(resources):
-    tiny, stepless, tiny_methods = (Bundle(resources / name) for name in ("tiny", "tiny-stepless", "tiny-methods"))
+    names = ("tiny", "tiny-stepless", "tiny-methods", "tiny-skip")
+    tiny, stepless, tiny_methods, tiny_skip = (Bundle(resources / name) for name in names)
     checks.all_of_them(tiny, stepless, tiny_methods)
     folder = resources / "goldens" / "cases"
     shutil.rmtree(folder, ignore_errors=True)
     entries = [write_case(folder, tiny, name, settings) for name, settings in CASES.items()]
     entries += [write_case(folder, tiny_methods, name, settings) for name, settings in METHOD_CASES.items()]
+    entries += [write_case(folder, tiny_skip, name, settings) for name, settings in SKIP_CASES.items()]
     for name, image in IMAGES.items():
         Image.fromarray(image).save(resources / "goldens" / name)
     text = resources / "goldens" / "text"
@@ -773,7 +796,7 @@ def write_cases(resources):
             save(text / f"hidden-{i}.npy", p.hidden)
             save(text / f"pooled-{i}.npy", p.pooled)
     sha = {b.manifest["name"]: hashlib.sha256((b.folder / "manifest.json").read_bytes()).hexdigest()
-           for b in (tiny, tiny_methods)}
+           for b in (tiny, tiny_methods, tiny_skip)}
     write_json(resources / "goldens" / "index.json", {
         "bundle_manifest_sha256": sha,
         "layout": {"initial": "[N, C, h, w] N(0,1) * initScale",

@@ -6,8 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import onnx
+import onnx.shape_inference
+import onnx.utils
 import onnxruntime
 from tokenizers import Tokenizer
+
+from .bundle import FEATURE
 
 
 @dataclass
@@ -27,11 +32,13 @@ class Bundle:
         options.inter_op_num_threads = 1
 
         def session(file):
-            return onnxruntime.InferenceSession(str(self.folder / file), options, providers=["CPUExecutionProvider"])
+            model = file if isinstance(file, bytes) else str(self.folder / file)
+            return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         self.encoder = self.manifest["text_encoders"][0]
         self.tokenizer = Tokenizer.from_file(str(self.folder / self.encoder["tokenizer"]))
         self.text = session(self.encoder["file"])
         self.denoiser = session(self.manifest["denoiser"]["file"])
+        self.whole, self.shallow = self.cut(session)
         self.decoder = session(self.manifest["vae"]["decoder"])
         self.picture_encoder = session(self.manifest["vae"]["encoder"])
         dilated = self.manifest["denoiser"]["dilated_file"]
@@ -42,6 +49,16 @@ class Bundle:
         self.native, self.factor, self.channels = latent["native_size"], latent["vae_factor"], latent["channels"]
         self.multiple, self.scaling, self.shift = latent["unet_multiple"], latent["scaling"], latent["shift"]
         self.blocks = self.manifest["denoiser"]["masks"]
+
+    def cut(self, session):
+        """The denoiser that gives its features too, and what goes on from them; of a bundle that names them."""
+        model = onnx.load(self.folder / self.manifest["denoiser"]["file"])
+        if not any(FEATURE in node.output for node in model.graph.node):
+            return None, None
+        extractor = onnx.utils.Extractor(onnx.shape_inference.infer_shapes(model))
+        inputs, outputs = [i.name for i in model.graph.input], [o.name for o in model.graph.output]
+        parts = (inputs, [*outputs, FEATURE]), (["sample", "timestep", FEATURE], ["noise"])
+        return [session(extractor.extract_model(*part).SerializeToString()) for part in parts]
 
     def encode(self, text):
         e = self.tokenizer.encode(text)
@@ -83,9 +100,9 @@ class Denoiser:
                 self.weights[position] = 1.0
         self.outputs = ["noise"] + [m["output"] for m in bundle.blocks]
 
-    def __call__(self, views, timestep, time_ids, guided, dilation=None, prompts=None):
+    def __call__(self, views, timestep, time_ids, guided, dilation=None, prompts=None, cache=None, place=None):
         """views: [v, C, h, w], already scaled; prompts: one per view, or that of all; dilation: one factor per group,
-        for the dilated graph.
+        for the dilated graph; cache: of features, and place: the windows (None: one view) and their canvas's extents.
 
         Returns (m_u or None, m_c, one map [v, hb, wb] per block).
         """
@@ -108,7 +125,18 @@ class Denoiser:
         network = self.bundle.denoiser
         if dilation is not None:
             network, inputs["dilation"] = self.bundle.dilated, dilation
-        out = network.run(self.outputs, inputs)
+        kinds = "uc" if guided else "c"
+        outputs = self.outputs
+        if cache is not None and cache.whole:
+            network, outputs = self.bundle.whole, [*self.outputs, FEATURE]
+        elif cache is not None:
+            features = np.concatenate([cache.cut(kind, place[0]) for kind in kinds])
+            network, outputs = self.bundle.shallow, ["noise"]
+            inputs = {"sample": inputs["sample"], "timestep": inputs["timestep"], FEATURE: features.astype(np.float32)}
+        out = network.run(outputs, inputs)
+        if cache is not None and cache.whole:
+            for kind, features in zip(kinds, np.split(out.pop().astype(views.dtype), len(kinds))):
+                cache.keep(kind, features, *place)
         out = [o.astype(views.dtype) for o in out]
         if not guided:
             return None, out[0], out[1:]

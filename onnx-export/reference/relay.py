@@ -243,6 +243,7 @@ def run_stage(sampler, stage, number, x, first, held, before):
     low = low_pass(stage, before) if before is not None else None
     hold = math.floor(stage.hold * len(table.rows) + 0.5)
     past = Past(table, settings.guides)
+    sampler.begin_cache()
     steps = []
     for k, base in enumerate(table.rows):
         row = past.row(k)

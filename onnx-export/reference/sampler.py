@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from . import operations, philox, plan, schedule
+from .cache import Cache
 from .model import Denoiser
 
 EVERY = 10**9
@@ -32,6 +33,7 @@ class Settings:
     steps: int = 8
     guidance_scale: float = 5.0
     guidance_interval: object = None  # (low, high): guided where low < sigma <= high; None: everywhere
+    cache_interval: int = 1  # the whole network in every so many-th step of a stage of windows, its outermost layers in the others
     scheduler: str = "euler"
     spacing: str = "leading"
     eta: float = 0.0
@@ -240,6 +242,7 @@ class Sampler:
     def __init__(self, bundle, settings, real=np.float64, denoiser=None):
         s = self.s = guided(settings)
         self.bundle, self.real = bundle, real
+        self.cache, self.place = None, None  # features of the stage; where its views lie
         y, x = plan.axes(s.width, s.height, bundle.factor, bundle.native, bundle.multiple, s.patch_aspect)
         self.skipped = skipped_steps(s)
         options = (s.spacing, s.prediction, s.eta)
@@ -294,8 +297,20 @@ class Sampler:
     def estimate(self, row, x, time_ids, scale):
         """Model outputs with guidance, [v, C, h, w], and the conditional rows' maps; scale 1: no unconditional rows."""
         scale = scale if self.s.guides(row) else 1
-        m_u, m_c, maps = self.denoiser(row.inScale * x, row.timestep, time_ids, scale != 1)
+        m_u, m_c, maps = self.network(row, x, time_ids, scale != 1)
         return combine(m_u, m_c, self.real(scale)), maps
+
+    def network(self, row, views, time_ids, guided, prompts=None):
+        """Outputs of the denoiser, or of its outermost layers with features that are kept."""
+        if self.cache is not None:
+            self.cache.begin(row)
+        return self.denoiser(row.inScale * views, row.timestep, time_ids, guided, prompts=prompts, cache=self.cache,
+                             place=self.place or (None, views.shape[2:]))
+
+    def begin_cache(self):
+        """Features of a stage that begins."""
+        s = self.s
+        self.cache = None if s.cache_interval == 1 else Cache(s.cache_interval, s.guides, s.window_weight)
 
     def whole_time_ids(self, views):
         """time_ids of views that each show the whole picture: (H, W, 0, 0, H, W) of the canvas in pixels."""
@@ -320,7 +335,9 @@ class Sampler:
         if s.window_conditioning == "crop":
             time_ids[:, 2] = [(y0 + win.pad_y) * f for y0 in win.y]
             time_ids[:, 3] = [(x0 + win.pad_x) * f for x0 in win.x]
+        self.place = win, canvas.shape[1:]
         m_v = self.window_outputs(row, views, time_ids, self.prompts_of(plan.windows(canvas.shape[1:], native, stride, [0, 0], s.seed, counter)) if s.regions else None)
+        self.place = None
         return plan.average(m_v, win, canvas.shape, s.window_weight)[0]
 
     def prompts_of(self, win):
@@ -340,15 +357,14 @@ class Sampler:
         s = self.s
         scale = s.guidance_scale if s.stage2_guidance_scale is None else s.stage2_guidance_scale
         if prompts is not None:
-            m_u, m_c, _ = self.denoiser(row.inScale * views, row.timestep, time_ids, s.guides(row) and scale != 1, prompts=prompts)
+            m_u, m_c, _ = self.network(row, views, time_ids, s.guides(row) and scale != 1, prompts)
             return combine(m_u, m_c, self.real(scale))
         if self.run.background is None:
             return self.estimate(row, views, time_ids, scale)[0]
         other = scale if s.background_guidance_scale is None else s.background_guidance_scale
         prompts = [self.run.background_prompt if b else self.run.prompt for b in self.run.background]
         scales = np.where(self.run.background, other, scale).astype(self.real)[:, None, None, None]
-        m_u, m_c, _ = self.denoiser(row.inScale * views, row.timestep, time_ids, s.guides(row) and bool((scales != 1).any()),
-                                    prompts=prompts)
+        m_u, m_c, _ = self.network(row, views, time_ids, s.guides(row) and bool((scales != 1).any()), prompts)
         return combine(m_u, m_c, scales)
 
     def advance(self, past, k, x, m, counter):
@@ -369,6 +385,7 @@ class Sampler:
         begins: the steps at which a history begins again.
         """
         past = Past(self.run.table, self.s.guides)
+        self.begin_cache()
         for k in range(first, self.s.steps):
             if begins(k):
                 past.forget()

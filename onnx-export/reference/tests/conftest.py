@@ -26,3 +26,8 @@ def stepless():
 @pytest.fixture(scope="session")
 def tiny_methods():
     return Bundle(RESOURCES / "tiny-methods")
+
+
+@pytest.fixture(scope="session")
+def tiny_skip():
+    return Bundle(RESOURCES / "tiny-skip")

@@ -10,6 +10,8 @@ from PIL import Image
 
 from reference import bundle, goldens, methods
 
+CASES = goldens.CASES | goldens.METHOD_CASES | goldens.SKIP_CASES
+
 
 @pytest.mark.parametrize("name", bundle.NAMES)
 def test_bundle_is_byte_equal(name, tmp_path, resources):
@@ -44,7 +46,7 @@ def index(resources):
 
 def test_index_names_every_file(index, resources):
     folder = resources / "goldens"
-    assert [c["name"] for c in index["cases"]] == list(goldens.CASES | goldens.METHOD_CASES)
+    assert [c["name"] for c in index["cases"]] == list(CASES)
     assert {m for m in methods.METHODS} == {c["settings"]["method"] for c in index["cases"]}
     named = {f"cases/{c['name']}/{f}" for c in index["cases"] for f in c["files"]}
     named |= {f for p in index["prompts"] for f in p.get("files", ())}
@@ -60,10 +62,10 @@ def test_arrays_are_plain_npy(resources):
         assert array.flags.c_contiguous and array.dtype in (np.dtype("<f4"), np.dtype("u1"))
 
 
-def test_cases_are_what_the_reference_computes(index, resources, tiny, tiny_methods):
-    bundles = {"tiny": tiny, "tiny-methods": tiny_methods}
+def test_cases_are_what_the_reference_computes(index, resources, tiny, tiny_methods, tiny_skip):
+    bundles = {"tiny": tiny, "tiny-methods": tiny_methods, "tiny-skip": tiny_skip}
     for case in index["cases"]:
-        run = methods.sample(bundles[case["bundle"]], (goldens.CASES | goldens.METHOD_CASES)[case["name"]])
+        run = methods.sample(bundles[case["bundle"]], CASES[case["name"]])
         arrays = goldens.arrays(run) | {"guides": run.guides, "masks": run.masks}
         for file in set(case["files"]) - {"image.npy", "rgb8.npy"}:
             stored = np.load(resources / "goldens" / "cases" / case["name"] / file)

@@ -290,8 +290,7 @@ public final class Denoiser {
                     Tensor.floats(maps.get(block), rows, mapSize(block, h), mapSize(block, w)));
         }
         if (feature.address() != 0) {
-            outputs.put(
-                    FeatureCut.FEATURE, Tensor.floats(feature, rows, featureChannels(), h, w));
+            outputs.put(FeatureCut.FEATURE, Tensor.floats(feature, rows, featureChannels(), h, w));
         }
         return session.bind(bound, outputs);
     }
@@ -316,8 +315,7 @@ public final class Denoiser {
         }
         Map<String, Tensor> bound = bound(shallow, rows, h, w, inputs);
         bound.put(FeatureCut.FEATURE, Tensor.floats(feature, rows, featureChannels(), h, w));
-        return shallow.bind(
-                bound, Map.of("noise", Tensor.floats(noise, rows, channels, h, w)));
+        return shallow.bind(bound, Map.of("noise", Tensor.floats(noise, rows, channels, h, w)));
     }
 
     /** Those of the inputs that a graph has. */

@@ -38,7 +38,9 @@ public sealed interface ModelFile {
                 yield new Assembled(
                         name(),
                         graph.write(name(), memory),
-                        assembled.weights().stream().filter(w -> named.contains(w.name())).toList());
+                        assembled.weights().stream()
+                                .filter(w -> named.contains(w.name()))
+                                .toList());
             }
         };
     }

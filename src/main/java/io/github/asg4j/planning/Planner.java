@@ -347,8 +347,7 @@ public final class Planner {
         if (interval == 1) {
             return stages;
         }
-        List<Stage> cached =
-                stages.stream().<Stage>map(stage -> stage.cachedBy(interval)).toList();
+        List<Stage> cached = stages.stream().<Stage>map(stage -> stage.cachedBy(interval)).toList();
         String fault = null;
         if (stages.stream().anyMatch(Planner::cannotCache)
                 || cached.stream().noneMatch(Stage::caches)) {
@@ -739,7 +738,8 @@ public final class Planner {
      */
     private long otherWeights(
             List<Stage> stages, @Nullable Decoding decoding, @Nullable Encoding encoding) {
-        long weights = manifest.graphBytes(manifest.denoiser().file()) * (loadedTwice(stages) ? 2 : 1);
+        long weights =
+                manifest.graphBytes(manifest.denoiser().file()) * (loadedTwice(stages) ? 2 : 1);
         if (decoding != null && !decoding.whole()) {
             Manifest.TiledNetwork exact = manifest.vae().tiledDecoder();
             weights += manifest.graphBytes(exact == null ? manifest.vae().decoder() : exact.tail());

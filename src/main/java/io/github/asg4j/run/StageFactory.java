@@ -159,9 +159,7 @@ final class StageFactory {
     /** What a stage of windows is made with. */
     private StageContext context(Stage stage) {
         LoadedModel model = request.model();
-        return stage.caches()
-                ? context.with(request.ofEachWorker(model::cachedDenoiser))
-                : context;
+        return stage.caches() ? context.with(request.ofEachWorker(model::cachedDenoiser)) : context;
     }
 
     /** Row of the conditioning that each window has where it holds an object. */

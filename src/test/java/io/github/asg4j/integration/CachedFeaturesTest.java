@@ -217,7 +217,8 @@ class CachedFeaturesTest {
     void whatIsToldOfAPictureHasTheInterval() {
         try (Engine engine = Engine.open(Tiny.options(BUNDLE, 1))) {
             var report = engine.submit(request("direct").cacheInterval(4).build()).join().report();
-            assertEquals("4", PngParameters.settings(PngParameters.text(report)).get("Cache interval"));
+            assertEquals(
+                    "4", PngParameters.settings(PngParameters.text(report)).get("Cache interval"));
             assertEquals(4, report.request().cacheInterval());
         }
     }
@@ -236,10 +237,7 @@ class CachedFeaturesTest {
                         () ->
                                 plan(
                                         Tiny.options(Tiny.resource(bundle), 1),
-                                        Tiny.request()
-                                                .size(0, 0)
-                                                .method(method)
-                                                .cacheInterval(2)));
+                                        Tiny.request().size(0, 0).method(method).cacheInterval(2)));
         assertTrue(e.getMessage().contains(message), e.getMessage());
         assertTrue(e.getMessage().startsWith("a cache interval of 2 "), e.getMessage());
     }

@@ -190,6 +190,7 @@ class GoldenPipelineTest {
                         .steps(s.get("steps").asInt())
                         .guidanceScale(s.get("guidance_scale").asDouble())
                         .guidanceInterval(interval(s.get("guidance_interval")))
+                        .cacheInterval(s.path("cache_interval").asInt(1))
                         .scheduler(s.get("scheduler").asText())
                         .spacing(legs(s).preset() == LegOptions.Preset.FRECAS ? null : spacing(s))
                         .eta(s.get("eta").asDouble())

@@ -38,7 +38,9 @@ class FeatureCutTest {
     private static LoadedModel open(String bundle) {
         return LoadedModel.open(
                 Bundle.open(
-                        bundle.equals("demo") ? null : Tiny.resource(bundle), ModelParts.NONE, false),
+                        bundle.equals("demo") ? null : Tiny.resource(bundle),
+                        ModelParts.NONE,
+                        false),
                 1);
     }
 

@@ -77,8 +77,7 @@ final class FeatureCache {
                             Stage.Call call = calls.get(c);
                             for (int row = 0; row < rows; row++) {
                                 MemorySegment all = ofViews[row].on(worker);
-                                own[row] =
-                                        all.asSlice(call.first() * bytes, call.count() * bytes);
+                                own[row] = all.asSlice(call.first() * bytes, call.count() * bytes);
                             }
                             return own;
                         });
