@@ -4,10 +4,9 @@
 // a stream, so the order of the sums is theirs.
 #include "asg_device.cuh"
 
-template <typename T>
-ASG_FN void add_tile(float* sum, float* weight_sum, const T* __restrict__ tile, const float* __restrict__ weight_y,
-                     const float* __restrict__ weight_x, int channels, int height, int width, int top, int left,
-                     int tile_height, int tile_width) {
+ASG_KERNEL asg_add_tile_f32(float* sum, float* weight_sum, const float* __restrict__ tile,
+                            const float* __restrict__ weight_y, const float* __restrict__ weight_x, int channels,
+                            int height, int width, int top, int left, int tile_height, int tile_width) {
     const asg_i64 area = (asg_i64)height * width;
     const asg_i64 tile_area = (asg_i64)tile_height * tile_width;
     asg_for_each<1>(tile_area, false, [&](auto, asg_i64 i) {
@@ -16,19 +15,7 @@ ASG_FN void add_tile(float* sum, float* weight_sum, const T* __restrict__ tile, 
         const float weight = weight_y[y] * weight_x[x];
         weight_sum[at] += weight;
         for (int c = 0; c < channels; ++c) {
-            sum[c * area + at] += weight * asg_to_float(tile[c * tile_area + i]);
+            sum[c * area + at] += weight * tile[c * tile_area + i];
         }
     });
-}
-
-ASG_KERNEL asg_add_tile_f32(float* sum, float* weight_sum, const float* tile, const float* weight_y,
-                            const float* weight_x, int channels, int height, int width, int top, int left,
-                            int tile_height, int tile_width) {
-    add_tile(sum, weight_sum, tile, weight_y, weight_x, channels, height, width, top, left, tile_height, tile_width);
-}
-
-ASG_KERNEL asg_add_tile_f16(float* sum, float* weight_sum, const asg_half* tile, const float* weight_y,
-                            const float* weight_x, int channels, int height, int width, int top, int left,
-                            int tile_height, int tile_width) {
-    add_tile(sum, weight_sum, tile, weight_y, weight_x, channels, height, width, top, left, tile_height, tile_width);
 }

@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// out [count] float32, cond [count], uncond [count] or null: classifier-free guidance (§4). found uint64 [1] or null:
+// out, cond [count], uncond [count] or null: classifier-free guidance (§4). found uint64 [1] or null:
 // lowered to the first element of which uncond or cond is not finite.
 #include "asg_device.cuh"
 
-template <typename T>
-ASG_FN void combine(float* __restrict__ out, asg_u64* found, const T* __restrict__ uncond, const T* __restrict__ cond,
-                    asg_i64 count, float guidance_scale) {
+ASG_KERNEL asg_combine_f32(float* out, asg_u64* found, const float* uncond, const float* cond,
+                           asg_i64 count, float guidance_scale) {
     const bool packs = asg_aligned(out, uncond, cond);
     asg_u32 seen = 0;
-    asg_for_each<asg_width<T>::value>(count, packs, [&](auto n, asg_i64 i) {
+    asg_for_each<4>(count, packs, [&](auto n, asg_i64 i) {
         constexpr int N = decltype(n)::value;
         float us[N], ms[N];
         asg_read(ms, cond + i);
@@ -28,21 +27,11 @@ ASG_FN void combine(float* __restrict__ out, asg_u64* found, const T* __restrict
     }
     // Rare: over the thread's elements once more.
     asg_i64 index = count;
-    asg_for_each<asg_width<T>::value>(count, packs, [&](auto n, asg_i64 i) {
+    asg_for_each<4>(count, packs, [&](auto n, asg_i64 i) {
         const asg_i64 bad = asg_first_non_finite<decltype(n)::value>(uncond, cond, i, count);
         index = bad < index ? bad : index;
     });
     if (index < count) {
         atomicMin(found, (asg_u64)index);
     }
-}
-
-ASG_KERNEL asg_combine_f32(float* out, asg_u64* found, const float* uncond, const float* cond, asg_i64 count,
-                           float guidance_scale) {
-    combine(out, found, uncond, cond, count, guidance_scale);
-}
-
-ASG_KERNEL asg_combine_f16(float* out, asg_u64* found, const asg_half* uncond, const asg_half* cond, asg_i64 count,
-                           float guidance_scale) {
-    combine(out, found, uncond, cond, count, guidance_scale);
 }

@@ -3,10 +3,9 @@
 // one. Atomics are reached only by threads that found one.
 #include "asg_device.cuh"
 
-template <typename T>
-ASG_FN void first_non_finite(asg_u64* out, const T* __restrict__ data, asg_i64 count) {
+ASG_KERNEL asg_first_non_finite_f32(asg_u64* out, const float* __restrict__ data, asg_i64 count) {
     asg_i64 found = count;
-    asg_for_each<asg_width<T>::value>(count, asg_aligned(data), [&](auto n, asg_i64 i) {
+    asg_for_each<4>(count, asg_aligned(data), [&](auto n, asg_i64 i) {
         float v[decltype(n)::value];
         asg_read(v, data + i);
         for (int k = 0; k < decltype(n)::value; ++k) {
@@ -16,12 +15,4 @@ ASG_FN void first_non_finite(asg_u64* out, const T* __restrict__ data, asg_i64 c
     if (found < count) {
         atomicMin(out, (asg_u64)found);
     }
-}
-
-ASG_KERNEL asg_first_non_finite_f32(asg_u64* out, const float* data, asg_i64 count) {
-    first_non_finite(out, data, count);
-}
-
-ASG_KERNEL asg_first_non_finite_f16(asg_u64* out, const asg_half* data, asg_i64 count) {
-    first_non_finite(out, data, count);
 }

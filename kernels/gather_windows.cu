@@ -4,18 +4,17 @@
 // column, so cells are read one by one (neighbouring threads, neighbouring cells) and written in packs.
 #include "asg_device.cuh"
 
-template <typename T>
-ASG_FN void gather_windows(T* out, const float* __restrict__ canvas, const int* __restrict__ starts, int channels,
-                           int canvas_height, int canvas_width, int views, int h, int w, int copies, float scale) {
-    constexpr int width = asg_width<T>::value;
-    const bool packs = asg_aligned(out) && w % width == 0;
+ASG_KERNEL asg_gather_windows_f32(float* out, const float* __restrict__ canvas, const int* __restrict__ starts,
+                                  int channels, int canvas_height, int canvas_width, int views, int h, int w,
+                                  int copies, float scale) {
+    const bool packs = asg_aligned(out) && w % 4 == 0;
     const asg_i64 area = (asg_i64)h * w;
     const asg_i64 planes = (asg_i64)views * channels;
     for (asg_i64 plane = blockIdx.y; plane < planes; plane += gridDim.y) {
         const asg_i64 view = plane / channels;
         const asg_i64 top = starts[2 * view], left = starts[2 * view + 1];
         const float* source = canvas + (plane - view * channels) * canvas_height * canvas_width;
-        asg_for_each<width>(area, packs, [&](auto n, asg_i64 i) {
+        asg_for_each<4>(area, packs, [&](auto n, asg_i64 i) {
             const asg_i64 y = top + i / w, x = left + i % w;  // a pack stays in one row
             const bool row_inside = y >= 0 && y < canvas_height;
             float v[decltype(n)::value];
@@ -28,15 +27,4 @@ ASG_FN void gather_windows(T* out, const float* __restrict__ canvas, const int* 
             }
         });
     }
-}
-
-ASG_KERNEL asg_gather_windows_f32(float* out, const float* canvas, const int* starts, int channels, int canvas_height,
-                                  int canvas_width, int views, int h, int w, int copies, float scale) {
-    gather_windows(out, canvas, starts, channels, canvas_height, canvas_width, views, h, w, copies, scale);
-}
-
-ASG_KERNEL asg_gather_windows_f16(asg_half* out, const float* canvas, const int* starts, int channels,
-                                  int canvas_height, int canvas_width, int views, int h, int w, int copies,
-                                  float scale) {
-    gather_windows(out, canvas, starts, channels, canvas_height, canvas_width, views, h, w, copies, scale);
 }

@@ -10,20 +10,18 @@
 // the guide in registers.
 #include "asg_device.cuh"
 
-template <typename T>
-ASG_FN void guided_step(float* out, float* guide_out, asg_u64* found, float* clean, const float* x,
-                        const T* __restrict__ uncond, const T* __restrict__ cond, const float* __restrict__ guide,
-                        const float* __restrict__ mask, const float* __restrict__ noise,
-                        const float* __restrict__ past1, const float* __restrict__ past2,
-                        const float* __restrict__ past3, const asg_step& s, int views, int channels, asg_i64 area,
-                        int keyed, int guide_per_view, int mask_per_view, float guidance_scale, float weight,
-                        int space) {
-    constexpr int width = asg_width<T>::value;
+ASG_KERNEL asg_guided_step_f32(float* out, float* guide_out, asg_u64* found, float* clean, const float* x,
+                               const float* __restrict__ uncond, const float* __restrict__ cond,
+                               const float* __restrict__ guide, const float* __restrict__ mask,
+                               const float* __restrict__ noise, const float* __restrict__ past1,
+                               const float* __restrict__ past2, const float* __restrict__ past3, asg_step s, int views,
+                               int channels, asg_i64 area, int keyed, int guide_per_view, int mask_per_view,
+                               float guidance_scale, float weight, int space) {
     const bool masked = mask && space != 0;
     const bool noisy = noise && s.step_n != 0.0f;
     // One cell at a time with a history: packs of it want more registers than there are for a full multiprocessor.
     const bool remembers = clean || s.step_past[0] != 0.0f || s.step_past[1] != 0.0f || s.step_past[2] != 0.0f;
-    const bool packs = asg_aligned(out, guide_out, x, uncond, cond, guide, mask, noise) && area % width == 0 && !remembers;
+    const bool packs = asg_aligned(out, guide_out, x, uncond, cond, guide, mask, noise) && area % 4 == 0 && !remembers;
     const bool own = guide_out && guide == guide_out;
     const asg_i64 first = blockIdx.z, stride = own ? 1 : gridDim.z;
     if (own && first != 0) {
@@ -31,7 +29,7 @@ ASG_FN void guided_step(float* out, float* guide_out, asg_u64* found, float* cle
     }
     asg_u32 seen = 0;
     for (asg_i64 c = blockIdx.y; c < channels; c += gridDim.y) {
-        asg_for_each<width>(area, packs, [&](auto n, asg_i64 i) {
+        asg_for_each<4>(area, packs, [&](auto n, asg_i64 i) {
             constexpr int N = decltype(n)::value;
             float gs[N] = {};
             for (asg_i64 view = first; view < views; view += stride) {
@@ -89,7 +87,7 @@ ASG_FN void guided_step(float* out, float* guide_out, asg_u64* found, float* cle
     const asg_i64 none = (asg_i64)views * channels * area;
     asg_i64 index = none;
     for (asg_i64 c = blockIdx.y; c < channels; c += gridDim.y) {
-        asg_for_each<width>(area, packs, [&](auto n, asg_i64 i) {
+        asg_for_each<4>(area, packs, [&](auto n, asg_i64 i) {
             for (asg_i64 view = first; view < views; view += stride) {
                 const asg_i64 at = (view * channels + c) * area + i;
                 const asg_i64 bad = asg_first_non_finite<decltype(n)::value>(uncond, cond, at, none);
@@ -100,22 +98,4 @@ ASG_FN void guided_step(float* out, float* guide_out, asg_u64* found, float* cle
     if (index < none) {
         atomicMin(found, (asg_u64)index);
     }
-}
-
-ASG_KERNEL asg_guided_step_f32(float* out, float* guide_out, asg_u64* found, float* clean, const float* x,
-                               const float* uncond, const float* cond, const float* guide, const float* mask,
-                               const float* noise, const float* past1, const float* past2, const float* past3,
-                               asg_step step, int views, int channels, asg_i64 area, int keyed, int guide_per_view,
-                               int mask_per_view, float guidance_scale, float weight, int space) {
-    guided_step(out, guide_out, found, clean, x, uncond, cond, guide, mask, noise, past1, past2, past3, step, views,
-                channels, area, keyed, guide_per_view, mask_per_view, guidance_scale, weight, space);
-}
-
-ASG_KERNEL asg_guided_step_f16(float* out, float* guide_out, asg_u64* found, float* clean, const float* x,
-                               const asg_half* uncond, const asg_half* cond, const float* guide, const float* mask,
-                               const float* noise, const float* past1, const float* past2, const float* past3,
-                               asg_step step, int views, int channels, asg_i64 area, int keyed, int guide_per_view,
-                               int mask_per_view, float guidance_scale, float weight, int space) {
-    guided_step(out, guide_out, found, clean, x, uncond, cond, guide, mask, noise, past1, past2, past3, step, views,
-                channels, area, keyed, guide_per_view, mask_per_view, guidance_scale, weight, space);
 }

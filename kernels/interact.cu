@@ -4,9 +4,9 @@
 // slots, so neighbouring threads read and write neighbouring cells of each patch.
 #include "asg_device.cuh"
 
-template <typename T>
-ASG_FN void interact(float* out, T* sample, const float* __restrict__ in, int first_slot, int slots, int patches,
-                     asg_i64 plane, asg_i64 seed, int from_step, int to_step, int copies, float scale) {
+ASG_KERNEL asg_interact_f32(float* out, float* sample, const float* __restrict__ in, int first_slot, int slots,
+                            int patches, asg_i64 plane, asg_i64 seed, int from_step, int to_step, int copies,
+                            float scale) {
     const int samples = sample ? copies : 0;
     asg_for_each<1>(plane, false, [&](auto, asg_i64 q) {
         asg_u8 source[256];
@@ -15,18 +15,8 @@ ASG_FN void interact(float* out, T* sample, const float* __restrict__ in, int fi
             const float v = in[source[first_slot + slot] * plane + q];
             out[slot * plane + q] = v;
             for (int copy = 0; copy < samples; ++copy) {
-                asg_from_float(sample[((asg_i64)copy * slots + slot) * plane + q], v * scale);
+                sample[((asg_i64)copy * slots + slot) * plane + q] = v * scale;
             }
         }
     });
-}
-
-ASG_KERNEL asg_interact_f32(float* out, float* sample, const float* in, int first_slot, int slots, int patches,
-                            asg_i64 plane, asg_i64 seed, int from_step, int to_step, int copies, float scale) {
-    interact(out, sample, in, first_slot, slots, patches, plane, seed, from_step, to_step, copies, scale);
-}
-
-ASG_KERNEL asg_interact_f16(float* out, asg_half* sample, const float* in, int first_slot, int slots, int patches,
-                            asg_i64 plane, asg_i64 seed, int from_step, int to_step, int copies, float scale) {
-    interact(out, sample, in, first_slot, slots, patches, plane, seed, from_step, to_step, copies, scale);
 }

@@ -31,16 +31,17 @@ ASG_FN void asg_block_range(float& low, float& high) {
     high = highs[0];
 }
 
-template <typename T>
-ASG_FN void mask_of(float* mask, const T* const (&planes)[ASG_MAPS], const asg_map_extents& extents, int maps, int views,
-                    int h, int w, int first, int blocks, int norm) {
+ASG_KERNEL asg_mask_f32(float* mask, const float* map0, const float* map1, const float* map2, const float* map3,
+                        const float* map4, const float* map5, const float* map6, const float* map7,
+                        asg_map_extents extents, int maps, int views, int h, int w, int first, int blocks, int norm) {
+    const float* const planes[ASG_MAPS] = {map0, map1, map2, map3, map4, map5, map6, map7};
     const asg_i64 area = (asg_i64)h * w;
     for (asg_i64 view = blockIdx.x; view < views; view += gridDim.x) {
         float* v = mask + view * area;
         float low = 0.0f, high = 0.0f;
         for (int map = 0; map < maps; ++map) {
             const int map_height = extents.height[map], map_width = extents.width[map];
-            const T* __restrict__ plane = planes[map] + view * map_height * map_width;
+            const float* __restrict__ plane = planes[map] + view * map_height * map_width;
             const float ratio_y = (float)map_height / (float)h;
             const float ratio_x = (float)map_width / (float)w;
             const bool set = first && map == 0;
@@ -51,10 +52,9 @@ ASG_FN void mask_of(float* mask, const T* const (&planes)[ASG_MAPS], const asg_m
             for (asg_i64 i = threadIdx.x; i < area; i += ASG_THREADS) {
                 const asg_tap ty = asg_tap_of((int)y, ratio_y, map_height);
                 const asg_tap tx = asg_tap_of((int)x, ratio_x, map_width);
-                const T* row0 = plane + (asg_i64)ty.i0 * map_width;
-                const T* row1 = plane + (asg_i64)ty.i1 * map_width;
-                float sum = asg_bilinear(asg_to_float(row0[tx.i0]), asg_to_float(row0[tx.i1]),
-                                         asg_to_float(row1[tx.i0]), asg_to_float(row1[tx.i1]), ty.f, tx.f);
+                const float* row0 = plane + (asg_i64)ty.i0 * map_width;
+                const float* row1 = plane + (asg_i64)ty.i1 * map_width;
+                float sum = asg_bilinear(row0[tx.i0], row0[tx.i1], row1[tx.i0], row1[tx.i1], ty.f, tx.f);
                 sum = (set ? sum : v[i] + sum) * scale;
                 v[i] = sum;
                 low = i == 0 || sum < low ? sum : low;
@@ -84,19 +84,4 @@ ASG_FN void mask_of(float* mask, const T* const (&planes)[ASG_MAPS], const asg_m
                    : v[i] >= mean ? 1.0f : 0.0f;
         }
     }
-}
-
-ASG_KERNEL asg_mask_f32(float* mask, const float* map0, const float* map1, const float* map2, const float* map3,
-                        const float* map4, const float* map5, const float* map6, const float* map7,
-                        asg_map_extents extents, int maps, int views, int h, int w, int first, int blocks, int norm) {
-    const float* const planes[ASG_MAPS] = {map0, map1, map2, map3, map4, map5, map6, map7};
-    mask_of(mask, planes, extents, maps, views, h, w, first, blocks, norm);
-}
-
-ASG_KERNEL asg_mask_f16(float* mask, const asg_half* map0, const asg_half* map1, const asg_half* map2,
-                        const asg_half* map3, const asg_half* map4, const asg_half* map5, const asg_half* map6,
-                        const asg_half* map7, asg_map_extents extents, int maps, int views, int h, int w, int first,
-                        int blocks, int norm) {
-    const asg_half* const planes[ASG_MAPS] = {map0, map1, map2, map3, map4, map5, map6, map7};
-    mask_of(mask, planes, extents, maps, views, h, w, first, blocks, norm);
 }

@@ -3,19 +3,18 @@
 // pixels, 12 bytes, to a thread where rows of the result start on multiples of 4.
 #include "asg_device.cuh"
 
-template <typename T>
-ASG_FN void rgb8(asg_u8* out, const T* __restrict__ image, int height, int width, int top, int left, int out_height,
-                 int out_width) {
+ASG_KERNEL asg_rgb8_f32(asg_u8* out, const float* __restrict__ image, int height, int width, int top, int left,
+                        int out_height, int out_width) {
     const asg_i64 area = (asg_i64)height * width;
     const bool packs = (reinterpret_cast<asg_u64>(out) & 3) == 0 && out_width % 4 == 0;
     asg_for_each<4>((asg_i64)out_height * out_width, packs, [&](auto n, asg_i64 i) {
         constexpr int N = decltype(n)::value;
         const asg_i64 y = i / out_width, x = i % out_width;  // a pack stays in one row
-        const T* red = image + (top + y) * width + left + x;
+        const float* red = image + (top + y) * width + left + x;
         asg_u8 bytes[3 * N];
         for (int k = 0; k < N; ++k) {
             for (int c = 0; c < 3; ++c) {
-                bytes[3 * k + c] = asg_byte(asg_to_float(red[c * area + k]));
+                bytes[3 * k + c] = asg_byte(red[c * area + k]);
             }
         }
         asg_u8* to = out + 3 * i;
@@ -33,14 +32,4 @@ ASG_FN void rgb8(asg_u8* out, const T* __restrict__ image, int height, int width
             }
         }
     });
-}
-
-ASG_KERNEL asg_rgb8_f32(asg_u8* out, const float* image, int height, int width, int top, int left, int out_height,
-                        int out_width) {
-    rgb8(out, image, height, width, top, left, out_height, out_width);
-}
-
-ASG_KERNEL asg_rgb8_f16(asg_u8* out, const asg_half* image, int height, int width, int top, int left, int out_height,
-                        int out_width) {
-    rgb8(out, image, height, width, top, left, out_height, out_width);
 }

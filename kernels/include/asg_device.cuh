@@ -2,14 +2,13 @@
 // What the kernels share: 16-byte accesses and grid-stride loops. A kernel is a plain function of pointers, extents
 // and scalars, in the order of native/include/asg_cpu.h, that works for any grid of blocks of its own block size.
 //
-// _f32: all tensors are float32. _f16: the tensors of the networks (what goes in, what comes out) are binary16;
-// latents, guides, masks, sums and step noise stay float32, and so does all arithmetic.
+// _f32: all tensors are float32; networks in halves convert at their ends themselves.
 //
 // The same files compile as C++ for the tests (native/emulation), which then run this very code on the CPU.
 #ifndef ASG_DEVICE_CUH
 #define ASG_DEVICE_CUH
 
-#include "asg_half.cuh"
+#include "asg_math.cuh"
 
 #define ASG_THREADS 256  // of a block
 
@@ -19,16 +18,10 @@
 #define ASG_KERNEL extern "C" void
 #endif
 
-// N elements that are loaded and stored together, in accesses of at most 16 bytes.
-template <typename T, int N>
-struct alignas(N * sizeof(T) < 16 ? N * sizeof(T) : 16) asg_pack {
-    T v[N];
-};
-
-// Elements of a network's type in 16 bytes.
-template <typename T>
-struct asg_width {
-    enum { value = 16 / sizeof(T) };
+// N elements that are loaded and stored together, in one access.
+template <int N>
+struct alignas(N * sizeof(float)) asg_pack {
+    float v[N];
 };
 
 template <int N>
@@ -36,23 +29,21 @@ struct asg_count {
     enum { value = N };
 };
 
-// Reads N elements as float32.
-template <typename T, int N>
-ASG_FN void asg_read(float (&to)[N], const T* from) {
-    const asg_pack<T, N> pack = *reinterpret_cast<const asg_pack<T, N>*>(from);
+template <int N>
+ASG_FN void asg_read(float (&to)[N], const float* from) {
+    const asg_pack<N> pack = *reinterpret_cast<const asg_pack<N>*>(from);
     for (int k = 0; k < N; ++k) {
-        to[k] = asg_to_float(pack.v[k]);
+        to[k] = pack.v[k];
     }
 }
 
-// Writes N float32 values, each rounded to T.
-template <typename T, int N>
-ASG_FN void asg_write(T* to, const float (&from)[N]) {
-    asg_pack<T, N> pack;
+template <int N>
+ASG_FN void asg_write(float* to, const float (&from)[N]) {
+    asg_pack<N> pack;
     for (int k = 0; k < N; ++k) {
-        asg_from_float(pack.v[k], from[k]);
+        pack.v[k] = from[k];
     }
-    *reinterpret_cast<asg_pack<T, N>*>(to) = pack;
+    *reinterpret_cast<asg_pack<N>*>(to) = pack;
 }
 
 // A next latent with a past prediction, where that has a weight.
@@ -67,11 +58,11 @@ ASG_FN bool asg_aligned(const P*... pointers) {
 }
 
 // The first of elements i .. i + N - 1 of which uncond (or null) or cond is not finite, `none` if there is no such one.
-template <int N, typename T>
-ASG_FN asg_i64 asg_first_non_finite(const T* uncond, const T* cond, asg_i64 i, asg_i64 none) {
+template <int N>
+ASG_FN asg_i64 asg_first_non_finite(const float* uncond, const float* cond, asg_i64 i, asg_i64 none) {
     for (int k = 0; k < N; ++k) {
-        const bool good = asg_finite(asg_to_float(cond[i + k]));
-        if (!good || (uncond && !asg_finite(asg_to_float(uncond[i + k])))) {
+        const bool good = asg_finite(cond[i + k]);
+        if (!good || (uncond && !asg_finite(uncond[i + k]))) {
             return i + k;
         }
     }

@@ -73,6 +73,16 @@ ASG_FN asg_u32 asg_float_bits(float v) {
 #endif
 }
 
+ASG_FN float asg_bits_float(asg_u32 bits) {
+#ifdef __CUDACC__
+    return __uint_as_float(bits);
+#else
+    float v;
+    __builtin_memcpy(&v, &bits, 4);
+    return v;
+#endif
+}
+
 ASG_FN asg_u64 asg_double_bits(double v) {
 #ifdef __CUDACC__
     return (asg_u64)__double_as_longlong(v);

@@ -64,35 +64,25 @@ struct Entry {
 
 const Entry ENTRIES[] = {
     ENTRY(asg_add_tile_f32),
-    ENTRY(asg_add_tile_f16),
     ENTRY(asg_blend_f32),
     ENTRY(asg_blur_f32),
     ENTRY(asg_combine_f32),
-    ENTRY(asg_combine_f16),
     ENTRY(asg_cut_f32),
     ENTRY(asg_divide_tiles_f32),
     ENTRY(asg_first_non_finite_f32),
-    ENTRY(asg_first_non_finite_f16),
     ENTRY(asg_gather_windows_f32),
-    ENTRY(asg_gather_windows_f16),
     ENTRY(asg_guided_step_f32),
-    ENTRY(asg_guided_step_f16),
     ENTRY(asg_interact_f32),
-    ENTRY(asg_interact_f16),
     ENTRY_WITH_BARRIERS(asg_mask_f32),
-    ENTRY_WITH_BARRIERS(asg_mask_f16),
     ENTRY(asg_match_moments_f32),
     ENTRY(asg_model_input_f32),
-    ENTRY(asg_model_input_f16),
     ENTRY_WITH_BARRIERS(asg_moments_f32),
     ENTRY(asg_normal_f32),
     ENTRY(asg_relocate_f32),
     ENTRY(asg_resample_f32),
     ENTRY(asg_resample_cut_f32),
     ENTRY(asg_rgb8_f32),
-    ENTRY(asg_rgb8_f16),
     ENTRY(asg_scale_shift_f32),
-    ENTRY(asg_scale_shift_f16),
     ENTRY_WITH_BARRIERS(asg_window_step_f32),
 };
 
@@ -225,13 +215,4 @@ EXPORT int32_t asg_emulate(const char* name, uint32_t grid_x, uint32_t grid_y, u
 // Names of all kernels, for the test that every entry of kernels/ is here; null beyond the last.
 EXPORT const char* asg_emulated_name(int32_t i) {
     return i >= 0 && i < (int32_t)(sizeof(ENTRIES) / sizeof(ENTRIES[0])) ? ENTRIES[i].name : nullptr;
-}
-
-// The conversions of asg_half.cuh, for the test of all values.
-EXPORT float asg_emulated_to_float(uint16_t bits) { return asg_to_float(asg_half{bits}); }
-
-EXPORT uint16_t asg_emulated_to_half(float v) {
-    asg_half half;
-    asg_from_float(half, v);
-    return half.bits;
 }

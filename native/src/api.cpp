@@ -27,8 +27,7 @@ int32_t probe(int32_t tier) {
     if (!__get_cpuid(1, &eax, &ebx, &ecx, &edx)) {
         return 0;
     }
-    const bool avx = (ecx & bit_AVX) && (ecx & bit_F16C);
-    if (!avx || !__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx)) {
+    if (!(ecx & bit_AVX) || !__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx)) {
         return 0;
     }
     const unsigned needed =

@@ -20,7 +20,6 @@ public final class CudaCode {
                     "asg_block.cuh",
                     "asg_device.cuh",
                     "asg_grid.cuh",
-                    "asg_half.cuh",
                     "asg_math.cuh",
                     "asg_step.h");
 

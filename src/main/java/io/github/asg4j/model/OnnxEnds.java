@@ -10,7 +10,8 @@ import java.util.Map;
 /**
  * Gives a graph that Optimum or Olive exported the inputs and outputs that a bundle's graph has: other
  * names, float32 in the place of halves, a timestep for each row in the place of a scalar, the mean of the
- * encoder's distribution in the place of its parameters.
+ * encoder's distribution in the place of its parameters. A conversion is a node of the
+ * graph, so it runs where the network runs, and the engine's kernels have float32 alone.
  */
 final class OnnxEnds {
     /** From this version of the operators on, Split says into how many parts. */

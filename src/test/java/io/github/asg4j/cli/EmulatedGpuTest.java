@@ -94,12 +94,17 @@ class EmulatedGpuTest {
             return events.stream().filter(e -> e.what().equals(what)).count();
         }
 
-        /** What lies between the starts of runs of the denoiser, on one device. */
+        /** What lies between the starts of runs of the demo's denoiser, on one device. */
         List<List<Event>> runs(int device) {
+            return runs(device, RUN);
+        }
+
+        /** The same of a denoiser that is known by its first convolution. */
+        List<List<Event>> runs(int device, Pattern first) {
             List<Event> own = events.stream().filter(e -> e.device() == device).toList();
             List<Integer> starts =
                     IntStream.range(0, own.size())
-                            .filter(i -> RUN.matcher(own.get(i).name()).matches())
+                            .filter(i -> first.matcher(own.get(i).name()).matches())
                             .boxed()
                             .toList();
             return IntStream.range(1, starts.size())
@@ -266,6 +271,43 @@ class EmulatedGpuTest {
         assertEquals(1, work.size(), "runs differ");
         streams.remove("0:0"); // waiting for an event is on no stream
         assertEquals(1, streams.size(), streams.toString());
+    }
+
+    /**
+     * Networks whose inputs and outputs are halves: the provider converts them in the device's memory, and
+     * our kernels see float32. What a run copies there are its timestep and places in the picture, what
+     * comes back is one index.
+     */
+    @Test
+    void halvesAtTheEndsOfNetworksAreConvertedOnTheDevice() throws Exception {
+        Outcome drawn =
+                generate(
+                                Map.of(),
+                                "cuda:0",
+                                "multidiffusion",
+                                "--model",
+                                "src/test/resources/onnx/sdxl",
+                                "--size",
+                                "192x192")
+                        .expect(0);
+        List<List<Event>> runs =
+                drawn.runs(0, Pattern.compile("convolution 2x4x16x16 by 8x4x3x3"));
+        assertFalse(runs.isEmpty());
+        for (List<Event> run : runs.subList(2, runs.size())) {
+            assertTrue(casts(run, "OP_CastIfS2_") > 0, "to halves");
+            assertTrue(casts(run, "OP_CastIS2_f") > 0, "to float32");
+            for (Event e : run) {
+                assertFalse(e.what().equals("copy to host"), () -> "" + e);
+                assertFalse(e.what().contains("allocate"), () -> "" + e);
+                if (e.what().contains("copy")) {
+                    assertTrue(e.size() < 2 * 4 * 16 * 16 * 2, () -> "a tensor is copied: " + e);
+                }
+            }
+        }
+    }
+
+    private static long casts(List<Event> run, String operation) {
+        return run.stream().filter(e -> e.name().contains(operation)).count();
     }
 
     /** Beyond an interval of guidance a view has one row, and the device half the work. */

@@ -5,10 +5,8 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import static java.lang.foreign.ValueLayout.ADDRESS;
-import static java.lang.foreign.ValueLayout.JAVA_FLOAT;
 import static java.lang.foreign.ValueLayout.JAVA_INT;
 import static java.lang.foreign.ValueLayout.JAVA_LONG;
-import static java.lang.foreign.ValueLayout.JAVA_SHORT;
 
 import java.lang.foreign.Arena;
 import java.lang.foreign.FunctionDescriptor;
@@ -112,16 +110,6 @@ public final class EmulatedCuda {
             }
             names.add(name.reinterpret(100).getString(0));
         }
-    }
-
-    /** float16 to float32 as asg_half.cuh does it on a CPU. */
-    public static MethodHandle toFloat() {
-        return handle("asg_emulated_to_float", FunctionDescriptor.of(JAVA_FLOAT, JAVA_SHORT));
-    }
-
-    /** float32 to float16. */
-    public static MethodHandle toHalf() {
-        return handle("asg_emulated_to_half", FunctionDescriptor.of(JAVA_SHORT, JAVA_FLOAT));
     }
 
     private static Object call(String name, FunctionDescriptor descriptor, Object... arguments) {
