@@ -26,6 +26,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeSet;
+import java.util.concurrent.ConcurrentHashMap;
 
 /**
  * A model bundle, in a folder or in the resources of a jar, whose manifest is valid and whose files
@@ -55,6 +56,9 @@ public final class Bundle implements AutoCloseable {
     private final Manifest manifest;
     private final String sha256;
     private final EngineInfo.@Nullable VaeFile vae;
+
+    /** What was counted, by graph. */
+    private final Map<String, Long> graphBytes = new ConcurrentHashMap<>();
 
     private Bundle(
             BundleFiles files, Manifest manifest, String sha256, EngineInfo.@Nullable VaeFile vae) {
@@ -372,6 +376,16 @@ public final class Bundle implements AutoCloseable {
     public Tokenizer tokenizer(int index) {
         String name = manifest.textEncoders().get(index).tokenizer();
         return Tokenizer.parse(files.place(name), read(name));
+    }
+
+    /**
+     * Bytes of a graph of the manifest and of the weights that it reads, which may lie in files of other
+     * graphs. Reads the graph at its first call.
+     *
+     * @throws BadBundleException if the file is not a whole ONNX model, or its weights are not there
+     */
+    public long graphBytes(String name) {
+        return graphBytes.computeIfAbsent(name, recorded()::graphBytes);
     }
 
     /**

@@ -40,6 +40,7 @@ import java.util.Map;
 import java.util.Objects;
 import java.util.Set;
 import java.util.concurrent.TimeUnit;
+import java.util.function.ToLongFunction;
 
 /** Where the files of a bundle lie. Names have passed {@link Manifest#pathFault}. Thread-safe. */
 sealed interface BundleFiles {
@@ -67,6 +68,14 @@ sealed interface BundleFiles {
     ModelFile graph(
             String name, long bytes, Memory memory, ChangedWeights changes, ExternalLookup external)
             throws IOException;
+
+    /**
+     * Bytes of what the graph {@code name} reads from files of the bundle beside it; 0 where its recorded
+     * size has them.
+     *
+     * @param bytes size of the graph
+     */
+    long besideGraph(String name, long bytes, ExternalLookup external) throws IOException;
 
     /** The checkpoint that is open for weights; null: none is. */
     default @Nullable Checkpoint checkpoint() {
@@ -135,6 +144,14 @@ sealed interface BundleFiles {
                 }
                 // Not the real path: external data lies beside the name, not beside the target.
                 return new ModelFile.Stored(name, root.resolve(name), externalBytes);
+            }
+        }
+
+        @Override
+        public long besideGraph(String name, long bytes, ExternalLookup external)
+                throws IOException {
+            try (Memory memory = new Memory("counting " + place(name))) {
+                return ExternalData.size(place(name), memory.map(inside(name)), beside(external));
             }
         }
 
@@ -249,6 +266,14 @@ sealed interface BundleFiles {
             return new ModelFile.Loaded(name, graph, data);
         }
 
+        @Override
+        public long besideGraph(String name, long bytes, ExternalLookup external)
+                throws IOException {
+            try (Memory memory = new Memory("counting " + place(name))) {
+                return ExternalData.size(place(name), load(name, bytes, memory), beside(external));
+            }
+        }
+
         private MemorySegment load(String name, long bytes, Memory memory) throws IOException {
             MemorySegment copy = memory.allocate(bytes, place(name));
             byte[] chunk = new byte[CHUNK_BYTES];
@@ -323,6 +348,11 @@ sealed interface BundleFiles {
             return recipe.part() == Part.UNET && model.takesMore()
                     ? assembled.changed(changed -> addInputs(changed, recipe, model), memory)
                     : assembled;
+        }
+
+        @Override
+        public long besideGraph(String name, long bytes, ExternalLookup external) {
+            return 0;
         }
 
         /** What the model's denoiser takes beside what the template's does. */
@@ -445,6 +475,15 @@ sealed interface BundleFiles {
             return new ModelFile.Loaded(name, model, data)
                     .changed(graph -> adaptation.apply(new OnnxEnds(graph, place(name))), memory);
         }
+
+        @Override
+        public long besideGraph(String name, long bytes, ExternalLookup external)
+                throws IOException {
+            try (Memory memory = new Memory("counting " + place(name))) {
+                return ExternalData.size(
+                        place(name), memory.map(root.resolve(name)), beside(external));
+            }
+        }
     }
 
     /**
@@ -499,9 +538,19 @@ sealed interface BundleFiles {
         }
 
         @Override
+        public long besideGraph(String name, long bytes, ExternalLookup external)
+                throws IOException {
+            return holder(name).besideGraph(name, bytes, external);
+        }
+
+        @Override
         public @Nullable Checkpoint checkpoint() {
             return vae.checkpoint();
         }
+    }
+
+    private static ToLongFunction<String> beside(ExternalLookup external) {
+        return location -> external.of(location).bytes();
     }
 
     /** What tells one content of a file from another. */

@@ -6,9 +6,13 @@ import io.github.asg4j.BadBundleException;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.charset.StandardCharsets;
+import java.util.HashMap;
+import java.util.HashSet;
 import java.util.LinkedHashSet;
+import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.function.ToLongFunction;
 
 /**
  * Finds the files that the tensors of an ONNX graph lie in, wherever tensors may stand: a walk over
@@ -66,8 +70,16 @@ final class ExternalData {
     private final String file;
     private final MemorySegment bytes;
     private final Set<String> locations = new LinkedHashSet<>();
+    private final Set<Run> runs = new HashSet<>();
+
+    /** Entries of the tensor that is walked over, by key. */
+    private Map<String, String> entries = new HashMap<>();
+
     private boolean graphSeen;
     private long at;
+
+    /** Where a tensor lies; length is empty where it reaches to the end of the file. */
+    private record Run(String location, String offset, String length) {}
 
     private ExternalData(String file, MemorySegment bytes) {
         this.file = file;
@@ -82,12 +94,52 @@ final class ExternalData {
      * @throws BadBundleException if it is not a whole ONNX model
      */
     static Set<String> locations(String file, MemorySegment bytes) {
+        return walked(file, bytes).locations;
+    }
+
+    /**
+     * How many bytes a graph's tensors take in other files; what several of them share counts once.
+     *
+     * @param file its name, for messages
+     * @param bytes the .onnx file
+     * @param sizes bytes of the file that a location means
+     * @throws BadBundleException if it is not a whole ONNX model
+     */
+    static long size(String file, MemorySegment bytes, ToLongFunction<String> sizes) {
+        ExternalData walk = walked(file, bytes);
+        long sum = 0;
+        for (Run run : walk.runs) {
+            long size = sizes.applyAsLong(run.location);
+            long offset = walk.within(run.offset, 0, size);
+            sum += walk.within(run.length, size - offset, size - offset);
+        }
+        return sum;
+    }
+
+    private static ExternalData walked(String file, MemorySegment bytes) {
         ExternalData walk = new ExternalData(file, bytes);
         walk.message(Message.MODEL, bytes.byteSize(), 0);
         if (!walk.graphSeen) {
             throw walk.broken("it holds no graph");
         }
-        return walk.locations;
+        return walk;
+    }
+
+    /** A number of a tensor's entries. */
+    private long within(String text, long absent, long most) {
+        if (text.isEmpty()) {
+            return absent;
+        }
+        long value = text.matches("\\d{1,18}") ? Long.parseLong(text) : -1;
+        if (value < 0 || value > most) {
+            throw broken(
+                    "a tensor's data begins at or has "
+                            + text
+                            + " bytes where "
+                            + most
+                            + " are there");
+        }
+        return value;
     }
 
     private void message(Message kind, long end, int depth) {
@@ -96,7 +148,11 @@ final class ExternalData {
         }
         Map<Integer, Message> children = CHILDREN.getOrDefault(kind, Map.of());
         boolean isLocation = false;
+        String key = "";
         Set<String> values = new LinkedHashSet<>();
+        if (kind == Message.TENSOR) {
+            entries = new HashMap<>();
+        }
         while (at < end) {
             long tag = varint(end);
             int field = (int) (tag >>> 3);
@@ -122,7 +178,8 @@ final class ExternalData {
                         graphSeen |= kind == Message.MODEL && field == MODEL_GRAPH;
                         message(child, next, depth + 1);
                     } else if (kind == Message.ENTRY && field == ENTRY_KEY) {
-                        isLocation |= text(next).equals("location");
+                        key = text(next);
+                        isLocation |= key.equals("location");
                     } else if (kind == Message.ENTRY && field == ENTRY_VALUE) {
                         values.add(text(next));
                     }
@@ -134,6 +191,17 @@ final class ExternalData {
         }
         if (isLocation) {
             locations.addAll(values);
+        }
+        if (kind == Message.ENTRY) {
+            entries.put(key, values.isEmpty() ? "" : List.copyOf(values).getLast());
+        }
+        String location = kind == Message.TENSOR ? entries.get("location") : null;
+        if (location != null) {
+            runs.add(
+                    new Run(
+                            location,
+                            entries.getOrDefault("offset", ""),
+                            entries.getOrDefault("length", "")));
         }
     }
 

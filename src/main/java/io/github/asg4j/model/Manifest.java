@@ -594,14 +594,6 @@ public record Manifest(
      */
     public record FileEntry(long bytes, String sha256) {}
 
-    /** Bytes of a graph and of the weights beside it. */
-    public long graphBytes(String file) {
-        return files.entrySet().stream()
-                .filter(f -> f.getKey().equals(file) || f.getKey().equals(file + ".data"))
-                .mapToLong(f -> f.getValue().bytes())
-                .sum();
-    }
-
     /**
      * Reads a manifest.
      *

@@ -186,6 +186,17 @@ record RecordedFiles(BundleFiles files, Maker maker, Map<String, Manifest.FileEn
         }
     }
 
+    /** Bytes of a graph and of the weights that it reads, in whatever files they lie. */
+    long graphBytes(String name) {
+        Manifest.FileEntry entry = entry(name);
+        try {
+            return entry.bytes()
+                    + files.besideGraph(name, entry.bytes(), location -> external(name, location));
+        } catch (IOException e) {
+            throw maker.unreadable(files.place(name), e);
+        }
+    }
+
     /** The file that {@code location} of {@code graph}'s external data means. */
     private BundleFiles.External external(String graph, String location) {
         String fault = Manifest.pathFault(location);

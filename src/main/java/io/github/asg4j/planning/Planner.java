@@ -12,6 +12,7 @@ import io.github.asg4j.Variation;
 import io.github.asg4j.method.Encoders;
 import io.github.asg4j.method.Method;
 import io.github.asg4j.method.Setting;
+import io.github.asg4j.model.Bundle;
 import io.github.asg4j.model.ControlFiles;
 import io.github.asg4j.model.ControlManifest;
 import io.github.asg4j.model.InputRole;
@@ -57,6 +58,7 @@ public final class Planner {
     /** Shares of steps are whole steps but for it. */
     private static final double ROUNDING = 1e-9;
 
+    private final Bundle bundle;
     private final Manifest manifest;
     private final int workers;
     private final SequencedMap<String, GpuMemory> gpus;
@@ -71,17 +73,18 @@ public final class Planner {
      * @param memoryLimit bytes of host memory that a request may take
      */
     public Planner(
-            Manifest manifest,
+            Bundle bundle,
             int workers,
             Arithmetic arithmetic,
             SequencedMap<String, GpuMemory> gpus,
             long memoryLimit) {
-        this.manifest = manifest;
+        this.bundle = bundle;
+        this.manifest = bundle.manifest();
         this.workers = workers;
         this.arithmetic = arithmetic;
         this.gpus = new LinkedHashMap<>(gpus);
         this.memoryLimit = memoryLimit;
-        this.weightBytes = manifest.bytes();
+        this.weightBytes = bundle.manifest().bytes();
     }
 
     /** Decides all that can be decided before any work, for a request without controls. */
@@ -709,7 +712,7 @@ public final class Planner {
      * denoiser's a second time.
      */
     private long weights(List<Stage> stages) {
-        long denoiser = manifest.graphBytes(manifest.denoiser().file());
+        long denoiser = bundle.graphBytes(manifest.denoiser().file());
         if (arithmetic.compiles()) { // reads those of the denoiser where they are
             return arithmetic.heldBytes(weightBytes - denoiser)
                     + (loadedTwice(stages) ? 2 : 1) * denoiser;
@@ -726,7 +729,7 @@ public final class Planner {
         }
         Manifest.Denoiser denoiser = manifest.denoiser();
         long once =
-                Arithmetic.compiledBytes(arithmetic.stored(), manifest.graphBytes(denoiser.file()));
+                Arithmetic.compiledBytes(arithmetic.stored(), bundle.graphBytes(denoiser.file()));
         return once
                 * (Plan.callShapes(stages, viewBatch, false).size()
                         + Plan.callShapes(stages, viewBatch, true).size());
@@ -739,14 +742,14 @@ public final class Planner {
     private long otherWeights(
             List<Stage> stages, @Nullable Decoding decoding, @Nullable Encoding encoding) {
         long weights =
-                manifest.graphBytes(manifest.denoiser().file()) * (loadedTwice(stages) ? 2 : 1);
+                bundle.graphBytes(manifest.denoiser().file()) * (loadedTwice(stages) ? 2 : 1);
         if (decoding != null && !decoding.whole()) {
             Manifest.TiledNetwork exact = manifest.vae().tiledDecoder();
-            weights += manifest.graphBytes(exact == null ? manifest.vae().decoder() : exact.tail());
+            weights += bundle.graphBytes(exact == null ? manifest.vae().decoder() : exact.tail());
         }
         Manifest.TiledNetwork encoder = manifest.vae().tiledEncoder();
         if (encoding != null && !encoding.whole() && encoder != null) {
-            weights += manifest.graphBytes(encoder.front());
+            weights += bundle.graphBytes(encoder.front());
         }
         return weights;
     }
@@ -759,7 +762,7 @@ public final class Planner {
         if (work.controls().isEmpty()) {
             return 0;
         }
-        return manifest.graphBytes(manifest.denoiser().file())
+        return bundle.graphBytes(manifest.denoiser().file())
                 + work.controls().stream()
                         .map(ControlWork::manifest)
                         .distinct()

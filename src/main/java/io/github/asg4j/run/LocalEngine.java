@@ -109,7 +109,7 @@ public final class LocalEngine implements AutoCloseable {
                             .toList();
             planner =
                     new Planner(
-                            bundle.manifest(),
+                            bundle,
                             devices.workers(),
                             new Arithmetic(
                                     precision.precision(),

@@ -57,7 +57,7 @@ record PrecisionChoice(
                 new Stored(
                         denoiser.precision(),
                         bundle.weightPrecision(),
-                        bundle.manifest().graphBytes(denoiser.file()),
+                        bundle.graphBytes(denoiser.file()),
                         memoryLimit);
         PrecisionChoice choice =
                 choose(name, devices, stored, new OpenVinoLibraries(), instructions());

@@ -290,8 +290,7 @@ class EmulatedGpuTest {
                                 "--size",
                                 "192x192")
                         .expect(0);
-        List<List<Event>> runs =
-                drawn.runs(0, Pattern.compile("convolution 2x4x16x16 by 8x4x3x3"));
+        List<List<Event>> runs = drawn.runs(0, Pattern.compile("convolution 2x4x16x16 by 8x4x3x3"));
         assertFalse(runs.isEmpty());
         for (List<Event> run : runs.subList(2, runs.size())) {
             assertTrue(casts(run, "OP_CastIfS2_") > 0, "to halves");

@@ -94,7 +94,7 @@ class OnnxFolderTest {
 
     @ParameterizedTest
     @ValueSource(strings = {"sd15", "sdxl"})
-    void whatItSaysOfTheModelIsWhatTheBundleSays(String family) {
+    void whatItSaysOfTheModelIsWhatTheBundleSays(String family) throws IOException {
         try (Bundle onnx = Bundle.open(folder(family), ModelParts.NONE, false);
                 Bundle bundle = Bundle.open(exported(family), ModelParts.NONE, false)) {
             var found = onnx.manifest();
@@ -105,6 +105,11 @@ class OnnxFolderTest {
             assertEquals(expected.defaults(), found.defaults());
             assertEquals(expected.denoiser().width(), found.denoiser().width());
             assertEquals(family.equals("sd15") ? "fp32" : "fp16", found.denoiser().precision());
+            long unet = Files.size(folder(family).resolve("unet/model.onnx"));
+            Path data = folder(family).resolve("unet/model.onnx_data");
+            assertEquals(
+                    unet + (Files.exists(data) ? Files.size(data) : 0),
+                    onnx.graphBytes(found.denoiser().file()));
             for (int i = 0; i < expected.textEncoders().size(); i++) {
                 assertArrayEquals(
                         bundle.tokenizer(i).encode("It's 12 red balls!", 77).ids(),

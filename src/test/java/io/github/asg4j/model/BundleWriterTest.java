@@ -123,6 +123,7 @@ class BundleWriterTest {
     @Test
     void graphsOfOneNetworkShareTheirWeights() throws IOException {
         Manifest manifest = write(SmallCheckpoints.open("sd15"), List.of(), null).manifest();
+        Bundle opened = Bundle.openFolder(temp.resolve("bundle"), new VerifiedFiles(null), false);
         for (String graph : List.of("denoiser_dilated.onnx", "vae_tail.onnx", "vae_front.onnx")) {
             String whole = graph.startsWith("vae") ? "vae_decoder.onnx" : "denoiser.onnx";
             long beside = 0;
@@ -130,6 +131,8 @@ class BundleWriterTest {
                 beside += weight.file().equals(whole + ".data") ? weight.values().length : 0;
             }
             assertTrue(beside > 1000, graph + ": " + beside);
+            long size = manifest.files().get(graph).bytes();
+            assertEquals(size + 2 * beside, opened.graphBytes(graph), graph); // halves
             assertFalse(manifest.files().containsKey(graph + ".data"), graph);
         }
         for (var weight : OnnxInitializers.of(temp.resolve("bundle/denoiser.onnx")).entrySet()) {

@@ -85,6 +85,47 @@ class ExternalDataTest {
         assertEquals(Set.of("late.bin"), locations(FakeBundle.model(swapped)));
     }
 
+    private static byte[] entry(String key, String value) {
+        return field(13, text(1, key), text(2, value));
+    }
+
+    private static byte[] tensorAt(String location, String offset, String length) {
+        return FakeBundle.concat(
+                number(1, 3),
+                entry("offset", offset),
+                length.isEmpty() ? new byte[0] : entry("length", length),
+                entry("location", location),
+                number(14, 1));
+    }
+
+    private static long size(byte[]... initializers) {
+        byte[][] fields = new byte[initializers.length][];
+        for (int i = 0; i < fields.length; i++) {
+            fields[i] = field(5, initializers[i]);
+        }
+        return ExternalData.size("x.onnx", MemorySegment.ofArray(graphModel(fields)), file -> 1000);
+    }
+
+    /** Of a file that other graphs read too only the parts of this one count, each of them once. */
+    @Test
+    void countsWhatTensorsTakeOfFiles() {
+        assertEquals(0, size(tensor()));
+        assertEquals(
+                100 + 30 + 100,
+                size(
+                        tensorAt("a.data", "0", "100"),
+                        tensorAt("a.data", "0", "100"),
+                        tensorAt("a.data", "400", "30"),
+                        tensorAt("b.data", "0", "100"),
+                        tensor()));
+        assertEquals(600, size(tensorAt("a.data", "400", "")));
+        for (String[] wrong :
+                new String[][] {{"1001", "1"}, {"990", "11"}, {"-4", "1"}, {"x", "1"}}) {
+            assertThrows(
+                    BadBundleException.class, () -> size(tensorAt("a.data", wrong[0], wrong[1])));
+        }
+    }
+
     private static void broken(byte[] model, String fragment) {
         String message =
                 assertThrows(BadBundleException.class, () -> locations(model)).getMessage();

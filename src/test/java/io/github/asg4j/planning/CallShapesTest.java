@@ -25,7 +25,7 @@ class CallShapesTest {
         try (Bundle bundle = Bundle.open(folder, ModelParts.NONE, false)) {
             Planner planner =
                     new Planner(
-                            bundle.manifest(),
+                            bundle,
                             2,
                             new Arithmetic(
                                     compiles ? "bf16" : "fp32",
@@ -90,7 +90,7 @@ class CallShapesTest {
         Plan fp32 = plan(Tiny.bundle(), request, false);
         long denoiser;
         try (Bundle bundle = Bundle.open(Tiny.bundle(), ModelParts.NONE, false)) {
-            denoiser = bundle.manifest().graphBytes(bundle.manifest().denoiser().file());
+            denoiser = bundle.graphBytes(bundle.manifest().denoiser().file());
         }
         assertEquals(fp32.memory().weights() + 2 * (2 * denoiser), bf16.memory().weights());
         assertEquals(0, fp32.report().compiledShapes());

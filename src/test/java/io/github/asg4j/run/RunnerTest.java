@@ -35,7 +35,7 @@ class RunnerTest {
             fleet.lanes().get(1).thread().shutdown();
             Planner planner =
                     new Planner(
-                            bundle.manifest(),
+                            bundle,
                             2,
                             new Arithmetic(
                                     "fp32",

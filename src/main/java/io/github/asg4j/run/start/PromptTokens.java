@@ -109,7 +109,7 @@ public record PromptTokens(
         boolean changed = request.prompts().clipSkip().isPresent() || hasInversions();
         long again =
                 manifest.textEncoders().stream()
-                        .mapToLong(each -> manifest.graphBytes(each.file()))
+                        .mapToLong(each -> engine.bundle().graphBytes(each.file()))
                         .sum();
         return new TextWork(chunks, tokens, rows() * segments.size(), row, changed ? again : 0);
     }
