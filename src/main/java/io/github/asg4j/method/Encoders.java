@@ -25,7 +25,9 @@ public final class Encoders {
                             + "), "
                             + purpose
                             + ": give the checkpoint that it was made from (--model), or write a"
-                            + " bundle of it (asg bundle CHECKPOINT --out BUNDLE), or "
+                            + " bundle of it (asg bundle CHECKPOINT --out BUNDLE); if --vae names a"
+                            + " file that holds a decoder alone, leave it out or give one with an"
+                            + " encoder; or "
                             + instead);
         }
     }

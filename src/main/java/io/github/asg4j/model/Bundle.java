@@ -185,14 +185,14 @@ public final class Bundle implements AutoCloseable {
             ClassLoader loader = Bundle.class.getClassLoader();
             Bundle empty = openResources(loader, template, verified, verify);
             var filled = new BundleFiles.Filled((BundleFiles.Resources) empty.files, checkpoint);
-            Set<String> graphs = empty.manifest.vae().files();
+            Manifest other = manifest.withVae(empty.manifest, checkpoint, filled::weightBytes);
             MessageDigest digest = RecordedFiles.newSha256();
             digest.update(sha256.getBytes(StandardCharsets.UTF_8));
             digest.update(empty.sha256.getBytes(StandardCharsets.UTF_8));
             digest.update(hash(vae, verified, verify).getBytes(StandardCharsets.UTF_8));
             return new Bundle(
-                    new BundleFiles.WithVae(files, filled, graphs),
-                    manifest.withVae(empty.manifest, filled::weightBytes),
+                    new BundleFiles.WithVae(files, filled, other.vae().files()),
+                    other,
                     HexFormat.of().formatHex(digest.digest()),
                     vaeFile(vae, verified));
         } catch (IOException e) {

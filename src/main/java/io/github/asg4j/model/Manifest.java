@@ -4,6 +4,7 @@ package io.github.asg4j.model;
 import io.github.asg4j.BadBundleException;
 import io.github.asg4j.GenerationRequest;
 import io.github.asg4j.model.checkpoint.Checkpoint;
+import io.github.asg4j.model.checkpoint.Part;
 import io.github.asg4j.model.checkpoint.Recognition;
 import io.github.asg4j.schedule.NoiseLevels;
 import io.github.asg4j.schedule.Sampler;
@@ -112,6 +113,8 @@ public record Manifest(
                 zeroTokens += encoder.length();
             }
         }
+        Vae given = vae.filled(checkpoint, checkpoint.recognition().inpaintChannels() > 0);
+        counted.keySet().removeIf(f -> vae.files().contains(f) && !given.files().contains(f));
         for (Map.Entry<String, FileEntry> file : counted.entrySet()) {
             if (file.getKey().endsWith(".onnx")) {
                 FileEntry entry = file.getValue();
@@ -130,7 +133,7 @@ public record Manifest(
                 said == null ? sized : sized.scaledBy(said.scaling(), said.shift()),
                 encoders,
                 denoiser.filled(checkpoint.recognition(), checkpoint.prediction()),
-                vae,
+                given,
                 upscalers,
                 said == null
                         ? scheduler.filled(checkpoint.recognition(), checkpoint.prediction())
@@ -145,11 +148,15 @@ public record Manifest(
     /**
      * The same with the autoencoder of a template, whose graphs count with their weights, in the place of
      * its own.
+     *
+     * @param checkpoint that has the autoencoder's weights
      */
-    Manifest withVae(Manifest template, WeightBytes weights) throws IOException {
+    Manifest withVae(Manifest template, Checkpoint checkpoint, WeightBytes weights)
+            throws IOException {
+        Vae given = template.vae.filled(checkpoint, denoiser.takes(InputRole.INPAINT));
         Map<String, FileEntry> counted = new LinkedHashMap<>(files);
         vae.files().forEach(counted::remove);
-        for (String graph : template.vae.files()) {
+        for (String graph : given.files()) {
             FileEntry entry = template.entry(graph);
             counted.put(graph, new FileEntry(entry.bytes() + weights.of(graph), entry.sha256()));
         }
@@ -161,7 +168,7 @@ public record Manifest(
                 latent,
                 textEncoders,
                 denoiser,
-                template.vae,
+                given,
                 upscalers,
                 scheduler,
                 conditioning,
@@ -436,6 +443,34 @@ public record Manifest(
             boolean keepsScores) {
         /** Width of the autoencoders of SD 1.5 to SD3, assumed for a bundle that does not say it. */
         public static final int USUAL_WIDTH = 256;
+
+        /**
+         * A template's as that of a checkpoint, whose file may hold the decoder alone.
+         *
+         * @param encodes whether the model cannot do without the encoder
+         * @throws BadBundleException if it has none then
+         */
+        private Vae filled(Checkpoint checkpoint, boolean encodes) {
+            if (checkpoint.has(Part.VAE, "encoder.conv_in.weight")) {
+                return this;
+            }
+            if (encodes) {
+                throw new BadBundleException(
+                        checkpoint.path()
+                                + ": the autoencoder is a decoder alone (it has no"
+                                + " encoder.conv_in.weight), but the model was made for inpainting,"
+                                + " which encodes the picture: give one that has both with --vae");
+            }
+            return new Vae(
+                    decoder,
+                    null,
+                    precision,
+                    tiledDecoder,
+                    null,
+                    fallback == null ? null : fallback.filled(checkpoint, false),
+                    width,
+                    keepsScores);
+        }
 
         /** Its graphs. */
         Set<String> files() {

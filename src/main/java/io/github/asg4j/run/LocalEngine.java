@@ -86,7 +86,7 @@ public final class LocalEngine implements AutoCloseable {
                             options.weights(),
                             devices.onGpus(),
                             bundle.weightPrecision(),
-                            packable(bundle.manifest(), precision),
+                            packable(bundle, precision),
                             memoryLimit(options));
             fleet =
                     devices.onGpus()
@@ -299,11 +299,11 @@ public final class LocalEngine implements AutoCloseable {
     }
 
     /** Bytes of the weights that ONNX Runtime's own kernels read. */
-    private static long packable(Manifest manifest, PrecisionChoice precision) {
-        return manifest.bytes()
+    private static long packable(Bundle bundle, PrecisionChoice precision) {
+        return bundle.manifest().bytes()
                 - (precision.provider() == null
                         ? 0
-                        : manifest.graphBytes(manifest.denoiser().file()));
+                        : bundle.graphBytes(bundle.manifest().denoiser().file()));
     }
 
     private static long memoryLimit(EngineOptions options) {

@@ -109,6 +109,37 @@ class CheckpointPictureTest {
         }
     }
 
+    /** The autoencoder of the file is a decoder: its pictures stay, and only what encodes is refused. */
+    @Test
+    void aFileWithADecoderAloneDraws() throws IOException {
+        Path file =
+                SmallFiles.copy(
+                                SmallFiles.SD15,
+                                new SafeTensorsFile(),
+                                name ->
+                                        !name.matches(
+                                                "first_stage_model\\.(encoder|quant_conv)\\..*"))
+                        .write(temp.resolve("decoder.safetensors"));
+        GeneratedImage image = drawsLike("sd15", file, SmallFiles.sd15(), ofFamily("sd15").build());
+        EngineOptions ofFile = EngineOptions.DEFAULT.withModel(file).withDevices("cpu:1");
+        try (Engine engine =
+                TestEngines.open(
+                        ofFile, () -> SmallFiles.bundle(SmallFiles.SD15, SmallFiles.sd15()))) {
+            GeneratedImage whole = engine.submit(ofFamily("sd15").build()).join();
+            assertEquals(Tiny.hash(whole), Tiny.hash(image));
+        }
+        try (Engine engine =
+                TestEngines.open(ofFile, () -> SmallFiles.bundle(file, SmallFiles.sd15()))) {
+            Content given = Content.file(GOLDENS.resolve("sd15-inpaint/image.png"));
+            GenerationRequest encodes = request(settings("sd15")).image(given).build();
+            String refused =
+                    assertThrows(BadRequestException.class, () -> engine.plan(encodes))
+                            .getMessage();
+            assertTrue(refused.contains("has no VAE encoder"), refused);
+            assertTrue(refused.contains("a file that holds a decoder alone"), refused);
+        }
+    }
+
     @ParameterizedTest
     @ValueSource(strings = {"packed", "mapped"})
     void aPlainFileDrawsWhatDiffusersDraws(String weights) {

@@ -5,6 +5,8 @@ import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNotEquals;
+import static org.junit.jupiter.api.Assertions.assertNotNull;
+import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertSame;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
@@ -33,6 +35,7 @@ import io.github.asg4j.ort.TensorInfo;
 import io.github.asg4j.schedule.NoiseLevels;
 
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.function.Executable;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -118,10 +121,14 @@ class CheckpointBundleTest {
 
     /** The small file's autoencoder in a file of its own, whose pictures are brighter. */
     private Path vaeFile(Layout layout, String prefix) throws IOException {
+        return vaeFile(layout, prefix, "vae_decoder", "vae_encoder");
+    }
+
+    private Path vaeFile(Layout layout, String prefix, String... graphs) throws IOException {
         SafeTensorsFile file = new SafeTensorsFile();
         Set<String> written = new HashSet<>();
         try (SafeTensors stored = SafeTensors.open(FILE)) {
-            for (Recipe.Value value : vaeValues()) {
+            for (Recipe.Value value : vaeValues(graphs)) {
                 for (String weight : value.weights()) {
                     Source source = WeightNames.of(Layout.SD1, Part.VAE, weight, 0).getFirst();
                     var tensor = stored.tensors().get(source.tensor());
@@ -144,9 +151,9 @@ class CheckpointBundleTest {
         return file.write(temp.resolve("vae.safetensors"));
     }
 
-    private static List<Recipe.Value> vaeValues() throws IOException {
+    private static List<Recipe.Value> vaeValues(String... graphs) throws IOException {
         List<Recipe.Value> values = new ArrayList<>();
-        for (String graph : List.of("vae_decoder", "vae_encoder")) {
+        for (String graph : graphs) {
             Path recipe =
                     Path.of(
                             "src/test/resources/checkpoint/templates/sd15",
@@ -172,12 +179,7 @@ class CheckpointBundleTest {
         Bundle exported = Bundle.openFolder(EXPORTED, new VerifiedFiles(null), false);
         float[] plain = image(exported);
         try (Bundle filled = filled(vae);
-                Bundle bundle =
-                        exported.withVae(
-                                Checkpoint.openVae(vae),
-                                List.of("checkpoint/templates/sd15/"),
-                                new VerifiedFiles(null),
-                                false)) {
+                Bundle bundle = withVae(exported, vae)) {
             for (Bundle other : List.of(filled, bundle)) {
                 float[] brighter = image(other);
                 for (int i = 0; i < plain.length; i++) {
@@ -190,6 +192,51 @@ class CheckpointBundleTest {
             assertTrue(bundle.manifest().files().containsKey("denoiser_dilated.onnx"));
             assertTrue(bundle.manifest().files().containsKey("vae_encoder_tail.onnx"));
         }
+    }
+
+    /** All that is lost is what encodes: it is no part of the model then, and models that need it are refused. */
+    @ParameterizedTest
+    @CsvSource({"SD1, first_stage_model.", "DIFFUSERS, ''"})
+    void aDecoderAloneDecodes(Layout layout, String prefix) throws IOException {
+        Path vae = vaeFile(layout, prefix, "vae_decoder");
+        Bundle exported = Bundle.openFolder(EXPORTED, new VerifiedFiles(null), false);
+        float[] plain = image(exported);
+        try (Bundle filled = filled(vae);
+                Bundle bundle = withVae(exported, vae)) {
+            for (Bundle other : List.of(filled, bundle)) {
+                float[] brighter = image(other);
+                for (int i = 0; i < plain.length; i++) {
+                    assertEquals(plain[i] + BRIGHTER, brighter[i], 1e-4);
+                }
+                Manifest manifest = other.manifest();
+                assertNull(manifest.vae().encoder());
+                assertNull(manifest.vae().tiledEncoder());
+                assertNotNull(manifest.vae().tiledDecoder());
+                assertEquals(
+                        List.of(),
+                        manifest.files().keySet().stream()
+                                .filter(file -> file.matches("vae_encoder.*onnx"))
+                                .toList());
+            }
+        }
+        Bundle inpaints =
+                Bundle.openFolder(
+                        EXPORTED.resolveSibling("sd15-inpaint"), new VerifiedFiles(null), false);
+        for (Executable opening :
+                List.<Executable>of(
+                        () -> filled(INPAINT, 9, vae, "epsilon"), () -> withVae(inpaints, vae))) {
+            String refused = assertThrows(BadBundleException.class, opening).getMessage();
+            assertTrue(refused.contains("the autoencoder is a decoder alone"), refused);
+            assertTrue(refused.contains("was made for inpainting"), refused);
+        }
+    }
+
+    private static Bundle withVae(Bundle bundle, Path vae) {
+        return bundle.withVae(
+                Checkpoint.openVae(vae),
+                List.of("checkpoint/templates/sd15/"),
+                new VerifiedFiles(null),
+                false);
     }
 
     @ParameterizedTest
@@ -208,15 +255,7 @@ class CheckpointBundleTest {
         Bundle tiny = Bundle.openFolder(TINY, new VerifiedFiles(null), false);
         Path vae = vaeFile(Layout.SD1, "");
         String scaled =
-                assertThrows(
-                                BadBundleException.class,
-                                () ->
-                                        tiny.withVae(
-                                                Checkpoint.openVae(vae),
-                                                List.of("checkpoint/templates/sd15/"),
-                                                new VerifiedFiles(null),
-                                                false))
-                        .getMessage();
+                assertThrows(BadBundleException.class, () -> withVae(tiny, vae)).getMessage();
         assertTrue(scaled.contains("scaled by 1.6; --vae takes"), scaled);
         Path sixteen =
                 new SafeTensorsFile()

@@ -14,6 +14,7 @@ import java.nio.file.Path;
 import java.util.EnumSet;
 import java.util.List;
 import java.util.Set;
+import java.util.function.Predicate;
 
 /**
  * Single files of the published build with small widths (onnx-export/tests/checkpoint_resources.py), which
@@ -85,15 +86,23 @@ public final class SmallFiles {
 
     /** Adds all tensors of a file to another. */
     public static SafeTensorsFile copy(Path from, SafeTensorsFile to) {
+        return copy(from, to, name -> true);
+    }
+
+    /** Adds those tensors of a file to another whose names are wanted. */
+    public static SafeTensorsFile copy(Path from, SafeTensorsFile to, Predicate<String> wanted) {
         try (SafeTensors stored = SafeTensors.open(from)) {
             stored.tensors()
                     .forEach(
-                            (name, tensor) ->
+                            (name, tensor) -> {
+                                if (wanted.test(name)) {
                                     to.tensor(
                                             name,
                                             tensor.type().name(),
                                             tensor.shape(),
-                                            tensor.data().toArray(ValueLayout.JAVA_BYTE)));
+                                            tensor.data().toArray(ValueLayout.JAVA_BYTE));
+                                }
+                            });
         }
         return to;
     }
