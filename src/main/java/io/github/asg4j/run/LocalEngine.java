@@ -21,7 +21,6 @@ import io.github.asg4j.model.Bundle;
 import io.github.asg4j.model.ControlFiles;
 import io.github.asg4j.model.ControlFolder;
 import io.github.asg4j.model.LoadedModel;
-import io.github.asg4j.model.Manifest;
 import io.github.asg4j.model.Tokenizer;
 import io.github.asg4j.ort.OrtRuntime;
 import io.github.asg4j.plan.Arithmetic;
