@@ -22,6 +22,6 @@ for target in "$@"; do
     "$jdk/bin/java" --enable-native-access=ALL-UNNAMED -Djava.awt.headless=true -Dorg.bytedeco.javacpp.nopointergc=true \
         "-Dasg.fuzz.target=$target" -cp "$classpath" com.code_intelligence.jazzer.Jazzer \
         "--target_class=io.github.asg4j.server.FuzzTarget\$Jazzer" "--instrumentation_includes=io.github.asg4j.**:com.fasterxml.jackson.**:org.eclipse.jetty.http.**" \
-        --disabled_hooks=com.code_intelligence.jazzer.sanitizers.ServerSideRequestForgery -max_total_time="$seconds" -artifact_prefix=target/fuzz/ "target/fuzz/corpus/$target" 2> "target/fuzz/$target.log" || { code=$?; tail -30 "target/fuzz/$target.log"; exit $code; }
+        --disabled_hooks=com.code_intelligence.jazzer.sanitizers.ServerSideRequestForgery -max_total_time="$seconds" -artifact_prefix=target/fuzz/ --reproducer_path=target/fuzz "target/fuzz/corpus/$target" 2> "target/fuzz/$target.log" || { code=$?; tail -30 "target/fuzz/$target.log"; exit $code; }
     tail -2 "target/fuzz/$target.log"
 done
