@@ -40,11 +40,10 @@ import java.util.stream.Collectors;
         versionProvider = Cli.Version.class,
         description = {
             "Draws one prompt and seed by several methods and writes one HTML page that shows them"
-                    + " side by side,",
-            "with zoom and pan that move together, numbers, attention masks, ablation and a sweep"
-                    + " of the guide weight.",
-            "All methods use one scheduler, eta and guidance scale, the same negative prompt and"
-                    + " the same noise."
+                    + " side by side, with zoom and pan that move together, numbers, attention"
+                    + " masks, ablation and a sweep of the guide weight. All methods use one"
+                    + " scheduler, eta and guidance scale, the same negative prompt and the same"
+                    + " noise."
         },
         synopsisHeading = "Usage: ",
         customSynopsis = "asg compare --prompt TEXT [OPTIONS]",

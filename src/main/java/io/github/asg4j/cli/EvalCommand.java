@@ -35,14 +35,13 @@ import java.util.concurrent.Callable;
         versionProvider = Cli.Version.class,
         description = {
             "Draws prompts by methods, at sizes, with settings, and measures the pictures:"
-                    + " repetition, right shape and",
-            "colour, KID and FID against true pictures, sharpness, seams, agreement of the"
-                    + " patches, time. The same command",
-            "goes on where it was stopped, and adds to what the folder holds.",
+                    + " repetition, right shape and colour, KID and FID against true pictures,"
+                    + " sharpness, seams, agreement of the patches, time. The same command goes on"
+                    + " where it was stopped, and adds to what the folder holds.",
             "",
             "Fair by default: one scheduler (the bundle's), eta 0, one guidance scale, the same"
-                    + " negative prompt and the same",
-            "noise for all. What is given beside the options below holds for all settings."
+                    + " negative prompt and the same noise for all. What is given beside the options"
+                    + " below holds for all settings."
         },
         synopsisHeading = "Usage: ",
         customSynopsis = "asg eval --out FOLDER [OPTIONS] [OPTIONS OF GENERATE]",
