@@ -22,6 +22,7 @@ import java.nio.file.Path;
 import java.security.MessageDigest;
 import java.util.ArrayList;
 import java.util.HexFormat;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -386,6 +387,22 @@ public final class Bundle implements AutoCloseable {
      */
     public long graphBytes(String name) {
         return graphBytes.computeIfAbsent(name, recorded()::graphBytes);
+    }
+
+    /**
+     * Bytes of the networks that pictures are drawn with, and of their weights as they are stored. The
+     * parts of an autoencoder for tiles, and a denoiser with dilation, have weights of these.
+     *
+     * @throws BadBundleException if a file is not a whole ONNX model, or its weights are not there
+     */
+    public long networkBytes() {
+        Set<String> graphs = new LinkedHashSet<>(changeable(manifest));
+        graphs.add(manifest.vae().decoder());
+        if (manifest.vae().encoder() != null) {
+            graphs.add(manifest.vae().encoder());
+        }
+        manifest.upscalers().forEach(upscaler -> graphs.add(upscaler.file()));
+        return graphs.stream().mapToLong(this::graphBytes).sum();
     }
 
     /**

@@ -84,7 +84,7 @@ public final class Planner {
         this.arithmetic = arithmetic;
         this.gpus = new LinkedHashMap<>(gpus);
         this.memoryLimit = memoryLimit;
-        this.weightBytes = bundle.manifest().bytes();
+        this.weightBytes = bundle.networkBytes();
     }
 
     /** Decides all that can be decided before any work, for a request without controls. */

@@ -299,7 +299,7 @@ public final class LocalEngine implements AutoCloseable {
 
     /** Bytes of the weights that ONNX Runtime's own kernels read. */
     private static long packable(Bundle bundle, PrecisionChoice precision) {
-        return bundle.manifest().bytes()
+        return bundle.networkBytes()
                 - (precision.provider() == null
                         ? 0
                         : bundle.graphBytes(bundle.manifest().denoiser().file()));

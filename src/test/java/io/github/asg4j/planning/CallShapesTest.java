@@ -32,7 +32,7 @@ class CallShapesTest {
                                     "any",
                                     compiles,
                                     "fp32",
-                                    Arithmetic.Holding.PACKED),
+                                    Arithmetic.Holding.MAPPED),
                             new LinkedHashMap<>(),
                             Long.MAX_VALUE);
             return planner.planned(request).plan();
