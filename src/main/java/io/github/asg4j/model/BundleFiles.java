@@ -32,6 +32,7 @@ import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.attribute.BasicFileAttributes;
+import java.util.ArrayList;
 import java.util.EnumMap;
 import java.util.HashSet;
 import java.util.LinkedHashMap;
@@ -138,12 +139,12 @@ sealed interface BundleFiles {
             try (Arena arena = Arena.ofConfined();
                     FileChannel channel = FileChannel.open(path)) {
                 MemorySegment mapped = channel.map(MapMode.READ_ONLY, 0, channel.size(), arena);
-                long externalBytes = 0;
+                List<Path> weights = new ArrayList<>();
                 for (String location : ExternalData.locations(place(name), mapped)) {
-                    externalBytes += external.of(location).bytes();
+                    weights.add(root.resolve(external.of(location).name()));
                 }
                 // Not the real path: external data lies beside the name, not beside the target.
-                return new ModelFile.Stored(name, root.resolve(name), externalBytes);
+                return new ModelFile.Stored(name, root.resolve(name), weights);
             }
         }
 

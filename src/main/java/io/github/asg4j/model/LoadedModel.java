@@ -251,7 +251,7 @@ public final class LoadedModel implements AutoCloseable {
             ModelFile graph = file.apply(memory);
             return switch (graph) {
                 case ModelFile.Stored stored ->
-                        OrtSession.open(stored.path(), stored.externalBytes(), place);
+                        OrtSession.open(stored.path(), stored.external(), place);
                 case ModelFile.Loaded loaded ->
                         OrtSession.open(
                                 loaded.bytes(), loaded.externalData(), shown + graph.name(), place);

@@ -56,9 +56,9 @@ public sealed interface ModelFile {
      *
      * @param name name in the manifest
      * @param path what to open
-     * @param externalBytes size of the files that its external data lies in
+     * @param external files that its external data lies in
      */
-    record Stored(String name, Path path, long externalBytes) implements ModelFile {
+    record Stored(String name, Path path, List<Path> external) implements ModelFile {
         private Loaded loaded(Memory memory) {
             MemorySegment bytes = read(path, memory);
             Map<String, MemorySegment> data = new HashMap<>();

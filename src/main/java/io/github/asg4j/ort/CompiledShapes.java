@@ -4,12 +4,20 @@ package io.github.asg4j.ort;
 import io.github.asg4j.AsgException;
 import io.github.asg4j.BadBundleException;
 import io.github.asg4j.device.Memory;
+import io.github.asg4j.ffi.NativeHeap;
 
+import org.bytedeco.javacpp.BytePointer;
 import org.bytedeco.onnxruntime.Session;
 import org.bytedeco.onnxruntime.SessionOptions;
 import org.bytedeco.onnxruntime.global.onnxruntime;
+import org.jspecify.annotations.Nullable;
 
+import java.lang.System.Logger.Level;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Path;
+import java.security.MessageDigest;
 import java.util.ArrayList;
+import java.util.HexFormat;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -31,7 +39,15 @@ final class CompiledShapes implements AutoCloseable {
     /** Bytes that a compiled network takes for each that is stored; of fp16, half of that for fp32. */
     private static final long BYTES_PER_STORED = 4;
 
+    /** Bytes on disk for each that is stored, at most: of fp16, weights in fp32. */
+    private static final long KEPT_PER_STORED = 2;
+
+    private static final System.Logger LOG = System.getLogger(CompiledShapes.class.getName());
+
     private final String name;
+
+    /** Of the source, once it was needed. */
+    private byte[] sourceHash = {};
 
     /** Of the graph, which has to be there whenever a shape is compiled. */
     private final Memory memory;
@@ -39,6 +55,7 @@ final class CompiledShapes implements AutoCloseable {
     private final GraphSource source;
     private final Place place;
     private final Provider provider;
+    private final CompiledCache cache;
 
     /** Names of each input's axes, empty where one is fixed or has none. */
     private final Map<String, List<String>> axes;
@@ -71,6 +88,7 @@ final class CompiledShapes implements AutoCloseable {
         this.source = source.copy(memory);
         this.place = place;
         this.provider = provider;
+        this.cache = provider.cache();
         this.axes = axes;
     }
 
@@ -149,8 +167,59 @@ final class CompiledShapes implements AutoCloseable {
         return extents;
     }
 
+    /** From disk, if it was compiled before; else compiled, kept there and opened from there. */
     private Session session(SortedMap<String, Long> extents) {
+        boolean keeps = cache.keeps(KEPT_PER_STORED * source.bytes());
+        if (!keeps) {
+            return compile(extents, null);
+        }
+        String key = key(extents);
+        Path found = cache.find(key);
+        Path kept =
+                found != null ? found : cache.keep(key, model -> compile(extents, model).close());
+        if (kept != null) {
+            try {
+                return open(kept);
+            } catch (RuntimeException e) {
+                LOG.log(Level.WARNING, "{0} cannot be opened ({1}); compiling again", kept, e);
+                cache.remove(key);
+            }
+        }
+        return compile(extents, null);
+    }
+
+    private String key(SortedMap<String, Long> extents) {
+        if (sourceHash.length == 0) {
+            sourceHash = source.sha256();
+        }
+        MessageDigest digest = GraphDigest.digest();
+        digest.update(sourceHash);
+        digest.update((extents + "\n" + provider.compiler()).getBytes(StandardCharsets.UTF_8));
+        return HexFormat.of().formatHex(digest.digest(), 0, 16);
+    }
+
+    /** Opens what was compiled before: the compiler's file stays mapped. */
+    private Session open(Path kept) {
         try (SessionOptions options = OrtSession.options(place)) {
+            provider.configure(options);
+            try (BytePointer file = new BytePointer(kept.toString())) {
+                return new Session(OrtRuntime.env(), file, options);
+            }
+        }
+    }
+
+    /**
+     * Compiles the network.
+     *
+     * @param model receives what is compiled; null: it is not kept
+     */
+    private Session compile(SortedMap<String, Long> extents, @Nullable Path model) {
+        try (SessionOptions options = OrtSession.options(place)) {
+            if (model != null) {
+                options.AddConfigEntry("ep.context_enable", "1");
+                options.AddConfigEntry("ep.context_embed_mode", "0");
+                options.AddConfigEntry("ep.context_file_path", model.toString());
+            }
             extents.forEach(
                     (axis, extent) ->
                             OrtRuntime.check(
@@ -163,6 +232,8 @@ final class CompiledShapes implements AutoCloseable {
             throw e;
         } catch (RuntimeException e) {
             throw provider.compileFailure(name + " for " + extents, e);
+        } finally {
+            NativeHeap.trim();
         }
     }
 

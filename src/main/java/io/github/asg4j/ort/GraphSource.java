@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.github.asg4j.ort;
 
+import io.github.asg4j.BadBundleException;
 import io.github.asg4j.device.Memory;
 
 import org.bytedeco.javacpp.BytePointer;
@@ -13,7 +14,11 @@ import org.bytedeco.onnxruntime.Session;
 import org.bytedeco.onnxruntime.SessionOptions;
 import org.bytedeco.onnxruntime.global.onnxruntime;
 
+import java.io.IOException;
+import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.nio.channels.FileChannel;
+import java.nio.channels.FileChannel.MapMode;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.ArrayDeque;
@@ -22,6 +27,7 @@ import java.util.Deque;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.TreeMap;
 
 /** A graph that sessions are opened from. What it points to has to stay until the last is open. */
 sealed interface GraphSource {
@@ -30,6 +36,9 @@ sealed interface GraphSource {
 
     /** Bytes of the graph and of its weights. */
     long bytes();
+
+    /** SHA-256 that tells the graph and its weights, with their names, from any others. */
+    byte[] sha256();
 
     /**
      * Lets a session on the CPU read weights where they lie; its optimizations know them as they are when
@@ -48,9 +57,11 @@ sealed interface GraphSource {
     /**
      * A model file.
      *
-     * @param externalBytes size of the files that its weights lie in beside it
+     * @param external files that its weights lie in beside it
+     * @param externalBytes their size
      */
-    record Stored(Path path, long graphBytes, long externalBytes) implements GraphSource {
+    record Stored(Path path, long graphBytes, List<Path> external, long externalBytes)
+            implements GraphSource {
         @Override
         public Session open(SessionOptions options) {
             try (BytePointer file = new BytePointer(path.toAbsolutePath().toString())) {
@@ -61,6 +72,27 @@ sealed interface GraphSource {
         @Override
         public long bytes() {
             return graphBytes + externalBytes;
+        }
+
+        @Override
+        public byte[] sha256() {
+            GraphDigest digest = new GraphDigest();
+            try (Arena arena = Arena.ofShared()) {
+                digest.add("graph", mapped(path, arena));
+                for (Path file : external) {
+                    digest.add(path.resolveSibling("").relativize(file).toString(), mapped(file, arena));
+                }
+                return digest.sha256();
+            } catch (IOException e) {
+                throw new BadBundleException(
+                        path + " cannot be read: " + e + "; the bundle is incomplete", e);
+            }
+        }
+
+        private static MemorySegment mapped(Path file, Arena arena) throws IOException {
+            try (FileChannel channel = FileChannel.open(file)) {
+                return channel.map(MapMode.READ_ONLY, 0, channel.size(), arena);
+            }
         }
 
         @Override
@@ -87,6 +119,14 @@ sealed interface GraphSource {
         public long bytes() {
             return model.byteSize()
                     + externalData.values().stream().mapToLong(MemorySegment::byteSize).sum();
+        }
+
+        @Override
+        public byte[] sha256() {
+            GraphDigest digest = new GraphDigest();
+            digest.add("graph", model);
+            new TreeMap<>(externalData).forEach(digest::add);
+            return digest.sha256();
         }
 
         @Override
@@ -133,6 +173,17 @@ sealed interface GraphSource {
         public long bytes() {
             return model.byteSize()
                     + weights.stream().mapToLong(weight -> weight.data().byteSize()).sum();
+        }
+
+        @Override
+        public byte[] sha256() {
+            GraphDigest digest = new GraphDigest();
+            digest.add("graph", model);
+            for (Weight weight : weights) {
+                digest.add(
+                        weight.name() + " " + weight.type() + " " + weight.shape(), weight.data());
+            }
+            return digest.sha256();
         }
 
         @Override

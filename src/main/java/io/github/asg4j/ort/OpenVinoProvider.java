@@ -19,14 +19,20 @@ import org.bytedeco.onnxruntime.global.onnxruntime;
 import org.jspecify.annotations.Nullable;
 
 import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.lang.System.Logger.Level;
 import java.lang.foreign.MemorySegment;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayDeque;
 import java.util.Collection;
 import java.util.Deque;
+import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Set;
+import java.util.stream.Stream;
 
 /**
  * OpenVINO's plug-in for ONNX Runtime (Python wheel onnxruntime-ep-openvino): networks on the CPU in
@@ -37,6 +43,9 @@ import java.util.Map;
  * many runs there are at the same time.
  */
 public final class OpenVinoProvider implements Provider {
+    private static final System.Logger LOG = System.getLogger(OpenVinoProvider.class.getName());
+    private static final Set<String> KIND =
+            Set.of("vendor_id", "cpu family", "model", "model name", "stepping", "flags");
     private static final String NAME = "OpenVINOExecutionProvider";
 
     /** Under which the library is known to ONNX Runtime. */
@@ -48,6 +57,7 @@ public final class OpenVinoProvider implements Provider {
     private final Plugin plugin;
     private final int streams;
     private final int threads;
+    private final CompiledCache cache;
 
     /**
      * The library in this process.
@@ -56,10 +66,11 @@ public final class OpenVinoProvider implements Provider {
      */
     private record Plugin(Path library, String version, Pointer device) {}
 
-    private OpenVinoProvider(Plugin plugin, int streams, int threads) {
+    private OpenVinoProvider(Plugin plugin, int streams, int threads, CompiledCache cache) {
         this.plugin = plugin;
         this.streams = streams;
         this.threads = threads;
+        this.cache = cache;
     }
 
     /**
@@ -68,11 +79,13 @@ public final class OpenVinoProvider implements Provider {
      * @param library the plug-in, with OpenVINO's libraries beside it
      * @param streams runs that take place at the same time
      * @param threads of each of them
+     * @param cache keeps what is compiled
      * @throws DeviceException if it cannot be loaded
      */
-    public static OpenVinoProvider open(Path library, int streams, int threads) {
+    public static OpenVinoProvider open(
+            Path library, int streams, int threads, CompiledCache cache) {
         OrtRuntime.initialise();
-        return new OpenVinoProvider(plugin(library), streams, threads);
+        return new OpenVinoProvider(plugin(library), streams, threads, cache);
     }
 
     private static synchronized Plugin plugin(Path library) {
@@ -192,6 +205,34 @@ public final class OpenVinoProvider implements Provider {
     @Override
     public boolean compiles() {
         return true;
+    }
+
+    @Override
+    public CompiledCache cache() {
+        return cache;
+    }
+
+    /** Without streams and threads: what is compiled does not depend on them. */
+    @Override
+    public String compiler() {
+        return "OpenVINO plug-in "
+                + version()
+                + ", ONNX Runtime "
+                + OrtRuntime.version()
+                + ", bf16, "
+                + processor();
+    }
+
+    /** What Linux says of the first processor's kind, empty where that cannot be read. */
+    private static List<String> processor() {
+        try (Stream<String> lines = Files.lines(Path.of("/proc/cpuinfo"))) {
+            return lines.takeWhile(line -> !line.isBlank())
+                    .filter(line -> KIND.contains(line.split("[\\t:]", 2)[0].strip()))
+                    .toList();
+        } catch (IOException | UncheckedIOException e) {
+            LOG.log(Level.DEBUG, "/proc/cpuinfo cannot be read", e);
+            return List.of();
+        }
     }
 
     @Override

@@ -88,7 +88,7 @@ public final class OrtSession implements AutoCloseable {
 
     /** Loads a model file for the CPU. */
     public static OrtSession open(Path file, int threads) {
-        return open(file, 0, Place.cpu(threads));
+        return open(file, List.of(), Place.cpu(threads));
     }
 
     /**
@@ -99,15 +99,19 @@ public final class OrtSession implements AutoCloseable {
      * which SDXL's UNet takes 13.7 GiB, unless the place maps them: then those that lie beside the graph stay
      * in their file, and halves are widened when a run needs them.
      *
-     * @param externalBytes size of the files that the graph's weights lie in beside it
+     * @param external files that the graph's weights lie in beside it
      * @throws BadBundleException no such file, or not a model that ONNX Runtime can run
      * @throws io.github.asg4j.DeviceException the place cannot be used
      */
-    public static OrtSession open(Path file, long externalBytes, Place place) {
+    public static OrtSession open(Path file, List<Path> external, Place place) {
         String name = file.toString();
         long bytes;
+        long externalBytes = 0;
         try {
             bytes = Files.size(file);
+            for (Path weights : external) {
+                externalBytes += Files.size(weights);
+            }
         } catch (IOException e) {
             throw new BadBundleException(
                     name + " cannot be read: " + e + "; the bundle is incomplete", e);
@@ -119,7 +123,7 @@ public final class OrtSession implements AutoCloseable {
                             + (bytes == 0 ? "empty" : "no file")
                             + ": a model is expected; copy or export the bundle again");
         }
-        return open(name, place, new GraphSource.Stored(file, bytes, externalBytes));
+        return open(name, place, new GraphSource.Stored(file, bytes, external, externalBytes));
     }
 
     /** Loads a model from memory, which may be freed afterwards, for the CPU. */
@@ -132,7 +136,7 @@ public final class OrtSession implements AutoCloseable {
     }
 
     /**
-     * As {@link #open(Path, long, Place)}, from host memory, which may be freed afterwards.
+     * As {@link #open(Path, List, Place)}, from host memory, which may be freed afterwards.
      *
      * @param model bytes of the .onnx file, off-heap
      * @param externalData files that the model's tensors lie in, off-heap, by the location it names
@@ -152,7 +156,7 @@ public final class OrtSession implements AutoCloseable {
     }
 
     /**
-     * As {@link #open(Path, long, Place)}, of a model in memory whose weights lie elsewhere.
+     * As {@link #open(Path, List, Place)}, of a model in memory whose weights lie elsewhere.
      *
      * @param model bytes of the model, off-heap; may be freed afterwards
      * @param weights what the model names and does not hold; has to outlive the session. On the CPU

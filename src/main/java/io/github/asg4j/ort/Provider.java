@@ -30,6 +30,16 @@ public interface Provider {
         return false;
     }
 
+    /** Where compiled networks are kept. */
+    default CompiledCache cache() {
+        return CompiledCache.NONE;
+    }
+
+    /** What a compiled network depends on beside the graph and its shapes: versions, the CPU. */
+    default String compiler() {
+        return "";
+    }
+
     /**
      * The exception for a network that could not be compiled.
      *

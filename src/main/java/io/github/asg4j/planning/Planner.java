@@ -728,10 +728,10 @@ public final class Planner {
             return 0;
         }
         Manifest.Denoiser denoiser = manifest.denoiser();
-        long once =
-                Arithmetic.compiledBytes(arithmetic.stored(), bundle.graphBytes(denoiser.file()));
-        return once
-                * (Plan.callShapes(stages, viewBatch, false).size()
+        return Arithmetic.compiledBytes(
+                arithmetic.stored(),
+                bundle.graphBytes(denoiser.file()),
+                Plan.callShapes(stages, viewBatch, false).size()
                         + Plan.callShapes(stages, viewBatch, true).size());
     }
 

@@ -6,6 +6,7 @@ import io.github.asg4j.DeviceException;
 import io.github.asg4j.ffi.OpenVinoLibraries;
 import io.github.asg4j.model.Bundle;
 import io.github.asg4j.model.Manifest;
+import io.github.asg4j.ort.CompiledCache;
 import io.github.asg4j.ort.OpenVinoProvider;
 import io.github.asg4j.ort.OrtRuntime;
 import io.github.asg4j.ort.Provider;
@@ -76,7 +77,7 @@ record PrecisionChoice(
     record Stored(String precision, String weights, long bytes, long memory) {
         /** Bytes that it takes where it is compiled for two shapes, as most requests have at most. */
         private long compiledTwice() {
-            return bytes + 2 * Arithmetic.compiledBytes(weights, bytes);
+            return bytes + Arithmetic.compiledBytes(weights, bytes, 2);
         }
     }
 
@@ -166,7 +167,10 @@ record PrecisionChoice(
             Devices devices, OpenVinoLibraries libraries, String reason) {
         OpenVinoProvider provider =
                 OpenVinoProvider.open(
-                        libraries.find(), devices.workers(), devices.threadsPerWorker());
+                        libraries.find(),
+                        devices.workers(),
+                        devices.threadsPerWorker(),
+                        CompiledCache.ofUser());
         return new PrecisionChoice(
                 provider, "bf16", "OpenVINO plug-in " + provider.version(), reason);
     }

@@ -175,7 +175,7 @@ class EmulatedGpuTest {
                                             device, CudaProvider.NO_LIMIT, new CudaLibraries()));
                     Tensor x = Tensor.floats(arena.allocate(4L << 20, 64), 1, 2048, 512);
                     Tensor y = Tensor.floats(arena.allocate(4L << 20, 64), 1, 2048, 512);
-                    try (OrtSession session = OrtSession.open(Path.of(args[0]), 0, place);
+                    try (OrtSession session = OrtSession.open(Path.of(args[0]), List.of(), place);
                             Binding binding = session.bind(Map.of("x", x), Map.of("y", y))) {
                         binding.run();
                     }

@@ -23,14 +23,17 @@ import io.github.asg4j.image.PngParameters;
 import io.github.asg4j.model.Bundle;
 import io.github.asg4j.model.LoadedModel;
 import io.github.asg4j.ort.Binding;
+import io.github.asg4j.ort.CompiledCache;
 import io.github.asg4j.ort.OpenVinoProvider;
 import io.github.asg4j.ort.OrtSession;
 import io.github.asg4j.ort.Place;
 import io.github.asg4j.ort.Tensor;
 import io.github.asg4j.ort.TensorInfo;
 
+import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
@@ -39,12 +42,18 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteBuffer;
+import java.nio.channels.FileChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
+import java.nio.file.attribute.FileTime;
+import java.time.Instant;
 import java.util.HashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.SplittableRandom;
 import java.util.concurrent.atomic.AtomicReference;
+import java.util.stream.Stream;
 
 /**
  * The denoiser in bf16 by OpenVINO's plug-in, on the demo model. Skipped where the CPU has no bf16 or the
@@ -73,6 +82,17 @@ class Bf16Test {
         } catch (DeviceException e) {
             abort(e.getMessage());
         }
+    }
+
+    /** Every engine compiles: what others have left is not tested. */
+    @BeforeAll
+    static void keepNothing() {
+        System.setProperty(CompiledCache.PROPERTY, "0");
+    }
+
+    @AfterAll
+    static void keep() {
+        System.clearProperty(CompiledCache.PROPERTY);
     }
 
     private static EngineOptions options(int workers) {
@@ -140,7 +160,7 @@ class Bf16Test {
         try (Bundle bundle = Bundle.open(null, ModelParts.NONE, false);
                 Arena arena = Arena.ofConfined()) {
             String file = bundle.manifest().denoiser().file();
-            OpenVinoProvider provider = OpenVinoProvider.open(plugin, 1, 1);
+            OpenVinoProvider provider = OpenVinoProvider.open(plugin, 1, 1, CompiledCache.NONE);
             MemorySegment exact = arena.allocate(4L * 2 * 4 * 16 * 16, 64);
             MemorySegment noise = arena.allocate(exact.byteSize(), 64);
             try (OrtSession session = LoadedModel.session(bundle, file, Place.cpu(1))) {
@@ -164,14 +184,69 @@ class Bf16Test {
         }
     }
 
+    /** Kept by one number of workers, used by another; damaged, it is compiled again; then it leaves. */
+    @Test
+    void compiledNetworkIsKeptAndGivesTheSameBytes(@TempDir Path folder) throws IOException {
+        CompiledCache cache = new CompiledCache(folder, 1L << 30);
+        MemorySegment compiled = noise(OpenVinoProvider.open(plugin, 1, 1, CompiledCache.NONE), 1);
+        assertEquals(-1, compiled.mismatch(noise(OpenVinoProvider.open(plugin, 1, 1, cache), 1)));
+        Path entry = only(folder);
+        FileTime written = FileTime.from(Instant.now().minusSeconds(1000));
+        Files.setLastModifiedTime(entry.resolve("sums"), written);
+        assertEquals(-1, compiled.mismatch(noise(OpenVinoProvider.open(plugin, 2, 1, cache), 1)));
+        assertEquals(entry, only(folder));
+        assertTrue(
+                Files.getLastModifiedTime(entry.resolve("sums")).compareTo(written) > 0,
+                "it was not used");
+        Path weights;
+        try (Stream<Path> files = Files.list(entry)) {
+            weights = files.filter(f -> f.toString().endsWith(".bin")).findFirst().orElseThrow();
+        }
+        try (FileChannel channel = FileChannel.open(weights, StandardOpenOption.WRITE)) {
+            channel.write(ByteBuffer.wrap(new byte[64]), channel.size() / 2);
+        }
+        assertEquals(-1, compiled.mismatch(noise(OpenVinoProvider.open(plugin, 1, 1, cache), 1)));
+        Files.writeString(entry.resolve("network.onnx"), "no model");
+        assertEquals(-1, compiled.mismatch(noise(OpenVinoProvider.open(plugin, 1, 1, cache), 1)));
+
+        long bytes = Files.size(weights);
+        CompiledCache small = new CompiledCache(folder, bytes + bytes / 2);
+        noise(OpenVinoProvider.open(plugin, 1, 1, small), 2);
+        assertNotEquals(entry, only(folder), "the one that was used longest ago stays");
+    }
+
+    private static Path only(Path folder) throws IOException {
+        try (Stream<Path> files = Files.list(folder)) {
+            List<Path> all = files.toList();
+            assertEquals(1, all.size(), all.toString());
+            return all.getFirst();
+        }
+    }
+
+    /** What the demo's denoiser says to {@code rows} rows, as it is computed there. */
+    private static MemorySegment noise(OpenVinoProvider provider, int rows) {
+        try (Bundle bundle = Bundle.open(null, ModelParts.NONE, false);
+                Arena arena = Arena.ofConfined();
+                OrtSession session =
+                        LoadedModel.session(
+                                bundle,
+                                bundle.manifest().denoiser().file(),
+                                new Place(1, provider, false))) {
+            MemorySegment noise = arena.allocate(4L * rows * 4 * 16 * 16, 64);
+            run(session, 500, noise, arena);
+            return Arena.ofAuto().allocate(noise.byteSize(), 64).copyFrom(noise);
+        }
+    }
+
     private static void run(OrtSession session, float timestep, MemorySegment noise, Arena arena) {
         SplittableRandom random = new SplittableRandom(1);
+        long rows = noise.byteSize() / (4 * 4 * 16 * 16);
         Map<String, Tensor> inputs = new HashMap<>();
         for (TensorInfo input : session.inputs().values()) {
             long[] shape = input.dims().stream().mapToLong(Long::longValue).toArray();
             for (int axis = 0; axis < shape.length; axis++) {
                 int open = input.name().equals("sample") ? 16 : 77;
-                shape[axis] = shape[axis] >= 0 ? shape[axis] : axis == 0 ? 2 : open;
+                shape[axis] = shape[axis] >= 0 ? shape[axis] : axis == 0 ? rows : open;
             }
             long count = 1;
             for (long extent : shape) {
@@ -186,7 +261,7 @@ class Bf16Test {
             inputs.put(input.name(), Tensor.floats(data, shape));
         }
         try (Binding binding =
-                session.bind(inputs, Map.of("noise", Tensor.floats(noise, 2, 4, 16, 16)))) {
+                session.bind(inputs, Map.of("noise", Tensor.floats(noise, rows, 4, 16, 16)))) {
             binding.run();
         }
     }

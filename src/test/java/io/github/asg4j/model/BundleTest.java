@@ -93,7 +93,9 @@ class BundleTest {
         try (Memory memory = new Memory("test")) {
             assertEquals(
                     new ModelFile.Stored(
-                            "denoiser.onnx", folder.toRealPath().resolve("denoiser.onnx"), 3),
+                            "denoiser.onnx",
+                            folder.toRealPath().resolve("denoiser.onnx"),
+                            List.of(folder.toRealPath().resolve("denoiser.weights"))),
                     bundle.graph("denoiser.onnx", memory));
             assertEquals(0, memory.bytes());
         }
@@ -111,7 +113,9 @@ class BundleTest {
         Bundle bundle = Bundle.openFolder(link, new VerifiedFiles(note), false);
         try (Memory memory = new Memory("test")) {
             ModelFile unet = bundle.graph("unet/model.onnx", memory);
-            assertEquals(4, assertInstanceOf(ModelFile.Stored.class, unet).externalBytes());
+            assertEquals(
+                    List.of(folder.toRealPath().resolve("unet/w.bin")),
+                    assertInstanceOf(ModelFile.Stored.class, unet).external());
             bundle.graph("vae_decoder.onnx", memory);
         }
     }

@@ -154,9 +154,9 @@ class OrtSessionTest {
         ByteBuffer weights = ByteBuffer.allocate(20).order(ByteOrder.LITTLE_ENDIAN);
         weights.putFloat(3, 10).putFloat(7, 20).putFloat(11, 30);
         Files.createDirectory(folder.resolve("folder"));
-        Files.write(folder.resolve("folder").resolve("w.bin"), weights.array());
+        Path data = Files.write(folder.resolve("folder").resolve("w.bin"), weights.array());
         MemorySegment y = memory.floats(3, "y");
-        try (OrtSession session = OrtSession.open(file, 20, new Place(1, null, true));
+        try (OrtSession session = OrtSession.open(file, List.of(data), new Place(1, null, true));
                 Binding binding =
                         session.bind(
                                 Map.of("x", Tensor.floats(floats(1, 2, 3), 3)),

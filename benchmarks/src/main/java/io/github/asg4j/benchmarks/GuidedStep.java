@@ -7,6 +7,7 @@ import io.github.asg4j.ffi.OpenVinoLibraries;
 import io.github.asg4j.model.Bundle;
 import io.github.asg4j.model.LoadedModel;
 import io.github.asg4j.ort.Binding;
+import io.github.asg4j.ort.CompiledCache;
 import io.github.asg4j.ort.OpenVinoProvider;
 import io.github.asg4j.ort.OrtSession;
 import io.github.asg4j.ort.Place;
@@ -53,7 +54,11 @@ public final class GuidedStep {
                         ? new Place(
                                 threads,
                                 OpenVinoProvider.open(
-                                        new OpenVinoLibraries().find(), workers, threads))
+                                        new OpenVinoLibraries().find(),
+                                        workers,
+                                        threads,
+                                        CompiledCache.ofUser()),
+                                false)
                         : Place.cpu(threads);
         try (Bundle bundle = Bundle.open(model, ModelParts.NONE, false);
                 OrtSession session =
