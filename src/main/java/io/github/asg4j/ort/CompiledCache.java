@@ -24,6 +24,7 @@ import java.time.Instant;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
+import java.util.Locale;
 import java.util.function.Consumer;
 import java.util.stream.Stream;
 import java.util.zip.CRC32C;
@@ -235,6 +236,7 @@ public final class CompiledCache {
             if (!file.endsWith(SUMS)) {
                 text.append(
                         String.format(
+                                Locale.ROOT,
                                 "%s %d %08x%n",
                                 file.getFileName(), Files.size(file), checksum(file)));
             }
