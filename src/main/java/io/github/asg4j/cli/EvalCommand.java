@@ -40,8 +40,8 @@ import java.util.concurrent.Callable;
                     + " where it was stopped, and adds to what the folder holds.",
             "",
             "Fair by default: one scheduler (the bundle's), eta 0, one guidance scale, the same"
-                    + " negative prompt and the same noise for all. What is given beside the options"
-                    + " below holds for all settings."
+                + " negative prompt and the same noise for all. What is given beside the options"
+                + " below holds for all settings."
         },
         synopsisHeading = "Usage: ",
         customSynopsis = "asg eval --out FOLDER [OPTIONS] [OPTIONS OF GENERATE]",

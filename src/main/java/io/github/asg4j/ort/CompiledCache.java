@@ -238,7 +238,9 @@ public final class CompiledCache {
                         String.format(
                                 Locale.ROOT,
                                 "%s %d %08x%n",
-                                file.getFileName(), Files.size(file), checksum(file)));
+                                file.getFileName(),
+                                Files.size(file),
+                                checksum(file)));
             }
         }
         return text.toString();

@@ -80,7 +80,9 @@ sealed interface GraphSource {
             try (Arena arena = Arena.ofShared()) {
                 digest.add("graph", mapped(path, arena));
                 for (Path file : external) {
-                    digest.add(path.resolveSibling("").relativize(file).toString(), mapped(file, arena));
+                    digest.add(
+                            path.resolveSibling("").relativize(file).toString(),
+                            mapped(file, arena));
                 }
                 return digest.sha256();
             } catch (IOException e) {
