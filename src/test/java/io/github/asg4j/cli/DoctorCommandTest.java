@@ -128,6 +128,7 @@ class DoctorCommandTest {
                 view batch          1
                 precision           fp32
                 provider            ONNX Runtime 1.0
+                weights             packed
                 stages:
                   - name            stage1
                     steps           25
