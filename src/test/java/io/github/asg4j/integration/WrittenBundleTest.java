@@ -105,9 +105,9 @@ class WrittenBundleTest {
     @Test
     void drawsTheSameWithWeightsInTheirFiles() throws IOException {
         String family = "sd15";
-        GenerationRequest plain = request("asg", 192).build();
-        GenerationRequest half = request("asg", 192).loras(List.of(new Lora(LORA, 0.5))).build();
-        GenerationRequest whole = request("asg", 192).loras(List.of(new Lora(LORA, 1))).build();
+        GenerationRequest plain = request("direct", 128).build();
+        GenerationRequest half = request("direct", 128).loras(List.of(new Lora(LORA, 0.5))).build();
+        GenerationRequest whole = request("direct", 128).loras(List.of(new Lora(LORA, 1))).build();
         List<GenerationRequest> requests = List.of(plain, half, whole, half, plain);
         List<GeneratedImage> packed = new ArrayList<>();
         List<GeneratedImage> mapped = new ArrayList<>();
