@@ -339,12 +339,7 @@ final class Networks implements AutoCloseable {
         if (known == null || !known.residuals().equals(residuals)) {
             String file = bundle.manifest().denoiser().file();
             OrtSession session =
-                    LoadedModel.session(
-                            bundle,
-                            file,
-                            place,
-                            changes(loras, memory),
-                            graph -> ControlInputs.apply(graph, file, residuals));
+                    changed(place, graph -> ControlInputs.apply(graph, file, residuals));
             try {
                 known = denoiser(session, List.of(), residuals, null);
             } catch (RuntimeException e) {
@@ -379,6 +374,7 @@ final class Networks implements AutoCloseable {
         return known;
     }
 
+    /** The plain denoiser's graph, changed, with the weights that all have. */
     private OrtSession changed(Place place, Consumer<OnnxGraph> change) {
         String file = bundle.manifest().denoiser().file();
         return LoadedModel.session(bundle, file, place, changes(loras, memory), change);
