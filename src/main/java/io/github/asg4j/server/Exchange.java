@@ -22,6 +22,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.concurrent.TimeUnit;
 
 /** A request and its answer, which is written by the thread that handles it. */
 final class Exchange {
@@ -29,6 +30,9 @@ final class Exchange {
     private static final int MIN_BYTES_PER_SECOND = 256;
 
     private static final int PATIENCE_SECONDS = 5;
+
+    /** Of a refused body: a client that sends all of it before it reads gets its answer. */
+    private static final int MAX_DISCARDED_BYTES = 64 << 20;
 
     private final Request request;
     private final Response response;
@@ -40,6 +44,7 @@ final class Exchange {
     /** While it is written, who does not read is cut off; while it is made, a client may wait. */
     private volatile boolean writing;
 
+    private @Nullable InputStream bodyStream;
     private boolean bodyRead;
     private @Nullable ClientWatch watch;
 
@@ -126,7 +131,8 @@ final class Exchange {
         if (request.getLength() > limit) {
             throw tooLarge(limit);
         }
-        try (InputStream in = Request.asInputStream(request)) {
+        try {
+            InputStream in = bodyStream();
             ByteArrayOutputStream body = new ByteArrayOutputStream();
             byte[] buffer = new byte[1 << 16];
             long start = System.nanoTime();
@@ -147,6 +153,34 @@ final class Exchange {
             return body.toByteArray();
         } catch (IOException e) {
             throw unread(400, "incomplete_request", String.valueOf(e.getMessage()));
+        }
+    }
+
+    /** Not closed: that would fail what is discarded later. The server releases it at the end. */
+    private InputStream bodyStream() {
+        if (bodyStream == null) {
+            bodyStream = Request.asInputStream(request);
+        }
+        return bodyStream;
+    }
+
+    /**
+     * Reads what a client still sends after its answer: a connection that is closed with unread bytes is
+     * reset, and the answer may be lost with it (RFC 9112, 9.6).
+     */
+    private void discardBody() {
+        try {
+            InputStream in = bodyStream();
+            byte[] buffer = new byte[1 << 16];
+            long end = System.nanoTime() + TimeUnit.SECONDS.toNanos(PATIENCE_SECONDS);
+            int left = MAX_DISCARDED_BYTES;
+            int n = in.read(buffer);
+            while (n >= 0 && left > 0 && System.nanoTime() - end < 0) {
+                left -= n;
+                n = in.read(buffer);
+            }
+        } catch (IOException e) {
+            // the client has closed the connection, as it was told to
         }
     }
 
@@ -223,13 +257,17 @@ final class Exchange {
         response.setStatus(status);
         HttpFields.Mutable headers = response.getHeaders();
         boolean usable = watch == null || watch.end();
-        if (!usable || (!bodyRead && hasBody())) {
+        boolean unread = !bodyRead && hasBody();
+        if (!usable || unread) {
             // What is not read, or was read here, stands in the way of the next request.
             headers.put(HttpHeader.CONNECTION, "close");
         }
         headers.put(HttpHeader.CONTENT_TYPE, mediaType);
         headers.put(HttpHeader.CONTENT_LENGTH, body.length);
         write(true, ByteBuffer.wrap(body));
+        if (unread) {
+            discardBody();
+        }
     }
 
     private boolean hasBody() {

@@ -96,6 +96,71 @@ class AttackTest {
         assertServes();
     }
 
+    /** As many clients do: what was refused is said to who sends all before reading. */
+    @ParameterizedTest
+    @CsvSource({
+        "/v1/images/generations, 413, Content-Length: 8388608",
+        "/nothing/here, 404, Content-Length: 8388608",
+        "/v1/images/generations, 413, Transfer-Encoding: chunked",
+        "/v1/models, 405, Transfer-Encoding: chunked",
+    })
+    void answerReachesWhoSendsAllBeforeReading(String path, int status, String length)
+            throws IOException, InterruptedException {
+        try (Socket socket =
+                new Socket(InetAddress.getLoopbackAddress(), open.server.uri().getPort())) {
+            socket.setSoTimeout(20_000);
+            OutputStream out = socket.getOutputStream();
+            out.write(
+                    ("POST "
+                                    + path
+                                    + " HTTP/1.1\r\nHost: localhost\r\n"
+                                    + "Content-Type: application/json\r\n"
+                                    + length
+                                    + "\r\n\r\n")
+                            .getBytes(StandardCharsets.US_ASCII));
+            boolean chunked = length.startsWith("Transfer");
+            byte[] part = new byte[1 << 16];
+            for (int i = 0; i < 128; i++) {
+                if (chunked) {
+                    out.write("10000\r\n".getBytes(StandardCharsets.US_ASCII));
+                }
+                out.write(part);
+                if (chunked) {
+                    out.write("\r\n".getBytes(StandardCharsets.US_ASCII));
+                }
+            }
+            if (chunked) {
+                out.write("0\r\n\r\n".getBytes(StandardCharsets.US_ASCII));
+            }
+            Thread.sleep(100); // the reset would come now
+            String answer =
+                    new String(socket.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
+            assertTrue(answer.startsWith("HTTP/1.1 " + status + " "), answer);
+            assertTrue(answer.contains("Connection: close"), answer);
+        }
+    }
+
+    /** Who asks before it sends, or waits in the middle, is answered at once. */
+    @ParameterizedTest
+    @ValueSource(strings = {"Expect: 100-continue\r\n\r\n", "\r\n{\"prompt\":"})
+    void answerDoesNotWaitForTheBody(String rest) throws IOException {
+        try (Socket socket =
+                new Socket(InetAddress.getLoopbackAddress(), open.server.uri().getPort())) {
+            socket.setSoTimeout(20_000);
+            socket.getOutputStream()
+                    .write(
+                            ("POST /v1/images/generations HTTP/1.1\r\nHost: localhost\r\n"
+                                            + "Content-Type: application/json\r\n"
+                                            + "Content-Length: 8388608\r\n"
+                                            + rest)
+                                    .getBytes(StandardCharsets.US_ASCII));
+            String answer =
+                    new String(socket.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
+            assertTrue(answer.startsWith("HTTP/1.1 413 "), answer);
+            assertFalse(answer.contains("100 Continue"), answer);
+        }
+    }
+
     @Test
     void longHeaderIsRefused() throws IOException {
         String answer =
