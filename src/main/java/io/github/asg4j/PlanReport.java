@@ -41,6 +41,7 @@ import java.util.Map;
  *     of an earlier one (DeepCache, arXiv 2312.00858); no other number of evaluations and rows counts them
  * @param unetRuns calls of the denoiser, shallow ones too
  * @param unetRows rows of all whole calls: two for a view with classifier-free guidance, one without
+ * @param operations floating-point operations; null: the bundle does not say those of its networks
  * @param memory bytes of host memory
  * @param deviceMemory bytes of each GPU worker's memory by the worker's name; empty on the CPU
  */
@@ -69,6 +70,7 @@ public record PlanReport(
         long shallowEvaluations,
         long unetRuns,
         long unetRows,
+        @Nullable Operations operations,
         Memory memory,
         Map<String, Memory> deviceMemory) {
     public PlanReport {
@@ -76,6 +78,18 @@ public record PlanReport(
         controls = List.copyOf(controls);
         deviceMemory = Collections.unmodifiableMap(new LinkedHashMap<>(deviceMemory));
     }
+
+    /**
+     * Floating-point operations, a multiplication and an addition counted as two, of what is counted
+     * exactly: the convolutions, matrix products and attention of the denoiser and of the VAE. Not counted are
+     * what runs element by element, attention maps, text encoders, control networks, upscalers, a given
+     * picture's encode, further chunks of a prompt, and what dilation pads.
+     *
+     * @param denoiser of all its rows, each of its own size, shallow ones too
+     * @param vae of the decodes and encodes between a relay's stages and of the picture's decode, tiles with
+     *     what they overlap and as often as they are run
+     */
+    public record Operations(double denoiser, double vae) {}
 
     /**
      * What prompts come to.

@@ -40,6 +40,8 @@ import io.github.asg4j.StageReport.Overlap;
 
 import org.jspecify.annotations.Nullable;
 
+import java.math.BigDecimal;
+import java.math.MathContext;
 import java.util.EnumMap;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -52,6 +54,8 @@ import java.util.Map;
 public final class ReportJson {
     /** Key of the process's peak memory in a picture's JSON. */
     public static final String PROCESS_PEAK_BYTES = "process_peak_bytes";
+
+    private static final MathContext FIVE_DIGITS = new MathContext(5);
 
     private ReportJson() {}
 
@@ -160,6 +164,13 @@ public final class ReportJson {
         }
         map.put("unet_runs", plan.unetRuns());
         map.put("unet_rows", plan.unetRows());
+        PlanReport.Operations operations = plan.operations();
+        if (operations != null) {
+            Map<String, Object> tera = new LinkedHashMap<>();
+            tera.put("denoiser", tera(operations.denoiser()));
+            tera.put("vae", tera(operations.vae()));
+            map.put("tflop", tera);
+        }
         map.put("bytes", map(plan.memory()));
         if (!plan.deviceMemory().isEmpty()) {
             Map<String, Object> each = new LinkedHashMap<>();
@@ -167,6 +178,11 @@ public final class ReportJson {
             map.put("bytes_by_device", each);
         }
         return map;
+    }
+
+    /** In 10^12, to five digits. */
+    private static double tera(double operations) {
+        return new BigDecimal(operations).movePointLeft(12).round(FIVE_DIGITS).doubleValue();
     }
 
     private static Map<String, Object> map(PlanReport.ControlNetwork control) {

@@ -121,6 +121,7 @@ public final class Reports {
                 0,
                 9,
                 20,
+                new PlanReport.Operations(1.23456789e15, 4.5e12),
                 new PlanReport.Memory(0, 0, 0, 0, 0, bytes),
                 Map.of());
     }
@@ -258,6 +259,7 @@ public final class Reports {
                 p.shallowEvaluations(),
                 p.unetRuns(),
                 p.unetRows(),
+                p.operations(),
                 p.memory(),
                 p.deviceMemory());
     }

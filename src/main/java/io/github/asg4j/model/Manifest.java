@@ -42,6 +42,7 @@ import java.util.Set;
  * @param conditioning what the denoiser wants beside the text
  * @param defaults settings where a request gives none
  * @param evaluation what pictures of this model are measured by; null: nothing
+ * @param flops operations of its networks; null: the bundle does not say them
  * @param source what the weights were copied from; null: the bundle does not say it
  * @param files size and hash of every file, by path relative to the manifest
  */
@@ -59,6 +60,7 @@ public record Manifest(
         Conditioning conditioning,
         Defaults defaults,
         @Nullable Evaluation evaluation,
+        @Nullable Flops flops,
         @Nullable Provenance source,
         Map<String, FileEntry> files) {
 
@@ -141,8 +143,18 @@ public record Manifest(
                 conditioning.withZeroTokens(zeroTokens),
                 checkpoint.recognition().guidanceWidth() > 0 ? Defaults.DISTILLED : defaults,
                 evaluation,
+                filledFlops(checkpoint.recognition(), given),
                 source,
                 counted);
+    }
+
+    private @Nullable Flops filledFlops(Recognition model, Vae given) {
+        if (flops == null) {
+            return null;
+        }
+        Flops own =
+                flops.filled(denoiser.width(), model.inpaintChannels(), model.guidanceWidth());
+        return given.encoder() == null ? own.withoutEncoder() : own;
     }
 
     /**
@@ -154,6 +166,7 @@ public record Manifest(
     Manifest withVae(Manifest template, Checkpoint checkpoint, WeightBytes weights)
             throws IOException {
         Vae given = template.vae.filled(checkpoint, denoiser.takes(InputRole.INPAINT));
+        Flops its = template.filledFlops(checkpoint.recognition(), given);
         Map<String, FileEntry> counted = new LinkedHashMap<>(files);
         vae.files().forEach(counted::remove);
         for (String graph : given.files()) {
@@ -174,6 +187,7 @@ public record Manifest(
                 conditioning,
                 defaults,
                 evaluation,
+                flops == null || its == null ? null : flops.withVae(its),
                 source,
                 counted);
     }
@@ -204,6 +218,7 @@ public record Manifest(
                 conditioning,
                 defaults,
                 evaluation,
+                flops,
                 from,
                 written);
     }
@@ -666,6 +681,7 @@ public record Manifest(
                 "conditioning",
                 "defaults",
                 "evaluation",
+                "flops",
                 "source",
                 "files");
         Map<String, FileEntry> files = files(root.get("files"));
@@ -693,6 +709,7 @@ public record Manifest(
                 conditioning(root.get("conditioning"), denoiser, textEncoders),
                 defaults(root.get("defaults"), scheduler),
                 evaluation(root.optional("evaluation"), files),
+                Flops.parse(root.optional("flops"), vae),
                 Provenance.parse(root.optional("source")),
                 files);
     }

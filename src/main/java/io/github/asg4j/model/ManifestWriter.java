@@ -71,6 +71,7 @@ final class ManifestWriter {
                                         manifest.defaults().strength())
                                 .map)
                 .put("evaluation", evaluation(manifest.evaluation()))
+                .put("flops", manifest.flops() == null ? null : manifest.flops().json())
                 .put("files", files(manifest.files()))
                 .map;
     }

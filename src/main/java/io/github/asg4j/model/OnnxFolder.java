@@ -183,6 +183,7 @@ final class OnnxFolder {
                                 50, large ? 5 : 7.5, GenerationRequest.USUAL_STRENGTH),
                         null,
                         null,
+                        null,
                         entries(all, hashes));
         return new Opened(title(unet), manifest, files);
     }

@@ -4,6 +4,7 @@ package io.github.asg4j.plan;
 import io.github.asg4j.BadRequestException;
 import io.github.asg4j.PlanReport;
 import io.github.asg4j.Size;
+import io.github.asg4j.model.Flops;
 import io.github.asg4j.model.Manifest;
 
 import org.jspecify.annotations.Nullable;
@@ -223,6 +224,20 @@ public record Decoding(
         borders.remove(0);
         borders.remove(extent * latent.vaeFactor());
         return List.copyOf(borders);
+    }
+
+    /** Floating-point operations of its networks in all tiles and passes. */
+    double flops(Flops counts) {
+        double cells = (double) height * width;
+        if (whole()) {
+            return counts.decoder().of(cells);
+        }
+        List<Tile> tiles = tiles();
+        double seen = tiles.getFirst().seenCells(scale());
+        Flops.Tiled tiled = counts.tiledDecoder();
+        return tiled == null
+                ? tiles.size() * counts.decoder().of(seen)
+                : tiled.whole().of(cells) + tiles.size() * tiled.tile().of(seen);
     }
 
     /** Values of the largest tensor in it. */

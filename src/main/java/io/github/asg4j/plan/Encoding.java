@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.github.asg4j.plan;
 
+import io.github.asg4j.model.Flops;
 import io.github.asg4j.model.Manifest;
 
 import org.jspecify.annotations.Nullable;
 
 import java.util.List;
+import java.util.Objects;
 
 /**
  * How a picture becomes latents: whole up to a limit; beyond it, where the bundle has a {@code
@@ -87,6 +89,18 @@ public record Encoding(
             return List.of(new Tile(0, 0, height, width, 0, 0, height, width));
         }
         return Tile.exact(height * scale(), width * scale(), tiling.tile() * scale(), tiled.halo());
+    }
+
+    /** Floating-point operations of its networks in all tiles and passes. */
+    double flops(Flops counts) {
+        double cells = (double) height * width;
+        Flops.Tiled tiled = counts.tiledEncoder();
+        if (whole() || tiled == null) {
+            return Objects.requireNonNull(counts.encoder()).of(cells);
+        }
+        List<Tile> tiles = tiles();
+        double seen = tiles.getFirst().seenCells(scale());
+        return tiled.whole().of(cells) + tiles.size() * tiled.tile().of(seen);
     }
 
     /** Values of the largest tensor in it. */

@@ -4,11 +4,13 @@ package io.github.asg4j.plan;
 import io.github.asg4j.PlanReport;
 import io.github.asg4j.Size;
 import io.github.asg4j.model.CallShape;
+import io.github.asg4j.model.Flops;
 
 import org.jspecify.annotations.Nullable;
 
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Objects;
 import java.util.SequencedMap;
 
 /**
@@ -26,6 +28,7 @@ import java.util.SequencedMap;
  * @param viewBatch views per call at most ({@link Stage#calls})
  * @param workers that share the work
  * @param arithmetic of the denoiser
+ * @param flops of the networks; null: the bundle does not say them
  * @param memory bytes it takes of the host
  * @param devices bytes it takes of each GPU's worker, by name; empty on the CPU
  */
@@ -42,6 +45,7 @@ public record Plan(
         int viewBatch,
         int workers,
         Arithmetic arithmetic,
+        @Nullable Flops flops,
         MemoryEstimate memory,
         SequencedMap<String, MemoryEstimate> devices) {
 
@@ -70,6 +74,36 @@ public record Plan(
     public double nativeEvaluations() {
         long cells = stages.stream().mapToLong(Stage::denoiserCells).sum();
         return cells / (2.0 * canvas.nativeHeight() * canvas.nativeWidth());
+    }
+
+    /**
+     * Floating-point operations of the denoiser, and of the VAE in refreshes between stages and in the
+     * picture's decode; null: the bundle does not say them.
+     */
+    private PlanReport.@Nullable Operations operations() {
+        if (flops == null) {
+            return null;
+        }
+        double denoiser = stages.stream().mapToDouble(stage -> stage.flops(flops)).sum();
+        double vae = decoding == null ? 0 : decoding.flops(flops);
+        for (int i = 0; i < stages.size(); i++) {
+            if (stages.get(i) instanceof Stage.Leg leg
+                    && leg.refresh() != null
+                    && leg.refresh().inPixels()) {
+                // Before the first stage it is a given picture.
+                vae += i == 0 ? 0 : decoded(leg.refresh()).flops(flops);
+                vae += encoded(leg.windows()).flops(flops);
+            }
+        }
+        return Double.isNaN(denoiser) ? null : new PlanReport.Operations(denoiser, vae);
+    }
+
+    private Decoding decoded(Stage.Refresh refresh) {
+        return Objects.requireNonNull(decoding).of(refresh.height(), refresh.width());
+    }
+
+    private Encoding encoded(Stage.Windows next) {
+        return Objects.requireNonNull(encoding).of(next.y().canvas(), next.x().canvas());
     }
 
     /**
@@ -123,6 +157,7 @@ public record Plan(
                 viewBatch,
                 workers,
                 arithmetic,
+                flops,
                 host,
                 each);
     }
@@ -202,6 +237,7 @@ public record Plan(
                 shallowEvaluations(),
                 unetRuns(),
                 stages.stream().mapToLong(Stage::denoiserRows).sum(),
+                operations(),
                 memory.report(),
                 each);
     }

@@ -7,6 +7,7 @@ import io.github.asg4j.Size;
 import io.github.asg4j.StageReport;
 import io.github.asg4j.WindowOptions;
 import io.github.asg4j.model.CallShape;
+import io.github.asg4j.model.Flops;
 
 import org.jspecify.annotations.Nullable;
 
@@ -115,6 +116,23 @@ public sealed interface Stage {
     /** Latent cells of all those rows. */
     default long denoiserCells() {
         return denoiserRows() * viewHeight() * viewWidth();
+    }
+
+    /**
+     * Floating-point operations of the denoiser, whole and shallow, on all rows; NaN: it is not known how
+     * many a shallow row has.
+     */
+    default double flops(Flops counts) {
+        double cells = (double) viewHeight() * viewWidth();
+        long shallowRows =
+                IntStream.range(0, steps()).filter(k -> !wholeAt(k)).mapToLong(this::rowsOf).sum();
+        double whole = denoiserRows() * counts.denoiser().of(cells);
+        if (shallowRows == 0) {
+            return whole;
+        }
+        return counts.shallow() == null
+                ? Double.NaN
+                : whole + shallowRows * counts.shallow().of(cells);
     }
 
     /** Name in events and messages. */
@@ -458,11 +476,20 @@ public sealed interface Stage {
 
         @Override
         public long denoiserCells() {
-            long dilatedRows =
-                    IntStream.range(0, steps())
-                            .mapToLong(k -> (long) dilatedViews() * dilatedRows(k))
-                            .sum();
-            return local.denoiserCells() + dilatedRows * dilatedHeight() * dilatedWidth();
+            return local.denoiserCells() + dilatedRows() * dilatedHeight() * dilatedWidth();
+        }
+
+        /** Rows of all dilated views in all steps. */
+        private long dilatedRows() {
+            return IntStream.range(0, steps())
+                    .mapToLong(k -> (long) dilatedViews() * dilatedRows(k))
+                    .sum();
+        }
+
+        @Override
+        public double flops(Flops counts) {
+            double cells = (double) dilatedHeight() * dilatedWidth();
+            return local.flops(counts) + dilatedRows() * counts.denoiser().of(cells);
         }
 
         /** Latent rows of a dilated view. */

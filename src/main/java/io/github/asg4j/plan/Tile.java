@@ -25,6 +25,15 @@ public record Tile(
         int seenHeight,
         int seenWidth) {
 
+    /**
+     * Latent cells that the network sees.
+     *
+     * @param scale cells of its input per latent cell and axis
+     */
+    double seenCells(int scale) {
+        return (double) seenHeight * seenWidth / (scale * scale);
+    }
+
     /** A tile along an axis. */
     record Span(int start, int size, int seen, int seenSize) {
         /** Spans that keep each cell once and see {@code halo} more on both sides, all as many cells. */

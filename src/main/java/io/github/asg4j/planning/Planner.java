@@ -515,6 +515,7 @@ public final class Planner {
                 viewBatch,
                 workers,
                 arithmetic,
+                manifest.flops(),
                 gpus.isEmpty() ? onHost(all, decoding, workers) : beside(all, decoding, workers),
                 devices);
     }

@@ -127,6 +127,7 @@ class ScaleCrafterTest {
                 new Manifest.Defaults(50, 5, 0.75),
                 null,
                 null,
+                null,
                 Map.of());
     }
 
