@@ -11,6 +11,7 @@ from . import commands
 COMMANDS = {
     "model": ("asg4j_export.model", "turn a checkpoint into a model bundle"),
     "template": ("asg4j_export.templates", "write the graphs of a model without its weights, which the engine fills from single files"),
+    "flops": ("asg4j_export.flops", "count the operations of a bundle that was exported without them, for asg plan"),
     "controlnet": ("asg4j_export.controlnet", "export a ControlNet, which the engine draws with beside a model (asg --control)"),
     "upscaler": ("asg4j_export.upscaler", "add an upscaler (RRDBNet: BSRGAN, ESRGAN, Real-ESRGAN x4) to a bundle, for the method superres"),
     "metrics": ("asg4j_export.metrics", "export the networks by which asg eval measures: Inception-v3, CLIP"),

@@ -19,19 +19,18 @@ from typing import Any
 import torch
 from diffusers import AutoencoderKL
 
-from . import __version__, storage
+from . import __version__, flops, storage
 from .attention import CellAttention
 from .checkpoint import Checkpoint
 from .dilation import DilatedDenoiser
 from .errors import ExportError, readable
 from .families import AESTHETIC_SCORES, T5_LENGTH, Family, TextPlan
+from .manifests import FORMAT_VERSION
 from .networks import Denoiser, JointDenoiser, T5TextEncoder, TextEncoder, VaeDecoder, VaeEncoder
 from .tracing import Graph, fingerprint
 from .tracing import write as write_graph
 from .vae_stats import VaeEncoderFront, VaeEncoderTail, VaeFront, VaeTail, tiled_axes, tiled_encoder_entry, tiled_entry
 from .weights import Weights
-
-FORMAT_VERSION = 1
 
 #: writes one graph into a folder
 Writer = Callable[[Graph, Path], None]
@@ -110,7 +109,7 @@ def build(checkpoint: Checkpoint, folder: Path, vae_precision: str, write: Write
     progress.start("vae")
     vae_entry, vae_latent = _vae(checkpoint, folder, vae_precision, write)
     progress.end()
-    return {
+    manifest = {
         "format_version": FORMAT_VERSION,
         "name": "",
         "licence": "",
@@ -134,6 +133,7 @@ def build(checkpoint: Checkpoint, folder: Path, vae_precision: str, write: Write
         },
         "defaults": family.defaults,
     }
+    return manifest | {"flops": flops.of_bundle(manifest, folder.joinpath)}
 
 
 # ------------------------------------------------------------------------------------------------------ parts

@@ -15,7 +15,7 @@ import math
 from collections.abc import Callable, Mapping
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import onnx
@@ -25,9 +25,10 @@ from onnx import numpy_helper
 from onnx.reference import ReferenceEvaluator
 
 from .errors import ExportError
+from .manifests import read_manifest, replace_manifest
 
 #: what a value is while a graph is walked: a small tensor that is known, as extents are, or one of which the shape is
-Value = np.ndarray | torch.Tensor
+Value: TypeAlias = np.ndarray | torch.Tensor
 
 #: latent height and width in multiples of what a graph takes: three that the polynomial is put through, and one that it has to meet
 _SIZES = ((4, 4), (4, 8), (8, 8), (5, 9))
@@ -75,7 +76,7 @@ def _part(path: Path, scale: int, factor: int, passes: int | None) -> list[int |
     """Of a part of a tiled network, in all its passes: one for each norm whose statistics are gathered, and the last."""
     graph = Graph.read(path)
     if passes is None:
-        passes = 1 + graph.extents("norm_stats")[0]
+        passes = 1 + int(graph.extents("norm_stats")[0])
     sides = {"": 1, "feature_": scale, "image_": factor}
     return polynomial(graph, {f"{name}{axis}": (each, i) for name, each in sides.items() for i, axis in enumerate(("height", "width"))}, 1, passes)
 
@@ -271,11 +272,11 @@ def _moved(node: onnx.NodeProto, options: dict[str, Any], inputs: list[Any]) -> 
         pads = _ints(inputs[1])
         return [_of([n + pads[i] + pads[i + len(x.shape)] for i, n in enumerate(x.shape)])]
     if kind == "Resize":
-        sizes = inputs[3] if len(inputs) > 3 else None
-        return [_of(_ints(sizes) if sizes is not None else np.floor(np.multiply(x.shape, inputs[2])))]
+        given = len(inputs) > 3 and inputs[3] is not None
+        return [_of(_ints(inputs[3]) if given else np.floor(np.multiply(x.shape, inputs[2])))]
     if kind in ("ReduceMean", "ReduceSum"):
-        axes = _ints(inputs[1]) if len(inputs) > 1 else options.get("axes", range(len(x.shape)))
-        return [_of(x.shape).sum(tuple(int(axis) for axis in axes), keepdim=bool(options.get("keepdims", 1)))]
+        over = _ints(inputs[1]) if len(inputs) > 1 else list(options.get("axes", range(len(x.shape))))
+        return [_of(x.shape).sum(over, keepdim=bool(options.get("keepdims", 1)))]
     if kind == "Einsum" and len(inputs) == 1:  # an order of axes; of two operands it would be a product
         return [torch.einsum(options["equation"].decode(), _of(x.shape))]
     raise ExportError(f"operations of the operator {kind} are not known: they cannot be counted")
@@ -286,15 +287,5 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    path = args.bundle / "manifest.json"
-    try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ExportError(f"{args.bundle} is no bundle: {error}") from error
-    path.write_text(json.dumps(counted(manifest, lambda file: args.bundle / file), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-
-
-def counted(manifest: Mapping[str, Any], find: Callable[[str], Path]) -> dict[str, Any]:
-    """The manifest with its ``flops``, before the list of files."""
-    rest = {key: value for key, value in manifest.items() if key not in ("flops", "files")}
-    return rest | {"flops": of_bundle(manifest, find), "files": manifest["files"]}
+    manifest = read_manifest(args.bundle)
+    replace_manifest(args.bundle, manifest | {"flops": of_bundle(manifest, args.bundle.joinpath)})

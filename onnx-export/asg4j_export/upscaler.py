@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import shutil
 import sys
@@ -15,7 +14,7 @@ import numpy as np
 import torch
 
 from .errors import ExportError
-from .export import FORMAT_VERSION
+from .manifests import read_manifest, replace_manifest
 from .rrdbnet import RRDBNet, load
 from .tracing import Graph, fingerprint, write
 
@@ -23,7 +22,6 @@ TILE_ERROR = 0.1  # levels of 255 by which a tile may differ from the whole pict
 _STEP = 8  # overlaps that are tried are multiples of it
 _FARTHEST = 192  # pixels: no larger overlap is measured, and a tile is not wider without its border
 _ROWS = 64
-_MANIFEST = "manifest.json"
 
 
 def add(weights: Path, bundle: Path, overlap: int | None = None) -> dict:
@@ -36,7 +34,7 @@ def add(weights: Path, bundle: Path, overlap: int | None = None) -> dict:
 
     :raises ExportError: if the weights or the bundle cannot be used, or ONNX Runtime disagrees with PyTorch
     """
-    manifest = _manifest(bundle)
+    manifest = read_manifest(bundle)
     if overlap is not None and overlap < 0:
         raise ExportError(f"an overlap of {overlap} pixels: expected 0 or more")
     net = load(weights)
@@ -58,14 +56,14 @@ def add(weights: Path, bundle: Path, overlap: int | None = None) -> dict:
         others = [e for e in manifest.get("upscalers", []) if e["scale"] != entry["scale"]]
         if file in manifest["files"]:
             files = {k: v for k, v in manifest["files"].items() if k != file}
-            _replace(bundle, manifest | {"upscalers": others, "files": files})
+            replace_manifest(bundle, manifest | {"upscalers": others, "files": files})
         identity = fingerprint(new)
         new.replace(bundle / file)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     entries = sorted([*others, entry], key=lambda e: e["scale"])
     files = dict(sorted((manifest["files"] | {file: identity}).items()))
-    _replace(bundle, manifest | {"upscalers": entries, "files": files})
+    replace_manifest(bundle, manifest | {"upscalers": entries, "files": files})
     return entry
 
 
@@ -116,29 +114,6 @@ def _rounded(error: float) -> float:
         return 0.0
     digit = 10.0 ** (math.floor(math.log10(error)) - 1)
     return float(f"{math.ceil(error / digit) * digit:.2g}")
-
-
-def _manifest(bundle: Path) -> dict:
-    path = bundle / _MANIFEST
-    if not path.is_file():
-        raise ExportError(f"{path} is missing: make the bundle first, asg4j-export model CHECKPOINT --out {bundle}")
-    try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-        version = manifest["format_version"]
-        manifest["files"].keys()
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ExportError(f"{path} is no manifest of a bundle: {error!r}") from error
-    if version != FORMAT_VERSION:
-        raise ExportError(f"{path}: format_version is {version}, expected {FORMAT_VERSION}")
-    return manifest
-
-
-def _replace(bundle: Path, manifest: dict) -> None:
-    """Moves the manifest into place, ``files`` at its end."""
-    manifest = {k: v for k, v in manifest.items() if k != "files" and (k != "upscalers" or v)} | {"files": manifest["files"]}
-    new = bundle / f".{_MANIFEST}.tmp"
-    new.write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    new.replace(bundle / _MANIFEST)
 
 
 def graph(file: str, net: RRDBNet) -> Graph:

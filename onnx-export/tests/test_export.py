@@ -16,7 +16,7 @@ from asg4j_export.export import ExportError, export
 from asg4j_export.networks import Denoiser
 
 MANIFEST_KEYS = {"format_version", "name", "licence", "made_by", "latent", "text_encoders", "denoiser", "vae", "scheduler",
-                 "conditioning", "defaults", "files"}
+                 "conditioning", "defaults", "flops", "files"}
 
 
 @pytest.fixture(scope="module")

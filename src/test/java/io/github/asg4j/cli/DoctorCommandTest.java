@@ -159,6 +159,9 @@ class DoctorCommandTest {
                 native evaluations  15.0
                 unet runs           9
                 unet rows           20
+                tflop:
+                  denoiser  1234.6
+                  vae       4.5
                 bytes:
                   weights    0
                   latents    0
