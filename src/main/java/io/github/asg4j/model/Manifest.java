@@ -152,8 +152,7 @@ public record Manifest(
         if (flops == null) {
             return null;
         }
-        Flops own =
-                flops.filled(denoiser.width(), model.inpaintChannels(), model.guidanceWidth());
+        Flops own = flops.filled(denoiser.width(), model.inpaintChannels(), model.guidanceWidth());
         return given.encoder() == null ? own.withoutEncoder() : own;
     }
 

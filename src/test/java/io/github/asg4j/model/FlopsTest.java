@@ -158,8 +158,7 @@ class FlopsTest {
                 "\"decoder\": [0| \"text\": [0], \"decoder\": [0| text"
             })
     void whatIsWrongIsNamed(String part, String other, String message) throws IOException {
-        String json =
-                new FakeBundle().manifest().replace("\"files\":", SAID.replace(part, other));
+        String json = new FakeBundle().manifest().replace("\"files\":", SAID.replace(part, other));
         String said = assertThrows(BadBundleException.class, () -> parse(json)).getMessage();
         assertTrue(said.contains(message), said);
     }

@@ -34,8 +34,7 @@ import java.util.stream.Stream;
 
 /** Operations of whole pictures of SDXL, whose template is a bundle here: a plan loads no network. */
 class PlannedFlopsTest {
-    private static final Path TEMPLATES =
-            Path.of("src/main/resources/io/github/asg4j/templates");
+    private static final Path TEMPLATES = Path.of("src/main/resources/io/github/asg4j/templates");
 
     /** A guided evaluation of native size, in 10^12. */
     private static final double UNIT = 2 * 6.76122;
@@ -62,8 +61,7 @@ class PlannedFlopsTest {
                     new Planner(
                             bundle,
                             2,
-                            new Arithmetic(
-                                    "fp32", "any", false, "fp32", Arithmetic.Holding.MAPPED),
+                            new Arithmetic("fp32", "any", false, "fp32", Arithmetic.Holding.MAPPED),
                             new LinkedHashMap<>(),
                             Long.MAX_VALUE);
             return planner.planned(request).plan().report();
@@ -97,12 +95,15 @@ class PlannedFlopsTest {
     void relaysTakeWhatTheirPapersSay(String preset, int side, String views, double units) {
         LegOptions legs =
                 LegOptions.DEFAULT
-                        .withPreset(
-                                LegOptions.Preset.valueOf(
-                                        preset.toUpperCase(Locale.ROOT)))
-                        .withViews(
-                                LegOptions.Views.valueOf(views.toUpperCase(Locale.ROOT)));
-        assertEquals(units, units(square("relay", side).options(MethodOptions.RelayOptions.DEFAULT.withLegs(legs)).build()), 0.6);
+                        .withPreset(LegOptions.Preset.valueOf(preset.toUpperCase(Locale.ROOT)))
+                        .withViews(LegOptions.Views.valueOf(views.toUpperCase(Locale.ROOT)));
+        assertEquals(
+                units,
+                units(
+                        square("relay", side)
+                                .options(MethodOptions.RelayOptions.DEFAULT.withLegs(legs))
+                                .build()),
+                0.6);
     }
 
     /** Windows of native size, and DemoFusion's, whose dilated views are too. */
@@ -128,9 +129,7 @@ class PlannedFlopsTest {
     @Test
     void stepsWithoutGuidanceHaveOneRow() {
         GenerationRequest request =
-                square("direct", 1024)
-                        .guidanceInterval(new GuidanceInterval(0.28, 5.42))
-                        .build();
+                square("direct", 1024).guidanceInterval(new GuidanceInterval(0.28, 5.42)).build();
         assertEquals(37 + 13 / 2.0, units(request), 0.01);
     }
 
@@ -138,9 +137,7 @@ class PlannedFlopsTest {
     @Test
     void cachedCallsHaveTheirOwnShare() {
         assertEquals(
-                25 + 25 * 0.01454,
-                units(square("direct", 1024).cacheInterval(2).build()),
-                0.01);
+                25 + 25 * 0.01454, units(square("direct", 1024).cacheInterval(2).build()), 0.01);
     }
 
     /** The default relay decodes at native size, encodes and decodes at the picture's. */
