@@ -5,8 +5,10 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
 import java.util.Arrays;
+import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.Map;
+import java.util.Set;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
@@ -160,6 +162,26 @@ final class Exif {
             throw new IndexOutOfBoundsException("no TIFF header");
         }
         return tiff;
+    }
+
+    /**
+     * How many pages a TIFF file has, as far as it can be read. Each names the next one; a page that was
+     * there before is the last, where ImageIO's reader goes in circles until the heap is full.
+     */
+    static int pages(byte[] data) {
+        Set<Integer> directories = new HashSet<>();
+        try {
+            ByteBuffer tiff = tiff(data);
+            int directory = tiff.getInt(4);
+            while (directory != 0 && !directories.contains(directory)) {
+                int entries = Short.toUnsignedInt(tiff.getShort(directory));
+                directories.add(directory);
+                directory = tiff.getInt(directory + 2 + entries * ENTRY_BYTES);
+            }
+        } catch (IndexOutOfBoundsException e) {
+            // The file ends here.
+        }
+        return directories.size();
     }
 
     /**

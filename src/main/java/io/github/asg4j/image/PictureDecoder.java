@@ -210,8 +210,9 @@ final class PictureDecoder {
     private DecodedPicture tiff() throws IOException {
         ImageReader reader = reader("tiff");
         BufferedImage image = readOther(reader, file);
-        if (reader.getNumImages(true) > 1) {
-            notes.add("has " + reader.getNumImages(true) + " pages: the first one is taken");
+        int pages = Exif.pages(file);
+        if (pages > 1) {
+            notes.add("has " + pages + " pages: the first one is taken");
         }
         ColorSpace space = image.getColorModel().getColorSpace();
         int channels = image.getColorModel().getNumColorComponents();

@@ -21,6 +21,7 @@ import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
@@ -155,6 +156,35 @@ class StartPictureTest {
         assertArrayEquals(
                 new byte[] {(byte) 255, 0, 0x33, 0, (byte) 255, 0},
                 Arrays.copyOfRange(rgb, at, at + 6));
+    }
+
+    /** The first page of several, of which the last may name one that was there before. */
+    @ParameterizedTest
+    @ValueSource(strings = {"none", "the first", "itself", "beyond the file"})
+    void theFirstPageOfATiffIsRead(String afterTheLast) throws IOException {
+        byte[] page = Files.readAllBytes(file(picture(BufferedImage.TYPE_INT_RGB), "tiff"));
+        ByteBuffer tiff = ByteBuffer.allocate(page.length + 12).put(page);
+        tiff.order(page[0] == 'I' ? ByteOrder.LITTLE_ENDIAN : ByteOrder.BIG_ENDIAN);
+        int first = tiff.getInt(4);
+        int next = first + 2 + 12 * Short.toUnsignedInt(tiff.getShort(first));
+        assertEquals(0, tiff.getInt(next), "ImageIO writes one page");
+        tiff.putInt(next, page.length);
+        tiff.putInt(page.length + 2, page.length + 6); // pages without entries
+        tiff.putInt(
+                page.length + 8,
+                switch (afterTheLast) {
+                    case "none" -> 0;
+                    case "the first" -> first;
+                    case "itself" -> page.length + 6;
+                    default -> 1_000_000;
+                });
+        assertEquals(3, Exif.pages(tiff.array()));
+        Path file = folder.resolve("pages.tiff");
+        Files.write(file, tiff.array());
+        byte[] rgb = read(file);
+        assertArrayEquals(
+                new byte[] {13, 20, (byte) 254}, Arrays.copyOfRange(rgb, 3 * 20, 3 * 21));
+        assertEquals(0, Exif.pages(new byte[3]));
     }
 
     @ParameterizedTest
