@@ -15,14 +15,20 @@ import io.github.asg4j.ort.OrtSession;
 import io.github.asg4j.ort.Place;
 import io.github.asg4j.ort.Tensor;
 
+import org.jspecify.annotations.Nullable;
+import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
+import java.io.BufferedReader;
 import java.io.IOException;
+import java.io.InputStreamReader;
+import java.io.PrintStream;
 import java.lang.foreign.Arena;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -31,7 +37,9 @@ import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.concurrent.FutureTask;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
 import java.util.regex.Pattern;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
@@ -51,6 +59,13 @@ class EmulatedGpuTest {
     /** The first convolution of the demo's denoiser. */
     private static final Pattern RUN =
             Pattern.compile("convolution \\d+x4x(16x16|32x32) by 32x4x3x3");
+
+    private static final Map<String, String> GRAPHS =
+            Map.of("JDK_JAVA_OPTIONS", "-Dasg.cuda.options=enable_cuda_graph=1");
+
+    @TempDir private static Path shared = Path.of("");
+
+    private static @Nullable Together together;
 
     @TempDir Path folder;
 
@@ -113,19 +128,36 @@ class EmulatedGpuTest {
         }
     }
 
-    private Outcome run(Map<String, String> environment, String... arguments) throws Exception {
-        return run(Main.class, environment, arguments);
-    }
-
-    private Outcome run(Class<?> main, Map<String, String> environment, String... arguments)
+    /** A process of its own, in which the machine is another one or the main class. */
+    private Outcome runAlone(
+            Class<?> main, Map<String, String> environment, List<String> arguments)
             throws Exception {
         Path log = folder.resolve("log");
         Path output = folder.resolve("output");
+        Process process =
+                java(main, log, environment, arguments).redirectOutput(output.toFile()).start();
+        if (!process.waitFor(150, TimeUnit.SECONDS)) {
+            process.destroyForcibly();
+        }
+        int exit = process.waitFor();
+        List<Event> events = Files.isRegularFile(log) ? events(Files.readAllLines(log)) : List.of();
+        return new Outcome(exit, Files.readString(output), events);
+    }
+
+    private static List<Event> events(List<String> lines) {
+        return lines.stream().map(Event::of).toList();
+    }
+
+    /** Short-lived processes: only the first compiler pays. */
+    private static ProcessBuilder java(
+            Class<?> main, Path log, Map<String, String> environment, List<String> arguments)
+            throws IOException {
         List<String> command =
                 new ArrayList<>(
                         List.of(
                                 Path.of(System.getProperty("java.home"), "bin", "java").toString(),
                                 "-XX:+UseSerialGC",
+                                "-XX:TieredStopAtLevel=1",
                                 "--enable-native-access=ALL-UNNAMED",
                                 "-Dorg.bytedeco.javacpp.nopointergc=true",
                                 "-Dorg.bytedeco.javacpp.platform.extension=-gpu",
@@ -134,11 +166,8 @@ class EmulatedGpuTest {
                                 "-cp",
                                 System.getProperty("java.class.path") + ":" + gpuNatives(),
                                 main.getName()));
-        command.addAll(List.of(arguments));
-        ProcessBuilder builder =
-                new ProcessBuilder(command)
-                        .redirectErrorStream(true)
-                        .redirectOutput(output.toFile());
+        command.addAll(arguments);
+        ProcessBuilder builder = new ProcessBuilder(command).redirectErrorStream(true);
         builder.environment()
                 .putAll(
                         Map.of(
@@ -149,16 +178,96 @@ class EmulatedGpuTest {
                                 "ASG_EMULATED_LOG",
                                 log.toString()));
         builder.environment().putAll(environment);
-        Process process = builder.start();
-        if (!process.waitFor(150, TimeUnit.SECONDS)) {
-            process.destroyForcibly();
+        return builder;
+    }
+
+    /**
+     * The process that runs the commands of all tests in which the machine is as usual: to start it and to
+     * load the provider takes longer than to draw.
+     */
+    private static final class Together implements AutoCloseable {
+        private final Path log;
+        private final Process process;
+        private final BufferedReader output;
+        private final PrintStream commands;
+        private int read;
+
+        Together(Path log) throws IOException {
+            this.log = log;
+            process = java(Commands.class, log, Map.of(), List.of()).start();
+            output = process.inputReader(StandardCharsets.UTF_8);
+            commands = new PrintStream(process.getOutputStream(), true, StandardCharsets.UTF_8);
         }
-        int exit = process.waitFor();
-        List<Event> events =
-                Files.isRegularFile(log)
-                        ? Files.readAllLines(log).stream().map(Event::of).toList()
-                        : List.of();
-        return new Outcome(exit, Files.readString(output), events);
+
+        Outcome run(List<String> arguments) throws Exception {
+            commands.println(String.join("\t", arguments));
+            FutureTask<Outcome> answer = new FutureTask<>(this::answer);
+            Thread.ofPlatform().daemon().start(answer);
+            try {
+                return answer.get(150, TimeUnit.SECONDS);
+            } catch (TimeoutException e) {
+                process.destroyForcibly();
+                throw e;
+            }
+        }
+
+        private Outcome answer() throws IOException {
+            StringBuilder text = new StringBuilder();
+            for (String line = output.readLine(); line != null; line = output.readLine()) {
+                if (line.startsWith(Commands.EXIT)) {
+                    List<String> lines = Files.readAllLines(log);
+                    List<Event> events = events(lines.subList(read, lines.size()));
+                    read = lines.size();
+                    int exit = Integer.parseInt(line.substring(Commands.EXIT.length()));
+                    return new Outcome(exit, text.toString(), events);
+                }
+                text.append(line).append('\n');
+            }
+            throw new IOException("the process has ended: " + text);
+        }
+
+        /** A process whose GPUs are all freed ends by itself. */
+        @Override
+        public void close() throws Exception {
+            commands.close();
+            boolean ended = process.waitFor(60, TimeUnit.SECONDS);
+            process.destroyForcibly();
+            assertTrue(ended, "the process stays");
+            assertEquals(0, process.exitValue());
+        }
+    }
+
+    /** Runs the command lines of its standard input, their words apart by tabs, one after the other. */
+    static final class Commands {
+        /** Begins the line after the output of a command, which has its exit status. */
+        private static final String EXIT = "asg4j exit ";
+
+        private Commands() {}
+
+        public static void main(String[] args) throws IOException {
+            BufferedReader in =
+                    new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
+            Cli cli = new Cli(EngineFactory.real(), System.out, System.err, false, () -> 0);
+            for (String line = in.readLine(); line != null; line = in.readLine()) {
+                int exit = cli.run(line.split("\t", -1));
+                System.err.flush();
+                System.out.println(EXIT + exit);
+            }
+        }
+    }
+
+    private static Outcome run(String... arguments) throws Exception {
+        if (together == null) {
+            together = new Together(shared.resolve("log"));
+        }
+        return together.run(List.of(arguments));
+    }
+
+    @AfterAll
+    static void end() throws Exception {
+        if (together != null) {
+            together.close();
+        }
     }
 
     /** Runs a network once on each of two devices. */
@@ -190,9 +299,18 @@ class EmulatedGpuTest {
         }
     }
 
-    private Outcome generate(
+    /** On the usual machine. */
+    private Outcome generate(String devices, String method, String... more) throws Exception {
+        return run(words(devices, method, more).toArray(new String[0]));
+    }
+
+    private Outcome generateAlone(
             Map<String, String> environment, String devices, String method, String... more)
             throws Exception {
+        return runAlone(Main.class, environment, words(devices, method, more));
+    }
+
+    private List<String> words(String devices, String method, String... more) {
         List<String> arguments =
                 new ArrayList<>(
                         List.of(
@@ -210,7 +328,7 @@ class EmulatedGpuTest {
                                 "--out",
                                 picture().toString()));
         arguments.addAll(List.of(more));
-        return run(environment, arguments.toArray(new String[0]));
+        return arguments;
     }
 
     private Path picture() {
@@ -230,7 +348,7 @@ class EmulatedGpuTest {
                 "cuda:0,cuda:1|superres"
             })
     void methodsDrawByTheProvider(String devices, String method) throws Exception {
-        Outcome drawn = generate(Map.of(), devices, method).expect(0);
+        Outcome drawn = generate(devices, method).expect(0);
         assertTrue(Files.isRegularFile(picture()));
         assertEquals(List.of(), drawn.events().stream().filter(EmulatedGpuTest::refused).toList());
         Set<Integer> devicesUsed = new HashSet<>();
@@ -252,7 +370,7 @@ class EmulatedGpuTest {
     @Test
     void aRunOfTheDenoiserOnlyEnqueuesOnOurStream() throws Exception {
         List<List<Event>> runs =
-                generate(Map.of(), "cuda:0", "multidiffusion", "--view-batch", "8")
+                generate("cuda:0", "multidiffusion", "--view-batch", "8")
                         .expect(0)
                         .runs(0);
         List<List<Event>> settled = runs.subList(2, runs.size());
@@ -281,9 +399,7 @@ class EmulatedGpuTest {
     @Test
     void halvesAtTheEndsOfNetworksAreConvertedOnTheDevice() throws Exception {
         Outcome drawn =
-                generate(
-                                Map.of(),
-                                "cuda:0",
+                generate("cuda:0",
                                 "multidiffusion",
                                 "--model",
                                 "src/test/resources/onnx/sdxl",
@@ -316,8 +432,8 @@ class EmulatedGpuTest {
         String[] some = {
             "--scheduler", "euler", "--spacing", "leading", "--guidance-interval", "1..4"
         };
-        Outcome guided = generate(Map.of(), "cuda:0", "asg", all).expect(0);
-        Outcome partly = generate(Map.of(), "cuda:0", "asg", some).expect(0);
+        Outcome guided = generate("cuda:0", "asg", all).expect(0);
+        Outcome partly = generate("cuda:0", "asg", some).expect(0);
         // Two of six levels are from 1 to 4, both in the four steps of stage 1 with its four
         // patches;
         // the two of stage 2 have nine windows.
@@ -352,7 +468,7 @@ class EmulatedGpuTest {
      */
     @Test
     void dilatedRunsOnlyEnqueueToo() throws Exception {
-        List<List<Event>> runs = generate(Map.of(), "cuda:0", "scalecrafter").expect(0).runs(0);
+        List<List<Event>> runs = generate("cuda:0", "scalecrafter").expect(0).runs(0);
         List<List<Event>> settled = runs.subList(4, runs.size());
         assertFalse(settled.isEmpty());
         for (List<Event> run : settled) {
@@ -370,14 +486,7 @@ class EmulatedGpuTest {
     @Test
     void graphsAreCapturedAndReplayed() throws Exception {
         Outcome drawn =
-                generate(
-                                Map.of(
-                                        "JDK_JAVA_OPTIONS",
-                                        "-Dasg.cuda.options=enable_cuda_graph=1"),
-                                "cuda:0",
-                                "multidiffusion",
-                                "--view-batch",
-                                "8")
+                generateAlone(GRAPHS, "cuda:0", "multidiffusion", "--view-batch", "8")
                         .expect(0);
         assertEquals(2, drawn.count("begin capture"), "calls of five and of four views");
         assertEquals(2 * 6, drawn.count("graph"));
@@ -387,13 +496,7 @@ class EmulatedGpuTest {
     @Test
     void graphsAreRefusedForDilations() throws Exception {
         Outcome refused =
-                generate(
-                                Map.of(
-                                        "JDK_JAVA_OPTIONS",
-                                        "-Dasg.cuda.options=enable_cuda_graph=1"),
-                                "cuda:0",
-                                "scalecrafter")
-                        .expect(4);
+                generateAlone(GRAPHS, "cuda:0", "scalecrafter").expect(4);
         assertTrue(
                 refused.output().contains("a graph would replay the dilations of the first step"),
                 refused.output());
@@ -402,7 +505,7 @@ class EmulatedGpuTest {
     /** Three for windows, four for patches, five at the stage switch. */
     @Test
     void fewLaunchesLieBetweenTwoRuns() throws Exception {
-        for (List<Event> run : generate(Map.of(), "cuda:0", "asg").expect(0).runs(0)) {
+        for (List<Event> run : generate("cuda:0", "asg").expect(0).runs(0)) {
             long launches = run.stream().filter(e -> e.what().equals("our kernel")).count();
             assertTrue(launches <= 5, () -> launches + " launches: " + ofOurs(run));
         }
@@ -419,7 +522,10 @@ class EmulatedGpuTest {
     @Test
     void attentionRunsOnTheSecondDeviceToo() throws Exception {
         Outcome outcome =
-                run(OnTwoDevices.class, Map.of(), "src/test/resources/ort/attention512.onnx")
+                runAlone(
+                                OnTwoDevices.class,
+                                Map.of(),
+                                List.of("src/test/resources/ort/attention512.onnx"))
                         .expect(0);
         List<Event> launches =
                 outcome.events().stream().filter(e -> e.name().contains("attention")).toList();
@@ -430,7 +536,7 @@ class EmulatedGpuTest {
 
     @Test
     void kernelsAgreeWithTheJavaOnes() throws Exception {
-        Outcome outcome = run(Map.of(), "doctor", "--devices", "cuda:0,cuda:1").expect(0);
+        Outcome outcome = run("doctor", "--devices", "cuda:0,cuda:1").expect(0);
         assertTrue(outcome.output().contains("cuda:1"), outcome.output());
     }
 
@@ -441,7 +547,7 @@ class EmulatedGpuTest {
     @Test
     void theOtherDeviceDrawsThePictureOfALostOne() throws Exception {
         List<Event> undisturbed =
-                generate(Map.of(), "cuda:0,cuda:1", "asg").expect(0).events().stream()
+                generateAlone(Map.of(), "cuda:0,cuda:1", "asg").expect(0).events().stream()
                         .filter(e -> e.device() == 0 && !e.ours())
                         .toList();
         List<Integer> work =
@@ -453,7 +559,7 @@ class EmulatedGpuTest {
         for (int at : List.of(1, work.size() / 4, work.size() / 2, work.size() - 1)) {
             Files.deleteIfExists(picture());
             Outcome outcome =
-                    generate(
+                    generateAlone(
                                     Map.of("ASG_EMULATED_LOSE", "0:" + work.get(at)),
                                     "cuda:0,cuda:1",
                                     "asg")
@@ -471,7 +577,7 @@ class EmulatedGpuTest {
     @Test
     void theLastDeviceLostIsAnErrorThatSaysWhatFailed() throws Exception {
         Outcome outcome =
-                generate(Map.of("ASG_EMULATED_LOSE", "0:4000"), "cuda:0", "asg").expect(4);
+                generateAlone(Map.of("ASG_EMULATED_LOSE", "0:4000"), "cuda:0", "asg").expect(4);
         assertTrue(outcome.output().contains("all devices are lost: [cuda:0"), outcome.output());
         assertTrue(outcome.output().contains("700"), outcome.output());
         assertFalse(outcome.output().contains("std::"), outcome.output());
@@ -480,7 +586,7 @@ class EmulatedGpuTest {
 
     @Test
     void aDeviceLostWhileLoadingIsNotTheBundlesFault() throws Exception {
-        Outcome outcome = generate(Map.of("ASG_EMULATED_LOSE", "0:100"), "cuda:0", "asg").expect(4);
+        Outcome outcome = generateAlone(Map.of("ASG_EMULATED_LOSE", "0:100"), "cuda:0", "asg").expect(4);
         assertTrue(
                 outcome.output().contains("cannot be loaded: CUDA failure 700"), outcome.output());
     }
@@ -488,7 +594,7 @@ class EmulatedGpuTest {
     @Test
     void tooLittleMemoryForTheWeightsIsSaid() throws Exception {
         Outcome outcome =
-                generate(Map.of("ASG_EMULATED_MEMORY", "9000000"), "cuda:0", "asg").expect(4);
+                generateAlone(Map.of("ASG_EMULATED_MEMORY", "9000000"), "cuda:0", "asg").expect(4);
         assertTrue(outcome.output().contains("no memory to load it"), outcome.output());
         assertTrue(outcome.output().contains("failure 2: out of memory"), outcome.output());
         assertFalse(outcome.output().contains("std::"), outcome.output());
@@ -498,7 +604,7 @@ class EmulatedGpuTest {
     @Test
     void noMemoryInTheDecodeIsDecodedInTiles() throws Exception {
         Outcome outcome =
-                generate(
+                generateAlone(
                                 Map.of(
                                         "ASG_EMULATED_MEMORY", "200000000",
                                         "ASG_EMULATED_TAKEN", "143000000"),

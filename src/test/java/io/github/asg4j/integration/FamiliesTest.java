@@ -17,11 +17,13 @@ import io.github.asg4j.GeneratedImage;
 import io.github.asg4j.GenerationRequest;
 import io.github.asg4j.GuideOptions;
 import io.github.asg4j.MethodOptions.AsgOptions;
+import io.github.asg4j.OpenEngines;
 import io.github.asg4j.PlanReport;
 import io.github.asg4j.Tiny;
 import io.github.asg4j.image.Npy;
 
 import org.jspecify.annotations.Nullable;
+import org.junit.jupiter.api.AutoClose;
 import org.junit.jupiter.api.DynamicTest;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.TestFactory;
@@ -56,10 +58,12 @@ class FamiliesTest {
         };
     }
 
+    @AutoClose private static final OpenEngines ENGINES = new OpenEngines();
+
     @TempDir Path temp;
 
-    private static Engine open(String family) {
-        return Engine.open(
+    private static Engine engine(String family) {
+        return ENGINES.on(
                 EngineOptions.DEFAULT.withModel(FAMILIES.resolve(family)).withDevices("cpu:2"));
     }
 
@@ -69,18 +73,17 @@ class FamiliesTest {
         Path golden = FAMILIES.resolve("goldens").resolve(family);
         JsonNode s = new ObjectMapper().readTree(golden.resolve("settings.json").toFile());
         int steps = s.get("steps").asInt();
-        try (Engine engine = open(family)) {
-            engine.submit(
-                            GenerationRequest.builder(s.get("prompt").asText())
-                                    .method("direct")
-                                    .size(s.get("size").asInt(), s.get("size").asInt())
-                                    .steps(steps)
-                                    .guidanceScale(s.get("guidance_scale").asDouble())
-                                    .latents(floats(golden.resolve("noise.npy")))
-                                    .dumpDirectory(temp)
-                                    .build())
-                    .join();
-        }
+        Engine engine = engine(family);
+        engine.submit(
+                        GenerationRequest.builder(s.get("prompt").asText())
+                                .method("direct")
+                                .size(s.get("size").asInt(), s.get("size").asInt())
+                                .steps(steps)
+                                .guidanceScale(s.get("guidance_scale").asDouble())
+                                .latents(floats(golden.resolve("noise.npy")))
+                                .dumpDirectory(temp)
+                                .build())
+                .join();
         close("text", golden.resolve("hidden.npy"), temp.resolve("text_hidden.npy"));
         if (Files.exists(golden.resolve("pooled.npy"))) {
             close("pooled", golden.resolve("pooled.npy"), temp.resolve("text_pooled.npy"));
@@ -142,17 +145,16 @@ class FamiliesTest {
                         .steps(3)
                         .seed(7)
                         .build();
-        try (Engine engine = open(family)) {
-            String missing = missing(family, method);
-            if (missing != null) {
-                var refused = assertThrows(BadRequestException.class, () -> engine.submit(request));
-                assertTrue(refused.getMessage().contains(missing), refused.getMessage());
-                return;
-            }
-            GeneratedImage image = engine.submit(request).join();
-            assertEquals(256 * 192 * 3, image.rgb().remaining());
-            assertTrue(values(image).size() > 16, "nearly one colour");
+        Engine engine = engine(family);
+        String missing = missing(family, method);
+        if (missing != null) {
+            var refused = assertThrows(BadRequestException.class, () -> engine.submit(request));
+            assertTrue(refused.getMessage().contains(missing), refused.getMessage());
+            return;
         }
+        GeneratedImage image = engine.submit(request).join();
+        assertEquals(256 * 192 * 3, image.rgb().remaining());
+        assertTrue(values(image).size() > 16, "nearly one colour");
     }
 
     private static Set<Byte> values(GeneratedImage image) {
@@ -176,91 +178,86 @@ class FamiliesTest {
                         .withSpace(GuideOptions.Space.valueOf(space))
                         .withWeight(0.7)
                         .withStaleness(1);
-        try (Engine engine = open("sd3")) {
-            String guided =
-                    Tiny.hash(
-                            engine.submit(
-                                            asg().options(AsgOptions.DEFAULT.withGuide(guide))
-                                                    .build())
-                                    .join());
-            String free =
-                    Tiny.hash(
-                            engine.submit(
-                                            asg().options(
-                                                            AsgOptions.DEFAULT.withGuide(
-                                                                    guide.withWeight(0)))
-                                                    .build())
-                                    .join());
-            assertNotEquals(free, guided);
-        }
+        Engine engine = engine("sd3");
+        String guided =
+                Tiny.hash(
+                        engine.submit(
+                                        asg().options(AsgOptions.DEFAULT.withGuide(guide))
+                                                .build())
+                                .join());
+        String free =
+                Tiny.hash(
+                        engine.submit(
+                                        asg().options(
+                                                        AsgOptions.DEFAULT.withGuide(
+                                                                guide.withWeight(0)))
+                                                .build())
+                                .join());
+        assertNotEquals(free, guided);
     }
 
     @Test
     void mapsOfJointBlocksCanBeChosen() {
         GuideOptions guide = GuideOptions.DEFAULT.withWeight(0.7).withMask(GuideOptions.Mask.KEY);
-        try (Engine engine = open("sd3")) {
-            String usual =
+        Engine engine = engine("sd3");
+        String usual =
+                Tiny.hash(
+                        engine.submit(
+                                        asg().options(AsgOptions.DEFAULT.withGuide(guide))
+                                                .build())
+                                .join());
+        for (String block : List.of("transformer_blocks.2-3", "transformer_blocks.0-1")) {
+            String chosen =
                     Tiny.hash(
                             engine.submit(
-                                            asg().options(AsgOptions.DEFAULT.withGuide(guide))
+                                            asg().options(
+                                                            AsgOptions.DEFAULT.withGuide(
+                                                                    guide.withMaskBlocks(
+                                                                            List.of(block))))
                                                     .build())
                                     .join());
-            for (String block : List.of("transformer_blocks.2-3", "transformer_blocks.0-1")) {
-                String chosen =
-                        Tiny.hash(
-                                engine.submit(
-                                                asg().options(
-                                                                AsgOptions.DEFAULT.withGuide(
-                                                                        guide.withMaskBlocks(
-                                                                                List.of(block))))
-                                                        .build())
-                                        .join());
-                assertEquals(block.endsWith("2-3"), chosen.equals(usual), block);
-            }
+            assertEquals(block.endsWith("2-3"), chosen.equals(usual), block);
         }
     }
 
     @Test
     void positionsLimitTheSizeOfAView() {
-        try (Engine engine = open("sd3")) {
-            GenerationRequest.Builder large =
-                    GenerationRequest.builder("grass").size(512, 128).steps(1);
-            var refused =
-                    assertThrows(
-                            BadRequestException.class,
-                            () -> engine.submit(large.method("direct").build()));
-            assertTrue(refused.getMessage().contains("at most 384x384"), refused.getMessage());
-            assertEquals(512, engine.submit(large.method("asg").build()).join().width());
-        }
+        Engine engine = engine("sd3");
+        GenerationRequest.Builder large =
+                GenerationRequest.builder("grass").size(512, 128).steps(1);
+        var refused =
+                assertThrows(
+                        BadRequestException.class,
+                        () -> engine.submit(large.method("direct").build()));
+        assertTrue(refused.getMessage().contains("at most 384x384"), refused.getMessage());
+        assertEquals(512, engine.submit(large.method("asg").build()).join().width());
     }
 
     /** Attention of these bundles is one operator: no scores of all pairs of tokens are counted. */
     @Test
     void wholeCanvasesFitIntoMemory() {
-        try (Engine engine = open("sdxl")) {
-            GenerationRequest large =
-                    GenerationRequest.builder("grass").method("direct").size(2048, 2048).build();
-            PlanReport.Memory bytes = engine.plan(large).memory();
-            // Scores of 128 x 128 tokens would take 2 GB a row, those of 256 x 256 latent cells 34
-            // GB.
-            for (long part : new long[] {bytes.workspace(), bytes.vae()}) {
-                assertTrue(part > 0, bytes.toString());
-                assertTrue(part < 1L << 30, bytes.toString());
-            }
+        Engine engine = engine("sdxl");
+        GenerationRequest large =
+                GenerationRequest.builder("grass").method("direct").size(2048, 2048).build();
+        PlanReport.Memory bytes = engine.plan(large).memory();
+        // Scores of 128 x 128 tokens would take 2 GB a row, those of 256 x 256 latent cells 34
+        // GB.
+        for (long part : new long[] {bytes.workspace(), bytes.vae()}) {
+            assertTrue(part > 0, bytes.toString());
+            assertTrue(part < 1L << 30, bytes.toString());
         }
     }
 
     @Test
     void aFlowHasItsOwnSolver() {
-        try (Engine engine = open("sd3")) {
-            GeneratedImage image =
-                    engine.submit(asg().method("multidiffusion").steps(1).build()).join();
-            assertEquals("flow_euler", image.report().sampling().scheduler());
-            var refused =
-                    assertThrows(
-                            BadRequestException.class,
-                            () -> engine.submit(asg().scheduler("ddim").build()));
-            assertTrue(refused.getMessage().contains("choose flow_euler"), refused.getMessage());
-        }
+        Engine engine = engine("sd3");
+        GeneratedImage image =
+                engine.submit(asg().method("multidiffusion").steps(1).build()).join();
+        assertEquals("flow_euler", image.report().sampling().scheduler());
+        var refused =
+                assertThrows(
+                        BadRequestException.class,
+                        () -> engine.submit(asg().scheduler("ddim").build()));
+        assertTrue(refused.getMessage().contains("choose flow_euler"), refused.getMessage());
     }
 }
