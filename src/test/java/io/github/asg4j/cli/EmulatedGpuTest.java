@@ -129,8 +129,7 @@ class EmulatedGpuTest {
     }
 
     /** A process of its own, in which the machine is another one or the main class. */
-    private Outcome runAlone(
-            Class<?> main, Map<String, String> environment, List<String> arguments)
+    private Outcome runAlone(Class<?> main, Map<String, String> environment, List<String> arguments)
             throws Exception {
         Path log = folder.resolve("log");
         Path output = folder.resolve("output");
@@ -370,9 +369,7 @@ class EmulatedGpuTest {
     @Test
     void aRunOfTheDenoiserOnlyEnqueuesOnOurStream() throws Exception {
         List<List<Event>> runs =
-                generate("cuda:0", "multidiffusion", "--view-batch", "8")
-                        .expect(0)
-                        .runs(0);
+                generate("cuda:0", "multidiffusion", "--view-batch", "8").expect(0).runs(0);
         List<List<Event>> settled = runs.subList(2, runs.size());
         assertEquals(6 * 2 - 3, settled.size());
         Set<String> streams = new HashSet<>();
@@ -399,7 +396,8 @@ class EmulatedGpuTest {
     @Test
     void halvesAtTheEndsOfNetworksAreConvertedOnTheDevice() throws Exception {
         Outcome drawn =
-                generate("cuda:0",
+                generate(
+                                "cuda:0",
                                 "multidiffusion",
                                 "--model",
                                 "src/test/resources/onnx/sdxl",
@@ -486,8 +484,7 @@ class EmulatedGpuTest {
     @Test
     void graphsAreCapturedAndReplayed() throws Exception {
         Outcome drawn =
-                generateAlone(GRAPHS, "cuda:0", "multidiffusion", "--view-batch", "8")
-                        .expect(0);
+                generateAlone(GRAPHS, "cuda:0", "multidiffusion", "--view-batch", "8").expect(0);
         assertEquals(2, drawn.count("begin capture"), "calls of five and of four views");
         assertEquals(2 * 6, drawn.count("graph"));
     }
@@ -495,8 +492,7 @@ class EmulatedGpuTest {
     /** A dilation is read on the host, where a graph would not look again. */
     @Test
     void graphsAreRefusedForDilations() throws Exception {
-        Outcome refused =
-                generateAlone(GRAPHS, "cuda:0", "scalecrafter").expect(4);
+        Outcome refused = generateAlone(GRAPHS, "cuda:0", "scalecrafter").expect(4);
         assertTrue(
                 refused.output().contains("a graph would replay the dilations of the first step"),
                 refused.output());
@@ -586,7 +582,8 @@ class EmulatedGpuTest {
 
     @Test
     void aDeviceLostWhileLoadingIsNotTheBundlesFault() throws Exception {
-        Outcome outcome = generateAlone(Map.of("ASG_EMULATED_LOSE", "0:100"), "cuda:0", "asg").expect(4);
+        Outcome outcome =
+                generateAlone(Map.of("ASG_EMULATED_LOSE", "0:100"), "cuda:0", "asg").expect(4);
         assertTrue(
                 outcome.output().contains("cannot be loaded: CUDA failure 700"), outcome.output());
     }

@@ -182,8 +182,7 @@ class StartPictureTest {
         Path file = folder.resolve("pages.tiff");
         Files.write(file, tiff.array());
         byte[] rgb = read(file);
-        assertArrayEquals(
-                new byte[] {13, 20, (byte) 254}, Arrays.copyOfRange(rgb, 3 * 20, 3 * 21));
+        assertArrayEquals(new byte[] {13, 20, (byte) 254}, Arrays.copyOfRange(rgb, 3 * 20, 3 * 21));
         assertEquals(0, Exif.pages(new byte[3]));
     }
 

@@ -181,9 +181,7 @@ class FamiliesTest {
         Engine engine = engine("sd3");
         String guided =
                 Tiny.hash(
-                        engine.submit(
-                                        asg().options(AsgOptions.DEFAULT.withGuide(guide))
-                                                .build())
+                        engine.submit(asg().options(AsgOptions.DEFAULT.withGuide(guide)).build())
                                 .join());
         String free =
                 Tiny.hash(
@@ -202,9 +200,7 @@ class FamiliesTest {
         Engine engine = engine("sd3");
         String usual =
                 Tiny.hash(
-                        engine.submit(
-                                        asg().options(AsgOptions.DEFAULT.withGuide(guide))
-                                                .build())
+                        engine.submit(asg().options(AsgOptions.DEFAULT.withGuide(guide)).build())
                                 .join());
         for (String block : List.of("transformer_blocks.2-3", "transformer_blocks.0-1")) {
             String chosen =
