@@ -184,7 +184,7 @@ class EmulatedGpuTest {
      * The process that runs the commands of all tests in which the machine is as usual: to start it and to
      * load the provider takes longer than to draw.
      */
-    private static final class Together implements AutoCloseable {
+    private static final class Together {
         private final Path log;
         private final Process process;
         private final BufferedReader output;
@@ -226,8 +226,7 @@ class EmulatedGpuTest {
         }
 
         /** A process whose GPUs are all freed ends by itself. */
-        @Override
-        public void close() throws Exception {
+        void end() throws InterruptedException {
             commands.close();
             boolean ended = process.waitFor(60, TimeUnit.SECONDS);
             process.destroyForcibly();
@@ -263,9 +262,9 @@ class EmulatedGpuTest {
     }
 
     @AfterAll
-    static void end() throws Exception {
+    static void end() throws InterruptedException {
         if (together != null) {
-            together.close();
+            together.end();
         }
     }
 
