@@ -190,7 +190,8 @@ class Bf16Test {
     /** Kept by one number of workers, used by another; damaged, it is compiled again; then it leaves. */
     @Test
     void compiledNetworkIsKeptAndGivesTheSameBytes(@TempDir Path folder) throws IOException {
-        // Beside open engines the plug-in may not find what it wrote: it is compiled again, not kept.
+        // Beside open engines the plug-in may not find what it wrote: it is compiled again, not
+        // kept.
         ENGINES.close();
         CompiledCache cache = new CompiledCache(folder, 1L << 30);
         MemorySegment compiled = noise(OpenVinoProvider.open(plugin, 1, 1, CompiledCache.NONE), 1);
