@@ -12,7 +12,7 @@ import java.util.OptionalInt;
  * weights} and the kind of device changes the bytes of a picture.
  *
  * @param model folder of a model bundle, a publisher's .safetensors file, or a diffusers folder; null:
- *     the demo bundle in the jar
+ *     the demo bundle in the jar; {@link #DEMO_TURBO}
  * @param parts files of the model's networks that lie beside it
  * @param loras LoRA files that the first requests will ask for: the model is loaded with them, which
  *     saves loading it twice
@@ -47,6 +47,12 @@ public record EngineOptions(
         int queueCapacity,
         WhenFull whenFull,
         boolean verify) {
+
+    /**
+     * Names the demo that was distilled to four steps without guidance, beside the demo in the jar; where a file
+     * or folder has this name, that is meant.
+     */
+    public static final Path DEMO_TURBO = Path.of("demo-turbo");
 
     public static final EngineOptions DEFAULT =
             new EngineOptions(

@@ -34,7 +34,8 @@ final class EngineArgs {
                 order = HelpSections.MACHINE + 1,
                 description =
                         "a publisher's .safetensors file, a diffusers folder, or the folder of a"
-                                + " bundle (default: the demo bundle in the jar)")
+                                + " bundle; demo-turbo: the demo in the jar, distilled to 4 steps"
+                                + " (default: the demo in the jar)")
         @Nullable Path model;
 
         @Mixin private PartsArgs parts = new PartsArgs();

@@ -162,10 +162,15 @@ final class ServeCommand implements Callable<Integer> {
     public Integer call() throws InterruptedException {
         ServerOptions options = serverArgs.options();
         EngineOptions engineOptions = engineArgs.options();
-        Map<String, EngineOptions> further =
-                serverArgs.modelFolder == null
-                        ? Map.of()
-                        : furtherModels(serverArgs.modelFolder, engineOptions);
+        Map<String, EngineOptions> further = new LinkedHashMap<>();
+        if (engineOptions.model() == null) {
+            further.put(
+                    EngineOptions.DEMO_TURBO.toString(),
+                    engineOptions.withModel(EngineOptions.DEMO_TURBO));
+        }
+        if (serverArgs.modelFolder != null) {
+            further.putAll(furtherModels(serverArgs.modelFolder, engineOptions));
+        }
         ServerLogs.install(cli.out());
         try (AsgServer server = AsgServer.listen(options)) {
             warnIfOpen(options);

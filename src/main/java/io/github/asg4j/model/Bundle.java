@@ -4,6 +4,7 @@ package io.github.asg4j.model;
 import io.github.asg4j.BadBundleException;
 import io.github.asg4j.BadRequestException;
 import io.github.asg4j.EngineInfo;
+import io.github.asg4j.EngineOptions;
 import io.github.asg4j.Lora;
 import io.github.asg4j.ModelParts;
 import io.github.asg4j.device.Memory;
@@ -38,6 +39,9 @@ import java.util.concurrent.ConcurrentHashMap;
 public final class Bundle implements AutoCloseable {
     /** Where the demo bundle lies in its jar, which is another one than the engine's. */
     public static final String DEMO = "io/github/asg4j/demo/";
+
+    /** What the distilled demo has instead of the demo's files. */
+    static final String DEMO_TURBO = DEMO + "turbo/";
 
     /** Where the templates of checkpoints lie in the jar. */
     private static final String TEMPLATES = "io/github/asg4j/templates/";
@@ -80,7 +84,7 @@ public final class Bundle implements AutoCloseable {
     /**
      * Opens the bundle in the folder {@code place}, the checkpoint in the .safetensors file or the
      * diffusers folder {@code place}, or the graphs that Optimum or Olive wrote there; null: the demo
-     * bundle. Checks that every file of a bundle is there with its
+     * bundle, "demo-turbo": the distilled one. Checks that every file of a bundle is there with its
      * recorded size, and its SHA-256 unless that was done before and size and time of the file are
      * still the same.
      *
@@ -104,8 +108,9 @@ public final class Bundle implements AutoCloseable {
                             + parts.textEncoders().getFirst());
         }
         Bundle bundle =
-                place == null
-                        ? openDemo(Bundle.class.getClassLoader(), verified, verify)
+                isDemo(place)
+                        ? openDemo(
+                                Bundle.class.getClassLoader(), place != null, verified, verify)
                         : OnnxFolder.is(place)
                                 ? openOnnx(place, verified, verify)
                                 : openFolder(place, verified, verify);
@@ -248,15 +253,24 @@ public final class Bundle implements AutoCloseable {
         return hash;
     }
 
-    static Bundle openDemo(ClassLoader loader, VerifiedFiles verified, boolean verify) {
+    /** Whether a bundle in the demo's jar is meant. */
+    private static boolean isDemo(@Nullable Path place) {
+        return place == null
+                || (place.equals(EngineOptions.DEMO_TURBO) && !Files.exists(place));
+    }
+
+    static Bundle openDemo(
+            ClassLoader loader, boolean turbo, VerifiedFiles verified, boolean verify) {
         if (loader.getResource(DEMO + Manifest.FILE_NAME) == null) {
             throw new BadBundleException(
-                    "no model was named, and the demo model is not on the class path or module"
-                        + " path. Give the folder of a model (EngineOptions.withModel), or add the"
+                    (turbo ? EngineOptions.DEMO_TURBO + " is asked for" : "no model was named")
+                            + ", and the demo model is not on the class path or module"
+                            + " path. Give the folder of a model (EngineOptions.withModel), or add the"
                         + " demo: artifact io.github.asg4j:asg4j, classifier demo; with modules,"
                         + " require io.github.asg4j.demo as well");
         }
-        return openResources(loader, List.of(DEMO), verified, verify);
+        List<String> folders = turbo ? List.of(DEMO_TURBO, DEMO) : List.of(DEMO);
+        return openResources(loader, folders, verified, verify);
     }
 
     static Bundle openFolder(Path folder, VerifiedFiles verified, boolean verify) {

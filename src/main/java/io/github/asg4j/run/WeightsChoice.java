@@ -50,22 +50,18 @@ record WeightsChoice(Holding holding, String reason) {
         return switch (name) {
             case "packed" -> new WeightsChoice(Holding.PACKED, "packed: asked for");
             case "mapped" -> new WeightsChoice(Holding.MAPPED, "mapped: asked for");
-            case "auto" -> {
-                boolean fits = packed <= memoryLimit / 2;
-                yield new WeightsChoice(
-                        fits ? Holding.PACKED : Holding.MAPPED,
-                        (fits ? "packed: " : "mapped: packed ")
-                                + (fits ? "they take " : "they would take ")
-                                + (packed >> 20)
-                                + " MiB, "
-                                + (fits ? "at most" : "more than")
-                                + " half of "
-                                + (memoryLimit >> 20)
-                                + " MiB");
-            }
+            case "auto" -> auto(packed, memoryLimit);
             default ->
                     throw new BadRequestException(
                             "weights \"" + name + "\" is unknown: one of auto, packed, mapped");
         };
+    }
+
+    private static WeightsChoice auto(long packed, long memoryLimit) {
+        String sizes =
+                (packed >> 20) + " MiB in copies, half of memory is " + (memoryLimit >> 21) + " MiB";
+        return packed <= memoryLimit / 2
+                ? new WeightsChoice(Holding.PACKED, "packed: " + sizes)
+                : new WeightsChoice(Holding.MAPPED, "mapped: " + sizes);
     }
 }

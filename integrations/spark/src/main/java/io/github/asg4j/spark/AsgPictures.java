@@ -56,7 +56,7 @@ public final class AsgPictures implements MapPartitionsFunction<Row, Row> {
     /**
      * @param options by their names on the command line without the two hyphens: "model" and "vae" (files
      *     that every executor has under this name), "devices" (else the task's GPUs, as {@code TaskContext}
-     *     has them, or all cores of the executor), "threads-per-worker" (else 1), "precision"; "keep", names
+     *     has them, or all cores of the executor), "threads-per-worker" (else 1), "precision", "weights"; "keep", names
      *     of columns that are no options, with commas between them; and options of pictures, for rows that do
      *     not give them
      * @throws BadRequestException for an option that does not exist, or a value out of its range

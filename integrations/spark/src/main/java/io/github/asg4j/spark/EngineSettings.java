@@ -22,13 +22,15 @@ import java.util.stream.Collectors;
  * @param devices as on the command line; null: the task's GPUs, else the executor's cores
  * @param threadsPerWorker of one call of a network; part of what determines the bytes
  * @param precision as on the command line
+ * @param weights likewise
  */
 record EngineSettings(
         @Nullable String model,
         @Nullable String vae,
         @Nullable String devices,
         int threadsPerWorker,
-        String precision)
+        String precision,
+        String weights)
         implements Serializable {
     private static final long serialVersionUID = 1L;
 
@@ -39,7 +41,7 @@ record EngineSettings(
 
     /** Names of these options, as on the command line without the hyphens. */
     static final List<String> NAMES =
-            List.of("model", "vae", "devices", "threads-per-worker", "precision");
+            List.of("model", "vae", "devices", "threads-per-worker", "precision", "weights");
 
     /**
      * @param options by these names; others do not count
@@ -55,7 +57,8 @@ record EngineSettings(
                             options.get("vae"),
                             options.get("devices"),
                             Integer.parseInt(threads),
-                            options.getOrDefault("precision", "auto"));
+                            options.getOrDefault("precision", "auto"),
+                            options.getOrDefault("weights", "auto"));
         } catch (NumberFormatException e) {
             throw new BadRequestException(
                     "threads-per-worker is '" + threads + "', no whole number, as in 1", e);
@@ -90,6 +93,7 @@ record EngineSettings(
                 .withDevices(names)
                 .withThreadsPerWorker(threadsPerWorker)
                 .withPrecision(precision)
+                .withWeights(weights)
                 .withQueue(WAITING, EngineOptions.WhenFull.WAIT);
     }
 }

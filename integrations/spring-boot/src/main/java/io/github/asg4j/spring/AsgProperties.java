@@ -28,6 +28,7 @@ import java.util.Map;
  * @param threadsPerWorker threads of one UNet call; without it chosen with the devices
  * @param kernels "auto", "java", "scalar", "avx2" or "avx512"
  * @param precision of the denoiser on CPUs: "fp32", "bf16" or "auto"
+ * @param weights of the networks on CPUs: "packed", "mapped" or "auto"
  * @param maxMemory refuse pictures that need more; without it what the machine has
  * @param queue pictures that may wait, besides the one being drawn
  * @param whenFull what happens where more are asked for: "reject", or "wait" for a place
@@ -46,6 +47,7 @@ public record AsgProperties(
         @Nullable Integer threadsPerWorker,
         @DefaultValue("auto") String kernels,
         @DefaultValue("auto") String precision,
+        @DefaultValue("auto") String weights,
         @Nullable DataSize maxMemory,
         @DefaultValue("16") int queue,
         @DefaultValue("reject") EngineOptions.WhenFull whenFull,
@@ -73,6 +75,7 @@ public record AsgProperties(
                         .withDevices(devices)
                         .withKernels(kernels)
                         .withPrecision(precision)
+                        .withWeights(weights)
                         .withMaxMemoryBytes(maxMemory == null ? 0 : maxMemory.toBytes())
                         .withQueue(queue, whenFull);
         return threadsPerWorker == null ? options : options.withThreadsPerWorker(threadsPerWorker);
