@@ -13,8 +13,9 @@ import tempfile
 from pathlib import Path
 
 import torch
-from asg4j_export.export import export
 from diffusers import UNet2DConditionModel
+
+from asg4j_export.export import export
 
 from .distill import STEPS
 

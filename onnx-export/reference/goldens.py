@@ -561,6 +561,7 @@ def method_cases():
                     guidance_scale=2.0)
     variant("relay-2x-own", preset=None)
     variant("relay-3x-own", preset=None, width=192, height=192)
+    variant("relay-3x-few-steps", preset=None, width=192, height=192, steps=4, guidance_scale=1.0)
     variant("relay-2x-frecas-euler", preset="frecas", guidance_scale=2.0)
     variant("relay-1x-frecas", width=64, height=64, preset="frecas", scheduler="ddim")
     variant("relay-2x1-windows", preset=None, width=128, height=64, stages=(

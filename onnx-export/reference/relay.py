@@ -104,9 +104,14 @@ def hires_fix(s, steps):
 
 
 def own(s, steps):
-    """The engine's default, chosen by its evaluation."""
-    stages = [Stage(1, (0.0, 0.8, 0.5)), Stage(2 if s > 2 else None, (0.6, 1.0, 0.4))]
-    return [*stages, Stage(None, (0.8, 1.0, 0.4), windows=0.75)] if s > 2 else stages
+    """The engine's default, chosen by its evaluation; few steps are a distilled network's and not thinned."""
+    few = steps <= 8
+    second = 2 if s > 2 else None
+    if few:
+        stages = [Stage(1, (0.0, 1.0, 1.0)), Stage(second, (0.5, 1.0, 1.0)), Stage(None, (0.75, 1.0, 1.0), windows=0.75)]
+    else:
+        stages = [Stage(1, (0.0, 0.8, 0.5)), Stage(second, (0.6, 1.0, 0.4)), Stage(None, (0.8, 1.0, 0.4), windows=0.75)]
+    return stages if s > 2 else stages[:2]
 
 
 PRESETS = {"rectifiedhr": rectifiedhr, "frecas": frecas, "diffusehigh": diffusehigh, "megafusion": megafusion,

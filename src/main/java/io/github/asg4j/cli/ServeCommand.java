@@ -207,7 +207,9 @@ final class ServeCommand implements Callable<Integer> {
         try {
             for (ModelFolder.Entry entry : ModelFolder.list(folder, false)) {
                 Path place = entry.path();
-                boolean own = first.model() != null && Files.isSameFile(place, first.model());
+                Path served = first.model();
+                boolean own =
+                        served != null && Files.exists(served) && Files.isSameFile(place, served);
                 if (own || !entry.refusal().isEmpty()) {
                     continue;
                 }

@@ -99,7 +99,7 @@ final class Relay implements Method {
         }
         LegOptions.Preset preset = asked.preset();
         return preset == null
-                ? RelayPresets.own(setting.scale()).stages()
+                ? RelayPresets.own(setting.scale(), setting.steps()).stages()
                 : RelayPresets.of(
                                 preset,
                                 setting.scale(),

@@ -21,6 +21,9 @@ import java.util.OptionalDouble;
  * paper and code. Shares of the schedule are those of 50 steps.
  */
 final class RelayPresets {
+    /** So many are drawn with distilled checkpoints alone. */
+    private static final int FEW_STEPS = 8;
+
     private RelayPresets() {}
 
     /**
@@ -63,14 +66,21 @@ final class RelayPresets {
 
     /**
      * This engine's own, as evaluated on the demo (docs/relay.md): half of the steps to native size and
-     * 4/25 of them at twice that, whole; beyond, as long a way from there, its last half in windows.
+     * 4/25 of them at twice that, whole; beyond, as long a way from there, its last half in windows. Few
+     * steps are a distilled checkpoint's and cannot be thinned: all of them to native size, their last half
+     * at twice that, their last quarter beyond.
+     *
+     * @param steps of the request
      */
-    static Table own(int scale) {
+    static Table own(int scale, int steps) {
+        boolean few = steps <= FEW_STEPS;
+        double second = scale <= 2 ? FULL : 2;
         List<RelayStage> stages = new ArrayList<>();
-        stages.add(new RelayStage(1, new Part(0, 0.8, 0.5)));
-        stages.add(new RelayStage(scale <= 2 ? FULL : 2, new Part(0.6, 1, 0.4)));
+        stages.add(new RelayStage(1, few ? new Part(0, 1, 1) : new Part(0, 0.8, 0.5)));
+        stages.add(new RelayStage(second, few ? new Part(0.5, 1, 1) : new Part(0.6, 1, 0.4)));
         if (scale > 2) {
-            stages.add(new RelayStage(FULL, new Part(0.8, 1, 0.4)).withWindows(0.75));
+            Part last = few ? new Part(0.75, 1, 1) : new Part(0.8, 1, 0.4);
+            stages.add(new RelayStage(FULL, last).withWindows(0.75));
         }
         return new Table(Method.Sampling.AS_BUNDLE, stages);
     }
