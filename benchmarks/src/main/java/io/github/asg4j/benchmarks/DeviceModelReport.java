@@ -144,7 +144,7 @@ public final class DeviceModelReport {
         return new Run(lengths, image.report().times());
     }
 
-    private static List<DeviceModel.Stage> stages(PlanReport plan, int staleness) {
+    static List<DeviceModel.Stage> stages(PlanReport plan, int staleness) {
         List<DeviceModel.Stage> stages = new ArrayList<>();
         for (StageReport stage : plan.stages()) {
             StageReport.Windows windows = stage.settings().windowed();
