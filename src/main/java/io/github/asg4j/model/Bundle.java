@@ -109,8 +109,7 @@ public final class Bundle implements AutoCloseable {
         }
         Bundle bundle =
                 isDemo(place)
-                        ? openDemo(
-                                Bundle.class.getClassLoader(), place != null, verified, verify)
+                        ? openDemo(Bundle.class.getClassLoader(), place != null, verified, verify)
                         : OnnxFolder.is(place)
                                 ? openOnnx(place, verified, verify)
                                 : openFolder(place, verified, verify);
@@ -255,8 +254,7 @@ public final class Bundle implements AutoCloseable {
 
     /** Whether a bundle in the demo's jar is meant. */
     private static boolean isDemo(@Nullable Path place) {
-        return place == null
-                || (place.equals(EngineOptions.DEMO_TURBO) && !Files.exists(place));
+        return place == null || (place.equals(EngineOptions.DEMO_TURBO) && !Files.exists(place));
     }
 
     static Bundle openDemo(
@@ -264,10 +262,10 @@ public final class Bundle implements AutoCloseable {
         if (loader.getResource(DEMO + Manifest.FILE_NAME) == null) {
             throw new BadBundleException(
                     (turbo ? EngineOptions.DEMO_TURBO + " is asked for" : "no model was named")
-                            + ", and the demo model is not on the class path or module"
-                            + " path. Give the folder of a model (EngineOptions.withModel), or add the"
-                        + " demo: artifact io.github.asg4j:asg4j, classifier demo; with modules,"
-                        + " require io.github.asg4j.demo as well");
+                            + ", and the demo model is not on the class path or module path. Give"
+                            + " the folder of a model (EngineOptions.withModel), or add the demo:"
+                            + " artifact io.github.asg4j:asg4j, classifier demo; with modules,"
+                            + " require io.github.asg4j.demo as well");
         }
         List<String> folders = turbo ? List.of(DEMO_TURBO, DEMO) : List.of(DEMO);
         return openResources(loader, folders, verified, verify);

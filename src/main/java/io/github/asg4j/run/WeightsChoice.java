@@ -59,7 +59,10 @@ record WeightsChoice(Holding holding, String reason) {
 
     private static WeightsChoice auto(long packed, long memoryLimit) {
         String sizes =
-                (packed >> 20) + " MiB in copies, half of memory is " + (memoryLimit >> 21) + " MiB";
+                (packed >> 20)
+                        + " MiB in copies, half of memory is "
+                        + (memoryLimit >> 21)
+                        + " MiB";
         return packed <= memoryLimit / 2
                 ? new WeightsChoice(Holding.PACKED, "packed: " + sizes)
                 : new WeightsChoice(Holding.MAPPED, "mapped: " + sizes);

@@ -76,7 +76,9 @@ class BundleTest {
             says(
                     assertThrows(
                                     BadBundleException.class,
-                                    () -> Bundle.openDemo(loader, false, new VerifiedFiles(note), false))
+                                    () ->
+                                            Bundle.openDemo(
+                                                    loader, false, new VerifiedFiles(note), false))
                             .getMessage(),
                     "io.github.asg4j:asg4j, classifier demo",
                     "EngineOptions.withModel");

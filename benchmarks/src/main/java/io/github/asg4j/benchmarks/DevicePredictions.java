@@ -48,8 +48,7 @@ public final class DevicePredictions {
 
     public static void main(String[] arguments) {
         Path model = Path.of(arguments[0]);
-        List<Double> millis =
-                Arrays.stream(arguments).skip(1).map(Double::valueOf).toList();
+        List<Double> millis = Arrays.stream(arguments).skip(1).map(Double::valueOf).toList();
         EngineOptions options =
                 EngineOptions.DEFAULT
                         .withModel(model)
@@ -61,7 +60,9 @@ public final class DevicePredictions {
             Flops flops =
                     Objects.requireNonNull(
                             bundle.manifest().flops(),
-                            "the manifest of " + model + " does not say the operations of its networks");
+                            "the manifest of "
+                                    + model
+                                    + " does not say the operations of its networks");
             Manifest.Latent latent = bundle.manifest().latent();
             int pixels = latent.nativeWidth() * latent.vaeFactor();
             System.out.println(
