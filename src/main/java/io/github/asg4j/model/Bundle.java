@@ -108,8 +108,9 @@ public final class Bundle implements AutoCloseable {
                             + parts.textEncoders().getFirst());
         }
         Bundle bundle =
-                isDemo(place)
-                        ? openDemo(Bundle.class.getClassLoader(), place != null, verified, verify)
+                place == null || isDemoTurbo(place)
+                        ? openDemo(
+                                Bundle.class.getClassLoader(), place != null, verified, verify)
                         : OnnxFolder.is(place)
                                 ? openOnnx(place, verified, verify)
                                 : openFolder(place, verified, verify);
@@ -252,9 +253,9 @@ public final class Bundle implements AutoCloseable {
         return hash;
     }
 
-    /** Whether a bundle in the demo's jar is meant. */
-    private static boolean isDemo(@Nullable Path place) {
-        return place == null || (place.equals(EngineOptions.DEMO_TURBO) && !Files.exists(place));
+    /** Whether the name is meant, and no file or folder. */
+    private static boolean isDemoTurbo(Path place) {
+        return place.equals(EngineOptions.DEMO_TURBO) && !Files.exists(place);
     }
 
     static Bundle openDemo(
