@@ -109,8 +109,7 @@ public final class Bundle implements AutoCloseable {
         }
         Bundle bundle =
                 place == null || isDemoTurbo(place)
-                        ? openDemo(
-                                Bundle.class.getClassLoader(), place != null, verified, verify)
+                        ? openDemo(Bundle.class.getClassLoader(), place != null, verified, verify)
                         : OnnxFolder.is(place)
                                 ? openOnnx(place, verified, verify)
                                 : openFolder(place, verified, verify);
