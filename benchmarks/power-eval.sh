@@ -17,6 +17,7 @@ run --sizes 256x256:200 --methods asg --no-default --setting "2m-25: $fast" --se
 run --sizes 256x256:200 --methods relay --no-default --setting "interval: $interval"
 run --sizes 512x512:60 --methods relay,asg
 run --sizes 256x256:200 --methods asg --no-default --setting "mask-key: --mask key" --setting "mask-own: --mask own"
+run --sizes 256x256:200 --methods relay,asg --no-default --setting "cache-2: --cache-interval 2" --setting "cache-3: --cache-interval 3"
 run --sizes 256x256:200 --methods superres,cutdiffusion,scalecrafter,direct
 run --sizes 256x256:100 --methods relay --no-default --setting "frecas: --preset frecas" --setting "megafusion: --preset megafusion" \
     --setting "rectifiedhr: --preset rectifiedhr" --setting "diffusehigh: --preset diffusehigh" --setting "hires-fix: --preset hires-fix"

@@ -17,7 +17,7 @@ from PIL import Image
 
 from . import count, features
 from .captions import SUBJECTS
-from .evaluation import resize, sharpness
+from .evaluation import band_powers, resize, sharpness
 from .render import NATIVE, render_size, sample_groups
 from .validate_counter import treat
 
@@ -72,6 +72,7 @@ def run(args: argparse.Namespace) -> None:
             "right": found.right,
             "mask_pixels": int(count.object_mask(count.margin(small, subject)).sum()),
             "sharpness": float(sharpness(x)[0]),
+            "band_powers": [float(power) for power in band_powers(x)[0]],
             "features": [round(float(value), 5) for value in numbers],
         })
         print(file, subject.caption, objects, found.count, found.shape)

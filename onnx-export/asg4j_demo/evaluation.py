@@ -12,6 +12,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import scipy.fft
 import torch
 import torch.nn.functional as F
 from diffusers import AutoencoderKL
@@ -86,6 +87,25 @@ def sharpness(pictures: torch.Tensor) -> np.ndarray:
     return laplacian.flatten(1).var(1, unbiased=False).numpy()
 
 
+#: where octaves of spatial frequency begin, in shares of the highest that an axis can have; the last takes all that is higher
+BANDS = (1 / 16, 1 / 8, 1 / 4, 1 / 2)
+
+
+def band_powers(pictures: torch.Tensor) -> np.ndarray:
+    """The mean power of luma in each of ``BANDS``, [n, 4], of every picture [n, 3, h, w] in 0..1.
+
+    Squares of the orthonormal DCT-II of the whole picture, which has no borders to be windowed away; coefficient (i, j) has the frequency
+    sqrt((i/h)^2 + (j/w)^2). White noise has its variance in every band, whatever the picture's size.
+    """
+    y = (pictures.double() * torch.tensor([0.299, 0.587, 0.114], dtype=torch.float64)[:, None, None]).sum(1).numpy()
+    power = scipy.fft.dctn(y, axes=(1, 2), norm="ortho") ** 2
+    rows, columns = (np.arange(n) / n for n in y.shape[1:])
+    frequency = np.hypot(rows[:, None], columns[None, :])
+    ends = (*BANDS[1:], np.inf)
+    means = np.stack([power[:, (frequency >= low) & (frequency < high)].mean(1) for low, high in zip(BANDS, ends)], 1)
+    return np.maximum(means, 1e-9)  # a flat picture has a logarithm, too
+
+
 @torch.no_grad()
 def truth(out: Path, vae: AutoencoderKL) -> dict:
     """Writes truth.json and two .npy a size; returns the manifest's entry. Row i belongs to caption i // PICTURES."""
@@ -94,7 +114,7 @@ def truth(out: Path, vae: AutoencoderKL) -> dict:
     entries, measured = [], []
     for width, height in SIZES:
         generator = torch.Generator().manual_seed(4_000_000 + width * 1000 + height)
-        whole, crops, sharp, through = [], [], [], []
+        whole, crops, sharp, bands, through = [], [], [], [], []
         for caption in captions:
             scenes = sample_scenes(generator, [parse_caption(caption)] * PICTURES)
             if width != height:
@@ -105,6 +125,7 @@ def truth(out: Path, vae: AutoencoderKL) -> dict:
             corners = [(torch.rand(PICTURES, generator=generator) * (n - NATIVE + 1)).int().tolist() for n in (width, height)]
             crops.append(network(torch.stack([x[:, top : top + NATIVE, left : left + NATIVE] for x, left, top in zip(images, *corners)])))
             sharp.append(sharpness(images))
+            bands.append(band_powers(images))
             decoded = vae.decode(vae.encode(images[:1] * 2 - 1).latent_dist.mean).sample
             through.append(float(sharpness(((decoded / 2 + 0.5).clamp(0, 1) * 255).round() / 255)[0]))
         name = f"{width}x{height}"
@@ -116,6 +137,7 @@ def truth(out: Path, vae: AutoencoderKL) -> dict:
             "sharpness": [float(f"{values.mean():.5g}") for values in sharp],
             "sharpness_deviation": [float(f"{values.std():.5g}") for values in sharp],
             "sharpness_autoencoder": [float(f"{value:.5g}") for value in through],
+            "band_log_power": [[float(f"{value:.5g}") for value in np.log(power).mean(0)] for power in bands],
         })
         print(f"truth at {name}: {len(captions) * PICTURES} pictures", flush=True)
     statistics = {"captions": captions, "pictures_per_caption": PICTURES, "sizes": measured}

@@ -5,7 +5,9 @@ import com.fasterxml.jackson.databind.JsonNode;
 
 import org.jspecify.annotations.Nullable;
 
+import java.util.ArrayList;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 
 /**
@@ -18,6 +20,7 @@ import java.util.Map;
  * @param countedBy identifies the counter, {@link Instruments#counting}
  * @param finding null: nothing was promised that can be counted
  * @param sharpness of {@link Sharpness}
+ * @param bandPowers of {@link DetailBands}; empty: it was drawn before they were measured
  * @param seam of {@link Seams}
  * @param patchIou of {@link PatchMeasure}
  * @param patchNoise of {@link PatchMeasure}
@@ -36,6 +39,7 @@ record DrawnPicture(
         String countedBy,
         @Nullable Finding finding,
         double sharpness,
+        List<Double> bandPowers,
         double seam,
         double patchIou,
         double patchNoise,
@@ -45,8 +49,12 @@ record DrawnPicture(
         double seconds,
         String pixelsSha256) {
 
-    /** The same picture, counted again. */
-    DrawnPicture counted(String by, @Nullable Finding again) {
+    DrawnPicture {
+        bandPowers = List.copyOf(bandPowers);
+    }
+
+    /** The same picture, measured again. */
+    DrawnPicture measured(String by, @Nullable Finding again, List<Double> powers) {
         return new DrawnPicture(
                 key,
                 index,
@@ -55,6 +63,7 @@ record DrawnPicture(
                 by,
                 again,
                 sharpness,
+                powers,
                 seam,
                 patchIou,
                 patchNoise,
@@ -82,6 +91,9 @@ record DrawnPicture(
             map.put("right_colour", finding.rightColour());
         }
         put(map, "sharpness", sharpness);
+        if (!bandPowers.isEmpty()) {
+            map.put("band_powers", bandPowers.stream().map(Interval::rounded).toList());
+        }
         put(map, "seam", seam);
         put(map, "patch_iou", patchIou);
         put(map, "patch_noise", patchNoise);
@@ -131,6 +143,7 @@ record DrawnPicture(
                 line.path("counted_by").asText(),
                 finding,
                 number(line, "sharpness"),
+                numbers(line.path("band_powers")),
                 number(line, "seam"),
                 number(line, "patch_iou"),
                 number(line, "patch_noise"),
@@ -146,6 +159,15 @@ record DrawnPicture(
         if (rounded != null) {
             map.put(name, rounded);
         }
+    }
+
+    /** Those of a list, null as NaN; none if there is no list. */
+    static List<Double> numbers(JsonNode list) {
+        List<Double> numbers = new ArrayList<>();
+        for (JsonNode value : list) {
+            numbers.add(value.isNumber() ? value.doubleValue() : Double.NaN);
+        }
+        return numbers;
     }
 
     private static double number(JsonNode line, String name) {

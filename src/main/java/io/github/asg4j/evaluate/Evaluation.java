@@ -259,6 +259,7 @@ public final class Evaluation implements AutoCloseable {
                 instruments.counting(),
                 finding(picture, prompt),
                 Sharpness.of(picture),
+                DetailBands.of(picture),
                 borders == null ? Double.NaN : borders.score(picture),
                 patches == null ? Double.NaN : patches.iou(),
                 patches == null ? Double.NaN : patches.noise(),
@@ -274,13 +275,21 @@ public final class Evaluation implements AutoCloseable {
         return counter != null && counter.knows(prompt) ? counter.examine(picture, prompt) : null;
     }
 
-    /** Counts again in the pictures that another counter has seen; they need not be drawn again. */
-    private void countAgain() {
+    /**
+     * Measures again in the pictures that another counter has seen, or that were drawn before octaves were
+     * measured; they need not be drawn again.
+     */
+    private void measureAgain() {
         String counting = instruments.counting();
         for (DrawnPicture picture : List.copyOf(results.pictures())) {
-            if (!picture.countedBy().equals(counting)) {
+            boolean counted = picture.countedBy().equals(counting);
+            if (!counted || picture.bandPowers().isEmpty()) {
                 Picture png = Picture.read(results.file(picture.key(), picture.index()));
-                results.add(picture.counted(counting, finding(png, picture.prompt())));
+                results.add(
+                        picture.measured(
+                                counting,
+                                counted ? picture.finding() : finding(png, picture.prompt()),
+                                DetailBands.of(png)));
             }
         }
     }
@@ -328,7 +337,7 @@ public final class Evaluation implements AutoCloseable {
      * agreement of their patches stays as it was.
      */
     public Summary summary() {
-        countAgain();
+        measureAgain();
         Map<DrawnPicture, FeatureNetwork.Features> features = new LinkedHashMap<>();
         for (DrawnPicture picture : results.pictures()) {
             FeatureNetwork.Features own = features(null, picture.key(), picture.index());

@@ -36,6 +36,10 @@ final class Measures {
                     "inception_score",
                     "clip_score",
                     "sharpness",
+                    DetailBands.MEASURES.get(0),
+                    DetailBands.MEASURES.get(1),
+                    DetailBands.MEASURES.get(2),
+                    DetailBands.MEASURES.get(3),
                     "seam",
                     "patch_iou",
                     "patch_noise",
@@ -85,6 +89,7 @@ final class Measures {
         mean("clip_score", pictures, DrawnPicture::clipScore);
         if (truth != null) {
             mean("sharpness", pictures, p -> truth.relativeSharpness(p.sharpness(), p.prompt()));
+            bands(pictures, truth);
         }
         mean("seam", pictures, DrawnPicture::seam);
         mean("patch_iou", pictures, DrawnPicture::patchIou);
@@ -175,6 +180,23 @@ final class Measures {
             String name, List<DrawnPicture> pictures, ToDoubleFunction<DrawnPicture> value) {
         double[] values = pictures.stream().mapToDouble(value).toArray();
         statistics.put(name, w -> Bootstrap.mean(values, w));
+    }
+
+    /**
+     * Power over that of true pictures of the caption, octave by octave: geometric means of both. Powers of
+     * one caption differ by factors, and one noisy picture would make up most of an arithmetic mean.
+     */
+    private void bands(List<DrawnPicture> pictures, Truth truth) {
+        for (int i = 0; i < DetailBands.MEASURES.size(); i++) {
+            int band = i;
+            double[] logs =
+                    pictures.stream()
+                            .mapToDouble(
+                                    p -> truth.logOfPower(band, p.bandPowers(), p.prompt()))
+                            .toArray();
+            statistics.put(
+                    DetailBands.MEASURES.get(i), w -> Math.exp(Bootstrap.mean(logs, w)));
+        }
     }
 
     private void share(

@@ -33,6 +33,8 @@ import java.util.stream.Stream;
  * @param crops features of crops, row by row of the same pictures; without a row: pictures are
  *     smaller than a crop
  * @param sharpness of one caption, by caption; under "" of any
+ * @param bandLogs means of the logarithms of {@link DetailBands} of one caption, by caption; under "" of any;
+ *     empty: they were not measured
  * @param spread standard deviation of a true picture's sharpness over its caption's mean
  * @param throughAutoencoder sharpness of true pictures after encoding and decoding, over theirs; NaN:
  *     not known
@@ -42,6 +44,7 @@ record Truth(
         float[][] pictures,
         float[][] crops,
         Map<String, Double> sharpness,
+        Map<String, List<Double>> bandLogs,
         double spread,
         double throughAutoencoder) {
 
@@ -113,7 +116,37 @@ record Truth(
             through += entry.required("sharpness_autoencoder").path(i).doubleValue() / mean;
         }
         sharpness.put("", sum / n);
-        return new Truth(captions, pictures, crops, sharpness, spread / n, through / n);
+        return new Truth(
+                captions,
+                pictures,
+                crops,
+                sharpness,
+                bandLogs(names, entry.path("band_log_power")),
+                spread / n,
+                through / n);
+    }
+
+    private static Map<String, List<Double>> bandLogs(JsonNode names, JsonNode captions) {
+        if (captions.isMissingNode()) {
+            return Map.of(); // written before they were measured
+        }
+        Map<String, List<Double>> logs = new HashMap<>();
+        for (int i = 0; i < names.size(); i++) {
+            List<Double> own = DrawnPicture.numbers(captions.path(i));
+            if (own.size() != DetailBands.MEASURES.size()) {
+                throw new IllegalArgumentException(
+                        own.size() + " numbers in band_log_power[" + i + "]");
+            }
+            logs.put(names.get(i).asText(), own);
+        }
+        logs.put("", means(logs.values()));
+        return logs;
+    }
+
+    private static List<Double> means(Collection<List<Double>> all) {
+        return IntStream.range(0, DetailBands.MEASURES.size())
+                .mapToObj(i -> all.stream().mapToDouble(own -> own.get(i)).average().orElseThrow())
+                .toList();
     }
 
     private static float[][] rows(Bundle bundle, String file, int width) {
@@ -178,6 +211,7 @@ record Truth(
         }
         List<float[]> wholes = new ArrayList<>();
         List<float[]> crops = new ArrayList<>();
+        List<List<Double>> logs = new ArrayList<>();
         double sum = 0;
         double square = 0;
         int n = 0;
@@ -190,6 +224,7 @@ record Truth(
                 double sharp = Sharpness.of(picture);
                 sum += sharp;
                 square += sharp * sharp;
+                logs.add(DetailBands.of(picture).stream().map(Math::log).toList());
                 n++;
             }
         }
@@ -200,6 +235,7 @@ record Truth(
                 wholes.toArray(float[][]::new),
                 crops.toArray(float[][]::new),
                 sharpness,
+                logs.isEmpty() ? Map.of() : Map.of("", means(logs)),
                 spread,
                 Double.NaN);
     }
@@ -218,6 +254,7 @@ record Truth(
                 IntStream.of(kept).mapToObj(i -> pictures[i]).toArray(float[][]::new),
                 IntStream.of(kept).mapToObj(i -> crops[i]).toArray(float[][]::new),
                 sharpness,
+                bandLogs,
                 spread,
                 throughAutoencoder);
     }
@@ -226,5 +263,17 @@ record Truth(
     double relativeSharpness(double measured, String caption) {
         Double mean = sharpness.getOrDefault(caption, sharpness.get(""));
         return mean == null ? Double.NaN : measured / mean;
+    }
+
+    /**
+     * Logarithm of a picture's power in an octave over that of true pictures of its caption; NaN: not known.
+     *
+     * @param powers of all octaves; empty: not measured
+     */
+    double logOfPower(int band, List<Double> powers, String caption) {
+        List<Double> own = bandLogs.getOrDefault(caption, bandLogs.get(""));
+        return own == null || powers.isEmpty()
+                ? Double.NaN
+                : Math.log(powers.get(band)) - own.get(band);
     }
 }

@@ -81,6 +81,12 @@ class ObjectCounterTest {
         Picture picture = Picture.read(FOLDER.resolve(expected.get("file").asText()));
         double sharpness = expected.get("sharpness").doubleValue();
         assertEquals(sharpness, Sharpness.of(picture), 1e-4 * sharpness);
+        List<Double> powers = DetailBands.of(picture);
+        assertEquals(powers.size(), expected.get("band_powers").size());
+        for (int i = 0; i < powers.size(); i++) {
+            double power = expected.get("band_powers").get(i).doubleValue();
+            assertEquals(power, powers.get(i), 1e-4 * power, "octave " + i);
+        }
         FeatureNetwork network = instruments.features();
         assertNotNull(network);
         float[] features = network.of(picture, 1, 0).whole();
