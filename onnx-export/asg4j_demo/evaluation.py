@@ -114,7 +114,7 @@ def truth(out: Path, vae: AutoencoderKL) -> dict:
     entries, measured = [], []
     for width, height in SIZES:
         generator = torch.Generator().manual_seed(4_000_000 + width * 1000 + height)
-        whole, crops, sharp, bands, through = [], [], [], [], []
+        whole, crops, sharp, bands, through, kept = [], [], [], [], [], []
         for caption in captions:
             scenes = sample_scenes(generator, [parse_caption(caption)] * PICTURES)
             if width != height:
@@ -127,7 +127,9 @@ def truth(out: Path, vae: AutoencoderKL) -> dict:
             sharp.append(sharpness(images))
             bands.append(band_powers(images))
             decoded = vae.decode(vae.encode(images[:1] * 2 - 1).latent_dist.mean).sample
-            through.append(float(sharpness(((decoded / 2 + 0.5).clamp(0, 1) * 255).round() / 255)[0]))
+            decoded = ((decoded / 2 + 0.5).clamp(0, 1) * 255).round() / 255
+            through.append(float(sharpness(decoded)[0]))
+            kept.append(np.log(band_powers(decoded)[0] / bands[-1][0]))
         name = f"{width}x{height}"
         for kind, rows in (("pictures", whole), ("crops", crops)):
             np.save(out / f"truth_{kind}_{name}.npy", torch.cat(rows).numpy().astype("<f4"))
@@ -137,6 +139,7 @@ def truth(out: Path, vae: AutoencoderKL) -> dict:
             "sharpness": [float(f"{values.mean():.5g}") for values in sharp],
             "sharpness_deviation": [float(f"{values.std():.5g}") for values in sharp],
             "sharpness_autoencoder": [float(f"{value:.5g}") for value in through],
+            "band_autoencoder": [float(f"{value:.5g}") for value in np.exp(np.mean(kept, 0))],
             "band_log_power": [[float(f"{value:.5g}") for value in np.log(power).mean(0)] for power in bands],
         })
         print(f"truth at {name}: {len(captions) * PICTURES} pictures", flush=True)

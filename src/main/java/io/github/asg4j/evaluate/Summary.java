@@ -137,6 +137,11 @@ public record Summary(List<Row> rows, Map<String, Map<String, Object>> truth) {
         map.put("same_captions", used.captions().stream().noneMatch(String::isEmpty));
         map.put("sharpness_spread", Interval.rounded(truth.spread()));
         map.put("sharpness_through_autoencoder", Interval.rounded(truth.throughAutoencoder()));
+        for (int i = 0; i < truth.bandsThroughAutoencoder().size(); i++) {
+            map.put(
+                    DetailBands.MEASURES.get(i) + "_through_autoencoder",
+                    Interval.rounded(truth.bandsThroughAutoencoder().get(i)));
+        }
         return map;
     }
 

@@ -111,6 +111,18 @@ final class SummaryPage {
                 : cell.add(element("br"), element("span", interval).classed("note"));
     }
 
+    /** What an autoencoder leaves of true pictures' power, by octaves; empty: not known. */
+    private static String powers(Map<String, Object> truth) {
+        List<String> left = new ArrayList<>();
+        for (String name : DetailBands.MEASURES) {
+            Object power = truth.get(name + "_through_autoencoder");
+            if (power != null) {
+                left.add(power.toString());
+            }
+        }
+        return left.isEmpty() ? "" : ", power by octaves " + String.join(", ", left);
+    }
+
     private List<Html> truth() {
         List<Html> notes = new ArrayList<>();
         summary.truth()
@@ -127,6 +139,7 @@ final class SummaryPage {
                                                     + " true pictures; sharpness of true pictures"
                                                     + " after the autoencoder: "
                                                     + held.get("sharpness_through_autoencoder")
+                                                    + powers(held)
                                                     + ".";
                             notes.add(element("p", text).classed("note"));
                         });

@@ -35,6 +35,8 @@ import java.util.stream.Stream;
  * @param sharpness of one caption, by caption; under "" of any
  * @param bandLogs means of the logarithms of {@link DetailBands} of one caption, by caption; under "" of any;
  *     empty: they were not measured
+ * @param bandsThroughAutoencoder power of true pictures after encoding and decoding, over theirs, by octaves;
+ *     empty: not known
  * @param spread standard deviation of a true picture's sharpness over its caption's mean
  * @param throughAutoencoder sharpness of true pictures after encoding and decoding, over theirs; NaN:
  *     not known
@@ -45,6 +47,7 @@ record Truth(
         float[][] crops,
         Map<String, Double> sharpness,
         Map<String, List<Double>> bandLogs,
+        List<Double> bandsThroughAutoencoder,
         double spread,
         double throughAutoencoder) {
 
@@ -122,6 +125,7 @@ record Truth(
                 crops,
                 sharpness,
                 bandLogs(names, entry.path("band_log_power")),
+                DrawnPicture.numbers(entry.path("band_autoencoder")),
                 spread / n,
                 through / n);
     }
@@ -236,6 +240,7 @@ record Truth(
                 crops.toArray(float[][]::new),
                 sharpness,
                 logs.isEmpty() ? Map.of() : Map.of("", means(logs)),
+                List.of(),
                 spread,
                 Double.NaN);
     }
@@ -255,6 +260,7 @@ record Truth(
                 IntStream.of(kept).mapToObj(i -> crops[i]).toArray(float[][]::new),
                 sharpness,
                 bandLogs,
+                bandsThroughAutoencoder,
                 spread,
                 throughAutoencoder);
     }

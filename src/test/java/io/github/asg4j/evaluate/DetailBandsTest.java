@@ -156,6 +156,7 @@ class DetailBandsTest {
                 new float[0][],
                 Map.of(CAPTION, sharpness),
                 Map.of(CAPTION, logs),
+                List.of(),
                 0,
                 Double.NaN);
     }
@@ -218,6 +219,7 @@ class DetailBandsTest {
                         new float[0][],
                         Map.of(CAPTION, 1.0),
                         Map.of("", List.of(0.0, 0.0, 0.0, 0.0)),
+                        List.of(),
                         0,
                         Double.NaN);
         List<DrawnPicture> some =
@@ -273,6 +275,9 @@ class DetailBandsTest {
             }
             assertTrue(logs[0] > logs[1] && logs[1] > logs[2] && logs[2] > logs[3]);
             assertTrue(logs[3] > Math.log(1e-7) && logs[0] < 0);
+            List<Double> kept = truth.bandsThroughAutoencoder();
+            assertEquals(1, kept.getFirst(), 0.1, "coarse detail is kept");
+            assertTrue(kept.getLast() < 0.7, "fine detail is not");
         }
     }
 }

@@ -256,7 +256,7 @@ class EvaluationTest {
             assertTrue(record.containsKey(name), name);
         }
         for (String name :
-                List.of("one_object_share", "mean_count", "kid", "sharpness", "seconds")) {
+                List.of("one_object_share", "mean_count", "kid", "sharpness", "power_half", "seconds")) {
             Map<?, ?> measure = (Map<?, ?>) record.get(name);
             assertNotNull(measure, name);
             assertTrue(measure.keySet().containsAll(List.of("value", "low", "high")), name);
@@ -308,6 +308,27 @@ class EvaluationTest {
             assertFalse(summary.rows().getFirst().measures().containsKey("native_evaluations"));
             assertNull(evaluation.chart(summary));
             assertFalse(Files.exists(folder.resolve("pareto.svg")));
+        }
+    }
+
+    /** Octaves are measured in the pictures of older folders, too. */
+    @Test
+    void picturesThatWereDrawnBeforeAreMeasuredWithoutDrawing() throws IOException {
+        draw(row("asg", "default", 3));
+        String all = lines();
+        String older = all.replaceAll("\"band_powers\":\\[[^]]*\\],", "");
+        assertTrue(all.length() - older.length() > 100, all);
+        Files.writeString(folder.resolve(ResultFolder.RESULTS), older);
+        engine.drawn.clear();
+        try (Evaluation evaluation = open(false, row("asg", "default", 3))) {
+            evaluation.draw((next, done, of, left) -> {});
+            assertTrue(evaluation.summary().rows().getFirst().measures().containsKey("power_half"));
+        }
+        assertEquals(List.of(), engine.drawn);
+        try (ResultFolder results = ResultFolder.open(folder)) {
+            for (DrawnPicture picture : results.pictures()) {
+                assertEquals(4, picture.bandPowers().size());
+            }
         }
     }
 
