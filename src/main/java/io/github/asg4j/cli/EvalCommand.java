@@ -35,9 +35,9 @@ import java.util.concurrent.Callable;
         versionProvider = Cli.Version.class,
         description = {
             "Draws prompts by methods, at sizes, with settings, and measures the pictures:"
-                    + " repetition, right shape and colour, KID and FID against true pictures,"
-                    + " sharpness, power by octaves, seams, agreement of the patches, time. The same"
-                    + " command goes on where it was stopped, and adds to what the folder holds.",
+                + " repetition, right shape and colour, KID and FID against true pictures,"
+                + " sharpness, power by octaves, seams, agreement of the patches, time. The same"
+                + " command goes on where it was stopped, and adds to what the folder holds.",
             "",
             "Fair by default: one scheduler (the bundle's), eta 0, one guidance scale, the same"
                 + " negative prompt and the same noise for all. What is given beside the options"

@@ -53,10 +53,7 @@ final class DetailBands {
         }
         List<Double> powers = new ArrayList<>();
         for (int band = 0; band < FROM.length; band++) {
-            powers.add(
-                    counts[band] == 0
-                            ? Double.NaN
-                            : Math.max(LEAST, sums[band] / counts[band]));
+            powers.add(counts[band] == 0 ? Double.NaN : Math.max(LEAST, sums[band] / counts[band]));
         }
         return powers;
     }
@@ -102,8 +99,7 @@ final class DetailBands {
             double[][] spectrum = fourier(re, im);
             for (int k = 0; k < n; k++) {
                 double angle = Math.PI * k / (2 * n);
-                double value =
-                        Math.cos(angle) * spectrum[0][k] + Math.sin(angle) * spectrum[1][k];
+                double value = Math.cos(angle) * spectrum[0][k] + Math.sin(angle) * spectrum[1][k];
                 x[first + k * step] = value * Math.sqrt((k == 0 ? 1.0 : 2.0) / n);
             }
         }

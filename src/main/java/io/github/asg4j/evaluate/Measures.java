@@ -191,11 +191,9 @@ final class Measures {
             int band = i;
             double[] logs =
                     pictures.stream()
-                            .mapToDouble(
-                                    p -> truth.logOfPower(band, p.bandPowers(), p.prompt()))
+                            .mapToDouble(p -> truth.logOfPower(band, p.bandPowers(), p.prompt()))
                             .toArray();
-            statistics.put(
-                    DetailBands.MEASURES.get(i), w -> Math.exp(Bootstrap.mean(logs, w)));
+            statistics.put(DetailBands.MEASURES.get(i), w -> Math.exp(Bootstrap.mean(logs, w)));
         }
     }
 

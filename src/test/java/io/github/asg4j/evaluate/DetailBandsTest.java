@@ -77,8 +77,7 @@ class DetailBandsTest {
     void wavesLieInTheirOctave(double frequency, int octave) {
         int n = 200;
         long k = Math.round(frequency * n);
-        Picture wave =
-                picture(n, 120, (y, x) -> 0.5 + 0.4 * Math.cos(Math.PI * k * (x + 0.5) / n));
+        Picture wave = picture(n, 120, (y, x) -> 0.5 + 0.4 * Math.cos(Math.PI * k * (x + 0.5) / n));
         List<Double> powers = DetailBands.of(wave);
         for (int i = 0; i < 4; i++) {
             assertTrue(i == octave ? powers.get(i) > 1e-3 : powers.get(i) < 1e-8, powers::toString);
@@ -134,9 +133,7 @@ class DetailBandsTest {
         float[] second = b.luma();
         int w = a.width();
         return picture(
-                w,
-                a.height(),
-                (y, x) -> first[y * w + x] + weight * (second[y * w + x] - 0.5));
+                w, a.height(), (y, x) -> first[y * w + x] + weight * (second[y * w + x] - 0.5));
     }
 
     private static Truth truth(List<Picture> pictures) {
@@ -200,7 +197,8 @@ class DetailBandsTest {
                                                 picture(
                                                         96,
                                                         96,
-                                                        (y, x) -> 0.5 + 0.1 * random.nextGaussian()),
+                                                        (y, x) ->
+                                                                0.5 + 0.1 * random.nextGaussian()),
                                                 1))
                         .toList();
         Map<String, Interval> noise = of(noisy, truth);

@@ -256,7 +256,13 @@ class EvaluationTest {
             assertTrue(record.containsKey(name), name);
         }
         for (String name :
-                List.of("one_object_share", "mean_count", "kid", "sharpness", "power_half", "seconds")) {
+                List.of(
+                        "one_object_share",
+                        "mean_count",
+                        "kid",
+                        "sharpness",
+                        "power_half",
+                        "seconds")) {
             Map<?, ?> measure = (Map<?, ?>) record.get(name);
             assertNotNull(measure, name);
             assertTrue(measure.keySet().containsAll(List.of("value", "low", "high")), name);
