@@ -34,7 +34,7 @@ final class EngineArgs {
                 order = HelpSections.MACHINE + 1,
                 description =
                         "a publisher's .safetensors file, a diffusers folder, or the folder of a"
-                                + " bundle; demo-turbo: the demo in the jar, distilled to 4 steps"
+                                + " bundle; demo-turbo: the demo distilled to 4 steps, for relay and direct"
                                 + " (default: the demo in the jar)")
         @Nullable Path model;
 
