@@ -50,17 +50,23 @@ def write(turbo: Path, demo: Path, bundle: Path) -> None:
         shutil.copytree(turbo, checkpoint, dirs_exist_ok=True)
         exported = Path(work) / "bundle"
         export(checkpoint, exported)
-        student = json.loads((exported / "manifest.json").read_text())
-        manifest = json.loads((bundle / "manifest.json").read_text())
-        manifest |= {key: student[key] for key in ("name", "denoiser", "scheduler")}
-        manifest["defaults"] = {"steps": STEPS, "guidance_scale": 1.0}
-        manifest["files"] |= {name: student["files"][name] for name in _OWN}
         own = bundle / "turbo"
         own.mkdir(exist_ok=True)
-        for name in _OWN:
+        for name in (*_OWN, "manifest.json"):
             shutil.copyfile(exported / name, own / name)
-        (own / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
+    follow(bundle)
     print(f"{own}: {sum(file.stat().st_size for file in own.iterdir()) / 1e6:.1f} MB")
+
+
+def follow(bundle: Path) -> None:
+    """Makes the manifest in ``bundle/turbo`` say what the demo's says now, but of the student's own parts."""
+    file = bundle / "turbo" / "manifest.json"
+    student = json.loads(file.read_text())
+    manifest = json.loads((bundle / "manifest.json").read_text())
+    manifest |= {key: student[key] for key in ("name", "denoiser", "scheduler")}
+    manifest["defaults"] = {"steps": STEPS, "guidance_scale": 1.0}
+    manifest["files"] |= {name: student["files"][name] for name in _OWN}
+    file.write_text(json.dumps(manifest, indent=2) + "\n")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
