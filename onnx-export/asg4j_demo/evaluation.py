@@ -23,6 +23,7 @@ from . import count, features
 from .captions import BACKGROUNDS, COLOURS, PHRASES, SHAPES, parse_caption
 from .render import NATIVE, render_size, sample_scenes
 from .sample import PROMPTS
+from .turbo import follow
 
 SIZES = ((128, 128), (256, 128), (256, 256), (384, 384), (512, 512))  # width, height
 PICTURES = 6  # of every caption and size
@@ -177,3 +178,5 @@ def run(args: argparse.Namespace) -> None:
         files[name] = fingerprint(args.bundle / name)
     manifest["files"] = dict(sorted(files.items()))
     manifest_file.write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    if (args.bundle / "turbo").exists():
+        follow(args.bundle)
