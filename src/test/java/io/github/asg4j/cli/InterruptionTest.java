@@ -56,6 +56,7 @@ class InterruptionTest {
                                 "--default-signal=INT",
                                 Path.of(System.getProperty("java.home"), "bin", "java").toString(),
                                 "-XX:+UseSerialGC",
+                                "-XX:TieredStopAtLevel=1",
                                 "--enable-native-access=ALL-UNNAMED",
                                 "-Dasg.test.deaf=" + deaf,
                                 "-cp",

@@ -37,6 +37,7 @@ class ServeCommandTest {
                     new ArrayList<>(
                             List.of(
                                     System.getProperty("java.home") + File.separator + "bin/java",
+                                    "-XX:TieredStopAtLevel=1",
                                     "--enable-native-access=ALL-UNNAMED",
                                     "-cp",
                                     System.getProperty("java.class.path"),
