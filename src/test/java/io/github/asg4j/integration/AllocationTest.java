@@ -11,6 +11,7 @@ import io.github.asg4j.TestEngines;
 import io.github.asg4j.Tiny;
 import io.github.asg4j.run.worker.WorkerHook;
 
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
@@ -20,8 +21,9 @@ import java.util.stream.Stream;
 
 /**
  * The loop allocates nothing: heap bytes of the worker threads in a 100-step run minus those of a
- * 50-step run are at most 64 a step (after warm-up, without a listener), native bytes none.
+ * 50-step run are at most 64 a step (after warm-up, without a listener), native bytes none. Needs the optimising compiler, which has a JVM of its own (pom.xml).
  */
+@Tag("optimised")
 class AllocationTest {
     private static final int MAX_BYTES_PER_STEP = 64;
 
