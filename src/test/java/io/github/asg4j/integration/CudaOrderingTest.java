@@ -13,6 +13,7 @@ import io.github.asg4j.Tiny;
 import io.github.asg4j.device.CheckedCuda;
 import io.github.asg4j.run.worker.WorkerHook;
 
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -24,6 +25,7 @@ import java.util.concurrent.CompletionException;
 import java.util.concurrent.CountDownLatch;
 
 /** What emulated GPUs do, when and how often: waits, copies between devices, launches, shares of the work. */
+@Tag("optimised")
 class CudaOrderingTest {
     /** The least that can be lost without anybody noticing is nothing: each wait has its reason. */
     @Test

@@ -25,6 +25,7 @@ import io.github.asg4j.WindowOptions;
 import io.github.asg4j.ffi.EmulatedCuda;
 import io.github.asg4j.run.worker.WorkerHook;
 
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -44,6 +45,7 @@ import java.util.stream.Stream;
  * kernels have the same bits, and the networks run on the CPU. Every access of a device is checked for its
  * range and its order.
  */
+@Tag("optimised")
 class CudaParityTest {
     @TempDir private Path folder;
 

@@ -26,6 +26,7 @@ import io.github.asg4j.ffi.EmulatedCuda;
 import io.github.asg4j.run.worker.WorkerHook;
 
 import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -44,6 +45,7 @@ import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
 
 /** The decode as work of all workers: exact and feathered tiles, on the CPU and on emulated GPUs. */
+@Tag("optimised")
 class DecodeTest {
     private static final int TILE = 128;
 

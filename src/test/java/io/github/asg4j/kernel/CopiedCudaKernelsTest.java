@@ -5,7 +5,10 @@ import io.github.asg4j.device.CheckedCuda;
 import io.github.asg4j.device.CudaDevice;
 import io.github.asg4j.ffi.EmulatedCuda;
 
+import org.junit.jupiter.api.Tag;
+
 /** What {@link GpuKernelsTest} does on a GPU, on the emulated driver and under all its checks. */
+@Tag("optimised")
 class CopiedCudaKernelsTest extends KernelsContract {
     CopiedCudaKernelsTest() {
         super(emulated());

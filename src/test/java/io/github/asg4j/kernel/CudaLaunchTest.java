@@ -13,6 +13,7 @@ import io.github.asg4j.device.DeviceBuffer;
 import io.github.asg4j.ffi.EmulatedCuda;
 import io.github.asg4j.ffi.EmulatedCuda.Machine;
 
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 
 import java.lang.foreign.MemorySegment;
@@ -23,6 +24,7 @@ import java.util.List;
 import java.util.Map;
 
 /** What {@link CudaKernels} tells the driver: which bytes a launch touches, and at what cost. */
+@Tag("optimised")
 class CudaLaunchTest {
     private static final com.sun.management.ThreadMXBean THREADS =
             (com.sun.management.ThreadMXBean) ManagementFactory.getThreadMXBean();
