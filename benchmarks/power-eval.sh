@@ -3,7 +3,8 @@
 # What fewer evaluations cost on the demo model, with enough pictures to tell: 200 a row at 2x, 60 at 4x and at 2x1 and 3x2, 50 of the
 # slowest methods, seeds that no default was chosen with. Hours on two cores; stopped or killed, the same command goes on where it was.
 #   benchmarks/power-eval.sh FOLDER
-# Then benchmarks/results/power-eval.json is FOLDER's eval.json, and power-eval.svg its pareto.svg: quality against evaluations.
+# Then benchmarks/results/power-eval.json is FOLDER's eval.json, and power-eval.svg its pareto.svg: quality against evaluations. (Those there have asg, its masks, relay and relay by
+# demo-turbo at 2x so far.)
 set -eu
 here=$(cd "$(dirname "$0")/.." && pwd -P)
 [ $# -eq 1 ] || { sed -n '3,6p' "$0" >&2; exit 2; }
@@ -12,6 +13,7 @@ run() { "$here/asg" eval --out "$folder" --seeds 4 --seed 5000 "$@" > /dev/null;
 interval="--guidance-interval 0.28..5.42" fast="--scheduler dpmpp_2m_karras --steps 25"
 
 run --sizes 256x256:200 --methods asg,relay
+run --model demo-turbo --sizes 256x256:200,512x512:60 --methods relay --no-default --setting "turbo: --steps 4"
 run --sizes 256x256:200 --methods asg --no-default --setting "2m-25: $fast" --setting "interval-2m-25: $interval $fast" \
     --setting "interval: $interval"
 run --sizes 256x256:200 --methods relay --no-default --setting "interval: $interval"
