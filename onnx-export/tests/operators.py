@@ -3,7 +3,7 @@
 
 ``python tests/operators.py BUNDLE [--graph denoiser|decoder|encoder] [--side N] [--threads N] [--runs N]``: one session of ONNX Runtime with the
 optimisations that the engine has, random input, its profiler. The floor of a product, convolution or attention is its operations at the rate of
-the best matrix product of the same run, of everything else its bytes at the rate of a copy; whichever takes longer. Prints a Markdown table.
+the best of them in the same run, of everything else its bytes at the rate of a copy; whichever takes longer. Prints a Markdown table.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def operations(kind: str, inputs: list[Shape], outputs: list[Shape]) -> float:
     if kind.endswith("Conv") or kind == "FusedConv":
         return 2.0 * math.prod(outputs[0][1]) * math.prod(inputs[1][1][1:])
     if kind in _PRODUCTS:
-        return 2.0 * math.prod(outputs[0][1]) * math.prod(inputs[0][1]) / max(1, math.prod(inputs[0][1][:-1]))
+        return 2.0 * math.prod(inputs[0][1]) * outputs[0][1][-1]  # also of a transposed left side
     if kind in _ATTENTION:
         batch, queries, width = inputs[0][1]
         keys = inputs[1][1][1] if len(inputs) > 1 and len(inputs[1][1]) == 3 else queries
@@ -68,7 +68,7 @@ def peak(threads: int) -> tuple[float, float]:
     source = np.ones(64 << 20, np.float32)
     target = np.empty_like(source)
     products, copies = [], []
-    for _ in range(8):
+    for _ in range(20):
         start = time.perf_counter()
         session.run(None, feed)
         products.append(time.perf_counter() - start)
@@ -126,6 +126,17 @@ def profile(graph: Path, threads: int, runs: int, side: int, rows: int) -> tuple
     return [e for e in events if e.get("cat") == "Node" and e["name"].endswith("_kernel_time") and e["ts"] >= first], seconds
 
 
+def fastest(events: list[dict[str, Any]]) -> list[float]:
+    """Operations a second of each kind of operator: one may outdo the product that was measured alone."""
+    sums: dict[str, list[float]] = defaultdict(lambda: [0.0, 1.0])
+    for event in events:
+        kind = event["args"]["op_name"]
+        work = operations(kind, shapes(event["args"]["input_type_shape"]), shapes(event["args"]["output_type_shape"]))
+        sums[kind][0] += work
+        sums[kind][1] += event["dur"]
+    return [1e6 * work / micros for work, micros in sums.values()]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("bundle", type=Path)
@@ -141,7 +152,8 @@ def main() -> None:
     rate, bandwidth = peak(args.threads)
     events, seconds = profile(args.bundle / file, args.threads, args.runs, side, int(args.graph == "denoiser"))
     again, _ = peak(args.threads)
-    rate = max(rate, again)
+    product = max(rate, again)
+    rate = max(product, *fastest(events))
     total = sum(event["dur"] for event in events) / args.runs / 1e6
     rows: dict[str, list[float]] = defaultdict(lambda: [0, 0.0, 0.0, 0.0])
     for event in events:
@@ -154,7 +166,7 @@ def main() -> None:
         row[2] += 0 if kind in _VIEWS else max(work / rate, moved(inputs, outputs) / bandwidth) / args.runs
         row[3] += work / args.runs
     print(f"{args.bundle.name} {args.graph}, side {side}, {args.threads} thread(s), ONNX Runtime {onnxruntime.__version__}: {total:.2f} s in operators, "
-          f"{seconds:.2f} s of processors; best product {rate / 1e9:.0f} GFLOP/s, copy {bandwidth / 1e9:.1f} GB/s")
+          f"{seconds:.2f} s of processors; best product {product / 1e9:.0f} GFLOP/s, best operator {rate / 1e9:.0f}, copy {bandwidth / 1e9:.1f} GB/s")
     print("| operator | calls | s | share, % | TFLOP | floor, s | time / floor |")
     print("|---|---|---|---|---|---|---|")
     floor = 0.0
