@@ -16,6 +16,7 @@ import torch
 from diffusers import UNet2DConditionModel
 
 from asg4j_export.export import export
+from asg4j_export.manifests import read_manifest, replace_manifest
 
 from .distill import STEPS
 
@@ -60,13 +61,11 @@ def write(turbo: Path, demo: Path, bundle: Path) -> None:
 
 def follow(bundle: Path) -> None:
     """Makes the manifest in ``bundle/turbo`` say what the demo's says now, but of the student's own parts."""
-    file = bundle / "turbo" / "manifest.json"
-    student = json.loads(file.read_text())
-    manifest = json.loads((bundle / "manifest.json").read_text())
+    student, manifest = read_manifest(bundle / "turbo"), read_manifest(bundle)
     manifest |= {key: student[key] for key in ("name", "denoiser", "scheduler")}
     manifest["defaults"] = {"steps": STEPS, "guidance_scale": 1.0}
     manifest["files"] |= {name: student["files"][name] for name in _OWN}
-    file.write_text(json.dumps(manifest, indent=2) + "\n")
+    replace_manifest(bundle / "turbo", manifest)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
