@@ -63,7 +63,7 @@ def follow(bundle: Path) -> None:
     """Makes the manifest in ``bundle/turbo`` say what the demo's says now, but of the student's own parts."""
     student, manifest = read_manifest(bundle / "turbo"), read_manifest(bundle)
     manifest |= {key: student[key] for key in ("name", "denoiser", "scheduler")}
-    manifest["defaults"] = {"steps": STEPS, "guidance_scale": 1.0}
+    manifest["defaults"] = {"steps": STEPS, "guidance_scale": 1.0, "method": "relay"}
     manifest["files"] |= {name: student["files"][name] for name in _OWN}
     replace_manifest(bundle / "turbo", manifest)
 

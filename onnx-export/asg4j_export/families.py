@@ -69,7 +69,7 @@ class Family(ABC):
 
     @property
     @abstractmethod
-    def defaults(self) -> dict[str, float]:
+    def defaults(self) -> dict[str, float | str]:
         """Steps and guidance scale of a request that names none."""
 
     @property
@@ -112,9 +112,9 @@ class UNetFamily(Family):
     dilates = True
 
     @property
-    def defaults(self) -> dict[str, float]:
+    def defaults(self) -> dict[str, float | str]:
         if self.config["time_cond_proj_dim"] is not None:
-            return {"steps": 8, "guidance_scale": 8.5}  # of LatentConsistencyModelPipeline, which was distilled for few steps
+            return {"steps": 8, "guidance_scale": 8.5, "method": "relay"}  # of LatentConsistencyModelPipeline, which was distilled for few steps
         if self.refines:
             return {"steps": 50, "guidance_scale": 5.0, "strength": 0.3}  # of StableDiffusionXLImg2ImgPipeline
         return {"steps": 50, "guidance_scale": 5.0 if self.text_time else 7.5}
@@ -190,7 +190,7 @@ class Sd3Family(Family):
     dilates = False
 
     @property
-    def defaults(self) -> dict[str, float]:
+    def defaults(self) -> dict[str, float | str]:
         return {"steps": 28, "guidance_scale": 7.0}
 
     def require_known(self, vae: Mapping[str, Any]) -> None:

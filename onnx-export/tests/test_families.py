@@ -313,7 +313,7 @@ def test_lcm_takes_the_guidance_scale(tmp_path):
     checkpoint, dilated_inputs, entry, session, network = written_denoiser(tmp_path, time_cond_proj_dim=12)
     assert dilated_inputs == ["sample", "timestep", "encoder_hidden_states", "timestep_cond", "token_weights", "dilation"]
     assert entry["inputs"] == ["sample", "timestep", "encoder_hidden_states", {"name": "timestep_cond", "role": "guidance", "width": 12}, "token_weights"]
-    assert checkpoint.family.defaults == {"steps": 8, "guidance_scale": 8.5}
+    assert checkpoint.family.defaults == {"steps": 8, "guidance_scale": 8.5, "method": "relay"}
     rng = np.random.default_rng(0)
     inputs = {
         "sample": rng.standard_normal((1, 4, 16, 16), np.float32), "timestep": np.full(1, 500, np.float32),

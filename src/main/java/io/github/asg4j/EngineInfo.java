@@ -27,6 +27,7 @@ import java.util.TreeMap;
  * @param weightsReason why there
  * @param selfTests the kernels of the CPU, then those of each GPU worker
  * @param model name of the bundle
+ * @param usualMethod that the bundle draws by where a request names none
  * @param licence of the bundle, an SPDX expression
  * @param vae the autoencoder's file, where it was given beside the model; else null
  * @param controls control networks that requests may name, by name
@@ -50,6 +51,7 @@ public record EngineInfo(
         String weightsReason,
         List<SelfTest> selfTests,
         String model,
+        UsualMethod usualMethod,
         String licence,
         @Nullable VaeFile vae,
         List<ControlNetwork> controls,

@@ -18,7 +18,7 @@ import java.util.stream.Stream;
  * @param prompts how the prompts are read
  * @param width picture width in pixels, a multiple of the VAE factor; 0: twice the native width
  * @param height picture height in pixels; 0: twice the native height
- * @param options the method that draws, with its options
+ * @param options the method that draws, with its options; {@link MethodOptions.UsualOptions}: the model's
  * @param steps denoising steps, 1..1000
  * @param guidanceScale classifier-free guidance scale, at least 0; up to 1 there is no guidance and no
  *     unconditional row, so the negative prompt has no effect
@@ -106,6 +106,9 @@ public record GenerationRequest(
     /** Strength where a picture is given and nothing else is said. */
     public static final double USUAL_STRENGTH = 0.75;
 
+    /** Method where neither the request nor the model names one. */
+    public static final String USUAL_METHOD = "asg";
+
     /** Of {@code vaeTile}, pixels. */
     public static final Range VAE_TILE_RANGE = new Range(1, 1 << 16);
 
@@ -145,9 +148,12 @@ public record GenerationRequest(
         STRENGTH_RANGE.check("strength", strength);
     }
 
-    /** Name of the method, one of {@link Engine#methods()}. */
-    public String method() {
-        return options.method();
+    /**
+     * Name of the method, one of {@link Engine#methods()}; null: none is named, and the model's usual one
+     * draws. The requests of reports name it.
+     */
+    public @Nullable String method() {
+        return options instanceof MethodOptions.Named named ? named.method() : null;
     }
 
     /** What is asked of stage 1; nothing of a method without one. */
@@ -166,22 +172,22 @@ public record GenerationRequest(
 
     /** What is asked of DemoFusion's phases; nothing of another method. */
     public PhaseOptions phases() {
-        return options instanceof MethodOptions.DemoFusionOptions demoFusion
-                ? demoFusion.phases()
+        return options instanceof MethodOptions.Phased phased
+                ? phased.phases()
                 : PhaseOptions.DEFAULT;
     }
 
     /** What is asked of the stages of a relay; nothing of another method. */
     public LegOptions legs() {
-        return options instanceof MethodOptions.RelayOptions relay
-                ? relay.legs()
+        return options instanceof MethodOptions.Relayed relayed
+                ? relayed.legs()
                 : LegOptions.DEFAULT;
     }
 
     /** What is asked of ScaleCrafter's dilation; nothing of another method. */
     public DilationOptions dilation() {
-        return options instanceof MethodOptions.ScaleCrafterOptions scaleCrafter
-                ? scaleCrafter.dilation()
+        return options instanceof MethodOptions.Dilating dilating
+                ? dilating.dilation()
                 : DilationOptions.DEFAULT;
     }
 
@@ -241,7 +247,7 @@ public record GenerationRequest(
         private PromptOptions prompts = PromptOptions.DEFAULT;
         private int width;
         private int height;
-        private MethodOptions options = MethodOptions.AsgOptions.DEFAULT;
+        private MethodOptions options = MethodOptions.UsualOptions.DEFAULT;
         private OptionalInt steps = OptionalInt.empty();
         private OptionalDouble guidanceScale = OptionalDouble.empty();
         private @Nullable GuidanceInterval guidanceInterval;

@@ -78,6 +78,7 @@ public final class ReportJson {
         map.put("weights_reason", engine.weightsReason());
         engine.selfTests().forEach(test -> map.put(key(test), map(test)));
         map.put("model", engine.model());
+        map.put("default_method", engine.usualMethod().name());
         map.put("licence", engine.licence());
         putVae(map, engine.vae());
         if (!engine.controls().isEmpty()) {

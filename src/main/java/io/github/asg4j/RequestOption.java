@@ -131,13 +131,20 @@ public record RequestOption<T>(
         }
     }
 
+    /** The same for a method that was named; where none is, {@link UsualMethod} refuses. */
+    private void requireOf(String shown, GenerationRequest.Builder request) {
+        if (request.options() instanceof MethodOptions.Named named) {
+            requireAny(shown, List.of(named.method()));
+        }
+    }
+
     /**
      * Gives {@code request} the value that {@code text} writes.
      *
-     * @throws BadRequestException if it is none, or the request's method has no such option
+     * @throws BadRequestException if it is none, or the method that the request names has no such option
      */
     public void parse(GenerationRequest.Builder request, String text) {
-        requireAny("--" + name, List.of(request.options().method()));
+        requireOf("--" + name, request);
         set.accept(request, type.parse().apply(text));
     }
 
@@ -150,10 +157,10 @@ public record RequestOption<T>(
     /**
      * Gives {@code request} a value of JSON.
      *
-     * @throws BadRequestException if it is none, or the request's method has no such option
+     * @throws BadRequestException if it is none, or the method that the request names has no such option
      */
     public void fromJson(GenerationRequest.Builder request, Object json) {
-        requireAny(key(), List.of(request.options().method()));
+        requireOf(key(), request);
         set.accept(request, type.fromJson().apply(json));
     }
 }

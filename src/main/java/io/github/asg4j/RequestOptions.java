@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.github.asg4j;
 
-import io.github.asg4j.MethodOptions.DemoFusionOptions;
+import io.github.asg4j.MethodOptions.Dilating;
 import io.github.asg4j.MethodOptions.Patched;
-import io.github.asg4j.MethodOptions.RelayOptions;
-import io.github.asg4j.MethodOptions.ScaleCrafterOptions;
+import io.github.asg4j.MethodOptions.Phased;
+import io.github.asg4j.MethodOptions.Relayed;
 import io.github.asg4j.MethodOptions.Windowed;
 import io.github.asg4j.RequestOption.Section;
 
@@ -52,22 +52,22 @@ public final class RequestOptions {
     private static final Group<Windowed, WindowOptions> REGIONS =
             WINDOWS.only(List.of("multidiffusion"));
 
-    private static final Group<DemoFusionOptions, PhaseOptions> PHASES =
+    private static final Group<Phased, PhaseOptions> PHASES =
             Group.of(
                     Section.PHASES,
-                    DemoFusionOptions.class,
-                    DemoFusionOptions::phases,
-                    DemoFusionOptions::withPhases);
+                    Phased.class,
+                    Phased::phases,
+                    Phased::withPhases);
 
-    private static final Group<RelayOptions, LegOptions> RELAY =
-            Group.of(Section.RELAY, RelayOptions.class, RelayOptions::legs, RelayOptions::withLegs);
+    private static final Group<Relayed, LegOptions> RELAY =
+            Group.of(Section.RELAY, Relayed.class, Relayed::legs, Relayed::withLegs);
 
-    private static final Group<ScaleCrafterOptions, DilationOptions> DILATION =
+    private static final Group<Dilating, DilationOptions> DILATION =
             Group.of(
                     Section.DILATION,
-                    ScaleCrafterOptions.class,
-                    ScaleCrafterOptions::dilation,
-                    ScaleCrafterOptions::withDilation);
+                    Dilating.class,
+                    Dilating::dilation,
+                    Dilating::withDilation);
 
     /** All options, in the order of the help. */
     public static final List<RequestOption<?>> ALL =
@@ -124,7 +124,7 @@ public final class RequestOptions {
                             "method",
                             METHOD,
                             "one of " + String.join(", ", MethodOptions.DEFAULTS.keySet()),
-                            "asg",
+                            "the model's, mostly " + GenerationRequest.USUAL_METHOD,
                             r -> r.method(),
                             GenerationRequest.Builder::method),
                     picture(
@@ -736,7 +736,7 @@ public final class RequestOptions {
     private static List<String> having(Class<? extends MethodOptions> type) {
         return MethodOptions.DEFAULTS.values().stream()
                 .filter(type::isInstance)
-                .map(MethodOptions::method)
+                .map(MethodOptions.Named::method)
                 .toList();
     }
 

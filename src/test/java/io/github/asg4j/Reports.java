@@ -32,6 +32,7 @@ public final class Reports {
                 "asked for",
                 List.of(),
                 "fake",
+                new UsualMethod("asg", "fake"),
                 "Apache-2.0",
                 null,
                 List.of(),
@@ -41,8 +42,21 @@ public final class Reports {
                 1L << 30);
     }
 
+    /** The same whose model draws by {@code method} where none is named. */
+    public static EngineInfo drawing(EngineInfo of, String method) {
+        return changed(of, of.selfTests(), new UsualMethod(method, of.model()));
+    }
+
     /** The same whose kernels differ from the Java kernels in {@code operation}; empty: in none. */
     public static EngineInfo tested(EngineInfo of, String operation) {
+        return changed(
+                of,
+                List.of(new EngineInfo.SelfTest("kernels", operation)),
+                of.usualMethod());
+    }
+
+    private static EngineInfo changed(
+            EngineInfo of, List<EngineInfo.SelfTest> tests, UsualMethod usual) {
         return new EngineInfo(
                 of.devices(),
                 of.devicesReason(),
@@ -56,8 +70,9 @@ public final class Reports {
                 of.provider(),
                 of.weights(),
                 of.weightsReason(),
-                List.of(new EngineInfo.SelfTest("kernels", operation)),
+                tests,
                 of.model(),
+                usual,
                 of.licence(),
                 of.vae(),
                 of.controls(),

@@ -3,6 +3,7 @@ package io.github.asg4j;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertNotEquals;
+import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -139,8 +140,19 @@ class RequestJsonTest {
     @Test
     void onlyWhatIsGivenIsWritten() {
         assertEquals(
-                "{\"prompt\":\"a ball\",\"method\":\"asg\",\"seed\":7}",
+                "{\"prompt\":\"a ball\",\"seed\":7}",
                 RequestJson.write(GenerationRequest.builder("a ball").seed(7).build()));
+    }
+
+    @Test
+    void optionsOfAnyMethodWaitForOne() {
+        String json =
+                "{\"prompt\":\"a ball\",\"seed\":0,\"mask\":\"key\",\"window_stride\":5,\"blur\":2.0,"
+                        + "\"preset\":\"frecas\",\"dilate_share\":0.5}";
+        GenerationRequest request = RequestJson.read(json);
+        assertNull(request.method());
+        assertEquals(json, RequestJson.write(request));
+        assertEquals(request, RequestJson.read(RequestJson.write(request)));
     }
 
     @ParameterizedTest

@@ -251,6 +251,12 @@ public final class Tiny {
         }
     }
 
+    /** The tiny bundle that names the method which draws where a request names none. */
+    public static Path usual(String method, Path folder) {
+        return changed(
+                "tiny", folder, manifest -> manifest.withObject("defaults").put("method", method));
+    }
+
     public static EngineOptions options(int workers) {
         return options(bundle(), workers);
     }

@@ -64,7 +64,7 @@ public final class Batch implements AutoCloseable {
         this.options = options;
         this.records = records;
         this.store = store;
-        variants = new Variants(options);
+        variants = new Variants(engine.usualMethod(), options);
         keys = new Keys(engine);
         pictures = options.shard().pictures(rows, variants.count());
         log = RunLog.open(options.folder(), engine);

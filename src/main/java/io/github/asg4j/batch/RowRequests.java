@@ -6,6 +6,7 @@ import io.github.asg4j.EngineInfo;
 import io.github.asg4j.GenerationRequest;
 import io.github.asg4j.RequestJson;
 import io.github.asg4j.RequestOption;
+import io.github.asg4j.UsualMethod;
 
 import java.util.ArrayList;
 import java.util.List;
@@ -16,6 +17,7 @@ import java.util.Map;
  * machines by themselves: a picture has the same key there, and so the same bytes. One thread at a time.
  */
 public final class RowRequests {
+    private final UsualMethod usual;
     private final Variants variants;
     private final Keys keys;
 
@@ -33,7 +35,8 @@ public final class RowRequests {
      * @throws BadRequestException if a default is no option of a picture
      */
     public RowRequests(Map<String, String> defaults, EngineInfo engine) {
-        variants = Variants.single(given(defaults));
+        usual = engine.usualMethod();
+        variants = Variants.single(usual, given(defaults));
         keys = new Keys(engine);
     }
 
@@ -87,7 +90,7 @@ public final class RowRequests {
      * @throws BadRequestException as {@link #row}
      */
     public Named json(String request) {
-        return named(RequestJson.read(request));
+        return named(usual.of(RequestJson.read(request)));
     }
 
     private Named named(GenerationRequest request) {

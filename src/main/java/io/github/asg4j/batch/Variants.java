@@ -5,6 +5,7 @@ import io.github.asg4j.BadRequestException;
 import io.github.asg4j.GenerationRequest;
 import io.github.asg4j.RequestOption;
 import io.github.asg4j.RequestOptions;
+import io.github.asg4j.UsualMethod;
 
 import org.jspecify.annotations.Nullable;
 
@@ -22,6 +23,7 @@ final class Variants {
     private static final RequestOption<?> METHOD = Given.option("method").orElseThrow();
     private static final int SEED_DIGITS = 8;
 
+    private final UsualMethod usual;
     private final List<Given> defaults;
     private final List<Variant> variants;
     private final int seeds;
@@ -33,19 +35,24 @@ final class Variants {
      */
     private record Variant(Setting setting, @Nullable String method) {}
 
-    Variants(BatchOptions options) {
-        this(options.defaults(), variants(options), options.seeds());
+    /**
+     * @param usual of the model that draws
+     */
+    Variants(UsualMethod usual, BatchOptions options) {
+        this(usual, options.defaults(), variants(options), options.seeds());
     }
 
-    private Variants(List<Given> defaults, List<Variant> variants, int seeds) {
+    private Variants(
+            UsualMethod usual, List<Given> defaults, List<Variant> variants, int seeds) {
+        this.usual = usual;
         this.defaults = defaults;
         this.variants = variants;
         this.seeds = seeds;
     }
 
     /** One picture of each row, with no options but its own and the defaults. */
-    static Variants single(List<Given> defaults) {
-        return new Variants(defaults, List.of(new Variant(Setting.NONE, null)), 1);
+    static Variants single(UsualMethod usual, List<Given> defaults) {
+        return new Variants(usual, defaults, List.of(new Variant(Setting.NONE, null)), 1);
     }
 
     /**
@@ -92,7 +99,7 @@ final class Variants {
     }
 
     /**
-     * The request for a picture.
+     * The request for a picture, which names its method.
      *
      * @param row what the row gives
      * @param index of the picture among the row's, from 0
@@ -107,7 +114,8 @@ final class Variants {
         }
         GenerationRequest.Builder request = GenerationRequest.builder("any");
         last(own, "method").or(() -> last(defaults, "method")).ifPresent(g -> g.applyTo(request));
-        String method = request.build().method();
+        String named = request.build().method();
+        String method = named == null ? usual.name() : named;
         List<Given> all =
                 new ArrayList<>(
                         defaults.stream()
@@ -127,7 +135,7 @@ final class Variants {
         GenerationRequest asked = request.build();
         boolean seeded = last(all, "seed").filter(given -> !given.anySeed()).isPresent();
         long seed = seeded ? asked.seed() : seed(asked.prompt());
-        return request.seed(seed + index % seeds).build();
+        return usual.of(request.seed(seed + index % seeds).build());
     }
 
     private static Optional<Given> last(List<Given> all, String name) {

@@ -299,7 +299,7 @@ record Likeness(
             if (value == null || given.test(option.name()) || option.name().equals("method")) {
                 continue;
             }
-            if (option.methods().contains(method)) {
+            if (method == null || option.methods().contains(method)) {
                 value.applyTo(request);
             } else {
                 unfollowed.add(value + " (no option of the method " + method + ")");

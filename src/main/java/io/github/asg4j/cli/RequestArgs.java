@@ -206,7 +206,10 @@ final class RequestArgs {
         if (option.name().equals("prompt") || (seed && Seed.random(text))) {
             return;
         }
-        option.requireAny(name(option), List.of(request.build().method()));
+        String method = request.build().method();
+        if (method != null) {
+            option.requireAny(name(option), List.of(method));
+        }
         texts(option.name()).forEach(each -> parse(option, request, each));
     }
 

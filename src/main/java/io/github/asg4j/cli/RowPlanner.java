@@ -2,7 +2,6 @@
 package io.github.asg4j.cli;
 
 import io.github.asg4j.BadRequestException;
-import io.github.asg4j.GenerationRequest;
 import io.github.asg4j.RequestOption;
 import io.github.asg4j.Size;
 import io.github.asg4j.evaluate.EvaluationRow;
@@ -188,15 +187,14 @@ final class RowPlanner {
         all.add("--method=" + method);
         all.add("--size=" + wanted.size().width() + "x" + wanted.size().height());
         RequestArgs request = parse(name, all).requestArgs();
-        GenerationRequest checked;
         try {
-            checked = request.requestFor(method, "a picture", methods, () -> 0);
+            request.requestFor(method, "a picture", methods, () -> 0);
         } catch (CommandLine.ParameterException e) {
             throw EvalCommand.misuse(command, "setting '" + name + "': " + e.getMessage());
         }
         return new EvaluationRow(
                 new EvaluationRow.Key(
-                        checked.method(), wanted.size().width(), wanted.size().height(), name),
+                        method, wanted.size().width(), wanted.size().height(), name),
                 Math.min(pictures, wanted.most().orElse(pictures)),
                 (prompt, seed) -> request.requestFor(method, prompt, methods, () -> seed));
     }

@@ -82,7 +82,7 @@ public record Comparison(List<GenerationRequest> requests, Set<Figure> figures) 
 
     private GenerationRequest request(String name) {
         return requests.stream()
-                .filter(request -> request.method().equals(name))
+                .filter(request -> name.equals(request.method()))
                 .findFirst()
                 .orElseThrow();
     }

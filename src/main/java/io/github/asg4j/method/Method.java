@@ -14,6 +14,7 @@ import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.OptionalDouble;
 import java.util.Set;
 
@@ -117,13 +118,8 @@ public interface Method {
         return ALL.keySet();
     }
 
-    /** The method called {@code name}. */
-    static Method of(String name) {
-        Method method = ALL.get(name);
-        if (method == null) {
-            throw new BadRequestException(
-                    "unknown method \"" + name + "\": there are " + String.join(", ", names()));
-        }
-        return method;
+    /** The method of a request that names one. */
+    static Method of(GenerationRequest request) {
+        return Objects.requireNonNull(ALL.get(request.method()), "no method is named");
     }
 }

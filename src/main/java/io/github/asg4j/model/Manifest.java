@@ -3,6 +3,8 @@ package io.github.asg4j.model;
 
 import io.github.asg4j.BadBundleException;
 import io.github.asg4j.GenerationRequest;
+import io.github.asg4j.MethodOptions;
+import io.github.asg4j.UsualMethod;
 import io.github.asg4j.model.checkpoint.Checkpoint;
 import io.github.asg4j.model.checkpoint.Part;
 import io.github.asg4j.model.checkpoint.Recognition;
@@ -78,6 +80,9 @@ public record Manifest(
     private static final List<String> ATTENTIONS = List.of(PLAIN, FUSED);
     private static final List<String> VAE_ATTENTIONS = List.of("none", PLAIN, FUSED);
     private static final String FLOW = "flow";
+
+    /** A method that does with few steps. */
+    private static final String RELAY = "relay";
 
     static final String ZERO_SNR = "rescale_betas_zero_snr";
 
@@ -225,6 +230,11 @@ public record Manifest(
     /** The same of another name. */
     Manifest named(String title) {
         return copied(title, licence, madeBy, source, files);
+    }
+
+    /** The method that draws where a request names none. */
+    public UsualMethod usualMethod() {
+        return new UsualMethod(defaults.method(), name);
     }
 
     /** Bytes of all files that it names. */
@@ -573,11 +583,12 @@ public record Manifest(
      * @param steps denoising steps
      * @param guidanceScale classifier-free guidance scale
      * @param strength share of the schedule that is drawn from a start picture
+     * @param method that draws
      */
-    public record Defaults(int steps, double guidanceScale, double strength) {
+    public record Defaults(int steps, double guidanceScale, double strength, String method) {
         /** Of networks that take the guidance scale, which were distilled for few steps (LCM). */
         private static final Defaults DISTILLED =
-                new Defaults(8, 8.5, GenerationRequest.USUAL_STRENGTH);
+                new Defaults(8, 8.5, GenerationRequest.USUAL_STRENGTH, RELAY);
     }
 
     /**
@@ -694,6 +705,7 @@ public record Manifest(
         if (denoiser.takes(InputRole.INPAINT) && vae.encoder() == null) {
             throw root.get("vae").expected("an encoder: the denoiser takes a masked picture");
         }
+        List<Upscaler> upscalers = upscalers(root.optional("upscalers"), files);
         return new Manifest(
                 formatVersion,
                 root.get("name").name(),
@@ -703,10 +715,10 @@ public record Manifest(
                 textEncoders,
                 denoiser,
                 vae,
-                upscalers(root.optional("upscalers"), files),
+                upscalers,
                 scheduler,
                 conditioning(root.get("conditioning"), denoiser, textEncoders),
-                defaults(root.get("defaults"), scheduler),
+                defaults(root.get("defaults"), scheduler, denoiser, vae, upscalers),
                 evaluation(root.optional("evaluation"), files),
                 Flops.parse(root.optional("flops"), vae),
                 Provenance.parse(root.optional("source")),
@@ -1054,13 +1066,41 @@ public record Manifest(
         return value == null ? otherwise : value.integer(min, max);
     }
 
-    private static Defaults defaults(Json json, Scheduler scheduler) {
-        json.onlyKeys("steps", "guidance_scale", "strength");
+    private static Defaults defaults(
+            Json json,
+            Scheduler scheduler,
+            Denoiser denoiser,
+            Vae vae,
+            List<Upscaler> upscalers) {
+        json.onlyKeys("steps", "guidance_scale", "strength", "method");
         Json strength = json.optional("strength");
+        Json method = json.optional("method");
         return new Defaults(
                 json.get("steps").integer(1, Math.min(1000, scheduler.levels().trainSteps())),
                 json.get("guidance_scale").number(0, 100),
-                strength == null ? GenerationRequest.USUAL_STRENGTH : strength.number(0.01, 1));
+                strength == null ? GenerationRequest.USUAL_STRENGTH : strength.number(0.01, 1),
+                method == null
+                        ? GenerationRequest.USUAL_METHOD
+                        : method(method, denoiser, vae, upscalers));
+    }
+
+    /** A method that the bundle has all parts for. */
+    private static String method(
+            Json json, Denoiser denoiser, Vae vae, List<Upscaler> upscalers) {
+        String name = json.oneOf(List.copyOf(MethodOptions.DEFAULTS.keySet()));
+        String missing =
+                switch (name) {
+                    case RELAY -> vae.encoder() == null ? "vae.encoder" : null;
+                    case "scalecrafter" ->
+                            denoiser.dilatedFile() == null ? "denoiser.dilated_file" : null;
+                    case "superres" -> upscalers.isEmpty() ? "upscalers" : null;
+                    default -> null;
+                };
+        if (missing != null) {
+            throw json.expected(
+                    "a method that this bundle can draw by: " + name + " needs " + missing);
+        }
+        return name;
     }
 
     private static @Nullable Evaluation evaluation(

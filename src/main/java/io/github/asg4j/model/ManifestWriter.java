@@ -69,6 +69,10 @@ final class ManifestWriter {
                                         GenerationRequest.USUAL_STRENGTH,
                                         "strength",
                                         manifest.defaults().strength())
+                                .putUnless(
+                                        GenerationRequest.USUAL_METHOD,
+                                        "method",
+                                        manifest.defaults().method())
                                 .map)
                 .put("evaluation", evaluation(manifest.evaluation()))
                 .put("flops", manifest.flops() == null ? null : manifest.flops().json())

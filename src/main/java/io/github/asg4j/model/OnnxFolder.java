@@ -180,7 +180,10 @@ final class OnnxFolder {
                                 0,
                                 0),
                         new Manifest.Defaults(
-                                50, large ? 5 : 7.5, GenerationRequest.USUAL_STRENGTH),
+                                50,
+                                large ? 5 : 7.5,
+                                GenerationRequest.USUAL_STRENGTH,
+                                GenerationRequest.USUAL_METHOD),
                         null,
                         null,
                         null,

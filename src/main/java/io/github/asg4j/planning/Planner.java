@@ -98,7 +98,8 @@ public final class Planner {
      * @param networks of the request's controls
      * @throws BadRequestException for a size, method, option or schedule that cannot be
      */
-    public PlannedRequest planned(GenerationRequest request, List<ControlFiles> networks) {
+    public PlannedRequest planned(GenerationRequest asked, List<ControlFiles> networks) {
+        GenerationRequest request = manifest.usualMethod().of(asked);
         Setting setting = setting(request);
         List<Stage> stages = cached(request, stages(setting));
         Schedule schedule = schedule(setting);
@@ -166,7 +167,7 @@ public final class Planner {
 
     /** Where a schedule is several stretches, a prompt follows the share of each that is done. */
     private PlannedRequest.PromptSteps promptSteps(Setting setting) {
-        List<Stretch> stretches = Method.of(setting.request().method()).stretches(setting);
+        List<Stretch> stretches = Method.of(setting.request()).stretches(setting);
         int of = setting.steps();
         int train = manifest.scheduler().levels().trainSteps();
         List<Integer> steps = new ArrayList<>();
@@ -181,7 +182,7 @@ public final class Planner {
 
     private Setting setting(GenerationRequest request) {
         Manifest.Latent latent = manifest.latent();
-        Method method = Method.of(request.method());
+        Method method = Method.of(request);
         int factor = latent.vaeFactor();
         Canvas canvas =
                 Canvas.of(
@@ -326,7 +327,7 @@ public final class Planner {
 
     /** Share of the schedule that is drawn from the start picture; empty: the canvas begins as noise. */
     private OptionalDouble strength(GenerationRequest request) {
-        boolean begins = request.image() != null && !Method.of(request.method()).enlargesPicture();
+        boolean begins = request.image() != null && !Method.of(request).enlargesPicture();
         return begins
                 ? OptionalDouble.of(request.strength().orElse(manifest.defaults().strength()))
                 : OptionalDouble.empty();
@@ -338,7 +339,7 @@ public final class Planner {
 
     private List<Stage> stages(Setting setting) {
         GenerationRequest request = setting.request();
-        List<Stage> stages = Method.of(request.method()).stages(setting);
+        List<Stage> stages = Method.of(request).stages(setting);
         checkMasks(request, stages);
         checkViews(request, stages);
         return stages;
@@ -410,7 +411,7 @@ public final class Planner {
 
     private Plan plan(Setting setting, List<Stage> stages, List<PlannedControl> controls) {
         GenerationRequest request = setting.request();
-        Upscaling upscaling = Method.of(request.method()).upscaling(setting);
+        Upscaling upscaling = Method.of(request).upscaling(setting);
         Work work =
                 new Work(
                         request,
@@ -503,7 +504,7 @@ public final class Planner {
         }
         MemoryEstimate all = drawing.apply(workers, weights);
         return new Plan(
-                work.request().method(),
+                Objects.requireNonNull(work.request().method()),
                 canvas,
                 stages,
                 null,
@@ -828,7 +829,7 @@ public final class Planner {
     }
 
     private static Method.Sampling sampling(GenerationRequest request) {
-        return Method.of(request.method()).sampling(request);
+        return Method.of(request).sampling(request);
     }
 
     /**
@@ -846,7 +847,7 @@ public final class Planner {
         return Schedule.of(
                 levels,
                 setting.skipped() + setting.steps(),
-                Method.of(request.method()).stretches(setting),
+                Method.of(request).stretches(setting),
                 sampler.solver(),
                 Objects.requireNonNull(sampler.spacing()),
                 request.eta().orElse(usualEta));

@@ -238,7 +238,7 @@ public final class LocalEngine implements AutoCloseable {
         PromptTokens tokens = PromptTokens.of(planned, parts);
         return planned.plan().stages().isEmpty()
                 ? planned
-                : planned.withText(tokens.work(parts, request));
+                : planned.withText(tokens.work(parts, planned.request()));
     }
 
     /** Frees the networks until they are next used; see {@code Engine.unload}. */
@@ -271,6 +271,7 @@ public final class LocalEngine implements AutoCloseable {
                 weights.reason(),
                 tests,
                 bundle.manifest().name(),
+                bundle.manifest().usualMethod(),
                 bundle.manifest().licence(),
                 bundle.vae(),
                 controls.described(),

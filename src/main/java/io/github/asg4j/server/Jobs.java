@@ -154,9 +154,11 @@ final class Jobs implements AutoCloseable {
     List<Job> create(
             Client client,
             Model model,
-            List<GenerationRequest> requests,
+            List<GenerationRequest> asked,
             PictureEncoding output,
             int previews) {
+        // Named, so that jobs say it, and share a picture with those that ask for it by name.
+        List<GenerationRequest> requests = asked.stream().map(model.usualMethod()::of).toList();
         List<Work> works = requests.stream().map(each -> plan(client, model, each)).toList();
         works.forEach(work -> Output.check(output, work.width(), work.height()));
         synchronized (this) {

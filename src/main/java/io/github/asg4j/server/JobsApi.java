@@ -7,7 +7,6 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 
 import io.github.asg4j.Engine;
 import io.github.asg4j.EngineInfo;
-import io.github.asg4j.GenerationRequest;
 import io.github.asg4j.ReportJson;
 import io.github.asg4j.RequestOption;
 import io.github.asg4j.Seed;
@@ -93,7 +92,7 @@ final class JobsApi {
             }
         }
         answer.putObject("defaults")
-                .put("method", GenerationRequest.builder("any").build().method())
+                .put("method", model.usualMethod().name())
                 .put("steps", model.steps());
         ArrayNode methods = answer.putArray("methods");
         Engine.methods().forEach(methods::add);

@@ -88,7 +88,7 @@ final class Metrics {
     /** A picture is finished, has failed or was given up, before anybody hears of it. */
     void ended(Drawing drawing, Progress.Status status) {
         queued.remove(drawing);
-        String method = drawing.request().method();
+        String method = drawing.work().plan().method();
         String outcome = status.name().toLowerCase(Locale.ROOT);
         counter(
                         "asg.pictures",

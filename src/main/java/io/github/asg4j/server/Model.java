@@ -5,6 +5,7 @@ import io.github.asg4j.Engine;
 import io.github.asg4j.EngineInfo;
 import io.github.asg4j.GenerationRequest;
 import io.github.asg4j.PlanReport;
+import io.github.asg4j.UsualMethod;
 
 /**
  * A model that is open: plans can be made with it, whether its networks are loaded or not.
@@ -14,6 +15,7 @@ import io.github.asg4j.PlanReport;
  * @param nativeWidth pixels that the model was trained for
  * @param nativeHeight pixels that the model was trained for
  * @param sizeMultiple what the sides of a picture are multiples of, pixels
+ * @param usualMethod that draws where a request names none
  * @param steps denoising steps where none are asked for
  * @param bytes of the weights, as they are stored
  */
@@ -24,6 +26,7 @@ record Model(
         int nativeWidth,
         int nativeHeight,
         int sizeMultiple,
+        UsualMethod usualMethod,
         int steps,
         long bytes) {
     /** The model of an engine, by its own name. */
@@ -42,6 +45,7 @@ record Model(
                 facts.nativeSize().width(),
                 facts.nativeSize().height(),
                 plan.canvasPixels().width() / plan.canvasLatents().width(),
+                facts.usualMethod(),
                 plan.steps(),
                 plan.memory().weights());
     }

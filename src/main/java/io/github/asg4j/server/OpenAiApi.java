@@ -257,7 +257,7 @@ final class OpenAiApi {
         Job first = jobs.get(0);
         Work work = first.drawing().work();
         exchange.note("model", first.model().name());
-        exchange.note("drawn_by", first.request().method());
+        exchange.note("drawn_by", work.plan().method());
         exchange.note("size", work.width() + "x" + work.height());
         exchange.note("steps", work.steps());
         exchange.note("n", jobs.size());

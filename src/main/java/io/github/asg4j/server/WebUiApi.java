@@ -143,7 +143,7 @@ final class WebUiApi {
         sampler(body, fields);
         size(body, fields);
         if (body.path("enable_hr").asBoolean()) {
-            method(body.path("hr_upscaler").asText("asg"), fields);
+            method(body.path("hr_upscaler").asText("None"), fields);
         }
         byte[] picture = null;
         if (fromPicture) {
@@ -179,7 +179,7 @@ final class WebUiApi {
                 all.create(exchange.client(), model, requests, PictureEncoding.PNG, PREVIEWS);
         exchange.whenLost(() -> jobs.forEach(all::cancel));
         exchange.note("model", model.name());
-        exchange.note("drawn_by", jobs.get(0).request().method());
+        exchange.note("drawn_by", jobs.get(0).drawing().work().plan().method());
         exchange.note("n", jobs.size());
         return jobs;
     }

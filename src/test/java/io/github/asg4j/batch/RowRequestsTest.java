@@ -57,6 +57,18 @@ class RowRequestsTest {
     }
 
     @Test
+    void theModelsMethodHasTheSameKeyByItsName() {
+        RowRequests requests =
+                new RowRequests(Map.of("staleness", "1"), Reports.drawing(ENGINE, "relay"));
+        RowRequests.Named usual = requests.row(Map.of("prompt", "a ball"));
+        assertEquals("relay", usual.request().method());
+        assertEquals(usual, requests.row(Map.of("prompt", "a ball", "method", "relay")));
+        long seed = usual.request().seed();
+        assertEquals(
+                usual, requests.json("{\"prompt\":\"a ball\",\"seed\":" + seed + "}"));
+    }
+
+    @Test
     void defaultsAreCheckedBeforeThereIsAnEngine() {
         // An option of one method beside one of another: rows may be of both.
         RowRequests.check(Map.of("staleness", "1", "stages", "1x 0..1", "seed", "-1"));

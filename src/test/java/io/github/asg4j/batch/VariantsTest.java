@@ -7,6 +7,8 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.asg4j.BadRequestException;
 import io.github.asg4j.GenerationRequest;
+import io.github.asg4j.LegOptions;
+import io.github.asg4j.UsualMethod;
 
 import org.junit.jupiter.api.Test;
 
@@ -24,7 +26,17 @@ class VariantsTest {
 
     private static Variants variants(
             List<Given> defaults, List<Setting> settings, List<String> methods, int seeds) {
+        return variants("asg", defaults, settings, methods, seeds);
+    }
+
+    private static Variants variants(
+            String usual,
+            List<Given> defaults,
+            List<Setting> settings,
+            List<String> methods,
+            int seeds) {
         return new Variants(
+                new UsualMethod(usual, "demo"),
                 new BatchOptions(
                         Path.of("in"),
                         Path.of("out"),
@@ -135,6 +147,24 @@ class VariantsTest {
                                 () -> variants(List.of(), List.of(dilated), List.of("asg"), 1))
                         .getMessage()
                         .contains("nothing to draw: none of the methods asg has"));
+    }
+
+    @Test
+    void rowsWithoutAMethodAreDrawnByTheModels() {
+        Variants variants =
+                variants(
+                        "relay",
+                        List.of(given("staleness", "1"), given("preset", "frecas")),
+                        List.of(Setting.NONE),
+                        List.of(),
+                        1);
+        GenerationRequest request = requests(variants, PROMPT).getFirst();
+        assertEquals("relay", request.method());
+        assertEquals(LegOptions.Preset.FRECAS, request.legs().preset());
+        assertEquals(
+                "asg", requests(variants, PROMPT, given("method", "asg")).getFirst().method());
+        String said = refusal(variants, PROMPT, given("mask", "key"));
+        assertTrue(said.contains("not of relay, by which the model \"demo\" draws"), said);
     }
 
     @Test

@@ -108,7 +108,8 @@ final class FakeEngines implements EngineFactory {
         open++;
         return new Handle() {
             @Override
-            public Generation submit(GenerationRequest request, GenerationListener listener) {
+            public Generation submit(GenerationRequest asked, GenerationListener listener) {
+                GenerationRequest request = description.usualMethod().of(asked);
                 requests.add(request);
                 if (endless) {
                     return new Endless(deaf, whileDrawing, new CompletableFuture<>());
@@ -117,7 +118,8 @@ final class FakeEngines implements EngineFactory {
             }
 
             @Override
-            public PlanReport plan(GenerationRequest request) {
+            public PlanReport plan(GenerationRequest asked) {
+                GenerationRequest request = description.usualMethod().of(asked);
                 requests.add(request);
                 AsgException unable = unplannable.get(request.method());
                 if (unable != null) {

@@ -240,6 +240,18 @@ class LikeTest {
     }
 
     @Test
+    void aPictureThatSaysNoMethodIsDrawnByTheModels() {
+        engines.methods = MethodOptions.DEFAULTS.keySet();
+        engines.description = Reports.drawing(engines.description, "relay");
+        Path duck = foreign("a duck\nSteps: 15, Seed: 1, Size: 512x400");
+        assertEquals(MethodOptions.DEFAULTS.get("relay"), again(duck).options());
+        Path own = file("own.png");
+        engines.run("generate", "--prompt", "a ball", "--out", own + "");
+        engines.description = Reports.drawing(engines.description, "direct");
+        assertEquals("relay", again(own).method(), "what it was drawn with");
+    }
+
+    @Test
     void valuesThatAreNotOursAreSaid() {
         Path file =
                 foreign(

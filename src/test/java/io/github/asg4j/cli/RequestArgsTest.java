@@ -17,6 +17,7 @@ import io.github.asg4j.MethodOptions.DemoFusionOptions;
 import io.github.asg4j.MethodOptions.ScaleCrafterOptions;
 import io.github.asg4j.PhaseOptions;
 import io.github.asg4j.RequestOption;
+import io.github.asg4j.Reports;
 import io.github.asg4j.RequestOptions;
 import io.github.asg4j.WindowOptions;
 
@@ -37,7 +38,7 @@ import java.util.stream.Stream;
 /** Every option reaches the request or the engine's options, and no other field changes. */
 class RequestArgsTest {
     private static final GenerationRequest DEFAULT =
-            GenerationRequest.builder("a ball").seed(0).build();
+            GenerationRequest.builder("a ball").method("asg").seed(0).build();
 
     private static Arguments request(
             String option, String value, UnaryOperator<GenerationRequest.Builder> change) {
@@ -205,6 +206,35 @@ class RequestArgsTest {
         assertEquals("", result.err());
         assertEquals(expected, engines.request());
         assertEquals(List.of(EngineOptions.DEFAULT), engines.options);
+    }
+
+    @ParameterizedTest
+    @MethodSource("requests")
+    void withoutAMethodItReachesThatOfTheModel(
+            String option, String value, GenerationRequest expected) {
+        FakeEngines engines = new FakeEngines();
+        engines.description = Reports.drawing(engines.description, expected.method());
+        FakeEngines.Result result =
+                engines.run("plan", "--prompt", "a ball", option + "=" + value);
+        assertEquals("", result.err());
+        assertEquals(expected, engines.request());
+        assertTrue(result.out().contains(expected.method()), result.out());
+    }
+
+    @Test
+    void anOptionThatTheModelsMethodDoesNotHaveIsABadArgument() {
+        FakeEngines engines = new FakeEngines();
+        engines.description = Reports.drawing(engines.description, "relay");
+        FakeEngines.Result result =
+                engines.run("generate", "--prompt", "a ball", "--mask", "key");
+        assertEquals(ExitCode.ARGUMENTS, result.code(), result.err());
+        assertTrue(
+                result.err()
+                        .contains(
+                                "--mask is an option of asg, cutdiffusion, not of relay, by which"
+                                        + " the model \"fake\" draws where no method is named"),
+                result.err());
+        assertTrue(result.err().contains("--method asg"), result.err());
     }
 
     @Test

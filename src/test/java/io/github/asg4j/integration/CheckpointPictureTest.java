@@ -18,6 +18,7 @@ import io.github.asg4j.Lora;
 import io.github.asg4j.PictureReport;
 import io.github.asg4j.TestEngines;
 import io.github.asg4j.Tiny;
+import io.github.asg4j.model.Bundle;
 import io.github.asg4j.image.Npy;
 import io.github.asg4j.model.SmallFiles;
 import io.github.asg4j.model.checkpoint.Recognition;
@@ -157,7 +158,10 @@ class CheckpointPictureTest {
         drawsLike("sd35-lora", SmallFiles.SD35, SmallFiles.sd35(), request);
     }
 
-    /** Steps, guidance scale and solver are the model's own: those of LatentConsistencyModelPipeline. */
+    /**
+     * Steps, guidance scale and solver are the model's own: those of LatentConsistencyModelPipeline; and
+     * large pictures are drawn by a relay, which does with so few steps.
+     */
     @Test
     void aLatentConsistencyModelDrawsWhatDiffusersDraws() {
         SafeTensorsFile lcm = SmallFiles.copy(SmallFiles.SD15, new SafeTensorsFile());
@@ -175,6 +179,10 @@ class CheckpointPictureTest {
         assertEquals(s.get("steps").asInt(), steps());
         assertEquals(s.get("guidance_scale").asDouble(), sampling.guidanceScale());
         assertEquals("lcm", sampling.scheduler());
+        try (Bundle bundle =
+                SmallFiles.bundle(file, SmallFiles.sd15("epsilon", false, 4, GUIDANCE_WIDTH))) {
+            assertEquals("relay", bundle.manifest().usualMethod().name());
+        }
     }
 
     /** Steps begin where there is no signal, without being asked to. */

@@ -124,7 +124,7 @@ class ScaleCrafterTest {
                         Solver.EULER,
                         Spacing.LEADING),
                 new Manifest.Conditioning(true, true, true, 0, 0),
-                new Manifest.Defaults(50, 5, 0.75),
+                new Manifest.Defaults(50, 5, 0.75, "asg"),
                 null,
                 null,
                 null,
@@ -147,7 +147,7 @@ class ScaleCrafterTest {
                         50,
                         0,
                         guidance);
-        return Method.of("scalecrafter").stages(setting);
+        return Method.of(request).stages(setting);
     }
 
     private static Stage.Dilated dilated(
@@ -286,13 +286,14 @@ class ScaleCrafterTest {
                 refusal(Model.SDXL, unknown).contains("\"mid\": the bundle has down_blocks.0, "));
         DilationOptions damped = DilationOptions.DEFAULT.withDampedFactors(Map.of("up", 2.0));
         assertTrue(refusal(Model.SDXL, damped).contains("\"up\""));
-        GenerationRequest request = GenerationRequest.builder("a ball").build();
+        GenerationRequest request =
+                GenerationRequest.builder("a ball").method("scalecrafter").build();
         Canvas canvas = Model.SDXL.canvas(2048, 2048);
         Setting plain = new Setting(request, manifest(Model.SDXL, null), canvas, 50, 0, 5);
         String message =
                 assertThrows(
                                 BadRequestException.class,
-                                () -> Method.of("scalecrafter").stages(plain))
+                                () -> Method.of(request).stages(plain))
                         .getMessage();
         assertTrue(message.contains("denoiser_dilated.onnx"), message);
         assertTrue(message.contains("dilated_file"), message);

@@ -9,6 +9,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.asg4j.BadBundleException;
+import io.github.asg4j.UsualMethod;
 import io.github.asg4j.Tiny;
 import io.github.asg4j.schedule.NoiseLevels;
 import io.github.asg4j.schedule.Solver;
@@ -85,7 +86,7 @@ class ManifestTest {
                         Spacing.LEADING),
                 m.scheduler());
         assertEquals(new Manifest.Conditioning(true, true, true, 0, 0), m.conditioning());
-        assertEquals(new Manifest.Defaults(50, 5.0, 0.75), m.defaults());
+        assertEquals(new Manifest.Defaults(50, 5.0, 0.75, "asg"), m.defaults());
         assertEquals(6, m.files().size());
         assertEquals(3, m.files().get("denoiser.weights").bytes());
         assertEquals(
@@ -264,6 +265,37 @@ class ManifestTest {
         assertTrue(
                 refusal(json.replace("\"file\": \"x2.onnx\"", "\"file\": \"x3.onnx\""))
                         .contains("upscalers[1].file: found \"x3.onnx\""));
+    }
+
+    @Test
+    void theMethodWithoutANameIsOneThatTheBundleCanDrawBy() throws IOException {
+        FakeBundle fake = new FakeBundle();
+        String json = fake.manifest();
+        assertEquals("asg", parse(json).usualMethod().name());
+        for (String method : List.of("asg", "direct", "relay", "demofusion")) {
+            assertEquals(
+                    new UsualMethod(method, "demo"), parse(drawing(json, method)).usualMethod());
+        }
+        String relay = drawing(json, "relay");
+        for (List<String> fault :
+                List.of(
+                        List.of(
+                                drawing(json, "Relay"),
+                                "defaults.method: found \"Relay\", expected one of asg, direct,"),
+                        List.of(
+                                relay.replace(", \"encoder\": \"vae_encoder.onnx\"", ""),
+                                "relay needs vae.encoder"),
+                        List.of(drawing(json, "scalecrafter"), "needs denoiser.dilated_file"),
+                        List.of(drawing(json, "superres"), "superres needs upscalers"))) {
+            assertNotEquals(relay, fault.get(0));
+            String said = refusal(fault.get(0));
+            assertTrue(said.contains("defaults.method: found \""), said);
+            assertTrue(said.contains(fault.get(1)), said);
+        }
+    }
+
+    private static String drawing(String json, String method) {
+        return json.replace("\"steps\": 50", "\"method\": \"" + method + "\", \"steps\": 50");
     }
 
     @Test

@@ -164,6 +164,43 @@ class ModelsTest {
     }
 
     @Test
+    void eachModelDrawsByItsOwnMethodWhereNoneIsNamed() {
+        Map<String, EngineOptions> further =
+                Map.of("few", Tiny.options(Tiny.usual("relay", folder), 1));
+        try (TestServer server = new TestServer(TestServer.options(), Tiny.options(1), further)) {
+            JsonNode first = json(server.get("/asg/v1/capabilities"));
+            assertEquals("asg", first.at("/defaults/method").asText());
+            JsonNode few = json(server.get("/asg/v1/capabilities?model=few"));
+            assertEquals("relay", few.at("/defaults/method").asText());
+            JsonNode plan = json(server.post("/asg/v1/plan", ball("few")));
+            assertEquals("relay", plan.path("method").asText());
+
+            String url = json(server.post("/asg/v1/jobs", ball("few"))).path("url").asText();
+            assertEquals("relay", json(server.get(url)).at("/request/method").asText());
+            until(() -> json(server.get(url)).path("status").asText().equals("completed"));
+            JsonNode report = json(server.get(url)).path("report");
+            assertEquals("relay", report.path("method").asText());
+            String pixels = report.path("pixels_sha256").asText();
+            assertEquals(pixels, pixels(server, "few"));
+            assertNotEquals(pixels, pixels(server, "tiny"));
+            assertEquals(
+                    2,
+                    metric(
+                            server,
+                            "asg_pictures_total{method=\"relay\",model=\"few\","
+                                    + "outcome=\"completed\"}"));
+
+            HttpResponse<String> masked =
+                    server.post(
+                            "/asg/v1/jobs", ball("few").replace("}", ",\"mask\":\"key\"}"));
+            assertEquals(400, masked.statusCode());
+            String said = json(masked).at("/error/message").asText();
+            assertTrue(said.contains("not of relay, by which the model"), said);
+            assertTrue(said.contains("--method asg"), said);
+        }
+    }
+
+    @Test
     void theOneThatWasUsedLongestAgoLeaves() {
         PlanReport.Memory memory = memory();
         // the picture of one, and the networks of one other

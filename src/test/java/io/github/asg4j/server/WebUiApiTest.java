@@ -173,6 +173,8 @@ class WebUiApiTest {
         JsonNode answer = draw(request.put("hr_scale", 2).put("hr_upscaler", "multidiffusion"));
         assertArrayEquals(openAi(",\"method\":\"multidiffusion\""), image(answer, 0));
         assertArrayEquals(openAi(""), image(draw(request.put("hr_upscaler", "Latent")), 0));
+        request.remove("hr_upscaler");
+        assertArrayEquals(openAi(""), image(draw(request), 0), "the model's method");
         HttpResponse<String> unknown =
                 server.post(
                         "/sdapi/v1/txt2img", request.put("hr_upscaler", "R-ESRGAN 4x+").toString());

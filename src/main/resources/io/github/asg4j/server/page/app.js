@@ -82,8 +82,10 @@ function describeModel() {
 async function choose(name) {
   if (name === server.model.name) return;
   $('model').textContent = `opening ${name}…`;
+  const usual = server.defaults.method;
   try {
     server = await api.capabilities(name);
+    if ($('method').value === usual) $('method').value = server.defaults.method;
     fail('');
   } catch (e) {
     fail(e.message);
