@@ -71,7 +71,8 @@ public sealed interface MethodOptions {
     }
 
     /** ASGDiffusion (arXiv 2412.06163): stage 1 guided by the key patch, then overlapping windows. */
-    record AsgOptions(GuideOptions guide, WindowOptions windows) implements Named, Patched, Windowed {
+    record AsgOptions(GuideOptions guide, WindowOptions windows)
+            implements Named, Patched, Windowed {
         public static final AsgOptions DEFAULT =
                 new AsgOptions(GuideOptions.DEFAULT, WindowOptions.DEFAULT);
 
@@ -165,7 +166,8 @@ public sealed interface MethodOptions {
     }
 
     /** A relay: native size first, then stages of growing size that each begin at a middle noise level. */
-    record RelayOptions(LegOptions legs, WindowOptions windows) implements Named, Relayed, Windowed {
+    record RelayOptions(LegOptions legs, WindowOptions windows)
+            implements Named, Relayed, Windowed {
         public static final RelayOptions DEFAULT =
                 new RelayOptions(LegOptions.DEFAULT, WindowOptions.DEFAULT);
 

@@ -53,21 +53,13 @@ public final class RequestOptions {
             WINDOWS.only(List.of("multidiffusion"));
 
     private static final Group<Phased, PhaseOptions> PHASES =
-            Group.of(
-                    Section.PHASES,
-                    Phased.class,
-                    Phased::phases,
-                    Phased::withPhases);
+            Group.of(Section.PHASES, Phased.class, Phased::phases, Phased::withPhases);
 
     private static final Group<Relayed, LegOptions> RELAY =
             Group.of(Section.RELAY, Relayed.class, Relayed::legs, Relayed::withLegs);
 
     private static final Group<Dilating, DilationOptions> DILATION =
-            Group.of(
-                    Section.DILATION,
-                    Dilating.class,
-                    Dilating::dilation,
-                    Dilating::withDilation);
+            Group.of(Section.DILATION, Dilating.class, Dilating::dilation, Dilating::withDilation);
 
     /** All options, in the order of the help. */
     public static final List<RequestOption<?>> ALL =

@@ -32,7 +32,8 @@ public record UsualMethod(String name, String model) {
                                 + name
                                 + ", by which the model \""
                                 + model
-                                + "\" draws where no method is named: leave it out, or name a method that has it, as in --method "
+                                + "\" draws where no method is named: leave it out, or name a"
+                                + " method that has it, as in --method "
                                 + methods.getFirst());
             }
         }

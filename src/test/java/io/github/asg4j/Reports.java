@@ -50,9 +50,7 @@ public final class Reports {
     /** The same whose kernels differ from the Java kernels in {@code operation}; empty: in none. */
     public static EngineInfo tested(EngineInfo of, String operation) {
         return changed(
-                of,
-                List.of(new EngineInfo.SelfTest("kernels", operation)),
-                of.usualMethod());
+                of, List.of(new EngineInfo.SelfTest("kernels", operation)), of.usualMethod());
     }
 
     private static EngineInfo changed(

@@ -20,8 +20,7 @@ import java.nio.file.Path;
 /** Requests that name no method are drawn by the model's, which is asg where the model names none. */
 class UsualMethodTest {
     private static final UsualMethod RELAY = new UsualMethod("relay", "few steps");
-    private static final GuideOptions MASKED =
-            GuideOptions.DEFAULT.withMask(GuideOptions.Mask.KEY);
+    private static final GuideOptions MASKED = GuideOptions.DEFAULT.withMask(GuideOptions.Mask.KEY);
 
     @TempDir Path folder;
 
@@ -57,8 +56,7 @@ class UsualMethodTest {
                 GenerationRequest.builder("a ball")
                         .options(UsualOptions.DEFAULT.withGuide(MASKED))
                         .build();
-        String said =
-                assertThrows(BadRequestException.class, () -> RELAY.of(asked)).getMessage();
+        String said = assertThrows(BadRequestException.class, () -> RELAY.of(asked)).getMessage();
         assertEquals(
                 "--mask is an option of asg, cutdiffusion, not of relay, by which the model \"few"
                         + " steps\" draws where no method is named: leave it out, or name a method"

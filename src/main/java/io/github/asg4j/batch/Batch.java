@@ -94,11 +94,13 @@ public final class Batch implements AutoCloseable {
      * Opens a batch: reads the input through once, and what its folder holds.
      *
      * @param engine that will draw
-     * @throws BadRequestException if the input cannot be read, or the folder holds another batch
+     * @throws BadRequestException if the input cannot be read, the folder holds another batch, or the
+     *     engine's method does not have an option of all rows
      * @throws io.github.asg4j.OutputException if the folder cannot be written, or another process
      *     writes into it
      */
     public static Batch open(BatchOptions options, EngineInfo engine) {
+        Variants.checkDefaults(engine.usualMethod(), options);
         Input input = Input.examined(options.input());
         try {
             Files.createDirectories(options.folder());

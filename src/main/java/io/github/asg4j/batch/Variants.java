@@ -42,8 +42,7 @@ final class Variants {
         this(usual, options.defaults(), variants(options), options.seeds());
     }
 
-    private Variants(
-            UsualMethod usual, List<Given> defaults, List<Variant> variants, int seeds) {
+    private Variants(UsualMethod usual, List<Given> defaults, List<Variant> variants, int seeds) {
         this.usual = usual;
         this.defaults = defaults;
         this.variants = variants;
@@ -62,6 +61,21 @@ final class Variants {
      */
     static void check(BatchOptions options) {
         variants(options);
+    }
+
+    /**
+     * Refuses defaults that no row without a method would be drawn with.
+     *
+     * @throws BadRequestException if the model's method does not have one of them
+     */
+    static void checkDefaults(UsualMethod usual, BatchOptions options) {
+        if (options.methods().isEmpty()) {
+            GenerationRequest.Builder request = GenerationRequest.builder("any");
+            options.defaults().stream()
+                    .filter(given -> !given.anySeed())
+                    .forEach(given -> given.applyTo(request));
+            usual.of(request.build());
+        }
     }
 
     private static List<Variant> variants(BatchOptions options) {

@@ -34,8 +34,8 @@ final class EngineArgs {
                 order = HelpSections.MACHINE + 1,
                 description =
                         "a publisher's .safetensors file, a diffusers folder, or the folder of a"
-                            + " bundle; demo-turbo: the demo distilled to 4 steps, for relay and"
-                            + " direct (default: the demo in the jar)")
+                                + " bundle; demo-turbo: the demo distilled to 4 steps"
+                                + " (default: the demo in the jar)")
         @Nullable Path model;
 
         @Mixin private PartsArgs parts = new PartsArgs();

@@ -193,8 +193,7 @@ final class RowPlanner {
             throw EvalCommand.misuse(command, "setting '" + name + "': " + e.getMessage());
         }
         return new EvaluationRow(
-                new EvaluationRow.Key(
-                        method, wanted.size().width(), wanted.size().height(), name),
+                new EvaluationRow.Key(method, wanted.size().width(), wanted.size().height(), name),
                 Math.min(pictures, wanted.most().orElse(pictures)),
                 (prompt, seed) -> request.requestFor(method, prompt, methods, () -> seed));
     }

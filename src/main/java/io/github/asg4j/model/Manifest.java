@@ -1067,11 +1067,7 @@ public record Manifest(
     }
 
     private static Defaults defaults(
-            Json json,
-            Scheduler scheduler,
-            Denoiser denoiser,
-            Vae vae,
-            List<Upscaler> upscalers) {
+            Json json, Scheduler scheduler, Denoiser denoiser, Vae vae, List<Upscaler> upscalers) {
         json.onlyKeys("steps", "guidance_scale", "strength", "method");
         Json strength = json.optional("strength");
         Json method = json.optional("method");
@@ -1085,8 +1081,7 @@ public record Manifest(
     }
 
     /** A method that the bundle has all parts for. */
-    private static String method(
-            Json json, Denoiser denoiser, Vae vae, List<Upscaler> upscalers) {
+    private static String method(Json json, Denoiser denoiser, Vae vae, List<Upscaler> upscalers) {
         String name = json.oneOf(List.copyOf(MethodOptions.DEFAULTS.keySet()));
         String missing =
                 switch (name) {

@@ -64,8 +64,7 @@ class RowRequestsTest {
         assertEquals("relay", usual.request().method());
         assertEquals(usual, requests.row(Map.of("prompt", "a ball", "method", "relay")));
         long seed = usual.request().seed();
-        assertEquals(
-                usual, requests.json("{\"prompt\":\"a ball\",\"seed\":" + seed + "}"));
+        assertEquals(usual, requests.json("{\"prompt\":\"a ball\",\"seed\":" + seed + "}"));
     }
 
     @Test

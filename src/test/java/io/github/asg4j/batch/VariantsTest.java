@@ -161,8 +161,7 @@ class VariantsTest {
         GenerationRequest request = requests(variants, PROMPT).getFirst();
         assertEquals("relay", request.method());
         assertEquals(LegOptions.Preset.FRECAS, request.legs().preset());
-        assertEquals(
-                "asg", requests(variants, PROMPT, given("method", "asg")).getFirst().method());
+        assertEquals("asg", requests(variants, PROMPT, given("method", "asg")).getFirst().method());
         String said = refusal(variants, PROMPT, given("mask", "key"));
         assertTrue(said.contains("not of relay, by which the model \"demo\" draws"), said);
     }

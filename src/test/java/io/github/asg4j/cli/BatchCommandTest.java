@@ -12,6 +12,7 @@ import io.github.asg4j.BadRequestException;
 import io.github.asg4j.CancelledException;
 import io.github.asg4j.DeviceException;
 import io.github.asg4j.Lora;
+import io.github.asg4j.Reports;
 
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -175,7 +176,6 @@ class BatchCommandTest {
                 "--setting | a: --seed 3 | setting 'a': --seed",
                 "--setting | a: --prompt x | setting 'a': --prompt",
                 "--steps | 0 | steps",
-                "--dilate | mid_block=2 | an option of scalecrafter",
                 "--dump | x | Unknown option",
                 "--lora-folder | src | leave out --lora-folder",
             })
@@ -188,5 +188,19 @@ class BatchCommandTest {
         assertTrue(result.err().contains(said), result.err());
         assertEquals(List.of(), engines.options);
         assertFalse(Files.exists(folder.resolve("out")));
+    }
+
+    @Test
+    void anOptionThatTheModelsMethodDoesNotHaveIsRefusedBeforeTheFolderIsMade() {
+        FakeEngines.Result result = batch("--dilate", "mid_block=2");
+        assertEquals(2, result.code(), result.err());
+        assertTrue(
+                result.err()
+                        .contains("--dilate is an option of scalecrafter, not of asg, by which"),
+                result.err());
+        assertFalse(Files.exists(folder.resolve("out")));
+        engines.description = Reports.drawing(engines.description, "relay");
+        assertEquals(0, batch("--preset", "frecas").code());
+        assertEquals("relay", engines.requests.getFirst().method());
     }
 }

@@ -16,8 +16,8 @@ import io.github.asg4j.MethodOptions.AsgOptions;
 import io.github.asg4j.MethodOptions.DemoFusionOptions;
 import io.github.asg4j.MethodOptions.ScaleCrafterOptions;
 import io.github.asg4j.PhaseOptions;
-import io.github.asg4j.RequestOption;
 import io.github.asg4j.Reports;
+import io.github.asg4j.RequestOption;
 import io.github.asg4j.RequestOptions;
 import io.github.asg4j.WindowOptions;
 
@@ -214,8 +214,7 @@ class RequestArgsTest {
             String option, String value, GenerationRequest expected) {
         FakeEngines engines = new FakeEngines();
         engines.description = Reports.drawing(engines.description, expected.method());
-        FakeEngines.Result result =
-                engines.run("plan", "--prompt", "a ball", option + "=" + value);
+        FakeEngines.Result result = engines.run("plan", "--prompt", "a ball", option + "=" + value);
         assertEquals("", result.err());
         assertEquals(expected, engines.request());
         assertTrue(result.out().contains(expected.method()), result.out());
@@ -225,8 +224,7 @@ class RequestArgsTest {
     void anOptionThatTheModelsMethodDoesNotHaveIsABadArgument() {
         FakeEngines engines = new FakeEngines();
         engines.description = Reports.drawing(engines.description, "relay");
-        FakeEngines.Result result =
-                engines.run("generate", "--prompt", "a ball", "--mask", "key");
+        FakeEngines.Result result = engines.run("generate", "--prompt", "a ball", "--mask", "key");
         assertEquals(ExitCode.ARGUMENTS, result.code(), result.err());
         assertTrue(
                 result.err()

@@ -10,7 +10,6 @@ import io.github.asg4j.GeneratedImage;
 import io.github.asg4j.GenerationRequest;
 
 import org.jspecify.annotations.Nullable;
-
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 

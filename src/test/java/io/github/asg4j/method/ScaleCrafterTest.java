@@ -291,9 +291,7 @@ class ScaleCrafterTest {
         Canvas canvas = Model.SDXL.canvas(2048, 2048);
         Setting plain = new Setting(request, manifest(Model.SDXL, null), canvas, 50, 0, 5);
         String message =
-                assertThrows(
-                                BadRequestException.class,
-                                () -> Method.of(request).stages(plain))
+                assertThrows(BadRequestException.class, () -> Method.of(request).stages(plain))
                         .getMessage();
         assertTrue(message.contains("denoiser_dilated.onnx"), message);
         assertTrue(message.contains("dilated_file"), message);

@@ -9,8 +9,8 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.asg4j.BadBundleException;
-import io.github.asg4j.UsualMethod;
 import io.github.asg4j.Tiny;
+import io.github.asg4j.UsualMethod;
 import io.github.asg4j.schedule.NoiseLevels;
 import io.github.asg4j.schedule.Solver;
 import io.github.asg4j.schedule.Spacing;

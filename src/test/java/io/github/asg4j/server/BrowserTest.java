@@ -29,6 +29,7 @@ class BrowserTest {
     private static final Path SCREENSHOTS = Path.of("target", "browser");
 
     @TempDir private static Path profile;
+    @TempDir private static Path few;
     private static TestServer server;
     private static Browser browser;
 
@@ -40,7 +41,11 @@ class BrowserTest {
                 new TestServer(
                         TestServer.options(),
                         Tiny.options(1),
-                        Map.of("stepless", Tiny.options(Tiny.stepless(), 1)));
+                        Map.of(
+                                "stepless",
+                                Tiny.options(Tiny.stepless(), 1),
+                                "few",
+                                Tiny.options(Tiny.usual("relay", few), 1)));
         browser = new Browser(program, profile);
     }
 
@@ -157,10 +162,7 @@ class BrowserTest {
 
     @Test
     void anotherModelIsChosenAndComesBackWithThePicturesSettings() throws Exception {
-        browser.evaluate(
-                "(() => { const list = document.getElementById('model-name'); list.value ="
-                        + " 'stepless'; list.dispatchEvent(new Event('change', {bubbles: true}));"
-                        + " })()");
+        choose("model-name", "stepless");
         String header = "(document.getElementById('model')?.textContent ?? '')";
         browser.await(header + ".startsWith('stepless, native')");
         server.go();
@@ -175,6 +177,31 @@ class BrowserTest {
         assertEquals(
                 "a still cone",
                 browser.evaluate("document.getElementById('prompt').value").asText());
+        assertEquals(List.of(), browser.errors);
+    }
+
+    private static void choose(String list, String value) throws Exception {
+        browser.evaluate(
+                ("(() => { const list = document.getElementById('%s'); list.value = '%s';"
+                                + " list.dispatchEvent(new Event('change', {bubbles: true})); })()")
+                        .formatted(list, value));
+    }
+
+    @Test
+    void anotherModelBringsItsMethodUnlessOneWasChosen() throws Exception {
+        String method = "document.getElementById('method').value";
+        String header = "(document.getElementById('model')?.textContent ?? '')";
+        assertEquals("asg", browser.evaluate(method).asText());
+        choose("model-name", "few");
+        browser.await(header + ".startsWith('few, native')");
+        assertEquals("relay", browser.evaluate(method).asText());
+        choose("model-name", "tiny");
+        browser.await(header + ".startsWith('tiny, native')");
+        assertEquals("asg", browser.evaluate(method).asText());
+        choose("method", "direct");
+        choose("model-name", "few");
+        browser.await(header + ".startsWith('few, native')");
+        assertEquals("direct", browser.evaluate(method).asText());
         assertEquals(List.of(), browser.errors);
     }
 

@@ -191,8 +191,7 @@ class ModelsTest {
                                     + "outcome=\"completed\"}"));
 
             HttpResponse<String> masked =
-                    server.post(
-                            "/asg/v1/jobs", ball("few").replace("}", ",\"mask\":\"key\"}"));
+                    server.post("/asg/v1/jobs", ball("few").replace("}", ",\"mask\":\"key\"}"));
             assertEquals(400, masked.statusCode());
             String said = json(masked).at("/error/message").asText();
             assertTrue(said.contains("not of relay, by which the model"), said);
