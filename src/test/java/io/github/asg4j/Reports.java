@@ -139,8 +139,9 @@ public final class Reports {
                 Map.of());
     }
 
-    /** A picture that {@code request} asks for, drawn by two workers in 1234.5 ms. */
-    public static PictureReport picture(GenerationRequest request, Size size) {
+    /** A picture that {@code asked} asks for, drawn by two workers in 1234.5 ms. */
+    public static PictureReport picture(GenerationRequest asked, Size size) {
+        GenerationRequest request = new UsualMethod("asg", "fake").of(asked);
         return new PictureReport(
                 request,
                 plan(request.method(), size, 50, 1),

@@ -148,8 +148,8 @@ class RequestJsonTest {
     void optionsOfAnyMethodWaitForOne() {
         String json =
                 "{\"prompt\":\"a"
-                    + " ball\",\"seed\":0,\"mask\":\"key\",\"window_stride\":5,\"blur\":2.0,"
-                    + "\"preset\":\"frecas\",\"dilate_share\":0.5}";
+                        + " ball\",\"seed\":0,\"mask\":\"key\",\"window_stride\":5,\"blur\":2.0,"
+                        + "\"preset\":\"frecas\",\"dilate_share\":0.5}";
         GenerationRequest request = RequestJson.read(json);
         assertNull(request.method());
         assertEquals(json, RequestJson.write(request));
