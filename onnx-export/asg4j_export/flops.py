@@ -62,7 +62,13 @@ def of_bundle(manifest: Mapping[str, Any], find: Callable[[str], Path]) -> dict[
     for part, whole, tile in (("tiled_decoder", "front", "tail"), ("tiled_encoder", "tail", "front")):
         if vae.get(part):
             scale = vae[part]["scale"]
-            counts[part] = {"whole": _part(find(vae[part][whole]), scale, factor, 1), "tile": _part(find(vae[part][tile]), scale, factor, None)}
+            sides = {"": 1, "feature_": scale, "image_": factor}
+            axes = {f"{name}{axis}": (each, i) for name, each in sides.items() for i, axis in enumerate(("height", "width"))}
+            tiled = Graph.read(find(vae[part][tile]))
+            counts[part] = {
+                "whole": polynomial(Graph.read(find(vae[part][whole])), axes),
+                "tile": [a + b for a, b in zip(polynomial(tiled, axes), polynomial(tiled.first_norm(), axes), strict=True)],
+            }
     return counts
 
 
@@ -72,17 +78,8 @@ def _tokens(manifest: Mapping[str, Any]) -> int:
     return first["length"] + sum(e["length"] for e in others if e.get("join") == "tokens") + manifest["conditioning"].get("zero_tokens", 0)
 
 
-def _part(path: Path, scale: int, factor: int, passes: int | None) -> list[int | float]:
-    """Of a part of a tiled network, in all its passes: one for each norm whose statistics are gathered, and the last."""
-    graph = Graph.read(path)
-    if passes is None:
-        passes = 1 + int(graph.extents("norm_stats")[0])
-    sides = {"": 1, "feature_": scale, "image_": factor}
-    return polynomial(graph, {f"{name}{axis}": (each, i) for name, each in sides.items() for i, axis in enumerate(("height", "width"))}, 1, passes)
-
-
-def polynomial(graph: Graph, axes: Mapping[str, tuple[int, int]], multiple: int = 1, times: int = 1) -> list[int | float]:
-    """[c0, c1, c2]: ``times`` the operations of a graph over n cells are c0 + c1*n + c2*n^2.
+def polynomial(graph: Graph, axes: Mapping[str, tuple[int, int]], multiple: int = 1) -> list[int | float]:
+    """[c0, c1, c2]: the operations of a graph over n cells are c0 + c1*n + c2*n^2.
 
     ``axes`` says for each extent of the graph's inputs that is not fixed what it is: so many times the latents' height (0) or width (1), or,
     for "batch" and "tokens", so many. ``multiple``: latent extents are multiples of it.
@@ -91,7 +88,7 @@ def polynomial(graph: Graph, axes: Mapping[str, tuple[int, int]], multiple: int 
     for rows, columns in _SIZES:
         size = rows * multiple, columns * multiple
         extents = {name: each if name in ("batch", "tokens") else each * size[axis] for name, (each, axis) in axes.items()}
-        counted.append((size[0] * size[1], times * graph.flops(extents)))
+        counted.append((size[0] * size[1], graph.flops(extents)))
     *through, (cells, check) = counted
     coefficients = _coefficients(through)
     if sum(c * cells**i for i, c in enumerate(coefficients)) != check:
@@ -140,9 +137,10 @@ class Graph:
         inputs = {value.name: [d.dim_param or d.dim_value for d in value.type.tensor_type.shape.dim] for value in graph.input}
         return Graph(path.name, list(graph.node), inputs, constants)
 
-    def extents(self, name: str) -> list[int | str]:
-        """Of an input: numbers, and names of those that are not fixed."""
-        return self._inputs[name]
+    def first_norm(self) -> Graph:
+        """Of a part that runs in tiles: what its first pass computes, whose input the second computes anew (model/PassCut.java)."""
+        gathered = next(node for node in self._nodes if "moments" in node.output)
+        return self.leading_to(gathered.input[0])
 
     def outermost(self) -> Graph | None:
         """What a UNet computes anew where its last join keeps what it reads from below (DeepCache); None: there is no such join.

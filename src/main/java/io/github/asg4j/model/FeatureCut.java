@@ -52,7 +52,7 @@ final class FeatureCut {
         graph.nodes().set(place, join.with(List.of(taken, skip), join.outputs()));
         graph.nodes().add(place, OnnxGraph.Node.of("CastLike", List.of(FEATURE, skip), taken));
         graph.addInput(feature(width));
-        graph.reduceTo(NOISE);
+        graph.reduceTo(List.of(NOISE));
     }
 
     private static OnnxGraph.Value feature(int width) {
@@ -62,7 +62,7 @@ final class FeatureCut {
     /** The last join, which has to be that with what the first convolution gives. */
     private static OnnxGraph.Node outermostJoin(OnnxGraph graph, String file) {
         OnnxGraph.Node join =
-                graph.leadingTo(NOISE).reversed().stream()
+                graph.leadingTo(List.of(NOISE)).reversed().stream()
                         .filter(ControlInputs::joinsChannels)
                         .findFirst()
                         .orElse(null);

@@ -66,8 +66,8 @@ public record Flops(
      * A network of the VAE in two parts.
      *
      * @param whole of the part that runs over all cells at once
-     * @param tile of the part that runs in tiles, over the cells of one tile: in all its passes, one for each
-     *     norm whose statistics are gathered and one more
+     * @param tile of the part that runs in tiles, over the cells of one tile: in all its passes from norm to
+     *     norm, what leads to the first of them twice ({@link PassCut})
      */
     public record Tiled(Count whole, Count tile) {
         private static Tiled parse(Json json) {

@@ -72,7 +72,16 @@ public final class LoadedModel implements AutoCloseable {
                         new VaeDecoder(
                                 bundle.manifest().latent(),
                                 bundle.manifest().vae(),
-                                file -> session(bundle, file, withAllCores(p))));
+                                graphs(bundle, withAllCores(p))));
+    }
+
+    /**
+     * Opens graphs of a bundle, which has to stay open as long as they.
+     *
+     * @param place of all of them
+     */
+    public static GraphLoader graphs(Bundle bundle, Place place) {
+        return (file, change) -> session(bundle, file, place, ChangedWeights.NONE, change);
     }
 
     /**
@@ -392,7 +401,7 @@ public final class LoadedModel implements AutoCloseable {
                         new VaeEncoder(
                                 bundle.manifest().latent(),
                                 bundle.manifest().vae(),
-                                file -> session(bundle, file, withAllCores(p))));
+                                graphs(bundle, withAllCores(p))));
     }
 
     /**

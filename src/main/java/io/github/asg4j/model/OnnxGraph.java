@@ -8,6 +8,7 @@ import org.jspecify.annotations.Nullable;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.ArrayList;
+import java.util.Collection;
 import java.util.Collections;
 import java.util.HashSet;
 import java.util.List;
@@ -333,21 +334,21 @@ final class OnnxGraph {
     }
 
     /**
-     * Leaves only what one output is computed from: no other output, and no node, input or weight that
+     * Leaves only what these outputs are computed from: no other output, and no node, input or weight that
      * nothing reads any more.
      */
-    void reduceTo(String output) {
-        List<Node> kept = leadingTo(output);
-        Set<String> read = new HashSet<>(Set.of(output));
+    void reduceTo(Collection<String> outputs) {
+        List<Node> kept = leadingTo(outputs);
+        Set<String> read = new HashSet<>(outputs);
         kept.forEach(node -> read.addAll(node.inputs()));
         nodes.clear();
         nodes.addAll(kept);
         graphFields.removeIf(field -> !isRead(field, read));
     }
 
-    /** The nodes that a value is computed by, in their order. */
-    List<Node> leadingTo(String value) {
-        Set<String> read = new HashSet<>(Set.of(value));
+    /** The nodes that values are computed by, in their order. */
+    List<Node> leadingTo(Collection<String> values) {
+        Set<String> read = new HashSet<>(values);
         List<Node> leading = new ArrayList<>();
         for (Node node : nodes.reversed()) {
             if (!Collections.disjoint(node.outputs(), read)) {

@@ -11,7 +11,6 @@ import org.jspecify.annotations.Nullable;
 import java.lang.foreign.MemorySegment;
 import java.util.List;
 import java.util.Map;
-import java.util.function.Function;
 
 /**
  * The networks that turn latents into pixels, in one place: the decoder, and where the bundle has a
@@ -23,7 +22,7 @@ public final class VaeDecoder implements AutoCloseable {
 
     private final Manifest.Latent latent;
     private final Manifest.Vae entry;
-    private final Function<String, OrtSession> loader;
+    private final GraphLoader loader;
     private final LazySessions sessions;
     private @Nullable TiledPart tail;
     private @Nullable VaeDecoder fallback;
@@ -33,7 +32,7 @@ public final class VaeDecoder implements AutoCloseable {
      * @throws BadBundleException the entry contradicts itself
      */
     public VaeDecoder(
-            Manifest.Latent latent, Manifest.Vae entry, Function<String, OrtSession> loader) {
+            Manifest.Latent latent, Manifest.Vae entry, GraphLoader loader) {
         this.latent = latent;
         this.entry = entry;
         this.loader = loader;
@@ -87,9 +86,7 @@ public final class VaeDecoder implements AutoCloseable {
     public synchronized TiledPart tail() {
         TiledPart known = tail;
         if (known == null) {
-            TiledPart[] made = new TiledPart[1];
-            sessions.get(tiled().tail(), session -> made[0] = TiledPart.of(session, true));
-            known = made[0];
+            known = new TiledPart(tiled().tail(), true, sessions);
             tail = known;
         }
         return known;

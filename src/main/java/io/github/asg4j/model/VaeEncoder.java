@@ -12,7 +12,6 @@ import java.lang.foreign.MemorySegment;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
-import java.util.function.Function;
 
 /**
  * The networks that turn pixels into latents, the mean of their distribution, in one place: the encoder,
@@ -34,7 +33,7 @@ public final class VaeEncoder implements AutoCloseable {
      * @throws BadBundleException the entry contradicts itself
      */
     public VaeEncoder(
-            Manifest.Latent latent, Manifest.Vae entry, Function<String, OrtSession> loader) {
+            Manifest.Latent latent, Manifest.Vae entry, GraphLoader loader) {
         this.latent = latent;
         this.entry = entry;
         sessions = new LazySessions(whole(), loader);
@@ -72,9 +71,7 @@ public final class VaeEncoder implements AutoCloseable {
     public synchronized TiledPart front() {
         TiledPart known = front;
         if (known == null) {
-            TiledPart[] made = new TiledPart[1];
-            sessions.get(tiled().front(), session -> made[0] = TiledPart.of(session, false));
-            known = made[0];
+            known = new TiledPart(tiled().front(), false, sessions);
             front = known;
         }
         return known;

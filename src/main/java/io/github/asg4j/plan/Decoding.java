@@ -298,7 +298,8 @@ public record Decoding(
     }
 
     /**
-     * Bytes of host memory beside the picture: features, and what each worker's tiles lie in.
+     * Bytes of host memory beside the picture: features, what exact tiles keep from pass to pass, and what
+     * each worker's tiles lie in.
      *
      * @param workers that decode
      */
@@ -312,9 +313,21 @@ public record Decoding(
         if (!exact()) {
             return 4 * (workers * (latent.channels() * cells + image) + slots(workers) * image);
         }
-        // As many planes of features as channels enter the last block.
+        // As many planes of features as channels enter the last block, half as many behind it.
         long all = (long) height * scale() * width * scale();
-        return 4 * (vae.width() * all + workers * (vae.width() * cells + image));
+        return 4
+                * (vae.width() * (all + workers * cells)
+                        + workers * image
+                        + keptPlanes(vae) * (all + 2L * workers * cells) * pixels() * pixels());
+    }
+
+    /**
+     * Planes that exact tiles keep of the whole picture from pass to pass (model/PassCut.java): a residual, and
+     * what a convolution made of it, each of half the {@link Manifest.Vae#width}. A tile has them once more
+     * for what it reads, and once for what it gives.
+     */
+    static long keptPlanes(Manifest.Vae vae) {
+        return vae.width();
     }
 
     /** Returns a summary, as {@link PlanReport.Decoding#summary}. */

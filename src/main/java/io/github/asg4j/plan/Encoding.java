@@ -138,7 +138,8 @@ public record Encoding(
     }
 
     /**
-     * Bytes of host memory for the features, and for what each worker's tiles lie in.
+     * Bytes of host memory for the features, for what tiles keep from pass to pass, and for what each
+     * worker's tiles lie in.
      *
      * @param workers that encode
      */
@@ -151,7 +152,13 @@ public record Encoding(
         long all = (long) height * scale() * width * scale();
         Tile tile = tiles().getFirst();
         long cells = (long) tile.seenHeight() * tile.seenWidth();
-        return 4 * (planes * all + workers * (planes * cells + 3 * tilePixels()));
+        return 4
+                * (planes * (all + workers * cells)
+                        + workers * 3 * tilePixels()
+                        + Decoding.keptPlanes(vae)
+                                * (all + 2L * workers * cells)
+                                * pixels()
+                                * pixels());
     }
 
     /** In words, as a decode's: "whole", or "9 tiles of 512x512 pixels". */

@@ -36,11 +36,15 @@ public record Tile(
 
     /** A tile along an axis. */
     record Span(int start, int size, int seen, int seenSize) {
-        /** Spans that keep each cell once and see {@code halo} more on both sides, all as many cells. */
+        /**
+         * Spans that keep each cell once, at most {@code cells} of them, and see {@code halo} more on both
+         * sides, all as many cells.
+         */
         static List<Span> exact(int extent, int cells, int halo) {
-            // It has to hold more than its halos.
-            int tile = Math.min(extent, Math.max(cells, 4 * halo));
-            int core = tile == extent ? extent : tile - 2 * halo;
+            // What is kept has to be more than the halos.
+            int count = Math.ceilDiv(extent, Math.max(cells, 2 * halo));
+            int core = Math.ceilDiv(extent, count);
+            int tile = Math.min(extent, core + 2 * halo);
             List<Span> spans = new ArrayList<>();
             for (int at = 0; at < extent; at += core) {
                 int seen = Math.clamp(at - halo, 0, extent - tile);
@@ -70,7 +74,7 @@ public record Tile(
         return tiles;
     }
 
-    /** Tiles that keep each cell once, row by row: {@code cells} a side, with {@code halo} around. */
+    /** Tiles that keep each cell once, row by row: at most {@code cells} a side, with {@code halo} around. */
     static List<Tile> exact(int height, int width, int cells, int halo) {
         return of(Span.exact(height, cells, halo), Span.exact(width, cells, halo));
     }

@@ -150,21 +150,23 @@ class PlannedFlopsTest {
         PlanReport.Operations direct =
                 Objects.requireNonNull(plan(sdxl, square("direct", 1024).build()).operations());
         assertEquals(flops.decoder().of(128 * 128), direct.vae(), "decoded whole");
-        // 25 tiles of 64 x 64 cells, most of whose parts are run once for each norm and once more.
+        // 16 tiles of 64 x 64 cells and a feature around them, of which a cell has 4 a side.
         Flops.Tiled decoder = Objects.requireNonNull(flops.tiledDecoder());
         Flops.Tiled encoder = Objects.requireNonNull(flops.tiledEncoder());
         PlanReport plan = plan(sdxl, square("relay", 2048).build());
-        assertEquals(25, Objects.requireNonNull(plan.decoding()).tiles());
+        assertEquals(16, Objects.requireNonNull(plan.decoding()).tiles());
         double refreshed =
                 flops.decoder().of(128 * 128)
                         + encoder.whole().of(256 * 256)
-                        + 25 * encoder.tile().of(64 * 64);
-        double decoded = decoder.whole().of(256 * 256) + 25 * decoder.tile().of(64 * 64);
+                        + 16 * encoder.tile().of(64.5 * 64.5);
+        double decoded = decoder.whole().of(256 * 256) + 16 * decoder.tile().of(64.5 * 64.5);
         assertEquals(
                 refreshed + decoded,
                 Objects.requireNonNull(plan.operations()).vae(),
                 1e-9 * refreshed);
-        assertTrue(decoded > 2 * flops.decoder().of(256 * 256), "tiles are run again and again");
+        // The upsampling is done twice, and what lies around tiles.
+        double whole = flops.decoder().of(256 * 256);
+        assertTrue(decoded > 1.05 * whole && decoded < 1.2 * whole, decoded / whole + " times");
     }
 
     /** Nothing is guessed of a bundle that does not say them. */

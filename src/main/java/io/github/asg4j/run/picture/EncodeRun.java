@@ -6,7 +6,6 @@ import io.github.asg4j.model.TiledPart;
 import io.github.asg4j.model.VaeEncoder;
 import io.github.asg4j.ort.Binding;
 import io.github.asg4j.plan.Encoding;
-import io.github.asg4j.plan.Tile;
 import io.github.asg4j.run.work.Progress;
 import io.github.asg4j.run.worker.NetworkThread;
 
@@ -23,9 +22,6 @@ public final class EncodeRun extends VaeRun {
 
     private final Job job;
     private final NormPasses passes;
-    private final int width;
-    private final int rows;
-    private final int columns;
 
     /** Float32 [width, rows, columns], what the tiles are put together to. */
     private final MemorySegment features;
@@ -57,15 +53,19 @@ public final class EncodeRun extends VaeRun {
                 job.atOnce(),
                 memory);
         this.job = job;
-        width = front.width();
-        rows = job.encoding().height() * job.encoding().scale();
-        columns = job.encoding().width() * job.encoding().scale();
-        features = memory.floats((long) width * rows * columns, "features");
+        Encoding encoding = job.encoding();
+        int rows = encoding.height() * encoding.scale();
+        int columns = encoding.width() * encoding.scale();
+        features = memory.floats((long) front.width() * rows * columns, "features");
         passes =
                 new NormPasses(
-                        job.encoding().tiles(),
+                        encoding.tiles(),
                         front,
-                        job.encoding().pixels(),
+                        features,
+                        job.picture(),
+                        rows,
+                        columns,
+                        encoding.pixels(),
                         job.workers(),
                         memory);
     }
@@ -109,46 +109,12 @@ public final class EncodeRun extends VaeRun {
             }
             return;
         }
-        NormPasses.Buffers b = passes.buffers(worker, thread, encoder.front());
-        Tile tile = passes.tile(unit);
-        int pixels = job.encoding().pixels();
-        copy(
-                job.picture(),
-                rows * pixels,
-                columns * pixels,
-                tile.seenTop() * pixels,
-                tile.seenLeft() * pixels,
-                b.image(),
-                tile.seenHeight() * pixels,
-                tile.seenWidth() * pixels,
-                0,
-                0,
-                tile.seenHeight() * pixels,
-                tile.seenWidth() * pixels,
-                3);
-        b.run(thread, unit);
-        if (passes.last(unit)) {
-            keepCore(b.features(), tile);
-        } else {
-            b.keep(unit);
+        if (passes.isStored(unit)) {
+            return;
         }
-    }
-
-    private void keepCore(MemorySegment tileFeatures, Tile tile) {
-        copy(
-                tileFeatures,
-                tile.seenHeight(),
-                tile.seenWidth(),
-                tile.top() - tile.seenTop(),
-                tile.left() - tile.seenLeft(),
-                features,
-                rows,
-                columns,
-                tile.top(),
-                tile.left(),
-                tile.height(),
-                tile.width(),
-                width);
+        NormPasses.Buffers b = passes.buffers(worker, thread, encoder.front());
+        b.run(thread, unit);
+        b.keep(unit);
     }
 
     @Override

@@ -5,7 +5,7 @@ import io.github.asg4j.device.Memory;
 import io.github.asg4j.model.TiledPart;
 import io.github.asg4j.model.VaeDecoder;
 import io.github.asg4j.ort.Binding;
-import io.github.asg4j.plan.Tile;
+import io.github.asg4j.plan.Decoding;
 import io.github.asg4j.run.work.Progress;
 import io.github.asg4j.run.worker.NetworkThread;
 
@@ -17,24 +17,25 @@ import java.lang.foreign.MemorySegment;
  */
 public final class ExactTiles extends DecodeRun {
     private final NormPasses passes;
-    private final int width;
-    private final int rows;
-    private final int columns;
 
     /** Float32 [width, rows, columns], what the tiles are cut out of. */
     private final MemorySegment features;
 
     public ExactTiles(Job job, TiledPart tail, Memory memory) {
         super(job, 1 + NormPasses.units(tail.norms(), job.decoding().tiles().size()), memory);
-        width = tail.width();
-        rows = job.decoding().height() * job.decoding().scale();
-        columns = job.decoding().width() * job.decoding().scale();
-        features = memory.floats((long) width * rows * columns, "features");
+        Decoding decoding = job.decoding();
+        int rows = decoding.height() * decoding.scale();
+        int columns = decoding.width() * decoding.scale();
+        features = memory.floats((long) tail.width() * rows * columns, "features");
         passes =
                 new NormPasses(
-                        job.decoding().tiles(),
+                        decoding.tiles(),
                         tail,
-                        job.decoding().pixels(),
+                        features,
+                        job.image(),
+                        rows,
+                        columns,
+                        decoding.pixels(),
                         job.workers(),
                         memory);
     }
@@ -62,49 +63,15 @@ public final class ExactTiles extends DecodeRun {
             }
             return;
         }
-        NormPasses.Buffers b = passes.buffers(worker, thread, decoder.tail());
         int of = unit - 1;
-        Tile tile = passes.tile(of);
-        copy(
-                features,
-                rows,
-                columns,
-                tile.seenTop(),
-                tile.seenLeft(),
-                b.features(),
-                tile.seenHeight(),
-                tile.seenWidth(),
-                0,
-                0,
-                tile.seenHeight(),
-                tile.seenWidth(),
-                width);
-        b.run(thread, of);
-        if (!passes.last(of)) {
-            if (finite(b.moments(of))) {
-                b.keep(of);
-            }
-        } else if (finite(b.image())) {
-            keepCore(b.image(), tile);
+        if (passes.isStored(of)) {
+            return;
         }
-    }
-
-    private void keepCore(MemorySegment image, Tile tile) {
-        int pixels = job.decoding().pixels();
-        copy(
-                image,
-                tile.seenHeight() * pixels,
-                tile.seenWidth() * pixels,
-                (tile.top() - tile.seenTop()) * pixels,
-                (tile.left() - tile.seenLeft()) * pixels,
-                job.image(),
-                rows * pixels,
-                columns * pixels,
-                tile.top() * pixels,
-                tile.left() * pixels,
-                tile.height() * pixels,
-                tile.width() * pixels,
-                3);
+        NormPasses.Buffers b = passes.buffers(worker, thread, decoder.tail());
+        b.run(thread, of);
+        if (finite(passes.last(of) ? b.result() : b.moments())) {
+            b.keep(of);
+        }
     }
 
     @Override

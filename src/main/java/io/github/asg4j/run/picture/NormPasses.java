@@ -12,16 +12,25 @@ import org.jspecify.annotations.Nullable;
 
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.HashSet;
 import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+import java.util.Set;
 
 /**
- * A part of the VAE over all tiles, once per norm, which gives that norm's statistics, and once more for
- * what it computes: the statistics of a norm are right once those of all before it are. Its units are the
- * tiles of the passes, one pass behind the other.
+ * A part of the VAE over all tiles, from norm to norm: each pass goes on from what the one before it kept
+ * of the whole picture, to the next norm, whose statistics are known when it has done all tiles; the last
+ * gives what the part computes. Its units are the tiles of the passes, one pass behind the other.
  */
 final class NormPasses implements AutoCloseable {
     private final List<Tile> tiles;
     private final TiledPart part;
+    private final Memory memory;
+    private final Sheet features;
+    private final Sheet image;
     private final int pixels;
 
     /** Float32 [norms, tiles, 2, groups]: mean and variance over the core of each tile. */
@@ -30,16 +39,62 @@ final class NormPasses implements AutoCloseable {
     private final @Nullable Buffers[] byWorker;
 
     /**
+     * By unit, whether it is kept. Done again, because its worker was lost before it could say so, it might find
+     * its own result in the place of what it reads.
+     */
+    private final boolean[] stored;
+
+    /** What the passes begun so far kept, by value, as far as it is still read. */
+    private final Map<String, Sheet> kept = new HashMap<>();
+
+    /** Memory of what is no longer read. */
+    private final List<Sheet> unused = new ArrayList<>();
+
+    /** Of the last pass that was begun. */
+    private Set<String> done = Set.of();
+
+    private int begun = -1;
+
+    /**
+     * A value over the whole picture.
+     *
+     * @param data float32 [planes, rows, columns]
+     */
+    private record Sheet(MemorySegment data, int planes, int rows, int columns) {
+        private static Sheet of(MemorySegment data, int rows, int columns) {
+            long planes = data.byteSize() / Float.BYTES / rows / columns;
+            return new Sheet(data, (int) planes, rows, columns);
+        }
+    }
+
+    /**
      * @param tiles in features, all of one shape
+     * @param features of the whole picture, float32 [width, rows, columns]
+     * @param image float32 [3, rows * pixels, columns * pixels]
+     * @param rows of the features
+     * @param columns of the features
      * @param pixels per feature and axis
      * @param workers how many there are
-     * @param memory for the tiles' moments
+     * @param memory for what passes keep
      */
-    NormPasses(List<Tile> tiles, TiledPart part, int pixels, int workers, Memory memory) {
+    NormPasses(
+            List<Tile> tiles,
+            TiledPart part,
+            MemorySegment features,
+            MemorySegment image,
+            int rows,
+            int columns,
+            int pixels,
+            int workers,
+            Memory memory) {
         this.tiles = tiles;
         this.part = part;
+        this.memory = memory;
+        this.features = Sheet.of(features, rows, columns);
+        this.image = Sheet.of(image, rows * pixels, columns * pixels);
         this.pixels = pixels;
         byWorker = new Buffers[workers];
+        stored = new boolean[units(part.norms(), tiles.size())];
         moments =
                 memory.floats(
                         (long) part.norms() * tiles.size() * 2 * part.groups(), "moments of tiles");
@@ -51,16 +106,25 @@ final class NormPasses implements AutoCloseable {
     }
 
     int units() {
-        return units(part.norms(), tiles.size());
+        return stored.length;
     }
 
-    Tile tile(int unit) {
+    /** Whether nothing is left to do of a unit. */
+    boolean isStored(int unit) {
+        return stored[unit];
+    }
+
+    private int pass(int unit) {
+        return unit / tiles.size();
+    }
+
+    private Tile tile(int unit) {
         return tiles.get(unit % tiles.size());
     }
 
-    /** Whether a unit is of the last pass, in which all statistics are known. */
+    /** Whether a unit is of the last pass, which gives what the part computes. */
     boolean last(int unit) {
-        return unit / tiles.size() == part.norms();
+        return pass(unit) == part.norms();
     }
 
     /**
@@ -87,6 +151,57 @@ final class NormPasses implements AutoCloseable {
     }
 
     /**
+     * Finds room for what a pass keeps, if that has not been done. Only units of one pass at a time are at
+     * work, so that what earlier passes read last may be overwritten.
+     */
+    private synchronized void begin(int index, TiledPart.Pass pass) {
+        if (begun >= index) {
+            return;
+        }
+        begun = index;
+        for (String value : done) {
+            retire(value);
+        }
+        done = new HashSet<>(pass.done());
+        Map<String, Sheet> written = new HashMap<>();
+        for (String value : pass.writes()) {
+            written.put(value, room(value, pass));
+        }
+        done.removeIf(value -> !kept.containsKey(value));
+        kept.putAll(written);
+    }
+
+    private void retire(String value) {
+        unused.add(Objects.requireNonNull(kept.remove(value), value));
+    }
+
+    private Sheet room(String value, TiledPart.Pass pass) {
+        int planes = pass.planes(value);
+        for (Sheet sheet : unused) {
+            if (sheet.planes == planes) {
+                unused.remove(sheet);
+                return sheet;
+            }
+        }
+        for (String over : pass.cellByCell()) {
+            Sheet sheet = kept.get(over);
+            if (sheet != null && sheet.planes == planes && done.remove(over)) {
+                return sheet;
+            }
+        }
+        long cells = (long) image.rows * image.columns;
+        return new Sheet(
+                memory.floats(planes * cells, "what passes keep"),
+                planes,
+                image.rows,
+                image.columns);
+    }
+
+    private synchronized Sheet kept(String value) {
+        return Objects.requireNonNull(kept.get(value), value);
+    }
+
+    /**
      * A worker's, made when it first asks and closed with the passes; on its thread.
      *
      * @param own the part where the worker is
@@ -104,79 +219,169 @@ final class NormPasses implements AutoCloseable {
     public void close() {
         for (Buffers buffers : byWorker) {
             if (buffers != null) {
-                buffers.binding.close();
+                buffers.leave();
             }
         }
     }
 
     /** One worker's tile. */
     final class Buffers {
+        private final TiledPart own;
         private final TiledPart.TileMemory tile;
-        private final Binding binding;
+        private final int h;
+        private final int w;
+
+        /** Memory of a tile of values, those that were needed at a time; by planes. */
+        private final List<MemorySegment> values = new ArrayList<>();
+
+        /** Of the pass that is being done. */
+        private Map<String, MemorySegment> reads = Map.of();
+
+        private Map<String, MemorySegment> writes = Map.of();
+        private TiledPart.@Nullable Pass pass;
+        private @Nullable Binding binding;
+        private int doing = -1;
 
         /** Norms whose statistics are those of the whole picture. */
         private int gathered;
 
         private Buffers(NetworkThread thread, TiledPart own) {
-            int h = tiles.getFirst().seenHeight();
-            int w = tiles.getFirst().seenWidth();
-            long statistics = 2L * part.norms() * part.groups();
+            this.own = own;
+            h = tiles.getFirst().seenHeight();
+            w = tiles.getFirst().seenWidth();
             tile =
                     new TiledPart.TileMemory(
                             thread.hostFloats((long) part.width() * h * w, "features of a tile"),
                             thread.hostFloats(3L * h * w * pixels * pixels, "tile"),
-                            thread.hostFloats(statistics, "statistics"),
-                            thread.hostFloats(statistics, "moments"),
+                            thread.hostFloats(2L * part.norms() * part.groups(), "statistics"),
+                            thread.hostFloats(2L * part.groups(), "moments"),
                             thread.hostFloats(h, "core rows"),
                             thread.hostFloats(w, "core columns"));
-            for (int norm = 0; norm < part.norms(); norm++) {
-                for (int group = 0; group < part.groups(); group++) {
-                    // Any finite start will do: see the passes.
-                    set(variance(norm, group), 1);
-                }
-            }
-            binding = own.bind(tile, h, w, pixels);
         }
 
-        /** Float32 [width, h, w]. */
-        MemorySegment features() {
-            return tile.features();
+        /** Float32 [2, groups] of the norm that the last unit was for; not of the last pass. */
+        MemorySegment moments() {
+            return tile.moments();
         }
 
-        /** Float32 [3, h * pixels, w * pixels]. */
-        MemorySegment image() {
-            return tile.image();
+        /** Of the last unit, if it was of the last pass: what the part computes. */
+        MemorySegment result() {
+            return part.decodes() ? tile.image() : tile.features();
         }
 
-        /** Runs a unit on what was put into the features or the image. */
+        /** Computes a unit; nobody sees it before it is kept. */
         void run(NetworkThread thread, int unit) {
-            gather(unit / tiles.size());
+            enter(thread, pass(unit));
+            gather(pass(unit));
             Tile at = tile(unit);
             // Every cell of the picture counts in one tile.
             indicator(tile.coreY(), at.top() - at.seenTop(), at.height());
             indicator(tile.coreX(), at.left() - at.seenLeft(), at.width());
-            thread.run(binding);
+            if (pass != null && pass.readsSource()) {
+                boolean decodes = part.decodes();
+                load(
+                        decodes ? features : image,
+                        decodes ? tile.features() : tile.image(),
+                        at,
+                        decodes ? 1 : pixels);
+            }
+            reads.forEach((value, data) -> load(kept(value), data, at, pixels));
+            thread.run(Objects.requireNonNull(binding));
         }
 
-        /** Of the last unit, float32 [2, groups] of the norm that its pass is for. */
-        MemorySegment moments(int unit) {
-            long bytes = 2L * part.groups() * Float.BYTES;
-            return tile.moments().asSlice(unit / tiles.size() * bytes, bytes);
-        }
-
-        /** Keeps the moments of the last unit. */
+        /** Keeps the last unit: its moments, and its core of what later passes or others read. */
         void keep(int unit) {
-            MemorySegment own = moments(unit);
-            long to = moment(unit / tiles.size(), unit % tiles.size()) * Float.BYTES;
-            MemorySegment.copy(own, 0, moments, to, own.byteSize());
+            Tile at = tile(unit);
+            if (last(unit)) {
+                boolean decodes = part.decodes();
+                store(result(), decodes ? image : features, at, decodes ? pixels : 1);
+                return;
+            }
+            long to = moment(pass(unit), unit % tiles.size()) * Float.BYTES;
+            MemorySegment.copy(moments(), 0, moments, to, moments().byteSize());
+            writes.forEach((value, data) -> store(data, kept(value), at, pixels));
+            stored[unit] = true;
         }
 
-        private long mean(int norm, int group) {
-            return 2L * norm * part.groups() + group;
+        private void enter(NetworkThread thread, int index) {
+            if (doing == index) {
+                return;
+            }
+            leave();
+            TiledPart.Pass entered = own.pass(index);
+            begin(index, entered);
+            List<MemorySegment> free = new ArrayList<>(values);
+            Map<String, MemorySegment> read = new HashMap<>();
+            for (String value : entered.reads()) {
+                read.put(value, value(thread, free, kept(value).planes));
+            }
+            Map<String, MemorySegment> written = new HashMap<>();
+            for (String value : entered.writes()) {
+                written.put(value, value(thread, free, kept(value).planes));
+            }
+            reads = read;
+            writes = written;
+            binding = entered.bind(tile, read, written, h, w, pixels);
+            pass = entered;
+            doing = index;
         }
 
-        private long variance(int norm, int group) {
-            return mean(norm, group) + part.groups();
+        private MemorySegment value(NetworkThread thread, List<MemorySegment> free, int planes) {
+            long count = (long) planes * h * w * pixels * pixels;
+            for (MemorySegment data : free) {
+                if (data.byteSize() == count * Float.BYTES) {
+                    free.remove(data);
+                    return data;
+                }
+            }
+            MemorySegment made = thread.hostFloats(count, "values of a tile");
+            values.add(made);
+            return made;
+        }
+
+        /** Frees a pass that is over: each keeps the memory that its tiles were worked out in. */
+        private void leave() {
+            if (binding != null) {
+                binding.close();
+                binding = null;
+                own.free(doing);
+            }
+        }
+
+        /** Copies what a tile sees out of the whole, at {@code scale} cells a feature. */
+        private void load(Sheet from, MemorySegment to, Tile at, int scale) {
+            VaeRun.copy(
+                    from.data,
+                    from.rows,
+                    from.columns,
+                    at.seenTop() * scale,
+                    at.seenLeft() * scale,
+                    to,
+                    h * scale,
+                    w * scale,
+                    0,
+                    0,
+                    h * scale,
+                    w * scale,
+                    from.planes);
+        }
+
+        /** Copies a tile's core into the whole. */
+        private void store(MemorySegment from, Sheet to, Tile at, int scale) {
+            VaeRun.copy(
+                    from,
+                    h * scale,
+                    w * scale,
+                    (at.top() - at.seenTop()) * scale,
+                    (at.left() - at.seenLeft()) * scale,
+                    to.data,
+                    to.rows,
+                    to.columns,
+                    at.top() * scale,
+                    at.left() * scale,
+                    at.height() * scale,
+                    at.width() * scale,
+                    to.planes);
         }
 
         private void set(long index, double value) {
@@ -213,8 +418,9 @@ final class NormPasses implements AutoCloseable {
                 squares += n * (variance + mean * mean);
             }
             double mean = sum / cells;
-            set(mean(norm, group), mean);
-            set(variance(norm, group), Math.max(0, squares / cells - mean * mean));
+            long index = 2L * norm * part.groups() + group;
+            set(index, mean);
+            set(index + part.groups(), Math.max(0, squares / cells - mean * mean));
         }
     }
 }

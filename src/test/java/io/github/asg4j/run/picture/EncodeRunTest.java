@@ -8,10 +8,10 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import io.github.asg4j.BadBundleException;
 import io.github.asg4j.Tiny;
 import io.github.asg4j.device.Memory;
+import io.github.asg4j.model.GraphFiles;
 import io.github.asg4j.model.Manifest;
 import io.github.asg4j.model.VaeEncoder;
 import io.github.asg4j.ort.Binding;
-import io.github.asg4j.ort.OrtSession;
 import io.github.asg4j.plan.Decoding;
 import io.github.asg4j.plan.Encoding;
 import io.github.asg4j.run.work.WorkUnits;
@@ -26,6 +26,7 @@ import org.junit.jupiter.params.provider.ValueSource;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.List;
 import java.util.Random;
 import java.util.stream.IntStream;
@@ -33,7 +34,7 @@ import java.util.stream.IntStream;
 /** Whole against tiles, on the encoder of a random AutoencoderKL (resources vae/). */
 class EncodeRunTest {
     private static final Manifest.TiledNetwork PARTS =
-            new Manifest.TiledNetwork("vae_encoder_front.onnx", "vae_encoder_tail.onnx", 4, 2, 4);
+            new Manifest.TiledNetwork("vae_encoder_front.onnx", "vae_encoder_tail.onnx", 4, 1, 4);
     private static final Manifest.Latent LATENT =
             new Manifest.Latent(4, 8, 8, 8, 1, 0, 1, Manifest.Latent.UNLIMITED);
 
@@ -60,9 +61,11 @@ class EncodeRunTest {
             }
             double error = largestDifference(whole, tiled);
             assertTrue(error < 2e-5 * largest(whole), error + " of " + largest(whole));
-            assertEquals(
-                    List.of("vae_encoder.onnx", "vae_encoder_front.onnx", "vae_encoder_tail.onnx"),
-                    loaded);
+            // The front in as many passes as it has norms, and one.
+            List<String> expected = new ArrayList<>(List.of("vae_encoder.onnx"));
+            expected.addAll(Collections.nCopies(3, "vae_encoder_front.onnx"));
+            expected.add("vae_encoder_tail.onnx");
+            assertEquals(expected, loaded);
         }
     }
 
@@ -123,10 +126,12 @@ class EncodeRunTest {
         return new VaeEncoder(
                 LATENT,
                 vae(parts),
-                part -> {
-                    loaded.add(part);
-                    return OrtSession.open(Tiny.resource("vae").resolve(part), 1);
-                });
+                GraphFiles.of(
+                        Tiny.resource("vae"),
+                        part -> {
+                            loaded.add(part);
+                            return part;
+                        }));
     }
 
     private static Manifest.Vae vae(Manifest.TiledNetwork parts) {
