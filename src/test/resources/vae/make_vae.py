@@ -61,6 +61,11 @@ save(WholeEncoder(), "vae_encoder.onnx", (["image"], ["latents"]), whole_axes, i
 save(encoder_front, "vae_encoder_front.onnx", (encoder_front.input_names, encoder_front.output_names), axes[1], *example)
 save(encoder_tail, "vae_encoder_tail.onnx", (encoder_tail.input_names, encoder_tail.output_names), axes[0], encoder_front(*example)[0])
 
+# As a bundle in fp16 has it: casts around the norms, float32 at its ends.
+halves = VaeTail(vae.half())
+example = (features, torch.zeros(halves.norms, 2, halves.groups), torch.ones(features.shape[2]), torch.ones(features.shape[3]))
+save(halves, "vae_tail_halves.onnx", (halves.input_names, halves.output_names), axes[1], *example)
+
 
 def overflow(file):
     """The same graph with infinities in the picture, as a decoder in half precision may give."""

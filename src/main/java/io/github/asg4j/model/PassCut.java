@@ -51,6 +51,9 @@ final class PassCut {
     /** By value of the source, the highest level of the nodes that read it; in the graph's order. */
     private final Map<String, Integer> lastUses = new TreeMap<>();
 
+    /** Values that are another one in another type, by name: that is kept and cast again. */
+    private final Map<String, String> casts = new HashMap<>();
+
     /** Moments of each norm. */
     private final List<String> pieces;
 
@@ -91,6 +94,14 @@ final class PassCut {
                         lastUses.merge(input, level, Math::max);
                     }
                 }
+            }
+        }
+        for (OnnxGraph.Node node : graph.nodes().reversed()) {
+            if (node.type().equals("Cast") && isOfSource(node)) {
+                String cast = node.outputs().getFirst();
+                lastUses.merge(
+                        node.inputs().getFirst(), lastUses.getOrDefault(cast, 0), Math::max);
+                casts.put(cast, node.inputs().getFirst());
             }
         }
         List<Integer> found = pieces.stream().map(this::level).toList();
@@ -170,6 +181,9 @@ final class PassCut {
         Set<String> done = new HashSet<>();
         lastUses.forEach(
                 (value, lastUse) -> {
+                    if (casts.containsKey(value)) {
+                        return;
+                    }
                     if (pass > 1 && level(value) < pass && readAt(value, pass)) {
                         reads.add(value);
                         if (lastUse == pass) {
@@ -196,16 +210,29 @@ final class PassCut {
     }
 
     private boolean readAt(String value, int level) {
+        Set<String> same = castsOf(value);
         return graph.nodes().stream()
                 .anyMatch(
                         node ->
-                                node.inputs().contains(value)
-                                        && level(node.outputs().getFirst()) == level
-                                        && ofSource.contains(node.outputs().getFirst()));
+                                level(node.outputs().getFirst()) == level
+                                        && ofSource.contains(node.outputs().getFirst())
+                                        && node.inputs().stream().anyMatch(same::contains));
+    }
+
+    /** A value, and what is only that in another type. */
+    private Set<String> castsOf(String value) {
+        Set<String> same = new HashSet<>(Set.of(value));
+        for (OnnxGraph.Node node : graph.nodes()) {
+            String from = casts.get(node.outputs().getFirst());
+            if (from != null && same.contains(from)) {
+                same.add(node.outputs().getFirst());
+            }
+        }
+        return same;
     }
 
     private boolean isCellByCell(String value, int pass, List<String> writes) {
-        Set<String> sameCell = new HashSet<>(Set.of(value));
+        Set<String> sameCell = castsOf(value);
         Set<String> beyond = new HashSet<>();
         for (OnnxGraph.Node node : graph.nodes()) {
             if (level(node.outputs().getFirst()) != pass) {

@@ -46,7 +46,7 @@ public record Decoding(
     static final long PIXEL_BYTES = 17;
 
     /** The same of the tail, which has more tensors at a time. */
-    static final long TAIL_PIXEL_BYTES = 23;
+    static final long TAIL_PIXEL_BYTES = 15;
 
     /** Bytes of a pair of latent cells whose scores are kept: scores, and their softmax. */
     static final long PAIR_BYTES = 8;

@@ -94,6 +94,20 @@ class PassCutTest {
         assertEquals(whole, all);
     }
 
+    /** Around its norms it has casts: what they give is not kept beside what they take. */
+    @Test
+    void halvesAreCutAtTheSamePlaces() throws IOException {
+        for (int pass = 0; pass <= 5; pass++) {
+            PassCut.Pass exact = PassCut.reduce(graph("vae", "vae_tail.onnx"), "tail", true, pass);
+            PassCut.Pass halves =
+                    PassCut.reduce(graph("vae", "vae_tail_halves.onnx"), "tail", true, pass);
+            assertEquals(exact.reads().size(), halves.reads().size(), "reads of " + pass);
+            assertEquals(exact.writes().size(), halves.writes().size(), "writes of " + pass);
+            assertEquals(exact.done().size(), halves.done().size(), "done after " + pass);
+            assertEquals(exact.cellByCell().size(), halves.cellByCell().size());
+        }
+    }
+
     @Test
     void whatIsNoTiledPartIsNamed() throws IOException {
         BadBundleException e =

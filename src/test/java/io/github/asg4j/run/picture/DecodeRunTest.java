@@ -81,6 +81,20 @@ class DecodeRunTest {
         }
     }
 
+    /** What is kept between passes loses nothing of halves, which round as they do in one tile. */
+    @Test
+    void tilesOfHalvesAreNearToTheWholeDecode() {
+        var halves = new Manifest.TiledNetwork("vae_front.onnx", "vae_tail_halves.onnx", 4, 1, 512);
+        try (VaeDecoder decoder = random(halves)) {
+            MemorySegment latents = scene(13, 29);
+            MemorySegment whole = decode(decoder, latents, 13, 29, WHOLE);
+            MemorySegment tiled =
+                    decode(decoder, latents, 13, 29, new Decoding.Tiling(1, 8, 1));
+            double error = largestDifference(whole, tiled);
+            assertTrue(error > 0 && error < 2 * LEVEL, error / LEVEL + " of 255");
+        }
+    }
+
     /** The reason for the tiled decoder: without it a tile takes its own statistics. */
     @Test
     void featheredTilesDifferInTone() {
