@@ -82,6 +82,14 @@ public final class VaeDecoder implements AutoCloseable {
                 Map.of("features", Tensor.floats(features, 1, width, h * scale, w * scale)));
     }
 
+    /**
+     * Frees the front of the tiled decoder and the memory that it worked in, which is more than all that
+     * follows it needs; it is loaded again when it is next asked for.
+     */
+    public void freeFront() {
+        sessions.free(tiled().front());
+    }
+
     /** The tail of the tiled decoder: features of a tile to its pixels. */
     public synchronized TiledPart tail() {
         TiledPart known = tail;

@@ -45,7 +45,7 @@ public record Decoding(
      */
     static final long PIXEL_BYTES = 17;
 
-    /** The same of the tail, which has more tensors at a time. */
+    /** The same of one pass of the tail. */
     static final long TAIL_PIXEL_BYTES = 15;
 
     /** Bytes of a pair of latent cells whose scores are kept: scores, and their softmax. */
@@ -264,7 +264,8 @@ public record Decoding(
 
     /**
      * Bytes that the network works in for one tile, beside {@link #onceBytes}: what a network has
-     * had it keeps while the next one runs. 0 if decoded whole; a lower bound.
+     * had it keeps while the next one runs, or what exact tiles keep is in its place. 0 if decoded whole; a
+     * lower bound.
      */
     public long tileBytes() {
         if (whole()) {
@@ -298,8 +299,7 @@ public record Decoding(
     }
 
     /**
-     * Bytes of host memory beside the picture: features, what exact tiles keep from pass to pass, and what
-     * each worker's tiles lie in.
+     * Bytes of host memory beside the picture: features, and what each worker's tiles lie in.
      *
      * @param workers that decode
      */
@@ -313,19 +313,22 @@ public record Decoding(
         if (!exact()) {
             return 4 * (workers * (latent.channels() * cells + image) + slots(workers) * image);
         }
-        // As many planes of features as channels enter the last block, half as many behind it.
+        // As many planes of features as channels enter the last block; of pixels, what a tile reads and gives.
         long all = (long) height * scale() * width * scale();
-        return 4
-                * (vae.width() * (all + workers * cells)
-                        + workers * image
-                        + keptPlanes(vae) * (all + 2L * workers * cells) * pixels() * pixels());
+        long values = 2 * keptPlanes(vae) * cells * pixels() * pixels();
+        return 4 * (vae.width() * all + workers * (vae.width() * cells + image + values));
     }
 
     /**
-     * Planes that exact tiles keep of the whole picture from pass to pass (model/PassCut.java): a residual, and
-     * what a convolution made of it, each of half the {@link Manifest.Vae#width}. A tile has them once more
-     * for what it reads, and once for what it gives.
+     * Bytes of host memory that exact tiles keep from pass to pass (model/PassCut.java); on the CPU they take
+     * the place of the front's ({@link #onceBytes}), which are more and given back before.
      */
+    public long keptBytes() {
+        long factor = latent.vaeFactor();
+        return exact() ? 4 * keptPlanes(vae) * height * factor * width * factor : 0;
+    }
+
+    /** Planes of that: a residual, and what a convolution made of it, each of half the {@link Manifest.Vae#width}. */
     static long keptPlanes(Manifest.Vae vae) {
         return vae.width();
     }

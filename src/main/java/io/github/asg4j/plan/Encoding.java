@@ -138,8 +138,7 @@ public record Encoding(
     }
 
     /**
-     * Bytes of host memory for the features, for what tiles keep from pass to pass, and for what each
-     * worker's tiles lie in.
+     * Bytes of host memory for the features, and for what each worker's tiles lie in.
      *
      * @param workers that encode
      */
@@ -152,13 +151,17 @@ public record Encoding(
         long all = (long) height * scale() * width * scale();
         Tile tile = tiles().getFirst();
         long cells = (long) tile.seenHeight() * tile.seenWidth();
-        return 4
-                * (planes * (all + workers * cells)
-                        + workers * 3 * tilePixels()
-                        + Decoding.keptPlanes(vae)
-                                * (all + 2L * workers * cells)
-                                * pixels()
-                                * pixels());
+        long values = 2 * Decoding.keptPlanes(vae) * tilePixels();
+        return 4 * (planes * all + workers * (planes * cells + 3 * tilePixels() + values));
+    }
+
+    /**
+     * Bytes of host memory that tiles keep from pass to pass; on the CPU the tail's ({@link #onceBytes}),
+     * which are as many, come in their place.
+     */
+    public long keptBytes() {
+        long factor = latent.vaeFactor();
+        return whole() ? 0 : 4 * Decoding.keptPlanes(vae) * height * factor * width * factor;
     }
 
     /** In words, as a decode's: "whole", or "9 tiles of 512x512 pixels". */

@@ -605,11 +605,13 @@ public final class Planner {
         return (long) size.width() * size.height();
     }
 
-    private static MemoryEstimate encoded(
+    private MemoryEstimate encoded(
             MemoryEstimate drawing, @Nullable Encoding encoding, int workers) {
-        return encoding == null
-                ? drawing
-                : drawing.withVae(encoding.bytes(), encoding.hostBytes(workers));
+        if (encoding == null) {
+            return drawing;
+        }
+        long kept = gpus.isEmpty() ? 0 : encoding.keptBytes();
+        return drawing.withVae(encoding.bytes(), encoding.hostBytes(workers) + kept);
     }
 
     private static long encodedTile(@Nullable Encoding encoding) {
@@ -634,7 +636,8 @@ public final class Planner {
 
     private static MemoryEstimate beside(
             MemoryEstimate drawing, @Nullable Decoding decoding, int workers) {
-        return drawing.withVae(0, decoding == null ? 0 : decoding.hostBytes(workers)).beside();
+        long host = decoding == null ? 0 : decoding.hostBytes(workers) + decoding.keptBytes();
+        return drawing.withVae(0, host).beside();
     }
 
     /**

@@ -339,7 +339,7 @@ class DecodeTest {
     @Test
     void tilesFitTheMemoryOfEveryGpu() {
         EmulatedCuda.Machine small =
-                new EmulatedCuda.Machine(2, 13010, 90, 800L << 20, EmulatedCuda.Order.ASCENDING);
+                new EmulatedCuda.Machine(2, 13010, 90, 700L << 20, EmulatedCuda.Order.ASCENDING);
         EngineOptions options = options(true, "cuda:0,cuda:1");
         GenerationRequest request = request().size(512, 512).build();
         try (Engine engine = TestEngines.open(options, WorkerHook.NONE, new EmulatedGpus(small))) {

@@ -41,7 +41,7 @@ import java.util.concurrent.atomic.AtomicInteger;
 /** The encode as work of all workers, on the CPU and on emulated GPUs. */
 class EncodeTest {
     private static final int TILE = 128;
-    private static final String TILES = "9 tiles of 128x128 pixels";
+    private static final String TILES = "4 tiles of 132x132 pixels";
 
     private final long bytesBefore = Memory.bytesInUse();
     @TempDir private Path folder;
@@ -115,7 +115,7 @@ class EncodeTest {
                 assertTrue(took[i], devices + ": worker " + i + " took no tile");
             }
             // Two norms and the features, then the tail.
-            int units = 3 * 9 + 1;
+            int units = 3 * 4 + 1;
             assertEquals(
                     new GenerationEvent("encode", units, units, 0),
                     events.stream()
@@ -204,7 +204,7 @@ class EncodeTest {
         PlanReport whole = plan(options.withMaxMemoryBytes(4L << 30), request);
         assertEquals("whole", whole.encoded());
         PlanReport tiles = plan(options, request.toBuilder().vaeTile(TILE).build());
-        assertTrue(tiles.encoded().endsWith(" tiles of 128x128 pixels"), tiles.encoded());
+        assertTrue(tiles.encoded().endsWith(" tiles of 132x132 pixels"), tiles.encoded());
         assertTrue(tiles.memory().vae() < whole.memory().vae(), tiles + " " + whole);
         PlanReport few = plan(options.withMaxMemoryBytes(1450L << 20), request);
         assertNotEquals("whole", few.encoded());

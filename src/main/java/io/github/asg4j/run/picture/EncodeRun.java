@@ -66,8 +66,7 @@ public final class EncodeRun extends VaeRun {
                         rows,
                         columns,
                         encoding.pixels(),
-                        job.workers(),
-                        memory);
+                        job.workers());
     }
 
     /**
@@ -102,6 +101,7 @@ public final class EncodeRun extends VaeRun {
     public void carryOut(NetworkThread thread, int worker, int unit) {
         VaeEncoder encoder = job.encoders().apply(worker);
         if (unit == passes.units()) {
+            passes.close();
             int h = job.encoding().height();
             int w = job.encoding().width();
             try (Binding binding = encoder.bindTail(features, job.latents(), h, w)) {

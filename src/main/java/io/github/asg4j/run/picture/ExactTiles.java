@@ -36,8 +36,7 @@ public final class ExactTiles extends DecodeRun {
                         rows,
                         columns,
                         decoding.pixels(),
-                        job.workers(),
-                        memory);
+                        job.workers());
     }
 
     @Override
@@ -61,6 +60,7 @@ public final class ExactTiles extends DecodeRun {
             try (Binding binding = decoder.bindFront(job.latents(), features, h, w)) {
                 thread.run(binding);
             }
+            decoder.freeFront();
             return;
         }
         int of = unit - 1;

@@ -28,7 +28,7 @@ import java.util.Set;
 final class NormPasses implements AutoCloseable {
     private final List<Tile> tiles;
     private final TiledPart part;
-    private final Memory memory;
+    private final Memory memory = new Memory("VAE passes");
     private final Sheet features;
     private final Sheet image;
     private final int pixels;
@@ -75,7 +75,6 @@ final class NormPasses implements AutoCloseable {
      * @param columns of the features
      * @param pixels per feature and axis
      * @param workers how many there are
-     * @param memory for what passes keep
      */
     NormPasses(
             List<Tile> tiles,
@@ -85,11 +84,9 @@ final class NormPasses implements AutoCloseable {
             int rows,
             int columns,
             int pixels,
-            int workers,
-            Memory memory) {
+            int workers) {
         this.tiles = tiles;
         this.part = part;
-        this.memory = memory;
         this.features = Sheet.of(features, rows, columns);
         this.image = Sheet.of(image, rows * pixels, columns * pixels);
         this.pixels = pixels;
@@ -215,6 +212,7 @@ final class NormPasses implements AutoCloseable {
         return known;
     }
 
+    /** Frees what passes keep and were worked out in, when all are done or none goes on. Idempotent. */
     @Override
     public void close() {
         for (Buffers buffers : byWorker) {
@@ -222,6 +220,7 @@ final class NormPasses implements AutoCloseable {
                 buffers.leave();
             }
         }
+        memory.close();
     }
 
     /** One worker's tile. */
