@@ -99,8 +99,7 @@ final class PassCut {
         for (OnnxGraph.Node node : graph.nodes().reversed()) {
             if (node.type().equals("Cast") && isOfSource(node)) {
                 String cast = node.outputs().getFirst();
-                lastUses.merge(
-                        node.inputs().getFirst(), lastUses.getOrDefault(cast, 0), Math::max);
+                lastUses.merge(node.inputs().getFirst(), lastUses.getOrDefault(cast, 0), Math::max);
                 casts.put(cast, node.inputs().getFirst());
             }
         }
@@ -108,7 +107,11 @@ final class PassCut {
         List<Integer> expected = IntStream.range(0, norms).boxed().toList();
         if (norms == 0 || !found.equals(expected) || level(result.name()) != norms) {
             throw fault(
-                    "it has " + norms + " norms, and moments that lie behind " + found + " of them");
+                    "it has "
+                            + norms
+                            + " norms, and moments that lie behind "
+                            + found
+                            + " of them");
         }
     }
 
@@ -268,11 +271,9 @@ final class PassCut {
         graph.nodes().addAll(0, before);
         if (pass < pieces.size()) {
             graph.nodes().removeIf(node -> node.outputs().contains(MOMENTS));
-            graph.nodes()
-                    .add(OnnxGraph.Node.of("Identity", List.of(pieces.get(pass)), MOMENTS));
+            graph.nodes().add(OnnxGraph.Node.of("Identity", List.of(pieces.get(pass)), MOMENTS));
             declared.add(
-                    OnnxGraph.Value.floats(
-                            MOMENTS, List.of(1, 2, statistics.extents().getLast())));
+                    OnnxGraph.Value.floats(MOMENTS, List.of(1, 2, statistics.extents().getLast())));
         } else {
             declared.add(result);
         }

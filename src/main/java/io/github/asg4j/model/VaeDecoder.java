@@ -31,8 +31,7 @@ public final class VaeDecoder implements AutoCloseable {
      * @param loader opens a graph of the bundle; closed with this object
      * @throws BadBundleException the entry contradicts itself
      */
-    public VaeDecoder(
-            Manifest.Latent latent, Manifest.Vae entry, GraphLoader loader) {
+    public VaeDecoder(Manifest.Latent latent, Manifest.Vae entry, GraphLoader loader) {
         this.latent = latent;
         this.entry = entry;
         this.loader = loader;

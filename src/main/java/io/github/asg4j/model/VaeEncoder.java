@@ -32,8 +32,7 @@ public final class VaeEncoder implements AutoCloseable {
      * @param loader opens a graph of the bundle; closed with this object
      * @throws BadBundleException the entry contradicts itself
      */
-    public VaeEncoder(
-            Manifest.Latent latent, Manifest.Vae entry, GraphLoader loader) {
+    public VaeEncoder(Manifest.Latent latent, Manifest.Vae entry, GraphLoader loader) {
         this.latent = latent;
         this.entry = entry;
         sessions = new LazySessions(whole(), loader);

@@ -313,7 +313,8 @@ public record Decoding(
         if (!exact()) {
             return 4 * (workers * (latent.channels() * cells + image) + slots(workers) * image);
         }
-        // As many planes of features as channels enter the last block; of pixels, what a tile reads and gives.
+        // As many planes of features as channels enter the last block; of pixels, what a tile reads
+        // and gives.
         long all = (long) height * scale() * width * scale();
         long values = 2 * keptPlanes(vae) * cells * pixels() * pixels();
         return 4 * (vae.width() * all + workers * (vae.width() * cells + image + values));

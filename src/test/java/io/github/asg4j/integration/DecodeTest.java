@@ -228,7 +228,8 @@ class DecodeTest {
             assertEquals(expected, Tiny.hash(image));
             String tiles = image.report().decoded();
             assertTrue(
-                    tiles.endsWith("tiles of " + (exact ? "132x132" : "128x128") + " pixels"), tiles);
+                    tiles.endsWith("tiles of " + (exact ? "132x132" : "128x128") + " pixels"),
+                    tiles);
             assertEquals(List.of(), image.report().devices().lost());
             gpus.limitFront(100_000);
             OutOfMemoryException e =

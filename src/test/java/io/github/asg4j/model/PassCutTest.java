@@ -115,10 +115,7 @@ class PassCutTest {
                         BadBundleException.class,
                         () ->
                                 PassCut.reduce(
-                                        graph("vae", "vae_front.onnx"),
-                                        "vae_front.onnx",
-                                        true,
-                                        0));
+                                        graph("vae", "vae_front.onnx"), "vae_front.onnx", true, 0));
         assertTrue(e.getMessage().startsWith("vae_front.onnx is not a part"), e.getMessage());
         assertTrue(e.getMessage().contains("it has no \"image\""), e.getMessage());
         OnnxGraph crossed = graph("vae", "vae_tail.onnx");
@@ -133,7 +130,9 @@ class PassCutTest {
                 assertThrows(
                         BadBundleException.class,
                         () -> PassCut.reduce(crossed, "vae_tail.onnx", true, 0));
-        assertTrue(e.getMessage().contains("5 norms, and moments that lie behind [4, 3"), e.getMessage());
+        assertTrue(
+                e.getMessage().contains("5 norms, and moments that lie behind [4, 3"),
+                e.getMessage());
     }
 
     private static int count(OnnxGraph graph, String type) {

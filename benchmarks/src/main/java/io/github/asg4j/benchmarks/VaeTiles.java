@@ -1,21 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.github.asg4j.benchmarks;
 
+import com.sun.management.OperatingSystemMXBean;
+
 import io.github.asg4j.ModelParts;
 import io.github.asg4j.device.Memory;
 import io.github.asg4j.kernel.JavaKernels;
 import io.github.asg4j.model.Bundle;
 import io.github.asg4j.model.LoadedModel;
 import io.github.asg4j.model.Manifest;
-
 import io.github.asg4j.model.VaeDecoder;
 import io.github.asg4j.ort.Place;
 import io.github.asg4j.plan.Decoding;
 import io.github.asg4j.run.picture.DecodeRun;
 import io.github.asg4j.run.work.WorkUnits;
 import io.github.asg4j.run.worker.InterruptibleRuns;
-
-import com.sun.management.OperatingSystemMXBean;
 
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
@@ -109,8 +108,7 @@ public final class VaeTiles {
     }
 
     private static long processNanos() {
-        return ManagementFactory.getPlatformMXBean(OperatingSystemMXBean.class)
-                .getProcessCpuTime();
+        return ManagementFactory.getPlatformMXBean(OperatingSystemMXBean.class).getProcessCpuTime();
     }
 
     private static double largestDifference(MemorySegment a, MemorySegment b) {

@@ -88,8 +88,7 @@ class DecodeRunTest {
         try (VaeDecoder decoder = random(halves)) {
             MemorySegment latents = scene(13, 29);
             MemorySegment whole = decode(decoder, latents, 13, 29, WHOLE);
-            MemorySegment tiled =
-                    decode(decoder, latents, 13, 29, new Decoding.Tiling(1, 8, 1));
+            MemorySegment tiled = decode(decoder, latents, 13, 29, new Decoding.Tiling(1, 8, 1));
             double error = largestDifference(whole, tiled);
             assertTrue(error > 0 && error < 2 * LEVEL, error / LEVEL + " of 255");
         }
