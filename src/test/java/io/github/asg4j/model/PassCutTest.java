@@ -48,7 +48,8 @@ class PassCutTest {
             assertEquals(kept, cut.writes().size(), "writes of " + pass);
             int read = pass < 2 ? 0 : pass % 2 == 0 ? 2 : 1;
             assertEquals(read, cut.reads().size(), "reads of " + pass);
-            int done = pass < 2 || pass % 2 == 1 && pass < 7 ? 0 : read;
+            boolean within = pass % 2 == 1 && pass < 7;
+            int done = within ? 0 : read;
             assertEquals(done, cut.done().size(), "done after " + pass);
             // Of a residual each cell is added to the same cell.
             boolean added = pass > 1 && (pass % 2 == 0 || pass == 7);
