@@ -19,7 +19,7 @@ from diffusers import UNet2DConditionModel
 from transformers import CLIPTextModelWithProjection
 
 from .model import LATENT_CHANNELS, NATIVE_LATENT, build_scheduler
-from .parallel import Average, Worker, launch
+from .parallel import Average, State, Worker, launch
 from .train_unet import Batches, caption_ids, learning_rate
 
 STEPS = 4
@@ -106,20 +106,9 @@ def _work(worker: Worker, folder: Path, teacher_folder: Path, out: Path, minutes
     parameters = list(student.parameters())
     average = Average(parameters)
     optimizer = torch.optim.AdamW(parameters, peak, betas=(0.9, 0.99), weight_decay=0.0, foreach=True)
-    state_file = out / "student.state.pt"
-    iteration, before = 0, 0.0
-    if state_file.exists():
-        state = torch.load(state_file, weights_only=True)
-        student.load_state_dict(state["unet"])
-        optimizer.load_state_dict(state["optimizer"])
-        average.values, average.steps = state["average"], state["average_steps"]
-        iteration, before = state["iteration"], state["elapsed"]
-
-    def save(elapsed: float) -> None:
-        state = {"unet": student.state_dict(), "optimizer": optimizer.state_dict(), "average": average.values,
-                 "average_steps": average.steps, "iteration": iteration, "elapsed": elapsed}
-        torch.save(state, state_file.with_suffix(".tmp"))
-        state_file.with_suffix(".tmp").rename(state_file)
+    state = State(out / "student.state.pt", average, unet=student, optimizer=optimizer)
+    done = state.resume()
+    iteration, before = done.get("iteration", 0), done.get("elapsed", 0.0)
 
     torch.manual_seed(1000 + 7919 * iteration + worker.rank)
     batches = Batches(folder, np.random.default_rng([worker.rank, iteration]))
@@ -170,9 +159,9 @@ def _work(worker: Worker, folder: Path, teacher_folder: Path, out: Path, minutes
                 print(f"iteration {iteration} min {elapsed / 60:.1f} loss {smooth:.4f} norm {norm:.2f} samples/s {rate:.1f}", flush=True)
             if elapsed - saved > 180:
                 saved = elapsed
-                save(elapsed)
+                state.save(iteration=iteration, elapsed=elapsed)
     if worker.rank == 0:
-        save(elapsed)
+        state.save(iteration=iteration, elapsed=elapsed)
         print(f"done: {iteration} iterations, {elapsed / 60:.1f} min", flush=True)
 
 

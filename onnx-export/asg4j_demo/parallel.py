@@ -10,6 +10,8 @@ from __future__ import annotations
 import multiprocessing.synchronize
 import os
 from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
 
 import torch
 import torch.multiprocessing as mp
@@ -89,3 +91,28 @@ class Average:
     def copy_to(self, parameters: Iterable[torch.nn.Parameter]) -> None:
         for value, parameter in zip(self.values, parameters):
             parameter.copy_(value)
+
+
+class State:
+    """What a training run goes on from when it is started again: a file that is replaced as a whole."""
+
+    def __init__(self, file: Path, average: Average, **parts: torch.nn.Module | torch.optim.Optimizer):
+        self._file = file
+        self._average = average
+        self._parts = parts
+
+    def resume(self) -> dict[str, Any]:
+        """Gives parts and average what was saved; returns the counters that were saved with them, none where nothing was."""
+        if not self._file.exists():
+            return {}
+        state = torch.load(self._file, weights_only=True)
+        for name, part in self._parts.items():
+            part.load_state_dict(state.pop(name))
+        self._average.values, self._average.steps = state.pop("average"), state.pop("average_steps")
+        return state
+
+    def save(self, **counters: float) -> None:
+        parts = {name: part.state_dict() for name, part in self._parts.items()}
+        new = self._file.with_suffix(".tmp")
+        torch.save(parts | {"average": self._average.values, "average_steps": self._average.steps} | counters, new)
+        new.rename(self._file)

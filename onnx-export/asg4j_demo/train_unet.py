@@ -18,7 +18,7 @@ import torch
 from . import data, tokenizer
 from .captions import ALL_SUBJECTS
 from .model import VAE_FACTOR, build_scheduler, build_text_encoder, build_unet
-from .parallel import Average, Worker, launch
+from .parallel import Average, State, Worker, launch
 from .render import NATIVE
 
 _DROPOUT = 0.10  # of captions: those rows see zeros
@@ -91,22 +91,9 @@ def _work(worker: Worker, folder: Path, out: Path, minutes: float, batch: int, p
     parameters = [*unet.parameters(), *text.parameters()]
     average = Average(parameters)
     optimizer = torch.optim.AdamW(parameters, peak, betas=(0.9, 0.99), weight_decay=0.01, foreach=True)
-    state_file = out / "unet.state.pt"
-    step, before, samples = 0, 0.0, 0
-    if state_file.exists():
-        state = torch.load(state_file, weights_only=True)
-        unet.load_state_dict(state["unet"])
-        text.load_state_dict(state["text"])
-        optimizer.load_state_dict(state["optimizer"])
-        average.values, average.steps = state["average"], state["average_steps"]
-        step, before, samples = state["step"], state["elapsed"], state["samples"]
-
-    def save(elapsed: float) -> None:
-        state = {"unet": unet.state_dict(), "text": text.state_dict(), "optimizer": optimizer.state_dict(),
-                 "average": average.values, "average_steps": average.steps, "step": step, "elapsed": elapsed,
-                 "samples": samples}
-        torch.save(state, state_file.with_suffix(".tmp"))
-        state_file.with_suffix(".tmp").rename(state_file)
+    state = State(out / "unet.state.pt", average, unet=unet, text=text, optimizer=optimizer)
+    done = state.resume()
+    step, before, samples = done.get("step", 0), done.get("elapsed", 0.0), done.get("samples", 0)
 
     torch.manual_seed(1000 + 7919 * step + worker.rank)
     batches = Batches(folder, np.random.default_rng([worker.rank, step]))
@@ -152,9 +139,9 @@ def _work(worker: Worker, folder: Path, out: Path, minutes: float, batch: int, p
                       f"lr {learning_rate(peak, step, share):.1e} samples/s {rate:.1f}", flush=True)
             if elapsed - saved > 180:
                 saved = elapsed
-                save(elapsed)
+                state.save(step=step, elapsed=elapsed, samples=samples)
     if worker.rank == 0:
-        save(elapsed)
+        state.save(step=step, elapsed=elapsed, samples=samples)
         print(f"done: {step} steps, {samples} samples, {elapsed / 60:.1f} min", flush=True)
 
 

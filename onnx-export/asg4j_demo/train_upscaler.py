@@ -21,7 +21,7 @@ from safetensors.torch import save_file
 
 from asg4j_export.rrdbnet import RRDBNet, Shape, load
 
-from .parallel import Average
+from .parallel import Average, State
 from .render import NATIVE, render, sample_crops, sample_scenes, sample_subjects
 
 SHAPE = Shape(scale=2, features=32, blocks=2, growth=8)
@@ -124,23 +124,12 @@ def train(vae: AutoencoderKL, out: Path, minutes: float, count: int, batch: int,
     parameters = list(net.parameters())
     average = Average(parameters, 0.999)
     optimizer = torch.optim.Adam(parameters, peak, betas=(0.9, 0.99), foreach=True)
-    state_file = out / "upscaler.state.pt"
-    step, before = 0, 0.0
-    if state_file.exists():
-        state = torch.load(state_file, weights_only=True)
-        net.load_state_dict(state["model"])
-        optimizer.load_state_dict(state["optimizer"])
-        average.values, average.steps = state["average"], state["average_steps"]
-        step, before = state["step"], state["elapsed"]
+    state = State(out / "upscaler.state.pt", average, model=net, optimizer=optimizer)
+    done = state.resume()
+    step, before = done.get("step", 0), done.get("elapsed", 0.0)
 
     small, large = pairs(vae, count, seed=1 + step)  # others after every start
     print(f"{len(small)} pairs", flush=True)
-
-    def save(elapsed: float) -> None:
-        state = {"model": net.state_dict(), "optimizer": optimizer.state_dict(), "average": average.values,
-                 "average_steps": average.steps, "step": step, "elapsed": elapsed}
-        torch.save(state, state_file.with_suffix(".tmp"))
-        state_file.with_suffix(".tmp").rename(state_file)
 
     generator = torch.Generator().manual_seed(100 + step)
     total, start, elapsed, saved, smooth = minutes * 60, time.process_time(), before, before, 0.0
@@ -162,8 +151,8 @@ def train(vae: AutoencoderKL, out: Path, minutes: float, count: int, batch: int,
             print(f"step {step} min {elapsed / 60:.1f} loss {smooth:.4f} lr {lr:.1e} norm {float(norm):.2f}", flush=True)
         if elapsed - saved > 30:
             saved = elapsed
-            save(elapsed)
-    save(elapsed)
+            state.save(step=step, elapsed=elapsed)
+    state.save(step=step, elapsed=elapsed)
     average.copy_to(parameters)
     weights = {name: value.half().contiguous() for name, value in net.state_dict().items()}
     save_file(weights, out / "upscaler_x2.safetensors", {"format": "pt"})

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from diffusers import AutoencoderKL
 
 from . import data
-from .parallel import Average, Worker, launch
+from .parallel import Average, State, Worker, launch
 
 WIDTHS = (16, 32, 64, 96)
 _RELATIVE_NOISE = 0.06  # added to latents, so that the decoder forgives a denoiser's small errors
@@ -70,20 +70,9 @@ def _work(worker: Worker, folder: Path, out: Path, minutes: float, batch: int, p
     parameters = _trained(vae, refine is not None)
     average = Average(parameters, 0.998)
     optimizer = torch.optim.AdamW(parameters, peak, betas=(0.9, 0.99), weight_decay=1e-4, foreach=True)
-    state_file = out / "vae.state.pt"
-    step, before = 0, 0.0
-    if state_file.exists():
-        state = torch.load(state_file, weights_only=True)
-        vae.load_state_dict(state["model"])
-        optimizer.load_state_dict(state["optimizer"])
-        average.values, average.steps = state["average"], state["average_steps"]
-        step, before = state["step"], state["elapsed"]
-
-    def save(elapsed: float) -> None:
-        state = {"model": vae.state_dict(), "optimizer": optimizer.state_dict(), "average": average.values,
-                 "average_steps": average.steps, "step": step, "elapsed": elapsed}
-        torch.save(state, state_file.with_suffix(".tmp"))
-        state_file.with_suffix(".tmp").rename(state_file)
+    state = State(out / "vae.state.pt", average, model=vae, optimizer=optimizer)
+    done = state.resume()
+    step, before = done.get("step", 0), done.get("elapsed", 0.0)
 
     rng = np.random.default_rng(1000 * worker.rank + step)
     torch.manual_seed(100 + worker.rank + step)
@@ -130,9 +119,9 @@ def _work(worker: Worker, folder: Path, out: Path, minutes: float, batch: int, p
                       f"spread {[round(v, 2) for v in spread.flatten().tolist()]} crops/s {rate:.1f}", flush=True)
             if elapsed - saved > 120:
                 saved = elapsed
-                save(elapsed)
+                state.save(step=step, elapsed=elapsed)
     if worker.rank == 0:
-        save(elapsed)
+        state.save(step=step, elapsed=elapsed)
         average.copy_to(parameters)
         finish(vae, pictures, held_out, out, refine is not None)
 
