@@ -13,6 +13,7 @@ import json
 import math
 import time
 from collections import defaultdict
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -26,6 +27,27 @@ _ATTENTION = ("MultiHeadAttention", "Attention")
 _VIEWS = ("Reshape", "Squeeze", "Unsqueeze", "Shape", "Identity", "Flatten")  # that move nothing
 
 Shape = tuple[str, list[int]]
+
+
+@dataclass(frozen=True)
+class Call:
+    """One evaluation of an operator.
+
+    seconds: that it took; operations: multiplications and additions, 0 of one that is bound by memory; moved: bytes, if each tensor is
+    touched once.
+    """
+
+    kind: str
+    seconds: float
+    operations: float
+    moved: int
+
+    @staticmethod
+    def of(event: dict[str, Any]) -> Call:
+        """What the profiler says of it."""
+        given = event["args"]
+        inputs, outputs = shapes(given["input_type_shape"]), shapes(given["output_type_shape"])
+        return Call(given["op_name"], event["dur"] / 1e6, operations(given["op_name"], inputs, outputs), moved(inputs, outputs))
 
 
 def shapes(entries: list[dict[str, list[int]]]) -> list[Shape]:
@@ -107,8 +129,8 @@ def feed(session: onnxruntime.InferenceSession, side: int, width: int) -> dict[s
     return given
 
 
-def profile(graph: Path, threads: int, runs: int, side: int, rows: int) -> tuple[list[dict[str, Any]], float]:
-    """The profiler's events of operators, of the runs after the first, and the processor seconds of one."""
+def profile(graph: Path, threads: int, runs: int, side: int, rows: int) -> tuple[list[Call], float]:
+    """The operators of the runs after the first, and the processor seconds of one run."""
     with TemporaryDirectory() as folder:
         settings = options(threads)
         settings.enable_profiling = True
@@ -123,18 +145,16 @@ def profile(graph: Path, threads: int, runs: int, side: int, rows: int) -> tuple
         events = json.loads(Path(session.end_profiling()).read_text())
     starts = [e["ts"] for e in events if e.get("name") == "model_run"]
     first = sorted(starts)[1]
-    return [e for e in events if e.get("cat") == "Node" and e["name"].endswith("_kernel_time") and e["ts"] >= first], seconds
+    return [Call.of(e) for e in events if e.get("cat") == "Node" and e["name"].endswith("_kernel_time") and e["ts"] >= first], seconds
 
 
-def fastest(events: list[dict[str, Any]]) -> list[float]:
+def fastest(calls: list[Call]) -> list[float]:
     """Operations a second of each kind of operator: one may outdo the product that was measured alone."""
-    sums: dict[str, list[float]] = defaultdict(lambda: [0.0, 1.0])
-    for event in events:
-        kind = event["args"]["op_name"]
-        work = operations(kind, shapes(event["args"]["input_type_shape"]), shapes(event["args"]["output_type_shape"]))
-        sums[kind][0] += work
-        sums[kind][1] += event["dur"]
-    return [1e6 * work / micros for work, micros in sums.values()]
+    sums: dict[str, list[float]] = defaultdict(lambda: [0.0, 1e-6])
+    for call in calls:
+        sums[call.kind][0] += call.operations
+        sums[call.kind][1] += call.seconds
+    return [work / seconds for work, seconds in sums.values()]
 
 
 def main() -> None:
@@ -150,30 +170,27 @@ def main() -> None:
     latent = manifest["latent"]
     side = args.side or latent["native_size"][0] * (latent["vae_factor"] if args.graph == "encoder" else 1)
     rate, bandwidth = peak(args.threads)
-    events, seconds = profile(args.bundle / file, args.threads, args.runs, side, int(args.graph == "denoiser"))
+    calls, seconds = profile(args.bundle / file, args.threads, args.runs, side, int(args.graph == "denoiser"))
     again, _ = peak(args.threads)
     product = max(rate, again)
-    rate = max(product, *fastest(events))
-    total = sum(event["dur"] for event in events) / args.runs / 1e6
+    rate = max(product, *fastest(calls))
+    total = sum(call.seconds for call in calls) / args.runs
     rows: dict[str, list[float]] = defaultdict(lambda: [0, 0.0, 0.0, 0.0])
-    for event in events:
-        kind = event["args"]["op_name"]
-        inputs, outputs = shapes(event["args"]["input_type_shape"]), shapes(event["args"]["output_type_shape"])
-        work = operations(kind, inputs, outputs)
-        row = rows[kind]
+    for call in calls:
+        row = rows[call.kind]
         row[0] += 1 / args.runs
-        row[1] += event["dur"] / args.runs / 1e6
-        row[2] += 0 if kind in _VIEWS else max(work / rate, moved(inputs, outputs) / bandwidth) / args.runs
-        row[3] += work / args.runs
+        row[1] += call.seconds / args.runs
+        row[2] += 0 if call.kind in _VIEWS else max(call.operations / rate, call.moved / bandwidth) / args.runs
+        row[3] += call.operations / args.runs
     print(f"{args.bundle.name} {args.graph}, side {side}, {args.threads} thread(s), ONNX Runtime {onnxruntime.__version__}: {total:.2f} s in operators, "
           f"{seconds:.2f} s of processors; best product {product / 1e9:.0f} GFLOP/s, best operator {rate / 1e9:.0f}, copy {bandwidth / 1e9:.1f} GB/s")
     print("| operator | calls | s | share, % | TFLOP | floor, s | time / floor |")
     print("|---|---|---|---|---|---|---|")
     floor = 0.0
-    for kind, (calls, took, least, work) in sorted(rows.items(), key=lambda item: -item[1][1]):
+    for kind, (count, took, least, work) in sorted(rows.items(), key=lambda item: -item[1][1]):
         floor += least
         if took >= 0.002 * total:
-            print(f"| {kind} | {calls:.0f} | {took:.3f} | {100 * took / total:.1f} | {work / 1e12:.3f} | {least:.3f} | {took / least if least else math.inf:.2f} |")
+            print(f"| {kind} | {count:.0f} | {took:.3f} | {100 * took / total:.1f} | {work / 1e12:.3f} | {least:.3f} | {took / least if least else math.inf:.2f} |")
     print(f"| all | {sum(row[0] for row in rows.values()):.0f} | {total:.3f} | 100 | {sum(row[3] for row in rows.values()) / 1e12:.3f} | {floor:.3f} | {total / floor:.2f} |")
 
 
