@@ -24,6 +24,13 @@ final class RelayPresets {
     /** So many are drawn with distilled checkpoints alone. */
     private static final int FEW_STEPS = 8;
 
+    /** Of the engine's own table: at native size, at twice that, beyond. */
+    private static final List<Part> OF_FEW_STEPS =
+            List.of(new Part(0, 1, 1), new Part(0.5, 1, 1), new Part(0.75, 1, 1));
+
+    private static final List<Part> OF_MANY_STEPS =
+            List.of(new Part(0, 0.8, 0.5), new Part(0.6, 1, 0.4), new Part(0.8, 1, 0.4));
+
     private RelayPresets() {}
 
     /**
@@ -73,14 +80,12 @@ final class RelayPresets {
      * @param steps of the request
      */
     static Table own(int scale, int steps) {
-        boolean few = steps <= FEW_STEPS;
-        double second = scale <= 2 ? FULL : 2;
+        List<Part> parts = steps <= FEW_STEPS ? OF_FEW_STEPS : OF_MANY_STEPS;
         List<RelayStage> stages = new ArrayList<>();
-        stages.add(new RelayStage(1, few ? new Part(0, 1, 1) : new Part(0, 0.8, 0.5)));
-        stages.add(new RelayStage(second, few ? new Part(0.5, 1, 1) : new Part(0.6, 1, 0.4)));
+        stages.add(new RelayStage(1, parts.get(0)));
+        stages.add(new RelayStage(scale <= 2 ? FULL : 2, parts.get(1)));
         if (scale > 2) {
-            Part last = few ? new Part(0.75, 1, 1) : new Part(0.8, 1, 0.4);
-            stages.add(new RelayStage(FULL, last).withWindows(0.75));
+            stages.add(new RelayStage(FULL, parts.get(2)).withWindows(0.75));
         }
         return new Table(Method.Sampling.AS_BUNDLE, stages);
     }
