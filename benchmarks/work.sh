@@ -23,14 +23,15 @@ row() {
         /^unet rows/ { rows = $3 }
         /^[^ ]/ { section = $1 }
         section == "tflop:" && $1 == "denoiser" { work = $2 }
-        section == "tflop:" && $1 == "vae" { vae = $2 }
-        END { printf "| `%s` | %d%s | %d | %.0f | %.0f | %.0f | %.0f |\n", of, evaluations, shallow, rows, cells, work / unit, work, vae }'
+        section == "tflop:" && $1 == "vae" && $2 != "on" { vae = $2 }
+        section == "tflop:" && $1 == "vae" && $2 == "on" { gpus = $4 }
+        END { printf "| `%s` | %d%s | %d | %.0f | %.0f | %.0f | %.0f | %.0f |\n", of, evaluations, shallow, rows, cells, work / unit, work, vae, gpus }'
 }
 
 for size; do
     echo
-    echo "| $size | evaluations | rows | native ones by cells | by TFLOP | TFLOP | of the VAE |"
-    echo "|---|---|---|---|---|---|---|"
+    echo "| $size | evaluations | rows | native ones by cells | by TFLOP | TFLOP | of the VAE | on GPUs |"
+    echo "|---|---|---|---|---|---|---|---|"
     for method in direct scalecrafter multidiffusion demofusion cutdiffusion asg relay; do
         row "$size" $method
     done

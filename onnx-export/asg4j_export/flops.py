@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -64,12 +64,17 @@ def of_bundle(manifest: Mapping[str, Any], find: Callable[[str], Path]) -> dict[
             scale = vae[part]["scale"]
             sides = {"": 1, "feature_": scale, "image_": factor}
             axes = {f"{name}{axis}": (each, i) for name, each in sides.items() for i, axis in enumerate(("height", "width"))}
-            tiled = Graph.read(find(vae[part][tile]))
+            tiled, result = Graph.read(find(vae[part][tile])), "image" if part == "tiled_decoder" else "features"
             counts[part] = {
                 "whole": polynomial(Graph.read(find(vae[part][whole])), axes),
-                "tile": [a + b for a, b in zip(polynomial(tiled, axes), polynomial(tiled.first_norm(), axes), strict=True)],
+                "tile": _sum(polynomial(graph, axes) for graph in (tiled, tiled.norms()[0])),
+                "anew": _sum(polynomial(graph, axes) for graph in (tiled.leading_to(result), *tiled.norms())),
             }
     return counts
+
+
+def _sum(counts: Iterable[list[int | float]]) -> list[int | float]:
+    return [sum(each) for each in zip(*counts, strict=True)]
 
 
 def _tokens(manifest: Mapping[str, Any]) -> int:
@@ -137,10 +142,10 @@ class Graph:
         inputs = {value.name: [d.dim_param or d.dim_value for d in value.type.tensor_type.shape.dim] for value in graph.input}
         return Graph(path.name, list(graph.node), inputs, constants)
 
-    def first_norm(self) -> Graph:
-        """Of a part that runs in tiles: what its first pass computes, whose input the second computes anew (model/PassCut.java)."""
+    def norms(self) -> list[Graph]:
+        """Of a part that runs in tiles: what leads to the moments of each norm (model/PassCut.java)."""
         gathered = next(node for node in self._nodes if "moments" in node.output)
-        return self.leading_to(gathered.input[0])
+        return [self.leading_to(name) for name in gathered.input]
 
     def outermost(self) -> Graph | None:
         """What a UNet computes anew where its last join keeps what it reads from below (DeepCache); None: there is no such join.

@@ -88,8 +88,9 @@ public record PlanReport(
      * @param denoiser of all its rows, each of its own size, shallow ones too
      * @param vae of the decodes and encodes between a relay's stages and of the picture's decode, tiles with
      *     what they overlap and as often as they are run
+     * @param vaeOnGpus the same where the plan's devices were GPUs, whose tiles begin anew for each norm
      */
-    public record Operations(double denoiser, double vae) {}
+    public record Operations(double denoiser, double vae, double vaeOnGpus) {}
 
     /**
      * What prompts come to.

@@ -170,6 +170,7 @@ public final class ReportJson {
             Map<String, Object> tera = new LinkedHashMap<>();
             tera.put("denoiser", tera(operations.denoiser()));
             tera.put("vae", tera(operations.vae()));
+            tera.put("vae_on_gpus", tera(operations.vaeOnGpus()));
             map.put("tflop", tera);
         }
         map.put("bytes", map(plan.memory()));

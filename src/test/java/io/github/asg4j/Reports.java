@@ -134,7 +134,7 @@ public final class Reports {
                 0,
                 9,
                 20,
-                new PlanReport.Operations(1.23456789e15, 4.5e12),
+                new PlanReport.Operations(1.23456789e15, 4.5e12, 5.5e12),
                 new PlanReport.Memory(0, 0, 0, 0, 0, bytes),
                 Map.of());
     }

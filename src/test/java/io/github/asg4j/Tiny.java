@@ -147,7 +147,7 @@ public final class Tiny {
                             .put("front", "vae_encoder_front_tiled.onnx")
                             .put("tail", "vae_encoder_tail_tiled.onnx")
                             .put("scale", 4)
-                            .put("halo", 1)
+                            .put("halo", 2)
                             .put("channels", 4);
                     ObjectNode files = manifest.withObject("files");
                     for (String part :
@@ -199,7 +199,7 @@ public final class Tiny {
                 .put("front", "vae_front_tiled.onnx")
                 .put("tail", "vae_tail_tiled" + suffix + ".onnx")
                 .put("scale", 4)
-                .put("halo", 1);
+                .put("halo", 3);
     }
 
     private static void add(ObjectNode files, Path folder, String part, String suffix) {

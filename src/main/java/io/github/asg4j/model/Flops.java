@@ -68,17 +68,22 @@ public record Flops(
      * @param whole of the part that runs over all cells at once
      * @param tile of the part that runs in tiles, over the cells of one tile: in all its passes from norm to
      *     norm, what leads to the first of them twice ({@link PassCut})
+     * @param anew the same where each pass begins anew
      */
-    public record Tiled(Count whole, Count tile) {
+    public record Tiled(Count whole, Count tile, Count anew) {
         private static Tiled parse(Json json) {
-            json.onlyKeys("whole", "tile");
-            return new Tiled(Count.parse(json.get("whole")), Count.parse(json.get("tile")));
+            json.onlyKeys("whole", "tile", "anew");
+            return new Tiled(
+                    Count.parse(json.get("whole")),
+                    Count.parse(json.get("tile")),
+                    Count.parse(json.get("anew")));
         }
 
         private Map<String, Object> json() {
             Map<String, Object> map = new LinkedHashMap<>();
             map.put("whole", whole.json());
             map.put("tile", tile.json());
+            map.put("anew", anew.json());
             return map;
         }
     }
@@ -87,6 +92,7 @@ public record Flops(
      * Reads a manifest's {@code flops}.
      *
      * @param json null: the bundle does not say them
+     * @return null: it does not, or says only what an earlier version counted
      * @throws io.github.asg4j.BadBundleException unless they are those of the manifest's networks
      */
     static @Nullable Flops parse(@Nullable Json json, Manifest.Vae vae) {
@@ -98,6 +104,9 @@ public record Flops(
         Json encoder = of(json, ENCODER, vae.encoder() != null);
         Json tiledDecoder = of(json, TILED_DECODER, vae.tiledDecoder() != null);
         Json tiledEncoder = of(json, TILED_ENCODER, vae.tiledEncoder() != null);
+        if (isOlder(tiledDecoder) || isOlder(tiledEncoder)) {
+            return null;
+        }
         return new Flops(
                 Count.parse(json.get(DENOISER)),
                 shallow == null ? null : Count.parse(shallow),
@@ -105,6 +114,11 @@ public record Flops(
                 encoder == null ? null : Count.parse(encoder),
                 tiledDecoder == null ? null : Tiled.parse(tiledDecoder),
                 tiledEncoder == null ? null : Tiled.parse(tiledEncoder));
+    }
+
+    /** Whether they were counted when all tiles began anew for each norm. */
+    private static boolean isOlder(@Nullable Json tiled) {
+        return tiled != null && tiled.optional("anew") == null;
     }
 
     /** Those of a network that the VAE may have; null: it has not. */

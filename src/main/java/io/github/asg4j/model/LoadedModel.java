@@ -72,7 +72,8 @@ public final class LoadedModel implements AutoCloseable {
                         new VaeDecoder(
                                 bundle.manifest().latent(),
                                 bundle.manifest().vae(),
-                                graphs(bundle, withAllCores(p))));
+                                graphs(bundle, withAllCores(p)),
+                                !p.onGpu()));
     }
 
     /**
@@ -401,7 +402,8 @@ public final class LoadedModel implements AutoCloseable {
                         new VaeEncoder(
                                 bundle.manifest().latent(),
                                 bundle.manifest().vae(),
-                                graphs(bundle, withAllCores(p))));
+                                graphs(bundle, withAllCores(p)),
+                                !p.onGpu()));
     }
 
     /**

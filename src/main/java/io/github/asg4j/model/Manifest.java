@@ -521,8 +521,7 @@ public record Manifest(
      * @param front the graph that comes first: the decoder's runs whole, the encoder's in tiles
      * @param tail the graph that takes the front's features
      * @param scale features per latent cell and axis
-     * @param halo features around a tile that the convolutions of one pass from norm to norm reach; more is
-     *     only slower
+     * @param halo features around a tile that its convolutions reach
      * @param channels of the widest tensor at the features' resolution of what runs whole; where a bundle
      *     does not say it, twice the {@link Vae#width}
      */

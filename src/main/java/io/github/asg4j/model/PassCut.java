@@ -165,6 +165,19 @@ final class PassCut {
     }
 
     /**
+     * Leaves only a pass that begins anew with the source: it reads and keeps nothing else.
+     *
+     * @param file for messages
+     * @param decodes whether the part leads from features to pixels; else from pixels to features
+     * @throws BadBundleException it is no part with norms whose statistics are an input
+     */
+    static Pass anew(OnnxGraph graph, String file, boolean decodes, int pass) {
+        PassCut cut = new PassCut(graph, file, decodes);
+        cut.change(pass, List.of(), List.of());
+        return cut.pass(List.of(), List.of(), Set.of(), Set.of());
+    }
+
+    /**
      * Leaves only a pass. Its inputs are those of the whole part that it reads, and {@link #KEPT} and the
      * name of each value that an earlier pass kept; its outputs {@link #MOMENTS} {@code [1, 2, groups]} of its
      * norm or, of the last pass, the result, and what it keeps. All are float32, exactly what a network in
@@ -202,11 +215,15 @@ final class PassCut {
         cellByCell.removeIf(value -> !isCellByCell(value, pass, writes));
         List<String> inputs = reads.stream().sorted().toList();
         change(pass, inputs, writes);
-        Object groups = statistics.extents().getLast();
+        return pass(inputs, writes, done, cellByCell);
+    }
+
+    private Pass pass(
+            List<String> reads, List<String> writes, Set<String> done, Set<String> cellByCell) {
         return new Pass(
                 pieces.size(),
-                groups instanceof Number number ? number.intValue() : 0,
-                inputs,
+                statistics.extents().getLast() instanceof Number number ? number.intValue() : 0,
+                reads,
                 writes,
                 done,
                 cellByCell);

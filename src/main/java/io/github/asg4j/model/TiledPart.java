@@ -18,7 +18,8 @@ import java.util.Set;
  * The part of a VAE's network between its features and the pixels, which runs in tiles: the tail of a
  * decoder, or the front of an encoder (onnx-export/asg4j_export/vae_stats.py). Its norms take the statistics
  * of the whole picture, so that it is run in {@link #norms} + 1 {@link Pass passes}, each over all tiles
- * before the next one. Thread-safe.
+ * before the next one. In host memory they go on from what earlier ones kept of the whole picture. On GPUs
+ * each begins anew: what it would read and keep takes longer to copy than to compute. Thread-safe.
  */
 public final class TiledPart {
     static final String IMAGE = "image";
@@ -29,6 +30,7 @@ public final class TiledPart {
 
     private final String file;
     private final boolean decodes;
+    private final boolean keeps;
     private final LazySessions sessions;
     private final Map<Integer, PassCut.Pass> cuts = new HashMap<>();
     private final int norms;
@@ -39,11 +41,13 @@ public final class TiledPart {
      * Opens the first pass.
      *
      * @param decodes whether it leads from features to pixels; else from pixels to features
+     * @param keeps whether passes go on from what earlier ones kept; else each begins anew
      * @throws io.github.asg4j.BadBundleException it cannot be loaded, or is not what the manifest says
      */
-    TiledPart(String file, boolean decodes, LazySessions sessions) {
+    TiledPart(String file, boolean decodes, boolean keeps, LazySessions sessions) {
         this.file = file;
         this.decodes = decodes;
+        this.keeps = keeps;
         this.sessions = sessions;
         Pass first = pass(0);
         norms = first.cut.norms();
@@ -92,9 +96,15 @@ public final class TiledPart {
                 sessions.get(
                         name(index),
                         file,
-                        graph -> cuts.put(index, PassCut.reduce(graph, file, decodes, index)),
+                        graph -> cuts.put(index, cut(graph, index)),
                         opened -> check(opened, index));
         return new Pass(session, Objects.requireNonNull(cuts.get(index)), index);
+    }
+
+    private PassCut.Pass cut(OnnxGraph graph, int index) {
+        return keeps
+                ? PassCut.reduce(graph, file, decodes, index)
+                : PassCut.anew(graph, file, decodes, index);
     }
 
     /**

@@ -23,17 +23,20 @@ public final class VaeDecoder implements AutoCloseable {
     private final Manifest.Latent latent;
     private final Manifest.Vae entry;
     private final GraphLoader loader;
+    private final boolean keeps;
     private final LazySessions sessions;
     private @Nullable TiledPart tail;
     private @Nullable VaeDecoder fallback;
 
     /**
      * @param loader opens a graph of the bundle; closed with this object
+     * @param keeps whether passes over tiles keep values of the whole picture ({@link TiledPart})
      * @throws BadBundleException the entry contradicts itself
      */
-    public VaeDecoder(Manifest.Latent latent, Manifest.Vae entry, GraphLoader loader) {
+    public VaeDecoder(Manifest.Latent latent, Manifest.Vae entry, GraphLoader loader, boolean keeps) {
         this.latent = latent;
         this.entry = entry;
+        this.keeps = keeps;
         this.loader = loader;
         sessions = new LazySessions(entry.decoder(), loader);
         latent.requireDivisor("vae.tiled_decoder", entry.tiledDecoder());
@@ -93,7 +96,7 @@ public final class VaeDecoder implements AutoCloseable {
     public synchronized TiledPart tail() {
         TiledPart known = tail;
         if (known == null) {
-            known = new TiledPart(tiled().tail(), true, sessions);
+            known = new TiledPart(tiled().tail(), true, keeps, sessions);
             tail = known;
         }
         return known;
@@ -108,7 +111,7 @@ public final class VaeDecoder implements AutoCloseable {
         }
         VaeDecoder known = fallback;
         if (known == null) {
-            known = new VaeDecoder(latent, exact, loader);
+            known = new VaeDecoder(latent, exact, loader, keeps);
             fallback = known;
         }
         return known;

@@ -24,17 +24,20 @@ public final class VaeEncoder implements AutoCloseable {
 
     private final Manifest.Latent latent;
     private final Manifest.Vae entry;
+    private final boolean keeps;
     private final LazySessions sessions;
     private @Nullable TiledPart front;
 
     /**
      * @param entry has an encoder
      * @param loader opens a graph of the bundle; closed with this object
+     * @param keeps whether passes over tiles keep values of the whole picture ({@link TiledPart})
      * @throws BadBundleException the entry contradicts itself
      */
-    public VaeEncoder(Manifest.Latent latent, Manifest.Vae entry, GraphLoader loader) {
+    public VaeEncoder(Manifest.Latent latent, Manifest.Vae entry, GraphLoader loader, boolean keeps) {
         this.latent = latent;
         this.entry = entry;
+        this.keeps = keeps;
         sessions = new LazySessions(whole(), loader);
         latent.requireDivisor("vae.tiled_encoder", entry.tiledEncoder());
     }
@@ -70,7 +73,7 @@ public final class VaeEncoder implements AutoCloseable {
     public synchronized TiledPart front() {
         TiledPart known = front;
         if (known == null) {
-            known = new TiledPart(tiled().front(), false, sessions);
+            known = new TiledPart(tiled().front(), false, keeps, sessions);
             front = known;
         }
         return known;

@@ -226,8 +226,12 @@ public record Decoding(
         return List.copyOf(borders);
     }
 
-    /** Floating-point operations of its networks in all tiles and passes. */
-    double flops(Flops counts) {
+    /**
+     * Floating-point operations of its networks in all tiles and passes.
+     *
+     * @param anew whether each pass begins anew, as on GPUs
+     */
+    double flops(Flops counts, boolean anew) {
         double cells = (double) height * width;
         if (whole()) {
             return counts.decoder().of(cells);
@@ -237,7 +241,7 @@ public record Decoding(
         Flops.Tiled tiled = counts.tiledDecoder();
         return tiled == null
                 ? tiles.size() * counts.decoder().of(seen)
-                : tiled.whole().of(cells) + tiles.size() * tiled.tile().of(seen);
+                : tiled.whole().of(cells) + tiles.size() * (anew ? tiled.anew() : tiled.tile()).of(seen);
     }
 
     /** Values of the largest tensor in it. */

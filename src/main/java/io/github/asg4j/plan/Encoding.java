@@ -91,8 +91,12 @@ public record Encoding(
         return Tile.exact(height * scale(), width * scale(), tiling.tile() * scale(), tiled.halo());
     }
 
-    /** Floating-point operations of its networks in all tiles and passes. */
-    double flops(Flops counts) {
+    /**
+     * Floating-point operations of its networks in all tiles and passes.
+     *
+     * @param anew whether each pass begins anew, as on GPUs
+     */
+    double flops(Flops counts, boolean anew) {
         double cells = (double) height * width;
         Flops.Tiled tiled = counts.tiledEncoder();
         if (whole() || tiled == null) {
@@ -100,7 +104,7 @@ public record Encoding(
         }
         List<Tile> tiles = tiles();
         double seen = tiles.getFirst().seenCells(scale());
-        return tiled.whole().of(cells) + tiles.size() * tiled.tile().of(seen);
+        return tiled.whole().of(cells) + tiles.size() * (anew ? tiled.anew() : tiled.tile()).of(seen);
     }
 
     /** Values of the largest tensor in it. */

@@ -85,17 +85,24 @@ public record Plan(
             return null;
         }
         double denoiser = stages.stream().mapToDouble(stage -> stage.flops(flops)).sum();
-        double vae = decoding == null ? 0 : decoding.flops(flops);
+        return Double.isNaN(denoiser)
+                ? null
+                : new PlanReport.Operations(
+                        denoiser, vaeFlops(flops, !devices.isEmpty()), vaeFlops(flops, true));
+    }
+
+    private double vaeFlops(Flops flops, boolean anew) {
+        double vae = decoding == null ? 0 : decoding.flops(flops, anew);
         for (int i = 0; i < stages.size(); i++) {
             if (stages.get(i) instanceof Stage.Leg leg
                     && leg.refresh() != null
                     && leg.refresh().inPixels()) {
                 // Before the first stage it is a given picture.
-                vae += i == 0 ? 0 : decoded(leg.refresh()).flops(flops);
-                vae += encoded(leg.windows()).flops(flops);
+                vae += i == 0 ? 0 : decoded(leg.refresh()).flops(flops, anew);
+                vae += encoded(leg.windows()).flops(flops, anew);
             }
         }
-        return Double.isNaN(denoiser) ? null : new PlanReport.Operations(denoiser, vae);
+        return vae;
     }
 
     private Decoding decoded(Stage.Refresh refresh) {

@@ -160,8 +160,9 @@ class DoctorCommandTest {
                 unet runs           9
                 unet rows           20
                 tflop:
-                  denoiser  1234.6
-                  vae       4.5
+                  denoiser     1234.6
+                  vae          4.5
+                  vae on gpus  5.5
                 bytes:
                   weights    0
                   latents    0

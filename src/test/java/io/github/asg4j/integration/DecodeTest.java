@@ -95,7 +95,7 @@ class DecodeTest {
 
     /** Those that are fast and those that are slow take their tiles in whatever order. */
     @ParameterizedTest
-    @CsvSource({"true, 4 tiles of 132x132 pixels", "false, 9 feathered tiles of 128x128 pixels"})
+    @CsvSource({"true, 4 tiles of 140x140 pixels", "false, 9 feathered tiles of 128x128 pixels"})
     void theSameBytesForAnyNumberOfWorkersAndAnyTiming(boolean exact, String tiles) {
         GenerationRequest request = request().vaeTile(TILE).build();
         EngineOptions options = options(exact, "cpu:1");
@@ -228,7 +228,7 @@ class DecodeTest {
             assertEquals(expected, Tiny.hash(image));
             String tiles = image.report().decoded();
             assertTrue(
-                    tiles.endsWith("tiles of " + (exact ? "132x132" : "128x128") + " pixels"),
+                    tiles.endsWith("tiles of " + (exact ? "140x140" : "128x128") + " pixels"),
                     tiles);
             assertEquals(List.of(), image.report().devices().lost());
             gpus.limitFront(100_000);
@@ -346,7 +346,7 @@ class DecodeTest {
         try (Engine engine = TestEngines.open(options, WorkerHook.NONE, new EmulatedGpus(small))) {
             assertEquals(128, vae(engine, request).tilePixels());
             Map<String, PlanReport.Memory> devices = engine.plan(request).deviceMemory();
-            long tile = 15L * 256 * 132 * 132; // with a feature of 2 pixels around 128
+            long tile = 15L * 256 * 140 * 140; // with 3 features of 2 pixels around 128
             assertEquals((544L << 20) + tile, devices.get("cuda:0").vae());
             assertEquals(tile, devices.get("cuda:1").vae());
         }

@@ -41,7 +41,7 @@ import java.util.concurrent.atomic.AtomicInteger;
 /** The encode as work of all workers, on the CPU and on emulated GPUs. */
 class EncodeTest {
     private static final int TILE = 128;
-    private static final String TILES = "4 tiles of 132x132 pixels";
+    private static final String TILES = "4 tiles of 136x136 pixels";
 
     private final long bytesBefore = Memory.bytesInUse();
     @TempDir private Path folder;
@@ -204,7 +204,7 @@ class EncodeTest {
         PlanReport whole = plan(options.withMaxMemoryBytes(4L << 30), request);
         assertEquals("whole", whole.encoded());
         PlanReport tiles = plan(options, request.toBuilder().vaeTile(TILE).build());
-        assertTrue(tiles.encoded().endsWith(" tiles of 132x132 pixels"), tiles.encoded());
+        assertTrue(tiles.encoded().endsWith(" tiles of 136x136 pixels"), tiles.encoded());
         assertTrue(tiles.memory().vae() < whole.memory().vae(), tiles + " " + whole);
         PlanReport few = plan(options.withMaxMemoryBytes(1450L << 20), request);
         assertNotEquals("whole", few.encoded());

@@ -150,7 +150,7 @@ class PlannedFlopsTest {
         PlanReport.Operations direct =
                 Objects.requireNonNull(plan(sdxl, square("direct", 1024).build()).operations());
         assertEquals(flops.decoder().of(128 * 128), direct.vae(), "decoded whole");
-        // 16 tiles of 64 x 64 cells and a feature around them, of which a cell has 4 a side.
+        // 16 tiles of 64 x 64 cells, and around them 4 and 3 features, of which a cell has 4 a side.
         Flops.Tiled decoder = Objects.requireNonNull(flops.tiledDecoder());
         Flops.Tiled encoder = Objects.requireNonNull(flops.tiledEncoder());
         PlanReport plan = plan(sdxl, square("relay", 2048).build());
@@ -158,13 +158,19 @@ class PlannedFlopsTest {
         double refreshed =
                 flops.decoder().of(128 * 128)
                         + encoder.whole().of(256 * 256)
-                        + 16 * encoder.tile().of(64.5 * 64.5);
-        double decoded = decoder.whole().of(256 * 256) + 16 * decoder.tile().of(64.5 * 64.5);
+                        + 16 * encoder.tile().of(65.5 * 65.5);
+        double decoded = decoder.whole().of(256 * 256) + 16 * decoder.tile().of(66 * 66);
         assertEquals(
                 refreshed + decoded,
                 Objects.requireNonNull(plan.operations()).vae(),
                 1e-9 * refreshed);
         // The upsampling is done twice, and what lies around tiles.
+        double anew = decoder.whole().of(256 * 256) + 16 * decoder.anew().of(66 * 66);
+        double refreshedAnew = refreshed + 16 * (encoder.anew().of(1) - encoder.tile().of(1)) * 65.5 * 65.5;
+        assertEquals(
+                refreshedAnew + anew,
+                Objects.requireNonNull(plan.operations()).vaeOnGpus(),
+                1e-9 * refreshed);
         double whole = flops.decoder().of(256 * 256);
         assertTrue(decoded > 1.05 * whole && decoded < 1.2 * whole, decoded / whole + " times");
     }

@@ -117,14 +117,14 @@ public final class DevicePredictions {
                         pixels,
                         pixels,
                         operations.denoiser() / one,
-                        operations.vae() / one));
+                        operations.vaeOnGpus() / one));
         for (double each : millis) {
             for (int devices : DEVICES) {
                 System.out.print(
                         String.format(
                                 Locale.ROOT,
                                 " %.1f |",
-                                seconds(plan, flops, operations.vae() / one, one, each, devices)));
+                                seconds(plan, flops, operations.vaeOnGpus() / one, one, each, devices)));
             }
         }
         System.out.println();

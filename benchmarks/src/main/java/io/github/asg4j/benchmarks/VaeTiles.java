@@ -82,7 +82,7 @@ public final class VaeTiles {
                         ? new Decoding.Tiling(Long.MAX_VALUE, 2, 1)
                         : new Decoding.Tiling(0, tile, 1);
         try (VaeDecoder decoder =
-                new VaeDecoder(latent, vae, LoadedModel.graphs(bundle, Place.cpu(1)))) {
+                new VaeDecoder(latent, vae, LoadedModel.graphs(bundle, Place.cpu(1)), true)) {
             // The first decode loads the networks.
             double seconds = 0;
             for (int run = 0; run < 2; run++) {

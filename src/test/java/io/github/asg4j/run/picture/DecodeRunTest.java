@@ -236,11 +236,30 @@ class DecodeRunTest {
         assertThrows(IllegalArgumentException.class, () -> new Decoding.Tiling(1, 8, 0));
     }
 
+    /** As on GPUs: tiles have to see as far as the whole tail does. */
+    @ParameterizedTest
+    @CsvSource({"13, 29, 8", "24, 24, 2"})
+    void passesThatBeginAnewGiveTheWholeDecode(int h, int w, int tile) {
+        var parts = new Manifest.TiledNetwork("vae_front.onnx", "vae_tail.onnx", 4, 3, 512);
+        try (VaeDecoder decoder =
+                decoder(Tiny.resource("vae"), "vae_decoder.onnx", vae(parts, null), false)) {
+            MemorySegment latents = scene(h, w);
+            MemorySegment whole = decode(decoder, latents, h, w, WHOLE);
+            MemorySegment tiled = decode(decoder, latents, h, w, new Decoding.Tiling(1, tile, 1));
+            double error = largestDifference(whole, tiled);
+            assertTrue(error < 0.05 * LEVEL, error / LEVEL + " of 255");
+        }
+    }
+
     private VaeDecoder random(Manifest.TiledNetwork parts) {
         return decoder(Tiny.resource("vae"), "vae_decoder.onnx", vae(parts, null));
     }
 
     private VaeDecoder decoder(Path folder, String file, Manifest.Vae vae) {
+        return decoder(folder, file, vae, true);
+    }
+
+    private VaeDecoder decoder(Path folder, String file, Manifest.Vae vae, boolean keeps) {
         return new VaeDecoder(
                 LATENT,
                 vae,
@@ -249,7 +268,8 @@ class DecodeRunTest {
                         part -> {
                             loaded.add(part);
                             return part.equals(vae.decoder()) ? file : part;
-                        }));
+                        }),
+                keeps);
     }
 
     @Test

@@ -69,6 +69,25 @@ class EncodeRunTest {
         }
     }
 
+    /** As on GPUs: tiles have to see as far as the whole front does. */
+    @Test
+    void passesThatBeginAnewGiveTheWholeEncode() {
+        var parts =
+                new Manifest.TiledNetwork(
+                        "vae_encoder_front.onnx", "vae_encoder_tail.onnx", 4, 2, 4);
+        try (VaeEncoder encoder = encoder(parts, false)) {
+            MemorySegment picture = scene(13, 29);
+            MemorySegment whole = whole(encoder, picture, 13, 29);
+            MemorySegment tiled = memory.floats(4L * 13 * 29, "latents");
+            EncodeRun.Job job = job(encoder, parts, picture, 13, 29, tiled, 8, 1);
+            try (EncodeRun run = EncodeRun.of(job)) {
+                run.carryOut(new InterruptibleRuns(), 0);
+            }
+            double error = largestDifference(whole, tiled);
+            assertTrue(error < 2e-5 * largest(whole), error + " of " + largest(whole));
+        }
+    }
+
     /** The reason for the statistics: a part of the picture has others than the whole. */
     @Test
     void aPartThatIsEncodedAloneDiffers() {
@@ -123,6 +142,10 @@ class EncodeRunTest {
     }
 
     private VaeEncoder encoder(Manifest.TiledNetwork parts) {
+        return encoder(parts, true);
+    }
+
+    private VaeEncoder encoder(Manifest.TiledNetwork parts, boolean keeps) {
         return new VaeEncoder(
                 LATENT,
                 vae(parts),
@@ -131,7 +154,8 @@ class EncodeRunTest {
                         part -> {
                             loaded.add(part);
                             return part;
-                        }));
+                        }),
+                keeps);
     }
 
     private static Manifest.Vae vae(Manifest.TiledNetwork parts) {
@@ -155,8 +179,20 @@ class EncodeRunTest {
             MemorySegment latents,
             int tile,
             int workers) {
+        return job(encoder, PARTS, picture, h, w, latents, tile, workers);
+    }
+
+    private static EncodeRun.Job job(
+            VaeEncoder encoder,
+            Manifest.TiledNetwork parts,
+            MemorySegment picture,
+            int h,
+            int w,
+            MemorySegment latents,
+            int tile,
+            int workers) {
         Encoding encoding =
-                new Encoding(vae(PARTS), LATENT, h, w, new Decoding.Tiling(1, tile, 1), 1);
+                new Encoding(vae(parts), LATENT, h, w, new Decoding.Tiling(1, tile, 1), 1);
         return new EncodeRun.Job(
                 encoding, worker -> encoder, WorkUnits.NOBODY, workers, workers, picture, latents);
     }
