@@ -33,7 +33,8 @@ public final class VaeDecoder implements AutoCloseable {
      * @param keeps whether passes over tiles keep values of the whole picture ({@link TiledPart})
      * @throws BadBundleException the entry contradicts itself
      */
-    public VaeDecoder(Manifest.Latent latent, Manifest.Vae entry, GraphLoader loader, boolean keeps) {
+    public VaeDecoder(
+            Manifest.Latent latent, Manifest.Vae entry, GraphLoader loader, boolean keeps) {
         this.latent = latent;
         this.entry = entry;
         this.keeps = keeps;

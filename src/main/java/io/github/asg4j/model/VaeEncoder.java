@@ -34,7 +34,8 @@ public final class VaeEncoder implements AutoCloseable {
      * @param keeps whether passes over tiles keep values of the whole picture ({@link TiledPart})
      * @throws BadBundleException the entry contradicts itself
      */
-    public VaeEncoder(Manifest.Latent latent, Manifest.Vae entry, GraphLoader loader, boolean keeps) {
+    public VaeEncoder(
+            Manifest.Latent latent, Manifest.Vae entry, GraphLoader loader, boolean keeps) {
         this.latent = latent;
         this.entry = entry;
         this.keeps = keeps;

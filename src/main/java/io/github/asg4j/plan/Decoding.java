@@ -241,7 +241,8 @@ public record Decoding(
         Flops.Tiled tiled = counts.tiledDecoder();
         return tiled == null
                 ? tiles.size() * counts.decoder().of(seen)
-                : tiled.whole().of(cells) + tiles.size() * (anew ? tiled.anew() : tiled.tile()).of(seen);
+                : tiled.whole().of(cells)
+                        + tiles.size() * (anew ? tiled.anew() : tiled.tile()).of(seen);
     }
 
     /** Values of the largest tensor in it. */

@@ -104,7 +104,8 @@ public record Encoding(
         }
         List<Tile> tiles = tiles();
         double seen = tiles.getFirst().seenCells(scale());
-        return tiled.whole().of(cells) + tiles.size() * (anew ? tiled.anew() : tiled.tile()).of(seen);
+        return tiled.whole().of(cells)
+                + tiles.size() * (anew ? tiled.anew() : tiled.tile()).of(seen);
     }
 
     /** Values of the largest tensor in it. */

@@ -150,7 +150,8 @@ class PlannedFlopsTest {
         PlanReport.Operations direct =
                 Objects.requireNonNull(plan(sdxl, square("direct", 1024).build()).operations());
         assertEquals(flops.decoder().of(128 * 128), direct.vae(), "decoded whole");
-        // 16 tiles of 64 x 64 cells, and around them 4 and 3 features, of which a cell has 4 a side.
+        // 16 tiles of 64 x 64 cells, and around them 4 and 3 features, of which a cell has 4 a
+        // side.
         Flops.Tiled decoder = Objects.requireNonNull(flops.tiledDecoder());
         Flops.Tiled encoder = Objects.requireNonNull(flops.tiledEncoder());
         PlanReport plan = plan(sdxl, square("relay", 2048).build());
@@ -166,7 +167,8 @@ class PlannedFlopsTest {
                 1e-9 * refreshed);
         // The upsampling is done twice, and what lies around tiles.
         double anew = decoder.whole().of(256 * 256) + 16 * decoder.anew().of(66 * 66);
-        double refreshedAnew = refreshed + 16 * (encoder.anew().of(1) - encoder.tile().of(1)) * 65.5 * 65.5;
+        double refreshedAnew =
+                refreshed + 16 * (encoder.anew().of(1) - encoder.tile().of(1)) * 65.5 * 65.5;
         assertEquals(
                 refreshedAnew + anew,
                 Objects.requireNonNull(plan.operations()).vaeOnGpus(),

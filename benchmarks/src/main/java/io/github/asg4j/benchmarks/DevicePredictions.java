@@ -124,7 +124,13 @@ public final class DevicePredictions {
                         String.format(
                                 Locale.ROOT,
                                 " %.1f |",
-                                seconds(plan, flops, operations.vaeOnGpus() / one, one, each, devices)));
+                                seconds(
+                                        plan,
+                                        flops,
+                                        operations.vaeOnGpus() / one,
+                                        one,
+                                        each,
+                                        devices)));
             }
         }
         System.out.println();
