@@ -307,8 +307,9 @@ public record Decoding(
      * Bytes of host memory beside the picture: features, and what each worker's tiles lie in.
      *
      * @param workers that decode
+     * @param keeps whether passes over tiles keep values, as on the CPU
      */
-    public long hostBytes(int workers) {
+    public long hostBytes(int workers, boolean keeps) {
         if (whole()) {
             return 0;
         }
@@ -321,20 +322,15 @@ public record Decoding(
         // As many planes of features as channels enter the last block; of pixels, what a tile reads
         // and gives.
         long all = (long) height * scale() * width * scale();
-        long values = 2 * keptPlanes(vae) * cells * pixels() * pixels();
+        long values = keeps ? 2 * keptPlanes(vae) * cells * pixels() * pixels() : 0;
         return 4 * (vae.width() * all + workers * (vae.width() * cells + image + values));
     }
 
     /**
-     * Bytes of host memory that exact tiles keep from pass to pass (model/PassCut.java); on the CPU they take
-     * the place of the front's ({@link #onceBytes}), which are more and given back before.
+     * Planes that exact tiles on the CPU keep of the whole picture from pass to pass (model/PassCut.java): a
+     * residual, and what a convolution made of it, each of half the {@link Manifest.Vae#width}. They take the
+     * place of the front's memory ({@link #onceBytes}), which is more and given back before.
      */
-    public long keptBytes() {
-        long factor = latent.vaeFactor();
-        return exact() ? 4 * keptPlanes(vae) * height * factor * width * factor : 0;
-    }
-
-    /** Planes of that: a residual, and what a convolution made of it, each of half the {@link Manifest.Vae#width}. */
     static long keptPlanes(Manifest.Vae vae) {
         return vae.width();
     }

@@ -146,8 +146,10 @@ public record Encoding(
      * Bytes of host memory for the features, and for what each worker's tiles lie in.
      *
      * @param workers that encode
+     * @param keeps whether passes over tiles keep values, as on the CPU; what they keep of the whole picture
+     *     the tail's ({@link #onceBytes}), which are as many, take the place of
      */
-    public long hostBytes(int workers) {
+    public long hostBytes(int workers, boolean keeps) {
         if (whole()) {
             return 0;
         }
@@ -156,17 +158,8 @@ public record Encoding(
         long all = (long) height * scale() * width * scale();
         Tile tile = tiles().getFirst();
         long cells = (long) tile.seenHeight() * tile.seenWidth();
-        long values = 2 * Decoding.keptPlanes(vae) * tilePixels();
+        long values = keeps ? 2 * Decoding.keptPlanes(vae) * tilePixels() : 0;
         return 4 * (planes * all + workers * (planes * cells + 3 * tilePixels() + values));
-    }
-
-    /**
-     * Bytes of host memory that tiles keep from pass to pass; on the CPU the tail's ({@link #onceBytes}),
-     * which are as many, come in their place.
-     */
-    public long keptBytes() {
-        long factor = latent.vaeFactor();
-        return whole() ? 0 : 4 * Decoding.keptPlanes(vae) * height * factor * width * factor;
     }
 
     /** In words, as a decode's: "whole", or "9 tiles of 512x512 pixels". */

@@ -610,8 +610,8 @@ public final class Planner {
         if (encoding == null) {
             return drawing;
         }
-        long kept = gpus.isEmpty() ? 0 : encoding.keptBytes();
-        return drawing.withVae(encoding.bytes(), encoding.hostBytes(workers) + kept);
+        return drawing.withVae(
+                encoding.bytes(), encoding.hostBytes(workers, gpus.isEmpty()));
     }
 
     private static long encodedTile(@Nullable Encoding encoding) {
@@ -631,12 +631,12 @@ public final class Planner {
                 ? drawing
                 : drawing.withVae(
                         decoding.onceBytes() + decoding.atOnce() * decoding.tileBytes(),
-                        decoding.hostBytes(workers));
+                        decoding.hostBytes(workers, true));
     }
 
     private static MemoryEstimate beside(
             MemoryEstimate drawing, @Nullable Decoding decoding, int workers) {
-        long host = decoding == null ? 0 : decoding.hostBytes(workers) + decoding.keptBytes();
+        long host = decoding == null ? 0 : decoding.hostBytes(workers, false);
         return drawing.withVae(0, host).beside();
     }
 
