@@ -610,8 +610,7 @@ public final class Planner {
         if (encoding == null) {
             return drawing;
         }
-        return drawing.withVae(
-                encoding.bytes(), encoding.hostBytes(workers, gpus.isEmpty()));
+        return drawing.withVae(encoding.bytes(), encoding.hostBytes(workers, gpus.isEmpty()));
     }
 
     private static long encodedTile(@Nullable Encoding encoding) {
