@@ -22,7 +22,7 @@ import java.util.OptionalInt;
  * @param devices "auto", "cpu:N" (N workers), or "cuda:0,cuda:1"
  * @param threadsPerWorker threads of one UNet call; empty: chosen with the devices
  * @param kernels "auto", "java", "scalar", "avx2" or "avx512"
- * @param precision of the denoiser on CPUs: "fp32", "bf16" (needs OpenVINO's plug-in and a CPU with
+ * @param precision of denoiser and VAE on CPUs: "fp32", "bf16" (needs OpenVINO's plug-in and a CPU with
  *     bf16), or "auto"
  * @param weights of the networks on CPUs: "packed" (copies in float32, laid out for speed), "mapped" (read
  *     where they lie in their files: least memory), or "auto" (packed, where that takes at most half of the

@@ -23,7 +23,7 @@ import java.util.Map;
  * @param precision of the denoiser: "fp32", "fp16" or "bf16"
  * @param provider what computes it, with its version
  * @param weights where networks read theirs: "packed" and "mapped" on CPUs, or "device"
- * @param compiledShapes shapes of calls that the denoiser is compiled for; 0: it is not compiled
+ * @param compiledShapes shapes of calls that the denoiser is compiled for; 0: no network is compiled
  * @param stages in the order in which they are drawn
  * @param text that the denoiser is conditioned on; null: nothing is drawn
  * @param controls control networks, in the order in which their outputs are added
@@ -118,6 +118,7 @@ public record PlanReport(
      * @param tiles that are decoded one by one; 1: the canvas is decoded whole
      * @param feathered whether tiles are blended where they overlap; otherwise they have the statistics
      *     of the whole picture, and meet without a seam
+     * @param bf16 whether the whole decoder, or that of feathered tiles, is compiled for bf16
      * @param tileSize pixels of a tile with its overlap
      * @param tilePixels pixels a side that were asked for or chosen; 0: the canvas is decoded whole
      * @param atOnce tiles that are decoded at the same time in one memory
@@ -127,6 +128,7 @@ public record PlanReport(
     public record Decoding(
             int tiles,
             boolean feathered,
+            boolean bf16,
             Size tileSize,
             int tilePixels,
             int atOnce,
@@ -142,17 +144,22 @@ public record PlanReport(
             return tilePixels == 0;
         }
 
-        /** In words: "whole", "9 tiles of 512x512 pixels" or "9 feathered tiles of 512x512 pixels". */
+        /**
+         * In words: "whole", "9 tiles of 512x512 pixels" or "9 feathered tiles of 512x512 pixels", and "in
+         * bf16" behind it.
+         */
         public String summary() {
-            return whole()
-                    ? "whole"
-                    : tiles
-                            + (feathered ? " feathered" : "")
-                            + " tiles of "
-                            + tileSize.width()
-                            + "x"
-                            + tileSize.height()
-                            + " pixels";
+            String how =
+                    whole()
+                            ? "whole"
+                            : tiles
+                                    + (feathered ? " feathered" : "")
+                                    + " tiles of "
+                                    + tileSize.width()
+                                    + "x"
+                                    + tileSize.height()
+                                    + " pixels";
+            return how + (bf16 ? " in bf16" : "");
         }
     }
 

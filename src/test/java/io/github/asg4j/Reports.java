@@ -125,7 +125,7 @@ public final class Reports {
                 List.of(patches, window),
                 null,
                 List.of(),
-                new PlanReport.Decoding(1, false, pixels, 0, 1, List.of(), List.of()),
+                new PlanReport.Decoding(1, false, false, pixels, 0, 1, List.of(), List.of()),
                 null,
                 null,
                 8,

@@ -98,8 +98,8 @@ final class EngineArgs {
                 paramLabel = "auto|fp32|bf16",
                 order = HelpSections.MACHINE + 5,
                 description =
-                        "of the denoiser on CPUs: fp32, or bf16 by OpenVINO's plug-in, faster and"
-                                + " with other bytes; auto: bf16 for large models where CPU and"
+                        "of denoiser and VAE on CPUs: fp32, or bf16 by OpenVINO's plug-in, faster"
+                                + " and with other bytes; auto: bf16 for large models where CPU and"
                                 + " plug-in are there (default: ${DEFAULT-VALUE})")
         @Nullable String precision;
 

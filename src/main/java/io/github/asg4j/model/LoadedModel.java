@@ -9,6 +9,7 @@ import io.github.asg4j.model.lora.LoraSet;
 import io.github.asg4j.ort.OrtSession;
 import io.github.asg4j.ort.Place;
 import io.github.asg4j.ort.Placement;
+import io.github.asg4j.ort.Provider;
 
 import org.jspecify.annotations.Nullable;
 
@@ -33,7 +34,7 @@ public final class LoadedModel implements AutoCloseable {
     private volatile Networks networks;
 
     /** Where text encoders are, and the VAE for all but tiles. */
-    private volatile Place front;
+    private volatile Placement first;
 
     /** Decoders of the front and of devices that have decoded tiles, lost ones too. */
     private final Map<Place, VaeDecoder> vaeDecoders = new HashMap<>();
@@ -55,8 +56,8 @@ public final class LoadedModel implements AutoCloseable {
         this.bundle = bundle;
         this.networks = networks;
         this.placements = List.copyOf(placements);
-        front = placements.getFirst().front();
-        vaeDecoder(front).loaded(vae);
+        first = placements.getFirst();
+        vaeDecoder(first).loaded(vae);
     }
 
     /** Frees the memory of the VAE's networks; they are loaded again when they are next used. */
@@ -65,14 +66,15 @@ public final class LoadedModel implements AutoCloseable {
         vaeEncoders.values().forEach(VaeEncoder::unload);
     }
 
-    private VaeDecoder vaeDecoder(Place place) {
+    private VaeDecoder vaeDecoder(Placement placement) {
+        Manifest.Vae vae = bundle.manifest().vae();
         return vaeDecoders.computeIfAbsent(
-                place,
+                placement.front(),
                 p ->
                         new VaeDecoder(
                                 bundle.manifest().latent(),
-                                bundle.manifest().vae(),
-                                graphs(bundle, withAllCores(p)),
+                                vae,
+                                vaeGraphs(vae.decoder(), placement),
                                 !p.onGpu()));
     }
 
@@ -86,16 +88,26 @@ public final class LoadedModel implements AutoCloseable {
     }
 
     /**
+     * Opens networks of the VAE: the whole one where the placement has that, its parts and the decoder for
+     * pictures that overflow beside it in the front.
+     */
+    private GraphLoader vaeGraphs(@Nullable String whole, Placement placement) {
+        GraphLoader compiled = graphs(bundle, withAllCores(placement.vae()));
+        GraphLoader others = graphs(bundle, withAllCores(placement.front()));
+        return (file, change) -> (file.equals(whole) ? compiled : others).open(file, change);
+    }
+
+    /**
      * Loads the text encoders anew where {@code worker} is, the VAE when it is next asked for: the
      * device they were on is lost.
      */
     public synchronized void moveFront(int worker) {
         requireOpen();
-        Place place = placements.get(worker).front();
+        Placement placement = placements.get(worker);
         if (!unloaded) {
-            networks.moveTextEncoders(place);
+            networks.moveTextEncoders(placement.front());
         }
-        front = place;
+        first = placement;
     }
 
     private static List<Place> loops(List<Placement> placements) {
@@ -118,16 +130,16 @@ public final class LoadedModel implements AutoCloseable {
      */
     public static LoadedModel open(Bundle bundle, List<Placement> placements, List<Lora> loras) {
         LoraSet changes = loras.isEmpty() ? null : bundle.loras(loras);
-        Place front = placements.getFirst().front();
+        Placement first = placements.getFirst();
         CompletableFuture<OrtSession> vae =
                 load(
                         bundle,
                         bundle.manifest().vae().decoder(),
-                        withAllCores(front),
+                        withAllCores(first.vae()),
                         ChangedWeights.NONE);
         Networks networks = null;
         try {
-            networks = Networks.load(bundle, changes, front, loops(placements));
+            networks = Networks.load(bundle, changes, first.front(), loops(placements));
             return new LoadedModel(bundle, networks, Networks.joined(bundle, vae), placements);
         } catch (RuntimeException e) {
             closeLoaded(bundle, vae, e);
@@ -161,7 +173,7 @@ public final class LoadedModel implements AutoCloseable {
         requireOpen();
         if (unloaded) {
             LoraSet changes = loras.isEmpty() ? null : bundle.loras(loras);
-            networks = Networks.load(bundle, changes, front, loops(placements));
+            networks = Networks.load(bundle, changes, first.front(), loops(placements));
             unloaded = false;
             return;
         }
@@ -178,15 +190,15 @@ public final class LoadedModel implements AutoCloseable {
                 next.close();
             }
             networks.close();
-            networks = Networks.load(bundle, null, front, loops(placements));
+            networks = Networks.load(bundle, null, first.front(), loops(placements));
             throw e;
         }
         // Memory first: two sets of networks may be more than there is.
         networks.close();
         try {
-            networks = Networks.load(bundle, next, front, loops(placements));
+            networks = Networks.load(bundle, next, first.front(), loops(placements));
         } catch (RuntimeException e) {
-            networks = Networks.load(bundle, null, front, loops(placements));
+            networks = Networks.load(bundle, null, first.front(), loops(placements));
             throw e;
         }
     }
@@ -201,8 +213,10 @@ public final class LoadedModel implements AutoCloseable {
      * that the bytes do not depend on it.
      */
     private static Place withAllCores(Place place) {
+        int cores = Runtime.getRuntime().availableProcessors();
+        Provider provider = place.provider();
         return new Place(
-                Runtime.getRuntime().availableProcessors(), place.provider(), place.mapsWeights());
+                cores, provider == null ? null : provider.alone(cores), place.mapsWeights());
     }
 
     static CompletableFuture<OrtSession> load(
@@ -367,7 +381,7 @@ public final class LoadedModel implements AutoCloseable {
     /** Where the text encoders are. */
     public synchronized VaeDecoder vaeDecoder() {
         requireOpen();
-        return vaeDecoder(front);
+        return vaeDecoder(first);
     }
 
     /**
@@ -376,7 +390,7 @@ public final class LoadedModel implements AutoCloseable {
      */
     public synchronized VaeDecoder vaeDecoder(int worker) {
         requireOpen();
-        return vaeDecoder(placements.get(worker).front());
+        return vaeDecoder(placements.get(worker));
     }
 
     /**
@@ -386,23 +400,24 @@ public final class LoadedModel implements AutoCloseable {
      */
     public synchronized VaeEncoder vaeEncoder() {
         requireOpen();
-        return vaeEncoder(front);
+        return vaeEncoder(first);
     }
 
     /** A worker's, as {@link #vaeDecoder(int)}. */
     public synchronized VaeEncoder vaeEncoder(int worker) {
         requireOpen();
-        return vaeEncoder(placements.get(worker).front());
+        return vaeEncoder(placements.get(worker));
     }
 
-    private VaeEncoder vaeEncoder(Place place) {
+    private VaeEncoder vaeEncoder(Placement placement) {
+        Manifest.Vae vae = bundle.manifest().vae();
         return vaeEncoders.computeIfAbsent(
-                place,
+                placement.front(),
                 p ->
                         new VaeEncoder(
                                 bundle.manifest().latent(),
-                                bundle.manifest().vae(),
-                                graphs(bundle, withAllCores(p)),
+                                vae,
+                                vaeGraphs(vae.encoder(), placement),
                                 !p.onGpu()));
     }
 

@@ -32,8 +32,8 @@ import java.util.zip.CRC32C;
 /**
  * Compiled networks on disk, for the next process and for less memory: what is opened from here stays
  * mapped. A network is a folder, named by a key of all that it depends on, with ONNX Runtime's model of
- * it ({@value #MODEL}), the compiler's file, and their sizes and checksums. It appears whole, by a
- * rename; a damaged one is removed. Those used longest ago leave when all take more than the limit.
+ * it (.onnx), the compiler's file, and their sizes and checksums. It appears whole, by a rename; a
+ * damaged one is removed. Those used longest ago leave when all take more than the limit.
  * Safe with several processes: what one removes another may have open.
  *
  * <p>The limit in GiB is the system property {@value #PROPERTY}, else the environment variable {@value
@@ -48,7 +48,7 @@ public final class CompiledCache {
 
     private static final System.Logger LOG = System.getLogger(CompiledCache.class.getName());
     private static final int DEFAULT_GIB = 24;
-    private static final String MODEL = "network.onnx";
+    private static final String MODEL_ENDING = ".onnx";
     private static final String SUMS = "sums";
     private static final String UNFINISHED = "unfinished-";
 
@@ -121,7 +121,7 @@ public final class CompiledCache {
         try {
             if (Files.readString(entry.resolve(SUMS)).equals(sums(entry))) {
                 Files.setLastModifiedTime(entry.resolve(SUMS), FileTime.from(Instant.now()));
-                return entry.resolve(MODEL);
+                return model(entry);
             }
             LOG.log(Level.WARNING, "{0} is damaged; its network is compiled again", entry);
         } catch (NoSuchFileException e) {
@@ -144,8 +144,12 @@ public final class CompiledCache {
         try {
             Path unfinished = Files.createTempDirectory(folder, UNFINISHED);
             try {
-                write.accept(unfinished.resolve(MODEL));
-                if (!Files.isRegularFile(unfinished.resolve(MODEL))
+                // Of its own: OpenVINO's plug-in knows what it has open by the path, also when that
+                // is removed and another file takes its place.
+                String token = unfinished.getFileName().toString().substring(UNFINISHED.length());
+                Path model = unfinished.resolve("network-" + token + MODEL_ENDING);
+                write.accept(model);
+                if (!Files.isRegularFile(model)
                         || Files.getFileStore(folder).getUsableSpace() < SPARE_BYTES) {
                     LOG.log(
                             Level.WARNING,
@@ -156,7 +160,7 @@ public final class CompiledCache {
                 Files.writeString(unfinished.resolve(SUMS), sums(unfinished));
                 publish(unfinished, folder.resolve(key));
                 makeRoom(key);
-                return folder.resolve(key).resolve(MODEL);
+                return model(folder.resolve(key));
             } finally {
                 delete(unfinished);
             }
@@ -164,6 +168,14 @@ public final class CompiledCache {
             unusable(e);
             return null;
         }
+    }
+
+    /** The model of an entry. */
+    private static Path model(Path entry) throws IOException {
+        return list(entry).stream()
+                .filter(file -> file.toString().endsWith(MODEL_ENDING))
+                .findFirst()
+                .orElseThrow(() -> new NoSuchFileException(entry + " has no model"));
     }
 
     private static void publish(Path unfinished, Path entry) throws IOException {

@@ -30,9 +30,6 @@ import java.util.TreeMap;
  * earlier shapes are kept while they take little memory. Thread-safe.
  */
 final class CompiledShapes implements AutoCloseable {
-    /** Memory that compiled networks may take before those that nobody uses are closed. */
-    private static final long KEPT_BYTES = 4L << 30;
-
     /** Least that a compiled network is counted as: its working memory, and what the compiler keeps. */
     private static final long LEAST_BYTES = 256L << 20;
 
@@ -127,7 +124,7 @@ final class CompiledShapes implements AutoCloseable {
     private void makeRoom(List<SortedMap<String, Long>> wanted) {
         long each = Math.max(LEAST_BYTES, BYTES_PER_STORED * source.bytes());
         long missing = wanted.stream().distinct().filter(w -> !compiled.containsKey(w)).count();
-        long excess = compiled.size() + missing - Math.max(1, KEPT_BYTES / each);
+        long excess = compiled.size() + missing - Math.max(1, provider.keptBytes() / each);
         var candidates = compiled.entrySet().iterator();
         while (excess > 0 && missing > 0 && candidates.hasNext()) {
             var candidate = candidates.next();

@@ -54,10 +54,14 @@ public final class OpenVinoProvider implements Provider {
     /** Once for a process: ONNX Runtime has one environment. */
     private static @Nullable Plugin loaded;
 
+    /** Memory that compiled networks may take before those that nobody uses are closed. */
+    private static final long KEPT_BYTES = 4L << 30;
+
     private final Plugin plugin;
     private final int streams;
     private final int threads;
     private final CompiledCache cache;
+    private final long keptBytes;
 
     /**
      * The library in this process.
@@ -66,11 +70,13 @@ public final class OpenVinoProvider implements Provider {
      */
     private record Plugin(Path library, String version, Pointer device) {}
 
-    private OpenVinoProvider(Plugin plugin, int streams, int threads, CompiledCache cache) {
+    private OpenVinoProvider(
+            Plugin plugin, int streams, int threads, CompiledCache cache, long keptBytes) {
         this.plugin = plugin;
         this.streams = streams;
         this.threads = threads;
         this.cache = cache;
+        this.keptBytes = keptBytes;
     }
 
     /**
@@ -85,7 +91,7 @@ public final class OpenVinoProvider implements Provider {
     public static OpenVinoProvider open(
             Path library, int streams, int threads, CompiledCache cache) {
         OrtRuntime.initialise();
-        return new OpenVinoProvider(plugin(library), streams, threads, cache);
+        return new OpenVinoProvider(plugin(library), streams, threads, cache, KEPT_BYTES);
     }
 
     private static synchronized Plugin plugin(Path library) {
@@ -205,6 +211,17 @@ public final class OpenVinoProvider implements Provider {
     @Override
     public boolean compiles() {
         return true;
+    }
+
+    /** Without a cache: to open the VAE takes nearly as long as to compile it (benchmarks/NOTES.md). */
+    @Override
+    public OpenVinoProvider alone(int all) {
+        return new OpenVinoProvider(plugin, 1, all, CompiledCache.NONE, 0);
+    }
+
+    @Override
+    public long keptBytes() {
+        return keptBytes;
     }
 
     @Override

@@ -6,10 +6,11 @@ package io.github.asg4j.ort;
  *
  * @param loop those whose tensors lie on the worker's device
  * @param front those whose tensors lie in host memory
+ * @param vae of these the VAE's whole decoder and encoder
  */
-public record Placement(Place loop, Place front) {
+public record Placement(Place loop, Place front, Place vae) {
     /** All on the CPU. */
     public static Placement cpu(int threads) {
-        return new Placement(Place.cpu(threads), Place.cpu(threads));
+        return new Placement(Place.cpu(threads), Place.cpu(threads), Place.cpu(threads));
     }
 }

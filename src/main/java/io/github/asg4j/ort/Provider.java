@@ -30,6 +30,19 @@ public interface Provider {
         return false;
     }
 
+    /**
+     * The same for networks of which one run takes place at a time, with so many threads, and whose runs take
+     * more memory than their weights.
+     */
+    default Provider alone(int threads) {
+        return this;
+    }
+
+    /** Bytes of memory that compiled networks nobody uses may take. */
+    default long keptBytes() {
+        return 0;
+    }
+
     /** Where compiled networks are kept. */
     default CompiledCache cache() {
         return CompiledCache.NONE;

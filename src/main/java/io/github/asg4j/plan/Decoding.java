@@ -28,6 +28,7 @@ import java.util.TreeSet;
  * @param width latent columns
  * @param tiling when and how to decode in tiles
  * @param atOnce tiles that may be decoded at the same time in one memory
+ * @param compiles whether the whole decoder is compiled for bf16; exact tiles are not
  */
 public record Decoding(
         Manifest.Vae vae,
@@ -35,7 +36,8 @@ public record Decoding(
         int height,
         int width,
         Tiling tiling,
-        int atOnce) {
+        int atOnce,
+        boolean compiles) {
 
     /**
      * Bytes of a pixel and channel ({@link Manifest.Vae#width}) at the peak of a decode, measured on
@@ -44,6 +46,9 @@ public record Decoding(
      * channels.
      */
     static final long PIXEL_BYTES = 17;
+
+    /** The same of a decoder that is compiled for bf16. */
+    static final long COMPILED_PIXEL_BYTES = 7;
 
     /** The same of one pass of the tail. */
     static final long TAIL_PIXEL_BYTES = 15;
@@ -131,12 +136,12 @@ public record Decoding(
 
     /** The same way for latents of another size. */
     public Decoding of(int rows, int columns) {
-        return new Decoding(vae, latent, rows, columns, tiling, atOnce);
+        return new Decoding(vae, latent, rows, columns, tiling, atOnce, compiles);
     }
 
     /** The same with so many tiles at the same time in one memory. */
     public Decoding atOnce(int tiles) {
-        return new Decoding(vae, latent, height, width, tiling, tiles);
+        return new Decoding(vae, latent, height, width, tiling, tiles, compiles);
     }
 
     /**
@@ -145,7 +150,8 @@ public record Decoding(
     public @Nullable Decoding smaller() {
         int cells = whole() ? Math.max(height, width) : tiling.tile();
         while ((cells /= 2) >= Tiling.smallest(latent.vaeFactor())) {
-            Decoding smaller = new Decoding(vae, latent, height, width, Tiling.of(cells), 1);
+            Decoding smaller =
+                    new Decoding(vae, latent, height, width, Tiling.of(cells), 1, compiles);
             if (smaller.onceBytes() + smaller.tileBytes() < onceBytes() + atOnce * tileBytes()) {
                 return smaller;
             }
@@ -153,9 +159,9 @@ public record Decoding(
         return null;
     }
 
-    /** The same by another decoder of the bundle. */
+    /** The same by another decoder of the bundle, which is not compiled. */
     public Decoding by(Manifest.Vae other) {
-        return new Decoding(other, latent, height, width, tiling, atOnce);
+        return new Decoding(other, latent, height, width, tiling, atOnce, false);
     }
 
     public boolean whole() {
@@ -165,6 +171,11 @@ public record Decoding(
     /** Whether its tiles take the statistics of the whole picture. */
     public boolean exact() {
         return !whole() && vae.tiledDecoder() != null;
+    }
+
+    /** Whether its network is compiled for bf16. */
+    public boolean compiled() {
+        return compiles && !exact();
     }
 
     /** Cells of what is cut in tiles, per latent cell and axis: features, or latents themselves. */
@@ -290,7 +301,8 @@ public record Decoding(
 
     private long pixelBytes(int rows, int columns) {
         long factor = latent.vaeFactor();
-        return PIXEL_BYTES * vae.width() * rows * factor * columns * factor;
+        long each = compiled() ? COMPILED_PIXEL_BYTES : PIXEL_BYTES;
+        return each * vae.width() * rows * factor * columns * factor;
     }
 
     private long scoreBytes(int rows, int columns) {
@@ -354,6 +366,7 @@ public record Decoding(
         return new PlanReport.Decoding(
                 tiles.size(),
                 !whole() && !exact(),
+                compiled(),
                 new Size(
                         tiles.getFirst().seenWidth() * pixels(),
                         tiles.getFirst().seenHeight() * pixels()),

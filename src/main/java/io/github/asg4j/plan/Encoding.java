@@ -20,6 +20,7 @@ import java.util.Objects;
  * @param width latent columns
  * @param tiling when and how to encode in tiles
  * @param atOnce tiles that may be encoded at the same time in one memory
+ * @param compiles whether the whole encoder is compiled for bf16; tiles are not
  */
 public record Encoding(
         Manifest.Vae vae,
@@ -27,13 +28,17 @@ public record Encoding(
         int height,
         int width,
         Decoding.Tiling tiling,
-        int atOnce) {
+        int atOnce,
+        boolean compiles) {
 
     /**
      * Bytes of a pixel and channel ({@link Manifest.Vae#width}) at the peak of the whole encoder, measured on
      * the CPU (benchmarks/NOTES.md): its first block has half of those channels, the decoder's last all.
      */
     static final long WHOLE_PIXEL_BYTES = 8;
+
+    /** The same of an encoder that is compiled for bf16. */
+    static final long COMPILED_PIXEL_BYTES = 4;
 
     /** The same of the front, which has more tensors at a time. */
     static final long FRONT_PIXEL_BYTES = 17;
@@ -43,12 +48,12 @@ public record Encoding(
 
     /** The same way for a picture of another size, so many tiles at the same time. */
     public Encoding of(int rows, int columns) {
-        return new Encoding(vae, latent, rows, columns, tiling, atOnce);
+        return new Encoding(vae, latent, rows, columns, tiling, atOnce, compiles);
     }
 
     /** The same with so many tiles at the same time in one memory. */
     public Encoding atOnce(int tiles) {
-        return new Encoding(vae, latent, height, width, tiling, tiles);
+        return new Encoding(vae, latent, height, width, tiling, tiles, compiles);
     }
 
     /** The same in the largest tiles, one at a time, that take less memory; null: there are none. */
@@ -59,7 +64,8 @@ public record Encoding(
         int cells = whole() ? Math.max(height, width) : tiling.tile();
         while ((cells /= 2) >= Decoding.Tiling.smallest(latent.vaeFactor())) {
             Encoding smaller =
-                    new Encoding(vae, latent, height, width, Decoding.Tiling.of(cells), 1);
+                    new Encoding(
+                            vae, latent, height, width, Decoding.Tiling.of(cells), 1, compiles);
             if (smaller.bytes() < bytes()) {
                 return smaller;
             }
@@ -69,6 +75,11 @@ public record Encoding(
 
     public boolean whole() {
         return vae.tiledEncoder() == null || tiling.leavesWhole(height, width);
+    }
+
+    /** Whether its network is compiled for bf16. */
+    public boolean compiled() {
+        return compiles && whole();
     }
 
     /** Features per latent cell and axis. */
@@ -131,7 +142,8 @@ public record Encoding(
     public long onceBytes() {
         long factor = latent.vaeFactor();
         long pixels = height * factor * width * factor;
-        long bytes = whole() ? WHOLE_PIXEL_BYTES : TAIL_PIXEL_BYTES;
+        long bytes =
+                compiled() ? COMPILED_PIXEL_BYTES : whole() ? WHOLE_PIXEL_BYTES : TAIL_PIXEL_BYTES;
         long cells = (long) height * width;
         long scores = vae.keepsScores() ? Decoding.PAIR_BYTES * cells * cells : 0;
         return Math.max(bytes * vae.width() * pixels, scores);
@@ -162,11 +174,11 @@ public record Encoding(
         return 4 * (planes * all + workers * (planes * cells + 3 * tilePixels() + values));
     }
 
-    /** In words, as a decode's: "whole", or "9 tiles of 512x512 pixels". */
+    /** In words, as a decode's: "whole", "whole in bf16", or "9 tiles of 512x512 pixels". */
     public String summary() {
         List<Tile> tiles = tiles();
         return whole()
-                ? "whole"
+                ? "whole" + (compiled() ? " in bf16" : "")
                 : tiles.size()
                         + " tiles of "
                         + tiles.getFirst().seenWidth() * pixels()

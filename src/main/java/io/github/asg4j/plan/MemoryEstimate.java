@@ -264,6 +264,11 @@ public record MemoryEstimate(
                 weights, latents, workers, workspace, vae + networks, picture + host);
     }
 
+    /** With so many bytes more for weights. */
+    public MemoryEstimate withWeights(long more) {
+        return new MemoryEstimate(weights + more, latents, workers, workspace, vae, picture);
+    }
+
     /**
      * With what prompts take.
      *

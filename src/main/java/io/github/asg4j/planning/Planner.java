@@ -543,7 +543,8 @@ public final class Planner {
                                                 cells.height(),
                                                 cells.width(),
                                                 tiling,
-                                                1))
+                                                1,
+                                                arithmetic.compiles()))
                         .toList();
         Encoding chosen =
                 possible.stream()
@@ -610,7 +611,22 @@ public final class Planner {
         if (encoding == null) {
             return drawing;
         }
-        return drawing.withVae(encoding.bytes(), encoding.hostBytes(workers, gpus.isEmpty()));
+        return drawing.withVae(encoding.bytes(), encoding.hostBytes(workers, gpus.isEmpty()))
+                .withWeights(vaeWeights(encoding.vae().encoder(), encoding.compiled()));
+    }
+
+    /**
+     * Returns the bytes that a network of the VAE takes beside the stored one, where some are compiled: of the
+     * whole one compiled for one shape, or of copies for its tiles.
+     */
+    private long vaeWeights(@Nullable String file, boolean compiled) {
+        if (file == null || !arithmetic.compiles()) {
+            return 0; // heldBytes has it
+        }
+        long bytes = bundle.graphBytes(file);
+        return compiled
+                ? Arithmetic.compiledBytes(arithmetic.stored(), bytes, 1)
+                : arithmetic.heldBytes(bytes) - bytes;
     }
 
     private static long encodedTile(@Nullable Encoding encoding) {
@@ -624,13 +640,14 @@ public final class Planner {
         return drawing.withVae(once + tile, 0).onDevice();
     }
 
-    private static MemoryEstimate onHost(
+    private MemoryEstimate onHost(
             MemoryEstimate drawing, @Nullable Decoding decoding, int workers) {
         return decoding == null
                 ? drawing
                 : drawing.withVae(
-                        decoding.onceBytes() + decoding.atOnce() * decoding.tileBytes(),
-                        decoding.hostBytes(workers, true));
+                                decoding.onceBytes() + decoding.atOnce() * decoding.tileBytes(),
+                                decoding.hostBytes(workers, true))
+                        .withWeights(vaeWeights(decoding.vae().decoder(), decoding.compiled()));
     }
 
     private static MemoryEstimate beside(
@@ -671,7 +688,16 @@ public final class Planner {
         int height = upscaling == null ? canvas.height() : canvas.y().patch();
         int width = upscaling == null ? canvas.width() : canvas.x().patch();
         return tilings(request).stream()
-                .map(t -> new Decoding(manifest.vae(), manifest.latent(), height, width, t, 1))
+                .map(
+                        t ->
+                                new Decoding(
+                                        manifest.vae(),
+                                        manifest.latent(),
+                                        height,
+                                        width,
+                                        t,
+                                        1,
+                                        arithmetic.compiles()))
                 .toList();
     }
 
@@ -717,8 +743,13 @@ public final class Planner {
      */
     private long weights(List<Stage> stages) {
         long denoiser = bundle.graphBytes(manifest.denoiser().file());
-        if (arithmetic.compiles()) { // reads those of the denoiser where they are
-            return arithmetic.heldBytes(weightBytes - denoiser)
+        if (arithmetic.compiles()) { // reads what is compiled where it is
+            String encoder = manifest.vae().encoder();
+            long vae =
+                    bundle.graphBytes(manifest.vae().decoder())
+                            + (encoder == null ? 0 : bundle.graphBytes(encoder));
+            return arithmetic.heldBytes(weightBytes - denoiser - vae)
+                    + vae
                     + (loadedTwice(stages) ? 2 : 1) * denoiser;
         }
         return arithmetic.heldBytes(weightBytes + (loadedTwice(stages) ? denoiser : 0));

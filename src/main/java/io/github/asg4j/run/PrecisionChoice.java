@@ -22,9 +22,9 @@ import java.util.Set;
 import java.util.stream.Stream;
 
 /**
- * In which precision the denoiser is computed, and why.
+ * In which precision the denoiser is computed, and why; the VAE's whole networks follow it.
  *
- * @param provider that compiles the denoiser on the CPU; null: ONNX Runtime's own kernels, or GPUs
+ * @param provider that compiles them on the CPU; null: ONNX Runtime's own kernels, or GPUs
  * @param precision "fp32", "fp16" or "bf16"
  * @param computedBy what computes it, with its version
  * @param reason one line for logs and {@code doctor}
@@ -35,7 +35,8 @@ record PrecisionChoice(
 
     /**
      * Bytes of a denoiser from which "auto" compiles it. The demo's has 8 MB: compiling takes longer than
-     * a picture's steps save. From here on it is won back within the first steps (benchmarks/NOTES.md).
+     * a picture's steps save. From here on it is won back within the first steps, and what compiling its
+     * VAE takes, 0.2 s beside opening it, within the first decode (benchmarks/NOTES.md).
      */
     static final long WORTH_COMPILING = 256L << 20;
 

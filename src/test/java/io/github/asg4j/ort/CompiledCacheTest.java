@@ -3,6 +3,7 @@ package io.github.asg4j.ort;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertNotNull;
 import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
@@ -62,19 +63,37 @@ class CompiledCacheTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"network.onnx", "network.bin", "sums"})
-    void damagedOnesAreRemoved(String file) throws IOException {
+    @ValueSource(strings = {".onnx", ".bin", "sums"})
+    void damagedOnesAreRemoved(String ending) throws IOException {
         CompiledCache cache = new CompiledCache(folder, 1 << 20);
         cache.keep("a", network(BYTES));
-        byte[] bytes = Files.readAllBytes(folder.resolve("a").resolve(file));
+        Path file = file(ending);
+        byte[] bytes = Files.readAllBytes(file);
         bytes[bytes.length / 2] ^= 1;
-        Files.write(folder.resolve("a").resolve(file), bytes);
+        Files.write(file, bytes);
         assertNull(cache.find("a"));
         assertEquals(List.of(), names());
         cache.keep("a", network(BYTES));
-        Files.delete(folder.resolve("a").resolve(file));
+        Files.delete(file(ending));
         assertNull(cache.find("a"));
         assertEquals(List.of(), names());
+    }
+
+    private Path file(String ending) throws IOException {
+        try (Stream<Path> files = Files.list(folder.resolve("a"))) {
+            return files.filter(f -> f.toString().endsWith(ending)).findFirst().orElseThrow();
+        }
+    }
+
+    /** The compiler knows a file that it has open by its path. */
+    @Test
+    void whatIsKeptAgainHasAnotherPath() throws IOException {
+        CompiledCache cache = new CompiledCache(folder, 1 << 20);
+        Path first = cache.keep("a", network(BYTES));
+        cache.remove("a");
+        Path second = cache.keep("a", network(BYTES));
+        assertNotEquals(first, second);
+        assertEquals(second, cache.find("a"));
     }
 
     @Test

@@ -22,7 +22,7 @@ class DecodingTest {
         Manifest.TiledNetwork tiled =
                 new Manifest.TiledNetwork("front", "tail", 4, 4, frontChannels);
         Manifest.Vae vae = new Manifest.Vae("decoder", null, "fp32", tiled, null, null, 256, false);
-        return new Decoding(vae, LATENT, 512, 512, Decoding.Tiling.usual(8), 1);
+        return new Decoding(vae, LATENT, 512, 512, Decoding.Tiling.usual(8), 1, false);
     }
 
     /** Sizes are pixels, whatever a latent cell is: a VAE of factor 1 has cells of one pixel. */
@@ -51,7 +51,7 @@ class DecodingTest {
         Manifest.Latent latent =
                 new Manifest.Latent(3, 64, 64, factor, 1, 0, 4, Manifest.Latent.UNLIMITED);
         Manifest.Vae vae = new Manifest.Vae("decoder", null, "fp32", null, null, null, 8, false);
-        return new Decoding(vae, latent, pixels / factor, pixels / factor, tiling, 1);
+        return new Decoding(vae, latent, pixels / factor, pixels / factor, tiling, 1, false);
     }
 
     /** SDXL's front at 4096 x 4096: with all 512 channels a value more than an int can count. */

@@ -2,9 +2,12 @@
 package io.github.asg4j.planning;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.asg4j.GenerationRequest;
 import io.github.asg4j.ModelParts;
+import io.github.asg4j.PlanReport;
 import io.github.asg4j.RequestJson;
 import io.github.asg4j.Tiny;
 import io.github.asg4j.model.Bundle;
@@ -13,10 +16,12 @@ import io.github.asg4j.plan.Arithmetic;
 import io.github.asg4j.plan.Plan;
 
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
 
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Objects;
 import java.util.Set;
 
 /** The shapes that a denoiser is compiled for, against calls that were counted by hand. */
@@ -81,6 +86,22 @@ class CallShapesTest {
         assertEquals(List.of(new CallShape(2, 18, 33)), plan.callShapes(false));
     }
 
+    /** The VAE is compiled where it runs whole; its tiles that take the whole picture's statistics are not. */
+    @Test
+    void exactTilesAreNotCompiled(@TempDir Path folder) {
+        GenerationRequest request = GenerationRequest.builder("a ball").size(256, 256).build();
+        Path parts = Tiny.withTiledVae(folder, "", false);
+        PlanReport.Decoding whole = decoding(parts, request);
+        assertEquals("whole in bf16", whole.summary());
+        PlanReport.Decoding tiles = decoding(parts, request.toBuilder().vaeTile(128).build());
+        assertEquals("4 tiles of 132x132 pixels", tiles.summary());
+        assertFalse(tiles.bf16());
+    }
+
+    private static PlanReport.Decoding decoding(Path bundle, GenerationRequest request) {
+        return Objects.requireNonNull(plan(bundle, request, true).report().decoding());
+    }
+
     /** What they take where nothing is kept on disk. */
     @Test
     void compiledNetworksAreCountedAsWeights() {
@@ -89,13 +110,15 @@ class CallShapesTest {
         Plan bf16 = plan(Tiny.bundle(), request, true);
         Plan fp32 = plan(Tiny.bundle(), request, false);
         long denoiser;
+        long decoder;
         try (Bundle bundle = Bundle.open(Tiny.bundle(), ModelParts.NONE, false)) {
-            denoiser = bundle.graphBytes(bundle.manifest().denoiser().file());
+            denoiser = bundle.graphBytes(bundle.manifest().denoiser().file()) / 4;
+            decoder = bundle.graphBytes(bundle.manifest().vae().decoder()) / 4;
         }
         // of fp32: 6.5 bytes for each weight and shape, 4 while one is compiled
-        assertEquals(
-                fp32.memory().weights() + (long) (denoiser / 4.0 * (2 * 6.5 + 4)),
-                bf16.memory().weights());
+        long compiled = (long) (denoiser * (2 * 6.5 + 4)) + (long) (decoder * (6.5 + 4));
+        assertEquals(fp32.memory().weights() + compiled, bf16.memory().weights());
+        assertTrue(bf16.memory().vae() < fp32.memory().vae(), "it works in less");
         assertEquals(0, fp32.report().compiledShapes());
     }
 }

@@ -133,7 +133,7 @@ public final class GuidedStep {
     }
 
     /** The JVM's own clock of the process ticks in 10 ms. */
-    private static MethodHandle clock() {
+    static MethodHandle clock() {
         Linker linker = Linker.nativeLinker();
         return linker.downcallHandle(
                 linker.defaultLookup().find("clock_gettime").orElseThrow(),
@@ -141,7 +141,7 @@ public final class GuidedStep {
                         ValueLayout.JAVA_INT, ValueLayout.JAVA_INT, ValueLayout.ADDRESS));
     }
 
-    private static double cpuMillis(MethodHandle clock) throws Throwable {
+    static double cpuMillis(MethodHandle clock) throws Throwable {
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment time = arena.allocate(ValueLayout.JAVA_LONG, 2);
             int ignored = (int) clock.invokeExact(CLOCK_PROCESS_CPUTIME_ID, time);

@@ -35,6 +35,8 @@ public final class LatentsDecoder {
     /** How latents are decoded; in smaller tiles than planned once memory was short. */
     private @Nullable Decoding decoding;
 
+    private @Nullable Decoding last;
+
     /**
      * @param own runs the networks of previews
      */
@@ -52,12 +54,9 @@ public final class LatentsDecoder {
                         .floats(3 * cells / canvas.channels() * factor * factor, "decoded picture");
     }
 
-    /** How the latents of the picture were decoded, for the report; null: none are. */
+    /** How latents were decoded last, for the report; null: none were. */
     public @Nullable String summary() {
-        Decoding planned = context.plan().decoding();
-        return decoding == null || planned == null
-                ? null
-                : decoding.of(planned.height(), planned.width()).summary();
+        return last == null ? null : last.summary();
     }
 
     /** Memory of the picture that is decoded: float32 [3, h, w], native size where it is enlarged. */
@@ -134,6 +133,7 @@ public final class LatentsDecoder {
                                     + " overflows on this picture: decoded again in fp32");
                     exact = true;
                 } else {
+                    last = attempt.decoding();
                     return image;
                 }
             }

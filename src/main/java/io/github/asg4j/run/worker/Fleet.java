@@ -54,7 +54,7 @@ public final class Fleet implements AutoCloseable {
      *
      * @param names of the workers
      * @param threads of each run of a network
-     * @param provider of the denoiser; null: ONNX Runtime's own kernels
+     * @param provider of the denoiser and of the VAE's whole networks; null: ONNX Runtime's own kernels
      * @param mapsWeights whether weights are read where they lie in files
      */
     public static Fleet ofCpu(
@@ -69,7 +69,7 @@ public final class Fleet implements AutoCloseable {
         for (String name : names) {
             HostQueue queue = HostQueue.INSTANCE;
             fleet.lanes.add(fleet.lane(name, queue, queue, kernels, Long.MAX_VALUE));
-            fleet.placements.add(new Placement(loop, front));
+            fleet.placements.add(new Placement(loop, front, loop));
         }
         return fleet;
     }
@@ -124,7 +124,7 @@ public final class Fleet implements AutoCloseable {
                 });
         Place loop = Place.on(gpus.onStream(stream));
         Place front = Place.on(gpus.withHostTensors(device));
-        placements.add(new Placement(loop, front));
+        placements.add(new Placement(loop, front, front));
         lanes.add(lane(name, stream, side, kernels, device.totalBytes()));
     }
 

@@ -290,7 +290,8 @@ class DecodeRunTest {
     }
 
     private static List<Integer> borders(Manifest.TiledNetwork entry, int width, int height) {
-        return new Decoding(vae(entry, null), LATENT, height, width, Decoding.Tiling.usual(8), 1)
+        return new Decoding(
+                        vae(entry, null), LATENT, height, width, Decoding.Tiling.usual(8), 1, false)
                 .columnBorders();
     }
 
@@ -336,7 +337,7 @@ class DecodeRunTest {
             MemorySegment image,
             Decoding.Tiling tiling,
             int workers) {
-        Decoding decoding = new Decoding(decoder.entry(), LATENT, h, w, tiling, 1);
+        Decoding decoding = new Decoding(decoder.entry(), LATENT, h, w, tiling, 1, false);
         return new DecodeRun.Job(
                 decoding,
                 worker -> decoder,

@@ -192,7 +192,7 @@ class EncodeRunTest {
             int tile,
             int workers) {
         Encoding encoding =
-                new Encoding(vae(parts), LATENT, h, w, new Decoding.Tiling(1, tile, 1), 1);
+                new Encoding(vae(parts), LATENT, h, w, new Decoding.Tiling(1, tile, 1), 1, false);
         return new EncodeRun.Job(
                 encoding, worker -> encoder, WorkUnits.NOBODY, workers, workers, picture, latents);
     }

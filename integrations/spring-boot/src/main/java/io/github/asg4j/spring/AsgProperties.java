@@ -27,7 +27,7 @@ import java.util.Map;
  * @param devices "auto", "cpu:N" (N workers), or "cuda:0,cuda:1"
  * @param threadsPerWorker threads of one UNet call; without it chosen with the devices
  * @param kernels "auto", "java", "scalar", "avx2" or "avx512"
- * @param precision of the denoiser on CPUs: "fp32", "bf16" or "auto"
+ * @param precision of denoiser and VAE on CPUs: "fp32", "bf16" or "auto"
  * @param weights of the networks on CPUs: "packed", "mapped" or "auto"
  * @param maxMemory refuse pictures that need more; without it what the machine has
  * @param queue pictures that may wait, besides the one being drawn
