@@ -86,7 +86,7 @@ public final class VaeTiles {
             // The first decode loads the networks.
             double seconds = 0;
             for (int run = 0; run < 2; run++) {
-                Decoding decoding = new Decoding(vae, latent, cells, cells, tiling, 1);
+                Decoding decoding = new Decoding(vae, latent, cells, cells, tiling, 1, false);
                 long begin = processNanos();
                 try (DecodeRun decode =
                         DecodeRun.of(
