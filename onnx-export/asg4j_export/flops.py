@@ -64,11 +64,11 @@ def of_bundle(manifest: Mapping[str, Any], find: Callable[[str], Path]) -> dict[
             scale = vae[part]["scale"]
             sides = {"": 1, "feature_": scale, "image_": factor}
             axes = {f"{name}{axis}": (each, i) for name, each in sides.items() for i, axis in enumerate(("height", "width"))}
-            tiled, result = Graph.read(find(vae[part][tile])), "image" if part == "tiled_decoder" else "features"
+            tiled = Graph.read(find(vae[part][tile]))
             counts[part] = {
                 "whole": polynomial(Graph.read(find(vae[part][whole])), axes),
                 "tile": _sum(polynomial(graph, axes) for graph in (tiled, tiled.norms()[0])),
-                "anew": _sum(polynomial(graph, axes) for graph in (tiled.leading_to(result), *tiled.norms())),
+                "anew": _sum([polynomial(tiled, axes)] * (1 + len(tiled.norms()))),
             }
     return counts
 

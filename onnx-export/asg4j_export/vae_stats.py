@@ -5,8 +5,8 @@ Group normalisation takes its statistics over the whole picture: a tile decoded 
 and feathering only blurs the seam. So the decoder is cut before its last upsampling. The front runs whole, at a
 quarter of the picture's activations. The tail runs in tiles and takes the statistics of its norms as an input; it
 also gives its own moments over the tile's core. The engine cuts it at its norms (model/PassCut.java): each pass goes
-over all tiles to the next norm, whose statistics are then those of the whole picture, and keeps what the next needs, or
-on GPUs begins anew.
+over all tiles to the next norm, whose statistics are then those of the whole picture, and keeps what the next needs; on
+GPUs each is the whole network anew.
 
 The encoder is cut behind its first downsampling, the other way round: its front runs in tiles, with the statistics of
 its norms as an input, and its tail, which attends over all cells, whole.

@@ -165,16 +165,15 @@ final class PassCut {
     }
 
     /**
-     * Leaves only a pass that begins anew with the source: it reads and keeps nothing else.
+     * A pass of the graph as it is, which begins anew: it reads and keeps nothing.
      *
      * @param file for messages
      * @param decodes whether the part leads from features to pixels; else from pixels to features
      * @throws BadBundleException it is no part with norms whose statistics are an input
      */
-    static Pass anew(OnnxGraph graph, String file, boolean decodes, int pass) {
-        PassCut cut = new PassCut(graph, file, decodes);
-        cut.change(pass, List.of(), List.of());
-        return cut.pass(List.of(), List.of(), Set.of(), Set.of());
+    static Pass whole(OnnxGraph graph, String file, boolean decodes) {
+        return new PassCut(graph, file, decodes)
+                .pass(List.of(), List.of(), Set.of(), Set.of());
     }
 
     /**

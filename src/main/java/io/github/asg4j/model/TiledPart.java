@@ -19,7 +19,8 @@ import java.util.Set;
  * decoder, or the front of an encoder (onnx-export/asg4j_export/vae_stats.py). Its norms take the statistics
  * of the whole picture, so that it is run in {@link #norms} + 1 {@link Pass passes}, each over all tiles
  * before the next one. In host memory they go on from what earlier ones kept of the whole picture. On GPUs
- * each begins anew: what it would read and keep takes longer to copy than to compute. Thread-safe.
+ * each is the whole network anew: what it would read and keep takes longer to copy than to compute, and to
+ * load a network for each pass takes as long as it would save. Thread-safe.
  */
 public final class TiledPart {
     static final String IMAGE = "image";
@@ -60,7 +61,7 @@ public final class TiledPart {
                             "moments " + (moments == null ? "" : moments.signature()),
                             "a fixed number of groups");
         }
-        OrtSession of = decodes ? first.session : pass(norms).session;
+        OrtSession of = decodes || !keeps ? first.session : pass(norms).session;
         TensorInfo features = (decodes ? of.inputs() : of.outputs()).get(FEATURES);
         width = new GraphContract(of).fixed(Objects.requireNonNull(features), 1);
     }
@@ -92,27 +93,36 @@ public final class TiledPart {
      * @throws io.github.asg4j.BadBundleException it cannot be loaded, or is not what the manifest says
      */
     public synchronized Pass pass(int index) {
+        int key = keeps ? index : 0;
         OrtSession session =
                 sessions.get(
-                        name(index),
+                        name(key),
                         file,
-                        graph -> cuts.put(index, cut(graph, index)),
-                        opened -> check(opened, index));
-        return new Pass(session, Objects.requireNonNull(cuts.get(index)), index);
+                        graph -> cuts.put(key, cut(graph, key)),
+                        opened -> check(opened, key));
+        return new Pass(session, Objects.requireNonNull(cuts.get(key)), index);
     }
 
     private PassCut.Pass cut(OnnxGraph graph, int index) {
         return keeps
                 ? PassCut.reduce(graph, file, decodes, index)
-                : PassCut.anew(graph, file, decodes, index);
+                : PassCut.whole(graph, file, decodes);
     }
 
     /**
      * Frees a pass that is over, and with it the memory that its tiles were worked out in; what is bound to
-     * it keeps it until that is closed. It is loaded again when it is next asked for.
+     * it keeps it until that is closed. It is loaded again when it is next asked for. Does nothing where all
+     * passes are one network.
      */
     public void free(int index) {
-        sessions.free(name(index));
+        if (keeps) {
+            sessions.free(name(index));
+        }
+    }
+
+    /** Whether passes go on from what earlier ones kept; else each begins anew. */
+    public boolean keeps() {
+        return keeps;
     }
 
     private String name(int index) {
@@ -127,19 +137,21 @@ public final class TiledPart {
                         List.of(decodes ? FEATURES : IMAGE, PassCut.STATISTICS, CORE_Y, CORE_X));
         cut.reads().forEach(value -> known.add(PassCut.KEPT + value));
         graph.onlyInputs(known);
-        boolean last = index == cut.norms();
         if (session.inputs().containsKey(FEATURES)) {
             graph.fixed(graph.input(FEATURES, "float32", ANY, ANY, ANY, ANY), 1);
         }
         if (session.inputs().containsKey(IMAGE)) {
             graph.input(IMAGE, "float32", ANY, 3, ANY, ANY);
         }
-        if (last && decodes) {
-            graph.output(IMAGE, "float32", ANY, 3, ANY, ANY);
-        } else if (last) {
-            graph.fixed(graph.output(FEATURES, "float32", ANY, ANY, ANY, ANY), 1);
-        } else {
-            graph.output(PassCut.MOMENTS, "float32", 1, 2, cut.groups());
+        if (index == cut.norms() || !keeps) {
+            if (decodes) {
+                graph.output(IMAGE, "float32", ANY, 3, ANY, ANY);
+            } else {
+                graph.fixed(graph.output(FEATURES, "float32", ANY, ANY, ANY, ANY), 1);
+            }
+        }
+        if (index < cut.norms()) {
+            graph.output(PassCut.MOMENTS, "float32", keeps ? 1 : cut.norms(), 2, cut.groups());
         }
         for (String value : cut.writes()) {
             graph.fixed(graph.output(PassCut.KEPT + value, "float32", ANY, ANY, ANY, ANY), 1);
@@ -152,7 +164,8 @@ public final class TiledPart {
      * @param features float32 [width, h, w]
      * @param image float32 [3, h * pixels, w * pixels]
      * @param statistics float32 [norms, 2, groups]: mean, variance that the norms use
-     * @param moments float32 [2, groups]: mean, variance over the core
+     * @param moments float32 [norms, 2, groups]: mean, variance over the core; what {@link Pass#moments} says of
+     *     it is that of a pass
      * @param coreY float32 [h]: 1 for rows whose moments count, else 0
      * @param coreX float32 [w]
      */
@@ -204,6 +217,12 @@ public final class TiledPart {
             return cut.cellByCell();
         }
 
+        /** Where the moments of its norm lie, float32 [2, groups]; not of the last. */
+        public MemorySegment moments(TileMemory tile) {
+            long bytes = 2L * groups * Float.BYTES;
+            return tile.moments.asSlice(keeps ? 0 : index * bytes, bytes);
+        }
+
         /** Planes of a value of {@link #writes}, at the picture's resolution. */
         public int planes(String value) {
             TensorInfo info = session.outputs().get(PassCut.KEPT + value);
@@ -233,10 +252,18 @@ public final class TiledPart {
             Map<String, Tensor> in = new HashMap<>(all);
             in.keySet().retainAll(session.inputs().keySet());
             Map<String, Tensor> out = new HashMap<>();
-            if (index < norms) {
-                out.put(PassCut.MOMENTS, Tensor.floats(tile.moments, 1, 2, groups));
-            } else {
-                String result = decodes ? IMAGE : FEATURES;
+            int counted = keeps ? 1 : norms;
+            if (session.outputs().containsKey(PassCut.MOMENTS)) {
+                out.put(
+                        PassCut.MOMENTS,
+                        Tensor.floats(
+                                tile.moments.asSlice(0, 8L * counted * groups),
+                                counted,
+                                2,
+                                groups));
+            }
+            String result = decodes ? IMAGE : FEATURES;
+            if (session.outputs().containsKey(result)) {
                 out.put(result, Objects.requireNonNull(all.get(result)));
             }
             reads.forEach(

@@ -50,8 +50,11 @@ public record Decoding(
     /** The same of a decoder that is compiled for bf16. */
     static final long COMPILED_PIXEL_BYTES = 7;
 
-    /** The same of one pass of the tail. */
-    static final long TAIL_PIXEL_BYTES = 15;
+    /** The same of the whole tail, which has more tensors at a time. */
+    static final long TAIL_PIXEL_BYTES = 23;
+
+    /** The same of a pass of it that goes on from what earlier ones kept. */
+    static final long PASS_PIXEL_BYTES = 15;
 
     /** Bytes of a pair of latent cells whose scores are kept: scores, and their softmax. */
     static final long PAIR_BYTES = 8;
@@ -152,7 +155,8 @@ public record Decoding(
         while ((cells /= 2) >= Tiling.smallest(latent.vaeFactor())) {
             Decoding smaller =
                     new Decoding(vae, latent, height, width, Tiling.of(cells), 1, compiles);
-            if (smaller.onceBytes() + smaller.tileBytes() < onceBytes() + atOnce * tileBytes()) {
+            if (smaller.onceBytes() + smaller.tileBytes(false)
+                    < onceBytes() + atOnce * tileBytes(false)) {
                 return smaller;
             }
         }
@@ -282,8 +286,10 @@ public record Decoding(
      * Bytes that the network works in for one tile, beside {@link #onceBytes}: what a network has
      * had it keeps while the next one runs, or what exact tiles keep is in its place. 0 if decoded whole; a
      * lower bound.
+     *
+     * @param keeps whether passes over tiles keep values, as on the CPU
      */
-    public long tileBytes() {
+    public long tileBytes(boolean keeps) {
         if (whole()) {
             return 0;
         }
@@ -292,7 +298,7 @@ public record Decoding(
             return wholeBytes(tile.seenHeight(), tile.seenWidth());
         }
         long pixels = (long) tile.seenHeight() * pixels() * tile.seenWidth() * pixels();
-        return TAIL_PIXEL_BYTES * vae.width() * pixels;
+        return (keeps ? PASS_PIXEL_BYTES : TAIL_PIXEL_BYTES) * vae.width() * pixels;
     }
 
     private long wholeBytes(int rows, int columns) {

@@ -636,7 +636,7 @@ public final class Planner {
     private static MemoryEstimate onDevice(
             MemoryEstimate drawing, @Nullable Decoding decoding, boolean first) {
         long once = decoding != null && first ? decoding.onceBytes() : 0;
-        long tile = decoding == null ? 0 : decoding.tileBytes();
+        long tile = decoding == null ? 0 : decoding.tileBytes(false);
         return drawing.withVae(once + tile, 0).onDevice();
     }
 
@@ -645,7 +645,7 @@ public final class Planner {
         return decoding == null
                 ? drawing
                 : drawing.withVae(
-                                decoding.onceBytes() + decoding.atOnce() * decoding.tileBytes(),
+                                decoding.onceBytes() + decoding.atOnce() * decoding.tileBytes(true),
                                 decoding.hostBytes(workers, true))
                         .withWeights(vaeWeights(decoding.vae().decoder(), decoding.compiled()));
     }

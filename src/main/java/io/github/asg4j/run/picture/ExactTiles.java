@@ -60,7 +60,9 @@ public final class ExactTiles extends DecodeRun {
             try (Binding binding = decoder.bindFront(job.latents(), features, h, w)) {
                 thread.run(binding);
             }
-            decoder.freeFront();
+            if (decoder.tail().keeps()) {
+                decoder.freeFront();
+            }
             return;
         }
         int of = unit - 1;

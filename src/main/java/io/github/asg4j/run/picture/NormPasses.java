@@ -253,14 +253,20 @@ final class NormPasses implements AutoCloseable {
                             thread.hostFloats((long) part.width() * h * w, "features of a tile"),
                             thread.hostFloats(3L * h * w * pixels * pixels, "tile"),
                             thread.hostFloats(2L * part.norms() * part.groups(), "statistics"),
-                            thread.hostFloats(2L * part.groups(), "moments"),
+                            thread.hostFloats(2L * part.norms() * part.groups(), "moments"),
                             thread.hostFloats(h, "core rows"),
                             thread.hostFloats(w, "core columns"));
+            for (int norm = 0; norm < part.norms(); norm++) {
+                for (int group = 0; group < part.groups(); group++) {
+                    // Any finite start will do for norms whose statistics are not known yet.
+                    set((2L * norm + 1) * part.groups() + group, 1);
+                }
+            }
         }
 
         /** Float32 [2, groups] of the norm that the last unit was for; not of the last pass. */
         MemorySegment moments() {
-            return tile.moments();
+            return Objects.requireNonNull(pass).moments(tile);
         }
 
         /** Of the last unit, if it was of the last pass: what the part computes. */
@@ -304,6 +310,11 @@ final class NormPasses implements AutoCloseable {
 
         private void enter(NetworkThread thread, int index) {
             if (doing == index) {
+                return;
+            }
+            if (binding != null && !own.keeps()) {
+                pass = own.pass(index);
+                doing = index;
                 return;
             }
             leave();
