@@ -172,8 +172,7 @@ final class PassCut {
      * @throws BadBundleException it is no part with norms whose statistics are an input
      */
     static Pass whole(OnnxGraph graph, String file, boolean decodes) {
-        return new PassCut(graph, file, decodes)
-                .pass(List.of(), List.of(), Set.of(), Set.of());
+        return new PassCut(graph, file, decodes).pass(List.of(), List.of(), Set.of(), Set.of());
     }
 
     /**
