@@ -4,7 +4,7 @@
 # slowest methods, seeds that no default was chosen with. Hours on two cores; stopped or killed, the same command goes on where it was.
 #   benchmarks/power-eval.sh FOLDER
 # Then benchmarks/results/power-eval.json is FOLDER's eval.json, and power-eval.svg its pareto.svg: quality against evaluations. (Those there have asg, its masks, relay and relay by
-# demo-turbo at both sizes, the interval and cached features, the shapes of the last line, superres, and 24 of DemoFusion and MultiDiffusion so far.)
+# demo-turbo at both sizes, the interval and cached features, the shapes of the last line, superres, 29 of ScaleCrafter, CutDiffusion and direct, 24 of DemoFusion and MultiDiffusion so far.)
 set -eu
 here=$(cd "$(dirname "$0")/.." && pwd -P)
 [ $# -eq 1 ] || { sed -n '3,6p' "$0" >&2; exit 2; }
