@@ -17,7 +17,6 @@ import io.github.asg4j.ort.Tensor;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Locale;
 import java.util.Map;
@@ -160,19 +159,18 @@ public final class Bf16Network {
             output = memory.floats(count, "output");
             binding = session.bind(in, Map.of(result.name(), Tensor.floats(output, shape)));
             ready = GuidedStep.cpuMillis(clock) - start;
-            held = status("VmRSS");
+            held = ProcessMemory.bytes("VmRSS");
         }
 
         void run() throws Throwable {
-            Files.writeString(Path.of("/proc/self/clear_refs"), "5");
-            long before = status("VmHWM");
+            long before = ProcessMemory.resetPeak();
             double start = GuidedStep.cpuMillis(clock);
             binding.run();
             double took = GuidedStep.cpuMillis(clock) - start;
             first = first == 0 ? took : first;
             fastest = Math.min(fastest, took);
-            peak = Math.max(peak, status("VmHWM") - before);
-            after = status("VmRSS") - before;
+            peak = Math.max(peak, ProcessMemory.bytes("VmHWM") - before);
+            after = ProcessMemory.bytes("VmRSS") - before;
         }
 
         void tell(boolean withMemory) throws IOException {
@@ -230,13 +228,5 @@ public final class Bf16Network {
 
     private static double level(double value) {
         return Math.rint(Math.clamp((value + 1) * 127.5, 0, 255));
-    }
-
-    private static long status(String key) throws IOException {
-        return Files.readAllLines(Path.of("/proc/self/status")).stream()
-                .filter(line -> line.startsWith(key))
-                .mapToLong(line -> Long.parseLong(line.replaceAll("\\D+", "")) * 1024)
-                .findFirst()
-                .orElseThrow();
     }
 }

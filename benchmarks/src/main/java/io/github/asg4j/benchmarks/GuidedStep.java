@@ -13,14 +13,12 @@ import io.github.asg4j.ort.OrtSession;
 import io.github.asg4j.ort.Place;
 import io.github.asg4j.ort.Tensor;
 
-import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.FunctionDescriptor;
 import java.lang.foreign.Linker;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.lang.invoke.MethodHandle;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.HashMap;
@@ -86,7 +84,14 @@ public final class GuidedStep {
                     "{\"engine\": \"asg4j\", \"precision\": \"%s\", \"workers\": %d, \"threads\":"
                             + " %d, \"ready_ms\": %.0f, \"ready_cpu_ms\": %.0f, \"min_ms\": %.1f,"
                             + " \"min_cpu_ms_per_call\": %.1f, \"peak_mib\": %d}%n",
-                    args[1], workers, threads, ready, readyCpu, wall, cpu, peak() >> 20);
+                    args[1],
+                    workers,
+                    threads,
+                    ready,
+                    readyCpu,
+                    wall,
+                    cpu,
+                    ProcessMemory.bytes("VmHWM") >> 20);
             bindings.forEach(Binding::close);
         }
     }
@@ -148,13 +153,5 @@ public final class GuidedStep {
             return time.getAtIndex(ValueLayout.JAVA_LONG, 0) * 1e3
                     + time.getAtIndex(ValueLayout.JAVA_LONG, 1) / 1e6;
         }
-    }
-
-    private static long peak() throws IOException {
-        return Files.readAllLines(Path.of("/proc/self/status")).stream()
-                .filter(line -> line.startsWith("VmHWM"))
-                .mapToLong(line -> Long.parseLong(line.replaceAll("\\D+", "")) * 1024)
-                .findFirst()
-                .orElseThrow();
     }
 }

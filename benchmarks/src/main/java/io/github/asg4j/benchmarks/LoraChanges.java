@@ -9,7 +9,6 @@ import io.github.asg4j.Lora;
 import io.github.asg4j.Size;
 
 import java.io.IOException;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Locale;
@@ -73,9 +72,9 @@ public final class LoraChanges {
                 seconds,
                 processor,
                 load,
-                kilobytes("VmRSS:") >> 10,
-                kilobytes("RssAnon:") >> 10,
-                kilobytes("VmHWM:") >> 10);
+                ProcessMemory.bytes("VmRSS") >> 20,
+                ProcessMemory.bytes("RssAnon") >> 20,
+                ProcessMemory.bytes("VmHWM") >> 20);
     }
 
     private static double processorSeconds() {
@@ -84,13 +83,5 @@ public final class LoraChanges {
                 .totalCpuDuration()
                 .map(duration -> duration.toNanos() / 1e9)
                 .orElse(Double.NaN);
-    }
-
-    private static long kilobytes(String key) throws IOException {
-        return Files.readAllLines(Path.of("/proc/self/status")).stream()
-                .filter(line -> line.startsWith(key))
-                .mapToLong(line -> Long.parseLong(line.replaceAll("\\D+", "")))
-                .findFirst()
-                .orElse(0);
     }
 }

@@ -10,7 +10,6 @@ import io.github.asg4j.ort.TensorInfo;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.HashMap;
 import java.util.Map;
@@ -50,10 +49,9 @@ public final class NetworkMemory {
             long[] out = {1, channels, (long) h * factor, (long) w * factor};
             Tensor output = Tensor.floats(values(memory, out), out);
             try (Binding binding = session.bind(in, Map.of(result.name(), output))) {
-                Files.writeString(Path.of("/proc/self/clear_refs"), "5");
-                long before = status("VmHWM");
+                long before = ProcessMemory.resetPeak();
                 binding.run();
-                long peak = status("VmHWM") - before;
+                long peak = ProcessMemory.bytes("VmHWM") - before;
                 binding.run();
                 binding.run();
                 System.out.printf(
@@ -63,7 +61,7 @@ public final class NetworkMemory {
                         h,
                         peak,
                         (double) peak / (out[2] * out[3]),
-                        status("VmHWM") - before);
+                        ProcessMemory.bytes("VmHWM") - before);
             }
         }
     }
@@ -78,13 +76,5 @@ public final class NetworkMemory {
             data.setAtIndex(ValueLayout.JAVA_FLOAT, i, (i * 37 % 101) / 101f);
         }
         return data;
-    }
-
-    private static long status(String key) throws IOException {
-        return Files.readAllLines(Path.of("/proc/self/status")).stream()
-                .filter(line -> line.startsWith(key))
-                .mapToLong(line -> Long.parseLong(line.replaceAll("\\D+", "")) * 1024)
-                .findFirst()
-                .orElseThrow();
     }
 }

@@ -206,10 +206,7 @@ public final class ServiceLoad {
     }
 
     private long residentMib() throws IOException {
-        return Files.readAllLines(Path.of("/proc/" + server.pid() + "/status")).stream()
-                .filter(line -> line.startsWith("VmRSS"))
-                .mapToLong(line -> Long.parseLong(line.replaceAll("[^0-9]", "")) / 1024)
-                .sum();
+        return ProcessMemory.bytes(server.toHandle(), "VmRSS") >> 20;
     }
 
     // What is measured.

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.github.asg4j.benchmarks;
 
-import com.sun.management.OperatingSystemMXBean;
-
 import io.github.asg4j.ModelParts;
 import io.github.asg4j.device.Memory;
 import io.github.asg4j.kernel.JavaKernels;
@@ -16,11 +14,9 @@ import io.github.asg4j.run.picture.DecodeRun;
 import io.github.asg4j.run.work.WorkUnits;
 import io.github.asg4j.run.worker.InterruptibleRuns;
 
-import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
-import java.lang.management.ManagementFactory;
-import java.nio.file.Files;
+import java.lang.invoke.MethodHandle;
 import java.nio.file.Path;
 import java.util.SplittableRandom;
 
@@ -34,7 +30,8 @@ import java.util.SplittableRandom;
 public final class VaeTiles {
     private VaeTiles() {}
 
-    public static void main(String[] args) throws IOException {
+    public static void main(String[] args) throws Throwable {
+        MethodHandle clock = GuidedStep.clock();
         Path model = args[0].equals("demo") ? null : Path.of(args[0]);
         int rounds = Integer.parseInt(args[2]);
         try (Bundle bundle = Bundle.open(model, ModelParts.NONE, false);
@@ -55,9 +52,10 @@ public final class VaeTiles {
                 for (int i = 3; i < args.length; i++) {
                     int tile = Integer.parseInt(args[i]);
                     MemorySegment to = tile == 0 ? whole : image;
-                    long before = reset();
-                    double seconds = decode(bundle, tile / latent.vaeFactor(), latents, to, cells);
-                    long peak = status("VmHWM") - before;
+                    long before = ProcessMemory.resetPeak();
+                    double seconds =
+                            decode(bundle, tile / latent.vaeFactor(), latents, to, cells, clock);
+                    long peak = ProcessMemory.bytes("VmHWM") - before;
                     wholeSeconds = tile == 0 ? seconds : wholeSeconds;
                     System.out.printf(
                             "%s: %.2f s of processor, %.2f of the whole; peak %,d MB, %.1f bytes a"
@@ -74,7 +72,13 @@ public final class VaeTiles {
     }
 
     private static double decode(
-            Bundle bundle, int tile, MemorySegment latents, MemorySegment image, int cells) {
+            Bundle bundle,
+            int tile,
+            MemorySegment latents,
+            MemorySegment image,
+            int cells,
+            MethodHandle clock)
+            throws Throwable {
         Manifest.Vae vae = bundle.manifest().vae();
         Manifest.Latent latent = bundle.manifest().latent();
         Decoding.Tiling tiling =
@@ -87,7 +91,7 @@ public final class VaeTiles {
             double seconds = 0;
             for (int run = 0; run < 2; run++) {
                 Decoding decoding = new Decoding(vae, latent, cells, cells, tiling, 1, false);
-                long begin = processNanos();
+                double begin = GuidedStep.cpuMillis(clock);
                 try (DecodeRun decode =
                         DecodeRun.of(
                                 new DecodeRun.Job(
@@ -101,14 +105,10 @@ public final class VaeTiles {
                                         new JavaKernels()))) {
                     decode.carryOut(new InterruptibleRuns());
                 }
-                seconds = (processNanos() - begin) / 1e9;
+                seconds = (GuidedStep.cpuMillis(clock) - begin) / 1e3;
             }
             return seconds;
         }
-    }
-
-    private static long processNanos() {
-        return ManagementFactory.getPlatformMXBean(OperatingSystemMXBean.class).getProcessCpuTime();
     }
 
     private static double largestDifference(MemorySegment a, MemorySegment b) {
@@ -118,18 +118,5 @@ public final class VaeTiles {
             largest = Math.max(largest, Math.abs(x - b.getAtIndex(ValueLayout.JAVA_FLOAT, i)));
         }
         return largest;
-    }
-
-    private static long reset() throws IOException {
-        Files.writeString(Path.of("/proc/self/clear_refs"), "5");
-        return status("VmHWM");
-    }
-
-    private static long status(String key) throws IOException {
-        return Files.readAllLines(Path.of("/proc/self/status")).stream()
-                .filter(line -> line.startsWith(key))
-                .mapToLong(line -> Long.parseLong(line.replaceAll("\\D+", "")) * 1024)
-                .findFirst()
-                .orElseThrow();
     }
 }
