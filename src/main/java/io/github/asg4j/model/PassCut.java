@@ -48,7 +48,7 @@ final class PassCut {
     /** By value, how many norms it lies behind. */
     private final Map<String, Integer> levels = new HashMap<>();
 
-    /** By value of the source, the highest level of the nodes that read it; in the graph's order. */
+    /** By value of the source, the highest level of the nodes that read it; by name, so that passes agree. */
     private final Map<String, Integer> lastUses = new TreeMap<>();
 
     /** Values that are another one in another type, by name: that is kept and cast again. */
@@ -190,7 +190,7 @@ final class PassCut {
     }
 
     private Pass reduce(int pass) {
-        Set<String> reads = new HashSet<>();
+        List<String> reads = new ArrayList<>();
         List<String> writes = new ArrayList<>();
         Set<String> done = new HashSet<>();
         lastUses.forEach(
@@ -198,7 +198,7 @@ final class PassCut {
                     if (casts.containsKey(value)) {
                         return;
                     }
-                    if (pass > 1 && level(value) < pass && readAt(value, pass)) {
+                    if (pass > 1 && level(value) < pass && lastUse >= pass && readAt(value, pass)) {
                         reads.add(value);
                         if (lastUse == pass) {
                             done.add(value);
@@ -211,9 +211,8 @@ final class PassCut {
                 });
         Set<String> cellByCell = new HashSet<>(done);
         cellByCell.removeIf(value -> !isCellByCell(value, pass, writes));
-        List<String> inputs = reads.stream().sorted().toList();
-        change(pass, inputs, writes);
-        return pass(inputs, writes, done, cellByCell);
+        change(pass, reads, writes);
+        return pass(reads, writes, done, cellByCell);
     }
 
     private Pass pass(

@@ -56,7 +56,7 @@ class EncodeRunTest {
             MemorySegment picture = scene(h, w);
             MemorySegment whole = whole(encoder, picture, h, w);
             MemorySegment tiled = memory.floats(4L * h * w, "latents");
-            try (EncodeRun run = EncodeRun.of(job(encoder, picture, h, w, tiled, tile, 1))) {
+            try (EncodeRun run = EncodeRun.of(job(encoder, PARTS, picture, h, w, tiled, tile, 1))) {
                 run.carryOut(new InterruptibleRuns(), 0);
             }
             double error = largestDifference(whole, tiled);
@@ -115,10 +115,12 @@ class EncodeRunTest {
             MemorySegment picture = scene(29, 20);
             MemorySegment expected = memory.floats(4L * 29 * 20, "latents");
             MemorySegment latents = memory.floats(4L * 29 * 20, "latents");
-            try (EncodeRun run = EncodeRun.of(job(encoder, picture, 29, 20, expected, 8, 1))) {
+            try (EncodeRun run =
+                    EncodeRun.of(job(encoder, PARTS, picture, 29, 20, expected, 8, 1))) {
                 run.carryOut(new InterruptibleRuns(), 0);
             }
-            try (EncodeRun run = EncodeRun.of(job(encoder, picture, 29, 20, latents, 8, count))) {
+            try (EncodeRun run =
+                    EncodeRun.of(job(encoder, PARTS, picture, 29, 20, latents, 8, count))) {
                 HostWorkers.inAnyOrder(run, count);
             }
             assertEquals(-1, expected.mismatch(latents), "first byte");
@@ -169,17 +171,6 @@ class EncodeRunTest {
             binding.run();
         }
         return latents;
-    }
-
-    private static EncodeRun.Job job(
-            VaeEncoder encoder,
-            MemorySegment picture,
-            int h,
-            int w,
-            MemorySegment latents,
-            int tile,
-            int workers) {
-        return job(encoder, PARTS, picture, h, w, latents, tile, workers);
     }
 
     private static EncodeRun.Job job(
