@@ -16,6 +16,7 @@ import org.jspecify.annotations.Nullable;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.OptionalInt;
 import java.util.concurrent.CompletableFuture;
 import java.util.function.Consumer;
@@ -74,7 +75,11 @@ public final class LoadedModel implements AutoCloseable {
                         new VaeDecoder(
                                 bundle.manifest().latent(),
                                 vae,
-                                vaeGraphs(vae.decoder(), placement),
+                                vaeGraphs(
+                                        placement,
+                                        vae.decoder(),
+                                        vae.tiledDecoder(),
+                                        Manifest.TiledNetwork::tail),
                                 !p.onGpu()));
     }
 
@@ -88,13 +93,39 @@ public final class LoadedModel implements AutoCloseable {
     }
 
     /**
-     * Opens networks of the VAE: the whole one where the placement has that, its parts and the decoder for
-     * pictures that overflow beside it in the front.
+     * Opens the decoder's networks, or the encoder's: where the placement has the VAE, but for the decoder for
+     * pictures that overflow.
+     *
+     * @param parts of it; null: there are none
+     * @param tiled the part that runs in tiles
      */
-    private GraphLoader vaeGraphs(@Nullable String whole, Placement placement) {
-        GraphLoader compiled = graphs(bundle, withAllCores(placement.vae()));
+    private GraphLoader vaeGraphs(
+            Placement placement,
+            @Nullable String whole,
+            Manifest.@Nullable TiledNetwork parts,
+            Function<Manifest.TiledNetwork, String> tiled) {
+        GraphLoader alone = graphs(bundle, withAllCores(placement.vae()));
+        GraphLoader tiles = graphs(bundle, forTiles(placement.vae()));
         GraphLoader others = graphs(bundle, withAllCores(placement.front()));
-        return (file, change) -> (file.equals(whole) ? compiled : others).open(file, change);
+        Map<String, GraphLoader> loaders = new HashMap<>();
+        loaders.put(Objects.requireNonNull(whole), alone);
+        if (parts != null) {
+            loaders.put(parts.front(), alone);
+            loaders.put(parts.tail(), alone);
+            loaders.put(tiled.apply(parts), tiles);
+        }
+        return (file, change) -> loaders.getOrDefault(file, others).open(file, change);
+    }
+
+    /** A compiled network has a stream for each worker; else its threads are those of one that runs alone. */
+    private Place forTiles(Place place) {
+        Provider provider = place.provider();
+        return provider == null || !provider.compiles()
+                ? withAllCores(place)
+                : new Place(
+                        place.threads(),
+                        provider.keepingNone(placements.size(), place.threads()),
+                        place.mapsWeights());
     }
 
     /**
@@ -216,7 +247,9 @@ public final class LoadedModel implements AutoCloseable {
         int cores = Runtime.getRuntime().availableProcessors();
         Provider provider = place.provider();
         return new Place(
-                cores, provider == null ? null : provider.alone(cores), place.mapsWeights());
+                cores,
+                provider == null ? null : provider.keepingNone(1, cores),
+                place.mapsWeights());
     }
 
     static CompletableFuture<OrtSession> load(
@@ -417,7 +450,11 @@ public final class LoadedModel implements AutoCloseable {
                         new VaeEncoder(
                                 bundle.manifest().latent(),
                                 vae,
-                                vaeGraphs(vae.encoder(), placement),
+                                vaeGraphs(
+                                        placement,
+                                        vae.encoder(),
+                                        vae.tiledEncoder(),
+                                        Manifest.TiledNetwork::front),
                                 !p.onGpu()));
     }
 

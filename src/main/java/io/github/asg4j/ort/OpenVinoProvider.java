@@ -215,8 +215,8 @@ public final class OpenVinoProvider implements Provider {
 
     /** Without a cache: to open the VAE takes nearly as long as to compile it (benchmarks/NOTES.md). */
     @Override
-    public OpenVinoProvider alone(int all) {
-        return new OpenVinoProvider(plugin, 1, all, CompiledCache.NONE, 0);
+    public OpenVinoProvider keepingNone(int runs, int threadsOfEach) {
+        return new OpenVinoProvider(plugin, runs, threadsOfEach, CompiledCache.NONE, 0);
     }
 
     @Override

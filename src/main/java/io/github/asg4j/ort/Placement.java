@@ -6,7 +6,7 @@ package io.github.asg4j.ort;
  *
  * @param loop those whose tensors lie on the worker's device
  * @param front those whose tensors lie in host memory
- * @param vae of these the VAE's whole decoder and encoder
+ * @param vae of these the VAE's, but for the decoder for pictures that overflow
  */
 public record Placement(Place loop, Place front, Place vae) {
     /** All on the CPU. */

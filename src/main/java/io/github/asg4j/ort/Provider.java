@@ -31,10 +31,13 @@ public interface Provider {
     }
 
     /**
-     * The same for networks of which one run takes place at a time, with so many threads, and whose runs take
-     * more memory than their weights.
+     * The same for networks whose runs take more memory than their weights, so that none is kept for other
+     * shapes or another process.
+     *
+     * @param runs that take place at the same time
+     * @param threads of each of them
      */
-    default Provider alone(int threads) {
+    default Provider keepingNone(int runs, int threads) {
         return this;
     }
 

@@ -8,7 +8,7 @@ import java.util.Locale;
  *
  * @param precision of the denoiser: "fp32", "fp16" or "bf16"
  * @param provider what computes the denoiser, with its version
- * @param compiles whether the denoiser is compiled for every shape of its calls, and the VAE's whole networks
+ * @param compiles whether the denoiser is compiled for every shape of its calls, and the VAE
  * @param stored type of the weights as they are stored, as in "fp16"
  * @param holding where the weights are read
  */

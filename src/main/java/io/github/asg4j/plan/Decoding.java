@@ -28,7 +28,7 @@ import java.util.TreeSet;
  * @param width latent columns
  * @param tiling when and how to decode in tiles
  * @param atOnce tiles that may be decoded at the same time in one memory
- * @param compiles whether the whole decoder is compiled for bf16; exact tiles are not
+ * @param compiles whether the decoder is compiled for bf16
  */
 public record Decoding(
         Manifest.Vae vae,
@@ -55,6 +55,9 @@ public record Decoding(
 
     /** The same of a pass of it that goes on from what earlier ones kept. */
     static final long PASS_PIXEL_BYTES = 15;
+
+    /** The same of one that is compiled for bf16, an encoder's too. */
+    static final long COMPILED_PASS_PIXEL_BYTES = 6;
 
     /** Bytes of a pair of latent cells whose scores are kept: scores, and their softmax. */
     static final long PAIR_BYTES = 8;
@@ -177,11 +180,6 @@ public record Decoding(
         return !whole() && vae.tiledDecoder() != null;
     }
 
-    /** Whether its network is compiled for bf16. */
-    public boolean compiled() {
-        return compiles && !exact();
-    }
-
     /** Cells of what is cut in tiles, per latent cell and axis: features, or latents themselves. */
     public int scale() {
         Manifest.TiledNetwork tiled = vae.tiledDecoder();
@@ -279,7 +277,13 @@ public record Decoding(
         if (whole()) {
             return wholeBytes(height, width);
         }
-        return exact() ? Math.max(pixelBytes(height, width) / 2, scoreBytes(height, width)) : 0;
+        if (!exact()) {
+            return 0;
+        }
+        // Passes keep less than the front took, unless that is in bf16.
+        long pixels = (long) height * latent.vaeFactor() * width * latent.vaeFactor();
+        long kept = compiles ? Float.BYTES * keptPlanes(vae) * pixels : 0;
+        return Math.max(Math.max(pixelBytes(height, width) / 2, kept), scoreBytes(height, width));
     }
 
     /**
@@ -298,7 +302,9 @@ public record Decoding(
             return wholeBytes(tile.seenHeight(), tile.seenWidth());
         }
         long pixels = (long) tile.seenHeight() * pixels() * tile.seenWidth() * pixels();
-        return (keeps ? PASS_PIXEL_BYTES : TAIL_PIXEL_BYTES) * vae.width() * pixels;
+        long each =
+                compiles ? COMPILED_PASS_PIXEL_BYTES : keeps ? PASS_PIXEL_BYTES : TAIL_PIXEL_BYTES;
+        return each * vae.width() * pixels;
     }
 
     private long wholeBytes(int rows, int columns) {
@@ -307,7 +313,7 @@ public record Decoding(
 
     private long pixelBytes(int rows, int columns) {
         long factor = latent.vaeFactor();
-        long each = compiled() ? COMPILED_PIXEL_BYTES : PIXEL_BYTES;
+        long each = compiles ? COMPILED_PIXEL_BYTES : PIXEL_BYTES;
         return each * vae.width() * rows * factor * columns * factor;
     }
 
@@ -347,7 +353,7 @@ public record Decoding(
     /**
      * Planes that exact tiles on the CPU keep of the whole picture from pass to pass (model/PassCut.java): a
      * residual, and what a convolution made of it, each of half the {@link Manifest.Vae#width}. They take the
-     * place of the front's memory ({@link #onceBytes}), which is more and given back before.
+     * place of the front's memory, which is given back before ({@link #onceBytes} is what more is needed for).
      */
     static long keptPlanes(Manifest.Vae vae) {
         return vae.width();
@@ -372,7 +378,7 @@ public record Decoding(
         return new PlanReport.Decoding(
                 tiles.size(),
                 !whole() && !exact(),
-                compiled(),
+                compiles,
                 new Size(
                         tiles.getFirst().seenWidth() * pixels(),
                         tiles.getFirst().seenHeight() * pixels()),

@@ -20,7 +20,7 @@ import java.util.Objects;
  * @param width latent columns
  * @param tiling when and how to encode in tiles
  * @param atOnce tiles that may be encoded at the same time in one memory
- * @param compiles whether the whole encoder is compiled for bf16; tiles are not
+ * @param compiles whether the encoder is compiled for bf16
  */
 public record Encoding(
         Manifest.Vae vae,
@@ -75,11 +75,6 @@ public record Encoding(
 
     public boolean whole() {
         return vae.tiledEncoder() == null || tiling.leavesWhole(height, width);
-    }
-
-    /** Whether its network is compiled for bf16. */
-    public boolean compiled() {
-        return compiles && whole();
     }
 
     /** Features per latent cell and axis. */
@@ -143,7 +138,9 @@ public record Encoding(
         long factor = latent.vaeFactor();
         long pixels = height * factor * width * factor;
         long bytes =
-                compiled() ? COMPILED_PIXEL_BYTES : whole() ? WHOLE_PIXEL_BYTES : TAIL_PIXEL_BYTES;
+                compiles && whole()
+                        ? COMPILED_PIXEL_BYTES
+                        : whole() ? WHOLE_PIXEL_BYTES : TAIL_PIXEL_BYTES;
         long cells = (long) height * width;
         long scores = vae.keepsScores() ? Decoding.PAIR_BYTES * cells * cells : 0;
         return Math.max(bytes * vae.width() * pixels, scores);
@@ -151,7 +148,8 @@ public record Encoding(
 
     /** Bytes of one tile, beside {@link #onceBytes}; 0 if encoded whole. */
     public long tileBytes() {
-        return whole() ? 0 : FRONT_PIXEL_BYTES * vae.width() * tilePixels();
+        long each = compiles ? Decoding.COMPILED_PASS_PIXEL_BYTES : FRONT_PIXEL_BYTES;
+        return whole() ? 0 : each * vae.width() * tilePixels();
     }
 
     /**
@@ -177,13 +175,15 @@ public record Encoding(
     /** In words, as a decode's: "whole", "whole in bf16", or "9 tiles of 512x512 pixels". */
     public String summary() {
         List<Tile> tiles = tiles();
-        return whole()
-                ? "whole" + (compiled() ? " in bf16" : "")
-                : tiles.size()
-                        + " tiles of "
-                        + tiles.getFirst().seenWidth() * pixels()
-                        + "x"
-                        + tiles.getFirst().seenHeight() * pixels()
-                        + " pixels";
+        String how =
+                whole()
+                        ? "whole"
+                        : tiles.size()
+                                + " tiles of "
+                                + tiles.getFirst().seenWidth() * pixels()
+                                + "x"
+                                + tiles.getFirst().seenHeight() * pixels()
+                                + " pixels";
+        return how + (compiles ? " in bf16" : "");
     }
 }

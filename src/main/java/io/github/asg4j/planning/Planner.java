@@ -612,7 +612,7 @@ public final class Planner {
             return drawing;
         }
         return drawing.withVae(encoding.bytes(), encoding.hostBytes(workers, gpus.isEmpty()))
-                .withWeights(vaeWeights(encoding.vae().encoder(), encoding.compiled()));
+                .withWeights(vaeWeights(encoding.vae().encoder(), encoding.compiles()));
     }
 
     /**
@@ -647,7 +647,7 @@ public final class Planner {
                 : drawing.withVae(
                                 decoding.onceBytes() + decoding.atOnce() * decoding.tileBytes(true),
                                 decoding.hostBytes(workers, true))
-                        .withWeights(vaeWeights(decoding.vae().decoder(), decoding.compiled()));
+                        .withWeights(vaeWeights(decoding.vae().decoder(), decoding.compiles()));
     }
 
     private static MemoryEstimate beside(

@@ -3,12 +3,16 @@ package io.github.asg4j.benchmarks;
 
 import io.github.asg4j.ModelParts;
 import io.github.asg4j.device.Memory;
+import io.github.asg4j.ffi.OpenVinoLibraries;
 import io.github.asg4j.kernel.JavaKernels;
 import io.github.asg4j.model.Bundle;
 import io.github.asg4j.model.LoadedModel;
 import io.github.asg4j.model.Manifest;
 import io.github.asg4j.model.VaeDecoder;
+import io.github.asg4j.ort.CompiledCache;
+import io.github.asg4j.ort.OpenVinoProvider;
 import io.github.asg4j.ort.Place;
+import io.github.asg4j.ort.Provider;
 import io.github.asg4j.plan.Decoding;
 import io.github.asg4j.run.picture.DecodeRun;
 import io.github.asg4j.run.work.WorkUnits;
@@ -22,10 +26,11 @@ import java.util.SplittableRandom;
 
 /**
  * What exact tiles cost: decodes of random latents whole and in tiles of each size, in turn, on one thread
- * of the CPU; processor time as a ratio to the whole decode's, peak memory above what the process held
- * before, and the largest difference in levels of 255.
+ * of the CPU; processor time as a ratio to the whole decode's, loading what tiles load for each picture
+ * included, peak memory above what the process held before, the largest difference in levels of 255 and the
+ * PSNR of the 8-bit pixels.
  *
- * <p>{@code VaeTiles BUNDLE|demo PIXELS ROUNDS TILE...}; a tile of 0 is the whole.
+ * <p>{@code VaeTiles BUNDLE|demo PIXELS ROUNDS TILE[:bf16]...}; a tile of 0 is the whole, in fp32 the first.
  */
 public final class VaeTiles {
     private VaeTiles() {}
@@ -42,7 +47,8 @@ public final class VaeTiles {
                     memory.floats((long) latent.channels() * cells * cells, "latents");
             SplittableRandom random = new SplittableRandom(1);
             for (long i = 0; i < latents.byteSize() / 4; i++) {
-                latents.setAtIndex(ValueLayout.JAVA_FLOAT, i, (float) random.nextGaussian());
+                float value = (float) (random.nextGaussian() / latent.scaling());
+                latents.setAtIndex(ValueLayout.JAVA_FLOAT, i, value);
             }
             long pixels = (long) cells * cells * latent.vaeFactor() * latent.vaeFactor();
             MemorySegment whole = memory.floats(3 * pixels, "whole");
@@ -50,22 +56,33 @@ public final class VaeTiles {
             double wholeSeconds = Double.NaN;
             for (int round = 0; round < rounds; round++) {
                 for (int i = 3; i < args.length; i++) {
-                    int tile = Integer.parseInt(args[i]);
-                    MemorySegment to = tile == 0 ? whole : image;
+                    String[] way = args[i].split(":");
+                    int tile = Integer.parseInt(way[0]);
+                    boolean bf16 = way.length > 1;
+                    MemorySegment to = tile == 0 && !bf16 ? whole : image;
                     long before = ProcessMemory.resetPeak();
                     double seconds =
-                            decode(bundle, tile / latent.vaeFactor(), latents, to, cells, clock);
+                            decode(
+                                    bundle,
+                                    bf16,
+                                    tile / latent.vaeFactor(),
+                                    latents,
+                                    to,
+                                    cells,
+                                    clock);
                     long peak = ProcessMemory.bytes("VmHWM") - before;
-                    wholeSeconds = tile == 0 ? seconds : wholeSeconds;
+                    wholeSeconds = tile == 0 && !bf16 ? seconds : wholeSeconds;
                     System.out.printf(
-                            "%s: %.2f s of processor, %.2f of the whole; peak %,d MB, %.1f bytes a"
-                                    + " pixel and channel; differs by %.4f of 255%n",
+                            "%s%s: %.2f s of processor, %.2f of the whole; peak %,d MB, %.1f bytes"
+                                    + " a pixel and channel; differs by %.4f of 255, %.1f dB%n",
                             tile == 0 ? "whole" : "tiles of " + tile,
+                            bf16 ? " in bf16" : "",
                             seconds,
                             seconds / wholeSeconds,
                             peak / 1_000_000,
                             (double) peak / pixels / bundle.manifest().vae().width(),
-                            127.5 * largestDifference(whole, to));
+                            127.5 * largestDifference(whole, to),
+                            psnr(whole, to));
                 }
             }
         }
@@ -73,6 +90,7 @@ public final class VaeTiles {
 
     private static double decode(
             Bundle bundle,
+            boolean bf16,
             int tile,
             MemorySegment latents,
             MemorySegment image,
@@ -85,8 +103,9 @@ public final class VaeTiles {
                 tile == 0
                         ? new Decoding.Tiling(Long.MAX_VALUE, 2, 1)
                         : new Decoding.Tiling(0, tile, 1);
+        Place place = bf16 ? new Place(1, provider(), false) : Place.cpu(1);
         try (VaeDecoder decoder =
-                new VaeDecoder(latent, vae, LoadedModel.graphs(bundle, Place.cpu(1)), true)) {
+                new VaeDecoder(latent, vae, LoadedModel.graphs(bundle, place), true)) {
             // The first decode loads the networks.
             double seconds = 0;
             for (int run = 0; run < 2; run++) {
@@ -109,6 +128,26 @@ public final class VaeTiles {
             }
             return seconds;
         }
+    }
+
+    private static Provider provider() {
+        return OpenVinoProvider.open(new OpenVinoLibraries().find(), 1, 1, CompiledCache.NONE)
+                .keepingNone(1, 1);
+    }
+
+    private static double psnr(MemorySegment a, MemorySegment b) {
+        double squares = 0;
+        long count = a.byteSize() / 4;
+        for (long i = 0; i < count; i++) {
+            double difference = level(a, i) - level(b, i);
+            squares += difference * difference;
+        }
+        return 10 * Math.log10(255.0 * 255 * count / squares);
+    }
+
+    private static double level(MemorySegment image, long i) {
+        float value = image.getAtIndex(ValueLayout.JAVA_FLOAT, i);
+        return Math.rint(Math.clamp((value + 1) * 127.5, 0, 255));
     }
 
     private static double largestDifference(MemorySegment a, MemorySegment b) {
