@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # What decoding in exact tiles costs beside the whole decode, on one thread: benchmarks/vae-tiles.sh BUNDLE|demo PIXELS ROUNDS TILE[:bf16]...
-# A tile of 0 is the whole, which has to come first in fp32. Processor time as a ratio to it, peak memory, largest difference and PSNR.
+# A tile of 0 is the whole. Processor time as a ratio to the first of them, peak memory, largest difference from it and PSNR.
 # bf16 needs OpenVINO's plug-in (docs/precision.md).
 set -eu
 cd "$(dirname "$0")/.."

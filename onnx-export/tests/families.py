@@ -63,6 +63,8 @@ PUBLISHED_UNETS["sdxl-refiner"] = PUBLISHED_UNETS["sdxl"] | dict(
     down_block_types=("DownBlock2D", _CROSS_DOWN, _CROSS_DOWN, "DownBlock2D"), up_block_types=("UpBlock2D", _CROSS_UP, _CROSS_UP, "UpBlock2D"),
     transformer_layers_per_block=4, projection_class_embeddings_input_dim=2560,
 )
+#: its widths with half of its layers: what has no room for the whole can be measured with it
+PUBLISHED_UNETS["sdxl-half"] = PUBLISHED_UNETS["sdxl"] | dict(transformer_layers_per_block=(1, 1, 5))
 PUBLISHED_UNETS["sd21-base"] = PUBLISHED_UNETS["sd21"] | dict(sample_size=64, upcast_attention=False)
 
 PUBLISHED_SD3 = dict(

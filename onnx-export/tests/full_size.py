@@ -2,7 +2,7 @@
 """The families at their published sizes with random weights: what their export and their loading take. Some minutes each; SDXL 16 GB of disk.
 
 ``python tests/full_size.py checkpoint FAMILY FOLDER`` writes a checkpoint in halves, all networks in their published configurations; only the tokenizers
-are small, and SD3 is without T5. Then ``asg4j-export model FOLDER --out BUNDLE --precision fp16`` as for any other. ``python tests/full_size.py step BUNDLE`` loads
+are small, and SD3 is without T5; sdxl-half is SDXL with half of its transformer layers. Then ``asg4j-export model FOLDER --out BUNDLE --precision fp16`` as for any other. ``python tests/full_size.py step BUNDLE`` loads
 the exported denoiser of SDXL without prepacking and does one guided step on the CPU, at native size. Both print the process's peak memory.
 
 ``python tests/full_size.py refiner SDXL FOLDER`` writes the configurations of SDXL's refiner beside its base's, for ``asg4j-export template``: no weights.
@@ -47,9 +47,9 @@ def checkpoint(family: str, folder: Path) -> None:
     torch.set_default_dtype(torch.float16)  # the weights are drawn in halves: no second copy
     parts = {
         "transformer" if family == "sd3" else "unet": families.denoiser(family, published=True),
-        "vae": AutoencoderKL(**VAES.get(family, VAE | dict(sample_size=512))),
+        "vae": AutoencoderKL(**VAES.get(family.removesuffix("-half"), VAE | dict(sample_size=512))),
     }
-    second = dict(text_encoder_2=text(CLIPTextModelWithProjection, CLIP_BIG_G)) if family in ("sdxl", "sd3") else {}
+    second = dict(text_encoder_2=text(CLIPTextModelWithProjection, CLIP_BIG_G)) if family.startswith("sdxl") or family == "sd3" else {}
     first = CLIPTextModelWithProjection if family == "sd3" else CLIPTextModel
     parts |= {"text_encoder": text(first, CLIP_H if family.startswith("sd21") else CLIP_L)} | second
     torch.set_default_dtype(torch.float32)
@@ -58,7 +58,7 @@ def checkpoint(family: str, folder: Path) -> None:
         tokenizers["tokenizer_2"] = families._clip_tokenizer("!")
     if family == "sd3":
         pipeline = StableDiffusion3Pipeline(**parts, **tokenizers, text_encoder_3=None, tokenizer_3=None, scheduler=families.scheduler(family))
-    elif family == "sdxl":
+    elif family.startswith("sdxl"):
         pipeline = StableDiffusionXLPipeline(**parts, **tokenizers, scheduler=families.scheduler(family))
     else:
         pipeline = StableDiffusionPipeline(**parts, **tokenizers, scheduler=families.scheduler(family), safety_checker=None, feature_extractor=None,

@@ -35,8 +35,8 @@ import java.util.stream.Stream;
  * @param eta stochasticity of a solver that takes it, 0..1; empty: the solver's usual one, or the paper's
  * @param viewBatch views in one UNet call; part of what determines the bytes of the picture. Empty:
  *     1; {@link #BY_MEMORY}: as many as the GPUs have memory for
- * @param vaeTile pixels of a side of the tiles that the VAE decodes; empty: whole up to 1024 x 1024
- *     pixels, else in tiles of 512, smaller where memory does not suffice
+ * @param vaeTile pixels of a side of the tiles that the VAE decodes; empty: whole up to 1024 x 1024, in bf16
+ *     2048 x 2048 pixels, else in tiles of 512, smaller where memory does not suffice
  * @param image a picture to start from, PNG, JPEG, WebP, GIF, BMP or TIFF: demofusion, relay and
  *     superres enlarge it, all other methods draw it anew from the noise level of {@code strength}
  * @param imageFit what becomes of a picture of another aspect than the one to draw

@@ -225,8 +225,8 @@ public final class RequestOptions {
                             OptionType.integerOr("PIXELS|auto", Map.of("auto", AUTO))
                                     .within(GenerationRequest.VAE_TILE_RANGE),
                             "decode the latents in tiles of so many pixels a side",
-                            "auto: whole up to 1024x1024, else tiles of 512, smaller where memory"
-                                    + " does not suffice",
+                            "auto: whole up to 1024x1024, in bf16 2048x2048, else tiles of 512,"
+                                    + " smaller where memory does not suffice",
                             r -> boxed(r.vaeTile()),
                             RequestOptions::vaeTile),
                     picture(

@@ -111,7 +111,7 @@ public final class Evaluation implements AutoCloseable {
     private void begin(EvaluationRow row, PlanReport plan, boolean redo) {
         Map<String, Object> stages = new TreeMap<>(ReportJson.map(plan));
         // What it takes, not what it does.
-        stages.keySet().removeAll(Set.of("bytes", "native_evaluations"));
+        stages.keySet().removeAll(Set.of("bytes", "native_evaluations", "tflop"));
         String how =
                 row.requests().of("a picture", 0)
                         + " as "

@@ -206,7 +206,8 @@ public final class Denoiser {
     }
 
     /**
-     * Compiles the network for calls of these shapes, where its place wants that.
+     * Compiles the network, and the shallow one if there is one, for calls of these shapes, where its place
+     * wants that.
      *
      * @param tokens T
      * @throws io.github.asg4j.DeviceException it cannot be compiled
@@ -220,9 +221,15 @@ public final class Denoiser {
                         input.name(),
                         dims(input, call.rows(), tokens, call.height(), call.width()));
             }
+            inputs.put(
+                    FeatureCut.FEATURE,
+                    new long[] {call.rows(), entry.width(), call.height(), call.width()});
             shapes.add(inputs);
         }
         session.compile(shapes);
+        if (shallow != null) {
+            shallow.compile(shapes);
+        }
     }
 
     /**

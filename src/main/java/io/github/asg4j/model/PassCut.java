@@ -279,7 +279,7 @@ final class PassCut {
                     .add(
                             OnnxGraph.Node.of(
                                     "Cast", List.of(value), KEPT + value, "to", OnnxGraph.FLOAT));
-            declared.add(kept(value));
+            declared.add(OnnxGraph.Value.floats(KEPT + value, List.of(1, "", "", "")));
         }
         graph.nodes().removeIf(node -> reads.contains(node.outputs().getFirst()));
         graph.nodes().addAll(0, before);
@@ -302,8 +302,10 @@ final class PassCut {
         graph.reduceTo(outputs);
     }
 
+    /** What is kept as an input; its axes have names, so that they can be fixed where it is compiled. */
     private static OnnxGraph.Value kept(String value) {
-        return OnnxGraph.Value.floats(KEPT + value, List.of(1, "", "", ""));
+        return OnnxGraph.Value.floats(
+                KEPT + value, List.of(1, KEPT + value + " channels", "kept rows", "kept columns"));
     }
 
     /** Type of a value's elements: that of what it is computed from, but for casts. */

@@ -72,6 +72,10 @@ public record Decoding(
      */
     public record Tiling(long wholeCells, int tile, int overlap) {
         private static final int WHOLE_PIXELS = 1024;
+
+        /** The same in bf16, which works in little more memory whole than what tiles keep. */
+        private static final int COMPILED_WHOLE_PIXELS = 2048;
+
         private static final int TILE_PIXELS = 512;
 
         /** Pixels of the smallest tile: below, most of what is computed is thrown away. */
@@ -92,7 +96,11 @@ public record Decoding(
 
         /** Whole up to 1024 x 1024 pixels, then tiles of 512 pixels that share 128. */
         public static Tiling usual(int factor) {
-            long whole = WHOLE_PIXELS / factor;
+            return usual(factor, WHOLE_PIXELS);
+        }
+
+        private static Tiling usual(int factor, int wholePixels) {
+            long whole = wholePixels / factor;
             return new Tiling(whole * whole, TILE_PIXELS / factor, TILE_PIXELS / factor / 4);
         }
 
@@ -129,10 +137,18 @@ public record Decoding(
             return (long) height * width <= wholeCells || (height <= tile && width <= tile);
         }
 
-        /** The usual one, then ever smaller tiles for as long as memory does not suffice. */
-        public static List<Tiling> byMemory(int factor) {
+        /**
+         * The usual one, then ever smaller tiles for as long as memory does not suffice.
+         *
+         * @param compiles whether the VAE is compiled for bf16: whole up to 2048 x 2048 then comes first
+         */
+        public static List<Tiling> byMemory(int factor, boolean compiles) {
             Tiling usual = usual(factor);
-            List<Tiling> tilings = new ArrayList<>(List.of(usual));
+            List<Tiling> tilings = new ArrayList<>();
+            if (compiles) {
+                tilings.add(usual(factor, COMPILED_WHOLE_PIXELS));
+            }
+            tilings.add(usual);
             for (int cells = usual.tile(); cells >= smallest(factor); cells /= 2) {
                 tilings.add(of(cells));
             }

@@ -12,6 +12,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Objects;
 import java.util.SequencedMap;
+import java.util.stream.Stream;
 
 /**
  * All that will be done for a request, decided before any work: data only.
@@ -60,11 +61,6 @@ public record Plan(
     /** Evaluations of its outermost layers alone. */
     public long shallowEvaluations() {
         return stages.stream().mapToLong(Stage::shallowEvaluations).sum();
-    }
-
-    /** Whether a stage keeps features from step to step. */
-    public boolean caches() {
-        return stages.stream().anyMatch(Stage::caches);
     }
 
     /**
@@ -191,22 +187,26 @@ public record Plan(
         return stages.stream().mapToLong(s -> s.runs(viewBatch)).sum();
     }
 
-    /**
-     * Shapes of the denoiser's calls on the CPU.
-     *
-     * @param dilated of the network that can be dilated, else of the plain one
-     */
-    public List<CallShape> callShapes(boolean dilated) {
-        return callShapes(stages, viewBatch, dilated);
+    /** Shapes of a denoiser's calls on the CPU. */
+    public List<CallShape> callShapes(Stage.Network network) {
+        return callShapes(stages, viewBatch, network);
     }
 
     /** The same of some stages. */
-    public static List<CallShape> callShapes(List<Stage> stages, int viewBatch, boolean dilated) {
+    public static List<CallShape> callShapes(
+            List<Stage> stages, int viewBatch, Stage.Network network) {
         return stages.stream()
-                .filter(stage -> stage.dilatesNetwork() == dilated)
+                .filter(stage -> stage.network() == network)
                 .flatMap(stage -> stage.callShapes(viewBatch).stream())
                 .distinct()
                 .toList();
+    }
+
+    /** How often denoisers are compiled, but for the outermost layers alone, which are small. */
+    public static int compiledShapes(List<Stage> stages, int viewBatch) {
+        return Stream.of(Stage.Network.values())
+                .mapToInt(network -> callShapes(stages, viewBatch, network).size())
+                .sum();
     }
 
     /** Moments at which all workers wait for each other. */
@@ -231,7 +231,7 @@ public record Plan(
                 arithmetic.precision(),
                 arithmetic.provider(),
                 arithmetic.holding().word(),
-                arithmetic.compiles() ? callShapes(false).size() + callShapes(true).size() : 0,
+                arithmetic.compiles() ? compiledShapes(stages, viewBatch) : 0,
                 stages.stream().map(stage -> stage.report(viewBatch)).toList(),
                 text == null ? null : text.report(),
                 controls.stream().map(control -> control.report(stages)).toList(),

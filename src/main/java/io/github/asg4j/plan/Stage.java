@@ -197,9 +197,19 @@ public sealed interface Stage {
         return null;
     }
 
-    /** Whether it runs the denoiser that can be dilated. */
-    default boolean dilatesNetwork() {
-        return false;
+    /** Denoisers that a stage can run. */
+    enum Network {
+        /** As the bundle has it. */
+        PLAIN,
+        /** With factors of dilation as an input. */
+        DILATED,
+        /** Gives its features, and in other steps its outermost layers alone take them. */
+        CACHED
+    }
+
+    /** The denoiser that it runs. */
+    default Network network() {
+        return caches() ? Network.CACHED : Network.PLAIN;
     }
 
     /** Whether the attention maps of the denoiser decide anything in it. */
@@ -792,8 +802,8 @@ public sealed interface Stage {
         }
 
         @Override
-        public boolean dilatesNetwork() {
-            return true;
+        public Network network() {
+            return Network.DILATED;
         }
 
         @Override

@@ -367,11 +367,6 @@ public final class Planner {
                             + "\" has a transformer, not a UNet with skip connections";
         } else if (!request.controls().isEmpty()) {
             fault = "control networks change what the outermost layers read";
-        } else if (arithmetic.compiles()) {
-            fault =
-                    "the denoiser is not taken apart for "
-                            + arithmetic.precision()
-                            + ": draw with --precision fp32";
         }
         if (fault != null) {
             throw new BadRequestException(
@@ -704,7 +699,7 @@ public final class Planner {
     private List<Decoding.Tiling> tilings(GenerationRequest request) {
         int factor = manifest.latent().vaeFactor();
         return request.vaeTile().isEmpty()
-                ? Decoding.Tiling.byMemory(factor)
+                ? Decoding.Tiling.byMemory(factor, arithmetic.compiles())
                 : List.of(Decoding.Tiling.ofPixels(request.vaeTile().getAsInt(), factor));
     }
 
@@ -766,8 +761,7 @@ public final class Planner {
         return Arithmetic.compiledBytes(
                 arithmetic.stored(),
                 bundle.graphBytes(denoiser.file()),
-                Plan.callShapes(stages, viewBatch, false).size()
-                        + Plan.callShapes(stages, viewBatch, true).size());
+                Plan.compiledShapes(stages, viewBatch));
     }
 
     /**
@@ -806,7 +800,7 @@ public final class Planner {
     }
 
     private static boolean loadedTwice(List<Stage> stages) {
-        return stages.stream().anyMatch(s -> s.dilatesNetwork() || s.caches());
+        return stages.stream().anyMatch(s -> s.network() != Stage.Network.PLAIN);
     }
 
     private static int pixels(int wanted, int nativePixels) {

@@ -139,11 +139,8 @@ final class RequestRun implements AutoCloseable {
         if (!planned.controls().isEmpty()) {
             lanes.forEach(lane -> model.controlledDenoiser(devices.indexOf(lane), residuals()));
         }
-        if (plan.stages().stream().anyMatch(Stage::dilatesNetwork)) {
-            lanes.forEach(lane -> model.dilatedDenoiser(devices.indexOf(lane)));
-        }
-        if (plan.caches()) {
-            lanes.forEach(lane -> model.cachedDenoiser(devices.indexOf(lane)));
+        for (Stage stage : plan.stages()) {
+            lanes.forEach(lane -> denoiser(model, stage.network(), devices.indexOf(lane)));
         }
         if (plan.arithmetic().compiles()) {
             compile(model);
@@ -157,16 +154,21 @@ final class RequestRun implements AutoCloseable {
     /** Compiles the denoisers for their calls; on the CPU all workers have the same. */
     private void compile(LoadedModel model) {
         int tokens = model.textEncoder().length(prompts.chunks());
-        List<CallShape> plain = plan.callShapes(false);
-        if (!plain.isEmpty()) {
-            model.denoiser().compile(plain, tokens);
+        for (Stage.Network network : Stage.Network.values()) {
+            List<CallShape> calls = plan.callShapes(network);
+            if (!calls.isEmpty()) {
+                denoiser(model, network, 0).compile(calls, tokens);
+            }
+            cancellation.check(); // each may take many seconds
         }
-        cancellation.check(); // each may take many seconds
-        List<CallShape> dilated = plan.callShapes(true);
-        if (!dilated.isEmpty()) {
-            model.dilatedDenoiser().compile(dilated, tokens);
-        }
-        cancellation.check();
+    }
+
+    private static Denoiser denoiser(LoadedModel model, Stage.Network network, int worker) {
+        return switch (network) {
+            case PLAIN -> model.denoiser(worker);
+            case DILATED -> model.dilatedDenoiser(worker);
+            case CACHED -> model.cachedDenoiser(worker);
+        };
     }
 
     /**

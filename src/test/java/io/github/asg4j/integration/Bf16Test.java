@@ -165,8 +165,22 @@ class Bf16Test {
             builder.vaeTile(128);
         }
         GenerationRequest request = builder.build();
-        GeneratedImage exact = draw(options(2).withPrecision("fp32"), request);
+        checkPicture(request, draw(options(2), request));
+    }
+
+    /** The network that gives its features, and its outermost layers that take them, are compiled too. */
+    @Test
+    void featuresAreKept() {
+        GenerationRequest request =
+                request().method("multidiffusion").steps(9).cacheInterval(3).build();
         GeneratedImage image = draw(options(2), request);
+        checkPicture(request, image);
+        assertTrue(image.report().plan().shallowEvaluations() > 0, "every step is whole");
+        assertEquals(Tiny.hash(image), Tiny.hash(draw(options(4), request)));
+    }
+
+    private static void checkPicture(GenerationRequest request, GeneratedImage image) {
+        GeneratedImage exact = draw(options(2).withPrecision("fp32"), request);
         assertNotEquals(Tiny.hash(exact), Tiny.hash(image), "fp32 was drawn twice");
         ByteBuffer a = exact.rgb();
         ByteBuffer b = image.rgb();

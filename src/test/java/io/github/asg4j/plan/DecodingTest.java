@@ -2,7 +2,9 @@
 package io.github.asg4j.plan;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.asg4j.BadRequestException;
 import io.github.asg4j.model.Manifest;
@@ -37,7 +39,7 @@ class DecodingTest {
         assertEquals(tiles, decoding.tiles().size());
         assertEquals(tilePixels, decoding.tiles().getFirst().seenWidth() * factor);
         assertEquals(tiles == 1, decoding.whole());
-        List<Decoding.Tiling> byMemory = Decoding.Tiling.byMemory(factor);
+        List<Decoding.Tiling> byMemory = Decoding.Tiling.byMemory(factor, false);
         assertEquals(Decoding.Tiling.usual(factor), byMemory.getFirst());
         assertEquals(128, byMemory.getLast().tile() * factor);
         assertEquals(128 / factor, Decoding.Tiling.ofPixels(128, factor).tile());
@@ -45,6 +47,16 @@ class DecodingTest {
                 BadRequestException.class, () -> Decoding.Tiling.ofPixels(128 - factor, factor));
         Decoding smaller = decoding(factor, 512, Decoding.Tiling.usual(factor)).smaller();
         assertEquals(256, Objects.requireNonNull(smaller).tiling().tile() * factor);
+    }
+
+    /** In bf16 whole where memory suffices; else as in fp32. */
+    @Test
+    void compiledIsWholeUpToTwiceTheSide() {
+        List<Decoding.Tiling> tilings = Decoding.Tiling.byMemory(8, true);
+        assertTrue(tilings.getFirst().leavesWhole(256, 256));
+        assertFalse(tilings.getFirst().leavesWhole(256, 264));
+        assertEquals(512, tilings.getFirst().tile() * 8);
+        assertEquals(Decoding.Tiling.byMemory(8, false), tilings.subList(1, tilings.size()));
     }
 
     private static Decoding decoding(int factor, int pixels, Decoding.Tiling tiling) {

@@ -13,6 +13,7 @@ import io.github.asg4j.model.Bundle;
 import io.github.asg4j.model.CallShape;
 import io.github.asg4j.plan.Arithmetic;
 import io.github.asg4j.plan.Plan;
+import io.github.asg4j.plan.Stage;
 
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -50,8 +51,9 @@ class CallShapesTest {
                 GenerationRequest.builder("a ball").size(128, 128).viewBatch(2).build();
         Plan plan = plan(Tiny.bundle(), request, true);
         assertEquals(
-                List.of(new CallShape(4, 8, 8), new CallShape(2, 8, 8)), plan.callShapes(false));
-        assertEquals(List.of(), plan.callShapes(true));
+                List.of(new CallShape(4, 8, 8), new CallShape(2, 8, 8)),
+                plan.callShapes(Stage.Network.PLAIN));
+        assertEquals(List.of(), plan.callShapes(Stage.Network.DILATED));
         assertEquals(2, plan.report().compiledShapes());
     }
 
@@ -63,7 +65,7 @@ class CallShapesTest {
         Plan plan = plan(Tiny.bundle(), request, true);
         assertEquals(
                 Set.of(new CallShape(2, 6, 8), new CallShape(2, 8, 8)),
-                Set.copyOf(plan.callShapes(false)));
+                Set.copyOf(plan.callShapes(Stage.Network.PLAIN)));
     }
 
     /**
@@ -81,8 +83,20 @@ class CallShapesTest {
                         """);
         Plan plan = plan(Tiny.resource("tiny-methods"), request, true);
         assertEquals(
-                List.of(new CallShape(2, 18, 33), new CallShape(1, 18, 33)), plan.callShapes(true));
-        assertEquals(List.of(new CallShape(2, 18, 33)), plan.callShapes(false));
+                List.of(new CallShape(2, 18, 33), new CallShape(1, 18, 33)),
+                plan.callShapes(Stage.Network.DILATED));
+        assertEquals(List.of(new CallShape(2, 18, 33)), plan.callShapes(Stage.Network.PLAIN));
+    }
+
+    /** The network that gives its features serves all steps of the stages that keep them. */
+    @Test
+    void networkThatGivesItsFeaturesIsCompiled() {
+        GenerationRequest request =
+                GenerationRequest.builder("a ball").size(256, 128).cacheInterval(2).build();
+        Plan plan = plan(Tiny.bundle(), request, true);
+        assertEquals(List.of(new CallShape(2, 6, 11)), plan.callShapes(Stage.Network.PLAIN));
+        assertEquals(List.of(new CallShape(2, 8, 8)), plan.callShapes(Stage.Network.CACHED));
+        assertEquals(2, plan.report().compiledShapes());
     }
 
     /** The VAE is compiled whole, and for its tiles. */

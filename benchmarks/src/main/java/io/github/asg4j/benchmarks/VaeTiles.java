@@ -26,11 +26,11 @@ import java.util.SplittableRandom;
 
 /**
  * What exact tiles cost: decodes of random latents whole and in tiles of each size, in turn, on one thread
- * of the CPU; processor time as a ratio to the whole decode's, loading what tiles load for each picture
- * included, peak memory above what the process held before, the largest difference in levels of 255 and the
- * PSNR of the 8-bit pixels.
+ * of the CPU; processor time as a ratio to the first one's, loading what tiles load for each picture
+ * included, peak memory above what the process held before, the largest difference from the first in levels
+ * of 255 and the PSNR of the 8-bit pixels.
  *
- * <p>{@code VaeTiles BUNDLE|demo PIXELS ROUNDS TILE[:bf16]...}; a tile of 0 is the whole, in fp32 the first.
+ * <p>{@code VaeTiles BUNDLE|demo PIXELS ROUNDS TILE[:bf16]...}; a tile of 0 is the whole.
  */
 public final class VaeTiles {
     private VaeTiles() {}
@@ -51,15 +51,15 @@ public final class VaeTiles {
                 latents.setAtIndex(ValueLayout.JAVA_FLOAT, i, value);
             }
             long pixels = (long) cells * cells * latent.vaeFactor() * latent.vaeFactor();
-            MemorySegment whole = memory.floats(3 * pixels, "whole");
+            MemorySegment first = memory.floats(3 * pixels, "first");
             MemorySegment image = memory.floats(3 * pixels, "image");
-            double wholeSeconds = Double.NaN;
+            double firstSeconds = Double.NaN;
             for (int round = 0; round < rounds; round++) {
                 for (int i = 3; i < args.length; i++) {
                     String[] way = args[i].split(":");
                     int tile = Integer.parseInt(way[0]);
                     boolean bf16 = way.length > 1;
-                    MemorySegment to = tile == 0 && !bf16 ? whole : image;
+                    MemorySegment to = i == 3 ? first : image;
                     long before = ProcessMemory.resetPeak();
                     double seconds =
                             decode(
@@ -71,18 +71,18 @@ public final class VaeTiles {
                                     cells,
                                     clock);
                     long peak = ProcessMemory.bytes("VmHWM") - before;
-                    wholeSeconds = tile == 0 && !bf16 ? seconds : wholeSeconds;
+                    firstSeconds = i == 3 ? seconds : firstSeconds;
                     System.out.printf(
-                            "%s%s: %.2f s of processor, %.2f of the whole; peak %,d MB, %.1f bytes"
+                            "%s%s: %.2f s of processor, %.2f of the first; peak %,d MB, %.1f bytes"
                                     + " a pixel and channel; differs by %.4f of 255, %.1f dB%n",
                             tile == 0 ? "whole" : "tiles of " + tile,
                             bf16 ? " in bf16" : "",
                             seconds,
-                            seconds / wholeSeconds,
+                            seconds / firstSeconds,
                             peak / 1_000_000,
                             (double) peak / pixels / bundle.manifest().vae().width(),
-                            127.5 * largestDifference(whole, to),
-                            psnr(whole, to));
+                            127.5 * largestDifference(first, to),
+                            psnr(first, to));
                 }
             }
         }
