@@ -133,7 +133,16 @@ def build(checkpoint: Checkpoint, folder: Path, vae_precision: str, write: Write
         },
         "defaults": family.defaults,
     }
-    return manifest | {"flops": flops.of_bundle(manifest, folder.joinpath)}
+    return manifest | _operations(manifest, folder)
+
+
+def _operations(manifest: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """The manifest's ``flops``. Without them a bundle draws as well: what took an hour to export is not thrown away for them."""
+    try:
+        return {"flops": flops.of_bundle(manifest, folder.joinpath)}
+    except ExportError as e:
+        print(f"warning: {e}; asg plan will not say how much work a picture is", file=sys.stderr, flush=True)
+        return {}
 
 
 # ------------------------------------------------------------------------------------------------------ parts

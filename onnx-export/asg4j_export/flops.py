@@ -37,7 +37,7 @@ _SIZES = ((4, 4), (4, 8), (8, 8), (5, 9))
 _KNOWN = 64
 
 _SAME = {
-    "BiasGelu", "Cast", "Cos", "Erf", "FastGelu", "Gelu", "InstanceNormalization", "LayerNormalization", "QuickGelu", "Sigmoid", "SkipLayerNormalization",
+    "BiasGelu", "Cast", "Cos", "Erf", "FastGelu", "Gelu", "Identity", "InstanceNormalization", "LayerNormalization", "QuickGelu", "Sigmoid", "SkipLayerNormalization",
     "Sin", "Softmax", "Sqrt",
 }  # fmt: skip
 _ELEMENTWISE = {"Add", "Div", "Equal", "Mul", "Pow", "Sub", "Where"}

@@ -2,8 +2,9 @@
 """The families at their published sizes with random weights: what their export and their loading take. Some minutes each; SDXL 16 GB of disk.
 
 ``python tests/full_size.py checkpoint FAMILY FOLDER`` writes a checkpoint in halves, all networks in their published configurations; only the tokenizers
-are small, and SD3 is without T5; sdxl-half is SDXL with half of its transformer layers. Then ``asg4j-export model FOLDER --out BUNDLE --precision fp16`` as for any other. ``python tests/full_size.py step BUNDLE`` loads
-the exported denoiser of SDXL without prepacking and does one guided step on the CPU, at native size. Both print the process's peak memory.
+are small, and SD3 is without T5; sdxl-half is SDXL with half of its transformer layers. Then ``asg4j-export model FOLDER --out BUNDLE --precision fp16`` as for
+any other. ``python tests/full_size.py step BUNDLE`` loads the exported denoiser of SDXL without prepacking and does one guided step on the CPU, at native size.
+Both print the process's peak memory.
 
 ``python tests/full_size.py refiner SDXL FOLDER`` writes the configurations of SDXL's refiner beside its base's, for ``asg4j-export template``: no weights.
 """

@@ -13,7 +13,7 @@ from diffusers.models.attention_processor import AttnProcessor
 from onnx import TensorProto, helper
 from torch.utils.flop_counter import FlopCounterMode
 
-from asg4j_export import flops
+from asg4j_export import export, flops
 from asg4j_export.__main__ import main
 from asg4j_export.errors import ExportError
 
@@ -122,6 +122,22 @@ def test_what_cannot_be_counted_is_refused(tmp_path):
     onnx.save(graph_of(helper.make_node("LSTM", ["x", "w", "w"], ["y"]), {"x": [1, 1, "height"], "w": [1, 4, 4]}), path)
     with pytest.raises(ExportError, match="operator LSTM"):
         flops.polynomial(flops.Graph.read(path), {"height": (1, 0)})
+
+
+def test_a_bundle_that_cannot_be_counted_is_kept(tmp_path, capsys):
+    """Without ``flops``, told in a line: what is left of them is what a bundle of before has."""
+    path = tmp_path / "graph.onnx"
+    onnx.save(graph_of(helper.make_node("LSTM", ["x", "w", "w"], ["noise"]), {"x": [1, 1, "height"], "w": [1, 4, 4]}), path)
+    manifest = manifest_of(FAMILIES / "sdxl")
+    manifest["denoiser"]["file"] = "graph.onnx"
+    assert export._operations(manifest, tmp_path) == {}
+    assert "operator LSTM are not known" in capsys.readouterr().err
+
+
+def test_same_values_under_another_name_cost_nothing(tmp_path):
+    path = tmp_path / "graph.onnx"
+    onnx.save(graph_of(helper.make_node("Identity", ["x"], ["y"]), {"x": [1, 1, "height"]}), path)
+    assert flops.polynomial(flops.Graph.read(path), {"height": (1, 0)}) == [0, 0, 0]
 
 
 def test_what_is_no_polynomial_is_refused(tmp_path):
