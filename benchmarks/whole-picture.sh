@@ -6,6 +6,7 @@
 # vocabulary. PYTHON has torch and diffusers. bf16 needs OpenVINO's plug-in (docs/precision.md). The first bf16 picture of a checkpoint compiles and keeps the denoiser, a second one opens it.
 # Seconds of the whole process, start and loading included: wall, and processor time of user and system. On a machine that does other work only those of one round compare.
 # ASG is the command in the place of ./asg. SD_CPP is stable-diffusion.cpp's sd-cli and SD_CPP_MODEL a checkpoint of the same shape in one file; without them its rows are left out.
+# SD_CPP_TYPES are the types of its weights; f32 f16 bf16.
 set -eu
 cd "$(dirname "$0")/.."
 folder=$(cd "$1" && pwd) python=$2 steps=${3:-3} threads=${4:-2} rounds=${5:-1}
@@ -55,8 +56,8 @@ for ((round = 0; round < rounds; round++)); do
     timed "asg4j bf16, opened" engine bf16
     timed "diffusers bfloat16" peer bfloat16
     if [ -n "${SD_CPP:-}" ]; then
-        timed "stable-diffusion.cpp f32" cpp f32
-        timed "stable-diffusion.cpp f16" cpp f16
-        timed "stable-diffusion.cpp bf16" cpp bf16
+        for type in ${SD_CPP_TYPES:-f32 f16 bf16}; do
+            timed "stable-diffusion.cpp $type" cpp "$type"
+        done
     fi
 done
