@@ -37,7 +37,11 @@ final class ParetoChart {
     private static final int LINE = PANEL_HEIGHT + 72;
     private static final int HEAD = 30;
     private static final int ENTRY = 18;
-    private static final int ENTRIES_A_LINE = 3;
+    private static final int MOST_ENTRIES_A_LINE = 3;
+
+    /** Room for a character of the legend. */
+    private static final int CHARACTER = 7;
+
     private static final double RADIUS = 4;
 
     /** Values of more than so many medians are drawn at the panel's edge. */
@@ -120,7 +124,7 @@ final class ParetoChart {
         int top = 0;
         for (Map.Entry<String, List<Summary.Row>> size : bySize.entrySet()) {
             parts.add(moved(0, top, chart.size(size.getKey(), size.getValue())));
-            top += height(size.getValue().size());
+            top += chart.height(size.getValue());
         }
         String box = "0 0 " + WIDTH + " " + top;
         return element("svg")
@@ -136,10 +140,17 @@ final class ParetoChart {
                 .add(parts);
     }
 
-    /** Pixels of a size with so many rows. */
-    private static int height(int rows) {
+    /** Pixels of a size with these rows. */
+    private int height(List<Summary.Row> rows) {
         int panels = Math.ceilDiv(PANELS.size(), 2) * LINE;
-        return HEAD + panels + Math.ceilDiv(rows, ENTRIES_A_LINE) * ENTRY + HEAD;
+        return HEAD + panels + Math.ceilDiv(rows.size(), entriesALine(rows)) * ENTRY + HEAD;
+    }
+
+    /** As many columns of the legend as have room for its longest entry. */
+    private int entriesALine(List<Summary.Row> rows) {
+        int longest =
+                rows.stream().mapToInt(row -> text(rows.size(), row).length()).max().orElse(1);
+        return Math.clamp((WIDTH - LEFT) / (CHARACTER * (longest + 2)), 1, MOST_ENTRIES_A_LINE);
     }
 
     private Html.Element size(String size, List<Summary.Row> rows) {
@@ -159,9 +170,10 @@ final class ParetoChart {
             parts.add(moved(x, y, panel(PANELS.get(i), rows, across)));
         }
         int below = HEAD + Math.ceilDiv(PANELS.size(), 2) * LINE + 8;
+        int columns = entriesALine(rows);
         for (int i = 0; i < rows.size(); i++) {
-            int x = LEFT + i % ENTRIES_A_LINE * (WIDTH - LEFT) / ENTRIES_A_LINE;
-            parts.add(moved(x, below + i / ENTRIES_A_LINE * ENTRY, entry(i + 1, rows.get(i))));
+            int x = LEFT + i % columns * (WIDTH - LEFT) / columns;
+            parts.add(moved(x, below + i / columns * ENTRY, entry(i + 1, rows.get(i))));
         }
         return element("g").add(parts);
     }
@@ -173,15 +185,18 @@ final class ParetoChart {
 
     /** A line of the legend. */
     private Html.Element entry(int number, Summary.Row row) {
-        String text =
-                number
-                        + "  "
-                        + name(row)
-                        + ": "
-                        + number(value(row, Measures.NATIVE_EVALUATIONS).value())
-                        + " evaluations, n = "
-                        + row.n();
-        return element("g", dot(4, -4, colour(row), true), label(14, 0, "start", text));
+        return element(
+                "g", dot(4, -4, colour(row), true), label(14, 0, "start", text(number, row)));
+    }
+
+    private static String text(int number, Summary.Row row) {
+        return number
+                + "  "
+                + name(row)
+                + ": "
+                + number(value(row, Measures.NATIVE_EVALUATIONS).value())
+                + " evaluations, n = "
+                + row.n();
     }
 
     private static String name(Summary.Row row) {
