@@ -182,9 +182,12 @@ public record Decoding(
         return null;
     }
 
-    /** The same by another decoder of the bundle, which is not compiled. */
+    /** The same by another decoder of the bundle, which is not compiled: that one would need more memory whole. */
     public Decoding by(Manifest.Vae other) {
-        return new Decoding(other, latent, height, width, tiling, atOnce, false);
+        int factor = latent.vaeFactor();
+        boolean large = tiling.equals(Tiling.usual(factor, Tiling.COMPILED_WHOLE_PIXELS));
+        Tiling own = large ? Tiling.usual(factor) : tiling;
+        return new Decoding(other, latent, height, width, own, atOnce, false);
     }
 
     public boolean whole() {

@@ -57,6 +57,12 @@ class DecodingTest {
         assertFalse(tilings.getFirst().leavesWhole(256, 264));
         assertEquals(512, tilings.getFirst().tile() * 8);
         assertEquals(Decoding.Tiling.byMemory(8, false), tilings.subList(1, tilings.size()));
+        Manifest.Vae vae = new Manifest.Vae("decoder", null, "fp32", null, null, null, 8, false);
+        Decoding whole = new Decoding(vae, LATENT, 256, 256, tilings.getFirst(), 1, true);
+        assertTrue(whole.whole());
+        assertEquals(Decoding.Tiling.usual(8), whole.by(vae).tiling(), "in fp32");
+        Decoding tiles = new Decoding(vae, LATENT, 256, 256, Decoding.Tiling.of(32), 1, true);
+        assertEquals(tiles.tiling(), tiles.by(vae).tiling());
     }
 
     private static Decoding decoding(int factor, int pixels, Decoding.Tiling tiling) {
