@@ -10,7 +10,7 @@ import re
 import subprocess
 import tempfile
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,12 +49,13 @@ def module(file: Path) -> types.ModuleType:
     return loaded
 
 
-def pipeline(authors: types.ModuleType, steps: int):
-    """Their pipeline over the demo checkpoint, its scheduler set to ``steps``."""
+def pipeline(authors: types.ModuleType, steps: int, name: str = ""):
+    """Their pipeline over the demo checkpoint, its scheduler set to ``steps``; ``name`` of its class, else the one that has windows."""
     load = dict(torch_dtype=torch.float32)
     text = CLIPTextModelWithProjection.from_pretrained(CHECKPOINT / "text_encoder", **load)
     tokenizer = CLIPTokenizer.from_pretrained(CHECKPOINT / "tokenizer")
-    pipeline_class = next(c for c in vars(authors).values() if isinstance(c, type) and hasattr(c, "get_views"))
+    windowed = (c for c in vars(authors).values() if isinstance(c, type) and hasattr(c, "get_views"))
+    pipeline_class = getattr(authors, name) if name else next(windowed)
     scheduler = EulerDiscreteScheduler.from_pretrained(CHECKPOINT / "scheduler")
     scheduler.set_timesteps(steps)
     made = pipeline_class(
@@ -86,18 +87,19 @@ def replaced(owner: object, name: str, value: object):
         setattr(owner, name, real)
 
 
-def ours(method: str, side: int, steps: int, seed: int, last: str) -> Run:
+def ours(method: str, side: int, steps: int, seed: int, last: str, options: Sequence[str] = ()) -> Run:
     """``./asg generate`` on one worker; ``last``: the dumped tensor that is the last latents, by a pattern of its name."""
     with tempfile.TemporaryDirectory() as scratch:
         command = [str(ROOT / "asg"), "generate", "--prompt", PROMPT, "--method", method, "--size", f"{side}x{side}", "--seed", str(seed),
                    "--steps", str(steps), "--guidance-scale", str(GUIDANCE), "--devices", "cpu:1", "--dump", scratch, "--out", f"{scratch}/x.png",
-                   "--json", "--quiet"]
+                   "--json", "--quiet", *options]
         report = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
         times = report["times_ms"]
         return Run(np.load(max(Path(scratch).glob(last))), times["total"] / 1000, times["vae"] / 1000)
 
 
-def report(description: str | None, side: int, theirs: dict[str, Callable[[Path, int, int, int], Run]], method: str, last: str) -> None:
+def report(description: str | None, side: int, theirs: dict[str, Callable[[Path, int, int, int], Run]], method: str, last: str,
+           options: Sequence[str] = ()) -> None:
     """The command line of a comparison: runs ``theirs`` by name and ours, and prints how far the last latents are apart, and the times."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("file", type=Path)
@@ -106,7 +108,7 @@ def report(description: str | None, side: int, theirs: dict[str, Callable[[Path,
     parser.add_argument("--side", type=int, default=side)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    actual = ours(method, arguments.side, arguments.steps, arguments.seed, last)
+    actual = ours(method, arguments.side, arguments.steps, arguments.seed, last, options)
     print(f"{arguments.steps} steps, {arguments.side} x {arguments.side}, one worker: {actual.seconds:.1f} s, decoding {actual.decoding:.1f} s of it")
     for name, draw in theirs.items():
         expected = draw(arguments.file, arguments.side, arguments.steps, arguments.seed)
