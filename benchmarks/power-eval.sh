@@ -3,8 +3,7 @@
 # What fewer evaluations cost on the demo model, with enough pictures to tell: 200 a row at 2x, 60 at 4x and at 2x1 and 3x2, 50 of the
 # slowest methods, seeds that no default was chosen with. Hours on two cores; stopped or killed, the same command goes on where it was.
 #   benchmarks/power-eval.sh FOLDER
-# Then benchmarks/results/power-eval.json is FOLDER's eval.json, and power-eval.svg its pareto.svg: quality against evaluations. (Those there lack
-# asg's cache-3, and have 100 pictures of ScaleCrafter, CutDiffusion and direct.)
+# Then benchmarks/results/power-eval.json is FOLDER's eval.json, and power-eval.svg its pareto.svg: quality against evaluations.
 set -eu
 here=$(cd "$(dirname "$0")/.." && pwd -P)
 [ $# -eq 1 ] || { sed -n '3,6p' "$0" >&2; exit 2; }
