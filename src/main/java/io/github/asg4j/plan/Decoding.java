@@ -184,9 +184,8 @@ public record Decoding(
 
     /** The same by another decoder of the bundle, which is not compiled: that one would need more memory whole. */
     public Decoding by(Manifest.Vae other) {
-        int factor = latent.vaeFactor();
-        boolean large = tiling.equals(Tiling.usual(factor, Tiling.COMPILED_WHOLE_PIXELS));
-        Tiling own = large ? Tiling.usual(factor) : tiling;
+        long whole = Math.min(tiling.wholeCells, Tiling.usual(latent.vaeFactor()).wholeCells);
+        Tiling own = new Tiling(whole, tiling.tile, tiling.overlap);
         return new Decoding(other, latent, height, width, own, atOnce, false);
     }
 

@@ -226,7 +226,8 @@ public final class Bf16Network {
                         : "");
     }
 
-    private static double level(double value) {
+    /** The 8-bit level of a pixel of -1 to 1. */
+    static double level(double value) {
         return Math.rint(Math.clamp((value + 1) * 127.5, 0, 255));
     }
 }

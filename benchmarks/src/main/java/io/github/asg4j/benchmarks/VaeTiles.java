@@ -139,15 +139,12 @@ public final class VaeTiles {
         double squares = 0;
         long count = a.byteSize() / 4;
         for (long i = 0; i < count; i++) {
-            double difference = level(a, i) - level(b, i);
+            double difference =
+                    Bf16Network.level(a.getAtIndex(ValueLayout.JAVA_FLOAT, i))
+                            - Bf16Network.level(b.getAtIndex(ValueLayout.JAVA_FLOAT, i));
             squares += difference * difference;
         }
         return 10 * Math.log10(255.0 * 255 * count / squares);
-    }
-
-    private static double level(MemorySegment image, long i) {
-        float value = image.getAtIndex(ValueLayout.JAVA_FLOAT, i);
-        return Math.rint(Math.clamp((value + 1) * 127.5, 0, 255));
     }
 
     private static double largestDifference(MemorySegment a, MemorySegment b) {
